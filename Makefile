@@ -1,0 +1,231 @@
+# sentinel-spoa: `make` builds build/release/sentinel-spoa, `make help` lists what else there is.
+#
+# Each variant has its own tree build/VARIANT/: obj/ (objects beside their dependency files), sentinel-spoa,
+# tests/ (a program per tests/unit/**/test_*.c), sim (all of tests/sim/) and bench/ (a program per tests/bench/*.c).
+
+VERSION := 0.1.0
+VARIANTS := release asan cov
+
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+docdir ?= $(prefix)/share/doc/sentinel-spoa
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON ?= /usr/bin/python3
+# Scripts of the simulation; of each that `make test` runs (release and asan). Empty: the numbers below.
+RUNS ?=
+RUNS_release := 20000
+RUNS_asan := 2000
+RUNS_cov := 2000
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# V=1 shows the commands; otherwise a short line for each; with -s nothing.
+Q := $(if $(filter-out 0,$(V)),,@)
+quiet := $(or $(filter-out 0,$(V)),$(findstring s,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+say = $(if $(quiet),,@printf '  %-5s %s\n' $(1) $(2))
+
+# --- Flags. CFLAGS, CPPFLAGS and LDFLAGS of the caller come last and so win. WERROR= keeps warnings warnings. ---
+
+WERROR ?= -Werror
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wstrict-prototypes -Wold-style-definition \
+    -Wmissing-prototypes -Wmissing-include-dirs -Wnested-externs -Wformat=2 -Wwrite-strings -Wundef -Wvla \
+    -Wpointer-arith -Winit-self -Wfloat-equal -Wdate-time -Wendif-labels
+# Not -Wlogical-op: it objects to "errno == EAGAIN || errno == EWOULDBLOCK".
+WARNINGS_gcc := -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wsuggest-attribute=noreturn
+compiler := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),clang,gcc)
+
+# libev's macros type-pun its watchers, hence -fno-strict-aliasing.
+BASE_FLAGS := -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler)) $(WERROR) -fno-strict-aliasing -fno-common \
+    -fstack-protector-strong -fstack-clash-protection -fPIE
+BASE_CPPFLAGS := -I. -D_GNU_SOURCE
+
+FLAGS_release := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+FLAGS_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS_cov := -O0 --coverage
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_asan := -pie -fsanitize=address,undefined
+LDFLAGS_cov := -pie --coverage
+
+# Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
+# system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
+PACKAGES := hiredis libcares inih
+pkg_config = $(shell pkg-config $(1) || echo failed)
+checked = $(if $(filter failed,$(1)),$(error a library is missing: run `make deps`),$(1))
+LIBS_CFLAGS = $(eval LIBS_CFLAGS := $$(patsubst -I%,-isystem %,$$(call checked,$$(call pkg_config,--cflags $(PACKAGES)))))$(LIBS_CFLAGS)
+LIBS = $(eval LIBS := $$(call checked,$$(call pkg_config,--libs $(PACKAGES))) -lev)$(LIBS)
+CMOCKA_LIBS = $(eval CMOCKA_LIBS := $$(call checked,$$(call pkg_config,--libs cmocka)))$(CMOCKA_LIBS)
+
+# --- Sources ---
+
+PROTO := $(wildcard proto/*.c)
+CORE := $(wildcard spoa/core/*.c)
+IO := $(wildcard spoa/io/*.c)
+# What stands beside main.c.
+TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c))
+TEST_LIB := $(wildcard tests/lib/*.c)
+UNIT := $(wildcard tests/unit/test_*.c)
+UNIT_IO := $(wildcard tests/unit/io/test_*.c)
+SIM := $(wildcard tests/sim/*.c)
+BENCH := $(wildcard tests/bench/*.c)
+C_FILES := $(wildcard $(foreach d,proto spoa spoa/core spoa/io tests/lib tests/unit tests/unit/io tests/sim tests/bench,$d/*.[ch]))
+
+objects = $(patsubst %.c,build/$(1)/obj/%.o,$(2))
+unit_programs = $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT) $(UNIT_IO))
+sim_program = $(if $(SIM),build/$(1)/sim)
+bench_programs := $(patsubst tests/bench/%.c,build/release/bench/%,$(BENCH))
+
+# --- Building: the same rules for each variant ---
+
+define variant_rules
+build/$(1)/sentinel-spoa: $(call objects,$(1),spoa/main.c $(TOP) $(IO) $(CORE) $(PROTO))
+	$$(link)
+
+$(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT)): build/$(1)/tests/%: build/$(1)/obj/tests/unit/%.o \
+    $(call objects,$(1),$(TEST_LIB) $(CORE) $(PROTO))
+	$$(link)
+
+$(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): build/$(1)/tests/%: build/$(1)/obj/tests/unit/%.o \
+    $(call objects,$(1),$(TEST_LIB) $(TOP) $(IO) $(CORE) $(PROTO))
+	$$(link)
+
+build/$(1)/sim: $(call objects,$(1),$(SIM) $(CORE) $(PROTO))
+	$$(link)
+
+build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o $(call objects,$(1),$(PROTO))
+	$$(link)
+
+build/$(1)/obj/%.o: %.c build/$(1)/flags
+	$$(call say,CC,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$(CC) $(BASE_CPPFLAGS) $$(OWN_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(LIBS_CFLAGS) $$(CFLAGS) \
+	    -MMD -MP -c -o $$@ $$<
+
+build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/bench/%: VARIANT := $(1)
+build/$(1)/sentinel-spoa $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
+$(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
+build/$(1)/bench/%: LINK_LIBS = -lev
+build/$(1)/obj/spoa/main.o: build/revision
+build/$(1)/obj/spoa/main.o: private OWN_CPPFLAGS = -DSENTINEL_SPOA_VERSION='"$(VERSION)"' \
+    -DSENTINEL_SPOA_REVISION='"$$(file <build/revision)"'
+
+# Other flags, other objects.
+build/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@$$(call replace,$(CC) $(BASE_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(CFLAGS))
+endef
+
+define link
+$(call say,LINK,$@)
+@mkdir -p $(@D)
+$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(TEST_LIBS)
+endef
+
+# Writes the target only where that changes it.
+replace = printf '%s' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s' '$(subst ','\'',$(1))' > $@
+
+$(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
+
+build/revision: FORCE
+	@mkdir -p build
+	@$(call replace,$(shell git describe --always --dirty 2>/dev/null))
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+
+.SECONDARY:
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration asan-test valgrind coverage bench demo \
+    lint format deps install uninstall clean help
+
+##@ Build
+all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
+
+$(foreach v,$(VARIANTS),$(eval unit-$v: FORCE $(call unit_programs,$v)))
+$(foreach v,$(VARIANTS),$(eval sim-$v: FORCE $(call sim_program,$v)))
+
+install: all ## into $(DESTDIR)$(prefix): the agent, its documentation, the configuration examples
+	install -D -m 755 build/release/sentinel-spoa $(DESTDIR)$(bindir)/sentinel-spoa
+	install -d $(DESTDIR)$(docdir)/examples
+	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
+	install -m 644 $(wildcard haproxy-conf/*.*) $(DESTDIR)$(docdir)/examples
+
+uninstall: ## removes what install put there
+	rm -f $(DESTDIR)$(bindir)/sentinel-spoa
+	rm -rf $(DESTDIR)$(docdir)
+
+clean: ## removes build/
+	rm -rf build
+
+deps: ## installs the Debian packages for building, testing and linting (or says which are missing)
+	@tests/tools/deps.sh build test lint
+
+##@ Test
+# These install what they need, then build (in a second make, which finds the packages), then run.
+run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$(RUNS_asan)) \
+    $(PYTHON) tests/tools/run-tests.py
+
+test: ## everything: unit and sim (also with ASan and UBSan), integration
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan
+	$(run_tests) unit:release sim:release unit:asan sim:asan integration:release
+
+unit: ## the unit tests
+	@tests/tools/deps.sh build
+	$(Q)$(MAKE) unit-release
+	$(run_tests) unit:release
+
+sim: ## the simulation in virtual time (RUNS=number of scripts)
+	@tests/tools/deps.sh build
+	$(Q)$(MAKE) sim-release
+	$(run_tests) sim:release
+
+integration: ## against real haproxy, redis-server and redis-sentinel
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	$(run_tests) integration:release
+
+asan-test: ## unit, sim and integration with ASan and UBSan
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) build/asan/sentinel-spoa unit-asan sim-asan
+	$(run_tests) unit:asan sim:asan integration:asan
+
+valgrind: ## the unit tests under valgrind
+	@tests/tools/deps.sh build valgrind
+	$(Q)$(MAKE) unit-release
+	$(run_tests) unit:valgrind
+
+coverage: ## line coverage of proto/ and spoa/ by unit tests and simulation
+	@tests/tools/deps.sh build
+	$(Q)$(MAKE) unit-cov sim-cov
+	$(Q)find build/cov -name '*.gcda' -delete
+	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov
+	@$(PYTHON) tests/tools/coverage.py build/cov
+
+bench: ## NOTIFY to ACK: throughput and latency against a bare echo
+	@tests/tools/deps.sh build
+	$(Q)$(MAKE) all $(bench_programs)
+	$(Q)for program in $(bench_programs); do echo "== $$program"; $$program || exit 1; done
+
+demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it running)
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	@KEEP=$(KEEP) $(PYTHON) tests/tools/demo.py
+
+##@ Check
+lint: ## all static checks; prints findings only
+	@tests/tools/deps.sh build lint
+	@$(MAKE) -s all
+	@CC='$(CC)' LINT_FLAGS='$(LIBS_CFLAGS) -DSENTINEL_SPOA_VERSION="" -DSENTINEL_SPOA_REVISION=""' \
+	    tests/tools/lint.sh $(C_FILES)
+
+format: ## clang-format over all C files
+	@tests/tools/deps.sh lint
+	clang-format -i $(C_FILES)
+
+help: ## this list
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} \
+	    /^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

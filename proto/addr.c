@@ -1,0 +1,152 @@
+#include "proto/addr.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+
+/* sun_path of a UNIX socket, less its NUL. */
+#define UNIX_PATH_MAX 107
+#define UNIX_PREFIX "unix:"
+
+static bool parse_port(struct span text, uint16_t *ret_port)
+{
+    uint32_t port = 0;
+
+    if (text.len == 0 || text.len > 5)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!isdigit(text.data[i]))
+            return false;
+        port = port * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    if (port == 0 || port > UINT16_MAX)
+        return false;
+    *ret_port = (uint16_t)port;
+    return true;
+}
+
+static bool is_name_character(uint8_t c)
+{
+    return isalnum(c) || c == '-' || c == '_' || c == '.';
+}
+
+/* Lower case, without a final dot. A name of digits and dots only would be a mistyped IPv4 address. */
+static bool set_name(struct span host, struct addr *addr)
+{
+    bool has_letter = false;
+
+    if (host.len > 0 && host.data[host.len - 1] == '.')
+        host.len--;
+    if (host.len == 0 || host.len > ADDR_HOST_MAX)
+        return false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (!is_name_character(host.data[i]))
+            return false;
+        has_letter = has_letter || !(isdigit(host.data[i]) || host.data[i] == '.');
+        addr->host[i] = (char)tolower(host.data[i]);
+    }
+    addr->kind = ADDR_NAME;
+    return has_letter;
+}
+
+static bool is_mapped_ipv4(const uint8_t ip[16])
+{
+    static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+    return memcmp(ip, prefix, sizeof(prefix)) == 0;
+}
+
+static bool set_ip(struct span host, struct addr *addr)
+{
+    char text[INET6_ADDRSTRLEN] = {0};
+
+    if (host.len >= sizeof(text))
+        return false;
+    memcpy(text, host.data, host.len);
+    if (inet_pton(AF_INET, text, addr->ip) == 1) {
+        addr->kind = ADDR_IPV4;
+    } else if (inet_pton(AF_INET6, text, addr->ip) == 1) {
+        addr->kind = ADDR_IPV6;
+        if (is_mapped_ipv4(addr->ip)) {
+            memmove(addr->ip, addr->ip + 12, 4);
+            memset(addr->ip + 4, 0, 12);
+            addr->kind = ADDR_IPV4;
+        }
+    } else {
+        return false;
+    }
+    int family = addr->kind == ADDR_IPV4 ? AF_INET : AF_INET6;
+    return inet_ntop(family, addr->ip, addr->host, sizeof(addr->host)) != NULL;
+}
+
+static bool set_host(struct span host, struct addr *addr)
+{
+    /* A NUL inside would end the text early for inet_pton(). */
+    if (host.len == 0 || memchr(host.data, '\0', host.len) != NULL)
+        return false;
+    return set_ip(host, addr) || set_name(host, addr);
+}
+
+bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr)
+{
+    struct addr addr = {.kind = ADDR_NONE};
+
+    if (!parse_port(port, &addr.port) || !set_host(host, &addr))
+        return false;
+    *ret_addr = addr;
+    return true;
+}
+
+static bool parse_unix(struct span path, struct addr *ret_addr)
+{
+    struct addr addr = {.kind = ADDR_UNIX};
+
+    if (path.len == 0 || path.len > UNIX_PATH_MAX || memchr(path.data, '\0', path.len) != NULL)
+        return false;
+    memcpy(addr.host, path.data, path.len);
+    *ret_addr = addr;
+    return true;
+}
+
+bool addr_parse(struct span text, struct addr *ret_addr)
+{
+    size_t prefix = sizeof(UNIX_PREFIX) - 1;
+    size_t colon = text.len;
+
+    if (text.len >= prefix && memcmp(text.data, UNIX_PREFIX, prefix) == 0)
+        return parse_unix(span_of(text.data + prefix, text.len - prefix), ret_addr);
+    while (colon > 0 && text.data[colon - 1] != ':')
+        colon--;
+    if (colon < 2)
+        return false;
+    struct span host = span_of(text.data, colon - 1);
+    struct span port = span_of(text.data + colon, text.len - colon);
+    bool is_bracketed = host.data[0] == '[' && host.data[host.len - 1] == ']' && host.len > 2;
+    if (is_bracketed)
+        host = span_of(host.data + 1, host.len - 2);
+    /* Brackets belong to IPv6 and to nothing else: "::1:80" could be read in two ways. */
+    if (is_bracketed != (memchr(host.data, ':', host.len) != NULL))
+        return false;
+    return addr_from_parts(host, port, ret_addr);
+}
+
+bool addr_equals(const struct addr *a, const struct addr *b)
+{
+    if (a->kind != b->kind || a->port != b->port)
+        return false;
+    if (a->kind == ADDR_IPV4 || a->kind == ADDR_IPV6)
+        return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+    return strcmp(a->host, b->host) == 0;
+}
+
+const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX])
+{
+    bool is_ipv6 = addr->kind == ADDR_IPV6;
+
+    if (addr->kind == ADDR_UNIX)
+        snprintf(out, ADDR_TEXT_MAX, UNIX_PREFIX "%s", addr->host);
+    else
+        snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", is_ipv6 ? "[" : "", addr->host, is_ipv6 ? "]" : "",
+                 (unsigned)addr->port);
+    return out;
+}

@@ -1,0 +1,48 @@
+/* Addresses as text and as comparable values: `host:port`, `[v6]:port`, `unix:/path`. Nothing is resolved. */
+#ifndef PROTO_ADDR_H
+#define PROTO_ADDR_H
+
+#include "proto/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest host name (RFC 1035), and longer than the path of a UNIX socket may be (107). */
+#define ADDR_HOST_MAX 253
+/* Room for "[host]:port" or "unix:path" with the NUL. */
+#define ADDR_TEXT_MAX (ADDR_HOST_MAX + 10)
+
+enum addr_kind {
+    ADDR_NONE = 0,
+    ADDR_IPV4,
+    ADDR_IPV6,
+    ADDR_NAME, /* a host name, compared as a name */
+    ADDR_UNIX, /* a socket path; no port */
+};
+
+/*
+ * Normalised when made: names in lower case without a final dot, IPv6 in its canonical text, an IPv4-mapped
+ * IPv6 address as IPv4. Two addresses are the same exactly where addr_equals() says so.
+ */
+struct addr {
+    enum addr_kind kind;
+    uint16_t port;
+    uint8_t ip[16];               /* network order; the first 4 bytes for IPv4 */
+    char host[ADDR_HOST_MAX + 1]; /* canonical text without brackets, or the path */
+};
+
+/* Reads the text forms above. False, nothing written, on anything else: no port, port 0 or over 65535, an
+ * empty host, a character that a host name cannot have, a path over 107 bytes. */
+bool addr_parse(struct span text, struct addr *ret_addr);
+
+/* Makes an address of a host (numeric or name, brackets not needed) and a decimal port that came apart, as
+ * Sentinel sends them. False as above. */
+bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
+
+bool addr_equals(const struct addr *a, const struct addr *b);
+
+/* Writes the text form that addr_parse() reads, with a NUL; returns `out`. */
+const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX]);
+
+#endif

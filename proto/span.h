@@ -1,0 +1,83 @@
+/* Borrowed bytes to read from and bounded space to write to: the two types that all of proto/ works with. */
+#ifndef PROTO_SPAN_H
+#define PROTO_SPAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Bytes that somebody else owns. Not terminated by NUL. `data` may be NULL only where `len` is 0. */
+struct span {
+    const uint8_t *data;
+    size_t len;
+};
+
+/*
+ * Space that somebody else owns, filled from `at` on. A write that does not fit writes nothing and sets
+ * `full`; every later write is refused as well, so one check after a series of writes is enough.
+ */
+struct sink {
+    uint8_t *at;
+    uint8_t *end;
+    bool full;
+};
+
+static inline struct span span_of(const void *data, size_t len)
+{
+    return (struct span){.data = data, .len = len};
+}
+
+static inline struct span span_of_text(const char *text)
+{
+    return (struct span){.data = (const uint8_t *)text, .len = strlen(text)};
+}
+
+static inline bool span_equals(struct span a, struct span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+static inline bool span_equals_text(struct span a, const char *text)
+{
+    return span_equals(a, span_of_text(text));
+}
+
+/* Takes `len` bytes off the front of `cursor`. False, and nothing taken, where it holds fewer. */
+static inline bool span_take(struct span *cursor, size_t len, struct span *ret_taken)
+{
+    if (len > cursor->len)
+        return false;
+    *ret_taken = span_of(cursor->data, len);
+    cursor->data += len;
+    cursor->len -= len;
+    return true;
+}
+
+static inline struct sink sink_of(uint8_t *space, size_t size)
+{
+    return (struct sink){.at = space, .end = space + size, .full = false};
+}
+
+static inline size_t sink_room(const struct sink *sink)
+{
+    return sink->full ? 0 : (size_t)(sink->end - sink->at);
+}
+
+static inline void sink_put(struct sink *sink, const void *data, size_t len)
+{
+    if (len > sink_room(sink)) {
+        sink->full = true;
+        return;
+    }
+    if (len > 0)
+        memcpy(sink->at, data, len);
+    sink->at += len;
+}
+
+static inline void sink_put_byte(struct sink *sink, uint8_t byte)
+{
+    sink_put(sink, &byte, 1);
+}
+
+#endif

@@ -1,0 +1,278 @@
+#include "spoa/agent.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "spoa/core/decision_log.h"
+#include "spoa/core/log.h"
+#include "spoa/core/metrics.h"
+#include "spoa/core/service_table.h"
+#include "spoa/io/listen_socket.h"
+#include "spoa/io/loop.h"
+#include "spoa/io/resolver.h"
+#include "spoa/io/spop_server.h"
+#include "spoa/io/voter_links.h"
+
+/* A service with all that hangs on it. */
+struct agent_service {
+    struct service_settings settings;
+    struct service_server *servers;
+    struct service *service;
+    struct decision_log log;
+};
+
+/* A group of Sentinels and the services that it monitors. */
+struct agent_group {
+    struct service **services;
+    size_t service_count;
+    struct voter_links *links;
+};
+
+struct agent {
+    struct ev_loop *loop;
+    const struct config *config;
+    struct metrics metrics;
+    struct agent_service *services;
+    struct agent_group *groups;
+    struct service_table *table;
+    struct resolver *resolver;
+    struct spop_server *server;
+    ev_timer drain_deadline;
+    bool is_stopping;
+};
+
+static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
+{
+    const struct config_service *config = &agent->config->services[index];
+    const struct config_sentinels *group = &agent->config->groups[config->group];
+    struct agent_service *service = &agent->services[index];
+
+    service->servers = calloc(config->server_count + 1, sizeof(*service->servers));
+    if (service->servers == NULL)
+        return false;
+    for (size_t i = 0; i < config->server_count; i++)
+        service->servers[i] =
+            (struct service_server){.name = config->servers[i].name, .addr = config->servers[i].addr};
+    service->settings = (struct service_settings){
+        .name = config->name,
+        .monitor = config->monitor,
+        .servers = service->servers,
+        .server_count = config->server_count,
+        .allow_any_address = config->allow_any_address,
+        .quorum =
+            {
+                .voters = (unsigned)group->address_count,
+                .threshold = config->quorum,
+                .reply_timeout_ms = group->reply_timeout_ms,
+                .vote_life_ms = group->vote_life_ms,
+                .hold_ms = QUORUM_HOLD_MS,
+                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
+            },
+    };
+    service->service = service_create(&service->settings, now_ms);
+    if (service->service == NULL)
+        return false;
+    decision_log_init(&service->log, &agent->metrics);
+    service_observe(service->service, &service->log.observer);
+    return true;
+}
+
+static bool create_services(struct agent *agent)
+{
+    const struct config *config = agent->config;
+    int64_t now_ms = loop_now_ms();
+
+    agent->services = calloc(config->service_count, sizeof(*agent->services));
+    agent->groups = calloc(config->group_count, sizeof(*agent->groups));
+    agent->table = service_table_create();
+    if (agent->services == NULL || agent->groups == NULL || agent->table == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++)
+        if (!create_service(agent, i, now_ms))
+            return false;
+    return true;
+}
+
+/* The services of a group, in the order of the configuration. */
+static bool collect_services(struct agent *agent, size_t index)
+{
+    const struct config *config = agent->config;
+    struct agent_group *group = &agent->groups[index];
+
+    group->services = calloc(config->service_count, sizeof(struct service *));
+    if (group->services == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->services[i].group == index)
+            group->services[group->service_count++] = agent->services[i].service;
+    return true;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed;
+
+    /* Only keeps agents out of step: the clock will do where there is no randomness. */
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+        seed = (uint64_t)loop_now_us();
+    return seed;
+}
+
+static bool create_group(struct agent *agent, size_t index)
+{
+    const struct config_sentinels *config = &agent->config->groups[index];
+    struct agent_group *group = &agent->groups[index];
+
+    if (!collect_services(agent, index))
+        return false;
+    struct voter_links_options options = {
+        .sentinels = config->addresses,
+        .count = (unsigned)config->address_count,
+        .subscribe = config->subscribe,
+        .settings =
+            {
+                .username = config->username,
+                .password = config->password,
+                .poll_ms = config->poll_ms,
+                .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
+                                                 config->reply_timeout_ms),
+                .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
+            },
+        .services = group->services,
+        .service_count = group->service_count,
+    };
+    group->links = voter_links_create(agent->loop, agent->resolver, &options, &agent->metrics, random_seed());
+    if (group->links == NULL)
+        return false;
+    for (size_t i = 0; i < group->service_count; i++)
+        if (!service_table_add(agent->table, group->services[i], voter_links_identities(group->links)))
+            return false;
+    return true;
+}
+
+static bool create_groups(struct agent *agent)
+{
+    agent->resolver = resolver_create(agent->loop);
+    if (agent->resolver == NULL)
+        return false;
+    for (size_t i = 0; i < agent->config->group_count; i++)
+        if (!create_group(agent, i))
+            return false;
+    return true;
+}
+
+static bool start_listening(struct agent *agent)
+{
+    const struct config_agent *config = &agent->config->agent;
+    char error[LISTEN_SOCKET_ERROR_MAX];
+
+    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
+    if (agent->server == NULL)
+        return false;
+    for (size_t i = 0; i < config->listen_count; i++) {
+        struct listen_socket_options options = {
+            .addr = &config->listens[i].addr,
+            .mode = config->listens[i].mode,
+            .owner = config->listens[i].owner,
+            .group = config->listens[i].group,
+        };
+        if (spop_server_listen(agent->server, &options, error) == -1) {
+            log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    const struct agent *agent = container_of(timer, struct agent, drain_deadline);
+
+    (void)events;
+    log_event(LOG_LEVEL_WARNING, "drain-timeout",
+              log_number("connections", (int64_t)spop_server_connections(agent->server)));
+    ev_break(loop, EVBREAK_ALL);
+}
+
+struct agent *agent_create(struct ev_loop *loop, const struct config *config)
+{
+    struct agent *agent = calloc(1, sizeof(*agent));
+
+    if (agent == NULL) {
+        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
+        return NULL;
+    }
+    agent->loop = loop;
+    agent->config = config;
+    ev_timer_init(&agent->drain_deadline, on_drain_deadline, config->agent.drain_timeout_ms / 1000.0, 0.0);
+    if (!create_services(agent) || !create_groups(agent)) {
+        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
+        agent_destroy(agent);
+        return NULL;
+    }
+    if (!start_listening(agent)) {
+        agent_destroy(agent);
+        return NULL;
+    }
+    log_event(LOG_LEVEL_INFO, "started", log_number("services", (int64_t)config->service_count),
+              log_number("sentinel-groups", (int64_t)config->group_count));
+    return agent;
+}
+
+static void on_drained(void *context)
+{
+    struct agent *agent = context;
+
+    ev_break(agent->loop, EVBREAK_ALL);
+}
+
+void agent_stop(struct agent *agent)
+{
+    if (agent->is_stopping) {
+        ev_break(agent->loop, EVBREAK_ALL);
+        return;
+    }
+    agent->is_stopping = true;
+    log_event(LOG_LEVEL_INFO, "stopping",
+              log_number("connections", (int64_t)spop_server_connections(agent->server)),
+              log_number("drain-timeout-ms", agent->config->agent.drain_timeout_ms));
+    ev_now_update(agent->loop);
+    ev_timer_start(agent->loop, &agent->drain_deadline);
+    spop_server_drain(agent->server, on_drained, agent);
+}
+
+static void log_totals(const struct agent *agent)
+{
+    const struct metrics *metrics = &agent->metrics;
+
+    const struct log_field fields[] = {
+#define X(name, help) log_number(#name, (int64_t)metrics->name),
+        METRICS_COUNTERS(X)
+#undef X
+    };
+
+    log_emit(LOG_LEVEL_INFO, "stopped", fields, sizeof(fields) / sizeof(*fields));
+}
+
+void agent_destroy(struct agent *agent)
+{
+    if (agent == NULL)
+        return;
+    ev_timer_stop(agent->loop, &agent->drain_deadline);
+    spop_server_destroy(agent->server);
+    if (agent->is_stopping)
+        log_totals(agent);
+    for (size_t i = 0; agent->groups != NULL && i < agent->config->group_count; i++) {
+        voter_links_destroy(agent->groups[i].links);
+        free(agent->groups[i].services);
+    }
+    resolver_destroy(agent->resolver);
+    service_table_destroy(agent->table);
+    for (size_t i = 0; agent->services != NULL && i < agent->config->service_count; i++) {
+        service_destroy(agent->services[i].service);
+        free(agent->services[i].servers);
+    }
+    free(agent->groups);
+    free(agent->services);
+    free(agent);
+}

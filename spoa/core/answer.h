@@ -1,0 +1,30 @@
+/* A decision as the actions of an ACK: what HAProxy's variables become. Encoded once per decision. */
+#ifndef SPOA_CORE_ANSWER_H
+#define SPOA_CORE_ANSWER_H
+
+#include "proto/addr.h"
+#include "proto/span.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room for the longest answer: it fits the smallest frame that HAProxy may ask for (256 bytes with a header of
+ * 25) as long as the server's name keeps to ANSWER_SERVER_MAX. */
+#define ANSWER_MAX 231
+#define ANSWER_SERVER_MAX 100
+
+struct answer {
+    const char *state;        /* never NULL: an ACK without an action hangs HAProxy 3.1 */
+    const char *server;       /* HAProxy's name of the master, or NULL */
+    const struct addr *addr;  /* the master's address, or NULL: nobody is named */
+    unsigned votes;           /* for that address */
+    uint64_t generation;      /* switches so far */
+};
+
+/*
+ * Writes the actions to `out`, in scope txn; returns their length in bytes. Where nobody is named the other
+ * variables are unset, so that a second look-up in one transaction leaves no old name behind.
+ */
+size_t answer_encode(const struct answer *answer, uint8_t out[ANSWER_MAX]);
+
+#endif

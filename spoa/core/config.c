@@ -1,0 +1,322 @@
+#include "spoa/core/config.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/config_keywords.h"
+
+#define MESSAGE_MAX 512
+
+/* The section that keys go to now. */
+struct config_cursor {
+    enum config_section_kind kind; /* CONFIG_SECTIONS: none, or one that is unknown */
+    size_t index;                  /* of the group or service */
+    bool is_begun;                 /* some section was, even an unknown one */
+    uint64_t agent_seen;           /* bits of keywords given, for each section */
+    uint64_t *group_seen;
+    uint64_t *service_seen;
+};
+
+_Static_assert(sizeof(uint64_t) * 8 > 40, "a bit for every keyword");
+
+void config_error(struct config_errors *errors, const struct config_place *place, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    int len = place->line > 0 ? asprintf(&text, "%s:%u: %s", place->file, place->line, message)
+                              : asprintf(&text, "%s: %s", place->file, message);
+    char **texts = len != -1 ? realloc(errors->texts, (errors->count + 1) * sizeof(*texts)) : NULL;
+    if (texts == NULL) {
+        if (len != -1)
+            free(text);
+        errors->out_of_memory = true;
+        return;
+    }
+    errors->texts = texts;
+    errors->texts[errors->count++] = text;
+}
+
+void config_errors_finish(struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        free(errors->texts[i]);
+    free(errors->texts);
+    *errors = (struct config_errors){.texts = NULL};
+}
+
+static bool apply_presets(enum config_section_kind kind, void *section)
+{
+    for (size_t i = 0; i < config_keyword_count; i++) {
+        const struct config_keyword *keyword = &config_keywords[i];
+        if (keyword->section == kind && keyword->preset != NULL &&
+            !keyword->type->read((char *)section + keyword->offset, keyword->preset))
+            return false;
+    }
+    return true;
+}
+
+struct config *config_create(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+
+    if (config == NULL)
+        return NULL;
+    config->cursor = calloc(1, sizeof(*config->cursor));
+    if (config->cursor == NULL || !apply_presets(CONFIG_AGENT, &config->agent)) {
+        config_destroy(config);
+        return NULL;
+    }
+    config->cursor->kind = CONFIG_SECTIONS;
+    return config;
+}
+
+/* Overwrites it first: it may be a password. */
+static void free_secret(char *secret)
+{
+    if (secret == NULL)
+        return;
+    explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static void finish_group(struct config_sentinels *group)
+{
+    free(group->name);
+    free(group->addresses);
+    free(group->username);
+    free_secret(group->password);
+    free(group->password_file);
+}
+
+static void finish_service(struct config_service *service)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        free(service->servers[i].name);
+    free(service->servers);
+    free(service->name);
+    free(service->monitor);
+    free(service->sentinels);
+}
+
+void config_destroy(struct config *config)
+{
+    if (config == NULL)
+        return;
+    free(config->agent.listens);
+    for (size_t i = 0; i < config->group_count; i++)
+        finish_group(&config->groups[i]);
+    for (size_t i = 0; i < config->service_count; i++)
+        finish_service(&config->services[i]);
+    free(config->groups);
+    free(config->services);
+    if (config->cursor != NULL) {
+        free(config->cursor->group_seen);
+        free(config->cursor->service_seen);
+    }
+    free(config->cursor);
+    free(config);
+}
+
+/* Room for one more element at the end of both lists. */
+static bool grow_pair(void **list, size_t size, uint64_t **seen, size_t count)
+{
+    void *larger = realloc(*list, (count + 1) * size);
+
+    if (larger == NULL)
+        return false;
+    *list = larger;
+    uint64_t *larger_seen = realloc(*seen, (count + 1) * sizeof(**seen));
+    if (larger_seen == NULL)
+        return false;
+    *seen = larger_seen;
+    (*seen)[count] = 0;
+    return true;
+}
+
+static bool add_group(struct config *config, const struct config_place *place, const char *name)
+{
+    void *list = config->groups;
+    bool has_room =
+        grow_pair(&list, sizeof(*config->groups), &config->cursor->group_seen, config->group_count);
+
+    config->groups = list;
+    if (!has_room)
+        return false;
+    struct config_sentinels group = {.name = strdup(name), .line = place->line};
+    if (group.name == NULL || !apply_presets(CONFIG_SENTINELS, &group)) {
+        finish_group(&group);
+        return false;
+    }
+    config->cursor->index = config->group_count;
+    config->groups[config->group_count++] = group;
+    return true;
+}
+
+static bool add_service(struct config *config, const struct config_place *place, const char *name)
+{
+    void *list = config->services;
+    bool has_room =
+        grow_pair(&list, sizeof(*config->services), &config->cursor->service_seen, config->service_count);
+
+    config->services = list;
+    if (!has_room)
+        return false;
+    struct config_service service = {.name = strdup(name), .line = place->line};
+    if (service.name == NULL || !apply_presets(CONFIG_SERVICE, &service)) {
+        finish_service(&service);
+        return false;
+    }
+    config->cursor->index = config->service_count;
+    config->services[config->service_count++] = service;
+    return true;
+}
+
+/* Names go into log lines, metrics and messages: printable, without blanks and brackets. */
+static bool is_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isgraph((unsigned char)name[i]) || name[i] == '[' || name[i] == ']')
+            return false;
+    return len <= CONFIG_NAME_MAX;
+}
+
+static enum config_section_kind section_kind(const char *word, size_t len)
+{
+    for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
+        if (strlen(config_section_names[kind]) == len && memcmp(config_section_names[kind], word, len) == 0)
+            return kind;
+    return CONFIG_SECTIONS;
+}
+
+static void report_unknown_section(const struct config_place *place, const char *text,
+                                   struct config_errors *errors)
+{
+    for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
+        if (config_distance(text, config_section_names[kind]) < 4) {
+            config_error(errors, place, "unknown section [%s], did you mean [%s]?", text,
+                         config_section_names[kind]);
+            return;
+        }
+    config_error(errors, place, "unknown section [%s]: there are [agent], [sentinels] and [service NAME]", text);
+}
+
+static bool begin_section(struct config *config, const struct config_place *place, enum config_section_kind kind,
+                          const char *name, struct config_errors *errors)
+{
+    bool is_added = true;
+
+    if (!is_name(name)) {
+        config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks", name,
+                     CONFIG_NAME_MAX);
+        return false;
+    }
+    if (kind == CONFIG_AGENT && name[0] != '\0') {
+        config_error(errors, place, "[agent] has no name");
+        return false;
+    }
+    if (kind == CONFIG_SERVICE && name[0] == '\0') {
+        config_error(errors, place, "[service NAME] needs a name");
+        return false;
+    }
+    if (kind == CONFIG_SENTINELS)
+        is_added = add_group(config, place, name);
+    else if (kind == CONFIG_SERVICE)
+        is_added = add_service(config, place, name);
+    if (!is_added)
+        errors->out_of_memory = true;
+    return is_added;
+}
+
+void config_section(struct config *config, const struct config_place *place, const char *text,
+                    struct config_errors *errors)
+{
+    size_t word_len = strcspn(text, " \t");
+    const char *name = text + word_len + strspn(text + word_len, " \t");
+    enum config_section_kind kind = section_kind(text, word_len);
+
+    config->cursor->is_begun = true;
+    config->cursor->kind = CONFIG_SECTIONS;
+    if (kind == CONFIG_SECTIONS)
+        report_unknown_section(place, text, errors);
+    else if (begin_section(config, place, kind, name, errors))
+        config->cursor->kind = kind;
+}
+
+/* The struct of the section that keys go to, the marks of the keys that it was given, and its name. */
+static void *current_section(struct config *config, uint64_t **ret_seen, const char **ret_name)
+{
+    struct config_cursor *cursor = config->cursor;
+
+    switch (cursor->kind) {
+    case CONFIG_AGENT:
+        *ret_seen = &cursor->agent_seen;
+        *ret_name = "";
+        return &config->agent;
+    case CONFIG_SENTINELS:
+        *ret_seen = &cursor->group_seen[cursor->index];
+        *ret_name = config->groups[cursor->index].name;
+        return &config->groups[cursor->index];
+    case CONFIG_SERVICE:
+        *ret_seen = &cursor->service_seen[cursor->index];
+        *ret_name = config->services[cursor->index].name;
+        return &config->services[cursor->index];
+    case CONFIG_SECTIONS:
+        break;
+    }
+    return NULL;
+}
+
+static void report_unknown_key(const struct config_place *place, enum config_section_kind kind, const char *name,
+                               const char *key, struct config_errors *errors)
+{
+    const char *nearest = config_keyword_nearest(kind, key);
+    const char *blank = name[0] != '\0' ? " " : "";
+
+    if (nearest != NULL)
+        config_error(errors, place, "unknown key '%s' in [%s%s%s], did you mean '%s'?", key,
+                     config_section_names[kind], blank, name, nearest);
+    else
+        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, config_section_names[kind], blank, name);
+}
+
+void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
+                struct config_errors *errors)
+{
+    uint64_t *seen = NULL;
+    const char *name = "";
+    void *section = current_section(config, &seen, &name);
+    enum config_section_kind kind = config->cursor->kind;
+
+    if (section == NULL) {
+        if (!config->cursor->is_begun)
+            config_error(errors, place, "key '%s' stands before any section", key);
+        return; /* the section was reported already */
+    }
+    const struct config_keyword *keyword = config_keyword_find(kind, key);
+    if (keyword == NULL) {
+        report_unknown_key(place, kind, name, key, errors);
+        return;
+    }
+    uint64_t bit = (uint64_t)1 << (keyword - config_keywords);
+    if ((*seen & bit) != 0 && !keyword->repeatable) {
+        config_error(errors, place, "'%s' is given twice in [%s%s%s]", key, config_section_names[kind],
+                     name[0] != '\0' ? " " : "", name);
+        return;
+    }
+    *seen |= bit;
+    if (!keyword->type->read((char *)section + keyword->offset, value))
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s",
+                     keyword->type == &config_type_password ? "***" : value, key, keyword->type->form);
+    if (kind == CONFIG_SENTINELS && strcmp(key, "password-file") == 0)
+        config->groups[config->cursor->index].password_file_line = place->line;
+}

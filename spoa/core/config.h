@@ -1,0 +1,125 @@
+/*
+ * The configuration: what the keys mean, read one at a time, checked as a whole. Pure: files, environment and
+ * secrets are io/config_file.h. One table of keywords serves reading, --dump-config and the test of the manual.
+ */
+#ifndef SPOA_CORE_CONFIG_H
+#define SPOA_CORE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "proto/addr.h"
+#include "proto/span.h"
+#include "spoa/core/log.h"
+
+#define CONFIG_NAME_MAX 200
+#define CONFIG_ACCOUNT_MAX 64
+
+/* Where a key stands, for messages. */
+struct config_place {
+    const char *file;
+    unsigned line;
+};
+
+/* One address to accept SPOP connections on. */
+struct config_listen {
+    struct addr addr;               /* numeric or UNIX; port 0: the kernel chooses */
+    int mode;                       /* of a UNIX socket; -1: as the umask says */
+    char owner[CONFIG_ACCOUNT_MAX]; /* of a UNIX socket; "": as it comes */
+    char group[CONFIG_ACCOUNT_MAX];
+};
+
+struct config_agent {
+    struct config_listen *listens;
+    size_t listen_count;
+    enum log_level log_level;
+    enum log_format log_format;
+    unsigned drain_timeout_ms;
+};
+
+/* A group of Sentinels. */
+struct config_sentinels {
+    char *name; /* "" for [sentinels] */
+    unsigned line;
+    struct addr *addresses;
+    size_t address_count;
+    char *username; /* or NULL */
+    char *password; /* or NULL */
+    char *password_file;
+    unsigned password_file_line;
+    unsigned poll_ms;
+    unsigned reply_timeout_ms;
+    unsigned connect_timeout_ms;
+    unsigned vote_life_ms;
+    bool subscribe;
+};
+
+struct config_server {
+    char *name; /* HAProxy's */
+    struct addr addr;
+};
+
+struct config_service {
+    char *name;
+    unsigned line;
+    char *monitor;   /* what Sentinel calls it; NULL: the service's name */
+    char *sentinels; /* the group's name; NULL: the unnamed one */
+    size_t group;    /* its index; set by config_finish() */
+    struct config_server *servers;
+    size_t server_count;
+    unsigned quorum; /* votes needed; 0 until config_finish() puts the majority */
+    bool allow_any_address;
+};
+
+struct config {
+    struct config_agent agent;
+    struct config_sentinels *groups;
+    size_t group_count;
+    struct config_service *services;
+    size_t service_count;
+    struct config_cursor *cursor; /* of reading; private */
+};
+
+/* What is wrong, in the order in which it was found. */
+struct config_errors {
+    char **texts; /* "FILE:LINE: ..." */
+    size_t count;
+    bool out_of_memory; /* some texts are missing */
+};
+
+/* NULL where memory is short. */
+struct config *config_create(void);
+void config_destroy(struct config *config); /* NULL is fine */
+
+/* Begins the section of a line "[TEXT]", without the brackets: "agent", "sentinels", "service NAME" ... An
+ * unknown one is an error, and its keys are passed over. */
+void config_section(struct config *config, const struct config_place *place, const char *text,
+                    struct config_errors *errors);
+
+/* A key of the section begun last. */
+void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
+                struct config_errors *errors);
+
+/* Checks the whole and fills in what depends on it. `file` is for messages. */
+void config_finish(struct config *config, const char *file, struct config_errors *errors);
+
+/* Writes a complete file with all defaults; passwords are shown as ***. */
+void config_dump(const struct config *config, FILE *out);
+
+/* The keywords, for the manual: calls `each` for all of them. */
+struct config_keyword_info {
+    const char *section;
+    const char *key;
+    const char *form;  /* what a value looks like */
+    const char *preset; /* the default, NULL: none */
+    const char *help;
+};
+void config_each_keyword(void (*each)(void *context, const struct config_keyword_info *info), void *context);
+
+/* Adds "FILE:LINE: " and the message; line 0 is left out. */
+void config_error(struct config_errors *errors, const struct config_place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void config_errors_finish(struct config_errors *errors);
+
+#endif

@@ -1,0 +1,188 @@
+/* What can only be said of the whole configuration. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/answer.h"
+#include "spoa/core/config.h"
+#include "spoa/core/config_keywords.h"
+#include "spoa/core/quorum.h"
+
+#define DEFAULT_LISTEN "127.0.0.1:9012"
+
+static struct config_place at_line(const char *file, unsigned line)
+{
+    return (struct config_place){.file = file, .line = line};
+}
+
+static void check_agent(struct config *config, struct config_errors *errors)
+{
+    if (config->agent.listen_count == 0 && !config_type_listens.read(&config->agent, DEFAULT_LISTEN))
+        errors->out_of_memory = true;
+}
+
+static void check_addresses(const struct config_sentinels *group, const struct config_place *place,
+                            struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (group->address_count == 0)
+        config_error(errors, place, "[sentinels%s%s] has no 'address'", group->name[0] != '\0' ? " " : "",
+                     group->name);
+    if (group->address_count > QUORUM_VOTERS_MAX)
+        config_error(errors, place, "more than %d Sentinels in one group", QUORUM_VOTERS_MAX);
+    for (size_t i = 0; i < group->address_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (addr_equals(&group->addresses[i], &group->addresses[k]))
+                config_error(errors, place, "Sentinel %s is listed twice in one group: it has one vote",
+                             addr_format(&group->addresses[i], text));
+}
+
+static void check_group(const struct config_sentinels *group, const struct config_place *place,
+                        struct config_errors *errors)
+{
+    check_addresses(group, place, errors);
+    if (group->password != NULL && group->password_file != NULL)
+        config_error(errors, place, "'password' and 'password-file' exclude each other");
+    if (group->username != NULL && group->password == NULL && group->password_file == NULL)
+        config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
+    if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
+        config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
+    if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
+        config_error(errors, place,
+                     "'vote-life' (%u ms) must be longer than 'poll' + 'reply-timeout' (%u ms): votes would expire "
+                     "before they are renewed",
+                     group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
+}
+
+static void check_groups(const struct config *config, const char *file, struct config_errors *errors)
+{
+    struct config_place whole = at_line(file, 0);
+
+    if (config->group_count == 0)
+        config_error(errors, &whole, "no section [sentinels]: nobody can name a master");
+    for (size_t i = 0; i < config->group_count; i++) {
+        struct config_place place = at_line(file, config->groups[i].line);
+        check_group(&config->groups[i], &place, errors);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
+                config_error(errors, &place, "a section [sentinels%s%s] is there already",
+                             config->groups[i].name[0] != '\0' ? " " : "", config->groups[i].name);
+    }
+}
+
+/* What HAProxy takes for a server's name. */
+static bool is_server_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)name[i]) && strchr("-_.:", name[i]) == NULL)
+            return false;
+    return len <= ANSWER_SERVER_MAX;
+}
+
+static void check_servers(const struct config_service *service, const struct config_place *place,
+                          struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (service->server_count == 0 && !service->allow_any_address)
+        config_error(errors, place, "[service %s] has no 'server' (and no 'allow-any-address = yes')",
+                     service->name);
+    for (size_t i = 0; i < service->server_count; i++) {
+        const struct config_server *server = &service->servers[i];
+        if (!is_server_name(server->name))
+            config_error(errors, place, "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
+                         server->name, ANSWER_SERVER_MAX);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(server->name, service->servers[k].name) == 0)
+                config_error(errors, place, "two servers of [service %s] are called '%s'", service->name,
+                             server->name);
+            if (addr_equals(&server->addr, &service->servers[k].addr))
+                config_error(errors, place, "servers '%s' and '%s' of [service %s] have one address, %s",
+                             service->servers[k].name, server->name, service->name,
+                             addr_format(&server->addr, text));
+        }
+    }
+}
+
+/* Finds the service's group and settles how many votes it takes. */
+static void join_group(const struct config *config, struct config_service *service,
+                       const struct config_place *place, struct config_errors *errors)
+{
+    const char *wanted = service->sentinels != NULL ? service->sentinels : "";
+
+    for (size_t i = 0; i < config->group_count; i++) {
+        if (strcmp(config->groups[i].name, wanted) != 0)
+            continue;
+        unsigned voters = (unsigned)config->groups[i].address_count;
+        service->group = i;
+        if (service->quorum == 0)
+            service->quorum = quorum_majority(voters);
+        if (service->quorum < quorum_majority(voters) || service->quorum > voters)
+            config_error(errors, place, "quorum %u of [service %s]: with %u Sentinels it can be %u to %u",
+                         service->quorum, service->name, voters, quorum_majority(voters), voters);
+        return;
+    }
+    if (config->group_count > 0)
+        config_error(errors, place, "[service %s]: there is no section [sentinels%s%s]", service->name,
+                     wanted[0] != '\0' ? " " : "", wanted);
+}
+
+static void check_services(struct config *config, const char *file, struct config_errors *errors)
+{
+    struct config_place whole = at_line(file, 0);
+
+    if (config->service_count == 0)
+        config_error(errors, &whole, "no section [service NAME]: there is nothing to answer");
+    for (size_t i = 0; i < config->service_count; i++) {
+        struct config_service *service = &config->services[i];
+        struct config_place place = at_line(file, service->line);
+        if (service->monitor == NULL)
+            service->monitor = strdup(service->name);
+        if (service->monitor == NULL)
+            errors->out_of_memory = true;
+        else if (strlen(service->monitor) > CONFIG_NAME_MAX)
+            config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
+        check_servers(service, &place, errors);
+        join_group(config, service, &place, errors);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct config_service *const *left = a;
+    const struct config_service *const *right = b;
+    int order = strcmp((*left)->name, (*right)->name);
+
+    return order != 0 ? order : (*left)->line < (*right)->line ? -1 : 1;
+}
+
+/* Sorted, because there may be thousands. */
+static void check_service_names(const struct config *config, const char *file, struct config_errors *errors)
+{
+    const struct config_service **sorted = calloc(config->service_count + 1, sizeof(struct config_service *));
+
+    if (sorted == NULL) {
+        errors->out_of_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < config->service_count; i++)
+        sorted[i] = &config->services[i];
+    qsort(sorted, config->service_count, sizeof(*sorted), by_name);
+    for (size_t i = 1; i < config->service_count; i++) {
+        struct config_place place = at_line(file, sorted[i]->line);
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            config_error(errors, &place, "a section [service %s] is there already", sorted[i]->name);
+    }
+    free(sorted);
+}
+
+void config_finish(struct config *config, const char *file, struct config_errors *errors)
+{
+    check_agent(config, errors);
+    check_groups(config, file, errors);
+    check_services(config, file, errors);
+    check_service_names(config, file, errors);
+}

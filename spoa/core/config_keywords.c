@@ -1,0 +1,122 @@
+#include "spoa/core/config_keywords.h"
+
+#include <string.h>
+
+#define AGENT(field) offsetof(struct config_agent, field)
+#define GROUP(field) offsetof(struct config_sentinels, field)
+#define SERVICE(field) offsetof(struct config_service, field)
+
+/* The types of lists and of the password take the whole section's struct: offset 0. */
+const struct config_keyword config_keywords[] = {
+    {CONFIG_AGENT, "listen", &config_type_listens, 0, NULL, true,
+     "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
+     "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
+    {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false,
+     "`error`, `warning`, `info` or `debug`"},
+    {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, "`logfmt` or `json`"},
+    {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false,
+     "how long a stop may take that waits for HAProxy to close its connections"},
+    {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true,
+     "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
+    {CONFIG_SENTINELS, "username", &config_type_text, GROUP(username), NULL, false,
+     "user for AUTH, where Sentinel has access lists"},
+    {CONFIG_SENTINELS, "password", &config_type_password, 0, NULL, false, "password for AUTH"},
+    {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(password_file), NULL, false,
+     "file whose first line is the password"},
+    {CONFIG_SENTINELS, "poll", &config_type_duration, GROUP(poll_ms), "1s", false,
+     "how often every Sentinel is asked when nothing happens"},
+    {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false,
+     "a reply that takes longer is no vote"},
+    {CONFIG_SENTINELS, "connect-timeout", &config_type_duration, GROUP(connect_timeout_ms), "500ms", false,
+     "how long connecting to a Sentinel may take"},
+    {CONFIG_SENTINELS, "vote-life", &config_type_duration, GROUP(vote_life_ms), "2s", false,
+     "how long a vote counts from the moment it was asked for; longer than `poll` + `reply-timeout`, shorter than "
+     "Sentinel's `down-after-milliseconds`"},
+    {CONFIG_SENTINELS, "subscribe", &config_type_bool, GROUP(subscribe), "yes", false,
+     "take Sentinel's events as a reason to ask at once; without the right to subscribe the agent polls"},
+    {CONFIG_SERVICE, "monitor", &config_type_text, SERVICE(monitor), NULL, false,
+     "the master's name in Sentinel, where it is not the service's"},
+    {CONFIG_SERVICE, "sentinels", &config_type_text, SERVICE(sentinels), NULL, false,
+     "the group `[sentinels NAME]` that monitors it, where it is not the unnamed one"},
+    {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true,
+     "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it"},
+    {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false,
+     "votes that a master needs: the majority of the group (the default) or more"},
+    {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false,
+     "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+};
+
+const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);
+
+const char *const config_section_names[CONFIG_SECTIONS] = {
+    [CONFIG_AGENT] = "agent",
+    [CONFIG_SENTINELS] = "sentinels",
+    [CONFIG_SERVICE] = "service",
+};
+
+const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key)
+{
+    for (size_t i = 0; i < config_keyword_count; i++)
+        if (config_keywords[i].section == section && strcmp(config_keywords[i].key, key) == 0)
+            return &config_keywords[i];
+    return NULL;
+}
+
+#define WORD_MAX 31
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+unsigned config_distance(const char *a, const char *b)
+{
+    unsigned row[WORD_MAX + 1];
+    size_t b_len = strnlen(b, WORD_MAX);
+
+    for (unsigned k = 0; k <= b_len; k++)
+        row[k] = k;
+    for (unsigned i = 1; i <= strnlen(a, WORD_MAX); i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned k = 1; k <= b_len; k++) {
+            unsigned replace = diagonal + (a[i - 1] != b[k - 1]);
+            diagonal = row[k];
+            row[k] = least(replace, least(row[k], row[k - 1]) + 1);
+        }
+    }
+    return row[b_len];
+}
+
+const char *config_keyword_nearest(enum config_section_kind section, const char *key)
+{
+    const char *nearest = NULL;
+    unsigned best = 4; /* further than that it is another word */
+
+    for (size_t i = 0; i < config_keyword_count; i++) {
+        const struct config_keyword *keyword = &config_keywords[i];
+        if (keyword->section != section)
+            continue;
+        unsigned distance = config_distance(key, keyword->key);
+        if (distance < best && distance < strlen(keyword->key)) {
+            best = distance;
+            nearest = keyword->key;
+        }
+    }
+    return nearest;
+}
+
+void config_each_keyword(void (*each)(void *context, const struct config_keyword_info *info), void *context)
+{
+    for (size_t i = 0; i < config_keyword_count; i++) {
+        const struct config_keyword *keyword = &config_keywords[i];
+        struct config_keyword_info info = {
+            .section = config_section_names[keyword->section],
+            .key = keyword->key,
+            .form = keyword->type->form,
+            .preset = keyword->preset,
+            .help = keyword->help,
+        };
+        each(context, &info);
+    }
+}

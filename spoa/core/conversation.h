@@ -1,0 +1,127 @@
+/*
+ * One conversation with a Redis-protocol peer as a step function: it says when to connect, what to send and
+ * when to give up, and is told what happened. It knows no socket and no clock, nor what is talked about: that
+ * is the topic's (sentinel_voter.h has two). Commands are pipelined and answered in order.
+ */
+#ifndef SPOA_CORE_CONVERSATION_H
+#define SPOA_CORE_CONVERSATION_H
+
+#include "proto/span.h"
+#include "spoa/core/backoff.h"
+#include "spoa/core/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room for SUBSCRIBE and its channels. */
+#define CONVERSATION_ARGS_MAX 20
+/* Runs of commands that may await their replies; beyond it nothing is sent until some have come. */
+#define CONVERSATION_PENDING_MAX 64
+
+enum conversation_phase {
+    CONVERSATION_WAITING,    /* until wake_ms, then to be connected */
+    CONVERSATION_CONNECTING, /* until connected, or given up at wake_ms */
+    CONVERSATION_TALKING,
+};
+
+/* One command: borrowed arguments, valid until the next call that takes the conversation. */
+struct conversation_command {
+    size_t count;
+    struct span args[CONVERSATION_ARGS_MAX];
+};
+
+/* What a reply belongs to. */
+struct conversation_request {
+    unsigned kind;      /* the topic's own */
+    size_t subject;     /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
+    int64_t t_sent_ms;
+};
+
+enum conversation_verdict {
+    CONVERSATION_DONE,    /* the request is answered */
+    CONVERSATION_GOES_ON, /* more replies to it will follow, for an unlimited time (a subscription) */
+    CONVERSATION_REFUSED, /* pointless to go on: disconnect and wait for a long time */
+    CONVERSATION_BROKEN,  /* the peer talks nonsense: disconnect and come back */
+};
+
+struct conversation;
+
+/* What is talked about. All members are set. */
+struct conversation_topic {
+    /* The next command to send. False where there is none now. `ret_request` gets kind and subject. */
+    bool (*next)(void *context, int64_t now_ms, struct conversation_command *ret_command,
+                 struct conversation_request *ret_request);
+    /* A reply to `request` came. */
+    enum conversation_verdict (*reply)(void *context, const struct conversation_request *request,
+                                       const struct reply *reply, int64_t now_ms);
+    /* The connection is there: begin anew. */
+    void (*connected)(void *context, int64_t now_ms);
+    /* The connection, or the attempt, came to an end; `retry_ms` says when the next will be made. */
+    void (*lost)(void *context, const char *reason, uint32_t retry_ms);
+    /* When next() will have something to send by time alone; INT64_MAX for never. */
+    int64_t (*wake_ms)(const void *context);
+};
+
+struct conversation_settings {
+    uint32_t connect_timeout_ms;
+    uint32_t silence_ms;       /* the oldest request unanswered for this long: the link is dead */
+    uint32_t retry_min_ms;     /* back-off after a failure */
+    uint32_t retry_max_ms;
+    uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
+};
+
+struct conversation_run {
+    struct conversation_request first;
+    size_t count;
+    size_t answered;
+    bool endless; /* GOES_ON: has no deadline */
+};
+
+struct conversation {
+    const struct conversation_settings *settings;
+    const struct conversation_topic *topic;
+    void *context;
+    enum conversation_phase phase;
+    int64_t wake_ms; /* WAITING and CONNECTING */
+    struct backoff backoff;
+    unsigned head; /* of `pending`, a ring */
+    unsigned pending_count;
+    struct conversation_run pending[CONVERSATION_PENDING_MAX];
+};
+
+/* What the caller must do after a step. */
+enum conversation_action {
+    CONVERSATION_NOTHING,
+    CONVERSATION_CONNECT,    /* open a connection; report connected or lost */
+    CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
+};
+
+/* Borrows all; begins WAITING until `now_ms`, that is: the first tick connects. */
+void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
+                       const struct conversation_topic *topic, void *context, uint64_t seed, int64_t now_ms);
+
+/* Time has come (see conversation_wake_ms). */
+enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
+
+/* The connection that was asked for is there. */
+void conversation_connected(struct conversation *conversation, int64_t now_ms);
+
+/* A reply came. */
+enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
+                                            int64_t now_ms);
+
+/* The connection failed or was closed by the peer; `reason` is for the log. */
+void conversation_lost(struct conversation *conversation, const char *reason, int64_t now_ms);
+
+/* The peer is known to work: the next back-off is short again. Called by the topic. */
+void conversation_proved(struct conversation *conversation);
+
+/* The next command to send, while TALKING; to be called until it says false, after every step. */
+bool conversation_next(struct conversation *conversation, int64_t now_ms,
+                       struct conversation_command *ret_command);
+
+/* When conversation_tick(), followed by conversation_next(), is due. */
+int64_t conversation_wake_ms(const struct conversation *conversation);
+
+#endif

@@ -1,0 +1,27 @@
+/* A Redis reply as the core sees it, free of the client library's types. */
+#ifndef SPOA_CORE_REPLY_H
+#define SPOA_CORE_REPLY_H
+
+#include "proto/span.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum reply_kind {
+    REPLY_NIL,
+    REPLY_TEXT,    /* a bulk or simple string */
+    REPLY_ERROR,   /* `text` begins with the error's code: "NOAUTH ...", "NOPERM ..." */
+    REPLY_INTEGER, /* `number` */
+    REPLY_ARRAY,   /* `elements` */
+};
+
+/* Valid during the call that it is handed to. */
+struct reply {
+    enum reply_kind kind;
+    struct span text;
+    int64_t number;
+    const struct reply *elements;
+    size_t count;
+};
+
+#endif

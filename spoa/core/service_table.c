@@ -1,0 +1,98 @@
+#include "spoa/core/service_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A table that cannot grow goes on as it was. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "spoa/core/answer.h"
+
+struct table_entry {
+    struct service *service;
+    const uint8_t *identities;
+    UT_hash_handle hh; /* by the service's name */
+};
+
+struct service_table {
+    struct table_entry *entries;
+    size_t unknown_len;
+    uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
+};
+
+struct service_table *service_table_create(void)
+{
+    struct service_table *table = calloc(1, sizeof(*table));
+    struct answer unknown = {.state = "unknown-service"};
+
+    if (table != NULL)
+        table->unknown_len = answer_encode(&unknown, table->unknown);
+    return table;
+}
+
+void service_table_destroy(struct service_table *table)
+{
+    struct table_entry *entry;
+    struct table_entry *next;
+
+    if (table == NULL)
+        return;
+    HASH_ITER(hh, table->entries, entry, next)
+    {
+        HASH_DEL(table->entries, entry);
+        free(entry);
+    }
+    free(table);
+}
+
+bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities)
+{
+    const char *name = service_settings(service)->name;
+    struct table_entry *entry = calloc(1, sizeof(*entry));
+    unsigned before = HASH_COUNT(table->entries);
+
+    if (entry == NULL)
+        return false;
+    entry->service = service;
+    entry->identities = identities;
+    HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
+    if (HASH_COUNT(table->entries) == before) {
+        free(entry);
+        return false;
+    }
+    return true;
+}
+
+static struct table_entry *find_entry(struct service_table *table, struct span name)
+{
+    struct table_entry *entry = NULL;
+
+    if (name.data == NULL)
+        return HASH_COUNT(table->entries) == 1 ? table->entries : NULL;
+    HASH_FIND(hh, table->entries, name.data, name.len, entry);
+    return entry;
+}
+
+struct span service_table_answer(struct service_table *table, const struct service_question *question,
+                                 int64_t now_ms, bool *ret_named)
+{
+    bool is_for_master = question->role.data == NULL || span_equals_text(question->role, "master");
+    struct table_entry *entry = is_for_master ? find_entry(table, question->service) : NULL;
+
+    if (entry == NULL) {
+        *ret_named = false;
+        return span_of(table->unknown, table->unknown_len);
+    }
+    struct span answer = service_answer(entry->service, entry->identities, now_ms);
+    *ret_named = service_decision(entry->service)->state == SERVICE_OK;
+    return answer;
+}
+
+bool service_table_is_ready(const struct service_table *table)
+{
+    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
+        if (service_decision(entry->service)->state == SERVICE_STARTING)
+            return false;
+    return true;
+}

@@ -1,0 +1,38 @@
+/* The services by the name that HAProxy asks for, and the answer to a NOTIFY's question. */
+#ifndef SPOA_CORE_SERVICE_TABLE_H
+#define SPOA_CORE_SERVICE_TABLE_H
+
+#include "proto/span.h"
+#include "spoa/core/service.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct service_table;
+
+/* What HAProxy asks: the arguments of its message. Spans with `data` NULL were not sent. */
+struct service_question {
+    struct span service;
+    struct span role; /* "master", or not sent */
+};
+
+/* NULL where memory is short. */
+struct service_table *service_table_create(void);
+void service_table_destroy(struct service_table *table); /* NULL is fine; the services are not destroyed */
+
+/* Adds a service under its settings' name; `identities` are its group's. Both are borrowed. False where memory
+ * is short. The names must differ (the configuration sees to it). */
+bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities);
+
+/*
+ * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells
+ * whether they name a master. Where no service is asked for and just one is there it is that one. A name or a
+ * role that we do not know is answered with the state "unknown-service". Allocates nothing.
+ */
+struct span service_table_answer(struct service_table *table, const struct service_question *question,
+                                 int64_t now_ms, bool *ret_named);
+
+/* Whether no service is starting any more. */
+bool service_table_is_ready(const struct service_table *table);
+
+#endif

@@ -1,0 +1,153 @@
+#include "spoa/core/spop_session.h"
+
+#include "spoa/core/answer.h"
+
+_Static_assert(ANSWER_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN, "an ACK must fit the smallest frame size");
+_Static_assert(SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES <= SPOP_SESSION_REPLY_MAX, "a reply needs that room");
+
+void spop_session_init(struct spop_session *session, struct service_table *table, struct metrics *metrics,
+                       const bool *draining)
+{
+    *session = (struct spop_session){
+        .phase = SPOP_SESSION_HELLO,
+        .max_frame_size = SPOP_SESSION_FRAME_MAX,
+        .status = SPOP_STATUS_NORMAL,
+        .table = table,
+        .metrics = metrics,
+        .draining = draining,
+    };
+}
+
+static void disconnect(struct spop_session *session, enum spop_status status, const char *message,
+                       struct sink *out)
+{
+    spop_agent_disconnect_write(out, status, message);
+    session->phase = SPOP_SESSION_CLOSED;
+    session->status = status;
+}
+
+void spop_session_close(struct spop_session *session, enum spop_status status, struct sink *out)
+{
+    if (session->phase != SPOP_SESSION_CLOSED)
+        disconnect(session, status, spop_status_text(status), out);
+}
+
+static void refuse(struct spop_session *session, enum spop_status status, struct sink *out)
+{
+    session->metrics->protocol_errors_total++;
+    disconnect(session, status, spop_status_text(status), out);
+}
+
+/* A refused check marks the agent's server DOWN in HAProxy, so that nobody waits for an agent that cannot
+ * answer yet, or soon will not any more. */
+static bool may_pass_check(const struct spop_session *session)
+{
+    return !*session->draining && service_table_is_ready(session->table);
+}
+
+static void take_hello(struct spop_session *session, const struct spop_frame *frame, struct sink *out)
+{
+    struct spop_hello hello;
+
+    if (frame->stream_id != 0 || frame->frame_id != 0) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+        return;
+    }
+    enum spop_status status = spop_hello_decode(frame->payload, &hello);
+    if (status != SPOP_STATUS_NORMAL) {
+        refuse(session, status, out);
+        return;
+    }
+    if (hello.healthcheck && !may_pass_check(session)) {
+        disconnect(session, SPOP_STATUS_RESOURCE, "not ready", out);
+        return;
+    }
+    if (hello.max_frame_size < session->max_frame_size)
+        session->max_frame_size = hello.max_frame_size;
+    session->metrics->healthchecks_total += hello.healthcheck;
+    session->phase = hello.healthcheck ? SPOP_SESSION_CHECKED : SPOP_SESSION_ACTIVE;
+    spop_agent_hello_write(out, session->max_frame_size, true);
+}
+
+/* Reads the arguments of the first message that has a service, or of the last one. Other messages of the same
+ * event belong to other users of the agent's connection and ask us nothing. */
+static bool read_question(struct span payload, struct service_question *question)
+{
+    struct spop_message message;
+    int found;
+
+    while ((found = spop_message_read(&payload, &message)) > 0) {
+        bool is_answered = question->service.data != NULL;
+        for (unsigned i = 0; i < message.arg_count; i++) {
+            struct span name;
+            struct spop_value value;
+            if (!spop_kv_read(&payload, &name, &value))
+                return false;
+            if (is_answered || value.type != SPOP_STRING)
+                continue;
+            if (span_equals_text(name, "service"))
+                question->service = value.text;
+            else if (span_equals_text(name, "role"))
+                question->role = value.text;
+        }
+    }
+    return found == 0;
+}
+
+static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+                        struct sink *out)
+{
+    struct service_question question = {.service = {.data = NULL}};
+    bool named;
+
+    if (!read_question(frame->payload, &question)) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+        return;
+    }
+    struct span actions = service_table_answer(session->table, &question, now_ms, &named);
+    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
+    session->metrics->notifies_total++;
+    session->metrics->answers_named_total += named;
+    session->metrics->answers_unnamed_total += !named;
+}
+
+static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+                       struct sink *out)
+{
+    bool is_whole = (frame->flags & SPOP_FLAG_FIN) != 0;
+
+    if (frame->type == SPOP_UNSET || !is_whole) {
+        refuse(session, SPOP_STATUS_NO_FRAGMENTATION, out);
+    } else if (frame->type == SPOP_HAPROXY_DISCONNECT) {
+        disconnect(session, SPOP_STATUS_NORMAL, "bye", out);
+    } else if (session->phase == SPOP_SESSION_HELLO) {
+        if (frame->type == SPOP_HAPROXY_HELLO)
+            take_hello(session, frame, out);
+        else
+            refuse(session, SPOP_STATUS_INVALID, out);
+    } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
+        take_notify(session, frame, now_ms, out);
+    } else if (frame->type <= SPOP_NOTIFY || frame->type >= SPOP_AGENT_HELLO) {
+        refuse(session, SPOP_STATUS_INVALID, out); /* known, but not here or not from HAProxy */
+    }
+    /* The rest are types that the specification does not know: they may be skipped. */
+}
+
+size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
+{
+    size_t taken = 0;
+
+    while (session->phase != SPOP_SESSION_CLOSED && sink_room(out) >= SPOP_SESSION_REPLY_MAX) {
+        struct spop_frame frame;
+        int size = spop_frame_parse(in.data + taken, in.len - taken, session->max_frame_size, &frame);
+        if (size == 0)
+            break;
+        if (size < 0) {
+            refuse(session, (enum spop_status)-size, out);
+            break;
+        }
+        taken += (size_t)size;
+        take_frame(session, &frame, now_ms, out);
+    }
+    return taken;
+}

@@ -1,0 +1,389 @@
+#include "spoa/io/redis_link.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/io/loop.h"
+#include "spoa/io/reply_parser.h"
+#include "spoa/io/resolver.h"
+#include "spoa/io/socket_addr.h"
+
+/* One read() takes this much; what is left waits in the kernel until others had their turn. */
+#define READ_SIZE ((size_t)16 * 1024)
+/* No further command is asked for while this much waits to be sent. */
+#define UNSENT_MAX ((size_t)256 * 1024)
+/* With that much waiting the conversation may be overdue all the time: look no more often than this. */
+#define UNSENT_WAIT_MS 20
+
+/* A peer that vanished without a word is found dead after KEEP_IDLE_S + KEEP_COUNT * KEEP_INTERVAL_S. */
+#define KEEP_IDLE_S 5
+#define KEEP_INTERVAL_S 2
+#define KEEP_COUNT 3
+
+/* Commands that wait to be sent. */
+struct output {
+    uint8_t *data;
+    size_t len;
+    size_t capacity;
+};
+
+struct redis_link {
+    struct ev_loop *loop;
+    ev_io io; /* its fd is -1 without a socket */
+    ev_timer timer;
+    struct resolver *resolver;
+    struct resolver_query *query; /* while a name is looked up */
+    const struct addr *peer;
+    struct conversation *conversation;
+    redis_link_stepped_fn stepped;
+    void *context;
+    struct reply_parser *parser; /* while connected */
+    struct output output;
+    size_t attempts;    /* with a name: picks the address */
+    bool is_looking_up; /* resolver_lookup() has not returned */
+    int failed;         /* errno of a send that pump may not report itself, 0 for none */
+};
+
+static bool output_reserve(struct output *output, size_t len)
+{
+    size_t capacity = output->capacity > 0 ? output->capacity : 1024;
+
+    while (capacity - output->len < len)
+        capacity *= 2;
+    if (capacity == output->capacity)
+        return true;
+    uint8_t *data = realloc(output->data, capacity);
+    if (data == NULL)
+        return false;
+    output->data = data;
+    output->capacity = capacity;
+    return true;
+}
+
+/* False where memory is short. */
+static bool output_append(struct output *output, const struct conversation_command *command)
+{
+    const char *args[CONVERSATION_ARGS_MAX];
+    size_t lengths[CONVERSATION_ARGS_MAX];
+    char *encoded = NULL;
+
+    for (size_t i = 0; i < command->count; i++) {
+        lengths[i] = command->args[i].len;
+        args[i] = lengths[i] > 0 ? (const char *)command->args[i].data : "";
+    }
+    /* int in hiredis 0.14, long long since 1.1. */
+    long long len = redisFormatCommandArgv(&encoded, (int)command->count, args, lengths);
+    if (len < 0)
+        return false;
+    bool is_appended = output_reserve(output, (size_t)len);
+    if (is_appended) {
+        memcpy(output->data + output->len, encoded, (size_t)len);
+        output->len += (size_t)len;
+    }
+    redisFreeCommand(encoded);
+    return is_appended;
+}
+
+/* Drops what was sent. */
+static void output_consume(struct output *output, size_t len)
+{
+    output->len -= len;
+    memmove(output->data, output->data + len, output->len);
+}
+
+static void output_finish(struct output *output)
+{
+    free(output->data);
+    *output = (struct output){.data = NULL};
+}
+
+static bool is_connected(const struct redis_link *link)
+{
+    return link->parser != NULL;
+}
+
+/* Waits on the socket for `events`. */
+static void watch(struct redis_link *link, int fd, int events)
+{
+    ev_io_stop(link->loop, &link->io);
+    ev_io_set(&link->io, fd, events);
+    ev_io_start(link->loop, &link->io);
+}
+
+/* Drops the connection, or the attempt to make one. The conversation is not told. */
+static void disconnect(struct redis_link *link)
+{
+    resolver_cancel(link->query);
+    link->query = NULL;
+    ev_io_stop(link->loop, &link->io);
+    if (link->io.fd != -1)
+        close(link->io.fd);
+    ev_io_set(&link->io, -1, EV_NONE);
+    reply_parser_destroy(link->parser);
+    link->parser = NULL;
+    output_finish(&link->output);
+    link->failed = 0;
+}
+
+static void lose(struct redis_link *link, const char *reason)
+{
+    conversation_lost(link->conversation, reason, loop_now_ms());
+    disconnect(link);
+}
+
+/* What a failure here could tell shows later as a dead or a slow connection; nothing else depends on it. */
+static void tune_tcp(int fd)
+{
+    static const struct {
+        int level;
+        int option;
+        int value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                         sizeof(options[i].value));
+}
+
+static socklen_t socket_len(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static void connect_to(struct redis_link *link, const struct sockaddr_storage *address, socklen_t len)
+{
+    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        lose(link, strerror(errno));
+        return;
+    }
+    if (address->ss_family != AF_UNIX)
+        tune_tcp(fd);
+    /* Interrupted it goes on as well (connect(2)). */
+    if (connect(fd, (const struct sockaddr *)address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
+        int code = errno;
+        close(fd);
+        lose(link, strerror(code));
+        return;
+    }
+    watch(link, fd, EV_WRITE);
+}
+
+/* After every event: others may have to speak, then this link. */
+static void finish_step(struct redis_link *link)
+{
+    link->stepped(link->context);
+    redis_link_pump(link);
+}
+
+static void on_resolved(void *context, const struct sockaddr_storage *addresses, size_t count,
+                        const char *reason)
+{
+    struct redis_link *link = context;
+
+    link->query = NULL;
+    if (count == 0) {
+        lose(link, reason);
+    } else {
+        const struct sockaddr_storage *address = &addresses[link->attempts++ % count];
+        connect_to(link, address, socket_len(address));
+    }
+    if (!link->is_looking_up)
+        finish_step(link);
+}
+
+static void begin_attempt(struct redis_link *link)
+{
+    struct sockaddr_storage address;
+    socklen_t len = 0;
+
+    if (socket_addr_from(link->peer, &address, &len)) {
+        connect_to(link, &address, len);
+        return;
+    }
+    link->is_looking_up = true;
+    link->query = resolver_lookup(link->resolver, link->peer->host, link->peer->port, on_resolved, link);
+    link->is_looking_up = false;
+}
+
+static void finish_connect(struct redis_link *link)
+{
+    int code = 0;
+    socklen_t len = sizeof(code);
+
+    if (getsockopt(link->io.fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
+        code = errno;
+    if (code != 0) {
+        lose(link, strerror(code));
+        return;
+    }
+    link->parser = reply_parser_create();
+    if (link->parser == NULL) {
+        lose(link, strerror(ENOMEM));
+        return;
+    }
+    conversation_connected(link->conversation, loop_now_ms());
+}
+
+static void take_replies(struct redis_link *link)
+{
+    int64_t now_ms = loop_now_ms();
+    const struct reply *reply = NULL;
+    enum reply_parser_result result = reply_parser_next(link->parser, &reply);
+
+    for (; result == REPLY_PARSER_REPLY; result = reply_parser_next(link->parser, &reply)) {
+        if (conversation_reply(link->conversation, reply, now_ms) == CONVERSATION_DISCONNECT) {
+            disconnect(link);
+            return;
+        }
+    }
+    if (result == REPLY_PARSER_FAILED)
+        lose(link, reply_parser_error(link->parser));
+}
+
+static void take_bytes(struct redis_link *link)
+{
+    uint8_t bytes[READ_SIZE];
+    ssize_t got = read(link->io.fd, bytes, sizeof(bytes));
+
+    if (got > 0) {
+        reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
+        take_replies(link);
+    } else if (got == 0) {
+        lose(link, "connection closed");
+    } else if (errno != EAGAIN && errno != EINTR) {
+        lose(link, strerror(errno));
+    }
+}
+
+static void on_socket(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct redis_link *link = container_of(io, struct redis_link, io);
+
+    (void)loop;
+    if (!is_connected(link)) {
+        finish_connect(link);
+    } else {
+        if ((events & EV_READ) != 0)
+            take_bytes(link);
+        if (is_connected(link) && link->failed != 0)
+            lose(link, strerror(link->failed));
+    }
+    finish_step(link);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct redis_link *link = container_of(timer, struct redis_link, timer);
+
+    (void)loop;
+    (void)events;
+    switch (conversation_tick(link->conversation, loop_now_ms())) {
+    case CONVERSATION_NOTHING:
+        break;
+    case CONVERSATION_CONNECT:
+        begin_attempt(link);
+        break;
+    case CONVERSATION_DISCONNECT:
+        disconnect(link);
+        break;
+    }
+    finish_step(link);
+}
+
+static void collect_commands(struct redis_link *link)
+{
+    struct conversation_command command;
+    int64_t now_ms = loop_now_ms();
+
+    while (link->failed == 0 && link->output.len < UNSENT_MAX &&
+           conversation_next(link->conversation, now_ms, &command))
+        if (!output_append(&link->output, &command))
+            link->failed = ENOMEM;
+}
+
+/* False where the socket takes no more now. */
+static bool send_output(struct redis_link *link)
+{
+    ssize_t sent = send(link->io.fd, link->output.data, link->output.len, MSG_NOSIGNAL);
+
+    if (sent == -1) {
+        if (errno != EAGAIN && errno != EINTR)
+            link->failed = errno;
+        return false;
+    }
+    output_consume(&link->output, (size_t)sent);
+    return link->output.len == 0;
+}
+
+static void send_commands(struct redis_link *link)
+{
+    bool is_taking = true;
+
+    /* Comes round a second time only where there was more to say than may wait at once. */
+    while (is_taking) {
+        collect_commands(link);
+        is_taking = link->failed == 0 && link->output.len > 0 && send_output(link);
+    }
+    int events = EV_READ | (link->output.len > 0 && link->failed == 0 ? EV_WRITE : 0);
+    if ((link->io.events & (EV_READ | EV_WRITE)) != events)
+        watch(link, link->io.fd, events);
+    /* A failure cannot be reported from here: pump may run within the owner's `stepped`, which must not be
+     * called again. It is left to on_socket(), which first reads what the peer said before it closed. */
+    if (link->failed != 0)
+        ev_feed_event(link->loop, &link->io, EV_READ);
+}
+
+void redis_link_pump(struct redis_link *link)
+{
+    if (is_connected(link))
+        send_commands(link);
+    int64_t wake_ms = conversation_wake_ms(link->conversation);
+    int64_t patience_ms = loop_now_ms() + UNSENT_WAIT_MS;
+    if (link->output.len >= UNSENT_MAX && wake_ms < patience_ms)
+        wake_ms = patience_ms;
+    loop_arm(link->loop, &link->timer, wake_ms);
+}
+
+struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver, const struct addr *peer,
+                                     struct conversation *conversation, redis_link_stepped_fn stepped,
+                                     void *context)
+{
+    struct redis_link *link = calloc(1, sizeof(*link));
+
+    if (link == NULL)
+        return NULL;
+    link->loop = loop;
+    link->resolver = resolver;
+    link->peer = peer;
+    link->conversation = conversation;
+    link->stepped = stepped;
+    link->context = context;
+    ev_io_init(&link->io, on_socket, -1, EV_NONE);
+    ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
+    /* By the timer, so that `stepped` is never called from here. */
+    loop_arm(loop, &link->timer, conversation_wake_ms(conversation));
+    return link;
+}
+
+void redis_link_destroy(struct redis_link *link)
+{
+    if (link == NULL)
+        return;
+    disconnect(link);
+    ev_timer_stop(link->loop, &link->timer);
+    free(link);
+}

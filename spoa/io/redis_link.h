@@ -1,0 +1,36 @@
+/*
+ * One connection to a Redis-protocol peer, driven by a conversation (core/conversation.h): the socket, the
+ * timer, the name look-up. The replies are parsed by hiredis' redisReader. Its asynchronous API is not used: it
+ * aborts the process on a reply that nobody asked for, differs between 0.14 and 1.x, and blocks in getaddrinfo.
+ */
+#ifndef SPOA_IO_REDIS_LINK_H
+#define SPOA_IO_REDIS_LINK_H
+
+#include <ev.h>
+
+#include "proto/addr.h"
+#include "spoa/core/conversation.h"
+
+struct redis_link;
+struct resolver;
+
+/* Called after every step of the conversation, so that the owner can let others speak too. */
+typedef void (*redis_link_stepped_fn)(void *context);
+
+/*
+ * Starts at once: connects when the conversation says so, with a numeric or UNIX address directly, with a name
+ * through `resolver` anew on every attempt (all its addresses are tried by turns, one an attempt). All arguments
+ * are borrowed and must outlive the link. NULL where memory is short.
+ */
+struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver, const struct addr *peer,
+                                     struct conversation *conversation, redis_link_stepped_fn stepped,
+                                     void *context);
+
+/* Closes the connection without a word and frees; NULL is fine. Not from within `stepped`. */
+void redis_link_destroy(struct redis_link *link);
+
+/* The conversation may have something to say now: sends it, all in one write where the socket takes it, and
+ * sets the timer anew. Safe to call from `stepped`. */
+void redis_link_pump(struct redis_link *link);
+
+#endif

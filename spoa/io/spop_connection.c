@@ -1,0 +1,286 @@
+#include "spoa/io/spop_connection.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/core/log.h"
+#include "spoa/core/spop_session.h"
+#include "spoa/io/buffer.h"
+#include "spoa/io/loop.h"
+
+/* One read() takes this much; the rest waits in the kernel until the other connections had their turn. */
+#define READ_SIZE ((size_t)64 * 1024)
+#define IN_SIZE (READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
+/* Replies are up to six times as long as the shortest NOTIFY: room for all of one read in one write(). */
+#define OUT_SIZE (6 * READ_SIZE)
+
+/* A peer that has not said HELLO, or not closed after its health check, by then is none. */
+#define HELLO_TIMEOUT_S 10.0
+/* How long we wait for the peer to close after AGENT-DISCONNECT, so that it can read that. */
+#define LINGER_S 2.0
+
+struct spop_connection {
+    ev_io readable;
+    ev_io writable;
+    ev_timer deadline; /* of HELLO, later of lingering */
+    struct spop_session session;
+    struct spop_context *context;
+    struct spop_connection *next;
+    struct spop_connection *previous;
+    struct buffer in;  /* the beginning of a frame; while `out` is not empty up to a whole read */
+    struct buffer out; /* what the socket did not take; nothing is read before it is gone */
+    bool lingering;    /* our side is shut down, the peer's input is dropped */
+};
+
+bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
+                       struct metrics *metrics, spop_gone_fn gone)
+{
+    *context = (struct spop_context){
+        .loop = loop,
+        .table = table,
+        .metrics = metrics,
+        .gone = gone,
+        .in = malloc(IN_SIZE),
+        .out = malloc(OUT_SIZE),
+    };
+    if (context->in != NULL && context->out != NULL)
+        return true;
+    spop_context_finish(context);
+    return false;
+}
+
+void spop_context_finish(struct spop_context *context)
+{
+    free(context->in);
+    free(context->out);
+    context->in = NULL;
+    context->out = NULL;
+}
+
+struct spop_connection *spop_connection_next(const struct spop_connection *connection)
+{
+    return connection->next;
+}
+
+void spop_connection_close(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+
+    ev_io_stop(context->loop, &connection->readable);
+    ev_io_stop(context->loop, &connection->writable);
+    ev_timer_stop(context->loop, &connection->deadline);
+    close(connection->readable.fd);
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        context->connections = connection->next;
+    buffer_finish(&connection->in);
+    buffer_finish(&connection->out);
+    free(connection);
+    context->connection_count--;
+    context->metrics->connections_closed_total++;
+    context->gone(context);
+}
+
+static void set_deadline(struct spop_connection *connection, double wait_s)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    ev_timer_stop(loop, &connection->deadline);
+    if (wait_s <= 0.0)
+        return;
+    ev_now_update(loop);
+    ev_timer_set(&connection->deadline, wait_s, 0.0);
+    ev_timer_start(loop, &connection->deadline);
+}
+
+static void linger(struct spop_connection *connection)
+{
+    if (connection->session.status != SPOP_STATUS_NORMAL)
+        log_event(LOG_LEVEL_WARNING, "spop-error", log_text("error", spop_status_text(connection->session.status)),
+                  log_number("status", connection->session.status));
+    connection->lingering = true;
+    shutdown(connection->readable.fd, SHUT_WR);
+    set_deadline(connection, LINGER_S);
+}
+
+/* Sends `bytes`; what the socket does not take is kept. False where the connection had to be closed. */
+static bool send_or_keep(struct spop_connection *connection, struct span bytes)
+{
+    ssize_t sent = 0;
+
+    if (bytes.len > 0)
+        sent = send(connection->readable.fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+    if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        spop_connection_close(connection);
+        return false;
+    }
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (!buffer_store(&connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+        spop_connection_close(connection);
+        return false;
+    }
+    return true;
+}
+
+/* After every event: reads only while nothing waits to be written. */
+static void update_watchers(struct spop_connection *connection)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    if (connection->out.len > 0) {
+        ev_io_stop(loop, &connection->readable);
+        ev_io_start(loop, &connection->writable);
+    } else {
+        ev_io_stop(loop, &connection->writable);
+        ev_io_start(loop, &connection->readable);
+    }
+}
+
+/* While draining a session ends as soon as it owes nothing. False where the connection was closed. */
+static bool say_goodbye(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    struct sink out = sink_of(context->out, OUT_SIZE);
+
+    if (!context->draining || connection->out.len > 0)
+        return true;
+    spop_session_close(&connection->session, SPOP_STATUS_NORMAL, &out);
+    return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
+}
+
+/* After every event: what follows from the phase that the session is in now. */
+static void settle(struct spop_connection *connection)
+{
+    if (!say_goodbye(connection))
+        return;
+    enum spop_session_phase phase = connection->session.phase;
+    if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
+        linger(connection);
+    else if (phase == SPOP_SESSION_ACTIVE)
+        set_deadline(connection, 0.0);
+    update_watchers(connection);
+}
+
+/* Hands `in` to the session and sends its replies: one write() for all of it, as long as OUT_SIZE lasts. */
+static void answer(struct spop_connection *connection, struct span in)
+{
+    struct spop_context *context = connection->context;
+    int64_t now_ms = loop_now_ms();
+    bool is_full = true;
+
+    while (is_full && connection->out.len == 0 && connection->session.phase != SPOP_SESSION_CLOSED) {
+        struct sink out = sink_of(context->out, OUT_SIZE);
+        size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
+        in = span_of(in.data + taken, in.len - taken);
+        is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
+        if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+            return;
+    }
+    if (connection->session.phase == SPOP_SESSION_CLOSED)
+        in.len = 0;
+    if (buffer_store(&connection->in, in))
+        settle(connection);
+    else
+        spop_connection_close(connection);
+}
+
+/* Reads once, behind what is kept from the last time, and answers. */
+static void receive(struct spop_connection *connection)
+{
+    uint8_t *in = connection->context->in;
+    size_t kept = connection->in.len;
+
+    if (kept > 0)
+        memcpy(in, buffer_span(&connection->in).data, kept);
+    ssize_t got = recv(connection->readable.fd, in + kept, READ_SIZE, 0);
+    if (got > 0) {
+        if (!connection->lingering)
+            answer(connection, span_of(in, kept + (size_t)got));
+    } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        settle(connection);
+    } else {
+        /* HAProxy 3.1 and later close idle connections with a reset: nothing to warn of. */
+        log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
+        spop_connection_close(connection);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    receive(container_of(watcher, struct spop_connection, readable));
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct spop_connection *connection = container_of(watcher, struct spop_connection, writable);
+    struct spop_context *context = connection->context;
+    struct span waiting = buffer_span(&connection->out);
+    ssize_t sent = send(connection->readable.fd, waiting.data, waiting.len, MSG_NOSIGNAL);
+
+    (void)loop;
+    (void)events;
+    if (sent == -1) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            spop_connection_close(connection);
+        return;
+    }
+    buffer_consume(&connection->out, (size_t)sent);
+    if (connection->out.len > 0)
+        return;
+    /* Go on with what was received before the socket was full. */
+    struct span kept = buffer_span(&connection->in);
+    if (kept.len > 0)
+        memcpy(context->in, kept.data, kept.len);
+    answer(connection, span_of(context->in, kept.len));
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_connection *connection = container_of(timer, struct spop_connection, deadline);
+
+    (void)loop;
+    (void)events;
+    spop_connection_close(connection);
+}
+
+bool spop_connection_open(struct spop_context *context, int fd)
+{
+    const int on = 1;
+    struct spop_connection *connection = calloc(1, sizeof(*connection));
+
+    if (connection == NULL)
+        return false;
+    /* Fails on a UNIX socket, where it is not needed. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
+    connection->context = context;
+    connection->next = context->connections;
+    if (context->connections != NULL)
+        context->connections->previous = connection;
+    context->connections = connection;
+    context->connection_count++;
+    context->metrics->connections_total++;
+    ev_io_init(&connection->readable, on_readable, fd, EV_READ);
+    ev_io_init(&connection->writable, on_writable, fd, EV_WRITE);
+    ev_timer_init(&connection->deadline, on_deadline, HELLO_TIMEOUT_S, 0.0);
+    ev_io_start(context->loop, &connection->readable);
+    set_deadline(connection, HELLO_TIMEOUT_S);
+    return true;
+}
+
+void spop_connection_drain(struct spop_connection *connection)
+{
+    /* What it does not read is waited for, within the bound of the drain. */
+    if (!connection->lingering && connection->out.len == 0)
+        receive(connection);
+}

@@ -1,0 +1,39 @@
+/* The voters of one group as seen from the loop: their links, and the timer of the decisions. */
+#ifndef SPOA_IO_VOTER_LINKS_H
+#define SPOA_IO_VOTER_LINKS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/addr.h"
+#include "spoa/core/metrics.h"
+#include "spoa/core/sentinel_voter.h"
+#include "spoa/core/service.h"
+#include "spoa/io/resolver.h"
+
+struct voter_links;
+
+struct voter_links_options {
+    const struct addr *sentinels; /* one voter each */
+    unsigned count;
+    bool subscribe; /* take hints by Pub/Sub */
+    struct sentinel_settings settings;
+    struct service *const *services;
+    size_t service_count;
+};
+
+/*
+ * Connects to the Sentinels at once and keeps their votes on the services up to date. The options are copied,
+ * what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
+ */
+struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                       const struct voter_links_options *options, struct metrics *metrics,
+                                       uint64_t seed);
+void voter_links_destroy(struct voter_links *links); /* NULL is fine */
+
+/* The identities of the voters, for service_table_add(). */
+const uint8_t *voter_links_identities(const struct voter_links *links);
+
+#endif

@@ -1,0 +1,36 @@
+"""Fixtures for the tests against real programs. SENTINEL_SPOA names another agent than build/release/sentinel-spoa."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+from cluster import Agent, Cluster  # noqa: E402
+from rig import Rig, check_clean  # noqa: E402
+
+
+def pytest_sessionstart():
+    binary = Agent(Path("/")).binary[0]
+    if shutil.which(binary) is None:
+        pytest.exit(f"{binary} is not there: run make first", returncode=2)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three Redis, three Sentinels, the agent and HAProxy with the shipped files; R1 is the master at first."""
+    with Cluster() as programs:
+        programs.start()
+        yield programs
+        check_clean(programs.agent)
+
+
+@pytest.fixture(scope="module")
+def shared_rig():
+    """An agent with three fake Sentinels that name R1; tests that use it leave it as it was."""
+    with Rig() as rig:
+        rig.wait_state("ok")
+        yield rig

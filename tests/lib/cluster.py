@@ -1,0 +1,325 @@
+"""Redis, Sentinels, HAProxy and the agent as real programs on the loopback, for the demo and the tests.
+
+    with Cluster() as cluster:                  # three Redis, three Sentinels, the shipped configuration files
+        cluster.start()                         # all of it; returns when a PING through HAProxy is answered
+        cluster.redis[0].kill()
+        cluster.agent.wait_log(event="master-switch")
+        cluster.call("SET", "key", "value")     # through HAProxy; RespError or OSError where refused
+
+Each part also starts by itself: start_redis(), start_sentinels(), start_agent(), start_haproxy(). The shipped
+files are used as they are but for the addresses and for the `edits` of the caller; an edit whose text is not in
+the file is an error, so a test cannot pass by an edit that no longer applies.
+
+SENTINEL_SPOA in the environment names another agent (words as in a shell, e.g. "valgrind build/asan/...").
+"""
+
+import atexit
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+from process import Process, free_ports, wait_until
+from resp import Resp, RespError, ask, fields
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "haproxy-conf"
+HOST = "127.0.0.1"
+SERVICE = "mymaster"
+
+
+def edited(text, edits, where):
+    """text with each key of edits replaced by its value; KeyError where a key is not in the text."""
+    for old, new in edits.items():
+        if old not in text:
+            raise KeyError(f"{where} does not contain {old!r}")
+        text = text.replace(old, new)
+    return text
+
+
+class Server(Process):
+    """A program with one address on the loopback that answers PING."""
+
+    def __init__(self, name, directory, port):
+        super().__init__(name, directory)
+        self.port = port
+        self.address = (HOST, port)
+
+    @property
+    def where(self):
+        """host:port, as configuration files and logs have it."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def config_path(self):
+        return self.directory / f"{self.name}.conf"
+
+    def call(self, *args, timeout=2.0):
+        """One command on a connection of its own. RespError or OSError where it fails."""
+        return ask(self.address, *args, timeout=timeout)
+
+    def ready(self):
+        return self.call("PING") == "PONG"
+
+
+class Redis(Server):
+    """A redis-server; a replica of `master` (another Redis) where one is given."""
+
+    def __init__(self, name, directory, port, master=None):
+        super().__init__(name, directory, port)
+        self.master = master
+
+    def command(self):
+        return ["redis-server", str(self.config_path)]
+
+    def configure(self, master=None):
+        """Write its configuration file anew: Redis itself rewrites it when Sentinel changes its role."""
+        lines = [f"bind {HOST}", f"port {self.port}", 'save ""', "appendonly no", "repl-diskless-sync-delay 0",
+                 f"dbfilename {self.name}.rdb", f"dir {self.directory}"]
+        if master is not None:
+            lines.append(f"replicaof {HOST} {master.port}")
+        self.config_path.write_text("\n".join(lines) + "\n")
+
+    def role(self):
+        """"master" or "slave", by its own word."""
+        return self.call("ROLE")[0]
+
+    def in_sync(self):
+        """True for a replica whose link to its master is up."""
+        role = self.call("ROLE")
+        return role[0] == "slave" and role[3] == "connected"
+
+
+class Sentinel(Server):
+    """A redis-sentinel that monitors one master under the name `mymaster`."""
+
+    def command(self):
+        return ["redis-sentinel", str(self.config_path)]
+
+    def configure(self, master, quorum, down_after, failover_timeout, extra=""):
+        """Times in milliseconds; extra is appended to the file as it is."""
+        self.config_path.write_text(
+            f"bind {HOST}\nport {self.port}\ndir {self.directory}\n"
+            f"sentinel monitor {SERVICE} {HOST} {master.port} {quorum}\n"
+            f"sentinel down-after-milliseconds {SERVICE} {down_after}\n"
+            f"sentinel failover-timeout {SERVICE} {failover_timeout}\n"
+            f"sentinel parallel-syncs {SERVICE} 1\n{extra}\n")
+
+    def named(self, service=SERVICE):
+        """The (host, port) that it names, None where it does not know the service."""
+        reply = self.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+        return (reply[0], int(reply[1])) if reply else None
+
+    def knows_all(self, replicas, others, service=SERVICE):
+        """True when it sees so many replicas in sync and so many other Sentinels, and nobody down."""
+        master = fields(self.call("SENTINEL", "MASTER", service))
+        if (master["flags"], master["num-other-sentinels"]) != ("master", str(others)):
+            return False
+        seen = [fields(replica) for replica in self.call("SENTINEL", "REPLICAS", service)]
+        return len(seen) == replicas and all(
+            (replica["flags"], replica["master-link-status"]) == ("slave", "ok") for replica in seen)
+
+
+class HAProxy(Server):
+    """haproxy, its log on its standard output.
+
+    It runs as master and worker: one process would give up our "die with the parent" when it changes its user,
+    while a worker ends when its master does.
+    """
+
+    def __init__(self, directory, port):
+        super().__init__("haproxy", directory, port)
+
+    @property
+    def config_path(self):
+        return self.directory / "haproxy.cfg"
+
+    def command(self):
+        return ["haproxy", "-W", "-db", "-f", str(self.config_path)]
+
+    def ready(self):
+        """It listens; whether it has a master to give is another question."""
+        Resp(self.address).close()
+        return True
+
+
+class Agent(Process):
+    """sentinel-spoa. Port 0 in its configuration becomes the port it was given, for later starts too."""
+
+    def __init__(self, directory, binary=None):
+        super().__init__("agent", directory)
+        words = binary or os.environ.get("SENTINEL_SPOA") or str(ROOT / "build/release/sentinel-spoa")
+        self.binary = [str(ROOT / word) if (ROOT / word).is_file() else word for word in shlex.split(words)]
+        self.config_path = directory / "sentinel-spoa.conf"
+        self.address = None
+        self.started_at = 0
+
+    def command(self):
+        return [*self.binary, "-f", str(self.config_path)]
+
+    def spawn(self):
+        self.started_at = self.mark()
+        super().spawn()
+
+    def ready(self):
+        """It listens, as its log says; notes the address of its first listener."""
+        line = self.find_log(event="listening", since=self.started_at)
+        if line and self.address is None:
+            self.address = line["address"]
+            self.config_path.write_text(self.config_path.read_text().replace(f"{HOST}:0", self.address))
+        return bool(line)
+
+
+class Cluster:
+    """All of it in one temporary directory, gone with the `with` block (or stop()) unless keep is set."""
+
+    def __init__(self, redis=3, sentinels=3, keep=False, recipe="."):
+        """recipe: a folder of haproxy-conf/; a file that it does not have is taken from haproxy-conf/ itself."""
+        self.recipe = SHIPPED / recipe
+        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
+        self.keep = keep
+        ports = free_ports(redis + sentinels + 1)
+        self.redis = [Redis(f"R{i + 1}", self.directory, ports[i]) for i in range(redis)]
+        self.sentinels = [Sentinel(f"S{i + 1}", self.directory, ports[redis + i]) for i in range(sentinels)]
+        self.haproxy = HAProxy(self.directory, ports[-1])
+        self.agent = Agent(self.directory)
+        atexit.register(self.stop)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+
+    def start(self):
+        """Start all in the right order and wait until a PING through HAProxy reaches the master."""
+        self.start_redis()
+        self.start_sentinels()
+        self.start_agent()
+        self.start_haproxy()
+        self.wait_served()
+
+    def start_redis(self):
+        """The first is the master, the others are its replicas; returns when they are in sync."""
+        master, *replicas = self.redis
+        for node in self.redis:
+            node.configure(master=None if node is master else master)
+            node.spawn()
+        wait_until(master.ready, 15, "the master is ready")
+        for node in replicas:
+            wait_until(node.in_sync, 15, f"{node.name} is in sync")
+
+    def start_sentinels(self, quorum=None, down_after=1000, failover_timeout=10000, extra=""):
+        """Returns when each knows all replicas and all other Sentinels (two to three seconds)."""
+        quorum = quorum or len(self.sentinels) // 2 + 1
+        for sentinel in self.sentinels:
+            sentinel.configure(self.redis[0], quorum, down_after, failover_timeout, extra)
+            sentinel.spawn()
+        others, replicas = len(self.sentinels) - 1, len(self.redis) - 1
+        for sentinel in self.sentinels:
+            wait_until(lambda s=sentinel: s.knows_all(replicas, others), 30, f"{sentinel.name} knows all")
+
+    def start_agent(self, edits=None):
+        """The agent with the shipped file; edits as in agent_config."""
+        self.agent.config_path.write_text(self.agent_config(edits))
+        self.agent.start()
+
+    def start_haproxy(self, edits=None, spoe_edits=None):
+        """HAProxy with the shipped files; the agent must have been started, for its address."""
+        self.haproxy.config_path.write_text(self.haproxy_config(edits))
+        (self.directory / "spoe.conf").write_text(self.spoe_config(spoe_edits))
+        self.haproxy.start()
+
+    def shipped(self, name):
+        """The text of a shipped file."""
+        path = self.recipe / name
+        return (path if path.exists() else SHIPPED / name).read_text()
+
+    def node_edits(self):
+        """10.0.0.11 and its like become the addresses of our Redis nodes."""
+        return {f"10.0.0.{11 + i}:6379": node.where for i, node in enumerate(self.redis)}
+
+    def agent_config(self, edits=None):
+        """The text of sentinel-spoa.conf with our addresses, after the caller's edits (old text -> new text)."""
+        text = edited(self.shipped("sentinel-spoa.conf"), edits or {}, "sentinel-spoa.conf")
+        addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
+        return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0"})
+
+    def haproxy_config(self, edits=None):
+        """The text of haproxy.cfg, as agent_config. Not root: HAProxy cannot change its user, so need not."""
+        text = edited(self.shipped("haproxy.cfg"), edits or {}, "haproxy.cfg")
+        if os.geteuid() != 0:
+            text = edited(text, {"    user haproxy\n": "", "    group haproxy\n": ""}, "haproxy.cfg")
+        return self.readdressed(text, {
+            f"bind {HOST}:6379": f"bind {self.haproxy.where}", **self.node_edits(),
+            f"{HOST}:9012": self.agent.address or f"{HOST}:9012",
+            "/etc/haproxy/spoe.conf": str(self.directory / "spoe.conf")})
+
+    def spoe_config(self, edits=None):
+        """The text of spoe.conf after the caller's edits."""
+        return edited(self.shipped("spoe.conf"), edits or {}, "spoe.conf")
+
+    @staticmethod
+    def readdressed(text, addresses):
+        """As edited(), for addresses that an edit of the caller may have taken away."""
+        for old, new in addresses.items():
+            text = text.replace(old, new)
+        return text
+
+    def call(self, *args, timeout=8.0):
+        """One command through HAProxy on a connection of its own. RespError or OSError where it fails."""
+        return self.haproxy.call(*args, timeout=timeout)
+
+    def serves(self):
+        """True when HAProxy gives a connection to a node that answers."""
+        try:
+            return self.call("PING") == "PONG"
+        except RespError:
+            return False
+
+    def wait_served(self, timeout=15):
+        wait_until(self.serves, timeout, "a PING through HAProxy is answered")
+
+    def served_by(self):
+        """The Redis that a connection through HAProxy reaches (by its port). OSError where refused."""
+        port = int(self.call("CONFIG", "GET", "port")[1])
+        return self.node(port)
+
+    def node(self, port):
+        """Our Redis on this port, None where there is none."""
+        return next((node for node in self.redis if node.port == port), None)
+
+    def named(self):
+        """The Redis that a majority of all Sentinels names at this moment, None where there is no majority."""
+        names = []
+        for sentinel in self.sentinels:
+            try:
+                names.append(sentinel.named())
+            except (OSError, RespError):
+                continue
+        for name in set(names):
+            if name and 2 * names.count(name) > len(self.sentinels):
+                return self.node(name[1])
+        return None
+
+    def wait_failover(self, old, timeout=30):
+        """Wait until a majority names another node than old; returns that node."""
+        def other():
+            node = self.named()
+            return node if node is not old else None
+        return wait_until(other, timeout, f"a majority names another master than {old.name}")
+
+    def processes(self):
+        """All, in the order in which they are stopped."""
+        return [self.haproxy, self.agent, *self.sentinels, *self.redis]
+
+    def stop(self):
+        """Stop all that runs; the nodes hold nothing worth a clean end. Remove the directory unless keep."""
+        atexit.unregister(self.stop)
+        for process in (self.haproxy, self.agent):
+            process.stop()
+        for process in (*self.sentinels, *self.redis):
+            process.kill()
+        if not self.keep:
+            shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,65 @@
+/*
+ * What will happen in the simulated world, in order of time. Tie-break: of events at one millisecond the one
+ * that was first put into the queue comes first; an event that is put off keeps its place among its equals,
+ * so the messages of one link stay in order.
+ */
+#ifndef TESTS_SIM_EVENT_QUEUE_H
+#define TESTS_SIM_EVENT_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVENT_QUEUE_MAX 4096
+#define EVENT_ITEMS_MAX 8
+
+enum event_kind {
+    EVENT_REQUESTS,  /* commands reach a Sentinel */
+    EVENT_REPLIES,   /* replies and pushed messages reach an agent */
+    EVENT_SYN,       /* an attempt to connect reaches a Sentinel */
+    EVENT_CONNECTED, /* its success reaches the agent */
+    EVENT_LOST,      /* a refusal or reset reaches the agent */
+    EVENT_ADOPT,     /* a Sentinel hears of a new master */
+    EVENT_PUBLISH,   /* a Sentinel publishes an event long after it happened */
+    EVENT_ACTION,    /* the script does something */
+    EVENT_ASK,       /* HAProxy asks */
+};
+
+struct event_item {
+    uint8_t kind; /* enum command_kind or enum reply_item_kind */
+    uint8_t service;
+    int8_t value;
+};
+
+struct event {
+    int64_t at_ms;
+    uint64_t order; /* the queue's */
+    int64_t sent_ms;
+    uint32_t generation; /* of the link, or a config-epoch */
+    uint8_t kind;        /* enum event_kind */
+    uint8_t target;      /* a link, a Sentinel, or the script's action */
+    uint8_t count;
+    struct event_item items[EVENT_ITEMS_MAX];
+};
+
+struct event_queue {
+    size_t count;
+    uint64_t next_order;
+    struct event events[EVENT_QUEUE_MAX]; /* a binary heap */
+};
+
+void event_queue_clear(struct event_queue *queue);
+
+/* Copies `event`; ends the program where the queue is full, which is a defect of the simulation. */
+void event_queue_push(struct event_queue *queue, const struct event *event);
+
+/* Puts an event that was popped back, for a later time. */
+void event_queue_put_off(struct event_queue *queue, struct event *event, int64_t at_ms);
+
+/* INT64_MAX where it is empty. */
+int64_t event_queue_next_ms(const struct event_queue *queue);
+
+/* The queue is not empty. */
+void event_queue_pop(struct event_queue *queue, struct event *ret_event);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * The ghost knows what the agents cannot: every Sentinel's view at every time, and what each agent was told.
+ * Against that it checks every answer. The invariants are those of the design:
+ *
+ *   I1 backed         the answer was the view of a majority of the Sentinels at some instants in [t-F, t]
+ *   I2 agreement      two agents that answer differently: some view changed in [t-F, t]
+ *   I3 resurrection   what a majority has named throughout [t-F, t] is not contradicted
+ *   I4 votes          Q Sentinels told this agent so, in reply to requests sent in (t-F, t], each within T
+ *   barrier           shortly after a voter began to contradict, only what was asked for since counts
+ *   I5 map            the answer is a server of the map
+ *   generation        rises with every switch, and with nothing else
+ *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
+ *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
+ *   I7-link progress  and a link comes back
+ *
+ * Whatever these are called in a violation begins with the first word here; --only takes that word.
+ */
+#ifndef TESTS_SIM_GHOST_H
+#define TESTS_SIM_GHOST_H
+
+#include "tests/sim/asker.h"
+#include "tests/sim/world.h"
+
+/* A Sentinel's view changed. `published`: its subscribers were told. */
+void ghost_view(struct world *world, unsigned sentinel, unsigned service, int8_t view, bool published);
+
+/* Something happened to the world that may keep every agent from progress until `until_ms`. */
+void ghost_shaken(struct world *world, int64_t until_ms);
+void ghost_shaken_agent(struct world *world, unsigned agent, int64_t until_ms);
+
+/* A link of the agent came or went. */
+void ghost_disturbed(struct world *world, unsigned agent);
+
+/* The agent started anew. */
+void ghost_agent_started(struct world *world, unsigned agent);
+
+/* A reply reached the agent, to a request that it sent at `sent_ms`. */
+void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,
+                 int64_t sent_ms);
+
+/* Checks an answer. */
+void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer);
+
+/* Checks answers that two agents gave at one moment. */
+void ghost_compare(struct world *world, unsigned service, const struct sim_answer *a,
+                   const struct sim_answer *b);
+
+/* An invariant does not hold: a violation, unless another one alone is to be checked. */
+__attribute__((format(printf, 3, 4))) void ghost_broken(struct world *world, const char *invariant,
+                                                        const char *format, ...);
+
+/* Prints the violation, what the agent was told and how the views changed; the first of a script only. */
+__attribute__((format(printf, 3, 4))) void ghost_violation(struct world *world, const char *invariant,
+                                                           const char *format, ...);
+
+#endif

@@ -1,0 +1,148 @@
+#!/bin/sh
+# A test of the simulation: breaks the rule in one place at a time, and fails where the simulation misses it.
+# Run it from anywhere; CC and RUNS (scripts per mutant and invariant) may be set. It works in a temporary
+# directory.
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/sim-mutants.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cc=${CC:-cc}
+flags="-std=c11 -D_GNU_SOURCE -O1 -I$work/tree"
+runs=${RUNS:-20000}
+caught=0
+failed=0
+
+mkdir "$work/tree" "$work/tree/tests" "$work/objects" "$work/originals"
+cp -R "$root/proto" "$root/spoa" "$work/tree/"
+cp -R "$root/tests/sim" "$work/tree/tests/"
+
+object_of() {
+    printf '%s/%s.o' "$1" "$(printf '%s' "$2" | tr '/' '_')"
+}
+
+compile() { # FILE, relative to the tree
+    # shellcheck disable=SC2086 # flags are words
+    $cc $flags -c "$work/tree/$1" -o "$(object_of "$work/objects" "$1")"
+}
+
+link() {
+    $cc "$work"/objects/*.o -o "$work/sim"
+}
+
+# mutant NAME INVARIANTS FILE SED-ARGUMENT...: each of the INVARIANTS, checked alone, must be violated.
+mutant() {
+    name=$1
+    invariants=$2
+    file=$3
+    shift 3
+    object=$(object_of "$work/objects" "$file")
+    cp "$work/tree/$file" "$work/originals/file.c"
+    cp "$object" "$work/originals/file.o"
+    sed "$@" "$work/originals/file.c" >"$work/tree/$file"
+    if cmp -s "$work/originals/file.c" "$work/tree/$file"; then
+        echo "mutant $name: FAILED, $file did not change"
+        failed=$((failed + 1))
+    elif ! compile "$file" || ! link; then
+        echo "mutant $name: FAILED, does not build"
+        failed=$((failed + 1))
+    else
+        judge
+    fi
+    cp "$work/originals/file.c" "$work/tree/$file"
+    cp "$work/originals/file.o" "$object"
+}
+
+judge() {
+    seen=
+    missed=
+    for invariant in $invariants; do
+        if "$work/sim" --runs "$runs" --only "$invariant" >"$work/output"; then
+            missed="$missed $invariant"
+        elif grep -q "^sim: VIOLATION seed [0-9]* at [0-9]* ms: $invariant" "$work/output"; then
+            seed=$(sed -n 's/^sim: VIOLATION seed \([0-9]*\) .*/\1/p' "$work/output")
+            seen="$seen $invariant (seed $seed)"
+        else
+            missed="$missed $invariant ($(head -n 1 "$work/output"))"
+        fi
+    done
+    if [ -n "$missed" ]; then
+        echo "mutant $name: FAILED, survived $runs scripts with$missed; caught by${seen:- nothing}"
+        failed=$((failed + 1))
+    else
+        echo "mutant $name: caught by$seen"
+        caught=$((caught + 1))
+    fi
+}
+
+for file in "$work"/tree/proto/*.c "$work"/tree/spoa/core/*.c "$work"/tree/tests/sim/*.c; do
+    compile "${file#"$work/tree/"}"
+done
+link
+if ! "$work/sim" --runs 2000 >"$work/output"; then
+    echo "mutants: the unchanged rule fails already:"
+    cat "$work/output"
+    exit 1
+fi
+
+quorum=spoa/core/quorum.c
+service=spoa/core/service.c
+group=spoa/core/voter_group.c
+voter=spoa/core/sentinel_voter.c
+conversation=spoa/core/conversation.c
+
+# The six of the rule's model, and what else could make the agent name a wrong node.
+mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
+mutant threshold-half 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes + 1 >= threshold) {/'
+mutant age-from-receipt 'I1 I2 I3 I4' $voter 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
+mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
+    -e 's/ && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;/ \&\& now_ms > 0;/' \
+    -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/'
+mutant one-sentinel-twice 'I1 I2 I3 I4' $group \
+    's/group->identities\[i\] = (uint8_t)first;/group->identities[i] = (uint8_t)i;/'
+mutant hint-is-a-vote 'I1 I2 I3 I4' $voter \
+    -e '/^static enum conversation_verdict hints_reply/,/^}/ s/(void)now_ms;/mutant_now_ms = now_ms;/' \
+    -e '/^static void take_hint/i\
+static int64_t mutant_now_ms;\
+static void mutant_vote(struct sentinel_voter *voter, struct span payload)\
+{\
+    struct addr addr;\
+    struct span words[5];\
+    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = \&addr, .t_sent_ms = mutant_now_ms};\
+    for (unsigned i = 0; i < 5; i++)\
+        words[i] = next_word(\&payload);\
+    if (addr_from_parts(words[3], words[4], \&addr))\
+        voter_group_vote(voter->group, voter->index, (size_t)(words[0].data[1] - 48), \&ballot, mutant_now_ms);\
+}' \
+    -e 's/^    if (monitor.len > 0)$/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload);\n&/'
+mutant late-replies 'I4' $quorum \
+    's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
+mutant expiry-by-timer-only 'I1 I2 I3 I4' $service \
+    's/if (now_ms >= service->decision.review_ms)/if (now_ms < 0)/'
+mutant vote-of-another 'I4' $group 's/^        if (was_known)$/        if (!was_known)/'
+mutant identity-unknown-counts 'I1 I4' $group \
+    's/group->identities\[i\] = QUORUM_NO_IDENTITY;/group->identities[i] = (uint8_t)(40 + i);/'
+mutant error-keeps-vote 'I1 I4' $quorum \
+    's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
+mutant no-barrier 'barrier' $quorum 's/held ? quorum->t_suspect_ms : INT64_MIN/INT64_MIN/'
+mutant any-address 'I5' $service 's/return is_mapped || .*/return is_mapped ? SERVICE_OK : SERVICE_OK;/'
+mutant generation-stays 'generation' $service \
+    's/^        after.generation++;/        after.generation += after.generation == 0;/'
+
+# Without progress nothing wrong is ever named: these keep the simulation from accepting that.
+mutant replies-out-of-order 'I7' $conversation \
+    's/request.subject += run->answered;/request.subject += run->count - 1 - run->answered;/'
+mutant no-poll 'I7-poll' $voter \
+    '/^static bool query_next/,/^}/ s/voter_group_ask_all(voter->group, voter->index);//'
+mutant hints-ignored 'I7-push' $voter \
+    's/^        voter_group_ask(voter->group, voter->index, monitor);/        (void)monitor;/'
+mutant no-reconnect 'I7-link' $conversation \
+    's/conversation->wake_ms = now_ms + retry_ms;/conversation->wake_ms = INT64_MAX;/'
+mutant myid-asked-once 'I7-link' $voter 's/^        voter->myid_refused = true;/        voter->myid_refused = false;/'
+mutant no-silence-deadline 'I7-link' $conversation \
+    's/return run->first.t_sent_ms + conversation->settings->silence_ms;/return INT64_MAX;/'
+mutant dissent-asks-nobody 'I7' $group 's/^    if (!ask_all)$/    if (ask_all || !ask_all)/'
+
+echo "mutants: $caught caught, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,159 @@
+#include "tests/sim/replies.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "tests/sim/sentinel_model.h"
+
+__attribute__((format(printf, 3, 4))) static void add_text(struct built_reply *built, size_t element,
+                                                           const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(built->texts[element], REPLY_TEXT_MAX, format, arguments);
+    va_end(arguments);
+    built->elements[element] =
+        (struct reply){.kind = REPLY_TEXT, .text = span_of_text(built->texts[element])};
+}
+
+static void make_array(struct built_reply *built, size_t count)
+{
+    built->reply = (struct reply){.kind = REPLY_ARRAY, .elements = built->elements, .count = count};
+}
+
+static void make_text(struct built_reply *built, enum reply_kind kind, const char *text)
+{
+    built->reply = (struct reply){.kind = kind, .text = span_of_text(text)};
+}
+
+static void build_view(struct built_reply *built, const struct event_item *item, bool mapped)
+{
+    switch (item->value) {
+    case VIEW_NIL:
+        built->reply = (struct reply){.kind = REPLY_NIL};
+        return;
+    case VIEW_ERROR:
+        make_text(built, REPLY_ERROR, "LOADING the dataset is in memory soon");
+        return;
+    case VIEW_NONSENSE:
+        built->reply = (struct reply){.kind = REPLY_INTEGER, .number = 1};
+        return;
+    case VIEW_EMPTY_HOST:
+        add_text(built, 0, "%s", "");
+        add_text(built, 1, "%d", SIM_PORT);
+        break;
+    case VIEW_PORT_ZERO:
+        add_text(built, 0, "10.1.%d.1", item->service);
+        add_text(built, 1, "%d", 0);
+        break;
+    default:
+        add_text(built, 0, "%s10.1.%d.%d", mapped ? "::ffff:" : "", item->service, item->value + 1);
+        add_text(built, 1, "%d", SIM_PORT + item->value);
+        break;
+    }
+    make_array(built, 2);
+}
+
+/* The forms of payloads: sentinel.c of Redis, sentinelEvent(). */
+static void build_hint(struct built_reply *built, const struct event_item *item)
+{
+    int service = item->service;
+    int to = item->value;
+    int from = (to + 1) % SIM_SERVERS;
+    const char *channel = "";
+    char *payload = built->texts[2];
+
+    add_text(built, 2, "master m%d 10.1.%d.%d %d", service, service, from + 1, SIM_PORT + from);
+    switch ((enum reply_item_kind)item->kind) {
+    case REPLY_ITEM_HINT_SWITCH:
+        channel = "+switch-master";
+        (void)snprintf(payload, REPLY_TEXT_MAX, "m%d 10.1.%d.%d %d 10.1.%d.%d %d", service, service, from + 1,
+                       SIM_PORT + from, service, to + 1, SIM_PORT + to);
+        break;
+    case REPLY_ITEM_HINT_PROMOTED:
+        channel = "+promoted-slave";
+        (void)snprintf(payload, REPLY_TEXT_MAX, "slave 10.1.%d.%d:%d 10.1.%d.%d %d @ m%d 10.1.%d.%d %d",
+                       service, to + 1, SIM_PORT + to, service, to + 1, SIM_PORT + to, service, service,
+                       from + 1, SIM_PORT + from);
+        break;
+    case REPLY_ITEM_HINT_UPDATE_FROM:
+        channel = "+config-update-from";
+        (void)snprintf(payload, REPLY_TEXT_MAX, "sentinel %040x 10.0.0.1 26379 @ m%d 10.1.%d.%d %d", 1u,
+                       service, service, from + 1, SIM_PORT + from);
+        break;
+    case REPLY_ITEM_HINT_RECONF:
+        channel = "+failover-state-reconf-slaves";
+        break;
+    default:
+        channel = "+odown";
+        break;
+    }
+    add_text(built, 0, "message");
+    add_text(built, 1, "%s", channel);
+    built->elements[2].text = span_of_text(payload);
+    make_array(built, 3);
+}
+
+void reply_build_subscribed(struct built_reply *built)
+{
+    add_text(built, 0, "subscribe");
+    add_text(built, 1, "+switch-master");
+    built->elements[2] = (struct reply){.kind = REPLY_INTEGER, .number = 1};
+    make_array(built, 3);
+}
+
+void reply_build(struct built_reply *built, const struct event_item *item, bool mapped)
+{
+    switch ((enum reply_item_kind)item->kind) {
+    case REPLY_ITEM_OK:
+        make_text(built, REPLY_TEXT, "OK");
+        break;
+    case REPLY_ITEM_AUTH_UNNEEDED:
+        make_text(built, REPLY_ERROR, "ERR Client sent AUTH, but no password is set");
+        break;
+    case REPLY_ITEM_MYID:
+        (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "%040x", (unsigned)item->value);
+        make_text(built, REPLY_TEXT, built->texts[0]);
+        break;
+    case REPLY_ITEM_REFUSED:
+        make_text(built, REPLY_ERROR, "NOPERM this user has no permissions to run that command");
+        break;
+    case REPLY_ITEM_VIEW:
+        build_view(built, item, mapped);
+        break;
+    case REPLY_ITEM_SUBSCRIBED:
+        reply_build_subscribed(built);
+        break;
+    default:
+        build_hint(built, item);
+        break;
+    }
+}
+
+static bool command_is(const struct conversation_command *command, size_t argument, const char *text)
+{
+    return command->count > argument && span_equals_text(command->args[argument], text);
+}
+
+bool command_read(const struct conversation_command *command, struct event_item *ret_item)
+{
+    if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") &&
+        command_is(command, 2, "secret"))
+        ret_item->kind = COMMAND_AUTH;
+    else if (command_is(command, 0, "CLIENT") && command_is(command, 1, "SETNAME") && command->count == 3)
+        ret_item->kind = COMMAND_SETNAME;
+    else if (command_is(command, 0, "SENTINEL") && command_is(command, 1, "MYID") && command->count == 2)
+        ret_item->kind = COMMAND_MYID;
+    else if (command_is(command, 0, "SUBSCRIBE") && command->count > 1)
+        ret_item->kind = COMMAND_SUBSCRIBE;
+    else if (command_is(command, 0, "SENTINEL") && command_is(command, 1, "GET-MASTER-ADDR-BY-NAME") &&
+             command->count == 3 && command->args[2].len == 2 && command->args[2].data[0] == 'm') {
+        ret_item->kind = COMMAND_GET_MASTER;
+        ret_item->service = (uint8_t)(command->args[2].data[1] - '0');
+        return ret_item->service < SIM_SERVICES_MAX;
+    } else {
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,31 @@
+/* Replies as a Sentinel writes them, and commands as it reads them. */
+#ifndef TESTS_SIM_REPLIES_H
+#define TESTS_SIM_REPLIES_H
+
+#include "spoa/core/conversation.h"
+#include "spoa/core/reply.h"
+#include "tests/sim/world.h"
+
+#define REPLY_ELEMENTS_MAX 3
+#define REPLY_TEXT_MAX 128
+
+/* A reply with room for what it points to. */
+struct built_reply {
+    struct reply reply;
+    struct reply elements[REPLY_ELEMENTS_MAX];
+    char texts[REPLY_ELEMENTS_MAX][REPLY_TEXT_MAX];
+};
+
+/* Port and last byte of an address of a service: 10.1.SERVICE.(ADDRESS+1):(7001+ADDRESS). */
+#define SIM_PORT 7001
+
+/* Writes the reply that `item` stands for. `mapped`: addresses as ::ffff:a.b.c.d. */
+void reply_build(struct built_reply *built, const struct event_item *item, bool mapped);
+
+/* The replies to a SUBSCRIBE: one for each channel. */
+void reply_build_subscribed(struct built_reply *built);
+
+/* Reads a command of the agent. False where no Sentinel would understand it. */
+bool command_read(const struct conversation_command *command, struct event_item *ret_item);
+
+#endif

@@ -1,0 +1,344 @@
+#include "tests/sim/script.h"
+
+#include "tests/sim/agent_model.h"
+#include "tests/sim/asker.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/network.h"
+#include "tests/sim/sentinel_model.h"
+
+/* A calm end of a script, long enough for every link to come back and every name to be found. */
+#define CALM_MS 10000
+#define ASK_INTERVAL_MS 90 /* mean */
+
+/* Actions that others plan; the rest are drawn from the table below. */
+enum planned_action {
+    PLANNED_START = 200, /* items[0]: Sentinel, pristine */
+    PLANNED_VIEW,        /* items[0]: Sentinel, service, view; published where items[1].kind is 1 */
+    PLANNED_HEAL,
+};
+
+static unsigned any_sentinel(struct world *world)
+{
+    return rng_below(&world->rng, world->config.sentinels);
+}
+
+static unsigned any_service(struct world *world)
+{
+    return rng_below(&world->rng, world->config.services);
+}
+
+static unsigned any_agent(struct world *world)
+{
+    return rng_below(&world->rng, world->config.agents);
+}
+
+static int8_t any_address(struct world *world)
+{
+    return (int8_t)(rng_chance(&world->rng, 5) ? SIM_SERVERS : rng_below(&world->rng, SIM_SERVERS));
+}
+
+static int8_t any_view(struct world *world)
+{
+    return rng_chance(&world->rng, 70) ? any_address(world)
+                                       : (int8_t)rng_between(&world->rng, VIEW_WORST, VIEW_NIL);
+}
+
+static void plan(struct world *world, enum planned_action action, int64_t after_ms, struct event_item item,
+                 bool flag)
+{
+    struct event event = {
+        .kind = EVENT_ACTION,
+        .target = (uint8_t)action,
+        .at_ms = world->now_ms + after_ms,
+        .items = {item, {.kind = flag}},
+    };
+
+    event_queue_push(&world->queue, &event);
+}
+
+/* ---- views ---- */
+
+static void act_failover(struct world *world)
+{
+    unsigned leader = any_sentinel(world);
+    unsigned service = any_service(world);
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        sentinel_publish(world, i, service, REPLY_ITEM_HINT_ODOWN, 0);
+    sentinel_failover(world, leader, service, any_address(world), true);
+}
+
+/* Two operators force a failover at once: one epoch, two masters. */
+static void act_double_failover(struct world *world)
+{
+    unsigned service = any_service(world);
+    int8_t address = (int8_t)rng_below(&world->rng, SIM_SERVERS);
+
+    sentinel_failover(world, any_sentinel(world), service, address, true);
+    sentinel_failover(world, any_sentinel(world), service, (int8_t)((address + 1) % SIM_SERVERS), false);
+}
+
+static void act_view(struct world *world)
+{
+    sentinel_set_view(world, any_sentinel(world), any_service(world), any_view(world),
+                      rng_chance(&world->rng, 50));
+}
+
+/* One Sentinel cannot make up its mind. */
+static void act_flap(struct world *world)
+{
+    struct event_item item = {.kind = (uint8_t)any_sentinel(world), .service = (uint8_t)any_service(world)};
+    int64_t after_ms = 0;
+    bool published = rng_chance(&world->rng, 70);
+
+    for (unsigned i = rng_below(&world->rng, 12) + 2; i > 0; i--) {
+        item.value = any_view(world);
+        plan(world, PLANNED_VIEW, after_ms, item, published);
+        after_ms += rng_between(&world->rng, 1, 120);
+    }
+}
+
+/* All move to another master within a short time, as after REMOVE and MONITOR. */
+static void act_move_all(struct world *world)
+{
+    struct event_item item = {.service = (uint8_t)any_service(world), .value = any_address(world)};
+    bool published = rng_chance(&world->rng, 50);
+    int64_t spread_ms = rng_chance(&world->rng, 50) ? 30 : 1500;
+
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        item.kind = (uint8_t)i;
+        plan(world, PLANNED_VIEW, rng_between(&world->rng, 0, spread_ms), item, published);
+    }
+}
+
+/* A Sentinel that cannot resolve the new name publishes the switch and does not make it. */
+static void act_false_hint(struct world *world)
+{
+    sentinel_publish(world, any_sentinel(world), any_service(world), REPLY_ITEM_HINT_SWITCH,
+                     any_address(world));
+}
+
+/* ---- Sentinels ---- */
+
+static void stop(struct world *world, unsigned sentinel)
+{
+    struct event_item item = {.kind = (uint8_t)sentinel, .service = rng_chance(&world->rng, 30)};
+
+    sentinel_stop(world, sentinel, rng_chance(&world->rng, 30));
+    plan(world, PLANNED_START, rng_between(&world->rng, 50, 4000), item, false);
+}
+
+static void act_stop(struct world *world)
+{
+    stop(world, any_sentinel(world));
+}
+
+static void act_stop_many(struct world *world)
+{
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (rng_chance(&world->rng, 70))
+            stop(world, i);
+}
+
+static void act_freeze(struct world *world)
+{
+    struct sim_sentinel *sentinel = &world->sentinels[any_sentinel(world)];
+
+    if (!sentinel->up)
+        return;
+    sentinel->frozen_until_ms = world->now_ms + rng_between(&world->rng, 20, 4000);
+    ghost_shaken(world, sentinel->frozen_until_ms);
+}
+
+/* The agent's password is wrong, and put right later; connections stay. */
+static void act_deny(struct world *world)
+{
+    struct sim_sentinel *sentinel = &world->sentinels[any_sentinel(world)];
+
+    sentinel->denied_until_ms = world->now_ms + rng_between(&world->rng, 50, 4000);
+    ghost_shaken(world, sentinel->denied_until_ms);
+}
+
+static void act_isolate(struct world *world)
+{
+    world->sentinels[any_sentinel(world)].isolated_until_ms =
+        world->now_ms + rng_between(&world->rng, 100, 5000);
+}
+
+/* ---- the network ---- */
+
+static void cut(struct world *world, unsigned agent, unsigned sentinel, int64_t until_ms)
+{
+    int64_t *cut_until_ms = world->agents[agent].paths[sentinel].cut_until_ms;
+    unsigned way = rng_below(&world->rng, 4);
+
+    if (way != TO_SENTINEL)
+        cut_until_ms[TO_AGENT] = until_ms;
+    if (way != TO_AGENT)
+        cut_until_ms[TO_SENTINEL] = until_ms;
+    ghost_shaken_agent(world, agent, until_ms);
+}
+
+static void act_cut(struct world *world)
+{
+    cut(world, any_agent(world), any_sentinel(world), world->now_ms + rng_between(&world->rng, 20, 5000));
+}
+
+static void act_partition(struct world *world)
+{
+    unsigned agent = any_agent(world);
+    int64_t until_ms = world->now_ms + rng_between(&world->rng, 20, 5000);
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (rng_chance(&world->rng, 60))
+            cut(world, agent, i, until_ms);
+}
+
+static void act_delay(struct world *world)
+{
+    unsigned agent = any_agent(world);
+
+    script_draw_path(world, &world->agents[agent].paths[any_sentinel(world)], 40);
+    ghost_shaken_agent(world, agent, world->now_ms);
+}
+
+static void act_break(struct world *world)
+{
+    struct sim_link *link =
+        network_link(world, any_agent(world), any_sentinel(world), rng_chance(&world->rng, 30));
+
+    network_break(world, link, rng_chance(&world->rng, 40));
+    ghost_shaken_agent(world, link->agent, world->now_ms);
+}
+
+/* An address leads to another Sentinel from now on. */
+static void act_reroute(struct world *world)
+{
+    unsigned agent = any_agent(world);
+    unsigned voter = any_sentinel(world);
+
+    if (!world->config.shared_routes)
+        return;
+    world->agents[agent].routes[voter] = (uint8_t)any_sentinel(world);
+    if (rng_chance(&world->rng, 60))
+        for (unsigned i = 0; i < 2; i++)
+            network_break(world, network_link(world, agent, voter, i == 1), false);
+    ghost_shaken_agent(world, agent, world->now_ms);
+}
+
+/* ---- agents ---- */
+
+/* Neither timers nor replies are taken; questions are, which is worse than what a real process could do. */
+static void act_stall(struct world *world)
+{
+    unsigned agent = any_agent(world);
+    int64_t until_ms = world->now_ms + rng_between(&world->rng, 20, 4000);
+
+    world->agents[agent].stalled_until_ms = until_ms;
+    ghost_shaken_agent(world, agent, until_ms);
+    world_trace(world, "agent %u stalls until %lld", agent, (long long)(until_ms - SIM_START_MS));
+}
+
+static void act_restart_agent(struct world *world)
+{
+    unsigned agent = any_agent(world);
+
+    agent_stop(world, agent);
+    agent_start(world, agent);
+}
+
+static const struct {
+    unsigned weight;
+    void (*act)(struct world *world);
+} actions[] = {
+    {16, act_failover}, {5, act_double_failover}, {12, act_view},
+    {6, act_flap},      {8, act_move_all},        {3, act_false_hint},
+    {9, act_stop},      {3, act_stop_many},       {7, act_freeze},
+    {4, act_deny},      {5, act_isolate},         {9, act_cut},
+    {5, act_partition}, {6, act_delay},           {7, act_break},
+    {4, act_reroute},   {9, act_stall},           {2, act_restart_agent},
+};
+#define ACTIONS (sizeof(actions) / sizeof(*actions))
+
+static unsigned any_action(struct world *world)
+{
+    unsigned total = 0;
+
+    for (size_t i = 0; i < ACTIONS; i++)
+        total += actions[i].weight;
+    unsigned drawn = rng_below(&world->rng, total);
+    unsigned action = 0;
+    while (drawn >= actions[action].weight)
+        drawn -= actions[action++].weight;
+    return action;
+}
+
+/* ---- the whole ---- */
+
+/* All Sentinels are there, in reach, and come to agree. */
+static void heal(struct world *world)
+{
+    int64_t spread_ms = rng_chance(&world->rng, 50) ? 0 : 100;
+    int8_t addresses[SIM_SERVICES_MAX] = {0};
+
+    for (unsigned i = 0; i < world->config.services; i++)
+        addresses[i] = any_address(world);
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        sentinel_start(world, i, false);
+        for (unsigned k = 0; k < world->config.services; k++) {
+            struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)k, .value = addresses[k]};
+            plan(world, PLANNED_VIEW, rng_between(&world->rng, 0, spread_ms), item, true);
+        }
+        for (unsigned k = 0; k < world->config.agents; k++)
+            script_draw_path(world, &world->agents[k].paths[i], 100);
+    }
+    ghost_shaken(world, world->now_ms);
+}
+
+void script_act(struct world *world, const struct event *event)
+{
+    const struct event_item *item = &event->items[0];
+
+    switch (event->target) {
+    case PLANNED_START:
+        sentinel_start(world, item->kind, item->service == 1);
+        break;
+    case PLANNED_VIEW:
+        sentinel_set_view(world, item->kind, item->service, item->value, event->items[1].kind == 1);
+        break;
+    case PLANNED_HEAL:
+        heal(world);
+        break;
+    default:
+        actions[event->target].act(world);
+        break;
+    }
+}
+
+void script_ask(struct world *world)
+{
+    struct event again = {.kind = EVENT_ASK};
+
+    asker_ask_all(world, any_service(world));
+    if (rng_chance(&world->rng, 1))
+        asker_ask_unknown(world, any_agent(world));
+    again.at_ms = world->now_ms + rng_between(&world->rng, 1, 2 * ASK_INTERVAL_MS);
+    event_queue_push(&world->queue, &again);
+}
+
+void script_plan(struct world *world)
+{
+    struct event event = {.kind = EVENT_ACTION};
+    bool is_healed = rng_chance(&world->rng, 35);
+    int64_t wild_ms = rng_between(&world->rng, 2000, 8000);
+
+    for (unsigned i = rng_below(&world->rng, 12) + 3; i > 0; i--) {
+        event.target = (uint8_t)any_action(world);
+        event.at_ms = world->now_ms + rng_between(&world->rng, 0, wild_ms);
+        event_queue_push(&world->queue, &event);
+    }
+    if (is_healed)
+        plan(world, PLANNED_HEAL, wild_ms, (struct event_item){.kind = 0}, false);
+    world->config.end_ms = world->now_ms + wild_ms + (is_healed ? CALM_MS : 3000);
+    script_ask(world);
+}

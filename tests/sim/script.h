@@ -1,0 +1,21 @@
+/* What goes wrong in a script, and when: drawn from its seed. */
+#ifndef TESTS_SIM_SCRIPT_H
+#define TESTS_SIM_SCRIPT_H
+
+#include "tests/sim/world.h"
+
+/* Draws the configuration. */
+void script_configure(struct world *world);
+
+/* Draws the delays of a path: quick (in so many of 100 cases), far, slow, too late for the reply timeout, or
+ * now this and now that. */
+void script_draw_path(struct world *world, struct sim_path *path, unsigned percent_quick);
+
+/* Puts the script's actions and questions into the queue. */
+void script_plan(struct world *world);
+
+/* EVENT_ACTION and EVENT_ASK are due. */
+void script_act(struct world *world, const struct event *event);
+void script_ask(struct world *world);
+
+#endif

@@ -1,0 +1,240 @@
+#include "tests/sim/sentinel_model.h"
+
+#include "tests/sim/ghost.h"
+#include "tests/sim/network.h"
+
+void sentinel_start_all(struct world *world)
+{
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        struct sim_sentinel *sentinel = &world->sentinels[i];
+        *sentinel = (struct sim_sentinel){
+            .up = true,
+            .identity = world->identities++,
+            .refuses_subscribe = rng_chance(&world->rng, 10),
+            .refuses_myid = rng_chance(&world->rng, 2),
+            .mapped_text = rng_chance(&world->rng, 5),
+        };
+        /* A cloned configuration file: two Sentinels with one MYID. */
+        if (i > 0 && rng_chance(&world->rng, 1))
+            sentinel->identity = world->sentinels[i - 1].identity;
+        for (unsigned k = 0; k < world->config.services; k++)
+            ghost_view(world, i, k, 0, false);
+    }
+}
+
+static struct event_item answer_command(const struct sim_sentinel *sentinel, const struct sim_config *config,
+                                        bool is_denied, const struct event_item *command)
+{
+    struct event_item item = {.kind = REPLY_ITEM_OK, .service = command->service};
+
+    if (is_denied) {
+        item.kind = command->kind == COMMAND_GET_MASTER ? REPLY_ITEM_VIEW : REPLY_ITEM_REFUSED;
+        item.value = VIEW_ERROR;
+        return item;
+    }
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_AUTH:
+        item.kind = config->password ? REPLY_ITEM_OK : REPLY_ITEM_AUTH_UNNEEDED;
+        break;
+    case COMMAND_SETNAME:
+        break;
+    case COMMAND_MYID:
+        item.kind = sentinel->refuses_myid ? REPLY_ITEM_REFUSED : REPLY_ITEM_MYID;
+        item.value = (int8_t)sentinel->identity;
+        break;
+    case COMMAND_GET_MASTER:
+        item.kind = REPLY_ITEM_VIEW;
+        item.value = sentinel->views[command->service];
+        break;
+    case COMMAND_SUBSCRIBE:
+        item.kind = sentinel->refuses_subscribe ? REPLY_ITEM_REFUSED : REPLY_ITEM_SUBSCRIBED;
+        break;
+    }
+    return item;
+}
+
+void sentinel_receive(struct world *world, struct sim_link *link, const struct event *event)
+{
+    const struct sim_sentinel *sentinel = &world->sentinels[link->sentinel];
+    struct event replies = {.kind = EVENT_REPLIES, .sent_ms = event->sent_ms, .count = event->count};
+
+    bool is_denied = sentinel->denied_until_ms > world->now_ms;
+
+    if (!sentinel->up)
+        return;
+    for (unsigned i = 0; i < event->count; i++) {
+        replies.items[i] = answer_command(sentinel, &world->config, is_denied, &event->items[i]);
+        if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
+            link->is_ready = true;
+            ghost_disturbed(world, link->agent);
+        }
+    }
+    network_send(world, link, TO_AGENT, &replies);
+}
+
+void sentinel_publish(struct world *world, unsigned sentinel, unsigned service, enum reply_item_kind hint,
+                      int8_t address)
+{
+    for (unsigned i = 0; i < SIM_LINKS_MAX; i++) {
+        struct sim_link *link = &world->links[i];
+        if (!link->is_hints || !link->is_open || !link->is_ready || link->sentinel != sentinel)
+            continue;
+        struct event event = {.kind = EVENT_REPLIES, .sent_ms = world->now_ms, .count = 1};
+        event.items[0] =
+            (struct event_item){.kind = (uint8_t)hint, .service = (uint8_t)service, .value = address};
+        network_send(world, link, TO_AGENT, &event);
+    }
+}
+
+static void publish_change(struct world *world, unsigned sentinel, unsigned service, int8_t address)
+{
+    if (address < 0)
+        address = 0;
+    sentinel_publish(world, sentinel, service, REPLY_ITEM_HINT_UPDATE_FROM, address);
+    sentinel_publish(world, sentinel, service, REPLY_ITEM_HINT_SWITCH, address);
+}
+
+void sentinel_set_view(struct world *world, unsigned sentinel, unsigned service, int8_t view, bool published)
+{
+    struct sim_sentinel *self = &world->sentinels[sentinel];
+
+    if (self->views[service] == view || self->frozen_until_ms > world->now_ms)
+        return;
+    self->views[service] = view;
+    if (!self->up)
+        return;
+    if (published)
+        publish_change(world, sentinel, service, view);
+    ghost_view(world, sentinel, service, view, published);
+    world_trace(world, "sentinel %u service %u: view %d%s", sentinel, service, view,
+                published ? ", published" : "");
+}
+
+/* The forced hello leaves with the next timer tick; one that is lost is repeated after 2 s. */
+static int64_t hello_delay_ms(struct rng *rng)
+{
+    return rng_chance(rng, 85) ? rng_between(rng, 50, 110) : rng_between(rng, 110, 2100);
+}
+
+void sentinel_failover(struct world *world, unsigned leader, unsigned service, int8_t address, bool new_epoch)
+{
+    struct sim_sentinel *self = &world->sentinels[leader];
+
+    if (!self->up || self->frozen_until_ms > world->now_ms)
+        return;
+    if (new_epoch)
+        world->epoch++;
+    self->epochs[service] = world->epoch;
+    world_trace(world, "failover of service %u to %d by sentinel %u, epoch %u", service, address, leader,
+                world->epoch);
+    sentinel_publish(world, leader, service, REPLY_ITEM_HINT_PROMOTED, address);
+    sentinel_publish(world, leader, service, REPLY_ITEM_HINT_RECONF, address);
+    if (self->views[service] != address) {
+        self->views[service] = address;
+        ghost_view(world, leader, service, address, true);
+    }
+    struct event hello = {.kind = EVENT_ADOPT, .generation = world->epoch, .count = 1};
+    hello.items[0] = (struct event_item){.service = (uint8_t)service, .value = address};
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        hello.target = (uint8_t)i;
+        hello.at_ms = world->now_ms + hello_delay_ms(&world->rng);
+        if (i != leader)
+            event_queue_push(&world->queue, &hello);
+    }
+    struct event late = {.kind = EVENT_PUBLISH, .target = (uint8_t)leader, .items[0] = hello.items[0]};
+    late.at_ms = world->now_ms + rng_between(&world->rng, 1050, 1160);
+    event_queue_push(&world->queue, &late);
+}
+
+void sentinel_publish_late(struct world *world, const struct event *event)
+{
+    if (world->sentinels[event->target].up)
+        sentinel_publish(world, event->target, event->items[0].service, REPLY_ITEM_HINT_SWITCH,
+                         event->items[0].value);
+}
+
+/* A greater config-epoch wins, an equal one does not: two forced failovers leave the Sentinels divided. */
+void sentinel_adopt(struct world *world, struct event *event)
+{
+    struct sim_sentinel *self = &world->sentinels[event->target];
+    unsigned service = event->items[0].service;
+    int64_t busy_until_ms =
+        self->frozen_until_ms > self->isolated_until_ms ? self->frozen_until_ms : self->isolated_until_ms;
+
+    if (!self->up || busy_until_ms > world->now_ms) {
+        int64_t from_ms = self->up ? busy_until_ms : world->now_ms;
+        event_queue_put_off(&world->queue, event, from_ms + rng_between(&world->rng, 1, 2000));
+        return;
+    }
+    if (event->generation <= self->epochs[service])
+        return;
+    self->epochs[service] = event->generation;
+    sentinel_set_view(world, event->target, service, event->items[0].value, true);
+}
+
+/* All links that lead to it break. */
+static void break_links(struct world *world, unsigned sentinel, bool silently)
+{
+    for (unsigned i = 0; i < SIM_LINKS_MAX; i++)
+        if (world->links[i].is_open && world->links[i].sentinel == sentinel)
+            network_break(world, &world->links[i], silently);
+}
+
+void sentinel_stop(struct world *world, unsigned sentinel, bool silently)
+{
+    struct sim_sentinel *self = &world->sentinels[sentinel];
+
+    if (!self->up)
+        return;
+    world_trace(world, "sentinel %u: down%s", sentinel, silently ? ", silently" : "");
+    break_links(world, sentinel, silently);
+    self->up = false;
+    self->is_silent = silently;
+    self->frozen_until_ms = 0;
+    for (unsigned i = 0; i < world->config.services; i++)
+        ghost_view(world, sentinel, i, VIEW_DOWN, false);
+    ghost_shaken(world, world->now_ms);
+}
+
+/* A Sentinel that has come up hears a peer's hello, at once or after its period of 2 s. */
+static void await_hello(struct world *world, unsigned sentinel, unsigned service)
+{
+    const struct sim_sentinel *newest = &world->sentinels[sentinel];
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (world->sentinels[i].up && world->sentinels[i].epochs[service] > newest->epochs[service])
+            newest = &world->sentinels[i];
+    struct event hello = {
+        .kind = EVENT_ADOPT,
+        .at_ms = world->now_ms + rng_between(&world->rng, 30, 2000),
+        .target = (uint8_t)sentinel,
+        .generation = newest->epochs[service],
+        .items[0] = {.service = (uint8_t)service, .value = newest->views[service]},
+    };
+    if (newest != &world->sentinels[sentinel] && newest->views[service] >= 0)
+        event_queue_push(&world->queue, &hello);
+}
+
+void sentinel_start(struct world *world, unsigned sentinel, bool pristine)
+{
+    struct sim_sentinel *self = &world->sentinels[sentinel];
+
+    if (self->up)
+        return;
+    /* Where two entries reach one Sentinel and it gets a new MYID between their questions, the rule cannot
+     * tell it from two. Not a state that this world gets into. */
+    pristine = pristine && !world->config.shared_routes;
+    world_trace(world, "sentinel %u: up%s", sentinel, pristine ? ", pristine" : "");
+    self->up = true;
+    if (pristine)
+        self->identity = world->identities++;
+    for (unsigned i = 0; i < world->config.services; i++) {
+        if (pristine) {
+            self->views[i] = 0;
+            self->epochs[i] = 0;
+        }
+        ghost_view(world, sentinel, i, self->views[i], false);
+        await_hello(world, sentinel, i);
+    }
+    ghost_shaken(world, world->now_ms);
+}

@@ -1,0 +1,62 @@
+#!/bin/bash
+# deps.sh GROUP...: makes sure that the Debian packages of the groups are installed. The lists stand here only.
+# Installs what is missing as root or through `sudo -n`; else prints the command to run and exits 1.
+set -eu
+
+packages_of() {
+    case $1 in
+    build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libinih-dev uthash-dev libcmocka-dev python3 ;;
+    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest ;;
+    lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
+    valgrind) echo valgrind libc6-dbg ;;
+    *)
+        echo "deps.sh: unknown group '$1' (build, test, lint, valgrind)" >&2
+        exit 2
+        ;;
+    esac
+}
+
+is_installed() {
+    case $(dpkg-query -W -f '${db:Status-Status} ' "$1" 2>/dev/null) in
+    *"installed "*) return 0 ;;
+    # Another package may provide it (pkgconf).
+    *) [ "$1" = pkg-config ] && command -v pkg-config >/dev/null ;;
+    esac
+}
+
+if ! command -v dpkg-query >/dev/null; then
+    # Not Debian or a relative of it: whoever runs this has to know the names. The build says what it misses.
+    exit 0
+fi
+
+missing=()
+for group in "$@"; do
+    for package in $(packages_of "$group"); do
+        is_installed "$package" || missing+=("$package")
+    done
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+        echo "Packages are missing. As root, run: apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo -n)
+fi
+
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+
+echo "Installing: ${missing[*]}"
+# Debian's lists may be old or, in a fresh image, absent. RUNLEVEL=1 keeps the packages from starting their services.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${as_root[@]}" apt-get update -q && install; } >"$log" 2>&1; then
+    cat "$log" >&2
+    echo "apt-get failed. Needed: ${missing[*]}" >&2
+    exit 1
+fi

@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+"""run-tests.py SUITE:VARIANT...: runs test suites that are built already, and counts.
+
+unit         every program in build/VARIANT/tests/ that has a source in tests/unit/
+sim          build/VARIANT/sim, RUNS_VARIANT scripts (environment); counts as one test
+integration  pytest over tests/integration with build/VARIANT/sentinel-spoa
+
+VARIANT is release, asan, cov, or valgrind (the release build under valgrind). The last line is
+"N passed, M failed" (", K skipped" where K > 0); exit status 1 where M > 0 or nothing ran at all.
+"""
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REPORTS = ROOT / "build" / "reports"
+# Longer than any of them takes on a slow machine under valgrind: only a hang gets there.
+PROGRAM_DEADLINE_S = 600
+INTEGRATION_DEADLINE_S = 1800
+VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
+            "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+              "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return text + f", {self.skipped} skipped" if self.skipped else text
+
+
+def wrap(variant):
+    """Where the variant's build is, and what its programs are run under."""
+    return ("release", VALGRIND) if variant == "valgrind" else (variant, [])
+
+
+def run(words, environment, deadline_s):
+    """Exit status (negative: ended by that signal; None: hung) and all output."""
+    try:
+        done = subprocess.run(words, cwd=ROOT, env={**os.environ, **SANITIZERS, **environment}, timeout=deadline_s,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as hung:
+        return None, (hung.stdout or b"").decode(errors="replace")
+
+
+def fate(status):
+    if status is None:
+        return "hung"
+    return f"ended by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def read_reports(folder):
+    """Counts what the JUnit files in `folder` say; returns also the (name, message) of the failures."""
+    tally, failures = Tally(), []
+    for report in sorted(folder.glob("*.xml")):
+        try:
+            cases = list(ElementTree.parse(report).iter("testcase"))
+        except ElementTree.ParseError:
+            failures.append((report.name, "unreadable report"))
+            tally.failed += 1
+            continue
+        for case in cases:
+            broken = [part for part in case if part.tag in ("failure", "error")]
+            if broken:
+                tally.failed += 1
+                failures.append((case.get("name"), "\n".join((part.text or part.get("message") or "").strip()
+                                                             for part in broken)))
+            elif case.find("skipped") is not None:
+                tally.skipped += 1
+            else:
+                tally.passed += 1
+    return tally, failures
+
+
+def show(name, tally, seconds, details=()):
+    print(f"  {name:<40} {tally}  ({seconds:.1f} s)", flush=True)
+    for text in details:
+        print("\n".join("      " + line for line in text.rstrip().splitlines()), flush=True)
+
+
+def run_unit_program(name, program, words):
+    """One cmocka program. What it printed is shown only where something is wrong."""
+    folder = REPORTS / name.replace("/", "-")
+    folder.mkdir(parents=True)
+    began = time.monotonic()
+    status, output = run([*words, str(program)], {"CMOCKA_MESSAGE_OUTPUT": "XML",
+                                                  "CMOCKA_XML_FILE": str(folder / "%g.xml")}, PROGRAM_DEADLINE_S)
+    tally, failures = read_reports(folder)
+    details = [f"{test}: {message}" for test, message in failures]
+    if status != 0 and tally.failed == 0 or tally.passed + tally.failed + tally.skipped == 0:
+        tally.failed += 1
+        details.append(f"{program.name}: {fate(status)}, {tally.passed} tests reported")
+    if tally.failed:
+        details.append(output)
+    show(name, tally, time.monotonic() - began, details)
+    return tally
+
+
+def run_unit(variant):
+    built, words = wrap(variant)
+    total = Tally()
+    for source in sorted((ROOT / "tests" / "unit").glob("**/test_*.c")):
+        name = source.relative_to(ROOT / "tests" / "unit").with_suffix("")
+        total.add(run_unit_program(f"{variant}/{name}", ROOT / "build" / built / "tests" / name, words))
+    return total
+
+
+def run_sim(variant):
+    built, words = wrap(variant)
+    tally = Tally()
+    if not any((ROOT / "tests" / "sim").glob("*.c")):
+        return tally
+    runs = os.environ.get(f"RUNS_{variant}", "")
+    words = [*words, str(ROOT / "build" / built / "sim"), *(["--runs", runs] if runs else [])]
+    began = time.monotonic()
+    status, output = run(words, {}, PROGRAM_DEADLINE_S)
+    tally.passed, tally.failed = (1, 0) if status == 0 else (0, 1)
+    show(f"{variant}/sim", tally, time.monotonic() - began, [output] if status == 0 else [output, f"sim: {fate(status)}"])
+    return tally
+
+
+def run_integration(variant):
+    built, words = wrap(variant)
+    tally = Tally()
+    if not any((ROOT / "tests" / "integration").glob("test_*.py")):
+        return tally
+    folder = REPORTS / f"{variant}-integration"
+    folder.mkdir(parents=True)
+    agent = " ".join([*words, str(ROOT / "build" / built / "sentinel-spoa")])
+    began = time.monotonic()
+    # Its own output goes to the terminal: these tests take their time.
+    pytest = subprocess.Popen([sys.executable, "-m", "pytest", "tests/integration", "-q", "-p", "no:cacheprovider",
+                               "--tb=short", f"--junitxml={folder}/pytest.xml"],
+                              cwd=ROOT, env={**os.environ, **SANITIZERS, "SENTINEL_SPOA": agent})
+    try:
+        status = pytest.wait(INTEGRATION_DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        pytest.terminate()
+        pytest.wait()
+        status = None
+    tally, failures = read_reports(folder)
+    details = [test for test, _ in failures]
+    if status != 0 and tally.failed == 0 or tally.passed + tally.failed + tally.skipped == 0:
+        tally.failed += 1
+        details.append(f"pytest: {fate(status)}")
+    show(f"{variant}/integration", tally, time.monotonic() - began, details)
+    return tally
+
+
+def main(suites):
+    runners = {"unit": run_unit, "sim": run_sim, "integration": run_integration}
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    total = Tally()
+    for suite in suites:
+        kind, variant = suite.split(":")
+        total.add(runners[kind](variant))
+    print(total)
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
