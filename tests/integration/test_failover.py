@@ -80,8 +80,8 @@ def commands_seen(cluster):
     seen = {}
     for node in cluster.redis:
         if node.alive():
-            counts = [line for line in node.call("INFO", "commandstats").splitlines() if line.startswith("cmdstat_echo:")]
-            seen[node.name] = counts[0] if counts else "none"
+            lines = node.call("INFO", "commandstats").splitlines()
+            seen[node.name] = next((line for line in lines if line.startswith("cmdstat_echo:")), "none")
     return seen
 
 

@@ -1,4 +1,4 @@
-"""The agent's SPOP side, asked by a raw client, with fake Sentinels behind it: answers, health checks, load, bad input."""
+"""The agent's SPOP side, asked by a raw client: answers, health checks, bad input, load. The Sentinels are fakes."""
 
 import ipaddress
 import os
@@ -7,7 +7,6 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -15,7 +14,7 @@ import spop_client as spop
 from fake_sentinel import GET_MASTER
 from process import wait_until
 from rig import Rig, check_clean, run_agent
-from spop_client import SpopClient
+from spop_client import Sender, SpopClient
 
 NORMAL, TOO_BIG, INVALID, NO_VERSION, NO_FRAME_SIZE, NO_CAPABILITIES = 0, 3, 4, 5, 6, 7
 BAD_VERSION, BAD_FRAME_SIZE, NO_FRAGMENTATION, RESOURCE = 8, 9, 10, 13
@@ -238,9 +237,9 @@ BAD_LATER = {
     "LEN 0": (frame_of(0), INVALID),
     "LEN 4097": (frame_of(4097), TOO_BIG),
     "name longer than the frame": (spop.frame(spop.NOTIFY, 1, 1, spop.varint(200) + b"x"), INVALID),
-    "fewer arguments than said": (spop.frame(spop.NOTIFY, 1, 1, spop.text("m") + b"\x02" + spop.pairs({"a": 1})), INVALID),
-    "text longer than the frame": (spop.frame(spop.NOTIFY, 1, 1, spop.text("m") + b"\x01\x01a\x08\xf0\x7f"), INVALID),
-    "integer of 11 bytes": (spop.frame(spop.NOTIFY, 1, 1, spop.text("m") + b"\x01\x01a\x04" + b"\xff" * 11), INVALID),
+    "fewer arguments than said": (spop.frame(spop.NOTIFY, 1, 1, b"\x01m\x02" + spop.pairs({"a": 1})), INVALID),
+    "text longer than the frame": (spop.frame(spop.NOTIFY, 1, 1, b"\x01m\x01\x01a\x08\xf0\x7f"), INVALID),
+    "integer of 11 bytes": (spop.frame(spop.NOTIFY, 1, 1, b"\x01m\x01\x01a\x04" + b"\xff" * 11), INVALID),
 }
 
 
@@ -274,7 +273,8 @@ def test_bad_later_frame(shared_rig, witness, name):
 
 def test_haproxy_takes_leave(shared_rig, witness):
     with shared_rig.connect() as client:
-        client.send(spop.question() + spop.frame(spop.DISCONNECT, payload=spop.pairs({"status-code": 2, "message": "idle"})))
+        idle = spop.pairs({"status-code": 2, "message": "a timeout occurred"})
+        client.send(spop.question() + spop.frame(spop.DISCONNECT, payload=idle))
         client.expect(spop.ACK)
         assert client.read_disconnect() == NORMAL
 
@@ -322,27 +322,24 @@ def test_many_questions_in_one_segment(shared_rig, witness):
 SLOW = 50000  # questions of a reader that does not read
 
 
-def send_all(client, count):
-    """Send so many questions from a thread, which blocks as soon as the agent does not read any more."""
-    data = b"".join(spop.question(stream_id=i) for i in range(count))
-    thread = threading.Thread(target=client.send, args=(data,), daemon=True)
-    thread.start()
-    return thread
+def send_until_stuck(client):
+    """Send questions from a thread until the agent does not read any more; returns the thread."""
+    sender = Sender(client, b"".join(spop.question(stream_id=i) for i in range(SLOW)))
+    sender.start()
+    sender.wait_stuck()
+    return sender
 
 
 def test_slow_reader(shared_rig, witness):
     """Who does not read is not read from either; nobody else waits for it, and in the end it gets everything."""
     with shared_rig.connect(timeout=60, receive_buffer=4096) as client:
-        sender = send_all(client, SLOW)
-        sender.join(0.5)
-        assert sender.is_alive()  # the agent has stopped reading, else it would hold all answers in memory
+        sender = send_until_stuck(client)
         slowest = 0.0
         for _ in range(200):
             begun = time.monotonic()
             assert witness.ask() == NAMED
             slowest = max(slowest, time.monotonic() - begun)
         assert slowest < 1.0
-        assert sender.is_alive()
         for i in range(SLOW):
             assert client.expect(spop.ACK).stream_id == i
         sender.join(15)
@@ -375,8 +372,7 @@ def test_stop_is_bounded():
     """A peer that does not read cannot keep the agent for longer than drain-timeout."""
     with Rig(agent="drain-timeout = 1s") as rig, rig.connect(receive_buffer=4096) as client:
         rig.wait_state("ok")
-        sender = send_all(client, SLOW)
-        sender.join(0.5)
+        send_until_stuck(client)
         begun = time.monotonic()
         rig.agent.terminate()
         assert rig.agent.child.wait(15) == 0

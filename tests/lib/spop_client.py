@@ -10,7 +10,11 @@
 import ipaddress
 import socket
 import struct
+import threading
+import time
 from dataclasses import dataclass
+
+from process import wait_until
 
 UNSET, HELLO, DISCONNECT, NOTIFY = 0, 1, 2, 3
 AGENT_HELLO, AGENT_DISCONNECT, ACK = 101, 102, 103
@@ -275,6 +279,29 @@ class SpopClient:
             rest = b""
         if rest:
             raise Malformed(f"more after the end: {rest!r}")
+
+
+class Sender(threading.Thread):
+    """Sends bytes from a thread of its own, for a peer that may not read them."""
+
+    def __init__(self, client, data):
+        super().__init__(daemon=True)
+        self.sock = client.sock
+        self.data = data
+        self.progress = time.monotonic()
+
+    def run(self):
+        try:
+            for at in range(0, len(self.data), 4096):
+                self.sock.sendall(self.data[at:at + 4096])
+                self.progress = time.monotonic()
+        except OSError:
+            pass  # closed by the test, or by the agent
+
+    def wait_stuck(self):
+        """Wait until nothing could be sent for half a second; AssertionError where all of it was sent."""
+        wait_until(lambda: not self.is_alive() or time.monotonic() > self.progress + 0.5, 30, "the peer stops reading")
+        assert self.is_alive(), "the peer has read everything"
 
 
 def ask_once(address, service="mymaster", role="master"):
