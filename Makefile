@@ -133,7 +133,7 @@ $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
 
 build/revision: FORCE
 	@mkdir -p build
-	@$(call replace,$(shell git describe --always --dirty 2>/dev/null))
+	@$(call replace,$(shell git describe --always --dirty 2>/dev/null || echo unknown))
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 

@@ -83,7 +83,7 @@ static bool is_integer(const struct spop_value *value)
 
 /* What was seen of HAPROXY-HELLO so far. */
 struct hello_keys {
-    struct span versions;     /* data NULL: not seen, as below */
+    struct span versions; /* data NULL: not seen, as below */
     struct span capabilities;
     int64_t max_frame_size; /* -1: not seen */
 };
@@ -257,7 +257,8 @@ static void write_action_head(struct sink *sink, uint8_t action, uint8_t args, e
     spop_name_write(sink, span_of_text(name));
 }
 
-void spop_set_var_write(struct sink *sink, enum spop_scope scope, const char *name, const struct spop_value *value)
+void spop_set_var_write(struct sink *sink, enum spop_scope scope, const char *name,
+                        const struct spop_value *value)
 {
     write_action_head(sink, ACTION_SET_VAR, ACTION_SET_VAR_ARGS, scope, name);
     spop_value_write(sink, value);

@@ -3,8 +3,8 @@
 const char *spop_status_text(enum spop_status status)
 {
     switch (status) {
-#define X(name, code, text)                                                                                   \
-    case SPOP_STATUS_##name:                                                                                  \
+#define X(name, code, text)                                                                                  \
+    case SPOP_STATUS_##name:                                                                                 \
         return (text);
         SPOP_STATUS_MAP(X)
 #undef X

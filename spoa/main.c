@@ -70,15 +70,25 @@ static bool load(const struct options *options, struct config *config, struct co
     return errors->count == 0 && !errors->out_of_memory;
 }
 
-/* What the options ask for, once the configuration is read. */
-static int act(const struct options *options, const struct config *config)
+/* What the options ask for. */
+static int act(const struct options *options, struct config *config, struct config_errors *errors)
 {
+    if (options->help) {
+        options_print_help(stdout);
+        return EXIT_CODE_OK;
+    }
+    if (options->version) {
+        printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
+        return EXIT_CODE_OK;
+    }
+    if (!load(options, config, errors))
+        return EXIT_CODE_USAGE;
+    if (!options->dump && !options->check)
+        return run(config);
     if (options->dump)
         config_dump(config, stdout);
-    else if (options->check)
-        printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
     else
-        return run(config);
+        printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
     return EXIT_CODE_OK;
 }
 
@@ -93,19 +103,9 @@ int main(int argc, char **argv)
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;
     }
-    if (!options_parse(argc, argv, &options, config, &errors)) {
-        print_errors(&errors);
-    } else if (options.help) {
-        options_print_help(stdout);
-        code = EXIT_CODE_OK;
-    } else if (options.version) {
-        printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
-        code = EXIT_CODE_OK;
-    } else if (!load(&options, config, &errors)) {
-        print_errors(&errors);
-    } else {
-        code = act(&options, config);
-    }
+    if (options_parse(argc, argv, &options, config, &errors))
+        code = act(&options, config, &errors);
+    print_errors(&errors);
     config_errors_finish(&errors);
     config_destroy(config);
     return code;

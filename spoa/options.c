@@ -1,5 +1,6 @@
 #include "spoa/options.h"
 
+#include <assert.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -83,6 +84,8 @@ static void set_all(struct config *config, int argc, char *const *argv, int want
 static void set_server(struct config *config, const char *value, struct config_errors *errors)
 {
     char server[512];
+
+    assert(value != NULL); /* getopt_long(): --server has a required argument */
     size_t name_len = strcspn(value, "=");
 
     if (value[name_len] == '\0' || strlen(value) >= sizeof(server)) {
@@ -166,7 +169,8 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
     if (options.file != NULL && options.has_keys)
         config_error(errors, &command_line, "-f and the options of a quick start exclude each other");
     if (options.file == NULL && !options.has_keys && !options.help && !options.version)
-        config_error(errors, &command_line, "-f FILE, or --sentinel, --service and --server are needed; see --help");
+        config_error(errors, &command_line,
+                     "-f FILE, or --sentinel, --service and --server are needed; see --help");
     if (errors->count == 0 && options.has_keys) {
         set_all(config, argc, argv, OPTION_LISTEN, "agent", "listen", errors);
         set_all(config, argc, argv, OPTION_LOG_LEVEL, "agent", "log-level", errors);

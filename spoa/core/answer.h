@@ -14,11 +14,11 @@
 #define ANSWER_SERVER_MAX 100
 
 struct answer {
-    const char *state;        /* never NULL: an ACK without an action hangs HAProxy 3.1 */
-    const char *server;       /* HAProxy's name of the master, or NULL */
-    const struct addr *addr;  /* the master's address, or NULL: nobody is named */
-    unsigned votes;           /* for that address */
-    uint64_t generation;      /* switches so far */
+    const char *state;       /* never NULL: an ACK without an action hangs HAProxy 3.1 */
+    const char *server;      /* HAProxy's name of the master, or NULL */
+    const struct addr *addr; /* the master's address, or NULL: nobody is named */
+    unsigned votes;          /* for that address */
+    uint64_t generation;     /* switches so far */
 };
 
 /*

@@ -207,17 +207,18 @@ static void report_unknown_section(const struct config_place *place, const char 
                          config_section_names[kind]);
             return;
         }
-    config_error(errors, place, "unknown section [%s]: there are [agent], [sentinels] and [service NAME]", text);
+    config_error(errors, place, "unknown section [%s]: there are [agent], [sentinels] and [service NAME]",
+                 text);
 }
 
-static bool begin_section(struct config *config, const struct config_place *place, enum config_section_kind kind,
-                          const char *name, struct config_errors *errors)
+static bool begin_section(struct config *config, const struct config_place *place,
+                          enum config_section_kind kind, const char *name, struct config_errors *errors)
 {
     bool is_added = true;
 
     if (!is_name(name)) {
-        config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks", name,
-                     CONFIG_NAME_MAX);
+        config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks",
+                     name, CONFIG_NAME_MAX);
         return false;
     }
     if (kind == CONFIG_AGENT && name[0] != '\0') {
@@ -276,8 +277,8 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
     return NULL;
 }
 
-static void report_unknown_key(const struct config_place *place, enum config_section_kind kind, const char *name,
-                               const char *key, struct config_errors *errors)
+static void report_unknown_key(const struct config_place *place, enum config_section_kind kind,
+                               const char *name, const char *key, struct config_errors *errors)
 {
     const char *nearest = config_keyword_nearest(kind, key);
     const char *blank = name[0] != '\0' ? " " : "";
@@ -286,7 +287,8 @@ static void report_unknown_key(const struct config_place *place, enum config_sec
         config_error(errors, place, "unknown key '%s' in [%s%s%s], did you mean '%s'?", key,
                      config_section_names[kind], blank, name, nearest);
     else
-        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, config_section_names[kind], blank, name);
+        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, config_section_names[kind], blank,
+                     name);
 }
 
 void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,

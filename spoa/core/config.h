@@ -111,7 +111,7 @@ void config_dump(const struct config *config, FILE *out);
 struct config_keyword_info {
     const char *section;
     const char *key;
-    const char *form;  /* what a value looks like */
+    const char *form;   /* what a value looks like */
     const char *preset; /* the default, NULL: none */
     const char *help;
 };

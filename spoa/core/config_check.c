@@ -49,10 +49,11 @@ static void check_group(const struct config_sentinels *group, const struct confi
     if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
         config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
     if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
-        config_error(errors, place,
-                     "'vote-life' (%u ms) must be longer than 'poll' + 'reply-timeout' (%u ms): votes would expire "
-                     "before they are renewed",
-                     group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
+        config_error(
+            errors, place,
+            "'vote-life' (%u ms) must be longer than 'poll' + 'reply-timeout' (%u ms): votes would expire "
+            "before they are renewed",
+            group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
 }
 
 static void check_groups(const struct config *config, const char *file, struct config_errors *errors)
@@ -93,7 +94,8 @@ static void check_servers(const struct config_service *service, const struct con
     for (size_t i = 0; i < service->server_count; i++) {
         const struct config_server *server = &service->servers[i];
         if (!is_server_name(server->name))
-            config_error(errors, place, "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
+            config_error(errors, place,
+                         "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
                          server->name, ANSWER_SERVER_MAX);
         for (size_t k = 0; k < i; k++) {
             if (strcmp(server->name, service->servers[k].name) == 0)

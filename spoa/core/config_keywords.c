@@ -13,7 +13,8 @@ const struct config_keyword config_keywords[] = {
      "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
     {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false,
      "`error`, `warning`, `info` or `debug`"},
-    {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, "`logfmt` or `json`"},
+    {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false,
+     "`logfmt` or `json`"},
     {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false,
      "how long a stop may take that waits for HAProxy to close its connections"},
     {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true,
@@ -30,7 +31,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SENTINELS, "connect-timeout", &config_type_duration, GROUP(connect_timeout_ms), "500ms", false,
      "how long connecting to a Sentinel may take"},
     {CONFIG_SENTINELS, "vote-life", &config_type_duration, GROUP(vote_life_ms), "2s", false,
-     "how long a vote counts from the moment it was asked for; longer than `poll` + `reply-timeout`, shorter than "
+     "how long a vote counts from the moment it was asked for; longer than `poll` + `reply-timeout`, shorter "
+     "than "
      "Sentinel's `down-after-milliseconds`"},
     {CONFIG_SENTINELS, "subscribe", &config_type_bool, GROUP(subscribe), "yes", false,
      "take Sentinel's events as a reason to ask at once; without the right to subscribe the agent polls"},

@@ -319,7 +319,8 @@ static void write_servers(const void *field, const char *key, FILE *out)
     char text[ADDR_TEXT_MAX];
 
     for (size_t i = 0; i < service->server_count; i++)
-        fprintf(out, "%s = %s %s\n", key, service->servers[i].name, addr_format(&service->servers[i].addr, text));
+        fprintf(out, "%s = %s %s\n", key, service->servers[i].name,
+                addr_format(&service->servers[i].addr, text));
 }
 
 const struct config_type config_type_duration = {"a duration such as 500ms, 3s or 2m", read_duration,

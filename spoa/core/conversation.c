@@ -126,7 +126,8 @@ static void file_request(struct conversation *conversation, const struct convers
 {
     if (conversation->pending_count > 0) {
         struct conversation_run *last = pending_at(conversation, conversation->pending_count - 1);
-        if (!last->endless && last->first.kind == request->kind && last->first.t_sent_ms == request->t_sent_ms &&
+        if (!last->endless && last->first.kind == request->kind &&
+            last->first.t_sent_ms == request->t_sent_ms &&
             last->first.subject + last->count == request->subject) {
             last->count++;
             return;
@@ -142,7 +143,8 @@ bool conversation_next(struct conversation *conversation, int64_t now_ms,
 {
     struct conversation_request request = {.kind = 0};
 
-    if (conversation->phase != CONVERSATION_TALKING || conversation->pending_count == CONVERSATION_PENDING_MAX)
+    if (conversation->phase != CONVERSATION_TALKING ||
+        conversation->pending_count == CONVERSATION_PENDING_MAX)
         return false;
     if (!conversation->topic->next(conversation->context, now_ms, ret_command, &request))
         return false;

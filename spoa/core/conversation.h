@@ -33,8 +33,8 @@ struct conversation_command {
 
 /* What a reply belongs to. */
 struct conversation_request {
-    unsigned kind;      /* the topic's own */
-    size_t subject;     /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
+    unsigned kind;  /* the topic's own */
+    size_t subject; /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
     int64_t t_sent_ms;
 };
 
@@ -65,8 +65,8 @@ struct conversation_topic {
 
 struct conversation_settings {
     uint32_t connect_timeout_ms;
-    uint32_t silence_ms;       /* the oldest request unanswered for this long: the link is dead */
-    uint32_t retry_min_ms;     /* back-off after a failure */
+    uint32_t silence_ms;   /* the oldest request unanswered for this long: the link is dead */
+    uint32_t retry_min_ms; /* back-off after a failure */
     uint32_t retry_max_ms;
     uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
 };

@@ -35,8 +35,8 @@ static void log_state(const struct service_settings *settings, enum service_stat
 
     if (after->state == SERVICE_NO_QUORUM)
         log_event(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
-                  log_text("reason", service_reason_text(after->reason)), log_text("old", service_state_text(old)),
-                  log_number("quorum", settings->quorum.threshold),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
                   log_number("voters", settings->quorum.voters));
     else if (after->state == SERVICE_UNKNOWN_ADDRESS)
         log_event(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),

@@ -58,8 +58,8 @@ static inline struct log_field log_text(const char *key, const char *text)
 }
 
 /* log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)); at least one field. */
-#define log_event(level, event, ...)                                                                          \
-    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                       \
+#define log_event(level, event, ...)                                                                         \
+    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                      \
              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 #endif

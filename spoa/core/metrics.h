@@ -5,19 +5,19 @@
 #include <stdint.h>
 
 /* name, help */
-#define METRICS_COUNTERS(X)                                                                                   \
-    X(connections_total, "SPOP connections accepted")                                                         \
-    X(connections_closed_total, "SPOP connections closed")                                                    \
-    X(healthchecks_total, "SPOP health checks answered")                                                      \
-    X(notifies_total, "NOTIFY frames answered")                                                               \
-    X(answers_named_total, "Answers that name a server or an address")                                        \
-    X(answers_unnamed_total, "Answers that name nobody")                                                      \
-    X(protocol_errors_total, "SPOP connections closed because the peer broke the protocol")                   \
-    X(votes_total, "Replies of Sentinels recorded as votes")                                                  \
-    X(votes_dropped_total, "Replies of Sentinels that came too late to count")                                \
-    X(hints_total, "Events of Sentinels taken as a reason to ask")                                            \
-    X(suspicions_total, "Times that all Sentinels were asked at once because one disagreed")                  \
-    X(link_failures_total, "Links to Sentinels that failed or were lost")                                     \
+#define METRICS_COUNTERS(X)                                                                                  \
+    X(connections_total, "SPOP connections accepted")                                                        \
+    X(connections_closed_total, "SPOP connections closed")                                                   \
+    X(healthchecks_total, "SPOP health checks answered")                                                     \
+    X(notifies_total, "NOTIFY frames answered")                                                              \
+    X(answers_named_total, "Answers that name a server or an address")                                       \
+    X(answers_unnamed_total, "Answers that name nobody")                                                     \
+    X(protocol_errors_total, "SPOP connections closed because the peer broke the protocol")                  \
+    X(votes_total, "Replies of Sentinels recorded as votes")                                                 \
+    X(votes_dropped_total, "Replies of Sentinels that came too late to count")                               \
+    X(hints_total, "Events of Sentinels taken as a reason to ask")                                           \
+    X(suspicions_total, "Times that all Sentinels were asked at once because one disagreed")                 \
+    X(link_failures_total, "Links to Sentinels that failed or were lost")                                    \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {

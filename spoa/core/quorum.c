@@ -77,8 +77,8 @@ struct ballot_box {
     int64_t earliest_expiry_ms;
 };
 
-static void box_collect(const struct quorum *quorum, const uint8_t *identities, int64_t since_ms, int64_t now_ms,
-                        struct ballot_box *box)
+static void box_collect(const struct quorum *quorum, const uint8_t *identities, int64_t since_ms,
+                        int64_t now_ms, struct ballot_box *box)
 {
     const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX] = {NULL};
 
@@ -86,7 +86,8 @@ static void box_collect(const struct quorum *quorum, const uint8_t *identities, 
     box->earliest_expiry_ms = QUORUM_NEVER;
     for (unsigned i = 0; i < quorum->config.voters; i++) {
         const struct quorum_vote *vote = &quorum->votes[i];
-        if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) || vote->t_sent_ms < since_ms)
+        if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) ||
+            vote->t_sent_ms < since_ms)
             continue;
         const struct quorum_vote **slot = &by_identity[identities[i]];
         if (*slot == NULL || (*slot)->t_sent_ms < vote->t_sent_ms)

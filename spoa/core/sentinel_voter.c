@@ -148,13 +148,14 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
     }
     conversation_proved(&voter->query);
     voter->is_down = false;
-    log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name), log_span("myid", reply->text));
+    log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
+              log_span("myid", reply->text));
     voter_group_identify(voter->group, voter->index, reply->text, now_ms);
 }
 
 /* Reads the reply to GET-MASTER-ADDR-BY-NAME; `addr` is written where it returns QUORUM_NAMES. */
-static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct reply *reply, struct addr *addr,
-                                      const char *monitor)
+static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct reply *reply,
+                                      struct addr *addr, const char *monitor)
 {
     if (reply->kind == REPLY_NIL) {
         log_fault(voter, SENTINEL_FAULT_UNKNOWN, "sentinel-knows-no-master", log_text("monitor", monitor));
@@ -249,9 +250,9 @@ enum hint_kind {
 /* Events that may mean another master (or another view of one), or that one is near. Channels are named one by
  * one: with ACLs a pattern would have to be granted literally. */
 static const char *const hint_channels[] = {
-    "SUBSCRIBE",   "+switch-master", "+promoted-slave", "+failover-state-reconf-slaves", "+config-update-from",
-    "+monitor",    "-monitor",       "+reset-master",   "-role-change",                  "+odown",
-    "-odown",
+    "SUBSCRIBE",           "+switch-master", "+promoted-slave", "+failover-state-reconf-slaves",
+    "+config-update-from", "+monitor",       "-monitor",        "+reset-master",
+    "-role-change",        "+odown",         "-odown",
 };
 
 static void hints_connected(void *context, int64_t now_ms)
@@ -317,8 +318,8 @@ static void take_hint(struct sentinel_voter *voter, struct span channel, struct 
     struct span monitor = hint_monitor(channel, payload);
 
     voter->metrics->hints_total++;
-    log_event(LOG_LEVEL_DEBUG, "sentinel-hint", log_text("sentinel", voter->name), log_span("channel", channel),
-              log_span("payload", payload));
+    log_event(LOG_LEVEL_DEBUG, "sentinel-hint", log_text("sentinel", voter->name),
+              log_span("channel", channel), log_span("payload", payload));
     if (monitor.len > 0)
         voter_group_ask(voter->group, voter->index, monitor);
     else
@@ -391,7 +392,8 @@ void sentinel_voter_init(struct sentinel_voter *voter, const struct sentinel_set
         .index = index,
     };
     conversation_init(&voter->query, &settings->query, &query_topic, voter, seed, now_ms);
-    conversation_init(&voter->hints, &settings->hints, &hints_topic, voter, seed ^ 0x9e3779b97f4a7c15u, now_ms);
+    conversation_init(&voter->hints, &settings->hints, &hints_topic, voter, seed ^ 0x9e3779b97f4a7c15u,
+                      now_ms);
 }
 
 struct conversation_settings sentinel_query_settings(uint32_t connect_timeout_ms, uint32_t poll_ms,

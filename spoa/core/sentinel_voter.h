@@ -42,12 +42,12 @@ struct sentinel_voter {
     struct conversation hints;
     unsigned greetings; /* of `query`: said so far on this connection */
     int64_t next_poll_ms;
-    unsigned faults;       /* enum sentinel_fault */
-    bool myid_refused;     /* ask again with the next poll, after AUTH */
-    bool is_down;          /* told in the log */
-    bool hint_greeted;     /* AUTH was sent on `hints` */
-    bool hint_subscribed;  /* SUBSCRIBE was sent on `hints` */
-    bool hints_refused;    /* told in the log */
+    unsigned faults;      /* enum sentinel_fault */
+    bool myid_refused;    /* ask again with the next poll, after AUTH */
+    bool is_down;         /* told in the log */
+    bool hint_greeted;    /* AUTH was sent on `hints` */
+    bool hint_subscribed; /* SUBSCRIBE was sent on `hints` */
+    bool hints_refused;   /* told in the log */
 };
 
 /* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */

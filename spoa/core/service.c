@@ -225,8 +225,8 @@ void service_review(struct service *service, const uint8_t *identities, int64_t 
     }
     service->decision = after;
     service->winner = result.winner;
-    if (after.state == before.state && after.reason == before.reason && after.addr == before.addr && !switched &&
-        after.votes == before.votes)
+    if (after.state == before.state && after.reason == before.reason && after.addr == before.addr &&
+        !switched && after.votes == before.votes)
         return;
     prepare_answer(service);
     struct service_change change = {

@@ -15,11 +15,11 @@
 #include <stdint.h>
 
 /* The states that HAProxy sees in the variable `state`. */
-#define SERVICE_STATES(X)                                                                                     \
-    X(STARTING, "starting")                                                                                   \
-    X(OK, "ok")                                                                                               \
-    X(PENDING, "pending")                                                                                     \
-    X(NO_QUORUM, "no-quorum")                                                                                 \
+#define SERVICE_STATES(X)                                                                                    \
+    X(STARTING, "starting")                                                                                  \
+    X(OK, "ok")                                                                                              \
+    X(PENDING, "pending")                                                                                    \
+    X(NO_QUORUM, "no-quorum")                                                                                \
     X(UNKNOWN_ADDRESS, "unknown-address")
 
 enum service_state {

@@ -33,15 +33,14 @@ struct service_table *service_table_create(void)
 
 void service_table_destroy(struct service_table *table)
 {
-    struct table_entry *entry;
-    struct table_entry *next;
-
     if (table == NULL)
         return;
-    HASH_ITER(hh, table->entries, entry, next)
-    {
-        HASH_DEL(table->entries, entry);
+    struct table_entry *entry = table->entries;
+    HASH_CLEAR(hh, table->entries);
+    while (entry != NULL) {
+        struct table_entry *next = entry->hh.next;
         free(entry);
+        entry = next;
     }
     free(table);
 }

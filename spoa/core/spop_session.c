@@ -2,7 +2,8 @@
 
 #include "spoa/core/answer.h"
 
-_Static_assert(ANSWER_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN, "an ACK must fit the smallest frame size");
+_Static_assert(ANSWER_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN,
+               "an ACK must fit the smallest frame size");
 _Static_assert(SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES <= SPOP_SESSION_REPLY_MAX, "a reply needs that room");
 
 void spop_session_init(struct spop_session *session, struct service_table *table, struct metrics *metrics,
@@ -143,7 +144,7 @@ size_t spop_session_feed(struct spop_session *session, struct span in, int64_t n
         if (size == 0)
             break;
         if (size < 0) {
-            refuse(session, (enum spop_status)-size, out);
+            refuse(session, (enum spop_status) - size, out);
             break;
         }
         taken += (size_t)size;

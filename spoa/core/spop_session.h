@@ -24,10 +24,10 @@
 #define SPOP_SESSION_REPLY_MAX 512
 
 enum spop_session_phase {
-    SPOP_SESSION_HELLO,  /* HAPROXY-HELLO must come */
-    SPOP_SESSION_ACTIVE, /* NOTIFYs are answered */
+    SPOP_SESSION_HELLO,   /* HAPROXY-HELLO must come */
+    SPOP_SESSION_ACTIVE,  /* NOTIFYs are answered */
     SPOP_SESSION_CHECKED, /* a health check was answered; the peer closes */
-    SPOP_SESSION_CLOSED, /* AGENT-DISCONNECT is written: send it, then close */
+    SPOP_SESSION_CLOSED,  /* AGENT-DISCONNECT is written: send it, then close */
 };
 
 struct spop_session {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* The struct that embeds the watcher `pointer` points to. */
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Milliseconds that go on while the machine sleeps (CLOCK_BOOTTIME): a vote must age then, too. */
 int64_t loop_now_ms(void);

@@ -9,7 +9,7 @@
 #include "spoa/io/loop.h"
 
 /* Of one attempt at one name server; c-ares lengthens it for the second. */
-#define TIMEOUT_MS 1000
+#define TIMEOUT_MS 200
 #define TRIES 2
 
 /* A socket that c-ares has open. */

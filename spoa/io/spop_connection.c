@@ -104,7 +104,8 @@ static void set_deadline(struct spop_connection *connection, double wait_s)
 static void linger(struct spop_connection *connection)
 {
     if (connection->session.status != SPOP_STATUS_NORMAL)
-        log_event(LOG_LEVEL_WARNING, "spop-error", log_text("error", spop_status_text(connection->session.status)),
+        log_event(LOG_LEVEL_WARNING, "spop-error",
+                  log_text("error", spop_status_text(connection->session.status)),
                   log_number("status", connection->session.status));
     connection->lingering = true;
     shutdown(connection->readable.fd, SHUT_WR);

@@ -49,7 +49,8 @@ static void connection_gone(struct spop_context *context)
         tell_drained(server);
 }
 
-struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table, struct metrics *metrics)
+struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
+                                       struct metrics *metrics)
 {
     struct spop_server *server = calloc(1, sizeof(*server));
 

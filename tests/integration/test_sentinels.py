@@ -84,9 +84,9 @@ def test_reply_that_ends_the_connection(name):
         line = rig.agent.wait_log(event="sentinel-down", sentinel=bad.where)
         assert reason in line["reason"], line["line"]
         wait_until(lambda: bad.accepted >= 4, 15, "it tries again, with a pause that grows")
-        assert rig.ask()["votes"] == 2
+        wait_until(lambda: rig.ask()["votes"] == 2, 15, "its last vote has expired")
         assert resident_kib(rig.agent.pid) < before + 65536
-        assert len(lines_about(rig, bad, event="sentinel-down", reason=line["reason"], level="warning")) <= bad.accepted
+        assert len(lines_about(rig, bad, event="sentinel-down", level="warning")) == FIXME
         bad.heal()
         wait_until(lambda: rig.ask()["votes"] == 3, 15, "three votes")
 
@@ -234,7 +234,7 @@ def test_hint_makes_it_ask_at_once(channel, payload):
     with Rig(sentinels="poll = 60s\nvote-life = 90s") as rig:
         rig.wait_state("ok")
         wait_until(lambda: len(rig.fakes[0].subscribers) == 1, 15, "a subscription")
-        rig.wait_polls(0)
+        rig.wait_quiet()
         switch_all(rig)
         assert rig.fakes[0].publish(channel, payload) == 1
         begun = time.monotonic()
@@ -367,4 +367,4 @@ def run_guarded():
 def test_requirepass(guarded):
     rig, sentinel = guarded
     assert rig.wait_state("ok")["master"] == "R1"
-    wait_until(lambda: "sub=1" in sentinel.call("CLIENT", "LIST").replace("sub=11", "sub=1"), 15, "a subscription")
+    wait_until(lambda: "cmd=subscribe" in sentinel.call("CLIENT", "LIST"), 15, "a subscription")

@@ -111,6 +111,11 @@ class FakeSentinel:
         with self.lock:
             return [when for when, words in self.asked if " ".join(words).upper().startswith(command)]
 
+    def last_asked(self):
+        """When (time.monotonic()) a command came in last; 0 where none has."""
+        with self.lock:
+            return self.asked[-1][0] if self.asked else 0.0
+
     def publish(self, channel, payload):
         """Send a message to the subscribers of the channel; the number of them."""
         with self.lock:

@@ -9,6 +9,7 @@
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from cluster import Agent
@@ -103,6 +104,12 @@ class Rig:
             answer = self.ask()
             return answer if answer["master"] == name else None
         return wait_until(asked, timeout, f"master {name}")
+
+    def wait_quiet(self, seconds=0.3, timeout=15):
+        """Wait until no fake has been asked anything for so long: the agent has nothing more to clear up."""
+        def quiet():
+            return all(time.monotonic() > fake.last_asked() + seconds for fake in self.fakes)
+        wait_until(quiet, timeout, "the agent asks nothing")
 
     def wait_polls(self, count, timeout=15):
         """Wait until every fake was asked for the master so many times more."""

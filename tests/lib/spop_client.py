@@ -192,13 +192,14 @@ def question(service="mymaster", stream_id=1, frame_id=1, role="master"):
 class SpopClient:
     """One connection to the agent. `address` as the agent logs it: host:port or unix:/path."""
 
-    def __init__(self, address, timeout=15, receive_buffer=None):
-        """timeout in seconds bounds every read and write; receive_buffer in bytes, for a reader that is slow."""
+    def __init__(self, address, timeout=15, buffers=None):
+        """timeout in seconds bounds every read and write; buffers: what the kernel may hold each way, bytes."""
         unix = address.startswith("unix:")
         self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self.sock.settimeout(timeout)
-        if receive_buffer is not None:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if buffers is not None:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffers)
         try:
             if unix:
                 self.sock.connect(address[len("unix:"):])
