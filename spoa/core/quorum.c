@@ -145,12 +145,17 @@ static enum quorum_reason box_reason(const struct ballot_box *box, unsigned thre
 /* At the start nobody can tell a silent voter from one that is about to answer, for the life of a vote. */
 static bool is_starting(const struct quorum *quorum, int64_t now_ms)
 {
-    if (now_ms - quorum->t_start_ms >= quorum->config.vote_life_ms)
+    if (quorum->is_settled || now_ms - quorum->t_start_ms >= quorum->config.vote_life_ms)
         return false;
     for (unsigned i = 0; i < quorum->config.voters; i++)
         if (quorum->votes[i].ballot == QUORUM_SILENT)
             return true;
     return false;
+}
+
+void quorum_settle(struct quorum *quorum)
+{
+    quorum->is_settled = true;
 }
 
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
@@ -168,12 +173,14 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t 
     result.review_ms = box.earliest_expiry_ms;
     if (box_winner(&box, quorum->config.threshold, &result)) {
         result.verdict = QUORUM_WON;
-    } else if (held) {
-        result.verdict = QUORUM_PENDING;
-        result.review_ms = quorum->t_suspect_ms + quorum->config.hold_ms;
     } else if (is_starting(quorum, now_ms)) {
         result.verdict = QUORUM_STARTING;
         result.review_ms = earlier(result.review_ms, quorum->t_start_ms + quorum->config.vote_life_ms);
+        if (held)
+            result.review_ms = earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.hold_ms);
+    } else if (held) {
+        result.verdict = QUORUM_PENDING;
+        result.review_ms = quorum->t_suspect_ms + quorum->config.hold_ms;
     } else {
         result.verdict = QUORUM_LOST;
         result.reason = box_reason(&box, quorum->config.threshold);

@@ -50,10 +50,11 @@ struct quorum {
     struct quorum_vote *votes; /* one per voter; the caller's memory */
     int64_t t_start_ms;
     int64_t t_suspect_ms; /* INT64_MIN: never */
+    bool is_settled;      /* a majority was found or missed before: it is not starting any more */
 };
 
 enum quorum_verdict {
-    QUORUM_STARTING, /* not all voters were heard and none has expired yet */
+    QUORUM_STARTING, /* never settled, not all voters were heard, and a vote's life has not passed */
     QUORUM_PENDING,  /* a suspicion is being cleared up */
     QUORUM_LOST,     /* no majority */
     QUORUM_WON,
@@ -109,6 +110,9 @@ void quorum_forget(struct quorum *quorum, unsigned voter);
  * voters at once.
  */
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms);
+
+/* From now on the quorum is not starting any more: to be called when a result says WON or LOST. */
+void quorum_settle(struct quorum *quorum);
 
 /*
  * The rule. `identities[i]` is equal for voters that are the same Sentinel (their newest vote counts, once),

@@ -146,7 +146,6 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
     }
-    conversation_proved(&voter->query);
     voter->is_down = false;
     log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
               log_span("myid", reply->text));
@@ -189,6 +188,9 @@ static void take_master(struct sentinel_voter *voter, const struct conversation_
         .t_sent_ms = request->t_sent_ms,
     };
 
+    /* Not before: one that greets well and then talks nonsense must not be called again and again. */
+    if (ballot.ballot != QUORUM_INVALID)
+        conversation_proved(&voter->query);
     voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
 }
 

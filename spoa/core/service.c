@@ -219,6 +219,8 @@ void service_review(struct service *service, const uint8_t *identities, int64_t 
     int32_t previous = service->current;
     bool switched = is_named(&after) && result.winner != previous;
 
+    if (result.verdict == QUORUM_WON || result.verdict == QUORUM_LOST)
+        quorum_settle(&service->quorum);
     if (switched) {
         after.generation++;
         service->current = result.winner;

@@ -1,0 +1,326 @@
+"""The command line: what it prints, how it exits, and that the shipped and documented configuration is the real one."""
+
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from cluster import ROOT, SHIPPED, Agent
+from fake_sentinel import FakeSentinel
+from process import PATH, free_ports, wait_until
+from rig import SERVERS, check_clean, run_agent
+from spop_client import ask_once
+
+GOOD = """\
+[agent]
+listen = 127.0.0.1:0
+[sentinels]
+address = 127.0.0.1:26379
+[service mymaster]
+server = R1 127.0.0.1:7001
+"""
+
+# Every keyword there is, none with its default; two groups, because the two kinds of password exclude each other.
+FULL = """\
+; a comment
+# another
+[agent]
+listen = 127.0.0.1:9100 ; inline
+listen = [::1]:9100
+listen = unix:/tmp/never.sock mode=640 owner=root group=root
+log-level = debug
+log-format = json
+drain-timeout = 2m
+[sentinels]
+address = 127.0.0.1:26379
+address = Sentinel-2.example.org:26379
+address = [::ffff:10.0.0.3]:26379
+username = haproxy
+password = ${TEST_PASSWORD}
+poll = 2s
+reply-timeout = 250
+connect-timeout = 300ms
+vote-life = 3s
+subscribe = no
+[sentinels second]
+address = 127.0.0.1:26380
+password-file = PASSWORD_FILE
+[service mymaster]
+monitor = redis-1
+server = R1 10.0.0.1:6379
+server = R2 redis-2.example.org:6379
+quorum = 3
+[service other]
+sentinels = second
+allow-any-address = yes
+"""
+
+
+@pytest.fixture(name="full")
+def write_full(tmp_path, monkeypatch):
+    """The path of a file that uses every keyword."""
+    monkeypatch.setenv("TEST_PASSWORD", "a secret; with ${HOME}")
+    secret = tmp_path / "password"
+    secret.write_text("another secret\n")
+    path = tmp_path / "full.conf"
+    path.write_text(FULL.replace("PASSWORD_FILE", str(secret)))
+    return path
+
+
+def write(tmp_path, text):
+    path = tmp_path / "test.conf"
+    path.write_text(text)
+    return path
+
+
+# ---- -t ----
+
+def test_good_configuration(tmp_path):
+    path = write(tmp_path, GOOD)
+    done = run_agent("-t", "-f", path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: configuration is valid\n", "")
+
+
+def test_shipped_configurations():
+    for path in sorted(SHIPPED.glob("**/sentinel-spoa.conf")):
+        done = run_agent("-f", path, "-t")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: configuration is valid\n", "")
+
+
+def test_all_errors_at_once(tmp_path):
+    """Every mistake of the file in one run, each with its line, misspelt words with what was probably meant."""
+    path = write(tmp_path, """\
+[agent]
+listen = nonsense
+logg-level = info
+log-format = xml
+[sentinels]
+address = 127.0.0.1:26379
+addres = 127.0.0.1:26380
+poll = often
+vote-life = 1s
+vote-life = 2s
+[service mymaster]
+server = R1 10.0.0.1:6379
+server = R1 10.0.0.2:6379
+quorun = 2
+[servise other]
+[service third]
+server = R1 10.0.0.1:6379
+sentinels = nowhere
+""")
+    done = run_agent("-f", path, "-t")
+    assert (done.returncode, done.stdout) == (2, "")
+    found = {}
+    for line in done.stderr.splitlines():
+        where, number, message = line.split(":", 2)
+        assert where == str(path)
+        found.setdefault(int(number), []).append(message)
+    expected = {2: "'listen'", 3: "unknown key 'logg-level' in [agent], did you mean 'log-level'?", 4: "'log-format'",
+                7: "unknown key 'addres' in [sentinels], did you mean 'address'?", 8: "'poll'", 10: "'vote-life'",
+                14: "unknown key 'quorun' in [service mymaster], did you mean 'quorum'?",
+                15: "unknown section [servise other], did you mean [service]?"}
+    for number, text in expected.items():
+        assert any(text in message for message in found.get(number, [])), f"line {number}: {done.stderr}"
+    assert "'R1'" in done.stderr and "[sentinels nowhere]" in done.stderr
+
+
+@pytest.mark.parametrize("text, said", [
+    ("", "no section [sentinels]"),
+    (GOOD.replace("[sentinels]\naddress = 127.0.0.1:26379\n", ""), "[sentinels]"),
+    (GOOD.replace("address = 127.0.0.1:26379\n", ""), "address"),
+    (GOOD.replace("server = R1 127.0.0.1:7001\n", ""), "server"),
+    (GOOD + "quorum = 2\n", "quorum"),
+    (GOOD + "quorum = 0\n", "quorum"),
+    (GOOD.replace("26379\n", "26379\naddress = 127.0.0.1:26379\n"), "127.0.0.1:26379"),
+    (GOOD.replace("[service", "vote-life = 1s\n[service"), "vote-life"),
+    (GOOD.replace("[service", "username = haproxy\n[service"), "username"),
+    (GOOD.replace("[service", "password-file = /nowhere/at/all\n[service"), "/nowhere/at/all"),
+    (GOOD.replace("[service", "poll = ${NO_SUCH_VARIABLE}\n[service"), "NO_SUCH_VARIABLE"),
+    (GOOD.replace("7001", "0"), "server"),
+    (GOOD.replace("7001", "65536"), "server"),
+    (GOOD.replace("R1", "R 1"), "server"),
+    (GOOD + "[service mymaster]\nserver = R1 10.0.0.1:6379\n", "[service mymaster]"),
+    (GOOD.replace("[agent]", "listen = 127.0.0.1:1\n[agent]"), "before any section"),
+    ("this is no configuration\n" + GOOD, ":1:"),
+])
+def test_bad_configuration(tmp_path, text, said):
+    path = write(tmp_path, text)
+    for options in (["-t"], []):  # starting is refused as well, for the same reason
+        done = run_agent("-f", path, *options)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+        assert all(line.startswith(f"{path}:") for line in done.stderr.splitlines())
+
+
+def test_missing_file():
+    done = run_agent("-f", "/nowhere/at/all.conf")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "/nowhere/at/all.conf" in done.stderr and "No such file" in done.stderr
+
+
+# ---- --dump-config ----
+
+def test_dump_parses_again_and_says_the_same(tmp_path, full):
+    first = run_agent("-f", full, "--dump-config")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "secret" not in first.stdout
+    again = run_agent("-f", write(tmp_path, first.stdout), "--dump-config")
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+
+
+def test_dump_has_every_value(full):
+    lines = run_agent("-f", full, "--dump-config").stdout.splitlines()
+    for line in ("listen = 127.0.0.1:9100", "listen = [::1]:9100",
+                 "listen = unix:/tmp/never.sock mode=640 owner=root group=root", "log-level = debug",
+                 "log-format = json", "drain-timeout = 120000ms", "address = sentinel-2.example.org:26379",
+                 "address = 10.0.0.3:26379", "username = haproxy", "poll = 2000ms", "reply-timeout = 250ms",
+                 "connect-timeout = 300ms", "vote-life = 3000ms", "subscribe = no", "monitor = redis-1",
+                 "server = R2 redis-2.example.org:6379", "quorum = 3", "allow-any-address = yes", "sentinels = second"):
+        assert line in lines
+
+
+def keywords(path):
+    """The keywords that --dump-config knows, from a file that uses all."""
+    dump = run_agent("-f", path, "--dump-config").stdout
+    return set(re.findall(r"^([a-z-]+) = ", dump, re.MULTILINE))
+
+
+def test_the_dump_knows_all_that_the_test_file_uses(full):
+    assert set(re.findall(r"^([a-z-]+) = ", FULL, re.MULTILINE)) <= keywords(full)
+
+
+def documented():
+    """The keywords in the first column of README.md's tables under the heading Configuration."""
+    text = (ROOT / "README.md").read_text()
+    match = re.search(r"^(#+) Configuration\b.*?\n(.*?)(?=^\1 |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match, "README.md has no heading Configuration"
+    rows = re.findall(r"^\|([^|]*)\|", match.group(2), re.MULTILINE)
+    return {word for row in rows for word in re.findall(r"`([a-z-]+)`", row)}
+
+
+def test_readme_lists_every_keyword_and_no_other(full):
+    assert documented() == keywords(full)
+
+
+# ---- options ----
+
+def test_version():
+    for option in ("-V", "--version"):
+        done = run_agent(option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.fullmatch(r"sentinel-spoa \d+\.\d+\.\d+.*\n", done.stdout)
+
+
+def test_help():
+    for option in ("-h", "--help"):
+        done = run_agent(option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("usage: sentinel-spoa")
+        for word in ("-f", "-t", "--dump-config", "-V", "-h", "--sentinel", "--service", "--server", "--listen"):
+            assert word in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--frobnicate"], ["-x"], [], ["-f"], ["-t"], ["stray"], ["--server", "R1=10.0.0.1:6379"],
+    ["--sentinel", "127.0.0.1:26379"], ["--sentinel", "nonsense", "--service", "a", "--server", "R1=10.0.0.1:6379"],
+    ["--sentinel", "127.0.0.1:26379", "--service", "a", "--server", "R1"],
+    ["-f", str(SHIPPED / "sentinel-spoa.conf"), "--service", "a"],
+])
+def test_bad_command_line(arguments):
+    done = run_agent(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip()
+
+
+# ---- starting and stopping ----
+
+class QuickStart(Agent):
+    """The agent without a file."""
+
+    def __init__(self, directory, arguments):
+        super().__init__(directory)
+        self.arguments = arguments
+
+    def command(self):
+        return [*self.binary, *self.arguments]
+
+    def ready(self):
+        line = self.find_log(event="listening", since=self.started_at)
+        self.address = line and line["address"]
+        return bool(line)
+
+
+def test_quick_start(tmp_path):
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    for fake in fakes:
+        fake.masters["other"] = SERVERS["R2"]
+    arguments = ["--listen", "127.0.0.1:0", *(word for fake in fakes for word in ("--sentinel", fake.where)),
+                 "--service", "mymaster", "--server", "R1=127.0.0.1:7001", "--server", "R2=127.0.0.1:7002",
+                 "--service", "other", "--server", "only=127.0.0.1:7002"]
+    agent = QuickStart(tmp_path, arguments)
+    try:
+        agent.start()
+        wait_until(lambda: ask_once(agent.address)["master"] == "R1", 15, "R1 is named")
+        wait_until(lambda: ask_once(agent.address, "other")["master"] == "only", 15, "the other's server is named")
+        assert agent.find_log(event="started")
+        check_clean(agent)
+    finally:
+        agent.kill()
+        for fake in fakes:
+            fake.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_by_signal(tmp_path, number):
+    """In well under drain-timeout where nobody is connected."""
+    agent = Agent(tmp_path)
+    agent.config_path.write_text(GOOD.replace("[sentinels]", "drain-timeout = 1m\n[sentinels]"))
+    try:
+        agent.start()
+        begun = time.monotonic()
+        agent.signal(number)
+        assert agent.child.wait(15) == 0
+        assert time.monotonic() - begun < 10
+        assert agent.find_log(event="stopped")
+    finally:
+        agent.kill()
+
+
+def test_json_log(tmp_path):
+    path = write(tmp_path, GOOD.replace("[sentinels]", "log-format = json\n[sentinels]").replace(":0\n", ":1\n"))
+    with pytest.raises(subprocess.TimeoutExpired) as ended:
+        run_agent("-f", path, timeout=1)
+    assert b'"event":"listening"' in ended.value.stderr
+
+
+@pytest.mark.parametrize("listen, said", [
+    ("127.0.0.1:TAKEN", "Address already in use"),
+    ("192.0.2.1:9012", "Cannot assign requested address"),
+    ("unix:/nowhere/at/all/spop.sock", "No such file or directory"),
+    ("unix:SOCKET owner=nobody-of-that-name", "nobody-of-that-name"),
+])
+def test_cannot_listen(tmp_path, listen, said):
+    with FakeSentinel() as taken:
+        listen = listen.replace("TAKEN", str(taken.port)).replace("SOCKET", str(tmp_path / "spop.sock"))
+        done = run_agent("-f", write(tmp_path, GOOD.replace("127.0.0.1:0", listen)))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert "event=cannot-listen" in done.stderr and "level=error" in done.stderr
+
+
+# ---- HAProxy's side ----
+
+@pytest.mark.parametrize("recipe", sorted(path.parent.relative_to(SHIPPED) for path in SHIPPED.glob("**/haproxy.cfg")),
+                         ids=str)
+def test_haproxy_takes_the_shipped_files(tmp_path, recipe):
+    """haproxy -c without a warning. Only the path of spoe.conf differs, and the port: 6379 may be taken."""
+    spoe = next(path for path in (SHIPPED / recipe / "spoe.conf", SHIPPED / "spoe.conf") if path.exists())
+    text = (SHIPPED / recipe / "haproxy.cfg").read_text()
+    assert "/etc/haproxy/spoe.conf" in text and "bind 127.0.0.1:6379" in text
+    text = text.replace("/etc/haproxy/spoe.conf", str(spoe)).replace(":6379", f":{free_ports(1)[0]}", 1)
+    done = subprocess.run(["haproxy", "-c", "-f", str(write(tmp_path, text))], capture_output=True, text=True,
+                          env={"PATH": PATH}, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stdout + done.stderr, done.stderr
