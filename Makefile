@@ -16,7 +16,7 @@ endif
 PYTHON ?= /usr/bin/python3
 # Scripts of the simulation; of each that `make test` runs (release and asan). Empty: the numbers below.
 RUNS ?=
-RUNS_release := 20000
+RUNS_release := 100000
 RUNS_asan := 2000
 RUNS_cov := 2000
 
@@ -168,10 +168,10 @@ deps: ## installs the Debian packages for building, testing and linting (or says
 run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$(RUNS_asan)) \
     $(PYTHON) tests/tools/run-tests.py
 
-test: ## everything: unit and sim (also with ASan and UBSan), integration
+test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan
-	$(run_tests) unit:release sim:release unit:asan sim:asan integration:release
+	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan integration:release
 
 unit: ## the unit tests
 	@tests/tools/deps.sh build

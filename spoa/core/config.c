@@ -198,13 +198,16 @@ static enum config_section_kind section_kind(const char *word, size_t len)
     return CONFIG_SECTIONS;
 }
 
-static void report_unknown_section(const struct config_place *place, const char *text,
+static void report_unknown_section(const struct config_place *place, const char *text, size_t word_len,
                                    struct config_errors *errors)
 {
+    char word[16] = {0};
+
+    memcpy(word, text, word_len < sizeof(word) ? word_len : sizeof(word) - 1);
     for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
-        if (config_distance(text, config_section_names[kind]) < 4) {
-            config_error(errors, place, "unknown section [%s], did you mean [%s]?", text,
-                         config_section_names[kind]);
+        if (config_distance(word, config_section_names[kind]) < 4) {
+            config_error(errors, place, "unknown section [%s], did you mean [%s%s]?", text,
+                         config_section_names[kind], text + word_len);
             return;
         }
     config_error(errors, place, "unknown section [%s]: there are [agent], [sentinels] and [service NAME]",
@@ -248,7 +251,7 @@ void config_section(struct config *config, const struct config_place *place, con
     config->cursor->is_begun = true;
     config->cursor->kind = CONFIG_SECTIONS;
     if (kind == CONFIG_SECTIONS)
-        report_unknown_section(place, text, errors);
+        report_unknown_section(place, text, word_len, errors);
     else if (begin_section(config, place, kind, name, errors))
         config->cursor->kind = kind;
 }

@@ -146,9 +146,6 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
     }
-    voter->is_down = false;
-    log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
-              log_span("myid", reply->text));
     voter_group_identify(voter->group, voter->index, reply->text, now_ms);
 }
 
@@ -177,6 +174,18 @@ static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct
     return QUORUM_NAMES;
 }
 
+/* It gave a useful answer. Not before: one that greets well and then talks nonsense must not be called again and
+ * again, nor fill the log. */
+static void welcome(struct sentinel_voter *voter)
+{
+    conversation_proved(&voter->query);
+    if (!voter->told_up)
+        log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
+                  log_text("myid", voter_group_identity(voter->group, voter->index)));
+    voter->told_up = true;
+    voter->told_down = false;
+}
+
 static void take_master(struct sentinel_voter *voter, const struct conversation_request *request,
                         const struct reply *reply, int64_t now_ms)
 {
@@ -188,9 +197,8 @@ static void take_master(struct sentinel_voter *voter, const struct conversation_
         .t_sent_ms = request->t_sent_ms,
     };
 
-    /* Not before: one that greets well and then talks nonsense must not be called again and again. */
     if (ballot.ballot != QUORUM_INVALID)
-        conversation_proved(&voter->query);
+        welcome(voter);
     voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
 }
 
@@ -219,10 +227,11 @@ static enum conversation_verdict query_reply(void *context, const struct convers
 static void query_lost(void *context, const char *reason, uint32_t retry_ms)
 {
     struct sentinel_voter *voter = context;
-    enum log_level level = voter->is_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+    enum log_level level = voter->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
     voter->metrics->link_failures_total++;
-    voter->is_down = true;
+    voter->told_down = true;
+    voter->told_up = false;
     log_event(level, "sentinel-down", log_text("sentinel", voter->name), log_text("reason", reason),
               log_number("retry-ms", retry_ms));
 }

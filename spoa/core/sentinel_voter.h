@@ -44,7 +44,8 @@ struct sentinel_voter {
     int64_t next_poll_ms;
     unsigned faults;      /* enum sentinel_fault */
     bool myid_refused;    /* ask again with the next poll, after AUTH */
-    bool is_down;         /* told in the log */
+    bool told_up;         /* in the log, since the last "sentinel-down" */
+    bool told_down;       /* likewise since the last "sentinel-up" */
     bool hint_greeted;    /* AUTH was sent on `hints` */
     bool hint_subscribed; /* SUBSCRIBE was sent on `hints` */
     bool hints_refused;   /* told in the log */

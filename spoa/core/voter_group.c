@@ -72,6 +72,11 @@ const uint8_t *voter_group_identities(const struct voter_group *group)
     return group->identities;
 }
 
+const char *voter_group_identity(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].identity;
+}
+
 const char *voter_group_monitor(const struct voter_group *group, size_t service)
 {
     return service_settings(group->services[service])->monitor;

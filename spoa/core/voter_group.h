@@ -31,6 +31,9 @@ unsigned voter_group_voter_count(const struct voter_group *group);
 /* The identities as quorum_evaluate() takes them. */
 const uint8_t *voter_group_identities(const struct voter_group *group);
 
+/* The MYID of a voter, empty where it is not known. */
+const char *voter_group_identity(const struct voter_group *group, unsigned voter);
+
 /* The name under which the voters know the service. */
 const char *voter_group_monitor(const struct voter_group *group, size_t service);
 

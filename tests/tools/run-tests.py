@@ -3,6 +3,7 @@
 
 unit         every program in build/VARIANT/tests/ that has a source in tests/unit/
 sim          build/VARIANT/sim, RUNS_VARIANT scripts (environment); counts as one test
+mutants      tests/sim/mutants.sh: the simulation must catch every fault that is put into the rule; one test
 integration  pytest over tests/integration with build/VARIANT/sentinel-spoa
 
 VARIANT is release, asan, cov, or valgrind (the release build under valgrind). The last line is
@@ -132,6 +133,16 @@ def run_sim(variant):
     return tally
 
 
+def run_mutants(variant):
+    tally = Tally()
+    began = time.monotonic()
+    status, output = run([str(ROOT / "tests" / "sim" / "mutants.sh")], {}, PROGRAM_DEADLINE_S)
+    tally.passed, tally.failed = (1, 0) if status == 0 else (0, 1)
+    show(f"{variant}/mutants", tally, time.monotonic() - began,
+         output.splitlines()[-1:] if status == 0 else [output, f"mutants: {fate(status)}"])
+    return tally
+
+
 def run_integration(variant):
     built, words = wrap(variant)
     tally = Tally()
@@ -162,7 +173,7 @@ def run_integration(variant):
 
 
 def main(suites):
-    runners = {"unit": run_unit, "sim": run_sim, "integration": run_integration}
+    runners = {"unit": run_unit, "sim": run_sim, "mutants": run_mutants, "integration": run_integration}
     shutil.rmtree(REPORTS, ignore_errors=True)
     total = Tally()
     for suite in suites:
