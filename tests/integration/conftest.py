@@ -19,6 +19,17 @@ def pytest_sessionstart():
         pytest.exit(f"{binary} is not there: run make first", returncode=2)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows what the programs said that it shares with others."""
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        for name in ("cluster", "shared_rig"):
+            shared = getattr(item, "funcargs", {}).get(name)
+            for program in shared.processes() if shared else ():
+                report.sections.append((f"log of {program.name}", program.log_text()[-4000:]))
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Three Redis, three Sentinels, the agent and HAProxy with the shipped files; R1 is the master at first."""

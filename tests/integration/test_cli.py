@@ -120,7 +120,7 @@ sentinels = nowhere
     expected = {2: "'listen'", 3: "unknown key 'logg-level' in [agent], did you mean 'log-level'?", 4: "'log-format'",
                 7: "unknown key 'addres' in [sentinels], did you mean 'address'?", 8: "'poll'", 10: "'vote-life'",
                 14: "unknown key 'quorun' in [service mymaster], did you mean 'quorum'?",
-                15: "unknown section [servise other], did you mean [service]?"}
+                15: "unknown section [servise other], did you mean [service other]?"}
     for number, text in expected.items():
         assert any(text in message for message in found.get(number, [])), f"line {number}: {done.stderr}"
     assert "'R1'" in done.stderr and "[sentinels nowhere]" in done.stderr

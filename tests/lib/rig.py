@@ -56,7 +56,9 @@ class Rig:
 
     def __exit__(self, kind, *rest):
         try:
-            if kind is None and self.agent.alive():
+            if kind is not None:
+                print(f"The agent's log:\n{self.agent.log_text()[-4000:]}")  # pytest shows it, for the test failed
+            elif self.agent.alive():
                 check_clean(self.agent)
         finally:
             self.clear()
@@ -72,6 +74,10 @@ class Rig:
         for fake in self.fakes:
             fake.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def processes(self):
+        """The real programs; as Cluster has it."""
+        return [self.agent]
 
     def connect(self, **options):
         """A connection that has said HELLO."""
