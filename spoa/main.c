@@ -2,6 +2,7 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "spoa/agent.h"
@@ -32,6 +33,17 @@ static void print_errors(const struct config_errors *errors)
         fputs("out of memory\n", stderr);
 }
 
+/* Every connection from HAProxy is a descriptor, and a HAProxy that reloads opens all its own anew. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int run(const struct config *config)
 {
     struct ev_loop *loop = ev_default_loop(EVFLAG_NOENV);
@@ -45,6 +57,7 @@ static int run(const struct config *config)
     }
     /* A peer that is gone is an error of write(), not a reason to die. */
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
     struct agent *agent = agent_create(loop, config);
     if (agent == NULL)
         return EXIT_CODE_RUNTIME;

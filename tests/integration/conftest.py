@@ -32,9 +32,17 @@ def pytest_runtest_makereport(item):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Three Redis, three Sentinels, the agent and HAProxy with the shipped files; R1 is the master at first."""
+    """Three Redis, three Sentinels, the agent and HAProxy with the shipped files; R1 is the master at first.
+
+    Sentinel pings a new master for the first time after a second, so with down-after at one second it sometimes
+    holds it to be down at once and fails over again; hence more.
+    """
     with Cluster() as programs:
-        programs.start()
+        programs.start_redis()
+        programs.start_sentinels(down_after=2500)
+        programs.start_agent()
+        programs.start_haproxy()
+        programs.wait_served()
         yield programs
         check_clean(programs.agent)
 
