@@ -45,10 +45,10 @@ BASE_FLAGS := -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler)) $(WERROR) -fno-str
     -fstack-protector-strong -fstack-clash-protection -fPIE
 BASE_CPPFLAGS := -I. -D_GNU_SOURCE
 
-FLAGS_release := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+FLAGS_release := -O2 -flto=auto -ffat-lto-objects -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 FLAGS_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_cov := -O0 --coverage
-LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_release := -O2 -flto=auto -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan := -pie -fsanitize=address,undefined
 LDFLAGS_cov := -pie --coverage
 
@@ -206,9 +206,9 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests and simulation
 	@$(PYTHON) tests/tools/coverage.py build/cov
 
 bench: ## NOTIFY to ACK: throughput and latency against a bare echo
-	@tests/tools/deps.sh build
+	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all $(bench_programs)
-	$(Q)for program in $(bench_programs); do echo "== $$program"; $$program || exit 1; done
+	@$(PYTHON) tests/bench/run.py
 
 demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it running)
 	@tests/tools/deps.sh build test

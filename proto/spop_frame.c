@@ -192,14 +192,10 @@ int spop_message_read(struct span *cursor, struct spop_message *ret_message)
 static struct sink begin_frame(const struct sink *sink, enum spop_frame_type type, uint64_t stream_id,
                                uint64_t frame_id)
 {
-    static const uint8_t no_len[SPOP_LEN_BYTES] = {0};
+    const uint8_t head[] = {0, 0, 0, 0, (uint8_t)type, 0, 0, 0, SPOP_FLAG_FIN};
     struct sink frame = *sink;
-    uint8_t flags[4];
 
-    sink_put(&frame, no_len, sizeof(no_len));
-    sink_put_byte(&frame, (uint8_t)type);
-    put_u32(flags, SPOP_FLAG_FIN);
-    sink_put(&frame, flags, sizeof(flags));
+    sink_put(&frame, head, sizeof(head));
     spop_integer_write(&frame, stream_id);
     spop_integer_write(&frame, frame_id);
     return frame;

@@ -1,14 +1,11 @@
 #include "spoa/core/config.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "spoa/core/config_keywords.h"
-
-#define MESSAGE_MAX 512
 
 /* The section that keys go to now. */
 struct config_cursor {
@@ -22,42 +19,12 @@ struct config_cursor {
 
 _Static_assert(sizeof(uint64_t) * 8 > 40, "a bit for every keyword");
 
-void config_error(struct config_errors *errors, const struct config_place *place, const char *format, ...)
-{
-    char message[MESSAGE_MAX];
-    char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    int len = place->line > 0 ? asprintf(&text, "%s:%u: %s", place->file, place->line, message)
-                              : asprintf(&text, "%s: %s", place->file, message);
-    char **texts = len != -1 ? realloc(errors->texts, (errors->count + 1) * sizeof(*texts)) : NULL;
-    if (texts == NULL) {
-        if (len != -1)
-            free(text);
-        errors->out_of_memory = true;
-        return;
-    }
-    errors->texts = texts;
-    errors->texts[errors->count++] = text;
-}
-
-void config_errors_finish(struct config_errors *errors)
-{
-    for (size_t i = 0; i < errors->count; i++)
-        free(errors->texts[i]);
-    free(errors->texts);
-    *errors = (struct config_errors){.texts = NULL};
-}
-
 static bool apply_presets(enum config_section_kind kind, void *section)
 {
     for (size_t i = 0; i < config_keyword_count; i++) {
         const struct config_keyword *keyword = &config_keywords[i];
         if (keyword->section == kind && keyword->preset != NULL &&
-            !keyword->type->read((char *)section + keyword->offset, keyword->preset))
+            keyword->type->read((char *)section + keyword->offset, keyword->preset) != CONFIG_READ_OK)
             return false;
     }
     return true;
@@ -117,6 +84,7 @@ void config_destroy(struct config *config)
         finish_service(&config->services[i]);
     free(config->groups);
     free(config->services);
+    config_errors_finish(&config->warnings);
     if (config->cursor != NULL) {
         free(config->cursor->group_seen);
         free(config->cursor->service_seen);
@@ -256,6 +224,48 @@ void config_section(struct config *config, const struct config_place *place, con
         config->cursor->kind = kind;
 }
 
+/*
+ * Can a line of the file say it? A value that came out of the environment may not be; refused, because
+ * --dump-config would write what reads as something else.
+ */
+static bool fits_line(const char *value)
+{
+    bool is_behind_blank = true;
+
+    if (value[0] == ' ' || strstr(value, "${") != NULL)
+        return false;
+    for (; *value != '\0'; value++) {
+        if (iscntrl((unsigned char)*value) || (*value == ';' && is_behind_blank))
+            return false;
+        is_behind_blank = *value == ' ';
+    }
+    return true;
+}
+
+static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
+                      const char *value, struct config_errors *errors)
+{
+    bool is_secret = keyword->type == &config_type_password;
+
+    if (!is_secret && !fits_line(value)) {
+        config_error(errors, place,
+                     "bad value '%s' for '%s': no control characters, no '${' and no ';' behind a blank",
+                     value, keyword->key);
+        return;
+    }
+    switch (keyword->type->read((char *)section + keyword->offset, value)) {
+    case CONFIG_READ_OK:
+        break;
+    case CONFIG_READ_BAD:
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s", is_secret ? "***" : value,
+                     keyword->key, keyword->type->form);
+        break;
+    case CONFIG_READ_NO_MEMORY:
+        errors->out_of_memory = true;
+        break;
+    }
+}
+
 /* The struct of the section that keys go to, the marks of the keys that it was given, and its name. */
 static void *current_section(struct config *config, uint64_t **ret_seen, const char **ret_name)
 {
@@ -319,9 +329,7 @@ void config_set(struct config *config, const struct config_place *place, const c
         return;
     }
     *seen |= bit;
-    if (!keyword->type->read((char *)section + keyword->offset, value))
-        config_error(errors, place, "bad value '%s' for '%s': it takes %s",
-                     keyword->type == &config_type_password ? "***" : value, key, keyword->type->form);
+    set_value(keyword, section, place, value, errors);
     if (kind == CONFIG_SENTINELS && strcmp(key, "password-file") == 0)
         config->groups[config->cursor->index].password_file_line = place->line;
 }

@@ -72,20 +72,22 @@ struct config_service {
     bool allow_any_address;
 };
 
+/* What is wrong, sorted by line; what concerns the whole file comes last. */
+struct config_errors {
+    char **texts; /* "FILE:LINE: ..." */
+    unsigned *lines;
+    size_t count;
+    bool out_of_memory; /* some texts are missing */
+};
+
 struct config {
     struct config_agent agent;
     struct config_sentinels *groups;
     size_t group_count;
     struct config_service *services;
     size_t service_count;
-    struct config_cursor *cursor; /* of reading; private */
-};
-
-/* What is wrong, in the order in which it was found. */
-struct config_errors {
-    char **texts; /* "FILE:LINE: ..." */
-    size_t count;
-    bool out_of_memory; /* some texts are missing */
+    struct config_errors warnings; /* what is unwise, and yet can be run */
+    struct config_cursor *cursor;  /* of reading; private */
 };
 
 /* NULL where memory is short. */
@@ -101,11 +103,17 @@ void config_section(struct config *config, const struct config_place *place, con
 void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
                 struct config_errors *errors);
 
-/* Checks the whole and fills in what depends on it. `file` is for messages. */
+/* Checks the whole and fills in what depends on it; adds to config->warnings. `file` is for messages. */
 void config_finish(struct config *config, const char *file, struct config_errors *errors);
 
 /* Writes a complete file with all defaults; passwords are shown as ***. */
 void config_dump(const struct config *config, FILE *out);
+
+/* What a changed value asks for. */
+enum config_reload {
+    CONFIG_RELOAD_LIVE,    /* can be taken over by an agent that runs */
+    CONFIG_RELOAD_RESTART, /* the agent must be started again */
+};
 
 /* The keywords, for the manual: calls `each` for all of them. */
 struct config_keyword_info {
@@ -114,10 +122,12 @@ struct config_keyword_info {
     const char *form;   /* what a value looks like */
     const char *preset; /* the default, NULL: none */
     const char *help;
+    bool repeatable;
+    enum config_reload reload;
 };
 void config_each_keyword(void (*each)(void *context, const struct config_keyword_info *info), void *context);
 
-/* Adds "FILE:LINE: " and the message; line 0 is left out. */
+/* Adds "FILE:LINE: " and the message, of which control characters are shown as '?'; line 0 is left out. */
 void config_error(struct config_errors *errors, const struct config_place *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void config_errors_finish(struct config_errors *errors);

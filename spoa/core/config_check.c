@@ -17,7 +17,8 @@ static struct config_place at_line(const char *file, unsigned line)
 
 static void check_agent(struct config *config, struct config_errors *errors)
 {
-    if (config->agent.listen_count == 0 && !config_type_listens.read(&config->agent, DEFAULT_LISTEN))
+    if (config->agent.listen_count == 0 &&
+        config_type_listens.read(&config->agent, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
 }
 
@@ -56,7 +57,19 @@ static void check_group(const struct config_sentinels *group, const struct confi
             group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
 }
 
-static void check_groups(const struct config *config, const char *file, struct config_errors *errors)
+static void warn_of_count(const struct config_sentinels *group, const struct config_place *place,
+                          struct config_errors *warnings)
+{
+    size_t n = group->address_count;
+
+    if (n == 1)
+        config_error(warnings, place, "one Sentinel only: nothing is named while it is down");
+    else if (n > 0 && n % 2 == 0)
+        config_error(warnings, place, "an even number of Sentinels (%zu) bears no more failures than %zu", n,
+                     n - 1);
+}
+
+static void check_groups(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = at_line(file, 0);
 
@@ -65,6 +78,7 @@ static void check_groups(const struct config *config, const char *file, struct c
     for (size_t i = 0; i < config->group_count; i++) {
         struct config_place place = at_line(file, config->groups[i].line);
         check_group(&config->groups[i], &place, errors);
+        warn_of_count(&config->groups[i], &place, &config->warnings);
         for (size_t k = 0; k < i; k++)
             if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
                 config_error(errors, &place, "a section [sentinels%s%s] is there already",
@@ -120,6 +134,8 @@ static void join_group(const struct config *config, struct config_service *servi
             continue;
         unsigned voters = (unsigned)config->groups[i].address_count;
         service->group = i;
+        if (voters == 0)
+            return; /* reported already */
         if (service->quorum == 0)
             service->quorum = quorum_majority(voters);
         if (service->quorum < quorum_majority(voters) || service->quorum > voters)
@@ -183,6 +199,8 @@ static void check_service_names(const struct config *config, const char *file, s
 
 void config_finish(struct config *config, const char *file, struct config_errors *errors)
 {
+    if (errors->out_of_memory)
+        return; /* what is missing is missing for that reason */
     check_agent(config, errors);
     check_groups(config, file, errors);
     check_services(config, file, errors);

@@ -5,46 +5,48 @@
 #define AGENT(field) offsetof(struct config_agent, field)
 #define GROUP(field) offsetof(struct config_sentinels, field)
 #define SERVICE(field) offsetof(struct config_service, field)
+#define LIVE CONFIG_RELOAD_LIVE
+#define RESTART CONFIG_RELOAD_RESTART
 
 /* The types of lists and of the password take the whole section's struct: offset 0. */
 const struct config_keyword config_keywords[] = {
-    {CONFIG_AGENT, "listen", &config_type_listens, 0, NULL, true,
+    {CONFIG_AGENT, "listen", &config_type_listens, 0, NULL, true, RESTART,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
      "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
-    {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false,
+    {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false, LIVE,
      "`error`, `warning`, `info` or `debug`"},
-    {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false,
+    {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, LIVE,
      "`logfmt` or `json`"},
-    {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false,
+    {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false, LIVE,
      "how long a stop may take that waits for HAProxy to close its connections"},
-    {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true,
+    {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true, LIVE,
      "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
-    {CONFIG_SENTINELS, "username", &config_type_text, GROUP(username), NULL, false,
+    {CONFIG_SENTINELS, "username", &config_type_text, GROUP(username), NULL, false, LIVE,
      "user for AUTH, where Sentinel has access lists"},
-    {CONFIG_SENTINELS, "password", &config_type_password, 0, NULL, false, "password for AUTH"},
-    {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(password_file), NULL, false,
+    {CONFIG_SENTINELS, "password", &config_type_password, 0, NULL, false, LIVE, "password for AUTH"},
+    {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(password_file), NULL, false, LIVE,
      "file whose first line is the password"},
-    {CONFIG_SENTINELS, "poll", &config_type_duration, GROUP(poll_ms), "1s", false,
+    {CONFIG_SENTINELS, "poll", &config_type_duration, GROUP(poll_ms), "1s", false, LIVE,
      "how often every Sentinel is asked when nothing happens"},
-    {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false,
+    {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false, LIVE,
      "a reply that takes longer is no vote"},
     {CONFIG_SENTINELS, "connect-timeout", &config_type_duration, GROUP(connect_timeout_ms), "500ms", false,
-     "how long connecting to a Sentinel may take"},
-    {CONFIG_SENTINELS, "vote-life", &config_type_duration, GROUP(vote_life_ms), "2s", false,
+     LIVE, "how long connecting to a Sentinel may take"},
+    {CONFIG_SENTINELS, "vote-life", &config_type_duration, GROUP(vote_life_ms), "2s", false, LIVE,
      "how long a vote counts from the moment it was asked for; longer than `poll` + `reply-timeout`, shorter "
      "than "
      "Sentinel's `down-after-milliseconds`"},
-    {CONFIG_SENTINELS, "subscribe", &config_type_bool, GROUP(subscribe), "yes", false,
+    {CONFIG_SENTINELS, "subscribe", &config_type_bool, GROUP(subscribe), "yes", false, LIVE,
      "take Sentinel's events as a reason to ask at once; without the right to subscribe the agent polls"},
-    {CONFIG_SERVICE, "monitor", &config_type_text, SERVICE(monitor), NULL, false,
+    {CONFIG_SERVICE, "monitor", &config_type_text, SERVICE(monitor), NULL, false, LIVE,
      "the master's name in Sentinel, where it is not the service's"},
-    {CONFIG_SERVICE, "sentinels", &config_type_text, SERVICE(sentinels), NULL, false,
+    {CONFIG_SERVICE, "sentinels", &config_type_text, SERVICE(sentinels), NULL, false, LIVE,
      "the group `[sentinels NAME]` that monitors it, where it is not the unnamed one"},
-    {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true,
+    {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true, LIVE,
      "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it"},
-    {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false,
+    {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false, LIVE,
      "votes that a master needs: the majority of the group (the default) or more"},
-    {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false,
+    {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
 };
 
@@ -118,6 +120,8 @@ void config_each_keyword(void (*each)(void *context, const struct config_keyword
             .form = keyword->type->form,
             .preset = keyword->preset,
             .help = keyword->help,
+            .repeatable = keyword->repeatable,
+            .reload = keyword->reload,
         };
         each(context, &info);
     }

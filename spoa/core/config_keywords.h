@@ -17,11 +17,16 @@ enum config_section_kind {
 
 struct config_keyword;
 
+enum config_reading {
+    CONFIG_READ_OK,
+    CONFIG_READ_BAD, /* the value has not the type's form */
+    CONFIG_READ_NO_MEMORY,
+};
+
 /* How the values of a keyword are read and written. `field` points into the section's struct. */
 struct config_type {
     const char *form; /* "a duration such as 500ms, 3s or 2m" */
-    /* False where `value` has not this form, or memory is short. */
-    bool (*read)(void *field, const char *value);
+    enum config_reading (*read)(void *field, const char *value);
     /* Writes the lines "key = value" for all values; none where nothing is set. */
     void (*write)(const void *field, const char *key, FILE *out);
 };
@@ -33,6 +38,7 @@ struct config_keyword {
     size_t offset; /* of the field in the section's struct */
     const char *preset;
     bool repeatable;
+    enum config_reload reload;
     const char *help;
 };
 

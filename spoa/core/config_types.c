@@ -24,7 +24,7 @@ static bool read_number(const char *text, unsigned max, unsigned *ret_number, co
     return true;
 }
 
-static bool read_duration(void *field, const char *value)
+static enum config_reading read_duration(void *field, const char *value)
 {
     static const struct {
         const char *unit;
@@ -36,13 +36,13 @@ static bool read_duration(void *field, const char *value)
 
     /* A day is long enough for everything, and far from overflow. */
     if (!read_number(value, 24u * 60 * 60 * 1000, &number, &unit))
-        return false;
+        return CONFIG_READ_BAD;
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
         if (strcmp(unit, units[i].unit) == 0 && number <= 24u * 60 * 60 * 1000 / units[i].ms) {
             *ms = number * units[i].ms;
-            return true;
+            return CONFIG_READ_OK;
         }
-    return false;
+    return CONFIG_READ_BAD;
 }
 
 static void write_duration(const void *field, const char *key, FILE *out)
@@ -52,16 +52,16 @@ static void write_duration(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %ums\n", key, *ms);
 }
 
-static bool read_count(void *field, const char *value)
+static enum config_reading read_count(void *field, const char *value)
 {
     unsigned *count = field;
     unsigned number;
     const char *rest;
 
     if (!read_number(value, INT_MAX, &number, &rest) || *rest != '\0' || number == 0)
-        return false;
+        return CONFIG_READ_BAD;
     *count = number;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_count(const void *field, const char *key, FILE *out)
@@ -71,15 +71,15 @@ static void write_count(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %u\n", key, *count);
 }
 
-static bool read_bool(void *field, const char *value)
+static enum config_reading read_bool(void *field, const char *value)
 {
     bool *flag = field;
     bool is_yes = strcmp(value, "yes") == 0;
 
     if (!is_yes && strcmp(value, "no") != 0)
-        return false;
+        return CONFIG_READ_BAD;
     *flag = is_yes;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_bool(const void *field, const char *key, FILE *out)
@@ -89,16 +89,18 @@ static void write_bool(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %s\n", key, *flag ? "yes" : "no");
 }
 
-static bool read_text(void *field, const char *value)
+static enum config_reading read_text(void *field, const char *value)
 {
     char **text = field;
-    char *copy = value[0] != '\0' ? strdup(value) : NULL;
 
+    if (value[0] == '\0')
+        return CONFIG_READ_BAD;
+    char *copy = strdup(value);
     if (copy == NULL)
-        return false;
+        return CONFIG_READ_NO_MEMORY;
     free(*text);
     *text = copy;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_text(const void *field, const char *key, FILE *out)
@@ -109,7 +111,7 @@ static void write_text(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %s\n", key, *text);
 }
 
-static bool read_password(void *field, const char *value)
+static enum config_reading read_password(void *field, const char *value)
 {
     struct config_sentinels *group = field;
 
@@ -125,16 +127,16 @@ static void write_password(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = ***\n", key);
 }
 
-static bool read_level(void *field, const char *value)
+static enum config_reading read_level(void *field, const char *value)
 {
     enum log_level *level = field;
 
     for (enum log_level i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++)
         if (strcmp(value, log_level_text(i)) == 0) {
             *level = i;
-            return true;
+            return CONFIG_READ_OK;
         }
-    return false;
+    return CONFIG_READ_BAD;
 }
 
 static void write_level(const void *field, const char *key, FILE *out)
@@ -144,15 +146,15 @@ static void write_level(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %s\n", key, log_level_text(*level));
 }
 
-static bool read_format(void *field, const char *value)
+static enum config_reading read_format(void *field, const char *value)
 {
     enum log_format *format = field;
     bool is_json = strcmp(value, "json") == 0;
 
     if (!is_json && strcmp(value, "logfmt") != 0)
-        return false;
+        return CONFIG_READ_BAD;
     *format = is_json ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_format(const void *field, const char *key, FILE *out)
@@ -190,7 +192,8 @@ static struct span next_word(const char **cursor)
 static bool read_listen_addr(struct span text, struct addr *addr)
 {
     char copy[ADDR_TEXT_MAX];
-    bool asks_kernel = text.len > 2 && memcmp(text.data + text.len - 2, ":0", 2) == 0;
+    bool is_path = text.len >= 5 && memcmp(text.data, "unix:", 5) == 0; /* ":0" may end one */
+    bool asks_kernel = !is_path && text.len > 2 && memcmp(text.data + text.len - 2, ":0", 2) == 0;
 
     if (!asks_kernel)
         return addr_parse(text, addr) && addr->kind != ADDR_NAME;
@@ -228,25 +231,25 @@ static bool read_mode(struct span word, int *mode)
     return true;
 }
 
-static bool read_listens(void *field, const char *value)
+static enum config_reading read_listens(void *field, const char *value)
 {
     struct config_agent *agent = field;
     struct config_listen listen = {.mode = -1};
 
     if (!read_listen_addr(next_word(&value), &listen.addr))
-        return false;
+        return CONFIG_READ_BAD;
     for (struct span word = next_word(&value); word.len > 0; word = next_word(&value))
         if (listen.addr.kind != ADDR_UNIX ||
             !(read_mode(word, &listen.mode) || read_account(word, "owner=", listen.owner) ||
               read_account(word, "group=", listen.group)))
-            return false;
+            return CONFIG_READ_BAD;
     void *list = agent->listens;
     struct config_listen *place = grow(&list, &agent->listen_count, sizeof(*place));
     agent->listens = list;
     if (place == NULL)
-        return false;
+        return CONFIG_READ_NO_MEMORY;
     *place = listen;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_listens(const void *field, const char *key, FILE *out)
@@ -267,20 +270,20 @@ static void write_listens(const void *field, const char *key, FILE *out)
     }
 }
 
-static bool read_addresses(void *field, const char *value)
+static enum config_reading read_addresses(void *field, const char *value)
 {
     struct config_sentinels *group = field;
     struct addr addr;
 
     if (!addr_parse(span_of_text(value), &addr))
-        return false;
+        return CONFIG_READ_BAD;
     void *list = group->addresses;
     struct addr *place = grow(&list, &group->address_count, sizeof(*place));
     group->addresses = list;
     if (place == NULL)
-        return false;
+        return CONFIG_READ_NO_MEMORY;
     *place = addr;
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_addresses(const void *field, const char *key, FILE *out)
@@ -292,7 +295,7 @@ static void write_addresses(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %s\n", key, addr_format(&group->addresses[i], text));
 }
 
-static bool read_servers(void *field, const char *value)
+static enum config_reading read_servers(void *field, const char *value)
 {
     struct config_service *service = field;
     struct addr addr;
@@ -300,17 +303,17 @@ static bool read_servers(void *field, const char *value)
     struct span where = next_word(&value);
 
     if (name.len == 0 || next_word(&value).len > 0 || !addr_parse(where, &addr))
-        return false;
+        return CONFIG_READ_BAD;
     char *copy = strndup((const char *)name.data, name.len);
     void *list = service->servers;
     struct config_server *place = copy != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
     service->servers = list;
     if (place == NULL) {
         free(copy);
-        return false;
+        return CONFIG_READ_NO_MEMORY;
     }
     *place = (struct config_server){.name = copy, .addr = addr};
-    return true;
+    return CONFIG_READ_OK;
 }
 
 static void write_servers(const void *field, const char *key, FILE *out)

@@ -79,6 +79,8 @@ static bool read_question(struct span payload, struct service_question *question
 
     while ((found = spop_message_read(&payload, &message)) > 0) {
         bool is_answered = question->service.data != NULL;
+        if (!is_answered)
+            question->role = span_of(NULL, 0); /* was another message's */
         for (unsigned i = 0; i < message.arg_count; i++) {
             struct span name;
             struct spop_value value;
@@ -128,7 +130,7 @@ static void take_frame(struct spop_session *session, const struct spop_frame *fr
             refuse(session, SPOP_STATUS_INVALID, out);
     } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
         take_notify(session, frame, now_ms, out);
-    } else if (frame->type <= SPOP_NOTIFY || frame->type >= SPOP_AGENT_HELLO) {
+    } else if (frame->type <= SPOP_NOTIFY || (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
         refuse(session, SPOP_STATUS_INVALID, out); /* known, but not here or not from HAProxy */
     }
     /* The rest are types that the specification does not know: they may be skipped. */

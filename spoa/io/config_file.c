@@ -5,9 +5,13 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The longest password that we take from a file. */
 #define SECRET_MAX 512
+
+#define BLANKS " \t\r\v\f"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 struct config_reader {
     FILE *file;
@@ -16,18 +20,9 @@ struct config_reader {
     struct config_place place; /* of the line that inih has in hand */
 };
 
-static void skip_rest_of_line(FILE *file)
-{
-    int c;
-
-    do
-        c = fgetc(file);
-    while (c != '\n' && c != EOF);
-}
-
 static bool is_comment(const char *line)
 {
-    return line[0] == '\0' || line[0] == '\n' || line[0] == ';' || line[0] == '#';
+    return line[0] == '\0' || line[0] == ';' || line[0] == '#';
 }
 
 /* inih cuts section names at 49 bytes and says nothing of a section without keys: we read these lines. */
@@ -39,42 +34,84 @@ static void read_section(struct config_reader *reader, char *line)
         config_error(reader->errors, &reader->place, "']' is missing behind '%s'", line);
         return;
     }
+    const char *rest = end + 1 + strspn(end + 1, BLANKS);
+    if (!is_comment(rest))
+        config_error(reader->errors, &reader->place, "'%s' stands behind ']': a key has a line of its own",
+                     rest);
     *end = '\0';
     config_section(reader->config, &reader->place, line + 1, reader->errors);
-    *end = ']';
+}
+
+/* Takes off what inih takes for a comment: from a ';' behind a blank on. */
+static void cut_comment(char *line)
+{
+    for (char *c = line + 1; *c != '\0'; c++)
+        if (*c == ';' && isspace((unsigned char)c[-1])) {
+            *c = '\0';
+            return;
+        }
 }
 
 /* Looks at a line before inih does; one that inih must not see is emptied. */
 static void look_at_line(struct config_reader *reader, char *line)
 {
     /* inih takes a line that begins with a blank for more of the value before it. */
-    size_t blanks = strspn(line, " \t\r");
+    size_t blanks = strspn(line, BLANKS);
     memmove(line, line + blanks, strlen(line + blanks) + 1);
     if (is_comment(line))
         return;
-    line[strcspn(line, "\r\n")] = '\0';
     if (line[0] == '[') {
         read_section(reader, line);
         line[0] = '\0';
-    } else if (strchr(line, '=') == NULL) {
-        config_error(reader->errors, &reader->place, "'=' is missing in '%s'", line);
+        return;
+    }
+    cut_comment(line);
+    if (strchr(line, '=') == NULL) {
+        /* The first word only: the rest may be a password. */
+        config_error(reader->errors, &reader->place, "'=' is missing behind '%.*s'",
+                     (int)strcspn(line, BLANKS), line);
         line[0] = '\0';
     }
 }
 
-/* Reads a line for inih, as fgets() does, and counts. */
+/* Reads a line whole, however long, but keeps no more than `size` bytes with a NUL. False at the end. */
+static bool fetch_line(FILE *file, char *line, size_t size, size_t *ret_len, bool *ret_has_nul)
+{
+    size_t len = 0;
+    bool has_nul = false;
+    int c;
+
+    while ((c = fgetc(file)) != EOF && c != '\n') {
+        if (len < size - 1)
+            line[len] = (char)c;
+        has_nul = has_nul || c == '\0';
+        len++;
+    }
+    line[len < size ? len : size - 1] = '\0';
+    *ret_len = len;
+    *ret_has_nul = has_nul;
+    return c != EOF || len > 0;
+}
+
+/* Reads a line for inih, in the place of fgets(), and counts. */
 static char *read_line(char *line, int size, void *stream)
 {
     struct config_reader *reader = stream;
+    size_t max = (size_t)size - 2; /* with the newline and a NUL it fills the space */
+    size_t len;
+    bool has_nul;
 
-    if (fgets(line, size, reader->file) == NULL)
+    if (!fetch_line(reader->file, line, (size_t)size, &len, &has_nul))
         return NULL;
     reader->place.line++;
-    if (strchr(line, '\n') == NULL && !feof(reader->file)) {
-        skip_rest_of_line(reader->file);
-        config_error(reader->errors, &reader->place, "the line is longer than %d bytes", size - 2);
+    if (len > max)
+        config_error(reader->errors, &reader->place, "the line is longer than %zu bytes", max);
+    else if (has_nul)
+        config_error(reader->errors, &reader->place, "the line has a NUL byte in it");
+    if (len > max || has_nul)
         line[0] = '\0';
-    }
+    if (reader->place.line == 1 && strncmp(line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        memmove(line, line + strlen(BYTE_ORDER_MARK), strlen(line + strlen(BYTE_ORDER_MARK)) + 1);
     look_at_line(reader, line);
     return line;
 }
@@ -86,7 +123,8 @@ static bool expand_variable(struct config_reader *reader, const char **cursor, F
     char name[128];
 
     if (end == NULL || (size_t)(end - *cursor) >= sizeof(name)) {
-        config_error(reader->errors, &reader->place, "'}' is missing behind '${%s'", *cursor);
+        /* What follows is not shown: it may be a password. */
+        config_error(reader->errors, &reader->place, "'}' is missing behind '${', or the name is too long");
         return false;
     }
     memcpy(name, *cursor, (size_t)(end - *cursor));
@@ -145,29 +183,48 @@ static int take_key(void *user, const char *section, const char *key, const char
     return 1;
 }
 
-static void read_secret(struct config_sentinels *group, const char *file, struct config_errors *errors)
+/* Takes the first line of what was read for the password. */
+static void take_secret(struct config_sentinels *group, char *secret, size_t len,
+                        const struct config_place *place, struct config_errors *errors)
+{
+    const char *end = memchr(secret, '\n', len);
+
+    if (end != NULL)
+        len = (size_t)(end - secret);
+    if (len > 0 && secret[len - 1] == '\r')
+        len--;
+    if (len == 0 || len > SECRET_MAX || memchr(secret, '\0', len) != NULL)
+        config_error(errors, place, "'%s' has no password of 1 to %d bytes in its first line",
+                     group->password_file, SECRET_MAX);
+    else if ((group->password = strndup(secret, len)) == NULL)
+        errors->out_of_memory = true;
+}
+
+static void read_secret(struct config_sentinels *group, const char *file, struct config_errors *errors,
+                        struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = group->password_file_line};
-    char secret[SECRET_MAX + 2];
+    char secret[SECRET_MAX + 2]; /* "\r\n" behind the longest */
+    struct stat status;
     FILE *in = fopen(group->password_file, "re");
 
     if (in == NULL) {
         config_error(errors, &place, "cannot read '%s': %s", group->password_file, strerror(errno));
         return;
     }
-    bool is_read = fgets(secret, sizeof(secret), in) != NULL;
+    size_t len = fread(secret, 1, sizeof(secret), in);
+    if (ferror(in))
+        config_error(errors, &place, "cannot read '%s': %s", group->password_file, strerror(errno));
+    else
+        take_secret(group, secret, len, &place, errors);
+    if (fstat(fileno(in), &status) == 0 && (status.st_mode & S_IROTH) != 0)
+        config_error(warnings, &place, "everybody can read the password in '%s'", group->password_file);
     fclose(in);
-    if (is_read)
-        secret[strcspn(secret, "\r\n")] = '\0';
-    if (!is_read || secret[0] == '\0' || strlen(secret) > SECRET_MAX)
-        config_error(errors, &place, "'%s' has no password of 1 to %d bytes in its first line",
-                     group->password_file, SECRET_MAX);
-    else if ((group->password = strdup(secret)) == NULL)
-        errors->out_of_memory = true;
     explicit_bzero(secret, sizeof(secret));
 }
 
-bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+/* Hands the file to inih. False where it cannot be read, which is reported. */
+static bool read_file(const char *path, struct config *config, struct config_errors *errors)
 {
     struct config_reader reader = {
         .file = fopen(path, "re"), .config = config, .errors = errors, .place = {.file = path}};
@@ -179,12 +236,20 @@ bool config_file_load(const char *path, struct config *config, struct config_err
     }
     /* Its result names the first bad line only; look_at_line() has reported them all. */
     (void)ini_parse_stream(read_line, &reader, take_key, &reader);
-    if (ferror(reader.file))
+    bool is_read = !ferror(reader.file);
+    if (!is_read)
         config_error(errors, &whole, "cannot read: %s", strerror(errno));
     fclose(reader.file);
+    return is_read;
+}
+
+bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+{
+    if (!read_file(path, config, errors))
+        return false;
     config_finish(config, path, errors);
     for (size_t i = 0; i < config->group_count; i++)
         if (config->groups[i].password_file != NULL && config->groups[i].password == NULL)
-            read_secret(&config->groups[i], path, errors);
+            read_secret(&config->groups[i], path, errors, &config->warnings);
     return errors->count == 0 && !errors->out_of_memory;
 }

@@ -8,7 +8,7 @@
 
 /*
  * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False
- * where anything was wrong; `errors` then says all of it.
+ * where anything was wrong; `errors` then says all of it. config->warnings has what is unwise.
  */
 bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
 

@@ -48,10 +48,28 @@ static void test_forms_and_their_normal_form(void **state)
 static void test_refused_forms(void **state)
 {
     static const char *const refused[] = {
-        "",         ":",           ":6379",     "host",        "host:",       "host:0",
-        "host:-1",  "host:65536",  "host:99999999999", "host:6379x", "ho st:6379", "ho/st:6379",
-        "::1:6379", "[::1]",       "[::1]6379", "[]:6379",     "[host]:6379", "[10.0.0.1]:6379",
-        "1.2.3:80", "256.1.1.1:80", "unix:",    ".:80",
+        "",
+        ":",
+        ":6379",
+        "host",
+        "host:",
+        "host:0",
+        "host:-1",
+        "host:65536",
+        "host:99999999999",
+        "host:6379x",
+        "ho st:6379",
+        "ho/st:6379",
+        "::1:6379",
+        "[::1]",
+        "[::1]6379",
+        "[]:6379",
+        "[host]:6379",
+        "[10.0.0.1]:6379",
+        "1.2.3:80",
+        "256.1.1.1:80",
+        "unix:",
+        ".:80",
     };
     struct addr addr = {.kind = ADDR_NONE, .port = 7};
 

@@ -20,8 +20,9 @@ static const char health_check[] =
 static const char notify[] = "\x00\x00\x00\x23\x03\x00\x00\x00\x01\x00\x01\x03who\x03\x02"
                              "fe\x08\x02"
                              "fe\x03src\x06\x7f\x00\x00\x01\x02sp\x04\xf2\xf3\x14";
-static const char idle[] = "\x00\x00\x00\x31\x02\x00\x00\x00\x01\x00\x00\x0bstatus-code\x03\x02\x07message\x08\x12"
-                           "a timeout occurred";
+static const char idle[] =
+    "\x00\x00\x00\x31\x02\x00\x00\x00\x01\x00\x00\x0bstatus-code\x03\x02\x07message\x08\x12"
+    "a timeout occurred";
 
 static struct spop_frame parse_whole(const char *bytes, size_t len)
 {
@@ -62,7 +63,8 @@ static void test_notify(void **state)
     assert_true(span_equals_text(message.name, "who"));
     assert_int_equal(message.arg_count, 3);
     assert_true(spop_kv_read(&cursor, &name, &value));
-    assert_true(span_equals_text(name, "fe") && value.type == SPOP_STRING && span_equals_text(value.text, "fe"));
+    assert_true(span_equals_text(name, "fe") && value.type == SPOP_STRING &&
+                span_equals_text(value.text, "fe"));
     assert_true(spop_kv_read(&cursor, &name, &value));
     assert_int_equal(value.type, SPOP_IPV4);
     assert_memory_equal(value.ipv4, "\x7f\x00\x00\x01", 4);
@@ -120,7 +122,8 @@ static void test_lengths_that_cannot_be(void **state)
     (void)state;
     for (char len = 0; len < SPOP_FRAME_MIN; len++) {
         const char bytes[] = {0, 0, 0, len};
-        assert_int_equal(spop_frame_parse(guarded_copy(bytes, 4), 4, FRAME_MAX, &frame), -SPOP_STATUS_INVALID);
+        assert_int_equal(spop_frame_parse(guarded_copy(bytes, 4), 4, FRAME_MAX, &frame),
+                         -SPOP_STATUS_INVALID);
     }
     assert_int_equal(spop_frame_parse(guarded_copy("\xff\xff\xff\xff", 4), 4, FRAME_MAX, &frame),
                      -SPOP_STATUS_TOO_BIG);
@@ -206,9 +209,10 @@ static void test_agent_hello_bytes(void **state)
 
 static void test_ack_bytes(void **state)
 {
-    static const char expected[] = "\x00\x00\x00\x1e\x67\x00\x00\x00\x01\x05\xf0\x00\x01\x03\x02\x06master\x08\x02R1"
-                                   "\x02\x02\x02\x04"
-                                   "addr";
+    static const char expected[] =
+        "\x00\x00\x00\x1e\x67\x00\x00\x00\x01\x05\xf0\x00\x01\x03\x02\x06master\x08\x02R1"
+        "\x02\x02\x02\x04"
+        "addr";
     uint8_t actions[64];
     uint8_t out[64];
     struct sink made = sink_of(actions, sizeof(actions));
@@ -270,16 +274,11 @@ static void test_small_sinks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_health_check),
-        cmocka_unit_test(test_notify),
-        cmocka_unit_test(test_disconnect),
-        cmocka_unit_test(test_every_cut_needs_more),
-        cmocka_unit_test(test_cut_payload),
-        cmocka_unit_test(test_lengths_that_cannot_be),
-        cmocka_unit_test(test_hello_statuses),
-        cmocka_unit_test(test_agent_hello_bytes),
-        cmocka_unit_test(test_ack_bytes),
-        cmocka_unit_test(test_disconnect_of_every_status),
+        cmocka_unit_test(test_health_check),   cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_disconnect),     cmocka_unit_test(test_every_cut_needs_more),
+        cmocka_unit_test(test_cut_payload),    cmocka_unit_test(test_lengths_that_cannot_be),
+        cmocka_unit_test(test_hello_statuses), cmocka_unit_test(test_agent_hello_bytes),
+        cmocka_unit_test(test_ack_bytes),      cmocka_unit_test(test_disconnect_of_every_status),
         cmocka_unit_test(test_small_sinks),
     };
 
