@@ -7,6 +7,7 @@
 
 #include "spoa/agent.h"
 #include "spoa/core/config.h"
+#include "spoa/core/log.h"
 #include "spoa/io/config_file.h"
 #include "spoa/io/log_sink.h"
 #include "spoa/options.h"
@@ -33,6 +34,18 @@ static void print_errors(const struct config_errors *errors)
         fputs("out of memory\n", stderr);
 }
 
+static void print_warnings(const struct config *config)
+{
+    for (size_t i = 0; i < config->warnings.count; i++)
+        fprintf(stderr, "warning: %s\n", config->warnings.texts[i]);
+}
+
+static void log_warnings(const struct config *config)
+{
+    for (size_t i = 0; i < config->warnings.count; i++)
+        log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
+}
+
 /* Every connection from HAProxy is a descriptor, and a HAProxy that reloads opens all its own anew. */
 static void raise_descriptor_limit(void)
 {
@@ -55,6 +68,7 @@ static int run(const struct config *config)
         fputs("cannot start the event loop\n", stderr);
         return EXIT_CODE_RUNTIME;
     }
+    log_warnings(config);
     /* A peer that is gone is an error of write(), not a reason to die. */
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
@@ -98,10 +112,12 @@ static int act(const struct options *options, struct config *config, struct conf
         return EXIT_CODE_USAGE;
     if (!options->dump && !options->check)
         return run(config);
-    if (options->dump)
+    if (options->dump) {
         config_dump(config, stdout);
-    else
-        printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
+        return EXIT_CODE_OK;
+    }
+    print_warnings(config);
+    printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
     return EXIT_CODE_OK;
 }
 

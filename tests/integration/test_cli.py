@@ -77,9 +77,16 @@ def write(tmp_path, text):
 # ---- -t ----
 
 def test_good_configuration(tmp_path):
-    path = write(tmp_path, GOOD)
+    path = write(tmp_path, GOOD.replace("26379\n", "26379\naddress = 127.0.0.1:26380\naddress = 127.0.0.1:26381\n"))
     done = run_agent("-t", "-f", path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: configuration is valid\n", "")
+
+
+def test_valid_but_unwise(tmp_path):
+    path = write(tmp_path, GOOD)
+    done = run_agent("-t", "-f", path)
+    assert (done.returncode, done.stdout) == (0, f"{path}: configuration is valid\n")
+    assert done.stderr == f"warning: {path}:3: one Sentinel only: nothing is named while it is down\n"
 
 
 def test_shipped_configurations():
