@@ -109,9 +109,9 @@ static bool answered(struct fixture *f, const char *wanted, int64_t now_ms, stru
 
     assert_true(actions.len > 0);
     while (actions.len > 0) {
-        struct span head;
-        struct span name;
-        struct spop_value value;
+        struct span head = span_of_text("?");
+        struct span name = head;
+        struct spop_value value = spop_text(head);
         assert_true(span_take(&actions, 3, &head));
         assert_true(spop_name_read(&actions, &name));
         if (head.data[0] == 1)
@@ -126,7 +126,7 @@ static bool answered(struct fixture *f, const char *wanted, int64_t now_ms, stru
 
 static void assert_state(struct fixture *f, int64_t now_ms, const char *state, const char *master)
 {
-    struct spop_value value;
+    struct spop_value value = spop_text(span_of_text("?"));
 
     assert_true(answered(f, "state", now_ms, &value));
     assert_true(span_equals_text(value.text, state));

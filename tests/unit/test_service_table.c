@@ -1,0 +1,145 @@
+/* The table of services, and the answers that it gives out: encoded, whole, never too long for a frame. */
+#include "spoa/core/service_table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/spop_frame.h"
+#include "spoa/core/answer.h"
+
+#define START 100000
+
+static const uint8_t identities[1] = {0};
+
+static struct service_settings settings_of(const char *name)
+{
+    return (struct service_settings){.name = name,
+                                     .monitor = name,
+                                     .allow_any_address = true,
+                                     .quorum = {.voters = 1,
+                                                .threshold = 1,
+                                                .reply_timeout_ms = 500,
+                                                .vote_life_ms = 2000,
+                                                .hold_ms = QUORUM_HOLD_MS,
+                                                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS}};
+}
+
+static void name_master(struct service *service)
+{
+    struct addr addr;
+    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+    bool ask_all;
+
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &addr));
+    service_vote(service, 0, &ballot, identities, START, &ask_all);
+}
+
+/* The state in the answer to a question; NULL: left out. */
+static const char *ask(struct service_table *table, const char *service, const char *role)
+{
+    static char state[32];
+    struct service_question question = {.service = {.data = NULL}};
+    bool named = false;
+
+    if (service != NULL)
+        question.service = span_of_text(service);
+    if (role != NULL)
+        question.role = span_of_text(role);
+    struct span actions = service_table_answer(table, &question, START, &named);
+    struct spop_value value = spop_text(span_of_text("?"));
+    struct span head = value.text;
+    struct span variable = value.text;
+    assert_true(span_take(&actions, 3, &head) && spop_name_read(&actions, &variable));
+    assert_true(span_equals_text(variable, "state") && spop_value_read(&actions, &value));
+    snprintf(state, sizeof(state), "%.*s", (int)value.text.len, (const char *)value.text.data);
+    assert_int_equal(named, strcmp(state, "ok") == 0);
+    return state;
+}
+
+static void test_questions(void **state)
+{
+    struct service_settings settings[] = {settings_of("one"), settings_of("two")};
+    struct service *one = service_create(&settings[0], START);
+    struct service *two = service_create(&settings[1], START);
+    struct service_table *table = service_table_create();
+
+    (void)state;
+    assert_true(service_table_is_ready(table));
+    assert_string_equal(ask(table, NULL, NULL), "unknown-service");
+    assert_true(service_table_add(table, one, identities));
+    assert_false(service_table_is_ready(table));
+    assert_string_equal(ask(table, NULL, NULL), "starting");
+    name_master(one);
+    assert_true(service_table_is_ready(table));
+    assert_string_equal(ask(table, NULL, NULL), "ok");
+    assert_string_equal(ask(table, "one", "master"), "ok");
+    assert_string_equal(ask(table, "one", "replica"), "unknown-service");
+    assert_string_equal(ask(table, "", NULL), "unknown-service");
+    assert_true(service_table_add(table, two, identities));
+    assert_string_equal(ask(table, NULL, NULL), "unknown-service"); /* which of the two? */
+    assert_string_equal(ask(table, "one", NULL), "ok");
+    assert_string_equal(ask(table, "two", NULL), "starting");
+    assert_string_equal(ask(table, "on", NULL), "unknown-service");
+    assert_string_equal(ask(table, "one\n", NULL), "unknown-service");
+    service_table_destroy(table);
+    service_table_destroy(NULL);
+    service_destroy(one);
+    service_destroy(two);
+}
+
+/* The longest of everything still fits the smallest frame that HAProxy may ask for. */
+static void test_the_longest_answer_fits(void **state)
+{
+    char server[ANSWER_SERVER_MAX + 1];
+    uint8_t actions[ANSWER_MAX];
+    uint8_t out[SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES];
+    struct addr addr;
+    struct sink sink = sink_of(out, sizeof(out));
+
+    (void)state;
+    memset(server, 'x', sizeof(server) - 1);
+    server[sizeof(server) - 1] = '\0';
+    assert_true(addr_parse(span_of_text("[2001:db8:1:2:3:4:5:6]:65535"), &addr));
+    const struct answer longest = {.state = "unknown-address",
+                                   .server = server,
+                                   .addr = &addr,
+                                   .votes = QUORUM_VOTERS_MAX,
+                                   .generation = UINT64_MAX};
+    size_t len = answer_encode(&longest, actions);
+    assert_true(len <= ANSWER_MAX);
+    spop_ack_write(&sink, UINT64_MAX, UINT64_MAX, span_of(actions, len));
+    assert_false(sink.full);
+}
+
+/* Nobody is named: all that could be left from a look-up before is unset. */
+static void test_no_name_unsets(void **state)
+{
+    static const char *const unset[] = {"master", "addr", "port", "votes", "generation"};
+    const struct answer nobody = {.state = "no-quorum", .server = "R1"};
+    uint8_t out[ANSWER_MAX];
+    size_t len = answer_encode(&nobody, out);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(unset) / sizeof(*unset); i++) {
+        char action[32];
+        int size = snprintf(action, sizeof(action), "\x02\x02\x02%c%s", (char)strlen(unset[i]), unset[i]);
+        assert_non_null(memmem(out, len, action, (size_t)size));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_the_longest_answer_fits),
+        cmocka_unit_test(test_no_name_unsets),
+    };
+
+    return cmocka_run_group_tests_name("service_table", tests, NULL, NULL);
+}
