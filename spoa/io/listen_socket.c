@@ -24,9 +24,14 @@ static int fail(char error[LISTEN_SOCKET_ERROR_MAX], const char *what, const str
     return -1;
 }
 
-/* Whether the socket file is left over: nobody accepts on it. */
-static bool is_abandoned(const struct sockaddr_storage *storage, socklen_t len)
+/* Whether the path is a socket that is left over: nobody accepts on it. A file of another kind refuses
+ * connections, too, and is not ours to remove. */
+static bool is_abandoned(const char *path, const struct sockaddr_storage *storage, socklen_t len)
 {
+    struct stat status;
+
+    if (lstat(path, &status) == -1 || !S_ISSOCK(status.st_mode))
+        return false;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (probe == -1)
@@ -82,7 +87,7 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
 
     if (options->addr->kind != ADDR_UNIX)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    else if (is_abandoned(storage, len))
+    else if (is_abandoned(options->addr->host, storage, len))
         unlink(options->addr->host);
     if (bind(fd, (const struct sockaddr *)storage, len) == -1)
         return fail(error, "cannot bind to", options->addr);

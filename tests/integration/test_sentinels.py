@@ -233,8 +233,8 @@ def test_no_subscription_where_none_is_wanted():
     ("+config-update-from", "sentinel abc 127.0.0.1 26380 @ mymaster 127.0.0.1 7001"),
 ])
 def test_hint_makes_it_ask_at_once(channel, payload):
-    """Polls come once in 60 s here, so what is seen sooner was seen for the hint."""
-    with Rig(sentinels="poll = 60s\nvote-life = 90s") as rig:
+    """Polls come once in ten minutes here, so what is seen sooner was seen for the hint."""
+    with Rig(sentinels="poll = 10m\nvote-life = 20m") as rig:
         rig.wait_state("ok")
         wait_until(lambda: len(rig.fakes[0].subscribers) == 1, 15, "a subscription")
         rig.wait_quiet()

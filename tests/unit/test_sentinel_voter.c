@@ -104,6 +104,9 @@ static void many_services_in_one_go(void **state)
         assert_int_equal(service_decision(f.services[k])->state, SERVICE_OK);
         assert_string_equal(service_decision(f.services[k])->server, k % 2 ? "R2" : "R1");
     }
+    forget_sent(0);
+    assert_int_equal(collect(0), SERVICES_MAX); /* the first votes were news: once more, in order */
+    assert_string_equal(f.fakes[0].sent[0], GET_MASTER "m0");
 }
 
 /* Polls several times with the reply given, over two connections: the fault is told once on each, and no vote
@@ -195,13 +198,14 @@ static void nonsense(void **state)
     const struct reply elements[3] = {
         text_reply("127.0.0.1"), {.kind = REPLY_INTEGER, .number = 7001}, text_reply("7001")};
     const struct reply backwards[2] = {elements[1], elements[0]};
+    const struct reply three[3] = {elements[0], elements[2], elements[2]};
     struct reply reply = {.kind = REPLY_ARRAY, .elements = elements, .count = 2};
 
     (void)state;
     check_nonsense(&reply); /* a number for a port */
     reply.elements = backwards;
     check_nonsense(&reply);
-    reply.elements = elements;
+    reply.elements = three;
     reply.count = 3;
     check_nonsense(&reply);
     reply.count = 1;

@@ -22,7 +22,7 @@
 #endif
 
 #if OWN_ALLOCATOR
-static unsigned long allocations;
+static volatile unsigned long allocations; /* the compiler knows malloc() to change nothing of ours */
 
 static void *next_definition(const char *name)
 {
@@ -43,24 +43,24 @@ void *malloc(size_t size)
     return next(size);
 }
 
-void *calloc(size_t count, size_t size)
+void *calloc(size_t nmemb, size_t size)
 {
     static void *(*next)(size_t, size_t);
 
     if (next == NULL)
         *(void **)(void *)&next = next_definition("calloc");
     allocations++;
-    return next(count, size);
+    return next(nmemb, size);
 }
 
-void *realloc(void *old, size_t size)
+void *realloc(void *ptr, size_t size)
 {
     static void *(*next)(void *, size_t);
 
     if (next == NULL)
         *(void **)(void *)&next = next_definition("realloc");
     allocations++;
-    return next(old, size);
+    return next(ptr, size);
 }
 #endif
 
@@ -436,9 +436,12 @@ static void notify_allocates_nothing(void **state)
 {
     (void)state;
 #if OWN_ALLOCATOR
-    void *counted = malloc(1);
-    assert_true(allocations > 0); /* the definitions above are in use */
-    free(counted);
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        skip(); /* valgrind has an allocator of its own, too */
+    unsigned long none = allocations;
+    service_table_destroy(service_table_create());
+    assert_true(allocations > none); /* the definitions above are in use */
     write_batch();
     spop_peer_notify(&f.in, 1, 1, "nobody", "replica");
     unsigned long before = allocations;

@@ -313,9 +313,9 @@ static void fragments(void **state)
 static void frames_of_an_agent(void **state)
 {
     (void)state;
-    for (uint8_t type = SPOP_AGENT_HELLO; type <= SPOP_ACK; type++) {
+    for (unsigned type = SPOP_AGENT_HELLO; type <= SPOP_ACK; type++) {
         open_session();
-        spop_peer_frame(&f.in, type, 0, 0, span_of(NULL, 0));
+        spop_peer_frame(&f.in, (uint8_t)type, 0, 0, span_of(NULL, 0));
         feed_all();
         check_closed(SPOP_STATUS_INVALID);
     }
