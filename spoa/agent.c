@@ -206,7 +206,8 @@ struct agent *agent_create(struct ev_loop *loop, const struct config *config)
     agent->config = config;
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, config->agent.drain_timeout_ms / 1000.0, 0.0);
     if (!create_services(agent) || !create_groups(agent)) {
-        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
+        log_event(LOG_LEVEL_ERROR, "cannot-start",
+                  log_text("error", "out of memory, or the resolver cannot be started"));
         agent_destroy(agent);
         return NULL;
     }

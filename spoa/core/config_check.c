@@ -57,6 +57,20 @@ static void check_group(const struct config_sentinels *group, const struct confi
             group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
 }
 
+/* The longest vote-life that needs no second thought. */
+#define VOTE_LIFE_WARN_MS 5000
+
+static void warn_of_life(const struct config_sentinels *group, const struct config_place *place,
+                         struct config_errors *warnings)
+{
+    if (group->vote_life_ms > VOTE_LIFE_WARN_MS)
+        config_error(
+            warnings, place,
+            "'vote-life' is %u ms: an agent that is cut off names the old master for so long; it must be "
+            "shorter than the Sentinels' down-after-milliseconds",
+            group->vote_life_ms);
+}
+
 static void warn_of_count(const struct config_sentinels *group, const struct config_place *place,
                           struct config_errors *warnings)
 {
@@ -79,6 +93,7 @@ static void check_groups(struct config *config, const char *file, struct config_
         struct config_place place = at_line(file, config->groups[i].line);
         check_group(&config->groups[i], &place, errors);
         warn_of_count(&config->groups[i], &place, &config->warnings);
+        warn_of_life(&config->groups[i], &place, &config->warnings);
         for (size_t k = 0; k < i; k++)
             if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
                 config_error(errors, &place, "a section [sentinels%s%s] is there already",

@@ -59,11 +59,14 @@ static void decision_changed(struct service_observer *self, const struct service
     if (change->switched) {
         log->metrics->switches_total++;
         log_switch(service_settings(service), change);
-    } else if (after->state != log->told_state || after->reason != log->told_reason) {
+    } else if (after->state != log->told_state || after->reason != log->told_reason ||
+               (after->state == SERVICE_UNKNOWN_ADDRESS && !addr_equals(after->addr, &log->told_addr))) {
         log_state(service_settings(service), log->told_state, after);
     }
     log->told_state = after->state;
     log->told_reason = after->reason;
+    if (after->state == SERVICE_UNKNOWN_ADDRESS)
+        log->told_addr = *after->addr;
 }
 
 void decision_log_init(struct decision_log *log, struct metrics *metrics)

@@ -11,6 +11,7 @@ struct decision_log {
     struct metrics *metrics;
     enum service_state told_state; /* what the log said last */
     enum quorum_reason told_reason;
+    struct addr told_addr; /* with UNKNOWN_ADDRESS */
 };
 
 void decision_log_init(struct decision_log *log, struct metrics *metrics);

@@ -52,6 +52,7 @@ static void query_connected(void *context, int64_t now_ms)
     voter->myid_refused = false;
     voter->faults = 0;
     voter->next_poll_ms = now_ms;
+    voter_group_connected(voter->group, voter->index, now_ms);
 }
 
 /* Voters poll in turn, so that the first to know of a change is asked sooner; a dissent makes all be asked. */
@@ -158,7 +159,9 @@ static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct
         return QUORUM_UNKNOWN_NAME;
     }
     if (reply->kind == REPLY_ERROR) {
-        log_fault(voter, SENTINEL_FAULT_ERROR, "sentinel-error", log_span("error", reply->text));
+        if (is_new_fault(voter, SENTINEL_FAULT_ERROR))
+            log_event(LOG_LEVEL_WARNING, "sentinel-error", log_text("sentinel", voter->name),
+                      log_text("monitor", monitor), log_span("error", reply->text));
         return QUORUM_INVALID;
     }
     if (reply->kind != REPLY_ARRAY || reply->count != 2 || reply->elements[0].kind != REPLY_TEXT ||
@@ -167,14 +170,16 @@ static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct
         return QUORUM_INVALID;
     }
     if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, addr)) {
-        log_fault(voter, SENTINEL_FAULT_ADDRESS, "sentinel-bad-address",
-                  log_span("host", reply->elements[0].text));
+        if (is_new_fault(voter, SENTINEL_FAULT_ADDRESS))
+            log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", log_text("sentinel", voter->name),
+                      log_text("monitor", monitor), log_span("host", reply->elements[0].text),
+                      log_span("port", reply->elements[1].text));
         return QUORUM_INVALID;
     }
     return QUORUM_NAMES;
 }
 
-/* It gave a useful answer. Not before: one that greets well and then talks nonsense must not be called again and
+/* It gave an answer that counts. Not before: one that greets well and then talks nonsense must not be called again and
  * again, nor fill the log. */
 static void welcome(struct sentinel_voter *voter)
 {
@@ -197,9 +202,11 @@ static void take_master(struct sentinel_voter *voter, const struct conversation_
         .t_sent_ms = request->t_sent_ms,
     };
 
-    if (ballot.ballot != QUORUM_INVALID)
+    enum quorum_receipt receipt =
+        voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
+    bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
+    if (ballot.ballot != QUORUM_INVALID && receipt != QUORUM_DROPPED && is_known)
         welcome(voter);
-    voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
 }
 
 static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,

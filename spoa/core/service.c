@@ -167,12 +167,22 @@ static const char *candidate_server(const struct service *service, int32_t candi
     return service->settings->servers[candidate].name;
 }
 
+/* Whether set-dst can use the address; with the unspecified one HAProxy would connect to itself. */
+static bool is_numeric(const struct addr *addr)
+{
+    static const uint8_t unspecified[sizeof(addr->ip)] = {0};
+
+    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) &&
+           memcmp(addr->ip, unspecified, sizeof(unspecified)) != 0;
+}
+
 /* The state that a won quorum leads to: the map has the last word. */
 static enum service_state judge_winner(const struct service *service, int32_t winner)
 {
-    bool is_mapped = (size_t)winner < service->settings->server_count;
-
-    return is_mapped || service->settings->allow_any_address ? SERVICE_OK : SERVICE_UNKNOWN_ADDRESS;
+    if ((size_t)winner < service->settings->server_count)
+        return SERVICE_OK;
+    bool is_allowed = service->settings->allow_any_address && is_numeric(candidate_addr(service, winner));
+    return is_allowed ? SERVICE_OK : SERVICE_UNKNOWN_ADDRESS;
 }
 
 static struct service_decision decide(const struct service *service, const struct quorum_result *result)

@@ -137,6 +137,16 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
     }
 }
 
+void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    if (group->voters[voter].identity[0] != '\0')
+        return;
+    for (size_t i = 0; i < group->service_count; i++) {
+        service_forget(group->services[i], voter, group->identities, now_ms);
+        note_review(group, group->services[i]);
+    }
+}
+
 static void mark(struct voter *voter, size_t service)
 {
     uint64_t *word = &voter->ask[service / WORD_BITS];
@@ -148,8 +158,8 @@ static void mark(struct voter *voter, size_t service)
         voter->first_word = service / WORD_BITS;
 }
 
-void voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
-                      const struct service_ballot *ballot, int64_t now_ms)
+enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
+                                     const struct service_ballot *ballot, int64_t now_ms)
 {
     bool ask_all = false;
     enum quorum_receipt receipt =
@@ -157,15 +167,16 @@ void voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
 
     if (receipt == QUORUM_DROPPED) {
         group->metrics->votes_dropped_total++;
-        return;
+        return receipt;
     }
     group->metrics->votes_total++;
     note_review(group, group->services[service]);
     if (!ask_all)
-        return;
+        return receipt;
     group->metrics->suspicions_total++;
     for (unsigned i = 0; i < group->voter_count; i++)
         mark(&group->voters[i], service);
+    return receipt;
 }
 
 void voter_group_ask_all(struct voter_group *group, unsigned voter)

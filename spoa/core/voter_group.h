@@ -43,9 +43,15 @@ const char *voter_group_monitor(const struct voter_group *group, size_t service)
  */
 void voter_group_identify(struct voter_group *group, unsigned voter, struct span identity, int64_t now_ms);
 
+/*
+ * There is a new connection to `voter`. What it said before is dropped if it never told who it was: its address may be
+ * shared, and whoever answers now must not inherit these votes.
+ */
+void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms);
+
 /* `voter` answered for `service`. */
-void voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
-                      const struct service_ballot *ballot, int64_t now_ms);
+enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
+                                     const struct service_ballot *ballot, int64_t now_ms);
 
 /* Marks what `voter` is to be asked: every service, or those that it knows as `monitor`. */
 void voter_group_ask_all(struct voter_group *group, unsigned voter);

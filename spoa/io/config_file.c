@@ -196,7 +196,9 @@ static void take_secret(struct config_sentinels *group, char *secret, size_t len
     if (len == 0 || len > SECRET_MAX || memchr(secret, '\0', len) != NULL)
         config_error(errors, place, "'%s' has no password of 1 to %d bytes in its first line",
                      group->password_file, SECRET_MAX);
-    else if ((group->password = strndup(secret, len)) == NULL)
+    else if ((group->password = calloc(1, len + 1)) != NULL)
+        memcpy(group->password, secret, len);
+    else
         errors->out_of_memory = true;
 }
 

@@ -128,8 +128,9 @@ void listen_socket_close(struct listen_socket *listening)
 {
     if (listening->fd == -1)
         return;
-    close(listening->fd);
-    listening->fd = -1;
+    /* In this order: a successor that finds the socket abandoned replaces it, and must not lose its own. */
     if (listening->addr.kind == ADDR_UNIX)
         unlink(listening->addr.host);
+    close(listening->fd);
+    listening->fd = -1;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,10 +20,9 @@
 /* With that much waiting the conversation may be overdue all the time: look no more often than this. */
 #define UNSENT_WAIT_MS 20
 
-/* A peer that vanished without a word is found dead after KEEP_IDLE_S + KEEP_COUNT * KEEP_INTERVAL_S. */
+/* A peer that vanished without a word: probed after this time without traffic, then at this interval. */
 #define KEEP_IDLE_S 5
 #define KEEP_INTERVAL_S 2
-#define KEEP_COUNT 3
 
 /* Commands that wait to be sent. */
 struct output {
@@ -137,26 +135,6 @@ static void lose(struct redis_link *link, const char *reason)
     disconnect(link);
 }
 
-/* What a failure here could tell shows later as a dead or a slow connection; nothing else depends on it. */
-static void tune_tcp(int fd)
-{
-    static const struct {
-        int level;
-        int option;
-        int value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, KEEP_IDLE_S},
-        {IPPROTO_TCP, TCP_KEEPINTVL, KEEP_INTERVAL_S},
-        {IPPROTO_TCP, TCP_KEEPCNT, KEEP_COUNT},
-    };
-
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-        (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
-                         sizeof(options[i].value));
-}
-
 static socklen_t socket_len(const struct sockaddr_storage *address)
 {
     return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
@@ -171,7 +149,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
         return;
     }
     if (address->ss_family != AF_UNIX)
-        tune_tcp(fd);
+        socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     /* Interrupted it goes on as well (connect(2)). */
     if (connect(fd, (const struct sockaddr *)address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
         int code = errno;

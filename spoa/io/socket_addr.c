@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -63,4 +64,21 @@ bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_add
     }
     *ret_addr = addr;
     return true;
+}
+
+void socket_tune_tcp(int fd, int idle_s, int interval_s)
+{
+    const struct {
+        int level;
+        int option;
+        int value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},       {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, idle_s}, {IPPROTO_TCP, TCP_KEEPINTVL, interval_s},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+        (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                         sizeof(options[i].value));
 }

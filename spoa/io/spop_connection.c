@@ -1,10 +1,9 @@
 #include "spoa/io/spop_connection.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "spoa/core/spop_session.h"
 #include "spoa/io/buffer.h"
 #include "spoa/io/loop.h"
+#include "spoa/io/socket_addr.h"
 
 /* One read() takes this much; the rest waits in the kernel until the other connections had their turn. */
 #define READ_SIZE ((size_t)64 * 1024)
@@ -23,11 +23,17 @@
 #define HELLO_TIMEOUT_S 10.0
 /* How long we wait for the peer to close after AGENT-DISCONNECT, so that it can read that. */
 #define LINGER_S 2.0
+/* A peer that takes nothing of what waits for it for so long is given up. */
+#define WRITE_TIMEOUT_S 30.0
+
+/* A host that vanished without a word: probed after this time without traffic, then at this interval. */
+#define KEEP_IDLE_S 60
+#define KEEP_INTERVAL_S 10
 
 struct spop_connection {
     ev_io readable;
     ev_io writable;
-    ev_timer deadline; /* of HELLO, later of lingering */
+    ev_timer deadline; /* of HELLO, of writing, of lingering */
     struct spop_session session;
     struct spop_context *context;
     struct spop_connection *next;
@@ -139,10 +145,22 @@ static void update_watchers(struct spop_connection *connection)
     if (connection->out.len > 0) {
         ev_io_stop(loop, &connection->readable);
         ev_io_start(loop, &connection->writable);
+        if (!ev_is_active(&connection->deadline))
+            set_deadline(connection, WRITE_TIMEOUT_S);
     } else {
         ev_io_stop(loop, &connection->writable);
         ev_io_start(loop, &connection->readable);
     }
+}
+
+/* Whether answers are owed: something waits to be written, to be read, or for the rest of its frame. */
+static bool is_owing(const struct spop_connection *connection)
+{
+    int unread = 0;
+
+    if (connection->out.len > 0 || connection->in.len > 0)
+        return true;
+    return ioctl(connection->readable.fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 /* While draining a session ends as soon as it owes nothing. False where the connection was closed. */
@@ -151,7 +169,7 @@ static bool say_goodbye(struct spop_connection *connection)
     struct spop_context *context = connection->context;
     struct sink out = sink_of(context->out, OUT_SIZE);
 
-    if (!context->draining || connection->out.len > 0)
+    if (!context->draining || connection->session.phase == SPOP_SESSION_CLOSED || is_owing(connection))
         return true;
     spop_session_close(&connection->session, SPOP_STATUS_NORMAL, &out);
     return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
@@ -165,7 +183,7 @@ static void settle(struct spop_connection *connection)
     enum spop_session_phase phase = connection->session.phase;
     if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
         linger(connection);
-    else if (phase == SPOP_SESSION_ACTIVE)
+    else if (phase == SPOP_SESSION_ACTIVE && connection->out.len == 0)
         set_deadline(connection, 0.0);
     update_watchers(connection);
 }
@@ -236,8 +254,10 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
         return;
     }
     buffer_consume(&connection->out, (size_t)sent);
-    if (connection->out.len > 0)
+    if (connection->out.len > 0) {
+        set_deadline(connection, WRITE_TIMEOUT_S);
         return;
+    }
     /* Go on with what was received before the socket was full. */
     struct span kept = buffer_span(&connection->in);
     if (kept.len > 0)
@@ -256,13 +276,11 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 bool spop_connection_open(struct spop_context *context, int fd)
 {
-    const int on = 1;
     struct spop_connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL)
         return false;
-    /* Fails on a UNIX socket, where it is not needed. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
     connection->context = context;
     connection->next = context->connections;

@@ -51,5 +51,5 @@ def cluster():
 def shared_rig():
     """An agent with three fake Sentinels that name R1; tests that use it leave it as it was."""
     with Rig() as rig:
-        rig.wait_state("ok")
+        rig.wait_votes(3)
         yield rig

@@ -1,4 +1,4 @@
-"""The command line: what it prints, how it exits, and that the shipped and documented configuration is the real one."""
+"""The command line: output and exit codes; and that the shipped and documented configuration is the real one."""
 
 import re
 import signal

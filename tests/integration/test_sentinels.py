@@ -61,7 +61,7 @@ def test_reply_without_a_vote(name):
     with Rig(sentinels=FAST) as rig:
         rig.wait_state("ok")
         rig.fakes[0].reply(GET_MASTER, reply)
-        wait_until(lambda: rig.ask()["votes"] == 2, 15, "two votes")
+        rig.wait_votes(2)
         rig.fakes[1].reply(GET_MASTER, reply)
         rig.wait_state("no-quorum")
         rig.wait_polls(5)
@@ -88,10 +88,10 @@ def test_reply_that_ends_the_connection(name):
         attempts = bad.times_of("SENTINEL MYID")[known:]
         assert attempts[3] - attempts[0] > 0.5, "the pause between attempts does not grow"
         assert len(lines_about(rig, bad, event="sentinel-down", level="warning")) == 1
-        wait_until(lambda: rig.ask()["votes"] == 2, 15, "its last vote has expired")
+        rig.wait_votes(2)
         assert resident_kib(rig.agent.pid) < before + 65536
         bad.heal()
-        wait_until(lambda: rig.ask()["votes"] == 3, 15, "three votes")
+        rig.wait_votes(3)
 
 
 def resident_kib(pid):
@@ -149,7 +149,7 @@ def test_one_sentinel_in_two_entries_has_one_vote():
     fakes = [FakeSentinel(R1) for _ in range(3)]
     fakes[1].myid = fakes[0].myid
     with Rig(fakes=fakes, sentinels=FAST) as rig:
-        assert rig.wait_state("ok")["votes"] == 2
+        rig.wait_votes(2)
         line = rig.agent.wait_log(event="same-sentinel")
         assert {line["sentinel"], line["same-as"]} == {fakes[0].where, fakes[1].where}
         fakes[2].stop()
@@ -181,7 +181,7 @@ def test_without_identity_there_is_no_vote(reply):
 def test_password():
     fakes = [FakeSentinel(R1, password="right") for _ in range(3)]
     with Rig(fakes=fakes, sentinels=f"{FAST}\npassword = right") as rig:
-        assert rig.wait_state("ok")["votes"] == 3
+        rig.wait_votes(3)
         assert fakes[0].times_asked("AUTH RIGHT") == 2  # to ask, and to listen
         assert "right" not in rig.agent.log_text()
 
@@ -264,7 +264,7 @@ def test_two_views_are_no_majority():
     with Rig(fakes=4, sentinels=FAST) as rig:
         rig.wait_state("ok")
         rig.fakes[0].master = R2
-        wait_until(lambda: rig.ask()["votes"] == 3, 15, "three votes")
+        rig.wait_votes(3)
         rig.fakes[1].master = R2
         rig.wait_state("no-quorum")
         rig.agent.wait_log(event="quorum-lost", reason="disagree")
@@ -299,15 +299,14 @@ def test_host_names():
     rig = Rig(sentinels=FAST)
     rig.config = rig.config.replace("address = 127.0.0.1:", "address = LocalHost.:")
     with rig:
-        assert rig.wait_state("ok")["votes"] >= 2
-        wait_until(lambda: rig.ask()["votes"] == 3, 15, "three votes")
+        rig.wait_votes(3)
 
 
 def test_unknown_host_name():
     rig = Rig(sentinels=FAST)
     rig.config = rig.config.replace("[service", "address = sentinel.invalid:26379\n[service", 1)
     with rig:
-        assert rig.wait_state("ok")["votes"] == 3
+        rig.wait_votes(3)
         rig.agent.wait_log(event="sentinel-down", sentinel="sentinel.invalid:26379", timeout=30)
 
 

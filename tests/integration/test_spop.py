@@ -80,13 +80,22 @@ def test_unknown_service(shared_rig, service):
 
 def test_notify_with_other_messages(shared_rig):
     """Without a message, with a message of somebody else, with arguments of all types."""
-    strange = {"a": None, "b": True, "c": -5, "d": ipaddress.ip_address("::1"), "": "", "e": b"\0", "service": 7}
+    strange = {"a": None, "b": True, "c": -5, "d": ipaddress.ip_address("::1"), "": "", "e": b"\0"}
     with shared_rig.connect() as client:
         for messages in ([], [("other", {})], [("other", strange)],
                          [("other", strange), ("find-master", {"service": "mymaster"})],
                          [("many", {f"arg{i}": i for i in range(255)})]):
             client.send(spop.notify(1, 1, messages))
             assert client.expect(spop.ACK).variables() == NAMED
+
+
+@pytest.mark.parametrize("arguments", [{"service": None}, {"service": 7}, {"service": b"mymaster"},
+                                       {"service": "mymaster", "role": None}, {"service": "mymaster", "role": "x"}])
+def test_argument_that_is_no_text(shared_rig, arguments):
+    """A sample that HAProxy could not fetch comes as NULL: that is not the same as an argument left out."""
+    with shared_rig.connect() as client:
+        client.send(spop.notify(1, 1, [("find-master", arguments)]))
+        assert client.expect(spop.ACK).variables() == {"state": "unknown-service", **UNNAMED}
 
 
 def test_ids_are_echoed(shared_rig):
@@ -177,8 +186,7 @@ def test_unix_socket():
         status = path.stat()
         assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o660
         assert rig.agent.address == f"unix:{path}"
-        rig.wait_state("ok")
-        assert rig.ask() == NAMED
+        assert rig.wait_votes(3) == NAMED
         assert run_agent("-f", rig.agent.config_path).returncode == 1  # in use: not taken from the one who has it
         assert rig.ask() == NAMED
         rig.agent.kill()
@@ -351,7 +359,7 @@ def test_slow_reader(shared_rig, witness):
 
 def test_stop_answers_what_is_in_flight():
     with Rig() as rig, rig.connect() as one, rig.connect() as other:
-        rig.wait_state("ok")
+        rig.wait_votes(3)
         rig.agent.pause()
         for client in (one, other):
             client.send(b"".join(spop.question(stream_id=i) for i in range(200)))

@@ -111,6 +111,13 @@ class Rig:
             return answer if answer["master"] == name else None
         return wait_until(asked, timeout, f"master {name}")
 
+    def wait_votes(self, count, timeout=15):
+        """Wait until so many Sentinels have voted for the master; returns all variables of that answer."""
+        def asked():
+            answer = self.ask()
+            return answer if answer["votes"] == count else None
+        return wait_until(asked, timeout, f"{count} votes")
+
     def wait_quiet(self, seconds=0.3, timeout=15):
         """Wait until no fake has been asked anything for so long: the agent has nothing more to clear up."""
         def quiet():

@@ -126,7 +126,7 @@ mutant identity-unknown-counts 'I1 I4' $group \
 mutant error-keeps-vote 'I1 I4' $quorum \
     's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
 mutant no-barrier 'barrier' $quorum 's/held ? quorum->t_suspect_ms : INT64_MIN/INT64_MIN/'
-mutant any-address 'I5' $service 's/return is_mapped || .*/return is_mapped ? SERVICE_OK : SERVICE_OK;/'
+mutant any-address 'I5' $service 's/allow_any_address && is_numeric/allow_any_address || is_numeric/'
 mutant generation-stays 'generation' $service \
     's/^        after.generation++;/        after.generation += after.generation == 0;/'
 

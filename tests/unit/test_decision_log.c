@@ -115,6 +115,10 @@ static void test_an_address_outside_the_map_is_told(void **state)
     assert_string_equal(log_capture_last("address-not-in-map"),
                         "warning address-not-in-map service=mymaster address=10.0.0.9:6379 votes=2");
     assert_int_equal(log_capture_count(NULL), 1);
+    agree(&f, "10.0.0.8:6379", START + 300);
+    assert_string_equal(log_capture_last("address-not-in-map"),
+                        "warning address-not-in-map service=mymaster address=10.0.0.8:6379 votes=2");
+    assert_int_equal(log_capture_count(NULL), 2);
     assert_int_equal(f.metrics.switches_total, 0);
     service_destroy(f.service);
 }

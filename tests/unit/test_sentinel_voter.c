@@ -140,13 +140,14 @@ static void errors(void **state)
 
     (void)state;
     check_fault(&reply, "sentinel-error",
-                "warning sentinel-error sentinel=s0 error=NOAUTH Authentication required.", false);
+                "warning sentinel-error sentinel=s0 monitor=m0 error=NOAUTH Authentication required.", false);
     reply = error_reply("NOPERM this user has no permissions");
     check_fault(&reply, "sentinel-error",
-                "warning sentinel-error sentinel=s0 error=NOPERM this user has no permissions", false);
-    reply = error_reply("LOADING Redis is loading");
-    check_fault(&reply, "sentinel-error", "warning sentinel-error sentinel=s0 error=LOADING Redis is loading",
+                "warning sentinel-error sentinel=s0 monitor=m0 error=NOPERM this user has no permissions",
                 false);
+    reply = error_reply("LOADING Redis is loading");
+    check_fault(&reply, "sentinel-error",
+                "warning sentinel-error sentinel=s0 monitor=m0 error=LOADING Redis is loading", false);
 }
 
 static void unknown_name(void **state)
@@ -173,7 +174,8 @@ static void check_address(const char *host, const char *port)
     struct reply pair[2] = {text_reply(host), text_reply(port)};
     const struct reply reply = {.kind = REPLY_ARRAY, .elements = pair, .count = 2};
 
-    snprintf(line, sizeof(line), "warning sentinel-bad-address sentinel=s0 host=%s", host);
+    snprintf(line, sizeof(line), "warning sentinel-bad-address sentinel=s0 monitor=m0 host=%s port=%s", host,
+             port);
     check_fault(&reply, "sentinel-bad-address", line, false);
 }
 

@@ -240,8 +240,11 @@ static void test_outside_the_map(void **state)
     assert_true(answered(&f, "addr", START, &value));
     assert_memory_equal(value.ipv4, "\x0a\x09\x09\x09", 4);
     agree(&f, "redis-7.example:6379", START + 200);
-    assert_false(answered(&f, "addr", START + 200, &value)); /* a name cannot be set-dst's */
-    assert_true(answered(&f, "port", START + 200, &value));
+    assert_state(&f, START + 200, "unknown-address", NULL); /* a name cannot be set-dst's */
+    agree(&f, "0.0.0.0:6379", START + 400);
+    assert_state(&f, START + 400, "unknown-address", NULL);
+    agree(&f, "[::]:6379", START + 600);
+    assert_state(&f, START + 600, "unknown-address", NULL);
     end(&f);
 }
 

@@ -239,7 +239,7 @@ static void several_messages(void **state)
     assert_int_equal(f.replies.len, 0); /* one ACK for one NOTIFY */
 }
 
-/* Without any service the last message is ours. */
+/* Without any service a role other than "master" counts, in whichever message it stands. */
 static void several_messages_without_a_service(void **state)
 {
     (void)state;
@@ -252,7 +252,7 @@ static void several_messages_without_a_service(void **state)
         put_argument("role", i == 0 ? "master" : "admin");
         spop_peer_end(&f.in, begin);
         feed_all();
-        assert_true(is_answered_with(i == 0 ? "ok" : "unknown-service"));
+        assert_true(is_answered_with("unknown-service"));
     }
 }
 
@@ -432,10 +432,10 @@ static void cut_at_every_length(void **state)
     assert_int_equal(f.metrics.notifies_total, 1);
 }
 
+#if OWN_ALLOCATOR
 static void notify_allocates_nothing(void **state)
 {
     (void)state;
-#if OWN_ALLOCATOR
     const char *preload = getenv("LD_PRELOAD");
     if (preload != NULL && strstr(preload, "vgpreload") != NULL)
         skip(); /* valgrind has an allocator of its own, too */
@@ -450,10 +450,8 @@ static void notify_allocates_nothing(void **state)
     assert_int_equal(taken, written().len);
     assert_int_equal(after - before, 0);
     assert_int_equal(f.metrics.notifies_total, BATCH + 1);
-#else
-    skip();
-#endif
 }
+#endif
 
 int main(void)
 {
@@ -475,7 +473,9 @@ int main(void)
         SESSION_TEST(no_room_for_a_reply),
         SESSION_TEST(batch_in_pieces),
         SESSION_TEST(cut_at_every_length),
+#if OWN_ALLOCATOR
         SESSION_TEST(notify_allocates_nothing),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
