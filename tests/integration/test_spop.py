@@ -357,15 +357,19 @@ def test_slow_reader(shared_rig, witness):
 
 # ---- the end ----
 
+# More than the agent reads at once.
+IN_FLIGHT = 3000
+
+
 def test_stop_answers_what_is_in_flight():
     with Rig() as rig, rig.connect() as one, rig.connect() as other:
         rig.wait_votes(3)
         rig.agent.pause()
         for client in (one, other):
-            client.send(b"".join(spop.question(stream_id=i) for i in range(200)))
+            client.send(b"".join(spop.question(stream_id=i) for i in range(IN_FLIGHT)))
         rig.agent.terminate()
         for client in (one, other):
-            for i in range(200):
+            for i in range(IN_FLIGHT):
                 answer = client.expect(spop.ACK)
                 assert (answer.stream_id, answer.variables()) == (i, NAMED)
             assert client.read_disconnect() == NORMAL

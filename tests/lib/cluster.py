@@ -210,7 +210,7 @@ class Cluster:
         for node in replicas:
             wait_until(node.in_sync, 15, f"{node.name} is in sync")
 
-    def start_sentinels(self, quorum=None, down_after=1000, failover_timeout=10000, extra=""):
+    def start_sentinels(self, quorum=None, down_after=2500, failover_timeout=10000, extra=""):
         """Returns when each knows all replicas and all other Sentinels (two to three seconds)."""
         quorum = quorum or len(self.sentinels) // 2 + 1
         for sentinel in self.sentinels:

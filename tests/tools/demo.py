@@ -26,7 +26,8 @@ from resp import RespError, ask  # noqa: E402
 
 WRITES_BEFORE = 200  # acknowledged writes before the kill
 WRITES_AFTER = 200  # and on the new master, before the demo ends
-DOWN_AFTER = 1000  # ms
+# ms. Sentinel pings a new master after 1 s at the earliest: with 1000 it sometimes fails over a second time at once.
+DOWN_AFTER = 2500
 FAILOVER_TIMEOUT = 10000  # ms
 PACKAGES = {"redis-server": "redis-server", "redis-sentinel": "redis-sentinel", "haproxy": "haproxy"}
 
