@@ -163,9 +163,11 @@ def test_health_check_passes_without_a_quorum():
 def test_health_check_refused_while_draining():
     with Rig() as rig, SpopClient(rig.agent.address) as check:
         rig.wait_state("ok")
-        rig.agent.pause()
-        check.send(spop.health_check())
-        rig.agent.terminate()  # wakes it: HELLO and the signal are there at the same time
+        hello = spop.health_check()
+        check.send(hello[:20])  # the rest of the frame is waited for, even while draining
+        rig.agent.terminate()
+        rig.agent.wait_log(event="stopping")
+        check.send(hello[20:])
         refused = check.read()
         assert refused.type == spop.AGENT_DISCONNECT, refused
         assert rig.agent.child.wait(15) == 0
