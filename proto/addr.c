@@ -30,23 +30,29 @@ static bool is_name_character(uint8_t c)
     return isalnum(c) || c == '-' || c == '_' || c == '.';
 }
 
-/* Lower case, without a final dot. A name of digits and dots only would be a mistyped IPv4 address. */
+/*
+ * Lower case, without a final dot, no label empty ("a..b"). A name of digits and dots only would be a mistyped
+ * IPv4 address.
+ */
 static bool set_name(struct span host, struct addr *addr)
 {
     bool has_letter = false;
+    uint8_t previous = '.';
 
     if (host.len > 0 && host.data[host.len - 1] == '.')
         host.len--;
-    if (host.len == 0 || host.len > ADDR_HOST_MAX)
+    if (host.len > ADDR_HOST_MAX)
         return false;
     for (size_t i = 0; i < host.len; i++) {
-        if (!is_name_character(host.data[i]))
+        uint8_t c = host.data[i];
+        if (!is_name_character(c) || (c == '.' && previous == '.'))
             return false;
-        has_letter = has_letter || !(isdigit(host.data[i]) || host.data[i] == '.');
-        addr->host[i] = (char)tolower(host.data[i]);
+        has_letter = has_letter || !(isdigit(c) || c == '.');
+        addr->host[i] = (char)tolower(c);
+        previous = c;
     }
     addr->kind = ADDR_NAME;
-    return has_letter;
+    return has_letter && previous != '.';
 }
 
 static bool is_mapped_ipv4(const uint8_t ip[16])

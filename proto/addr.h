@@ -33,7 +33,7 @@ struct addr {
 };
 
 /* Reads the text forms above. False, nothing written, on anything else: no port, port 0 or over 65535, an
- * empty host, a character that a host name cannot have, a path over 107 bytes. */
+ * empty host or label of it, a character that a host name cannot have, a path over 107 bytes. */
 bool addr_parse(struct span text, struct addr *ret_addr);
 
 /* Makes an address of a host (numeric or name, brackets not needed) and a decimal port that came apart, as

@@ -163,7 +163,9 @@ bool spop_disconnect_decode(struct span payload, struct spop_disconnect *ret_dis
         struct spop_value value;
         if (!spop_kv_read(&payload, &name, &value))
             return false;
-        if (span_equals_text(name, "status-code") && is_integer(&value)) {
+        if (span_equals_text(name, "status-code")) {
+            if (!is_integer(&value) || value.integer < 0 || value.integer > UINT32_MAX)
+                return false;
             disconnect.status_code = (uint32_t)value.integer;
             has_code = true;
         } else if (span_equals_text(name, "message") && value.type == SPOP_STRING) {

@@ -74,7 +74,8 @@ struct spop_message {
  * Finds the frame at the front of `in`. Returns the bytes that it takes, LEN included; 0 where more bytes are
  * needed; a negated enum spop_status where the input cannot become a frame: TOO_BIG (LEN over
  * `max_frame_size`), INVALID (LEN under SPOP_FRAME_MIN, a malformed header). TOO_BIG and a LEN that is too
- * small are known from the first four bytes.
+ * small are known from the first four bytes. `max_frame_size` (bytes, LEN excluded) must leave room for
+ * SPOP_LEN_BYTES in an int.
  */
 int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, struct spop_frame *ret_frame);
 
@@ -85,7 +86,7 @@ int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, str
  */
 enum spop_status spop_hello_decode(struct span payload, struct spop_hello *ret_hello);
 
-/* Reads a HAPROXY-DISCONNECT payload. False where it is not a KV list with a status-code. */
+/* Reads a HAPROXY-DISCONNECT payload. False where it is not a KV list with a status-code of 32 bits. */
 bool spop_disconnect_decode(struct span payload, struct spop_disconnect *ret_disconnect);
 
 /*

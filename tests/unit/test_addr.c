@@ -30,6 +30,15 @@ static void test_forms_and_their_normal_form(void **state)
         {"[::ffff:10.0.0.1]:65535", ADDR_IPV4, "10.0.0.1:65535"},
         {"Redis-0.Redis.SVC.:6379", ADDR_NAME, "redis-0.redis.svc:6379"},
         {"unix:/run/Redis.sock", ADDR_UNIX, "unix:/run/Redis.sock"},
+        {"a_b-c.d:00080", ADDR_NAME, "a_b-c.d:80"},
+        /* RFC 5952: lower case, no leading zeros, the longest run of zeros, the first of two, never a single one */
+        {"[::]:1", ADDR_IPV6, "[::]:1"},
+        {"[FE80:0:0:0:0:0:0:00A1]:1", ADDR_IPV6, "[fe80::a1]:1"},
+        {"[1:0:0:2:0:0:0:3]:1", ADDR_IPV6, "[1:0:0:2::3]:1"},
+        {"[1:0:0:2:3:0:0:4]:1", ADDR_IPV6, "[1::2:3:0:0:4]:1"},
+        {"[1:2:0:4:5:6:7:8]:1", ADDR_IPV6, "[1:2:0:4:5:6:7:8]:1"},
+        {"[abcd:abcd:abcd:abcd:abcd:abcd:192.168.100.200]:1", ADDR_IPV6,
+         "[abcd:abcd:abcd:abcd:abcd:abcd:c0a8:64c8]:1"},
     };
 
     (void)state;
@@ -70,6 +79,15 @@ static void test_refused_forms(void **state)
         "256.1.1.1:80",
         "unix:",
         ".:80",
+        "..:80",
+        "a..:80",
+        ".a:80",
+        "a..b:80",
+        "1.2.3.4.:80",
+        "01.2.3.4:80",
+        "[fe80::1%lo]:80",
+        "[::1:80",
+        "[1:2:3:4:5:6:7:8:9]:80",
     };
     struct addr addr = {.kind = ADDR_NONE, .port = 7};
 
@@ -101,7 +119,47 @@ static void test_limits_of_length(void **state)
     text[5 + 107] = 'a';
     text[5 + 108] = '\0';
     assert_false(parse(text, &addr));
+    /* Where numeric addresses are at their longest, a name may go on. */
+    for (size_t len = 40; len < 50; len++) {
+        memset(text, 'a', sizeof(text));
+        memcpy(text + len, ":80", 4);
+        assert_true(parse(text, &addr));
+        assert_int_equal(addr.kind, ADDR_NAME);
+    }
+}
+
+/* A NUL must not end a text early. */
+static void test_nul_is_refused(void **state)
+{
+    struct addr addr;
+
+    (void)state;
     assert_false(addr_parse(span_of("a\0b:80", 6), &addr));
+    assert_false(addr_parse(span_of("10.0.0.1\0:80", 12), &addr));
+    assert_false(addr_parse(span_of("[::1\0]:80", 9), &addr));
+    assert_false(addr_parse(span_of("unix:/a\0b", 9), &addr));
+    assert_false(addr_from_parts(span_of("10.0.0.1", 9), span_of_text("80"), &addr));
+    assert_false(addr_from_parts(span_of_text("10.0.0.1"), span_of("80", 3), &addr));
+}
+
+/* Every beginning of a text is read within its bounds; what it gives comes back from its own text form. */
+static void test_every_cut(void **state)
+{
+    static const char *const all[] = {"10.0.0.11:6379", "[2001:db8::1]:26379", "redis-0.redis.svc.:6379",
+                                      "unix:/run/redis.sock"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        for (size_t len = 0; len <= strlen(all[i]); len++) {
+            char text[ADDR_TEXT_MAX];
+            struct addr addr;
+            struct addr again;
+            if (!addr_parse(span_of(guarded_copy(all[i], len), len), &addr))
+                continue;
+            assert_true(parse(addr_format(&addr, text), &again));
+            assert_true(addr_equals(&addr, &again));
+        }
+    }
 }
 
 static void test_parts(void **state)
@@ -122,9 +180,10 @@ static void test_parts(void **state)
 
 static void test_different_addresses_differ(void **state)
 {
-    static const char *const all[] = {"10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:2",     "[::1]:1",
-                                      "[::2]:1",    "host:1",     "host:2",         "host2:1",
-                                      "unix:/a",    "unix:/b",    "host.example:1", "unix:/A"};
+    static const char *const
+        all[] = {"10.0.0.1:1",     "10.0.0.2:1", "10.0.0.1:2", "[::1]:1", "[::2]:1",
+                 "host:1",         "host:2",     "host2:1",    "unix:/a", "unix:/b",
+                 "host.example:1", "unix:/A",    "[a00:1::]:1"}; /* begins with the bytes of 10.0.0.1 */
 
     (void)state;
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -143,6 +202,8 @@ int main(void)
         cmocka_unit_test(test_forms_and_their_normal_form),
         cmocka_unit_test(test_refused_forms),
         cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused),
+        cmocka_unit_test(test_every_cut),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_different_addresses_differ),
     };

@@ -41,7 +41,7 @@ static void test_integers(void **state)
     }
 }
 
-/* A value, what it must be on the wire, and the same at every cut: refused. */
+/* A value, what it must be on the wire, and the same at every cut: refused, and nothing handed out. */
 static void check_value(const struct spop_value *value, const char *bytes, size_t len)
 {
     uint8_t out[64];
@@ -53,9 +53,13 @@ static void check_value(const struct spop_value *value, const char *bytes, size_
     assert_memory_equal(out, bytes, len);
     for (size_t cut = 0; cut <= len; cut++) {
         struct span cursor = span_of(guarded_copy(bytes, cut), cut);
+        again.type = SPOP_UINT64;
         assert_int_equal(spop_value_read(&cursor, &again), cut == len);
+        assert_int_equal(again.type, cut == len ? value->type : SPOP_UINT64);
     }
-    assert_int_equal(again.type, value->type);
+    sink = sink_of(out, sizeof(out));
+    spop_value_write(&sink, &again);
+    assert_memory_equal(out, bytes, len);
 }
 
 static void test_other_types(void **state)
@@ -92,9 +96,64 @@ static void test_reserved_types_are_refused(void **state)
 {
     (void)state;
     for (uint8_t type = 10; type < 16; type++) {
-        struct span cursor = span_of(guarded_copy(&type, 1), 1);
-        struct spop_value value;
+        const uint8_t bytes[] = {type, 0, 0, 0, 0};
+        struct span cursor = span_of(guarded_copy(bytes, sizeof(bytes)), sizeof(bytes));
+        struct spop_value value = {.type = SPOP_UINT64};
         assert_false(spop_value_read(&cursor, &value));
+        assert_int_equal(value.type, SPOP_UINT64);
+    }
+}
+
+/* An item of a KV list at every cut; the last value has flag bits that mean nothing to a string. */
+static void test_kv(void **state)
+{
+    static const char bytes[] = "\x07service\x88\x08mymaster";
+    const size_t len = sizeof(bytes) - 1;
+    struct span name = span_of_text("untouched");
+    struct spop_value value = {.type = SPOP_UINT64};
+
+    (void)state;
+    for (size_t cut = 0; cut < len; cut++) {
+        struct span cursor = span_of(guarded_copy(bytes, cut), cut);
+        assert_false(spop_kv_read(&cursor, &name, &value));
+        assert_true(span_equals_text(name, "untouched"));
+        assert_int_equal(value.type, SPOP_UINT64);
+    }
+    struct span cursor = span_of(guarded_copy(bytes, len), len);
+    assert_true(spop_kv_read(&cursor, &name, &value));
+    assert_int_equal(cursor.len, 0);
+    assert_true(span_equals_text(name, "service"));
+    assert_int_equal(value.type, SPOP_STRING);
+    assert_true(span_equals_text(value.text, "mymaster"));
+}
+
+/* Writers fill a sink to its last byte and never write behind it; what does not fit sets `full`. */
+static void test_small_sinks(void **state)
+{
+    const struct spop_value values[] = {
+        {.type = SPOP_NULL},
+        {.type = SPOP_BOOL, .boolean = true},
+        spop_uint32(16380),
+        spop_int64(-1),
+        {.type = SPOP_IPV4},
+        {.type = SPOP_IPV6},
+        spop_text(span_of_text("R1")),
+        {.type = SPOP_BINARY, .text = span_of_text("\xff")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        uint8_t whole[64];
+        struct sink sink = sink_of(whole, sizeof(whole));
+        spop_kv_write(&sink, "name", &values[i]);
+        size_t needed = (size_t)(sink.at - whole);
+        for (size_t size = 0; size <= needed; size++) {
+            sink = sink_of(guarded_space(size), size);
+            spop_kv_write(&sink, "name", &values[i]);
+            assert_int_equal(sink.full, size < needed);
+            assert_true(sink.at <= sink.end);
+        }
+        assert_memory_equal(sink.end - needed, whole, needed);
     }
 }
 
@@ -123,6 +182,8 @@ int main(void)
         cmocka_unit_test(test_booleans_are_flags),
         cmocka_unit_test(test_reserved_types_are_refused),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_kv),
+        cmocka_unit_test(test_small_sinks),
     };
 
     return cmocka_run_group_tests_name("spop_data", tests, NULL, NULL);

@@ -136,150 +136,133 @@ static void test_lengths_that_cannot_be(void **state)
                      -SPOP_STATUS_INVALID);
 }
 
-/* A HELLO payload of these keys; NULL leaves one out. */
-static size_t make_hello(uint8_t out[256], const char *versions, const struct spop_value *size,
-                         const char *capabilities)
+/* Each byte of LEN counts, and nothing behind LEN is needed to refuse it. */
+static void test_length_against_the_limit(void **state)
 {
-    struct sink sink = sink_of(out, 256);
-    struct spop_value text;
-
-    if (versions != NULL) {
-        text = spop_text(span_of_text(versions));
-        spop_kv_write(&sink, "supported-versions", &text);
+    (void)state;
+    for (unsigned shift = 8; shift < 31; shift++) {
+        struct spop_frame frame = {.type = 77};
+        uint32_t size = (uint32_t)1 << shift;
+        const uint8_t bytes[] = {(uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8),
+                                 (uint8_t)size};
+        const uint8_t *in = guarded_copy(bytes, 4);
+        assert_int_equal(spop_frame_parse(in, 4, size - 1, &frame), -SPOP_STATUS_TOO_BIG);
+        assert_int_equal(spop_frame_parse(in, 4, size, &frame), 0);
+        assert_int_equal(frame.type, 77);
     }
-    if (size != NULL)
-        spop_kv_write(&sink, "max-frame-size", size);
-    if (capabilities != NULL) {
-        text = spop_text(span_of_text(capabilities));
-        spop_kv_write(&sink, "capabilities", &text);
-    }
-    assert_false(sink.full);
-    return (size_t)(sink.at - out);
 }
 
-static enum spop_status judge(const char *versions, const struct spop_value *size, const char *capabilities,
-                              struct spop_hello *hello)
+/* The ids must end within the frame, even where bytes follow that would complete them. */
+static void test_ids_that_do_not_end(void **state)
 {
-    uint8_t payload[256];
-    size_t len = make_hello(payload, versions, size, capabilities);
-
-    return spop_hello_decode(span_of(guarded_copy(payload, len), len), hello);
-}
-
-static void test_hello_statuses(void **state)
-{
-    struct spop_hello hello;
-    struct spop_value good = spop_uint32(16380);
-    struct spop_value least = spop_uint32(256);
-    struct spop_value less = spop_uint32(255);
-    struct spop_value huge = {.type = SPOP_UINT64, .integer = (int64_t)UINT32_MAX + 1};
-    struct spop_value negative = spop_int64(-1);
-    struct spop_value text = spop_text(span_of_text("16380"));
-
-    (void)state;
-    assert_int_equal(judge("1.0, 2.0", &good, "async,pipelining", &hello), SPOP_STATUS_NORMAL);
-    assert_true(hello.pipelining);
-    assert_false(hello.healthcheck);
-    assert_int_equal(judge("2.0", &least, "pipeliningx", &hello), SPOP_STATUS_NORMAL);
-    assert_false(hello.pipelining);
-    assert_int_equal(judge(NULL, &good, "", &hello), SPOP_STATUS_NO_VERSION);
-    assert_int_equal(judge("1.0,2.00", &good, "", &hello), SPOP_STATUS_BAD_VERSION);
-    assert_int_equal(judge("2.0", NULL, "", &hello), SPOP_STATUS_NO_MAX_FRAME_SIZE);
-    assert_int_equal(judge("2.0", &less, "", &hello), SPOP_STATUS_BAD_MAX_FRAME_SIZE);
-    assert_int_equal(judge("2.0", &huge, "", &hello), SPOP_STATUS_BAD_MAX_FRAME_SIZE);
-    assert_int_equal(judge("2.0", &negative, "", &hello), SPOP_STATUS_BAD_MAX_FRAME_SIZE);
-    assert_int_equal(judge("2.0", &text, "", &hello), SPOP_STATUS_INVALID);
-    assert_int_equal(judge("2.0", &good, NULL, &hello), SPOP_STATUS_NO_CAPABILITIES);
-    assert_int_equal(spop_hello_decode(span_of("\x05ver", 4), &hello), SPOP_STATUS_INVALID);
-}
-
-static void test_agent_hello_bytes(void **state)
-{
-    static const char expected[] = "\x00\x00\x00\x40\x65\x00\x00\x00\x01\x00\x00\x07version\x08\x03"
-                                   "2.0\x0emax-frame-size\x03\xf0\xf1\x00\x0c"
-                                   "capabilities\x08\x0apipelining";
-    uint8_t out[128];
-    struct sink sink = sink_of(out, sizeof(out));
-
-    (void)state;
-    spop_agent_hello_write(&sink, 4096, true);
-    assert_int_equal(sink.at - out, (int)sizeof(expected) - 1);
-    assert_memory_equal(out, expected, sizeof(expected) - 1);
-}
-
-static void test_ack_bytes(void **state)
-{
-    static const char expected[] =
-        "\x00\x00\x00\x1e\x67\x00\x00\x00\x01\x05\xf0\x00\x01\x03\x02\x06master\x08\x02R1"
-        "\x02\x02\x02\x04"
-        "addr";
-    uint8_t actions[64];
-    uint8_t out[64];
-    struct sink made = sink_of(actions, sizeof(actions));
-    struct sink sink = sink_of(out, sizeof(out));
-    struct spop_value name = spop_text(span_of_text("R1"));
-
-    (void)state;
-    spop_set_var_write(&made, SPOP_SCOPE_TXN, "master", &name);
-    spop_unset_var_write(&made, SPOP_SCOPE_TXN, "addr");
-    spop_ack_write(&sink, 5, 240, span_of(actions, (size_t)(made.at - actions)));
-    assert_int_equal(sink.at - out, (int)sizeof(expected) - 1);
-    assert_memory_equal(out, expected, sizeof(expected) - 1);
-}
-
-static void test_disconnect_of_every_status(void **state)
-{
-    static const enum spop_status statuses[] = {
-#define X(name, code, text) SPOP_STATUS_##name,
-        SPOP_STATUS_MAP(X)
-#undef X
+    static const char *const frames[] = {
+        "\x00\x00\x00\x07\x03\x00\x00\x00\x01\xf0\x80\x00\x00", /* stream-id */
+        "\x00\x00\x00\x07\x03\x00\x00\x00\x01\x00\xf0\x00\x00", /* frame-id */
+        "\x00\x00\x00\x08\x03\x00\x00\x00\x01\xf0\x00\xf0\x00",
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
-        uint8_t out[128];
-        struct sink sink = sink_of(out, sizeof(out));
-        struct spop_frame frame;
-        struct spop_disconnect disconnect;
-        spop_agent_disconnect_write(&sink, statuses[i], spop_status_text(statuses[i]));
-        size_t len = (size_t)(sink.at - out);
-        assert_int_equal(spop_frame_parse(out, len, FRAME_MAX, &frame), (int)len);
-        assert_int_equal(frame.type, SPOP_AGENT_DISCONNECT);
-        assert_int_equal(frame.flags, SPOP_FLAG_FIN);
-        assert_true(spop_disconnect_decode(frame.payload, &disconnect));
-        assert_int_equal(disconnect.status_code, statuses[i]);
-        assert_true(span_equals_text(disconnect.message, spop_status_text(statuses[i])));
+    for (size_t i = 0; i < sizeof(frames) / sizeof(*frames); i++) {
+        struct spop_frame frame = {.type = 77};
+        assert_int_equal(spop_frame_parse(guarded_copy(frames[i], 13), 13, FRAME_MAX, &frame),
+                         -SPOP_STATUS_INVALID);
+        assert_int_equal(frame.type, 77);
     }
-    assert_string_equal(spop_status_text((enum spop_status)50), spop_status_text(SPOP_STATUS_UNKNOWN));
 }
 
-/* A frame that does not fit leaves the sink where it was, and nothing is written behind its end. */
-static void test_small_sinks(void **state)
+/* The longest header: ids of ten bytes; flags come as they are; a second frame behind it is left alone. */
+static void test_longest_header(void **state)
 {
-    uint8_t whole[128];
-    struct sink enough = sink_of(whole, sizeof(whole));
+    static const char bytes[] = "\x00\x00\x00\x1a\xc8\x81\x02\x03\x04\xff\xf0\xfe\xfe\xfe\xfe\xfe\xfe\xfe\x0e"
+                                "\xfe\xf0\xfe\xfe\xfe\xfe\xfe\xfe\xfe\x0eX\x00\x00\x00\x07";
+    const int size = SPOP_LEN_BYTES + SPOP_HEADER_MAX + 1;
+    struct spop_frame frame;
 
     (void)state;
-    spop_agent_hello_write(&enough, 4096, true);
-    size_t needed = (size_t)(enough.at - whole);
-    for (size_t size = 0; size < needed; size++) {
-        uint8_t *space = guarded_space(size);
-        struct sink sink = sink_of(space, size);
-        spop_agent_hello_write(&sink, 4096, true);
-        assert_true(sink.full);
-        assert_ptr_equal(sink.at, space);
+    const uint8_t *in = guarded_copy(bytes, sizeof(bytes) - 1);
+    assert_int_equal(spop_frame_parse(in, sizeof(bytes) - 1, FRAME_MAX, &frame), size);
+    assert_int_equal(frame.type, 200);
+    assert_true(frame.flags == 0x81020304u);
+    assert_true(frame.stream_id == UINT64_MAX);
+    assert_true(frame.frame_id == UINT64_MAX - 1);
+    assert_true(span_equals_text(frame.payload, "X"));
+}
+
+/* HAProxy 3.1 sends a NOTIFY without a message; a frame of the least length has no payload. */
+static void test_empty_notify(void **state)
+{
+    struct spop_frame frame = parse_whole("\x00\x00\x00\x07\x03\x00\x00\x00\x01\x01\x01", 11);
+    struct spop_message message = {.arg_count = 7};
+
+    (void)state;
+    assert_int_equal(frame.payload.len, 0);
+    assert_int_equal(spop_message_read(&frame.payload, &message), 0);
+    assert_int_equal(message.arg_count, 7);
+}
+
+static void expect_message(struct span *cursor, const char *name, unsigned arg_count)
+{
+    struct spop_message message;
+
+    assert_int_equal(spop_message_read(cursor, &message), 1);
+    assert_true(span_equals_text(message.name, name));
+    assert_int_equal(message.arg_count, arg_count);
+    for (unsigned i = 0; i < arg_count; i++) {
+        struct span key;
+        struct spop_value value;
+        assert_true(spop_kv_read(cursor, &key, &value));
+        assert_int_equal(key.len, 0); /* `args src` without a name */
+        assert_int_equal(value.type, SPOP_NULL);
+    }
+}
+
+/* Messages follow one another; none, or as many arguments as a byte can count. */
+static void test_several_messages(void **state)
+{
+    static const uint8_t heads[] = {1, 'a', 0, 0, 1, 0, 0, 1, 'b', 255};
+    uint8_t payload[sizeof(heads) + (size_t)255 * 2] = {0};
+
+    (void)state;
+    memcpy(payload, heads, sizeof(heads));
+    struct span cursor = span_of(guarded_copy(payload, sizeof(payload)), sizeof(payload));
+    expect_message(&cursor, "a", 0);
+    expect_message(&cursor, "", 1);
+    expect_message(&cursor, "b", 255);
+    struct spop_message message;
+    assert_int_equal(spop_message_read(&cursor, &message), 0);
+}
+
+static void test_malformed_message_heads(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } heads[] = {{"\x03", 1}, {"\x03wh", 3}, {"\x03who", 4}, {"\xf0", 1}, {"\xff\xff\xff\xff\xff\x7f", 6}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+        struct span cursor = span_of(guarded_copy(heads[i].bytes, heads[i].len), heads[i].len);
+        struct spop_message message = {.arg_count = 7};
+        assert_int_equal(spop_message_read(&cursor, &message), -1);
+        assert_int_equal(message.arg_count, 7);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_health_check),   cmocka_unit_test(test_notify),
-        cmocka_unit_test(test_disconnect),     cmocka_unit_test(test_every_cut_needs_more),
-        cmocka_unit_test(test_cut_payload),    cmocka_unit_test(test_lengths_that_cannot_be),
-        cmocka_unit_test(test_hello_statuses), cmocka_unit_test(test_agent_hello_bytes),
-        cmocka_unit_test(test_ack_bytes),      cmocka_unit_test(test_disconnect_of_every_status),
-        cmocka_unit_test(test_small_sinks),
+        cmocka_unit_test(test_health_check),
+        cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_disconnect),
+        cmocka_unit_test(test_every_cut_needs_more),
+        cmocka_unit_test(test_cut_payload),
+        cmocka_unit_test(test_lengths_that_cannot_be),
+        cmocka_unit_test(test_length_against_the_limit),
+        cmocka_unit_test(test_ids_that_do_not_end),
+        cmocka_unit_test(test_longest_header),
+        cmocka_unit_test(test_empty_notify),
+        cmocka_unit_test(test_several_messages),
+        cmocka_unit_test(test_malformed_message_heads),
     };
 
     return cmocka_run_group_tests_name("spop_frame", tests, NULL, NULL);

@@ -68,7 +68,9 @@ static void test_overflow_is_refused(void **state)
 {
     static const char *const too_large[] = {
         "\xf0\xff\xfe\xfe\xfe\xfe\xfe\xfe\xfe\x0e", /* 2^64 */
-        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x0f", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x0f",
+        "\xf0\x80\x80\x80\x80\x80\x80\x80\x80\x10", /* only the bit that is shifted out is too much */
+        "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
         "\xf0\x80\x80\x80\x80\x80\x80\x80\x80\x80", /* would need an eleventh byte */
         "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     };
@@ -78,6 +80,33 @@ static void test_overflow_is_refused(void **state)
         uint64_t value = 77;
         assert_int_equal(varint_decode(guarded_copy(too_large[i], 10), 10, &value), -1);
         assert_true(value == 77);
+    }
+}
+
+static void test_eleven_bytes_are_refused(void **state)
+{
+    uint64_t value = 77;
+
+    (void)state;
+    for (uint8_t last = 0; last < 2; last++) {
+        uint8_t bytes[11] = {0xf0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, last};
+        assert_int_equal(varint_decode(guarded_copy(bytes, 11), 11, &value), -1);
+        assert_true(value == 77);
+    }
+}
+
+/* What follows an encoding is not touched, whatever it is. */
+static void test_bytes_behind_do_not_count(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+        uint8_t bytes[VARINT_MAX_BYTES + 1];
+        uint64_t value = 1;
+        memcpy(bytes, edges[i].bytes, edges[i].len);
+        bytes[edges[i].len] = 0xff;
+        const uint8_t *in = guarded_copy(bytes, edges[i].len + 1);
+        assert_int_equal(varint_decode(in, edges[i].len + 1, &value), (int)edges[i].len);
+        assert_true(value == edges[i].value);
     }
 }
 
@@ -102,10 +131,9 @@ static void test_random_values_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges_both_ways),
-        cmocka_unit_test(test_every_cut_needs_more),
-        cmocka_unit_test(test_overflow_is_refused),
-        cmocka_unit_test(test_random_values_come_back),
+        cmocka_unit_test(test_edges_both_ways),           cmocka_unit_test(test_every_cut_needs_more),
+        cmocka_unit_test(test_overflow_is_refused),       cmocka_unit_test(test_eleven_bytes_are_refused),
+        cmocka_unit_test(test_bytes_behind_do_not_count), cmocka_unit_test(test_random_values_come_back),
     };
 
     return cmocka_run_group_tests_name("varint", tests, NULL, NULL);
