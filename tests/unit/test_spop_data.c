@@ -92,15 +92,28 @@ static void test_booleans_are_flags(void **state)
     assert_true(spop_value_read(&cursor, &value) && !value.boolean);
 }
 
-static void test_reserved_types_are_refused(void **state)
+/* Each of the 256 type bytes: of the four flags only the lowest means anything, and that to a boolean only. */
+static void test_every_type_byte(void **state)
 {
+    static const size_t lengths[] = {0, 0, 1, 1, 1, 1, 4, 16, 1, 1}; /* of the content, all zero; by type */
+
     (void)state;
-    for (uint8_t type = 10; type < 16; type++) {
-        const uint8_t bytes[] = {type, 0, 0, 0, 0};
+    for (unsigned head = 0; head < 256; head++) {
+        const uint8_t bytes[17] = {(uint8_t)head};
+        const unsigned type = head & 0x0f;
         struct span cursor = span_of(guarded_copy(bytes, sizeof(bytes)), sizeof(bytes));
-        struct spop_value value = {.type = SPOP_UINT64};
-        assert_false(spop_value_read(&cursor, &value));
-        assert_int_equal(value.type, SPOP_UINT64);
+        struct spop_value value = {.type = SPOP_UINT64, .integer = 77};
+        if (spop_value_read(&cursor, &value) != (type <= SPOP_BINARY))
+            fail_msg("type byte %02x", head);
+        if (type > SPOP_BINARY) { /* reserved */
+            assert_int_equal(value.type, SPOP_UINT64);
+            assert_int_equal(value.integer, 77);
+            continue;
+        }
+        assert_int_equal(value.type, type);
+        assert_int_equal(cursor.len, sizeof(bytes) - 1 - lengths[type]);
+        if (type == SPOP_BOOL)
+            assert_int_equal(value.boolean, (head & 0x10) != 0);
     }
 }
 
@@ -180,7 +193,7 @@ int main(void)
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_other_types),
         cmocka_unit_test(test_booleans_are_flags),
-        cmocka_unit_test(test_reserved_types_are_refused),
+        cmocka_unit_test(test_every_type_byte),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_kv),
         cmocka_unit_test(test_small_sinks),

@@ -47,8 +47,24 @@ static void test_ack_bytes(void **state)
     assert_memory_equal(out, expected, sizeof(expected) - 1);
 }
 
+static void test_agent_disconnect_bytes(void **state)
+{
+    static const char expected[] =
+        "\x00\x00\x00\x2f\x66\x00\x00\x00\x01\x00\x00\x0bstatus-code\x03\x03\x07message\x08\x10"
+        "frame is too big";
+    uint8_t out[64];
+    struct sink sink = sink_of(out, sizeof(out));
+
+    (void)state;
+    spop_agent_disconnect_write(&sink, SPOP_STATUS_TOO_BIG, "frame is too big");
+    assert_int_equal(sink.at - out, (int)sizeof(expected) - 1);
+    assert_memory_equal(out, expected, sizeof(expected) - 1);
+}
+
+/* The numbers are HAProxy's (SPOE.txt 3.3), in the order of the map. */
 static void test_disconnect_of_every_status(void **state)
 {
+    static const uint32_t codes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99};
     static const enum spop_status statuses[] = {
 #define X(name, code, text) SPOP_STATUS_##name,
         SPOP_STATUS_MAP(X)
@@ -56,7 +72,8 @@ static void test_disconnect_of_every_status(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
+    assert_int_equal(sizeof(statuses) / sizeof(*statuses), sizeof(codes) / sizeof(*codes));
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
         uint8_t out[128];
         struct sink sink = sink_of(out, sizeof(out));
         struct spop_frame frame;
@@ -67,7 +84,7 @@ static void test_disconnect_of_every_status(void **state)
         assert_int_equal(frame.type, SPOP_AGENT_DISCONNECT);
         assert_int_equal(frame.flags, SPOP_FLAG_FIN);
         assert_true(spop_disconnect_decode(frame.payload, &disconnect));
-        assert_int_equal(disconnect.status_code, statuses[i]);
+        assert_int_equal(disconnect.status_code, codes[i]);
         assert_true(span_equals_text(disconnect.message, spop_status_text(statuses[i])));
     }
     assert_string_equal(spop_status_text((enum spop_status)50), spop_status_text(SPOP_STATUS_UNKNOWN));
@@ -291,6 +308,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agent_hello_bytes),
         cmocka_unit_test(test_ack_bytes),
+        cmocka_unit_test(test_agent_disconnect_bytes),
         cmocka_unit_test(test_disconnect_of_every_status),
         cmocka_unit_test(test_agent_hello_comes_back),
         cmocka_unit_test(test_ack_ids),
