@@ -24,6 +24,7 @@ struct agent_service {
 /* A group of Sentinels and the services that it monitors. */
 struct agent_group {
     struct service **services;
+    struct role_probe_settings *probes; /* one per service */
     size_t service_count;
     struct voter_links *links;
 };
@@ -68,6 +69,16 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
                 .hold_ms = QUORUM_HOLD_MS,
                 .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
             },
+        .policy =
+            {
+                .role_check = config->role_check,
+                .keep_when = config->keep_when,
+                .witness = config->witness,
+                .keep_ms = config->keep_ms,
+                .fence_ms = config->fence_ms,
+                .debounce_ms = config->debounce_ms,
+                .confirm_ms = group->connect_timeout_ms + group->reply_timeout_ms,
+            },
     };
     service->service = service_create(&service->settings, now_ms);
     if (service->service == NULL)
@@ -93,18 +104,33 @@ static bool create_services(struct agent *agent)
     return true;
 }
 
+static struct role_probe_settings probe_settings(const struct config_service *service,
+                                                 const struct config_sentinels *group)
+{
+    return (struct role_probe_settings){
+        .credentials = {.username = service->credentials.username, .password = service->credentials.password},
+        .interval_ms = group->poll_ms,
+        .conversation =
+            role_probe_conversation(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
+    };
+}
+
 /* The services of a group, in the order of the configuration. */
 static bool collect_services(struct agent *agent, size_t index)
 {
     const struct config *config = agent->config;
     struct agent_group *group = &agent->groups[index];
 
-    group->services = calloc(config->service_count, sizeof(struct service *));
-    if (group->services == NULL)
+    group->services = calloc(config->service_count, sizeof(*group->services));
+    group->probes = calloc(config->service_count, sizeof(*group->probes));
+    if (group->services == NULL || group->probes == NULL)
         return false;
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].group == index)
-            group->services[group->service_count++] = agent->services[i].service;
+    for (size_t i = 0; i < config->service_count; i++) {
+        if (config->services[i].group != index)
+            continue;
+        group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
+        group->services[group->service_count++] = agent->services[i].service;
+    }
     return true;
 }
 
@@ -126,19 +152,21 @@ static bool create_group(struct agent *agent, size_t index)
     if (!collect_services(agent, index))
         return false;
     struct voter_links_options options = {
+        .name = config->name,
         .sentinels = config->addresses,
         .count = (unsigned)config->address_count,
         .subscribe = config->subscribe,
         .settings =
             {
-                .username = config->username,
-                .password = config->password,
+                .credentials = {.username = config->credentials.username,
+                                .password = config->credentials.password},
                 .poll_ms = config->poll_ms,
                 .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
                                                  config->reply_timeout_ms),
                 .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
             },
         .services = group->services,
+        .probes = group->probes,
         .service_count = group->service_count,
     };
     group->links = voter_links_create(agent->loop, agent->resolver, &options, &agent->metrics, random_seed());
@@ -266,6 +294,7 @@ void agent_destroy(struct agent *agent)
     for (size_t i = 0; agent->groups != NULL && i < agent->config->group_count; i++) {
         voter_links_destroy(agent->groups[i].links);
         free(agent->groups[i].services);
+        free(agent->groups[i].probes);
     }
     resolver_destroy(agent->resolver);
     service_table_destroy(agent->table);

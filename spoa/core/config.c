@@ -17,8 +17,6 @@ struct config_cursor {
     uint64_t *service_seen;
 };
 
-_Static_assert(sizeof(uint64_t) * 8 > 40, "a bit for every keyword");
-
 static bool apply_presets(enum config_section_kind kind, void *section)
 {
     for (size_t i = 0; i < config_keyword_count; i++) {
@@ -54,13 +52,18 @@ static void free_secret(char *secret)
     free(secret);
 }
 
+static void finish_credentials(struct config_credentials *credentials)
+{
+    free(credentials->username);
+    free_secret(credentials->password);
+    free(credentials->password_file);
+}
+
 static void finish_group(struct config_sentinels *group)
 {
     free(group->name);
     free(group->addresses);
-    free(group->username);
-    free_secret(group->password);
-    free(group->password_file);
+    finish_credentials(&group->credentials);
 }
 
 static void finish_service(struct config_service *service)
@@ -71,6 +74,7 @@ static void finish_service(struct config_service *service)
     free(service->name);
     free(service->monitor);
     free(service->sentinels);
+    finish_credentials(&service->credentials);
 }
 
 void config_destroy(struct config *config)
@@ -290,6 +294,15 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
     return NULL;
 }
 
+/* Those of the section that keys go to, which has some. */
+static struct config_credentials *current_credentials(struct config *config)
+{
+    size_t index = config->cursor->index;
+
+    return config->cursor->kind == CONFIG_SENTINELS ? &config->groups[index].credentials
+                                                    : &config->services[index].credentials;
+}
+
 static void report_unknown_key(const struct config_place *place, enum config_section_kind kind,
                                const char *name, const char *key, struct config_errors *errors)
 {
@@ -330,6 +343,6 @@ void config_set(struct config *config, const struct config_place *place, const c
     }
     *seen |= bit;
     set_value(keyword, section, place, value, errors);
-    if (kind == CONFIG_SENTINELS && strcmp(key, "password-file") == 0)
-        config->groups[config->cursor->index].password_file_line = place->line;
+    if (strcmp(key, "password-file") == 0)
+        current_credentials(config)->password_file_line = place->line;
 }

@@ -12,6 +12,7 @@
 #include "proto/addr.h"
 #include "proto/span.h"
 #include "spoa/core/log.h"
+#include "spoa/core/policy.h"
 
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
@@ -38,16 +39,21 @@ struct config_agent {
     unsigned drain_timeout_ms;
 };
 
+/* What AUTH takes, for Sentinels or for nodes. */
+struct config_credentials {
+    char *username; /* or NULL */
+    char *password; /* or NULL */
+    char *password_file;
+    unsigned password_file_line;
+};
+
 /* A group of Sentinels. */
 struct config_sentinels {
     char *name; /* "" for [sentinels] */
     unsigned line;
     struct addr *addresses;
     size_t address_count;
-    char *username; /* or NULL */
-    char *password; /* or NULL */
-    char *password_file;
-    unsigned password_file_line;
+    struct config_credentials credentials;
     unsigned poll_ms;
     unsigned reply_timeout_ms;
     unsigned connect_timeout_ms;
@@ -70,6 +76,13 @@ struct config_service {
     size_t server_count;
     unsigned quorum; /* votes needed; 0 until config_finish() puts the majority */
     bool allow_any_address;
+    struct config_credentials credentials; /* of the nodes */
+    enum role_check role_check;
+    bool witness;
+    unsigned keep_ms;
+    enum keep_when keep_when;
+    unsigned debounce_ms;
+    unsigned fence_ms;
 };
 
 /* What is wrong, sorted by line; what concerns the whole file comes last. */

@@ -39,14 +39,22 @@ static void check_addresses(const struct config_sentinels *group, const struct c
                              addr_format(&group->addresses[i], text));
 }
 
+static void check_credentials(const struct config_credentials *credentials, const struct config_place *place,
+                              struct config_errors *errors)
+{
+    bool has_password = credentials->password != NULL || credentials->password_file != NULL;
+
+    if (credentials->password != NULL && credentials->password_file != NULL)
+        config_error(errors, place, "'password' and 'password-file' exclude each other");
+    if (credentials->username != NULL && !has_password)
+        config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
+}
+
 static void check_group(const struct config_sentinels *group, const struct config_place *place,
                         struct config_errors *errors)
 {
     check_addresses(group, place, errors);
-    if (group->password != NULL && group->password_file != NULL)
-        config_error(errors, place, "'password' and 'password-file' exclude each other");
-    if (group->username != NULL && group->password == NULL && group->password_file == NULL)
-        config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
+    check_credentials(&group->credentials, place, errors);
     if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
         config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
     if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
@@ -138,6 +146,20 @@ static void check_servers(const struct config_service *service, const struct con
     }
 }
 
+static void check_policy(struct config *config, const struct config_service *service,
+                         const struct config_place *place, struct config_errors *errors)
+{
+    check_credentials(&service->credentials, place, errors);
+    if (service->keep_ms > 0 && service->keep_when == KEEP_WHEN_UNREACHABLE)
+        config_error(
+            &config->warnings, place,
+            "'keep' names the last master without a majority for %u ms: an agent that is cut off with "
+            "the old master sends writes there which will be lost",
+            service->keep_ms);
+    if (service->keep_when == KEEP_WHEN_REFUSED && service->keep_ms == 0)
+        config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
+}
+
 /* Finds the service's group and settles how many votes it takes. */
 static void join_group(const struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors)
@@ -179,6 +201,7 @@ static void check_services(struct config *config, const char *file, struct confi
         else if (strlen(service->monitor) > CONFIG_NAME_MAX)
             config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
         check_servers(service, &place, errors);
+        check_policy(config, service, &place, errors);
         join_group(config, service, &place, errors);
     }
 }

@@ -8,7 +8,7 @@
 #define LIVE CONFIG_RELOAD_LIVE
 #define RESTART CONFIG_RELOAD_RESTART
 
-/* The types of lists and of the password take the whole section's struct: offset 0. */
+/* The types of lists take the whole section's struct: offset 0. */
 const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "listen", &config_type_listens, 0, NULL, true, RESTART,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
@@ -21,11 +21,12 @@ const struct config_keyword config_keywords[] = {
      "how long a stop may take that waits for HAProxy to close its connections"},
     {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true, LIVE,
      "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
-    {CONFIG_SENTINELS, "username", &config_type_text, GROUP(username), NULL, false, LIVE,
+    {CONFIG_SENTINELS, "username", &config_type_text, GROUP(credentials.username), NULL, false, LIVE,
      "user for AUTH, where Sentinel has access lists"},
-    {CONFIG_SENTINELS, "password", &config_type_password, 0, NULL, false, LIVE, "password for AUTH"},
-    {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(password_file), NULL, false, LIVE,
-     "file whose first line is the password"},
+    {CONFIG_SENTINELS, "password", &config_type_password, GROUP(credentials), NULL, false, LIVE,
+     "password for AUTH"},
+    {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(credentials.password_file), NULL, false,
+     LIVE, "file whose first line is the password"},
     {CONFIG_SENTINELS, "poll", &config_type_duration, GROUP(poll_ms), "1s", false, LIVE,
      "how often every Sentinel is asked when nothing happens"},
     {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false, LIVE,
@@ -48,9 +49,35 @@ const struct config_keyword config_keywords[] = {
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+    {CONFIG_SERVICE, "role-check", &config_type_role_check, SERVICE(role_check), "veto", false, LIVE,
+     "the named node is asked for its `ROLE`: with `veto` one that says that it is no master is not named, "
+     "with "
+     "`require` a new one only once it has said that it is; or `off`"},
+    {CONFIG_SERVICE, "username", &config_type_text, SERVICE(credentials.username), NULL, false, LIVE,
+     "user of the nodes for `role-check`, where they have access lists"},
+    {CONFIG_SERVICE, "password", &config_type_password, SERVICE(credentials), NULL, false, LIVE,
+     "password of the nodes for `role-check`"},
+    {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
+     LIVE, "file whose first line is that password"},
+    {CONFIG_SERVICE, "debounce", &config_type_duration, SERVICE(debounce_ms), "1s", false, LIVE,
+     "a loss of the majority that is shorter is `pending`, not `no-quorum`"},
+    {CONFIG_SERVICE, "witness", &config_type_bool, SERVICE(witness), "no", false, LIVE,
+     "where too few Sentinels are in reach, believe those that are if one of them sees a majority (`SENTINEL "
+     "CKQUORUM`): state `witnessed`"},
+    {CONFIG_SERVICE, "keep", &config_type_duration, SERVICE(keep_ms), "0", false, LIVE,
+     "how long the last master is still named when too few Sentinels are in reach: state `kept`; never after "
+     "a "
+     "disagreement"},
+    {CONFIG_SERVICE, "keep-when", &config_type_keep_when, SERVICE(keep_when), "unreachable", false, LIVE,
+     "`unreachable`: for whatever cause; `refused`: only if all that are missing refuse connections, so that "
+     "they are dead and we are not cut off"},
+    {CONFIG_SERVICE, "fence", &config_type_duration, SERVICE(fence_ms), "0", false, LIVE,
+     "after so long without a majority existing sessions are to be cut as well; 0: never"},
 };
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);
+
+_Static_assert(sizeof(config_keywords) / sizeof(*config_keywords) <= CONFIG_KEYWORDS_MAX, "a bit for each");
 
 const char *const config_section_names[CONFIG_SECTIONS] = {
     [CONFIG_AGENT] = "agent",

@@ -42,6 +42,9 @@ struct config_keyword {
     const char *help;
 };
 
+/* Each has a bit in a word of this many. */
+#define CONFIG_KEYWORDS_MAX 64
+
 extern const struct config_keyword config_keywords[];
 extern const size_t config_keyword_count;
 
@@ -63,9 +66,11 @@ extern const struct config_type config_type_bool;
 extern const struct config_type config_type_text;
 extern const struct config_type config_type_level;
 extern const struct config_type config_type_format;
+extern const struct config_type config_type_role_check;
+extern const struct config_type config_type_keep_when;
 extern const struct config_type config_type_listens;   /* struct config_agent */
 extern const struct config_type config_type_addresses; /* struct config_sentinels */
-extern const struct config_type config_type_password;  /* struct config_sentinels */
+extern const struct config_type config_type_password;  /* struct config_credentials */
 extern const struct config_type config_type_servers;   /* struct config_service */
 
 #endif

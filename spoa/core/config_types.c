@@ -113,17 +113,17 @@ static void write_text(const void *field, const char *key, FILE *out)
 
 static enum config_reading read_password(void *field, const char *value)
 {
-    struct config_sentinels *group = field;
+    struct config_credentials *credentials = field;
 
-    return read_text(&group->password, value);
+    return read_text(&credentials->password, value);
 }
 
 /* Never shown; one that came from a file is that key's. */
 static void write_password(const void *field, const char *key, FILE *out)
 {
-    const struct config_sentinels *group = field;
+    const struct config_credentials *credentials = field;
 
-    if (group->password != NULL && group->password_file == NULL)
+    if (credentials->password != NULL && credentials->password_file == NULL)
         fprintf(out, "%s = ***\n", key);
 }
 
@@ -146,23 +146,42 @@ static void write_level(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %s\n", key, log_level_text(*level));
 }
 
-static enum config_reading read_format(void *field, const char *value)
+/* One of a few words; its place among them is the value. Enumerations have the size of an int. */
+static enum config_reading read_word(void *field, const char *value, const char *const *words, size_t count)
 {
-    enum log_format *format = field;
-    bool is_json = strcmp(value, "json") == 0;
-
-    if (!is_json && strcmp(value, "logfmt") != 0)
-        return CONFIG_READ_BAD;
-    *format = is_json ? LOG_FORMAT_JSON : LOG_FORMAT_LOGFMT;
-    return CONFIG_READ_OK;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(value, words[i]) == 0) {
+            int number = (int)i;
+            memcpy(field, &number, sizeof(number));
+            return CONFIG_READ_OK;
+        }
+    return CONFIG_READ_BAD;
 }
 
-static void write_format(const void *field, const char *key, FILE *out)
+static void write_word(const void *field, const char *key, const char *const *words, FILE *out)
 {
-    const enum log_format *format = field;
+    int number;
 
-    fprintf(out, "%s = %s\n", key, *format == LOG_FORMAT_JSON ? "json" : "logfmt");
+    memcpy(&number, field, sizeof(number));
+    fprintf(out, "%s = %s\n", key, words[number]);
 }
+
+/* The two functions of a type whose values are words. */
+#define WORDS_TYPE(name, type, ...)                                                                          \
+    static const char *const name##_words[] = {__VA_ARGS__};                                                 \
+    _Static_assert(sizeof(type) == sizeof(int), "see read_word()");                                          \
+    static enum config_reading read_##name(void *field, const char *value)                                   \
+    {                                                                                                        \
+        return read_word(field, value, name##_words, sizeof(name##_words) / sizeof(*name##_words));          \
+    }                                                                                                        \
+    static void write_##name(const void *field, const char *key, FILE *out)                                  \
+    {                                                                                                        \
+        write_word(field, key, name##_words, out);                                                           \
+    }
+
+WORDS_TYPE(format, enum log_format, "logfmt", "json")
+WORDS_TYPE(role_check, enum role_check, "off", "veto", "require")
+WORDS_TYPE(keep_when, enum keep_when, "unreachable", "refused")
 
 /* Room for one more element at the end of a list; NULL where memory is short. */
 static void *grow(void **list, size_t *count, size_t size)
@@ -334,6 +353,8 @@ const struct config_type config_type_text = {"a text", read_text, write_text};
 const struct config_type config_type_password = {"a text", read_password, write_password};
 const struct config_type config_type_level = {"error, warning, info or debug", read_level, write_level};
 const struct config_type config_type_format = {"logfmt or json", read_format, write_format};
+const struct config_type config_type_role_check = {"off, veto or require", read_role_check, write_role_check};
+const struct config_type config_type_keep_when = {"unreachable or refused", read_keep_when, write_keep_when};
 const struct config_type config_type_listens = {
     "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,

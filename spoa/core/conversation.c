@@ -1,14 +1,14 @@
 #include "spoa/core/conversation.h"
 
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context, uint64_t seed, int64_t now_ms)
+                       const struct conversation_topic *topic, void *context, uint64_t seed, int64_t begin_ms)
 {
     *conversation = (struct conversation){
         .settings = settings,
         .topic = topic,
         .context = context,
         .phase = CONVERSATION_WAITING,
-        .wake_ms = now_ms,
+        .wake_ms = begin_ms,
     };
     backoff_init(&conversation->backoff, settings->retry_min_ms, settings->retry_max_ms, seed);
 }
@@ -18,14 +18,32 @@ static struct conversation_run *pending_at(struct conversation *conversation, un
     return &conversation->pending[(conversation->head + position) % CONVERSATION_PENDING_MAX];
 }
 
-/* Ends the connection and plans the next one. */
-static void part(struct conversation *conversation, const char *reason, uint32_t retry_ms, int64_t now_ms)
+static void wait_until(struct conversation *conversation, int64_t wake_ms)
 {
     conversation->phase = CONVERSATION_WAITING;
-    conversation->wake_ms = now_ms + retry_ms;
+    conversation->wake_ms = wake_ms;
+    conversation->restarts = false;
     conversation->head = 0;
     conversation->pending_count = 0;
-    conversation->topic->lost(conversation->context, reason, retry_ms);
+}
+
+/* Ends the connection and plans the next one. */
+static void part(struct conversation *conversation, const struct conversation_loss *loss, int64_t now_ms)
+{
+    wait_until(conversation, now_ms + loss->retry_ms);
+    conversation->topic->lost(conversation->context, loss, now_ms);
+}
+
+/* The same after a failure: with back-off. */
+static void fail(struct conversation *conversation, const char *reason, bool is_by_peer, int64_t now_ms)
+{
+    struct conversation_loss loss = {
+        .reason = reason,
+        .is_by_peer = is_by_peer,
+        .retry_ms = backoff_next(&conversation->backoff),
+    };
+
+    part(conversation, &loss, now_ms);
 }
 
 /* The time at which the oldest request that has a deadline runs out of it. */
@@ -42,6 +60,10 @@ static int64_t silence_deadline_ms(const struct conversation *conversation)
 
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms)
 {
+    if (conversation->restarts) {
+        wait_until(conversation, now_ms);
+        return CONVERSATION_DISCONNECT;
+    }
     switch (conversation->phase) {
     case CONVERSATION_WAITING:
         if (now_ms < conversation->wake_ms)
@@ -52,12 +74,12 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
     case CONVERSATION_CONNECTING:
         if (now_ms < conversation->wake_ms)
             return CONVERSATION_NOTHING;
-        part(conversation, "connect timeout", backoff_next(&conversation->backoff), now_ms);
+        fail(conversation, "connect timeout", false, now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_TALKING:
         if (now_ms < silence_deadline_ms(conversation))
             return CONVERSATION_NOTHING;
-        part(conversation, "reply timeout", backoff_next(&conversation->backoff), now_ms);
+        fail(conversation, "reply timeout", false, now_ms);
         return CONVERSATION_DISCONNECT;
     }
     return CONVERSATION_NOTHING;
@@ -65,16 +87,29 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
 
 void conversation_connected(struct conversation *conversation, int64_t now_ms)
 {
+    if (conversation->restarts)
+        return;
     conversation->phase = CONVERSATION_TALKING;
     conversation->head = 0;
     conversation->pending_count = 0;
     conversation->topic->connected(conversation->context, now_ms);
 }
 
-void conversation_lost(struct conversation *conversation, const char *reason, int64_t now_ms)
+void conversation_lost(struct conversation *conversation, const char *reason, bool is_by_peer, int64_t now_ms)
 {
-    if (conversation->phase != CONVERSATION_WAITING)
-        part(conversation, reason, backoff_next(&conversation->backoff), now_ms);
+    if (conversation->restarts)
+        wait_until(conversation, now_ms);
+    else if (conversation->phase != CONVERSATION_WAITING)
+        fail(conversation, reason, is_by_peer, now_ms);
+}
+
+void conversation_restart(struct conversation *conversation, int64_t now_ms)
+{
+    backoff_reset(&conversation->backoff);
+    if (conversation->phase == CONVERSATION_WAITING)
+        conversation->wake_ms = now_ms;
+    else
+        conversation->restarts = true;
 }
 
 void conversation_proved(struct conversation *conversation)
@@ -95,7 +130,7 @@ enum conversation_action conversation_reply(struct conversation *conversation, c
 {
     enum conversation_verdict verdict = CONVERSATION_BROKEN;
 
-    if (conversation->phase != CONVERSATION_TALKING)
+    if (conversation->phase != CONVERSATION_TALKING || conversation->restarts)
         return CONVERSATION_NOTHING;
     if (conversation->pending_count > 0) {
         struct conversation_run *run = pending_at(conversation, 0);
@@ -112,10 +147,13 @@ enum conversation_action conversation_reply(struct conversation *conversation, c
     case CONVERSATION_GOES_ON:
         return CONVERSATION_NOTHING;
     case CONVERSATION_REFUSED:
-        part(conversation, "refused", conversation->settings->refused_retry_ms, now_ms);
+        part(conversation,
+             &(struct conversation_loss){.reason = "refused",
+                                         .retry_ms = conversation->settings->refused_retry_ms},
+             now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_BROKEN:
-        part(conversation, "unexpected reply", backoff_next(&conversation->backoff), now_ms);
+        fail(conversation, "unexpected reply", false, now_ms);
         return CONVERSATION_DISCONNECT;
     }
     return CONVERSATION_NOTHING;
@@ -143,7 +181,7 @@ bool conversation_next(struct conversation *conversation, int64_t now_ms,
 {
     struct conversation_request request = {.kind = 0};
 
-    if (conversation->phase != CONVERSATION_TALKING ||
+    if (conversation->phase != CONVERSATION_TALKING || conversation->restarts ||
         conversation->pending_count == CONVERSATION_PENDING_MAX)
         return false;
     if (!conversation->topic->next(conversation->context, now_ms, ret_command, &request))
@@ -155,6 +193,8 @@ bool conversation_next(struct conversation *conversation, int64_t now_ms,
 
 int64_t conversation_wake_ms(const struct conversation *conversation)
 {
+    if (conversation->restarts)
+        return INT64_MIN;
     if (conversation->phase != CONVERSATION_TALKING)
         return conversation->wake_ms;
     int64_t silence_ms = silence_deadline_ms(conversation);

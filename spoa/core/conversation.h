@@ -45,6 +45,13 @@ enum conversation_verdict {
     CONVERSATION_BROKEN,  /* the peer talks nonsense: disconnect and come back */
 };
 
+/* Why a connection, or the attempt to make one, came to an end. */
+struct conversation_loss {
+    const char *reason; /* for the log */
+    bool is_by_peer;    /* the peer's host refused, reset or closed it: it is in reach */
+    uint32_t retry_ms;  /* until the next attempt */
+};
+
 struct conversation;
 
 /* What is talked about. All members are set. */
@@ -57,8 +64,8 @@ struct conversation_topic {
                                        const struct reply *reply, int64_t now_ms);
     /* The connection is there: begin anew. */
     void (*connected)(void *context, int64_t now_ms);
-    /* The connection, or the attempt, came to an end; `retry_ms` says when the next will be made. */
-    void (*lost)(void *context, const char *reason, uint32_t retry_ms);
+    /* The connection, or the attempt, came to an end. */
+    void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
     /* When next() will have something to send by time alone; INT64_MAX for never. */
     int64_t (*wake_ms)(const void *context);
 };
@@ -84,6 +91,7 @@ struct conversation {
     void *context;
     enum conversation_phase phase;
     int64_t wake_ms; /* WAITING and CONNECTING */
+    bool restarts;   /* the next tick disconnects, to begin anew */
     struct backoff backoff;
     unsigned head; /* of `pending`, a ring */
     unsigned pending_count;
@@ -97,9 +105,11 @@ enum conversation_action {
     CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
 };
 
-/* Borrows all; begins WAITING until `now_ms`, that is: the first tick connects. */
+/* Borrows all; begins WAITING until `begin_ms`: the first tick from then on connects. INT64_MAX: not before
+ * conversation_restart(). */
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context, uint64_t seed, int64_t now_ms);
+                       const struct conversation_topic *topic, void *context, uint64_t seed,
+                       int64_t begin_ms);
 
 /* Time has come (see conversation_wake_ms). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
@@ -111,8 +121,15 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms);
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
                                             int64_t now_ms);
 
-/* The connection failed or was closed by the peer; `reason` is for the log. */
-void conversation_lost(struct conversation *conversation, const char *reason, int64_t now_ms);
+/* The connection failed or was closed; `reason` is for the log, `is_by_peer` as in conversation_loss. */
+void conversation_lost(struct conversation *conversation, const char *reason, bool is_by_peer,
+                       int64_t now_ms);
+
+/*
+ * The peer's address is another now: what is under way is dropped, and a connection made at once. The topic is not
+ * told of a loss, nor of replies that still come; the next tick, which is due, asks to disconnect.
+ */
+void conversation_restart(struct conversation *conversation, int64_t now_ms);
 
 /* The peer is known to work: the next back-off is short again. Called by the topic. */
 void conversation_proved(struct conversation *conversation);

@@ -42,30 +42,59 @@ static void log_state(const struct service_settings *settings, enum service_stat
         log_event(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
                   log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
     else
-        log_event(LOG_LEVEL_INFO, "state-change", log_text("service", settings->name),
-                  log_text("old", service_state_text(old)), log_text("new", service_state_text(after->state)),
-                  log_text("master", addr_text(after->addr, text)));
+        log_event(after->state == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
+                  log_text("service", settings->name), log_text("old", service_state_text(old)),
+                  log_text("new", service_state_text(after->state)),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
+}
+
+static void log_fence(const struct service_settings *settings, const struct service_decision *after)
+{
+    if (after->is_fenced)
+        log_event(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_number("fence-ms", settings->policy.fence_ms));
+    else
+        log_event(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
+                  log_text("state", service_state_text(after->state)));
+}
+
+/* Whether the log said just that already. */
+static bool is_told(const struct decision_log *log, const struct service_decision *after)
+{
+    if (after->state != log->told_state || after->reason != log->told_reason)
+        return false;
+    return service_state_names(after->state) || after->addr == NULL ||
+           addr_equals(after->addr, &log->told_addr);
 }
 
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
     struct decision_log *log = (struct decision_log *)(void *)self;
+    const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
-    /* A suspicion is cleared up in a round trip; what it leads to is told. */
+    if (after->is_fenced != log->told_fenced)
+        log_fence(settings, after);
+    log->told_fenced = after->is_fenced;
+    /* A suspicion is cleared up in a round trip, a short loss is over soon; what it leads to is told. */
     if (after->state == SERVICE_PENDING)
         return;
+    if (service_state_names(change->before->state) &&
+        (after->state == SERVICE_NOT_MASTER || after->state == SERVICE_DOWN))
+        log->metrics->vetoes_total++;
     if (change->switched) {
         log->metrics->switches_total++;
-        log_switch(service_settings(service), change);
-    } else if (after->state != log->told_state || after->reason != log->told_reason ||
-               (after->state == SERVICE_UNKNOWN_ADDRESS && !addr_equals(after->addr, &log->told_addr))) {
-        log_state(service_settings(service), log->told_state, after);
+        log_switch(settings, change);
     }
+    /* A switch says that the state is ok. */
+    if (!is_told(log, after) && !(change->switched && after->state == SERVICE_OK))
+        log_state(settings, log->told_state, after);
     log->told_state = after->state;
     log->told_reason = after->reason;
-    if (after->state == SERVICE_UNKNOWN_ADDRESS)
+    if (after->addr != NULL)
         log->told_addr = *after->addr;
 }
 

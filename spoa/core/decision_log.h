@@ -10,8 +10,9 @@ struct decision_log {
     struct service_observer observer; /* first; give it to service_observe() */
     struct metrics *metrics;
     enum service_state told_state; /* what the log said last */
-    enum quorum_reason told_reason;
-    struct addr told_addr; /* with UNKNOWN_ADDRESS */
+    enum service_reason told_reason;
+    bool told_fenced;
+    struct addr told_addr; /* of a node that is not named */
 };
 
 void decision_log_init(struct decision_log *log, struct metrics *metrics);

@@ -18,6 +18,9 @@
     X(hints_total, "Events of Sentinels taken as a reason to ask")                                           \
     X(suspicions_total, "Times that all Sentinels were asked at once because one disagreed")                 \
     X(link_failures_total, "Links to Sentinels that failed or were lost")                                    \
+    X(role_probes_total, "ROLE probes of named nodes that were answered")                                    \
+    X(role_probe_failures_total, "Links to named nodes that failed or were lost")                            \
+    X(vetoes_total, "Times that a named node was withdrawn because it is no master, or down")                \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {

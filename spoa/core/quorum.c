@@ -45,18 +45,41 @@ enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const s
     return repeats || agrees || says_nothing ? QUORUM_CONFIRMED : QUORUM_NEWS;
 }
 
+bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms)
+{
+    const struct quorum_vote *vote = &quorum->votes[voter];
+
+    return is_fresh(quorum, vote, now_ms) && vote->ballot == QUORUM_NAMES && vote->candidate == candidate;
+}
+
 void quorum_forget(struct quorum *quorum, unsigned voter)
 {
     quorum->votes[voter] = (struct quorum_vote){.ballot = QUORUM_SILENT};
 }
 
+void quorum_refuse(struct quorum *quorum, unsigned voter, bool is_refusing)
+{
+    uint64_t bit = (uint64_t)1 << voter;
+
+    quorum->refusing = is_refusing ? quorum->refusing | bit : quorum->refusing & ~bit;
+}
+
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms)
 {
-    if (quorum->t_suspect_ms != INT64_MIN &&
-        now_ms - quorum->t_suspect_ms < quorum->config.suspect_interval_ms)
+    quorum->asks_again = quorum->t_suspect_ms != INT64_MIN &&
+                         now_ms - quorum->t_suspect_ms < quorum->config.suspect_interval_ms;
+    if (quorum->asks_again)
         return false;
     quorum->t_suspect_ms = now_ms;
     return true;
+}
+
+bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
+{
+    bool is_due = quorum->asks_again && now_ms - quorum->t_suspect_ms >= quorum->config.suspect_interval_ms;
+
+    quorum->asks_again = quorum->asks_again && !is_due;
+    return is_due;
 }
 
 /* Whether the suspicion still keeps older votes out: HOLD has not passed and somebody has not answered. */
@@ -128,6 +151,34 @@ static bool box_winner(const struct ballot_box *box, unsigned threshold, struct 
     return false;
 }
 
+/* What the voters in reach have in common. One that answers with an error says nothing. */
+static void box_survey(const struct ballot_box *box, struct quorum_result *result)
+{
+    bool agree = true;
+
+    for (unsigned i = 0; i < box->count; i++) {
+        if (box->votes[i]->ballot == QUORUM_INVALID)
+            continue;
+        int32_t candidate =
+            box->votes[i]->ballot == QUORUM_NAMES ? box->votes[i]->candidate : QUORUM_NO_CANDIDATE;
+        agree =
+            agree && candidate != QUORUM_NO_CANDIDATE && (result->in_reach == 0 || candidate == result->sole);
+        result->sole = candidate;
+        result->in_reach++;
+    }
+    if (!agree)
+        result->sole = QUORUM_NO_CANDIDATE;
+}
+
+/* Whether all voters without a fresh vote refuse connections. */
+static bool are_silent_refusing(const struct quorum *quorum, int64_t now_ms)
+{
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        if (!is_fresh(quorum, &quorum->votes[i], now_ms) && (quorum->refusing >> i & 1) == 0)
+            return false;
+    return true;
+}
+
 static enum quorum_reason box_reason(const struct ballot_box *box, unsigned threshold)
 {
     unsigned named = 0;
@@ -167,9 +218,12 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t 
 {
     bool held = is_held(quorum, now_ms);
     struct ballot_box box;
-    struct quorum_result result = {.winner = QUORUM_NO_CANDIDATE};
+    struct quorum_result result = {.winner = QUORUM_NO_CANDIDATE, .sole = QUORUM_NO_CANDIDATE};
 
-    box_collect(quorum, identities, held ? quorum->t_suspect_ms : INT64_MIN, now_ms, &box);
+    box_collect(quorum, identities, INT64_MIN, now_ms, &box);
+    box_survey(&box, &result);
+    if (held)
+        box_collect(quorum, identities, quorum->t_suspect_ms, now_ms, &box);
     result.review_ms = box.earliest_expiry_ms;
     if (box_winner(&box, quorum->config.threshold, &result)) {
         result.verdict = QUORUM_WON;
@@ -184,6 +238,11 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t 
     } else {
         result.verdict = QUORUM_LOST;
         result.reason = box_reason(&box, quorum->config.threshold);
+        if (result.reason == QUORUM_UNREACHABLE && are_silent_refusing(quorum, now_ms))
+            result.reason = QUORUM_REFUSED;
     }
+    if (quorum->asks_again)
+        result.review_ms =
+            earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);
     return result;
 }

@@ -50,6 +50,8 @@ struct quorum {
     struct quorum_vote *votes; /* one per voter; the caller's memory */
     int64_t t_start_ms;
     int64_t t_suspect_ms; /* INT64_MIN: never */
+    uint64_t refusing;    /* a bit per voter: its host refuses connections */
+    bool asks_again;      /* somebody disagreed soon after t_suspect_ms: all are to be asked once more */
     bool is_settled;      /* a majority was found or missed before: it is not starting any more */
 };
 
@@ -64,6 +66,7 @@ enum quorum_verdict {
 enum quorum_reason {
     QUORUM_REASON_NONE,
     QUORUM_UNREACHABLE, /* fewer than Q voters answered within F */
+    QUORUM_REFUSED,     /* the same, and all that did not refuse connections: dead, not cut off */
     QUORUM_DISAGREE,    /* Q voters answered, but name different candidates */
     QUORUM_UNKNOWN,     /* too many voters know no master of that name */
 };
@@ -74,7 +77,9 @@ struct quorum_result {
     int32_t winner;            /* with QUORUM_WON, else QUORUM_NO_CANDIDATE */
     unsigned votes;            /* for the winner */
     int64_t oldest_sent_ms;    /* t_sent of the oldest vote counted for the winner */
-    int64_t review_ms;         /* from this time on the result no longer stands: evaluate again */
+    unsigned in_reach; /* identities that answered within F, suspicion or not, and not with an error */
+    int32_t sole;      /* the one candidate that all these name, or QUORUM_NO_CANDIDATE */
+    int64_t review_ms; /* from this time on the result no longer stands: evaluate again */
 };
 
 /* What became of a reply. */
@@ -101,15 +106,25 @@ bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64
 enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
                                   int32_t current, int64_t now_ms);
 
+/* Whether `voter` has a fresh vote for `candidate`. */
+bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms);
+
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);
 
+/* Whether the host of `voter` refuses connections: it is there, but no Sentinel runs on it. */
+void quorum_refuse(struct quorum *quorum, unsigned voter, bool is_refusing);
+
 /*
  * Somebody disagrees: from now on, for HOLD or until all have answered anew, only votes sent from now on
- * count. False where the last suspicion is younger than suspect_interval_ms; else the caller must ask all
- * voters at once.
+ * count, and the caller must ask all voters at once. False where the last suspicion is younger than
+ * suspect_interval_ms: then quorum_take_ask_again() will be true when that has passed.
  */
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms);
+
+/* True once where all voters are to be asked again, for a dissent that came too soon for a suspicion of its own. It
+ * does not keep older votes from counting: most such dissents are the replies to the question before. */
+bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms);
 
 /* From now on the quorum is not starting any more: to be called when a result says WON or LOST. */
 void quorum_settle(struct quorum *quorum);

@@ -4,8 +4,10 @@
 
 #include "proto/span.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum reply_kind {
     REPLY_NIL,
@@ -23,5 +25,13 @@ struct reply {
     const struct reply *elements;
     size_t count;
 };
+
+/* Whether it is an error with this code: its first word. */
+static inline bool reply_is_error(const struct reply *reply, const char *code)
+{
+    size_t len = strlen(code);
+
+    return reply->kind == REPLY_ERROR && reply->text.len >= len && memcmp(reply->text.data, code, len) == 0;
+}
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "spoa/core/conversation.h"
 #include "spoa/core/metrics.h"
+#include "spoa/core/redis_command.h"
 #include "spoa/core/voter_group.h"
 
 #include <stdbool.h>
@@ -15,8 +16,7 @@
 
 /* Shared by the Sentinels of a group; borrowed. */
 struct sentinel_settings {
-    const char *username; /* NULL: none */
-    const char *password; /* NULL: no AUTH */
+    struct redis_credentials credentials;
     uint32_t poll_ms;
     struct conversation_settings query; /* of the conversation that asks */
     struct conversation_settings hints; /* of the one that listens */
@@ -30,6 +30,8 @@ enum sentinel_fault {
     SENTINEL_FAULT_ADDRESS = 1u << 3, /* an empty host, port 0, or nothing that is an address */
     SENTINEL_FAULT_REPLY = 1u << 4,   /* a reply of another shape */
     SENTINEL_FAULT_UNKNOWN = 1u << 5, /* it knows no master of that name */
+    SENTINEL_FAULT_FACTS = 1u << 6,   /* no right to SENTINEL MASTER */
+    SENTINEL_FAULT_WITNESS = 1u << 7, /* no right to SENTINEL CKQUORUM */
 };
 
 struct sentinel_voter {

@@ -3,53 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Candidates of the quorum are indices: first the servers of the map, then places for addresses outside it. A
- * place is taken while a vote, the decision or the master named last refers to it, so one for each of these and
- * one for a newcomer always suffice. They are made when the first such address turns up.
- */
+#include "spoa/core/answer.h"
+#include "spoa/core/service_alarms.h"
+
 struct service {
     const struct service_settings *settings;
     struct service_observer *observers;
+    struct candidates candidates;
     struct quorum quorum;
+    struct reports reports;
+    struct policy policy;
+    struct alarms alarms;
     struct service_decision decision;
-    struct addr *strangers; /* settings->quorum.voters + 3 of them, or NULL */
-    int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
-    int32_t winner;         /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
+    int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    bool asks_all;
     size_t answer_len;
     uint8_t answer[ANSWER_MAX];
+    struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
 };
-
-const char *service_state_text(enum service_state state)
-{
-    static const char *const texts[] = {
-#define X(name, text) [SERVICE_##name] = (text),
-        SERVICE_STATES(X)
-#undef X
-    };
-    return texts[state];
-}
-
-const char *service_reason_text(enum quorum_reason reason)
-{
-    switch (reason) {
-    case QUORUM_REASON_NONE:
-        break;
-    case QUORUM_UNREACHABLE:
-        return "unreachable";
-    case QUORUM_DISAGREE:
-        return "disagree";
-    case QUORUM_UNKNOWN:
-        return "unknown-name";
-    }
-    return "";
-}
-
-static bool is_named(const struct service_decision *decision)
-{
-    return decision->state == SERVICE_OK;
-}
 
 static void prepare_answer(struct service *service)
 {
@@ -57,7 +30,7 @@ static void prepare_answer(struct service *service)
     struct answer answer = {
         .state = service_state_text(decision->state),
         .server = decision->server,
-        .addr = is_named(decision) ? decision->addr : NULL,
+        .addr = service_state_names(decision->state) ? decision->addr : NULL,
         .votes = decision->votes,
         .generation = decision->generation,
     };
@@ -65,17 +38,26 @@ static void prepare_answer(struct service *service)
     service->answer_len = answer_encode(&answer, service->answer);
 }
 
+_Static_assert(_Alignof(struct sentinel_report) <= _Alignof(struct quorum_vote), "stands behind the votes");
+
 struct service *service_create(const struct service_settings *settings, int64_t now_ms)
 {
-    size_t votes_size = settings->quorum.voters * sizeof(struct quorum_vote);
-    struct service *service = calloc(1, sizeof(*service) + votes_size);
+    unsigned voters = settings->quorum.voters;
+    size_t votes_size = voters * sizeof(struct quorum_vote);
+    struct service *service =
+        calloc(1, sizeof(*service) + votes_size + voters * sizeof(struct sentinel_report));
 
     if (service == NULL)
         return NULL;
     service->settings = settings;
     service->current = QUORUM_NO_CANDIDATE;
-    service->winner = QUORUM_NO_CANDIDATE;
+    service->subject = QUORUM_NO_CANDIDATE;
+    service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
+    /* Referred to by each voter's vote and report, the node's report, the decision, the master named last. */
+    candidates_init(&service->candidates, settings->servers, settings->server_count, 2 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
+    reports_init(&service->reports, service->sentinel_reports, voters, settings->quorum.vote_life_ms);
+    policy_init(&service->policy, &settings->policy);
     service->decision = (struct service_decision){.state = SERVICE_STARTING, .review_ms = now_ms};
     prepare_answer(service);
     return service;
@@ -85,7 +67,7 @@ void service_destroy(struct service *service)
 {
     if (service == NULL)
         return;
-    free(service->strangers);
+    candidates_finish(&service->candidates);
     free(service);
 }
 
@@ -105,10 +87,18 @@ const struct service_decision *service_decision(const struct service *service)
     return &service->decision;
 }
 
-/* Whether a vote, the decision or the master named last still refers to `candidate`. */
-static bool is_referred(const struct service *service, int32_t candidate)
+const struct alarms *service_alarms(const struct service *service)
 {
-    if (service->current == candidate || service->winner == candidate)
+    return &service->alarms;
+}
+
+/* Whether a vote, a report, the decision or the master named last still refers to `candidate`. */
+static bool is_referred(const void *context, int32_t candidate)
+{
+    const struct service *service = context;
+
+    if (service->current == candidate || service->subject == candidate ||
+        reports_refer(&service->reports, candidate))
         return true;
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
         if (service->votes[i].ballot == QUORUM_NAMES && service->votes[i].candidate == candidate)
@@ -116,56 +106,7 @@ static bool is_referred(const struct service *service, int32_t candidate)
     return false;
 }
 
-/* The candidate for an address outside the map; QUORUM_NO_CANDIDATE where memory is short. */
-static int32_t find_stranger(struct service *service, const struct addr *addr)
-{
-    int32_t places = (int32_t)service->settings->quorum.voters + 3;
-    int32_t base = (int32_t)service->settings->server_count;
-    int32_t vacant = QUORUM_NO_CANDIDATE;
-
-    if (service->strangers == NULL)
-        service->strangers = calloc((size_t)places, sizeof(*service->strangers));
-    if (service->strangers == NULL)
-        return QUORUM_NO_CANDIDATE;
-    for (int32_t i = 0; i < places; i++) {
-        if (!is_referred(service, base + i))
-            vacant = i;
-        else if (addr_equals(&service->strangers[i], addr))
-            return base + i;
-    }
-    if (vacant == QUORUM_NO_CANDIDATE)
-        return QUORUM_NO_CANDIDATE;
-    service->strangers[vacant] = *addr;
-    return base + vacant;
-}
-
-static int32_t find_candidate(struct service *service, const struct addr *addr)
-{
-    const struct service_settings *settings = service->settings;
-
-    for (size_t i = 0; i < settings->server_count; i++)
-        if (addr_equals(&settings->servers[i].addr, addr))
-            return (int32_t)i;
-    return find_stranger(service, addr);
-}
-
-static const struct addr *candidate_addr(const struct service *service, int32_t candidate)
-{
-    size_t servers = service->settings->server_count;
-
-    if (candidate == QUORUM_NO_CANDIDATE)
-        return NULL;
-    if ((size_t)candidate < servers)
-        return &service->settings->servers[candidate].addr;
-    return &service->strangers[(size_t)candidate - servers];
-}
-
-static const char *candidate_server(const struct service *service, int32_t candidate)
-{
-    if (candidate == QUORUM_NO_CANDIDATE || (size_t)candidate >= service->settings->server_count)
-        return NULL;
-    return service->settings->servers[candidate].name;
-}
+/* ---- evaluation ---- */
 
 /* Whether set-dst can use the address; with the unspecified one HAProxy would connect to itself. */
 static bool is_numeric(const struct addr *addr)
@@ -176,39 +117,83 @@ static bool is_numeric(const struct addr *addr)
            memcmp(addr->ip, unspecified, sizeof(unspecified)) != 0;
 }
 
-/* The state that a won quorum leads to: the map has the last word. */
-static enum service_state judge_winner(const struct service *service, int32_t winner)
+/* The map has the last word: what it does not have is named only where that is allowed. */
+static bool is_nameable(const struct service *service, int32_t candidate)
 {
-    if ((size_t)winner < service->settings->server_count)
-        return SERVICE_OK;
-    bool is_allowed = service->settings->allow_any_address && is_numeric(candidate_addr(service, winner));
-    return is_allowed ? SERVICE_OK : SERVICE_UNKNOWN_ADDRESS;
+    return candidates_is_mapped(&service->candidates, candidate) ||
+           (service->settings->allow_any_address &&
+            is_numeric(candidates_addr(&service->candidates, candidate)));
 }
 
-static struct service_decision decide(const struct service *service, const struct quorum_result *result)
+/* Looks for a voter in reach that sees a majority, where all that are in reach name the same. */
+static void find_witness(const struct service *service, const uint8_t *identities, int64_t now_ms,
+                         struct policy_facts *facts)
 {
-    static const enum service_state states[] = {
-        [QUORUM_STARTING] = SERVICE_STARTING,
-        [QUORUM_PENDING] = SERVICE_PENDING,
-        [QUORUM_LOST] = SERVICE_NO_QUORUM,
-    };
-    struct service_decision decision = {
-        .reason = result->reason,
-        .generation = service->decision.generation,
-        .review_ms = result->review_ms,
+    if (!service->settings->policy.witness || facts->quorum->sole == QUORUM_NO_CANDIDATE)
+        return;
+    for (unsigned i = 0; i < service->settings->quorum.voters; i++) {
+        int64_t expiry_ms = INT64_MAX;
+        if (identities[i] == QUORUM_NO_IDENTITY ||
+            !quorum_names(&service->quorum, i, facts->quorum->sole, now_ms) ||
+            !reports_is_witness(&service->reports, i, now_ms, &expiry_ms))
+            continue;
+        /* The one that stays longest: the others need not be looked at before. */
+        if (!facts->is_witnessed || expiry_ms > facts->witness_expiry_ms)
+            facts->witness_expiry_ms = expiry_ms;
+        facts->is_witnessed = true;
+    }
+}
+
+static struct policy_ruling rule(struct service *service, const struct quorum_result *quorum,
+                                 const uint8_t *identities, int64_t now_ms)
+{
+    struct policy_facts facts = {
+        .quorum = quorum,
+        .threshold = service->settings->quorum.threshold,
+        .identities = identities,
+        .reports = &service->reports,
+        .current = service->current,
     };
 
-    if (result->verdict != QUORUM_WON) {
-        decision.state = states[result->verdict];
-        return decision;
+    find_witness(service, identities, now_ms, &facts);
+    struct policy_ruling ruling = policy_rule(&service->policy, &facts, now_ms);
+    if (ruling.candidate != QUORUM_NO_CANDIDATE && !is_nameable(service, ruling.candidate)) {
+        ruling.state = SERVICE_UNKNOWN_ADDRESS;
+        ruling.reason = SERVICE_BECAUSE_NONE;
     }
-    decision.state = judge_winner(service, result->winner);
-    decision.addr = candidate_addr(service, result->winner);
-    decision.votes = result->votes;
-    decision.oldest_sent_ms = result->oldest_sent_ms;
-    if (is_named(&decision))
-        decision.server = candidate_server(service, result->winner);
-    return decision;
+    return ruling;
+}
+
+static unsigned votes_behind(const struct quorum_result *quorum, const struct policy_ruling *ruling)
+{
+    if (quorum->verdict == QUORUM_WON)
+        return quorum->votes;
+    return ruling->candidate != QUORUM_NO_CANDIDATE && quorum->sole == ruling->candidate ? quorum->in_reach
+                                                                                         : 0;
+}
+
+static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
+                                      const struct policy_ruling *ruling, int64_t now_ms)
+{
+    return (struct service_decision){
+        .state = ruling->state,
+        .reason = ruling->reason,
+        .addr = candidates_addr(&service->candidates, ruling->candidate),
+        .server = service_state_names(ruling->state)
+                      ? candidates_server(&service->candidates, ruling->candidate)
+                      : NULL,
+        .votes = votes_behind(quorum, ruling),
+        .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
+        .generation = service->decision.generation,
+        .is_fenced = ruling->is_fenced,
+        .review_ms = ruling->review_ms,
+    };
+}
+
+static bool is_same(const struct service_decision *a, const struct service_decision *b)
+{
+    return a->state == b->state && a->reason == b->reason && a->addr == b->addr && a->votes == b->votes &&
+           a->is_fenced == b->is_fenced;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -221,39 +206,50 @@ static void notify_observers(const struct service *service, const struct service
     }
 }
 
-void service_review(struct service *service, const uint8_t *identities, int64_t now_ms)
+/* Takes a decision over and tells of it. */
+static void adopt(struct service *service, struct service_decision *after, int32_t subject, int64_t now_ms)
 {
-    struct quorum_result result = quorum_evaluate(&service->quorum, identities, now_ms);
     struct service_decision before = service->decision;
-    struct service_decision after = decide(service, &result);
     int32_t previous = service->current;
-    bool switched = is_named(&after) && result.winner != previous;
+    bool switched = service_state_names(after->state) && subject != previous;
 
-    if (result.verdict == QUORUM_WON || result.verdict == QUORUM_LOST)
-        quorum_settle(&service->quorum);
     if (switched) {
-        after.generation++;
-        service->current = result.winner;
+        after->generation++;
+        service->current = subject;
     }
-    service->decision = after;
-    service->winner = result.winner;
-    if (after.state == before.state && after.reason == before.reason && after.addr == before.addr &&
-        !switched && after.votes == before.votes)
+    service->decision = *after;
+    service->subject = subject;
+    if (!switched && is_same(&before, after))
         return;
     prepare_answer(service);
     struct service_change change = {
         .before = &before,
         .after = &service->decision,
         .switched = switched,
-        .replaced = switched ? candidate_addr(service, previous) : NULL,
-        .replaced_server = switched ? candidate_server(service, previous) : NULL,
+        .replaced = switched ? candidates_addr(&service->candidates, previous) : NULL,
+        .replaced_server = switched ? candidates_server(&service->candidates, previous) : NULL,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);
 }
 
+void service_review(struct service *service, const uint8_t *identities, int64_t now_ms)
+{
+    service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;
+    struct quorum_result quorum = quorum_evaluate(&service->quorum, identities, now_ms);
+    struct policy_ruling ruling = rule(service, &quorum, identities, now_ms);
+    struct service_decision after = decide(service, &quorum, &ruling, now_ms);
+
+    if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
+        quorum_settle(&service->quorum);
+    adopt(service, &after, ruling.candidate, now_ms);
+    service_alarms_review(&service->alarms, service->settings, &service->decision, &quorum, now_ms);
+}
+
+/* ---- what is recorded ---- */
+
 enum quorum_receipt service_vote(struct service *service, unsigned voter, const struct service_ballot *ballot,
-                                 const uint8_t *identities, int64_t now_ms, bool *ret_ask_all)
+                                 const uint8_t *identities, int64_t now_ms)
 {
     struct quorum_vote vote = {
         .t_sent_ms = ballot->t_sent_ms,
@@ -261,11 +257,10 @@ enum quorum_receipt service_vote(struct service *service, unsigned voter, const 
         .ballot = ballot->ballot,
     };
 
-    *ret_ask_all = false;
     if (quorum_is_late(&service->settings->quorum, ballot->t_sent_ms, now_ms))
         return QUORUM_DROPPED;
     if (ballot->ballot == QUORUM_NAMES) {
-        vote.candidate = find_candidate(service, ballot->addr);
+        vote.candidate = candidates_find(&service->candidates, ballot->addr, is_referred, service);
         if (vote.candidate == QUORUM_NO_CANDIDATE)
             vote.ballot = QUORUM_INVALID;
     }
@@ -273,15 +268,76 @@ enum quorum_receipt service_vote(struct service *service, unsigned voter, const 
     if (receipt == QUORUM_DROPPED)
         return receipt;
     if (receipt == QUORUM_NEWS)
-        *ret_ask_all = quorum_suspect(&service->quorum, now_ms);
+        service->asks_all = quorum_suspect(&service->quorum, now_ms) || service->asks_all;
     service_review(service, identities, now_ms);
     return receipt;
+}
+
+void service_facts(struct service *service, unsigned voter, const struct addr *addr,
+                   const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
+                   int64_t now_ms)
+{
+    int32_t candidate = candidates_lookup(&service->candidates, addr);
+
+    reports_take_facts(&service->reports, voter, candidate, facts, t_sent_ms);
+    service_alarms_facts(&service->alarms, service->settings, &service->reports, now_ms);
+    service_review(service, identities, now_ms);
+}
+
+void service_witness(struct service *service, unsigned voter, bool says_ok, int64_t t_sent_ms,
+                     const uint8_t *identities, int64_t now_ms)
+{
+    reports_take_witness(&service->reports, voter, says_ok, t_sent_ms);
+    service_review(service, identities, now_ms);
+}
+
+void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,
+                  const uint8_t *identities, int64_t now_ms)
+{
+    struct node_report report = {
+        .t_sent_ms = t_sent_ms,
+        .candidate = candidates_lookup(&service->candidates, addr),
+        .role = role,
+    };
+
+    if (report.candidate == QUORUM_NO_CANDIDATE)
+        return;
+    reports_take_role(&service->reports, &report);
+    service_review(service, identities, now_ms);
+}
+
+void service_refuse(struct service *service, unsigned voter, bool is_refusing, const uint8_t *identities,
+                    int64_t now_ms)
+{
+    quorum_refuse(&service->quorum, voter, is_refusing);
+    service_review(service, identities, now_ms);
 }
 
 void service_forget(struct service *service, unsigned voter, const uint8_t *identities, int64_t now_ms)
 {
     quorum_forget(&service->quorum, voter);
+    reports_forget(&service->reports, voter);
     service_review(service, identities, now_ms);
+}
+
+/* ---- what is asked for ---- */
+
+bool service_take_ask_all(struct service *service)
+{
+    bool asks_all = service->asks_all;
+
+    service->asks_all = false;
+    return asks_all;
+}
+
+bool service_wants_facts(const struct service *service, unsigned voter)
+{
+    return service->sentinel_reports[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN;
+}
+
+bool service_wants_witness(const struct service *service)
+{
+    return service->settings->policy.witness && service->decision.votes < service->settings->quorum.voters;
 }
 
 struct span service_answer(struct service *service, const uint8_t *identities, int64_t now_ms)

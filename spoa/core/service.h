@@ -1,5 +1,5 @@
 /*
- * A service: one monitored master, the votes on it, the server map, the decision and the answer prepared from
+ * A service: one monitored master, what is said of it, the server map, the decision and the answer prepared from
  * it. It tells its observers of every change and knows none of them.
  */
 #ifndef SPOA_CORE_SERVICE_H
@@ -7,32 +7,16 @@
 
 #include "proto/addr.h"
 #include "proto/span.h"
-#include "spoa/core/answer.h"
+#include "spoa/core/alarms.h"
+#include "spoa/core/candidates.h"
+#include "spoa/core/policy.h"
 #include "spoa/core/quorum.h"
+#include "spoa/core/reports.h"
+#include "spoa/core/service_state.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* The states that HAProxy sees in the variable `state`. */
-#define SERVICE_STATES(X)                                                                                    \
-    X(STARTING, "starting")                                                                                  \
-    X(OK, "ok")                                                                                              \
-    X(PENDING, "pending")                                                                                    \
-    X(NO_QUORUM, "no-quorum")                                                                                \
-    X(UNKNOWN_ADDRESS, "unknown-address")
-
-enum service_state {
-#define X(name, text) SERVICE_##name,
-    SERVICE_STATES(X)
-#undef X
-};
-
-/* One line of the server map: the address as Sentinel says it, and the name that HAProxy has for it. */
-struct service_server {
-    const char *name; /* borrowed from the configuration */
-    struct addr addr;
-};
 
 struct service_settings {
     const char *name;    /* what HAProxy asks for */
@@ -41,18 +25,21 @@ struct service_settings {
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */
     struct quorum_config quorum;
+    struct policy_config policy;
 };
 
 /* What is answered now, and why. */
 struct service_decision {
     enum service_state state;
-    enum quorum_reason reason; /* with SERVICE_NO_QUORUM */
-    const struct addr *addr;   /* OK: the master. UNKNOWN_ADDRESS: what a majority names. Else NULL */
-    const char *server;        /* OK: the master's server, NULL where it is outside the map. Else NULL */
-    unsigned votes;            /* with `addr` */
-    int64_t oldest_sent_ms;    /* with `addr`: when the oldest of these votes was asked for */
-    uint64_t generation;       /* switches so far; the first master counts as one */
-    int64_t review_ms;         /* the decision must not be used from this time on */
+    enum service_reason reason;
+    const struct addr
+        *addr;          /* the node that the state is about: named, vetoed, down, outside the map; or NULL */
+    const char *server; /* with a name: the master's server, NULL where it is outside the map. Else NULL */
+    unsigned votes;     /* for `addr` */
+    int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
+    uint64_t generation;    /* switches so far; the first master counts as one */
+    bool is_fenced;         /* no quorum for so long that existing sessions are to be cut */
+    int64_t review_ms;      /* the decision must not be used from this time on */
 };
 
 /* What an observer is told. */
@@ -67,7 +54,7 @@ struct service_change {
 
 struct service;
 
-/* Called after every change of state, reason, votes or master; the pointers are valid during the call. */
+/* Called after every change of state, reason, votes, fence or node; the pointers are valid during the call. */
 struct service_observer {
     void (*changed)(struct service_observer *self, const struct service *service,
                     const struct service_change *change);
@@ -93,28 +80,52 @@ const struct service_settings *service_settings(const struct service *service);
 /* The decision as it stood at the last evaluation. */
 const struct service_decision *service_decision(const struct service *service);
 
-/*
- * Records what `voter` said and evaluates. `identities` as in quorum_evaluate(). `*ret_ask_all` is true where
- * all voters must be asked at once because this one disagrees.
- */
-enum quorum_receipt service_vote(struct service *service, unsigned voter, const struct service_ballot *ballot,
-                                 const uint8_t *identities, int64_t now_ms, bool *ret_ask_all);
+/* The alarms as they stood then. */
+const struct alarms *service_alarms(const struct service *service);
 
-/* Drops the vote of `voter`, which turned out to be another Sentinel than before, and evaluates. */
+/*
+ * What follows records something and evaluates. `identities` as in quorum_evaluate(). Afterwards
+ * service_take_ask_all() is to be called.
+ */
+
+/* `voter` said who the master is. */
+enum quorum_receipt service_vote(struct service *service, unsigned voter, const struct service_ballot *ballot,
+                                 const uint8_t *identities, int64_t now_ms);
+
+/* `voter` said of `addr`, which it holds to be the master, what SENTINEL MASTER says. */
+void service_facts(struct service *service, unsigned voter, const struct addr *addr,
+                   const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
+                   int64_t now_ms);
+
+/* `voter` answered CKQUORUM: whether it sees a majority of the Sentinels. */
+void service_witness(struct service *service, unsigned voter, bool says_ok, int64_t t_sent_ms,
+                     const uint8_t *identities, int64_t now_ms);
+
+/* The node at `addr` said what it is. */
+void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,
+                  const uint8_t *identities, int64_t now_ms);
+
+/* The host of `voter` refuses connections, or does so no longer. */
+void service_refuse(struct service *service, unsigned voter, bool is_refusing, const uint8_t *identities,
+                    int64_t now_ms);
+
+/* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void service_forget(struct service *service, unsigned voter, const uint8_t *identities, int64_t now_ms);
 
 /* Evaluates: to be called when decision->review_ms has come, or identities changed. */
 void service_review(struct service *service, const uint8_t *identities, int64_t now_ms);
+
+/* True once after somebody disagreed: all voters are to be asked at once. */
+bool service_take_ask_all(struct service *service);
+
+/* Whether `voter` is to be asked SENTINEL MASTER or CKQUORUM with its next poll: something depends on it. */
+bool service_wants_facts(const struct service *service, unsigned voter);
+bool service_wants_witness(const struct service *service);
 
 /*
  * The actions of an ACK for this service, valid until the next call that takes the service. Reviews first where
  * the decision has run out, so an answer never rests on expired votes, however late the timers are.
  */
 struct span service_answer(struct service *service, const uint8_t *identities, int64_t now_ms);
-
-const char *service_state_text(enum service_state state);
-
-/* "", "unreachable", "disagree", "unknown-name". */
-const char *service_reason_text(enum quorum_reason reason);
 
 #endif

@@ -84,7 +84,7 @@ struct span service_table_answer(struct service_table *table, const struct servi
         return span_of(table->unknown, table->unknown_len);
     }
     struct span answer = service_answer(entry->service, entry->identities, now_ms);
-    *ret_named = service_decision(entry->service)->state == SERVICE_OK;
+    *ret_named = service_state_names(service_decision(entry->service)->state);
     return answer;
 }
 

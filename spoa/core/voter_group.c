@@ -1,5 +1,6 @@
 #include "spoa/core/voter_group.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,50 +8,118 @@
 
 #define WORD_BITS 64
 
+/* Marks of services, one bit each. */
+struct marks {
+    size_t count;
+    size_t first_word; /* all before it are 0 */
+    uint64_t *words;
+};
+
 struct voter {
     const char *name;
     char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
     bool collides;                         /* told once in the log */
-    size_t asked;                          /* marks set in `ask` */
-    size_t first_word;                     /* of `ask`: all before it are 0 */
-    uint64_t *ask;                         /* one bit per service: to be asked */
+    bool is_refusing;
+    unsigned polls; /* says whose turn it is to be asked for facts */
+    struct marks marks[VOTER_QUESTIONS];
+};
+
+/* A service under the name by which the voters know it. */
+struct monitored {
+    const char *monitor;
+    size_t service;
 };
 
 struct voter_group {
-    unsigned voter_count;
-    size_t service_count;
-    struct service *const *services;
-    struct metrics *metrics;
+    struct voter_group_options options;
     int64_t wake_ms;
-    uint64_t *marks; /* all voters' `ask` in one piece */
+    uint64_t *words;             /* all marks in one piece */
+    struct monitored *monitored; /* sorted by monitor: events name it, and there may be thousands */
+    struct alarms alarms;
     uint8_t identities[QUORUM_VOTERS_MAX];
     struct voter voters[];
 };
 
-struct voter_group *voter_group_create(unsigned voter_count, const char *const *voter_names,
-                                       struct service *const *services, size_t service_count,
-                                       struct metrics *metrics)
+/* ---- marks ---- */
+
+static void mark(struct marks *marks, size_t service)
 {
-    struct voter_group *group = calloc(1, sizeof(*group) + voter_count * sizeof(struct voter));
-    size_t words = (service_count + WORD_BITS - 1) / WORD_BITS;
+    uint64_t *word = &marks->words[service / WORD_BITS];
+    uint64_t bit = (uint64_t)1 << (service % WORD_BITS);
+
+    marks->count += (*word & bit) == 0;
+    *word |= bit;
+    if (service / WORD_BITS < marks->first_word)
+        marks->first_word = service / WORD_BITS;
+}
+
+/* Takes the first mark off; there is one. */
+static size_t take_mark(struct marks *marks)
+{
+    while (marks->words[marks->first_word] == 0)
+        marks->first_word++;
+    uint64_t *word = &marks->words[marks->first_word];
+    size_t service = marks->first_word * WORD_BITS + (unsigned)__builtin_ctzll(*word);
+    *word &= *word - 1;
+    marks->count--;
+    return service;
+}
+
+/* ---- the group ---- */
+
+static int by_monitor(const void *a, const void *b)
+{
+    const struct monitored *left = a;
+    const struct monitored *right = b;
+
+    return strcmp(left->monitor, right->monitor);
+}
+
+static bool create_lists(struct voter_group *group)
+{
+    const struct voter_group_options *options = &group->options;
+    size_t words = (options->service_count + WORD_BITS - 1) / WORD_BITS;
+
+    group->words = calloc(words * VOTER_QUESTIONS * options->voter_count + 1, sizeof(*group->words));
+    group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
+    if (group->words == NULL || group->monitored == NULL)
+        return false;
+    for (unsigned i = 0; i < options->voter_count; i++) {
+        group->voters[i].name = options->voter_names[i];
+        for (unsigned k = 0; k < VOTER_QUESTIONS; k++)
+            group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
+    }
+    for (size_t i = 0; i < options->service_count; i++)
+        group->monitored[i] = (struct monitored){.monitor = voter_group_monitor(group, i), .service = i};
+    qsort(group->monitored, options->service_count, sizeof(*group->monitored), by_monitor);
+    return true;
+}
+
+static void note_alarm(struct voter_group *group, enum alarm_kind kind, bool holds, const char *detail,
+                       int64_t now_ms)
+{
+    struct alarm_subject subject = {.key = "sentinels", .name = group->options.name};
+
+    alarms_note(&group->alarms, kind, holds, &subject, detail, now_ms);
+}
+
+struct voter_group *voter_group_create(const struct voter_group_options *options, int64_t now_ms)
+{
+    unsigned voters = options->voter_count;
+    struct voter_group *group = calloc(1, sizeof(*group) + voters * sizeof(struct voter));
+    char text[32];
 
     if (group == NULL)
         return NULL;
-    group->voter_count = voter_count;
-    group->service_count = service_count;
-    group->services = services;
-    group->metrics = metrics;
+    group->options = *options;
     group->wake_ms = INT64_MIN;
-    group->marks = calloc(voter_count * words + 1, sizeof(*group->marks));
-    if (group->marks == NULL) {
-        free(group);
+    memset(group->identities, QUORUM_NO_IDENTITY, sizeof(group->identities));
+    if (!create_lists(group)) {
+        voter_group_destroy(group);
         return NULL;
     }
-    memset(group->identities, QUORUM_NO_IDENTITY, sizeof(group->identities));
-    for (unsigned i = 0; i < voter_count; i++) {
-        group->voters[i].name = voter_names[i];
-        group->voters[i].ask = group->marks + i * words;
-    }
+    (void)snprintf(text, sizeof(text), "%u configured", voters);
+    note_alarm(group, ALARM_VOTER_COUNT, voters % 2 == 0 || voters == 1, text, now_ms);
     return group;
 }
 
@@ -58,13 +127,14 @@ void voter_group_destroy(struct voter_group *group)
 {
     if (group == NULL)
         return;
-    free(group->marks);
+    free(group->words);
+    free(group->monitored);
     free(group);
 }
 
 unsigned voter_group_voter_count(const struct voter_group *group)
 {
-    return group->voter_count;
+    return group->options.voter_count;
 }
 
 const uint8_t *voter_group_identities(const struct voter_group *group)
@@ -79,22 +149,38 @@ const char *voter_group_identity(const struct voter_group *group, unsigned voter
 
 const char *voter_group_monitor(const struct voter_group *group, size_t service)
 {
-    return service_settings(group->services[service])->monitor;
+    return service_settings(group->options.services[service])->monitor;
 }
 
-/* The earliest time at which some decision runs out; it may lie too early, which costs a look. */
-static void note_review(struct voter_group *group, const struct service *service)
+const struct alarms *voter_group_alarms(const struct voter_group *group)
 {
-    int64_t review_ms = service_decision(service)->review_ms;
+    return &group->alarms;
+}
+
+/* After each call that made the service evaluate: somebody's dissent may be to be cleared up, and the time of the
+ * next review is another. That time may lie too early, which costs a look. */
+static void follow_up(struct voter_group *group, size_t service)
+{
+    struct service *one = group->options.services[service];
+    int64_t review_ms = service_decision(one)->review_ms;
 
     if (review_ms < group->wake_ms)
         group->wake_ms = review_ms;
+    if (!service_take_ask_all(one))
+        return;
+    group->options.metrics->suspicions_total++;
+    for (unsigned i = 0; i < group->options.voter_count; i++)
+        mark(&group->voters[i].marks[VOTER_ASK_MASTER], service);
 }
 
+/* ---- who is who ---- */
+
 /* Voters with one identity share a number: the index of the first of them. */
-static void number_identities(struct voter_group *group)
+static void number_identities(struct voter_group *group, int64_t now_ms)
 {
-    for (unsigned i = 0; i < group->voter_count; i++) {
+    bool any_collides = false;
+
+    for (unsigned i = 0; i < group->options.voter_count; i++) {
         struct voter *voter = &group->voters[i];
         group->identities[i] = QUORUM_NO_IDENTITY;
         if (voter->identity[0] == '\0')
@@ -108,7 +194,9 @@ static void number_identities(struct voter_group *group)
             log_event(LOG_LEVEL_WARNING, "same-sentinel", log_text("sentinel", voter->name),
                       log_text("same-as", group->voters[first].name), log_text("myid", voter->identity));
         voter->collides = collides;
+        any_collides = any_collides || collides;
     }
+    note_alarm(group, ALARM_SAME_SENTINEL, any_collides, NULL, now_ms);
 }
 
 static void store_identity(struct voter *voter, struct span identity)
@@ -126,91 +214,157 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
     if (was_known && span_equals_text(identity, who->identity))
         return;
     store_identity(who, identity);
-    number_identities(group);
-    for (size_t i = 0; i < group->service_count; i++) {
+    number_identities(group, now_ms);
+    for (size_t i = 0; i < group->options.service_count; i++) {
         /* What it said under its former identity must not count for the new one. */
         if (was_known)
-            service_forget(group->services[i], voter, group->identities, now_ms);
+            service_forget(group->options.services[i], voter, group->identities, now_ms);
         else
-            service_review(group->services[i], group->identities, now_ms);
-        note_review(group, group->services[i]);
+            service_review(group->options.services[i], group->identities, now_ms);
+        follow_up(group, i);
     }
 }
 
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
 {
+    voter_group_refuse(group, voter, false, now_ms);
     if (group->voters[voter].identity[0] != '\0')
         return;
-    for (size_t i = 0; i < group->service_count; i++) {
-        service_forget(group->services[i], voter, group->identities, now_ms);
-        note_review(group, group->services[i]);
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        service_forget(group->options.services[i], voter, group->identities, now_ms);
+        follow_up(group, i);
     }
 }
 
-static void mark(struct voter *voter, size_t service)
+void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms)
 {
-    uint64_t *word = &voter->ask[service / WORD_BITS];
-    uint64_t bit = (uint64_t)1 << (service % WORD_BITS);
-
-    voter->asked += (*word & bit) == 0;
-    *word |= bit;
-    if (service / WORD_BITS < voter->first_word)
-        voter->first_word = service / WORD_BITS;
+    if (group->voters[voter].is_refusing == is_refusing)
+        return;
+    group->voters[voter].is_refusing = is_refusing;
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        service_refuse(group->options.services[i], voter, is_refusing, group->identities, now_ms);
+        follow_up(group, i);
+    }
 }
+
+/* ---- what is said ---- */
 
 enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
                                      const struct service_ballot *ballot, int64_t now_ms)
 {
-    bool ask_all = false;
     enum quorum_receipt receipt =
-        service_vote(group->services[service], voter, ballot, group->identities, now_ms, &ask_all);
+        service_vote(group->options.services[service], voter, ballot, group->identities, now_ms);
 
-    if (receipt == QUORUM_DROPPED) {
-        group->metrics->votes_dropped_total++;
-        return receipt;
-    }
-    group->metrics->votes_total++;
-    note_review(group, group->services[service]);
-    if (!ask_all)
-        return receipt;
-    group->metrics->suspicions_total++;
-    for (unsigned i = 0; i < group->voter_count; i++)
-        mark(&group->voters[i], service);
+    if (receipt == QUORUM_DROPPED)
+        group->options.metrics->votes_dropped_total++;
+    else
+        group->options.metrics->votes_total++;
+    follow_up(group, service);
     return receipt;
 }
 
-void voter_group_ask_all(struct voter_group *group, unsigned voter)
+void voter_group_facts(struct voter_group *group, unsigned voter, size_t service, const struct addr *addr,
+                       const struct sentinel_facts *facts, int64_t t_sent_ms, int64_t now_ms)
 {
-    for (size_t i = 0; i < group->service_count; i++)
-        mark(&group->voters[voter], i);
+    service_facts(group->options.services[service], voter, addr, facts, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_witness(struct voter_group *group, unsigned voter, size_t service, bool says_ok,
+                         int64_t t_sent_ms, int64_t now_ms)
+{
+    service_witness(group->options.services[service], voter, says_ok, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
+                      int64_t t_sent_ms, int64_t now_ms)
+{
+    service_role(group->options.services[service], addr, role, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+/* ---- what is asked ---- */
+
+void voter_group_poll(struct voter_group *group, unsigned voter)
+{
+    struct voter *who = &group->voters[voter];
+    size_t count = group->options.service_count;
+    unsigned turn = who->polls++ % VOTER_FACTS_POLLS;
+    size_t turn_begin = count * turn / VOTER_FACTS_POLLS;
+    size_t turn_end = count * (turn + 1) / VOTER_FACTS_POLLS;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct service *service = group->options.services[i];
+        mark(&who->marks[VOTER_ASK_MASTER], i);
+        if ((i >= turn_begin && i < turn_end) || service_wants_facts(service, voter))
+            mark(&who->marks[VOTER_ASK_FACTS], i);
+        if (service_wants_witness(service))
+            mark(&who->marks[VOTER_ASK_WITNESS], i);
+    }
+}
+
+static void ask(struct voter_group *group, unsigned voter, size_t service)
+{
+    mark(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
+    mark(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
+}
+
+/* Compares a name out of an event with one of ours, as strcmp(). */
+static int compare_monitor(struct span monitor, const char *ours)
+{
+    size_t len = strlen(ours);
+    int order = memcmp(monitor.data, ours, monitor.len < len ? monitor.len : len);
+
+    return order != 0 ? order : (monitor.len > len) - (monitor.len < len);
 }
 
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
 {
-    for (size_t i = 0; i < group->service_count; i++)
-        if (span_equals_text(monitor, voter_group_monitor(group, i)))
-            mark(&group->voters[voter], i);
+    size_t low = 0;
+    size_t high = group->options.service_count;
+
+    if (monitor.len == 0) {
+        for (size_t i = 0; i < group->options.service_count; i++)
+            ask(group, voter, i);
+        return;
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_monitor(monitor, group->monitored[middle].monitor) > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < group->options.service_count && compare_monitor(monitor, group->monitored[low].monitor) == 0;
+         low++)
+        ask(group, voter, group->monitored[low].service);
 }
 
 bool voter_group_wants(const struct voter_group *group, unsigned voter)
 {
-    return group->voters[voter].asked > 0;
+    for (unsigned i = 0; i < VOTER_QUESTIONS; i++)
+        if (group->voters[voter].marks[i].count > 0)
+            return true;
+    return false;
 }
 
-bool voter_group_next(struct voter_group *group, unsigned voter, size_t *ret_service)
+bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_question *ret_question,
+                      size_t *ret_service)
 {
-    struct voter *who = &group->voters[voter];
+    struct marks *marks = group->voters[voter].marks;
 
-    if (who->asked == 0)
-        return false;
-    while (who->ask[who->first_word] == 0)
-        who->first_word++;
-    uint64_t *word = &who->ask[who->first_word];
-    *ret_service = who->first_word * WORD_BITS + (unsigned)__builtin_ctzll(*word);
-    *word &= *word - 1;
-    who->asked--;
-    return true;
+    for (enum voter_question i = VOTER_ASK_MASTER; i < VOTER_QUESTIONS; i++) {
+        if (marks[i].count == 0)
+            continue;
+        *ret_question = i;
+        *ret_service = take_mark(&marks[i]);
+        return true;
+    }
+    return false;
 }
+
+/* ---- time ---- */
 
 int64_t voter_group_wake_ms(const struct voter_group *group)
 {
@@ -222,9 +376,9 @@ void voter_group_tick(struct voter_group *group, int64_t now_ms)
     if (now_ms < group->wake_ms)
         return;
     group->wake_ms = QUORUM_NEVER;
-    for (size_t i = 0; i < group->service_count; i++) {
-        if (now_ms >= service_decision(group->services[i])->review_ms)
-            service_review(group->services[i], group->identities, now_ms);
-        note_review(group, group->services[i]);
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        if (now_ms >= service_decision(group->options.services[i])->review_ms)
+            service_review(group->options.services[i], group->identities, now_ms);
+        follow_up(group, i);
     }
 }

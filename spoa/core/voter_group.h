@@ -19,11 +19,26 @@
 
 struct voter_group;
 
-/* `services` are borrowed and must outlive the group; so must `metrics`. `voter_names` (one per voter, for the
- * log) likewise. NULL where memory is short. */
-struct voter_group *voter_group_create(unsigned voter_count, const char *const *voter_names,
-                                       struct service *const *services, size_t service_count,
-                                       struct metrics *metrics);
+/* What a voter may be asked about a service. */
+enum voter_question {
+    VOTER_ASK_MASTER,  /* whom it holds to be the master: its vote */
+    VOTER_ASK_FACTS,   /* what else it knows of that master */
+    VOTER_ASK_WITNESS, /* whether it sees a majority itself */
+    VOTER_QUESTIONS,
+};
+
+/* All borrowed; they must outlive the group. */
+struct voter_group_options {
+    const char *name; /* of the group, "" for the unnamed one */
+    unsigned voter_count;
+    const char *const *voter_names; /* one per voter, for the log; the list itself is copied */
+    struct service *const *services;
+    size_t service_count;
+    struct metrics *metrics;
+};
+
+/* Copies the options. NULL where memory is short. */
+struct voter_group *voter_group_create(const struct voter_group_options *options, int64_t now_ms);
 void voter_group_destroy(struct voter_group *group); /* NULL is fine */
 
 unsigned voter_group_voter_count(const struct voter_group *group);
@@ -53,15 +68,40 @@ void voter_group_connected(struct voter_group *group, unsigned voter, int64_t no
 enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
                                      const struct service_ballot *ballot, int64_t now_ms);
 
-/* Marks what `voter` is to be asked: every service, or those that it knows as `monitor`. */
-void voter_group_ask_all(struct voter_group *group, unsigned voter);
+/* `voter` told what else it knows of the master, which it holds to be `addr`. */
+void voter_group_facts(struct voter_group *group, unsigned voter, size_t service, const struct addr *addr,
+                       const struct sentinel_facts *facts, int64_t t_sent_ms, int64_t now_ms);
+
+/* `voter` told whether it sees a majority of the Sentinels. */
+void voter_group_witness(struct voter_group *group, unsigned voter, size_t service, bool says_ok,
+                         int64_t t_sent_ms, int64_t now_ms);
+
+/* The node at `addr` told what it is. */
+void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
+                      int64_t t_sent_ms, int64_t now_ms);
+
+/* The host of `voter` refuses connections, or does so no longer. */
+void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms);
+
+/*
+ * Marks what `voter` is to be asked: for every service whom it names; in turn, over VOTER_FACTS_POLLS polls, what
+ * else it knows, and at once where something depends on it.
+ */
+#define VOTER_FACTS_POLLS 10
+void voter_group_poll(struct voter_group *group, unsigned voter);
+
+/* Marks all that `voter` can say of the services that it knows as `monitor`, or of all where that is empty. */
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor);
 
 /* Whether there is something to ask `voter`. */
 bool voter_group_wants(const struct voter_group *group, unsigned voter);
 
-/* Takes the next service to ask `voter` about off its marks. False where there is none. */
-bool voter_group_next(struct voter_group *group, unsigned voter, size_t *ret_service);
+/* Takes the next question for `voter` off its marks. False where there is none. */
+bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_question *ret_question,
+                      size_t *ret_service);
+
+/* Those of the group, as they stood last. */
+const struct alarms *voter_group_alarms(const struct voter_group *group);
 
 /* When voter_group_tick() is due; QUORUM_NEVER where nothing can change by time alone. */
 int64_t voter_group_wake_ms(const struct voter_group *group);

@@ -184,7 +184,7 @@ static int take_key(void *user, const char *section, const char *key, const char
 }
 
 /* Takes the first line of what was read for the password. */
-static void take_secret(struct config_sentinels *group, char *secret, size_t len,
+static void take_secret(struct config_credentials *credentials, char *secret, size_t len,
                         const struct config_place *place, struct config_errors *errors)
 {
     const char *end = memchr(secret, '\n', len);
@@ -195,32 +195,34 @@ static void take_secret(struct config_sentinels *group, char *secret, size_t len
         len--;
     if (len == 0 || len > SECRET_MAX || memchr(secret, '\0', len) != NULL)
         config_error(errors, place, "'%s' has no password of 1 to %d bytes in its first line",
-                     group->password_file, SECRET_MAX);
-    else if ((group->password = calloc(1, len + 1)) != NULL)
-        memcpy(group->password, secret, len);
+                     credentials->password_file, SECRET_MAX);
+    else if ((credentials->password = calloc(1, len + 1)) != NULL)
+        memcpy(credentials->password, secret, len);
     else
         errors->out_of_memory = true;
 }
 
-static void read_secret(struct config_sentinels *group, const char *file, struct config_errors *errors,
-                        struct config_errors *warnings)
+static void read_secret(struct config_credentials *credentials, const char *file,
+                        struct config_errors *errors, struct config_errors *warnings)
 {
-    struct config_place place = {.file = file, .line = group->password_file_line};
+    struct config_place place = {.file = file, .line = credentials->password_file_line};
     char secret[SECRET_MAX + 2]; /* "\r\n" behind the longest */
     struct stat status;
-    FILE *in = fopen(group->password_file, "re");
 
+    if (credentials->password_file == NULL || credentials->password != NULL)
+        return;
+    FILE *in = fopen(credentials->password_file, "re");
     if (in == NULL) {
-        config_error(errors, &place, "cannot read '%s': %s", group->password_file, strerror(errno));
+        config_error(errors, &place, "cannot read '%s': %s", credentials->password_file, strerror(errno));
         return;
     }
     size_t len = fread(secret, 1, sizeof(secret), in);
     if (ferror(in))
-        config_error(errors, &place, "cannot read '%s': %s", group->password_file, strerror(errno));
+        config_error(errors, &place, "cannot read '%s': %s", credentials->password_file, strerror(errno));
     else
-        take_secret(group, secret, len, &place, errors);
+        take_secret(credentials, secret, len, &place, errors);
     if (fstat(fileno(in), &status) == 0 && (status.st_mode & S_IROTH) != 0)
-        config_error(warnings, &place, "everybody can read the password in '%s'", group->password_file);
+        config_error(warnings, &place, "everybody can read the password in '%s'", credentials->password_file);
     fclose(in);
     explicit_bzero(secret, sizeof(secret));
 }
@@ -251,7 +253,8 @@ bool config_file_load(const char *path, struct config *config, struct config_err
         return false;
     config_finish(config, path, errors);
     for (size_t i = 0; i < config->group_count; i++)
-        if (config->groups[i].password_file != NULL && config->groups[i].password == NULL)
-            read_secret(&config->groups[i], path, errors, &config->warnings);
+        read_secret(&config->groups[i].credentials, path, errors, &config->warnings);
+    for (size_t i = 0; i < config->service_count; i++)
+        read_secret(&config->services[i].credentials, path, errors, &config->warnings);
     return errors->count == 0 && !errors->out_of_memory;
 }

@@ -129,10 +129,15 @@ static void disconnect(struct redis_link *link)
     link->failed = 0;
 }
 
-static void lose(struct redis_link *link, const char *reason)
+static void lose(struct redis_link *link, const char *reason, bool is_by_peer)
 {
-    conversation_lost(link->conversation, reason, loop_now_ms());
+    conversation_lost(link->conversation, reason, is_by_peer, loop_now_ms());
     disconnect(link);
+}
+
+static void lose_by_errno(struct redis_link *link, int code)
+{
+    lose(link, strerror(code), code == ECONNREFUSED || code == ECONNRESET || code == EPIPE);
 }
 
 static socklen_t socket_len(const struct sockaddr_storage *address)
@@ -145,7 +150,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd == -1) {
-        lose(link, strerror(errno));
+        lose_by_errno(link, errno);
         return;
     }
     if (address->ss_family != AF_UNIX)
@@ -154,7 +159,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
     if (connect(fd, (const struct sockaddr *)address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
         int code = errno;
         close(fd);
-        lose(link, strerror(code));
+        lose_by_errno(link, code);
         return;
     }
     watch(link, fd, EV_WRITE);
@@ -174,7 +179,7 @@ static void on_resolved(void *context, const struct sockaddr_storage *addresses,
 
     link->query = NULL;
     if (count == 0) {
-        lose(link, reason);
+        lose(link, reason, false);
     } else {
         const struct sockaddr_storage *address = &addresses[link->attempts++ % count];
         connect_to(link, address, socket_len(address));
@@ -205,12 +210,12 @@ static void finish_connect(struct redis_link *link)
     if (getsockopt(link->io.fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
         code = errno;
     if (code != 0) {
-        lose(link, strerror(code));
+        lose_by_errno(link, code);
         return;
     }
     link->parser = reply_parser_create();
     if (link->parser == NULL) {
-        lose(link, strerror(ENOMEM));
+        lose_by_errno(link, ENOMEM);
         return;
     }
     conversation_connected(link->conversation, loop_now_ms());
@@ -229,7 +234,7 @@ static void take_replies(struct redis_link *link)
         }
     }
     if (result == REPLY_PARSER_FAILED)
-        lose(link, reply_parser_error(link->parser));
+        lose(link, reply_parser_error(link->parser), false);
 }
 
 static void take_bytes(struct redis_link *link)
@@ -241,9 +246,9 @@ static void take_bytes(struct redis_link *link)
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
         take_replies(link);
     } else if (got == 0) {
-        lose(link, "connection closed");
+        lose(link, "connection closed", true);
     } else if (errno != EAGAIN && errno != EINTR) {
-        lose(link, strerror(errno));
+        lose_by_errno(link, errno);
     }
 }
 
@@ -258,7 +263,7 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
         if ((events & EV_READ) != 0)
             take_bytes(link);
         if (is_connected(link) && link->failed != 0)
-            lose(link, strerror(link->failed));
+            lose_by_errno(link, link->failed);
     }
     finish_step(link);
 }

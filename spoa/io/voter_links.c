@@ -4,6 +4,7 @@
 
 #include "spoa/io/loop.h"
 #include "spoa/io/redis_link.h"
+#include "spoa/io/role_links.h"
 
 struct sentinel_links {
     struct sentinel_voter voter;
@@ -16,6 +17,7 @@ struct voter_links {
     struct ev_loop *loop;
     struct voter_links_options options;
     struct voter_group *group;
+    struct role_links *roles;
     ev_timer review;
     struct sentinel_links sentinels[];
 };
@@ -48,9 +50,34 @@ static bool create_group(struct voter_links *links, struct metrics *metrics)
 
     for (unsigned i = 0; i < options->count; i++)
         names[i] = addr_format(&options->sentinels[i], links->sentinels[i].name);
-    links->group =
-        voter_group_create(options->count, names, options->services, options->service_count, metrics);
+    struct voter_group_options group = {
+        .name = options->name,
+        .voter_count = options->count,
+        .voter_names = names,
+        .services = options->services,
+        .service_count = options->service_count,
+        .metrics = metrics,
+    };
+    links->group = voter_group_create(&group, loop_now_ms());
     return links->group != NULL;
+}
+
+static bool create_roles(struct voter_links *links, struct resolver *resolver, struct metrics *metrics,
+                         uint64_t seed)
+{
+    struct role_links_options options = {
+        .group = links->group,
+        .services = links->options.services,
+        .settings = links->options.probes,
+        .service_count = links->options.service_count,
+        .metrics = metrics,
+        .stepped = on_stepped,
+        .context = links,
+        .seed = seed,
+    };
+
+    links->roles = role_links_create(links->loop, resolver, &options);
+    return links->roles != NULL;
 }
 
 static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index)
@@ -77,7 +104,7 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
     links->loop = loop;
     links->options = *options;
     ev_timer_init(&links->review, on_review, 0.0, 0.0);
-    bool is_complete = create_group(links, metrics);
+    bool is_complete = create_group(links, metrics) && create_roles(links, resolver, metrics, seed);
     for (unsigned i = 0; is_complete && i < options->count; i++) {
         sentinel_voter_init(&links->sentinels[i].voter, &links->options.settings, links->group, i,
                             links->sentinels[i].name, metrics, seed + i, loop_now_ms());
@@ -100,6 +127,7 @@ void voter_links_destroy(struct voter_links *links)
         redis_link_destroy(links->sentinels[i].query);
         redis_link_destroy(links->sentinels[i].hints);
     }
+    role_links_destroy(links->roles);
     voter_group_destroy(links->group);
     free(links);
 }

@@ -1,4 +1,5 @@
-/* The voters of one group as seen from the loop: their links, and the timer of the decisions. */
+/* The voters of one group as seen from the loop: their links, those to the nodes that they name, and the timer of
+ * the decisions. */
 #ifndef SPOA_IO_VOTER_LINKS_H
 #define SPOA_IO_VOTER_LINKS_H
 
@@ -9,6 +10,7 @@
 
 #include "proto/addr.h"
 #include "spoa/core/metrics.h"
+#include "spoa/core/role_probe.h"
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/core/service.h"
 #include "spoa/io/resolver.h"
@@ -16,17 +18,19 @@
 struct voter_links;
 
 struct voter_links_options {
+    const char *name;             /* of the group, "" for the unnamed one */
     const struct addr *sentinels; /* one voter each */
     unsigned count;
     bool subscribe; /* take hints by Pub/Sub */
     struct sentinel_settings settings;
     struct service *const *services;
+    const struct role_probe_settings *probes; /* one per service */
     size_t service_count;
 };
 
 /*
- * Connects to the Sentinels at once and keeps their votes on the services up to date. The options are copied,
- * what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
+ * Connects to the Sentinels at once and keeps their votes on the services up to date, and to the nodes that they
+ * name, to hear what these are. The options are copied, what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
  */
 struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
                                        const struct voter_links_options *options, struct metrics *metrics,

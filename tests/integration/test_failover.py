@@ -184,7 +184,7 @@ def test_two_sentinels_down(cluster):
         for sentinel in cluster.sentinels[:2]:
             sentinel.kill()
         expired = time.monotonic() + VOTE_LIFE + ROUNDING
-        cluster.agent.wait_log(event="quorum-lost", service="mymaster", reason="unreachable", since=mark)
+        cluster.agent.wait_log(event="quorum-lost", service="mymaster", reason="refused", since=mark)
         wait_until(lambda: time.monotonic() > expired, 5, "the votes have expired")
         visitor.wait_visits(50)
         assert visitor.reached(since=expired) == set()

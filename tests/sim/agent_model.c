@@ -1,8 +1,11 @@
 #include "tests/sim/agent_model.h"
 
+#include <stddef.h>
+
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
+#include "tests/sim/node_model.h"
 #include "tests/sim/replies.h"
 #include "tests/sim/sentinel_model.h"
 
@@ -14,6 +17,11 @@
 static const char *const service_names[] = {"s0", "s1", "s2"};
 static const char *const monitor_names[] = {"m0", "m1", "m2"};
 static const char *const voter_names[] = {"e0", "e1", "e2", "e3", "e4"};
+
+int64_t agent_now_ms(const struct world *world, unsigned agent)
+{
+    return world->now_ms + world->agents[agent].clock_ms;
+}
 
 /* ---- the links, as io/redis_link.c ---- */
 
@@ -44,11 +52,11 @@ static void pump(struct world *world, struct sim_link *link)
 {
     struct conversation *conversation = conversation_of(world, link);
     struct conversation_command command;
-    struct event requests = {.kind = EVENT_REQUESTS, .sent_ms = world->now_ms};
+    struct event requests = {.kind = EVENT_REQUESTS, .sent_ms = agent_now_ms(world, link->agent)};
 
     if (conversation->phase != CONVERSATION_TALKING)
         return;
-    while (conversation_next(conversation, world->now_ms, &command)) {
+    while (conversation_next(conversation, agent_now_ms(world, link->agent), &command)) {
         struct event_item item = {0};
         if (!command_read(&command, &item))
             ghost_violation(world, "command", "the agent sent a command that no Sentinel understands");
@@ -79,6 +87,11 @@ static int64_t earliest_wake_ms(struct world *world, unsigned agent)
         if (hints_ms < wake_ms)
             wake_ms = hints_ms;
     }
+    for (unsigned i = 0; i < world->config.services; i++) {
+        int64_t probe_ms = conversation_wake_ms(&self->probes[i].probe.conversation);
+        if (probe_ms < wake_ms)
+            wake_ms = probe_ms;
+    }
     return wake_ms;
 }
 
@@ -89,8 +102,12 @@ static void ask_after_changes(struct world *world, unsigned agent)
 
     for (unsigned i = 0; i < world->config.services; i++) {
         const struct service_decision *decision = service_decision(self->services[i]);
-        if (decision->state == self->seen_state[i] && decision->generation == self->seen_generation[i])
+        if (decision->state == self->seen_state[i] && decision->generation == self->seen_generation[i] &&
+            decision->is_fenced == self->seen_fenced[i])
             continue;
+        if (decision->is_fenced && !self->seen_fenced[i])
+            ghost_fenced(world, agent, i);
+        self->seen_fenced[i] = decision->is_fenced;
         self->seen_state[i] = decision->state;
         self->seen_generation[i] = decision->generation;
         world_trace(world, "agent %u service %u: %s, votes %u, generation %llu", agent, i,
@@ -100,17 +117,19 @@ static void ask_after_changes(struct world *world, unsigned agent)
     }
 }
 
-static void settle(struct world *world, unsigned agent)
+void agent_settle(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
     for (unsigned i = 0; i < world->config.sentinels; i++)
         for (unsigned k = 0; k < kinds(world); k++)
             pump(world, network_link(world, agent, i, k == 1));
+    for (unsigned i = 0; i < world->config.services; i++)
+        node_pump(world, agent, i);
     ask_after_changes(world, agent);
     int64_t wake_ms = earliest_wake_ms(world, agent);
-    if (wake_ms < world->now_ms)
-        wake_ms = world->now_ms;
+    if (wake_ms < INT64_MAX)
+        wake_ms = wake_ms < agent_now_ms(world, agent) ? world->now_ms : wake_ms - self->clock_ms;
     if (wake_ms < INT64_MAX && self->timer_lag_ms > 0)
         wake_ms += rng_between(&world->rng, 0, self->timer_lag_ms);
     self->wake_ms = wake_ms;
@@ -118,7 +137,24 @@ static void settle(struct world *world, unsigned agent)
 
 static void tick(struct world *world, struct sim_link *link)
 {
-    obey(world, link, conversation_tick(conversation_of(world, link), world->now_ms));
+    obey(world, link, conversation_tick(conversation_of(world, link), agent_now_ms(world, link->agent)));
+}
+
+static void tick_probe(struct world *world, unsigned agent, unsigned service)
+{
+    struct conversation *conversation = &world->agents[agent].probes[service].probe.conversation;
+    enum conversation_action action = conversation_tick(conversation, agent_now_ms(world, agent));
+
+    if (action == CONVERSATION_CONNECT)
+        node_connect(world, agent, service);
+    else if (action == CONVERSATION_DISCONNECT)
+        node_close(world, agent, service);
+}
+
+void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms)
+{
+    world->agents[agent].clock_ms += by_ms;
+    world->agents[agent].wake_ms = world->now_ms;
 }
 
 void agent_wake(struct world *world, unsigned agent)
@@ -138,8 +174,10 @@ void agent_wake(struct world *world, unsigned agent)
     for (unsigned i = 0; i < world->config.sentinels; i++)
         for (unsigned k = 0; k < kinds(world); k++)
             tick(world, network_link(world, agent, i, k == 1));
-    voter_group_tick(self->group, world->now_ms);
-    settle(world, agent);
+    for (unsigned i = 0; i < world->config.services; i++)
+        tick_probe(world, agent, i);
+    voter_group_tick(self->group, agent_now_ms(world, agent));
+    agent_settle(world, agent);
 }
 
 void agent_connected(struct world *world, struct sim_link *link)
@@ -148,15 +186,15 @@ void agent_connected(struct world *world, struct sim_link *link)
 
     if (conversation->phase != CONVERSATION_CONNECTING)
         return;
-    conversation_connected(conversation, world->now_ms);
-    settle(world, link->agent);
+    conversation_connected(conversation, agent_now_ms(world, link->agent));
+    agent_settle(world, link->agent);
 }
 
 void agent_lost(struct world *world, struct sim_link *link)
 {
-    conversation_lost(conversation_of(world, link), "reset", world->now_ms);
+    conversation_lost(conversation_of(world, link), "reset", true, agent_now_ms(world, link->agent));
     network_close(world, link);
-    settle(world, link->agent);
+    agent_settle(world, link->agent);
 }
 
 /* Hands one reply over; true where the connection stays. */
@@ -170,6 +208,7 @@ static bool take_item(struct world *world, struct sim_link *link, const struct e
     reply_build(&built, item, world->sentinels[link->sentinel].mapped_text);
     if (item->kind == REPLY_ITEM_VIEW)
         ghost_heard(world, link, item->service, item->value, event->sent_ms);
+    ghost_told(world, link, item, event->sent_ms);
     if (item->kind == REPLY_ITEM_MYID)
         link->is_ready = !link->is_dead;
     /* Votes begin to come in, those of a Sentinel without identity too: they can raise a suspicion. */
@@ -177,7 +216,8 @@ static bool take_item(struct world *world, struct sim_link *link, const struct e
         ghost_disturbed(world, link->agent);
     link->is_refused = link->is_refused || item->kind == REPLY_ITEM_REFUSED;
     for (unsigned i = 0; i < times; i++) {
-        enum conversation_action action = conversation_reply(conversation, &built.reply, world->now_ms);
+        enum conversation_action action =
+            conversation_reply(conversation, &built.reply, agent_now_ms(world, link->agent));
         obey(world, link, action);
         if (action != CONVERSATION_NOTHING)
             return false;
@@ -191,7 +231,7 @@ void agent_receive(struct world *world, struct sim_link *link, const struct even
     for (unsigned i = 0; i < event->count; i++)
         if (!take_item(world, link, event, &event->items[i]))
             break;
-    settle(world, link->agent);
+    agent_settle(world, link->agent);
 }
 
 void agent_receive_stale(struct world *world, struct sim_link *link, const struct event *event)
@@ -202,7 +242,8 @@ void agent_receive_stale(struct world *world, struct sim_link *link, const struc
     if (conversation->phase == CONVERSATION_TALKING)
         return;
     reply_build(&built, &event->items[0], false);
-    if (conversation_reply(conversation, &built.reply, world->now_ms) != CONVERSATION_NOTHING)
+    if (conversation_reply(conversation, &built.reply, agent_now_ms(world, link->agent)) !=
+        CONVERSATION_NOTHING)
         ghost_violation(world, "stale", "a closed conversation took a reply");
     ask_after_changes(world, link->agent);
 }
@@ -224,8 +265,9 @@ static const struct service_server *server_map(unsigned service)
     return servers[service];
 }
 
-static void start_service(struct world *world, struct sim_agent *self, unsigned index)
+static void start_service(struct world *world, unsigned agent, unsigned index)
 {
+    struct sim_agent *self = &world->agents[agent];
     const struct sim_config *config = &world->config;
 
     self->service_settings[index] = (struct service_settings){
@@ -243,27 +285,65 @@ static void start_service(struct world *world, struct sim_agent *self, unsigned 
                 .hold_ms = QUORUM_HOLD_MS,
                 .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
             },
+        .policy = config->policy,
     };
-    self->services[index] = service_create(&self->service_settings[index], world->now_ms);
+    self->services[index] = service_create(&self->service_settings[index], agent_now_ms(world, agent));
     self->seen_state[index] = SERVICE_STARTING;
     self->seen_generation[index] = 0;
+    self->seen_fenced[index] = false;
 }
 
-static void start_voters(struct world *world, struct sim_agent *self)
+static void start_voters(struct world *world, unsigned agent)
 {
+    struct sim_agent *self = &world->agents[agent];
     uint32_t poll_ms = (uint32_t)world->config.poll_ms;
     uint32_t reply_timeout_ms = (uint32_t)world->config.reply_timeout_ms;
 
     self->sentinel_settings = (struct sentinel_settings){
-        .username = world->config.password ? "haproxy" : NULL,
-        .password = world->config.password ? "secret" : NULL,
+        .credentials = {.username = world->config.password ? "haproxy" : NULL,
+                        .password = world->config.password ? "secret" : NULL},
         .poll_ms = poll_ms,
         .query = sentinel_query_settings(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
         .hints = sentinel_hints_settings(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
     };
     for (unsigned i = 0; i < world->config.sentinels; i++)
         sentinel_voter_init(&self->voters[i], &self->sentinel_settings, self->group, i, voter_names[i],
-                            &self->metrics, rng_next(&world->rng), world->now_ms);
+                            &self->metrics, rng_next(&world->rng), agent_now_ms(world, agent));
+}
+
+/* As io/role_links.c. */
+static void aim_probe(struct service_observer *self, const struct service *service,
+                      const struct service_change *change)
+{
+    struct sim_probe *probe =
+        (struct sim_probe *)(void *)((char *)self - offsetof(struct sim_probe, observer));
+
+    (void)service;
+    if (change->after->addr != NULL)
+        role_probe_aim(&probe->probe, change->after->addr, change->now_ms);
+}
+
+static void start_probes(struct world *world, unsigned agent)
+{
+    struct sim_agent *self = &world->agents[agent];
+    uint32_t poll_ms = (uint32_t)world->config.poll_ms;
+
+    self->probe_settings = (struct role_probe_settings){
+        .credentials = {.password = world->config.password ? "secret" : NULL},
+        .interval_ms = poll_ms,
+        .conversation = role_probe_conversation(SIM_CONNECT_TIMEOUT_MS, poll_ms,
+                                                (uint32_t)world->config.reply_timeout_ms),
+    };
+    for (unsigned i = 0; i < world->config.services; i++) {
+        struct sim_probe *probe = &self->probes[i];
+        role_probe_init(&probe->probe, &self->probe_settings, self->group, i, &self->metrics,
+                        rng_next(&world->rng));
+        probe->is_open = false;
+        probe->generation++;
+        probe->observer.changed = aim_probe;
+        if (world->config.policy.role_check != ROLE_CHECK_OFF)
+            service_observe(self->services[i], &probe->observer);
+    }
 }
 
 void agent_start(struct world *world, unsigned agent)
@@ -272,10 +352,18 @@ void agent_start(struct world *world, unsigned agent)
 
     self->table = service_table_create();
     for (unsigned i = 0; i < world->config.services; i++)
-        start_service(world, self, i);
-    self->group = voter_group_create(world->config.sentinels, voter_names, self->services,
-                                     world->config.services, &self->metrics);
-    start_voters(world, self);
+        start_service(world, agent, i);
+    struct voter_group_options options = {
+        .name = "",
+        .voter_count = world->config.sentinels,
+        .voter_names = voter_names,
+        .services = self->services,
+        .service_count = world->config.services,
+        .metrics = &self->metrics,
+    };
+    self->group = voter_group_create(&options, agent_now_ms(world, agent));
+    start_voters(world, agent);
+    start_probes(world, agent);
     for (unsigned i = 0; i < world->config.services; i++)
         (void)service_table_add(self->table, self->services[i], voter_group_identities(self->group));
     self->draining = false;

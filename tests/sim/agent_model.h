@@ -11,6 +11,15 @@
 void agent_start(struct world *world, unsigned agent);
 void agent_stop(struct world *world, unsigned agent);
 
+/* The time by its own clock. */
+int64_t agent_now_ms(const struct world *world, unsigned agent);
+
+/* Its clock jumps ahead, as after a sleep of the machine. */
+void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms);
+
+/* What the I/O layer does after every step: sends, asks, sets timers. */
+void agent_settle(struct world *world, unsigned agent);
+
 /* Its timers are due: agents[agent].wake_ms has come. */
 void agent_wake(struct world *world, unsigned agent);
 

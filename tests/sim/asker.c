@@ -4,6 +4,7 @@
 
 #include "proto/spop_data.h"
 #include "proto/spop_frame.h"
+#include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/replies.h"
 
@@ -45,7 +46,7 @@ static bool exchange(struct world *world, unsigned agent, struct span frame, uin
                      struct spop_frame *ret_reply)
 {
     struct sink sink = sink_of(out, 2 * SPOP_SESSION_REPLY_MAX);
-    size_t taken = spop_session_feed(&world->agents[agent].session, frame, world->now_ms, &sink);
+    size_t taken = spop_session_feed(&world->agents[agent].session, frame, agent_now_ms(world, agent), &sink);
     size_t len = (size_t)(sink.at - out);
     int size = spop_frame_parse(out, len, SPOP_SESSION_FRAME_MAX, ret_reply);
 
@@ -156,7 +157,7 @@ static bool read_answer(struct span actions, unsigned service, struct sim_answer
     answer->state = read_state(&variables);
     if (actions.len > 0 || answer->state == SIM_STATE_NONSENSE)
         return false;
-    if (answer->state == SERVICE_OK)
+    if (service_state_names((enum service_state)answer->state))
         return read_name(&variables, service, answer);
     for (unsigned i = VARIABLE_MASTER; i < VARIABLES; i++)
         if (variables.is_set[i])

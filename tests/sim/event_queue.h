@@ -21,6 +21,8 @@ enum event_kind {
     EVENT_LOST,      /* a refusal or reset reaches the agent */
     EVENT_ADOPT,     /* a Sentinel hears of a new master */
     EVENT_PUBLISH,   /* a Sentinel publishes an event long after it happened */
+    EVENT_NODE,      /* a probe's commands, or its attempt to connect, reach a node */
+    EVENT_PROBE,     /* the node's answer reaches the agent */
     EVENT_ACTION,    /* the script does something */
     EVENT_ASK,       /* HAProxy asks */
 };
@@ -33,8 +35,8 @@ struct event_item {
 
 struct event {
     int64_t at_ms;
-    uint64_t order; /* the queue's */
-    int64_t sent_ms;
+    uint64_t order;      /* the queue's */
+    int64_t sent_ms;     /* of requests and what answers them: by the clock of the agent */
     uint32_t generation; /* of the link, or a config-epoch */
     uint8_t kind;        /* enum event_kind */
     uint8_t target;      /* a link, a Sentinel, or the script's action */

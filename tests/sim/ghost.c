@@ -1,6 +1,8 @@
 #include "tests/sim/ghost.h"
 
+#include "tests/sim/agent_model.h"
 #include "tests/sim/progress.h"
+#include "tests/sim/sentinel_model.h"
 
 /* ---- what happened ---- */
 
@@ -44,8 +46,13 @@ void ghost_agent_started(struct world *world, unsigned agent)
     struct ghost_agent *ghost = &world->ghost.agents[agent];
 
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        for (unsigned k = 0; k < SIM_SENTINELS_MAX; k++)
+        for (unsigned k = 0; k < SIM_SENTINELS_MAX; k++) {
             ghost->votes[i][k] = (struct ghost_vote){.sent_ms = INT64_MIN / 2, .view = VIEW_NIL};
+            ghost->facts[i][k] = (struct ghost_facts){.sent_ms = INT64_MIN / 2, .witness_ms = INT64_MIN / 2};
+        }
+        ghost->roles[i] = (struct ghost_role){.sent_ms = INT64_MIN / 2};
+        ghost->kept_ms[i] = 0;
+        ghost->named_ms[i] = INT64_MIN / 2;
         ghost->last_named[i] = -1;
         ghost->last_generation[i] = 0;
         ghost->dissent_ms[i] = 0;
@@ -61,12 +68,63 @@ void ghost_heard(struct world *world, const struct sim_link *link, unsigned serv
 
     world_trace(world, "agent %u service %u: entry %u (sentinel %u) says %d, asked at %lld", link->agent,
                 service, link->voter, link->sentinel, view, (long long)(sent_ms - SIM_START_MS));
-    if (world->now_ms - sent_ms > world->config.reply_timeout_ms)
+    int64_t now_ms = agent_now_ms(world, link->agent);
+    if (now_ms - sent_ms > world->config.reply_timeout_ms)
         return;
-    bool is_news = vote->view != view || world->now_ms - vote->sent_ms >= world->config.vote_life_ms;
+    bool is_news = vote->view != view || now_ms - vote->sent_ms >= world->config.vote_life_ms;
     if (is_news && view >= 0 && view != ghost->last_named[service])
-        ghost->dissent_ms[service] = world->now_ms;
+        ghost->dissent_ms[service] = now_ms;
     *vote = (struct ghost_vote){.sent_ms = sent_ms, .sentinel = link->sentinel, .view = view};
+}
+
+void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
+                int64_t sent_ms)
+{
+    struct ghost_agent *ghost = &world->ghost.agents[link->agent];
+    struct ghost_facts *facts = &ghost->facts[item->service][link->voter];
+
+    switch ((enum reply_item_kind)item->kind) {
+    case REPLY_ITEM_FACTS:
+    case REPLY_ITEM_FACTS_DOWN:
+        world_trace(world, "agent %u service %u: entry %u (sentinel %u) says that %d is %s", link->agent,
+                    item->service, link->voter, link->sentinel, item->value,
+                    item->kind == REPLY_ITEM_FACTS_DOWN ? "down" : "not down");
+        facts->sent_ms = sent_ms;
+        facts->sentinel = link->sentinel;
+        facts->address = item->value;
+        facts->is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
+        break;
+    case REPLY_ITEM_WITNESS:
+        facts->witness_ms = item->value == 1 ? sent_ms : INT64_MIN / 2;
+        break;
+    case REPLY_ITEM_MYID:
+    case REPLY_ITEM_REFUSED:
+        /* It may be another than before: then the agent drops what it was told, and may have done so already. */
+        for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+            ghost->facts[i][link->voter].sent_ms = INT64_MIN / 2;
+            ghost->votes[i][link->voter].may_be_dropped = true;
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void ghost_role(struct world *world, unsigned agent, unsigned service, uint8_t address, int8_t role,
+                int64_t sent_ms)
+{
+    world_trace(world, "agent %u service %u: node %u says that it is %d", agent, service, address, role);
+    world->ghost.agents[agent].roles[service] =
+        (struct ghost_role){.sent_ms = sent_ms, .address = address, .role = role};
+}
+
+void ghost_fenced(struct world *world, unsigned agent, unsigned service)
+{
+    int64_t fence_ms = world->config.policy.fence_ms;
+
+    world->counts.fenced++;
+    if (fence_ms == 0 || agent_now_ms(world, agent) - world->ghost.agents[agent].named_ms[service] < fence_ms)
+        ghost_broken(world, "fence", "agent %u service %u is fenced too soon", agent, service);
 }
 
 /* ---- the invariants ---- */
@@ -147,7 +205,7 @@ static int count_votes(const struct world *world, const struct claim *claim, int
 
 static bool is_voted(struct world *world, const struct claim *claim)
 {
-    int votes = count_votes(world, claim, world->now_ms - world->config.vote_life_ms);
+    int votes = count_votes(world, claim, agent_now_ms(world, claim->agent) - world->config.vote_life_ms);
     int64_t threshold = world->config.threshold;
 
     return votes >= threshold && claim->answer->votes >= threshold && claim->answer->votes <= votes;
@@ -157,7 +215,7 @@ static bool is_behind_barrier(struct world *world, const struct claim *claim)
 {
     int64_t dissent_ms = world->ghost.agents[claim->agent].dissent_ms[claim->service];
 
-    if (world->now_ms - dissent_ms >= QUORUM_HOLD_MS - QUORUM_SUSPECT_INTERVAL_MS)
+    if (agent_now_ms(world, claim->agent) - dissent_ms >= QUORUM_HOLD_MS - QUORUM_SUSPECT_INTERVAL_MS)
         return true;
     world->counts.barred++;
     return count_votes(world, claim, dissent_ms - QUORUM_SUSPECT_INTERVAL_MS) >= (int)world->config.threshold;
@@ -183,19 +241,112 @@ static bool is_of_its_generation(struct world *world, const struct claim *claim)
     return generation == last ? is_same : generation > last && (generation > last + 1 || !is_same);
 }
 
+/* Whether something that was asked for at `sent_ms` still counts. */
+static bool is_fresh(const struct world *world, unsigned agent, int64_t sent_ms)
+{
+    return agent_now_ms(world, agent) - sent_ms < world->config.vote_life_ms;
+}
+
+/* How many Sentinels told this agent last, and lately, that the named node is down. */
+static unsigned count_down(const struct world *world, const struct claim *claim)
+{
+    const struct ghost_facts *facts = world->ghost.agents[claim->agent].facts[claim->service];
+    const uint8_t *identities = voter_group_identities(world->agents[claim->agent].group);
+    uint64_t told_by = 0;
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (facts[i].is_down && facts[i].address == claim->answer->address &&
+            identities[i] != QUORUM_NO_IDENTITY && is_fresh(world, claim->agent, facts[i].sent_ms))
+            told_by |= UINT64_C(1) << identities[i];
+    return (unsigned)__builtin_popcountll(told_by);
+}
+
+static bool is_not_vetoed(struct world *world, const struct claim *claim)
+{
+    const struct ghost_agent *ghost = &world->ghost.agents[claim->agent];
+    const struct ghost_role *role = &ghost->roles[claim->service];
+    bool is_about = role->address == claim->answer->address && is_fresh(world, claim->agent, role->sent_ms);
+    enum role_check check = world->config.policy.role_check;
+
+    if (check != ROLE_CHECK_OFF && is_about && role->role != NODE_ROLE_MASTER)
+        return false;
+    if (check == ROLE_CHECK_REQUIRE && ghost->last_named[claim->service] != claim->answer->address &&
+        !is_about)
+        return false;
+    return count_down(world, claim) < world->config.threshold;
+}
+
+/* Whether the agent knows who answers at this entry, and that nobody else does: else its vote may not count. */
+static bool has_voice(const struct world *world, unsigned agent, unsigned voter)
+{
+    const uint8_t *identities = voter_group_identities(world->agents[agent].group);
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (i != voter && identities[i] == identities[voter])
+            return false;
+    return identities[voter] != QUORUM_NO_IDENTITY;
+}
+
+/* Nobody in reach names another. */
+static bool is_undisputed(const struct world *world, const struct claim *claim)
+{
+    const struct ghost_vote *votes = world->ghost.agents[claim->agent].votes[claim->service];
+
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (votes[i].view >= 0 && votes[i].view != claim->answer->address && !votes[i].may_be_dropped &&
+            is_fresh(world, claim->agent, votes[i].sent_ms) && has_voice(world, claim->agent, i))
+            return false;
+    return true;
+}
+
+static bool is_witness_there(struct world *world, const struct claim *claim)
+{
+    const struct ghost_agent *ghost = &world->ghost.agents[claim->agent];
+
+    world->counts.witnessed++;
+    for (unsigned i = 0; i < world->config.sentinels; i++)
+        if (ghost->votes[claim->service][i].view == claim->answer->address &&
+            is_fresh(world, claim->agent, ghost->votes[claim->service][i].sent_ms) &&
+            is_fresh(world, claim->agent, ghost->facts[claim->service][i].witness_ms))
+            return world->config.policy.witness && is_undisputed(world, claim);
+    return false;
+}
+
+static bool is_keeping_allowed(struct world *world, const struct claim *claim)
+{
+    const struct ghost_agent *ghost = &world->ghost.agents[claim->agent];
+
+    world->counts.kept++;
+    return agent_now_ms(world, claim->agent) - ghost->kept_ms[claim->service] <
+               world->config.policy.keep_ms &&
+           ghost->last_named[claim->service] == claim->answer->address && is_undisputed(world, claim);
+}
+
+#define STATE(name) (1u << SERVICE_##name)
+#define ALL (STATE(OK) | STATE(WITNESSED) | STATE(KEPT))
+
+/* The last one notes whom the answer names, for the others. */
 static const struct {
     const char *name;
+    unsigned states; /* that it is about */
     bool (*holds)(struct world *world, const struct claim *claim);
 } invariants[] = {
-    {"I1 backed", is_backed}, {"I3 resurrection", is_no_resurrection},
-    {"I4 votes", is_voted},   {"barrier", is_behind_barrier},
-    {"I5 map", is_mapped},    {"generation", is_of_its_generation},
+    {"I1 backed", STATE(OK), is_backed},
+    {"I3 resurrection", STATE(OK), is_no_resurrection},
+    {"I4 votes", STATE(OK), is_voted},
+    {"barrier", STATE(OK), is_behind_barrier},
+    {"I5 map", ALL, is_mapped},
+    {"I6 veto", ALL, is_not_vetoed},
+    {"witnessed", STATE(WITNESSED), is_witness_there},
+    {"kept", STATE(KEPT), is_keeping_allowed},
+    {"generation", ALL, is_of_its_generation},
 };
 
 void ghost_compare(struct world *world, unsigned service, const struct sim_answer *a,
                    const struct sim_answer *b)
 {
-    if (a->address < 0 || b->address < 0 || a->address == b->address)
+    if (a->address < 0 || b->address < 0 || a->address == b->address || a->state != SERVICE_OK ||
+        b->state != SERVICE_OK)
         return;
     world->counts.compared++;
     if (world->ghost.changed_ms[service] < world->now_ms - world->config.vote_life_ms)
@@ -206,14 +357,22 @@ void ghost_compare(struct world *world, unsigned service, const struct sim_answe
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer)
 {
     struct claim claim = {.agent = agent, .service = service, .answer = answer};
+    struct ghost_agent *ghost = &world->ghost.agents[agent];
 
+    if (answer->state != SERVICE_KEPT)
+        ghost->kept_ms[service] = 0;
+    else if (ghost->kept_ms[service] == 0)
+        ghost->kept_ms[service] = agent_now_ms(world, agent);
+    world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
+    world->counts.downs += answer->state == SERVICE_DOWN;
     if (answer->address < 0) {
         progress_check(world, agent, service, answer);
         return;
     }
     world->counts.named++;
+    ghost->named_ms[service] = agent_now_ms(world, agent);
     for (size_t i = 0; i < sizeof(invariants) / sizeof(*invariants); i++)
-        if (!invariants[i].holds(world, &claim))
+        if ((invariants[i].states >> answer->state & 1) != 0 && !invariants[i].holds(world, &claim))
             ghost_broken(world, invariants[i].name, "agent %u service %u: answer %d with %lld votes", agent,
                          service, answer->address, (long long)answer->votes);
     progress_check(world, agent, service, answer);

@@ -8,10 +8,17 @@
  *   I4 votes          Q Sentinels told this agent so, in reply to requests sent in (t-F, t], each within T
  *   barrier           shortly after a voter began to contradict, only what was asked for since counts
  *   I5 map            the answer is a server of the map
+ *   I6 veto           the last that the named node said of itself, within F, is not that it is no master; with
+ *                     `require` a new one said that it is; and no majority says within F that it is down
+ *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
+ *   fence             only after so long without a name
  *   generation        rises with every switch, and with nothing else
  *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
  *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
  *   I7-link progress  and a link comes back
+ *
+ * I1 to I4 and the barrier are about the answers with state `ok`. Votes, reports and their ages are told by the clock
+ * of the agent, which may jump ahead of the world's; views by the world's.
  *
  * Whatever these are called in a violation begins with the first word here; --only takes that word.
  */
@@ -37,6 +44,17 @@ void ghost_agent_started(struct world *world, unsigned agent);
 /* A reply reached the agent, to a request that it sent at `sent_ms`. */
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,
                  int64_t sent_ms);
+
+/* What else a Sentinel told the agent. */
+void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
+                int64_t sent_ms);
+
+/* The node that the agent probes for a service told what it is: enum node_role. */
+void ghost_role(struct world *world, unsigned agent, unsigned service, uint8_t address, int8_t role,
+                int64_t sent_ms);
+
+/* The agent fences a service. */
+void ghost_fenced(struct world *world, unsigned agent, unsigned service);
 
 /* Checks an answer. */
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer);

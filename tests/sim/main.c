@@ -58,7 +58,8 @@ static bool read_options(char **arguments, struct options *options)
 static bool is_covered(const struct sim_counts *counts)
 {
     return counts->named > 0 && counts->compared > 0 && counts->steady > 0 && counts->barred > 0 &&
-           counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0;
+           counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 && counts->vetoes > 0 &&
+           counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 && counts->fenced > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -68,6 +69,10 @@ static void print_counts(const struct sim_counts *counts)
            " were due by poll, %" PRIu64 " by push, %" PRIu64 " links were due (I7)\n",
            counts->named, counts->steady, counts->compared, counts->barred, counts->owed, counts->owed_soon,
            counts->owed_links);
+    printf("sim: %" PRIu64 " answers withheld because a node said that it is no master (I6), %" PRIu64
+           " because a majority said that it is down, %" PRIu64 " witnessed, %" PRIu64 " kept, %" PRIu64
+           " fences\n",
+           counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced);
 }
 
 int main(int argc, char **argv)

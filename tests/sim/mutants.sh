@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cc=${CC:-cc}
 flags="-std=c11 -D_GNU_SOURCE -O1 -I$work/tree"
-runs=${RUNS:-20000}
+runs=${RUNS:-60000}
 caught=0
 failed=0
 
@@ -89,19 +89,21 @@ fi
 quorum=spoa/core/quorum.c
 service=spoa/core/service.c
 group=spoa/core/voter_group.c
-voter=spoa/core/sentinel_voter.c
+query=spoa/core/sentinel_query.c
+hints=spoa/core/sentinel_hints.c
+policy=spoa/core/policy.c
 conversation=spoa/core/conversation.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
 mutant threshold-half 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes + 1 >= threshold) {/'
-mutant age-from-receipt 'I1 I2 I3 I4' $voter 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
+mutant age-from-receipt 'I1 I2 I3 I4' $query 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
 mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
     -e 's/ && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;/ \&\& now_ms > 0;/' \
     -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/'
 mutant one-sentinel-twice 'I1 I2 I3 I4' $group \
     's/group->identities\[i\] = (uint8_t)first;/group->identities[i] = (uint8_t)i;/'
-mutant hint-is-a-vote 'I1 I2 I3 I4' $voter \
+mutant hint-is-a-vote 'I1 I2 I3 I4' $hints \
     -e '/^static enum conversation_verdict hints_reply/,/^}/ s/(void)now_ms;/mutant_now_ms = now_ms;/' \
     -e '/^static void take_hint/i\
 static int64_t mutant_now_ms;\
@@ -115,7 +117,7 @@ static void mutant_vote(struct sentinel_voter *voter, struct span payload)\
     if (addr_from_parts(words[3], words[4], \&addr))\
         voter_group_vote(voter->group, voter->index, (size_t)(words[0].data[1] - 48), \&ballot, mutant_now_ms);\
 }' \
-    -e 's/^    if (monitor.len > 0)$/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload);\n&/'
+    -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload);\n&/'
 mutant late-replies 'I4' $quorum \
     's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
 mutant expiry-by-timer-only 'I1 I2 I3 I4' $service \
@@ -125,24 +127,38 @@ mutant identity-unknown-counts 'I1 I4' $group \
     's/group->identities\[i\] = QUORUM_NO_IDENTITY;/group->identities[i] = (uint8_t)(40 + i);/'
 mutant error-keeps-vote 'I1 I4' $quorum \
     's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
-mutant no-barrier 'barrier' $quorum 's/held ? quorum->t_suspect_ms : INT64_MIN/INT64_MIN/'
-mutant any-address 'I5' $service 's/allow_any_address && is_numeric/allow_any_address || is_numeric/'
+mutant no-barrier 'barrier' $quorum 's/^    if (held)$/    if (held \&\& now_ms < 0)/'
+mutant any-address 'I5' $service \
+    's/^           (service->settings->allow_any_address &&/           (service->settings->allow_any_address ||/'
 mutant generation-stays 'generation' $service \
-    's/^        after.generation++;/        after.generation += after.generation == 0;/'
+    's/^        after->generation++;/        after->generation += after->generation == 0;/'
+
+# What speaks against naming a majority's master, and what the operator may choose beside a majority.
+mutant veto-ignored 'I6' $policy '/SERVICE_BECAUSE_REPLICA/d'
+mutant require-ignored 'I6' $policy 's/^            require_master(.*/            return;/'
+mutant down-ignored 'I6' $policy 's/^    if (down < facts->threshold)/    if (down < 64)/'
+mutant role-of-another 'I6' $conversation \
+    '/^enum conversation_action conversation_reply/,/^}/ s/ || conversation->restarts)/)/'
+mutant kept-for-ever 'kept' $policy \
+    -e 's/ && now_ms - policy->t_lost_ms < config->keep_ms;/ \&\& config->keep_ms > 0;/' \
+    -e 's/^        review_by(ruling, policy->t_lost_ms + policy->config->keep_ms);//'
+mutant kept-against-dissent 'kept' $policy 's/^        policy->may_keep = false;//'
+mutant witness-not-asked 'witnessed' $service 's/!reports_is_witness(&service->reports, i, now_ms, &expiry_ms))/false)/'
+mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (agree \&\& !agree)/'
+mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fenced_ms;/config->fence_ms > 0;/'
 
 # Without progress nothing wrong is ever named: these keep the simulation from accepting that.
 mutant replies-out-of-order 'I7' $conversation \
     's/request.subject += run->answered;/request.subject += run->count - 1 - run->answered;/'
-mutant no-poll 'I7-poll' $voter \
-    '/^static bool query_next/,/^}/ s/voter_group_ask_all(voter->group, voter->index);//'
-mutant hints-ignored 'I7-push' $voter \
-    's/^        voter_group_ask(voter->group, voter->index, monitor);/        (void)monitor;/'
+mutant no-poll 'I7-poll' $query 's/^        voter_group_poll(voter->group, voter->index);//'
+mutant hints-ignored 'I7-push' $hints \
+    's/^    voter_group_ask(voter->group, voter->index, monitor);/    (void)monitor;/'
 mutant no-reconnect 'I7-link' $conversation \
-    's/conversation->wake_ms = now_ms + retry_ms;/conversation->wake_ms = INT64_MAX;/'
-mutant myid-asked-once 'I7-link' $voter 's/^        voter->myid_refused = true;/        voter->myid_refused = false;/'
+    's/wait_until(conversation, now_ms + loss->retry_ms);/wait_until(conversation, INT64_MAX);/'
+mutant myid-asked-once 'I7-link' $query 's/^        voter->myid_refused = true;/        voter->myid_refused = false;/'
 mutant no-silence-deadline 'I7-link' $conversation \
     's/return run->first.t_sent_ms + conversation->settings->silence_ms;/return INT64_MAX;/'
-mutant dissent-asks-nobody 'I7' $group 's/^    if (!ask_all)$/    if (ask_all || !ask_all)/'
+mutant dissent-asks-nobody 'I7' $group 's/^    if (!service_take_ask_all(one))$/    if (service_take_ask_all(one) || one != NULL)/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

@@ -86,13 +86,30 @@ static bool is_pushed_to(struct world *world, unsigned agent)
     return true;
 }
 
+/* Whether something beside the votes speaks, or spoke lately, against a node; then nothing is due. */
+static bool is_spotless(struct world *world, unsigned service, int8_t address)
+{
+    const struct sim_config *config = &world->config;
+    int64_t settled_ms = 2 * config->poll_ms + config->reply_timeout_ms + config->vote_life_ms;
+
+    if (world->now_ms - world->ghost.node_changed_ms[service] < settled_ms)
+        return false;
+    for (unsigned i = 0; i < config->sentinels; i++)
+        if (world->sentinels[i].is_down[service])
+            return false;
+    return config->policy.role_check == ROLE_CHECK_OFF ||
+           (config->policy.role_check == ROLE_CHECK_VETO &&
+            world->nodes[service][address] == NODE_ROLE_MASTER);
+}
+
 static void check_name(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer,
                        const char *invariant)
 {
     int8_t due = agreed_address(world, agent, service);
     bool is_nameable = due < SIM_SERVERS || world->config.allow_any_address;
 
-    if (due < 0 || (is_nameable ? answer->address == due : answer->state == SERVICE_UNKNOWN_ADDRESS))
+    if (due < 0 || !is_spotless(world, service, due) ||
+        (is_nameable ? answer->address == due : answer->state == SERVICE_UNKNOWN_ADDRESS))
         return;
     ghost_broken(world, invariant, "agent %u service %u: state %d, address %d, where %d is due", agent,
                  service, answer->state, answer->address, due);

@@ -95,6 +95,23 @@ static void build_hint(struct built_reply *built, const struct event_item *item)
     make_array(built, 3);
 }
 
+static void build_facts(struct built_reply *built, const struct event_item *item)
+{
+    bool is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
+
+    add_text(built, 0, "name");
+    add_text(built, 1, "m%d", item->service);
+    add_text(built, 2, "ip");
+    add_text(built, 3, "10.1.%d.%d", item->service, item->value + 1);
+    add_text(built, 4, "port");
+    add_text(built, 5, "%d", SIM_PORT + item->value);
+    add_text(built, 6, "flags");
+    add_text(built, 7, "%s", is_down ? "s_down,o_down,master" : "master");
+    add_text(built, 8, "down-after-milliseconds");
+    add_text(built, 9, "5000");
+    make_array(built, 10);
+}
+
 void reply_build_subscribed(struct built_reply *built)
 {
     add_text(built, 0, "subscribe");
@@ -122,6 +139,17 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
     case REPLY_ITEM_VIEW:
         build_view(built, item, mapped);
         break;
+    case REPLY_ITEM_FACTS:
+    case REPLY_ITEM_FACTS_DOWN:
+        build_facts(built, item);
+        break;
+    case REPLY_ITEM_WITNESS:
+        if (item->value == 1)
+            make_text(built, REPLY_TEXT,
+                      "OK 3 usable Sentinels. Quorum and failover authorization can be reached");
+        else
+            make_text(built, REPLY_ERROR, "NOQUORUM 1 usable Sentinels. Not enough available Sentinels");
+        break;
     case REPLY_ITEM_SUBSCRIBED:
         reply_build_subscribed(built);
         break;
@@ -136,6 +164,30 @@ static bool command_is(const struct conversation_command *command, size_t argume
     return command->count > argument && span_equals_text(command->args[argument], text);
 }
 
+/* A command about one service. */
+static bool read_question(const struct conversation_command *command, struct event_item *ret_item)
+{
+    static const struct {
+        const char *word;
+        enum command_kind kind;
+    } questions[] = {
+        {"GET-MASTER-ADDR-BY-NAME", COMMAND_GET_MASTER},
+        {"MASTER", COMMAND_FACTS},
+        {"CKQUORUM", COMMAND_WITNESS},
+    };
+
+    if (!command_is(command, 0, "SENTINEL") || command->count != 3 || command->args[2].len != 2 ||
+        command->args[2].data[0] != 'm')
+        return false;
+    ret_item->service = (uint8_t)(command->args[2].data[1] - '0');
+    for (size_t i = 0; i < sizeof(questions) / sizeof(*questions); i++)
+        if (command_is(command, 1, questions[i].word)) {
+            ret_item->kind = (uint8_t)questions[i].kind;
+            return ret_item->service < SIM_SERVICES_MAX;
+        }
+    return false;
+}
+
 bool command_read(const struct conversation_command *command, struct event_item *ret_item)
 {
     if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") &&
@@ -147,13 +199,7 @@ bool command_read(const struct conversation_command *command, struct event_item 
         ret_item->kind = COMMAND_MYID;
     else if (command_is(command, 0, "SUBSCRIBE") && command->count > 1)
         ret_item->kind = COMMAND_SUBSCRIBE;
-    else if (command_is(command, 0, "SENTINEL") && command_is(command, 1, "GET-MASTER-ADDR-BY-NAME") &&
-             command->count == 3 && command->args[2].len == 2 && command->args[2].data[0] == 'm') {
-        ret_item->kind = COMMAND_GET_MASTER;
-        ret_item->service = (uint8_t)(command->args[2].data[1] - '0');
-        return ret_item->service < SIM_SERVICES_MAX;
-    } else {
-        return false;
-    }
+    else
+        return read_question(command, ret_item);
     return true;
 }

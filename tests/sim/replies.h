@@ -6,7 +6,7 @@
 #include "spoa/core/reply.h"
 #include "tests/sim/world.h"
 
-#define REPLY_ELEMENTS_MAX 3
+#define REPLY_ELEMENTS_MAX 12
 #define REPLY_TEXT_MAX 128
 
 /* A reply with room for what it points to. */

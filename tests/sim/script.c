@@ -4,6 +4,7 @@
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
+#include "tests/sim/node_model.h"
 #include "tests/sim/sentinel_model.h"
 
 /* A calm end of a script, long enough for every link to come back and every name to be found. */
@@ -15,6 +16,8 @@ enum planned_action {
     PLANNED_START = 200, /* items[0]: Sentinel, pristine */
     PLANNED_VIEW,        /* items[0]: Sentinel, service, view; published where items[1].kind is 1 */
     PLANNED_HEAL,
+    PLANNED_ROLE, /* items[0]: address, service, role */
+    PLANNED_UP,   /* items[0]: Sentinel, service: no o_down any more */
 };
 
 static unsigned any_sentinel(struct world *world)
@@ -226,6 +229,54 @@ static void act_reroute(struct world *world)
     ghost_shaken_agent(world, agent, world->now_ms);
 }
 
+/* ---- nodes, and what Sentinels say of them beside their votes ---- */
+
+/* A node is no master for a while, or not there. */
+static void act_role(struct world *world)
+{
+    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING, NODE_ROLE_UNKNOWN,
+                                SIM_NODE_DOWN};
+    struct event_item item = {.kind = (uint8_t)rng_below(&world->rng, SIM_ADDRESSES),
+                              .service = (uint8_t)any_service(world),
+                              .value = NODE_ROLE_MASTER};
+
+    node_set_role(world, item.service, item.kind,
+                  roles[rng_below(&world->rng, sizeof(roles) / sizeof(*roles))]);
+    plan(world, PLANNED_ROLE, rng_between(&world->rng, 50, 5000), item, false);
+}
+
+/* Sentinels hold the master that they name to be down, and some take that back. */
+static void act_down(struct world *world)
+{
+    unsigned service = any_service(world);
+
+    world->ghost.node_changed_ms[service] = world->now_ms;
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)service};
+        if (rng_chance(&world->rng, 20))
+            continue;
+        world->sentinels[i].is_down[service] = true;
+        sentinel_publish(world, i, service, REPLY_ITEM_HINT_ODOWN, 0);
+        plan(world, PLANNED_UP, rng_between(&world->rng, 50, 5000), item, rng_chance(&world->rng, 50));
+    }
+}
+
+static void end_down(struct world *world, unsigned sentinel, unsigned service, bool published)
+{
+    world->sentinels[sentinel].is_down[service] = false;
+    world->ghost.node_changed_ms[service] = world->now_ms;
+    if (published)
+        sentinel_publish(world, sentinel, service, REPLY_ITEM_HINT_ODOWN, 0);
+}
+
+/* A Sentinel loses sight of the others, or finds them again. */
+static void act_lose_sight(struct world *world)
+{
+    struct sim_sentinel *sentinel = &world->sentinels[any_sentinel(world)];
+
+    sentinel->sees_no_majority = !sentinel->sees_no_majority;
+}
+
 /* ---- agents ---- */
 
 /* Neither timers nor replies are taken; questions are, which is worse than what a real process could do. */
@@ -237,6 +288,17 @@ static void act_stall(struct world *world)
     world->agents[agent].stalled_until_ms = until_ms;
     ghost_shaken_agent(world, agent, until_ms);
     world_trace(world, "agent %u stalls until %lld", agent, (long long)(until_ms - SIM_START_MS));
+}
+
+/* The machine slept: all that the agent knows is older at once. */
+static void act_step_clock(struct world *world)
+{
+    unsigned agent = any_agent(world);
+    int64_t by_ms = rng_between(&world->rng, 1, 4000);
+
+    world_trace(world, "the clock of agent %u jumps by %lld", agent, (long long)by_ms);
+    agent_step_clock(world, agent, by_ms);
+    ghost_shaken_agent(world, agent, world->now_ms);
 }
 
 static void act_restart_agent(struct world *world)
@@ -251,12 +313,17 @@ static const struct {
     unsigned weight;
     void (*act)(struct world *world);
 } actions[] = {
-    {16, act_failover}, {5, act_double_failover}, {12, act_view},
-    {6, act_flap},      {8, act_move_all},        {3, act_false_hint},
-    {9, act_stop},      {3, act_stop_many},       {7, act_freeze},
-    {4, act_deny},      {5, act_isolate},         {9, act_cut},
-    {5, act_partition}, {6, act_delay},           {7, act_break},
-    {4, act_reroute},   {9, act_stall},           {2, act_restart_agent},
+    {16, act_failover},  {5, act_double_failover},
+    {12, act_view},      {6, act_flap},
+    {8, act_move_all},   {3, act_false_hint},
+    {9, act_stop},       {3, act_stop_many},
+    {7, act_freeze},     {4, act_deny},
+    {5, act_isolate},    {9, act_cut},
+    {5, act_partition},  {6, act_delay},
+    {7, act_break},      {4, act_reroute},
+    {9, act_stall},      {2, act_restart_agent},
+    {8, act_role},       {5, act_down},
+    {3, act_lose_sight}, {4, act_step_clock},
 };
 #define ACTIONS (sizeof(actions) / sizeof(*actions))
 
@@ -305,6 +372,12 @@ void script_act(struct world *world, const struct event *event)
         break;
     case PLANNED_VIEW:
         sentinel_set_view(world, item->kind, item->service, item->value, event->items[1].kind == 1);
+        break;
+    case PLANNED_ROLE:
+        node_set_role(world, item->service, item->kind, item->value);
+        break;
+    case PLANNED_UP:
+        end_down(world, item->kind, item->service, event->items[1].kind == 1);
         break;
     case PLANNED_HEAL:
         heal(world);

@@ -31,6 +31,7 @@ static void configure_agent(struct world *world, struct sim_agent *agent)
 {
     bool is_near = rng_chance(&world->rng, 70);
 
+    agent->clock_ms = 0;
     agent->timer_lag_ms = rng_chance(&world->rng, 70) ? 0 : rng_between(&world->rng, 1, 20);
     for (unsigned i = 0; i < world->config.sentinels; i++) {
         bool is_shared = world->config.shared_routes && rng_chance(&world->rng, 40);
@@ -38,6 +39,23 @@ static void configure_agent(struct world *world, struct sim_agent *agent)
         agent->paths[i] = (struct sim_path){.min_ms = 0};
         script_draw_path(world, &agent->paths[i], is_near ? 100 : 60);
     }
+}
+
+/* Most agents name what a majority names and nothing else. */
+static struct policy_config draw_policy(struct rng *rng)
+{
+    static const enum role_check checks[] = {ROLE_CHECK_OFF, ROLE_CHECK_OFF, ROLE_CHECK_VETO, ROLE_CHECK_VETO,
+                                             ROLE_CHECK_REQUIRE};
+
+    return (struct policy_config){
+        .role_check = checks[rng_below(rng, sizeof(checks) / sizeof(*checks))],
+        .keep_when = rng_chance(rng, 50) ? KEEP_WHEN_UNREACHABLE : KEEP_WHEN_REFUSED,
+        .witness = rng_chance(rng, 20),
+        .keep_ms = rng_chance(rng, 80) ? 0 : rng_between(rng, 100, 4000),
+        .fence_ms = rng_chance(rng, 70) ? 0 : rng_between(rng, 100, 3000),
+        .debounce_ms = rng_chance(rng, 50) ? 1000 : 0,
+        .confirm_ms = SIM_CONNECT_TIMEOUT_MS,
+    };
 }
 
 void script_configure(struct world *world)
@@ -55,6 +73,7 @@ void script_configure(struct world *world)
     config->password = rng_chance(&world->rng, 25);
     config->allow_any_address = rng_chance(&world->rng, 20);
     config->shared_routes = rng_chance(&world->rng, 12);
+    config->policy = draw_policy(&world->rng);
     configure_times(world);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);

@@ -46,6 +46,16 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, con
         item.kind = REPLY_ITEM_VIEW;
         item.value = sentinel->views[command->service];
         break;
+    case COMMAND_FACTS:
+        item.kind = sentinel->is_down[command->service] ? REPLY_ITEM_FACTS_DOWN : REPLY_ITEM_FACTS;
+        item.value = sentinel->views[command->service];
+        if (item.value < 0)
+            item.kind = REPLY_ITEM_REFUSED;
+        break;
+    case COMMAND_WITNESS:
+        item.kind = REPLY_ITEM_WITNESS;
+        item.value = !sentinel->sees_no_majority;
+        break;
     case COMMAND_SUBSCRIBE:
         item.kind = sentinel->refuses_subscribe ? REPLY_ITEM_REFUSED : REPLY_ITEM_SUBSCRIBED;
         break;

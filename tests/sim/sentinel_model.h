@@ -9,15 +9,20 @@ enum command_kind {
     COMMAND_SETNAME,
     COMMAND_MYID,
     COMMAND_GET_MASTER,
+    COMMAND_FACTS,
+    COMMAND_WITNESS,
     COMMAND_SUBSCRIBE,
 };
 
 enum reply_item_kind {
     REPLY_ITEM_OK,
     REPLY_ITEM_AUTH_UNNEEDED,
-    REPLY_ITEM_MYID,    /* value: the identity */
-    REPLY_ITEM_REFUSED, /* NOPERM */
-    REPLY_ITEM_VIEW,    /* value: enum sim_view */
+    REPLY_ITEM_MYID,       /* value: the identity */
+    REPLY_ITEM_REFUSED,    /* NOPERM */
+    REPLY_ITEM_VIEW,       /* value: enum sim_view */
+    REPLY_ITEM_FACTS,      /* value: the address that SENTINEL MASTER shows */
+    REPLY_ITEM_FACTS_DOWN, /* the same, with o_down */
+    REPLY_ITEM_WITNESS,    /* value: 1 where CKQUORUM says OK */
     REPLY_ITEM_SUBSCRIBED,
     REPLY_ITEM_HINT_SWITCH, /* +switch-master; from here on: pushed, value: the new master's address */
     REPLY_ITEM_HINT_PROMOTED,

@@ -7,6 +7,7 @@
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
+#include "tests/sim/node_model.h"
 #include "tests/sim/script.h"
 #include "tests/sim/sentinel_model.h"
 
@@ -31,6 +32,7 @@ static void reset_ghost(struct ghost *ghost)
     memset(ghost->agents, 0, sizeof(ghost->agents));
     memset(ghost->changed_ms, 0, sizeof(ghost->changed_ms));
     memset(ghost->silent_ms, 0, sizeof(ghost->silent_ms));
+    memset(ghost->node_changed_ms, 0, sizeof(ghost->node_changed_ms));
 }
 
 /* All but the memory of the queue and the logs, which needs no clearing, and what counts over all scripts. */
@@ -68,6 +70,12 @@ static void handle(struct world *world, struct event *event)
         break;
     case EVENT_PUBLISH:
         sentinel_publish_late(world, event);
+        break;
+    case EVENT_NODE:
+        node_receive(world, event);
+        break;
+    case EVENT_PROBE:
+        node_reply(world, event);
         break;
     case EVENT_ACTION:
         script_act(world, event);
@@ -115,6 +123,7 @@ bool world_run(struct world *world, uint64_t seed)
     reset(world, seed);
     script_configure(world);
     sentinel_start_all(world);
+    node_start_all(world);
     for (unsigned i = 0; i < world->config.agents; i++)
         agent_start(world, i);
     script_plan(world);

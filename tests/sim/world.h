@@ -5,6 +5,7 @@
  *
  *   script.c         what goes wrong, and when; script_config.c: in which configuration
  *   sentinel_model.c what a Sentinel answers and publishes
+ *   node_model.c     Redis nodes, and the probes of them
  *   network.c        links, delays, cuts; the order of messages on a link is kept, as TCP keeps it
  *   agent_model.c    the agent: plays the part of the I/O layer around the real modules
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out
@@ -15,6 +16,7 @@
 #define TESTS_SIM_WORLD_H
 
 #include "spoa/core/metrics.h"
+#include "spoa/core/role_probe.h"
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/core/service.h"
 #include "spoa/core/service_table.h"
@@ -60,6 +62,7 @@ struct sim_config {
     bool password;
     bool allow_any_address;
     bool shared_routes; /* entries may reach the same Sentinel */
+    struct policy_config policy;
 };
 
 struct sim_sentinel {
@@ -73,6 +76,8 @@ struct sim_sentinel {
     int64_t denied_until_ms;   /* it answers every command with an error: the agent's password is wrong */
     int64_t isolated_until_ms; /* from other Sentinels */
     int8_t views[SIM_SERVICES_MAX];
+    bool is_down[SIM_SERVICES_MAX]; /* it says o_down of the one that it names */
+    bool sees_no_majority;          /* CKQUORUM says NOQUORUM */
     uint32_t epochs[SIM_SERVICES_MAX];
 };
 
@@ -103,6 +108,20 @@ struct sim_link {
     int64_t not_before_ms[2]; /* nothing arrives before: messages were held up */
 };
 
+/* Beside enum node_role: nobody is there. UNKNOWN stands for one that refuses the probe. */
+#define SIM_NODE_DOWN 10
+
+/* An agent's ROLE probe for one service. */
+struct sim_probe {
+    struct role_probe probe;
+    struct service_observer observer;
+    bool is_open;
+    uint8_t address; /* that it leads to */
+    uint32_t generation;
+    int64_t delay_ms;   /* up to that, one way */
+    int64_t last_ms[2]; /* arrival of the latest message, at the node and at the agent */
+};
+
 struct sim_agent {
     struct metrics metrics;
     struct sentinel_settings sentinel_settings;
@@ -112,6 +131,9 @@ struct sim_agent {
     struct sentinel_voter voters[SIM_SENTINELS_MAX];
     struct service_table *table;
     struct spop_session session;
+    struct role_probe_settings probe_settings;
+    struct sim_probe probes[SIM_SERVICES_MAX];
+    int64_t clock_ms; /* its clock is ahead of the world's by this */
     bool draining;
     uint8_t routes[SIM_SENTINELS_MAX]; /* voter -> Sentinel */
     struct sim_path paths[SIM_SENTINELS_MAX];
@@ -123,6 +145,7 @@ struct sim_agent {
     uint64_t stream_id;
     enum service_state seen_state[SIM_SERVICES_MAX];
     uint64_t seen_generation[SIM_SERVICES_MAX];
+    bool seen_fenced[SIM_SERVICES_MAX];
 };
 
 /* More changes than a Sentinel makes within the life of a vote. */
@@ -142,10 +165,31 @@ struct ghost_vote {
     int64_t sent_ms;
     uint8_t sentinel;
     int8_t view;
+    bool may_be_dropped; /* by the agent: the voter told its MYID since, or that it would not */
+};
+
+/* What else it got from a voter: the last replies to SENTINEL MASTER, and to CKQUORUM where that said OK. */
+struct ghost_facts {
+    int64_t sent_ms;
+    int64_t witness_ms;
+    uint8_t sentinel;
+    int8_t address;
+    bool is_down;
+};
+
+/* What a probe heard last. */
+struct ghost_role {
+    int64_t sent_ms;
+    uint8_t address;
+    int8_t role;
 };
 
 struct ghost_agent {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
+    struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
+    struct ghost_role roles[SIM_SERVICES_MAX];
+    int64_t kept_ms[SIM_SERVICES_MAX];    /* since when the answers say `kept`; 0: they do not */
+    int64_t named_ms[SIM_SERVICES_MAX];   /* an answer named somebody, last */
     int64_t shaken_until_ms;              /* the world touched it or its ways */
     int64_t disturbed_until_ms;           /* the same, and its links came and went */
     int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
@@ -156,8 +200,9 @@ struct ghost_agent {
 struct ghost {
     struct ghost_views views[SIM_SENTINELS_MAX][SIM_SERVICES_MAX];
     struct ghost_agent agents[SIM_AGENTS_MAX];
-    int64_t changed_ms[SIM_SERVICES_MAX]; /* some view of the service, last */
-    int64_t silent_ms[SIM_SERVICES_MAX];  /* the same, with nothing published */
+    int64_t changed_ms[SIM_SERVICES_MAX];      /* some view of the service, last */
+    int64_t silent_ms[SIM_SERVICES_MAX];       /* the same, with nothing published */
+    int64_t node_changed_ms[SIM_SERVICES_MAX]; /* some node, or what Sentinels say of it beside their views */
 };
 
 /* What the checks saw over all scripts: a check that never had anything to check is no check. */
@@ -170,6 +215,11 @@ struct sim_counts {
     uint64_t owed;       /* I7: a name was due by polling */
     uint64_t owed_soon;  /* I7: a name was due by a push */
     uint64_t owed_links; /* I7: a link was due */
+    uint64_t vetoes;     /* I6: a probe said that the majority's master is none */
+    uint64_t downs;      /* a majority said that it is down */
+    uint64_t witnessed;
+    uint64_t kept;
+    uint64_t fenced;
 };
 
 struct world {
@@ -181,6 +231,7 @@ struct world {
     struct sim_sentinel sentinels[SIM_SENTINELS_MAX];
     struct sim_link links[SIM_LINKS_MAX];
     struct sim_agent agents[SIM_AGENTS_MAX];
+    int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, or SIM_NODE_DOWN */
     struct ghost ghost;
     uint32_t epoch; /* the newest of all */
     unsigned identities;

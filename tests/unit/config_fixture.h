@@ -59,11 +59,26 @@
     "server = R-2_x.y:z redis-2.example.org:6379\n"                                                          \
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
+    "role-check = require\n"                                                                                 \
+    "username = probe\n"                                                                                     \
+    "password = ***\n"                                                                                       \
+    "debounce = 500ms\n"                                                                                     \
+    "witness = yes\n"                                                                                        \
+    "keep = 30000ms\n"                                                                                       \
+    "keep-when = refused\n"                                                                                  \
+    "fence = 4000ms\n"                                                                                       \
     "\n"                                                                                                     \
     "[service b]\n"                                                                                          \
     "monitor = b\n"                                                                                          \
     "quorum = 1\n"                                                                                           \
     "allow-any-address = yes\n"                                                                              \
+    "role-check = off\n"                                                                                     \
+    "password-file = /run/node secret\n"                                                                     \
+    "debounce = 1000ms\n"                                                                                    \
+    "witness = no\n"                                                                                         \
+    "keep = 0ms\n"                                                                                           \
+    "keep-when = unreachable\n"                                                                              \
+    "fence = 0ms\n"                                                                                          \
     "\n"
 
 struct loaded {

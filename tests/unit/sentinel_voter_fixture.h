@@ -19,7 +19,7 @@
 #define START_MS 3000000
 #define POLL_MS 1000
 #define REPLY_TIMEOUT_MS 500
-#define SENT_MAX 300
+#define SENT_MAX 600
 #define MYID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define MYID_B "BBBBBBBBBB0123456789bbbbbbbbbbbbbbbbbbbb"
 #define MYID_C "cccccccccccccccccccccccccccccccccccccccc"
@@ -32,6 +32,10 @@ struct fake {
     struct reply myid;
     struct reply master;
     struct reply pair[2]; /* of `master` */
+    struct reply facts;   /* to SENTINEL MASTER */
+    struct reply witness; /* to CKQUORUM */
+    unsigned facts_asked;
+    unsigned witness_asked;
     char sent[SENT_MAX][96];
     unsigned sent_count;
     unsigned answered;
@@ -112,12 +116,21 @@ static inline void build(unsigned service_count)
         .query = sentinel_query_settings(500, POLL_MS, REPLY_TIMEOUT_MS),
         .hints = sentinel_hints_settings(500, REPLY_TIMEOUT_MS),
     };
-    f.group = voter_group_create(VOTERS, names, f.services, service_count, &f.metrics);
+    struct voter_group_options options = {
+        .name = "",
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = f.services,
+        .service_count = service_count,
+        .metrics = &f.metrics,
+    };
+    f.group = voter_group_create(&options, f.now_ms);
     assert_non_null(f.group);
     for (unsigned i = 0; i < VOTERS; i++) {
         sentinel_voter_init(&f.voters[i], &f.settings, f.group, i, names[i], &f.metrics, i + 1, f.now_ms);
         f.fakes[i].auth = f.fakes[i].setname = text_reply("OK");
         f.fakes[i].myid = text_reply(myids[i]);
+        f.fakes[i].facts = f.fakes[i].witness = error_reply("ERR not scripted");
         name_master(i, "127.0.0.1", "7001");
     }
     log_capture_begin(LOG_LEVEL_DEBUG);
@@ -158,18 +171,25 @@ static inline void write_down(const struct conversation_command *command, char t
     }
 }
 
-/* Takes all commands that the voter has to say now; returns how many. */
+/* Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER and CKQUORUM, which come
+ * last and are counted apart. */
 static inline unsigned collect(unsigned voter)
 {
     struct conversation_command command;
     struct fake *fake = &f.fakes[voter];
-    unsigned before = fake->sent_count;
+    unsigned count = 0;
 
     while (conversation_next(&f.voters[voter].query, f.now_ms, &command)) {
         assert_true(fake->sent_count < SENT_MAX);
-        write_down(&command, fake->sent[fake->sent_count++]);
+        const char *sent = fake->sent[fake->sent_count++];
+        write_down(&command, fake->sent[fake->sent_count - 1]);
+        bool is_facts = strncmp(sent, "SENTINEL MASTER ", 16) == 0;
+        bool is_witness = strncmp(sent, "SENTINEL CKQUORUM ", 18) == 0;
+        fake->facts_asked += is_facts;
+        fake->witness_asked += is_witness;
+        count += !is_facts && !is_witness;
     }
-    return fake->sent_count - before;
+    return count;
 }
 
 /* Forgets what was sent and answered, so that sent[0] is what comes next. */
@@ -193,6 +213,10 @@ static inline void answer(unsigned voter)
             reply = &fake->setname;
         else if (strcmp(command, "SENTINEL MYID") == 0)
             reply = &fake->myid;
+        else if (strncmp(command, "SENTINEL MASTER ", 16) == 0)
+            reply = &fake->facts;
+        else if (strncmp(command, "SENTINEL CKQUORUM ", 18) == 0)
+            reply = &fake->witness;
         assert_int_equal(conversation_reply(&f.voters[voter].query, reply, f.now_ms), CONVERSATION_NOTHING);
     }
     forget_sent(voter);
@@ -226,8 +250,14 @@ static inline void greet_all(void)
         collect(i);
         answer(i);
     }
-    for (unsigned i = 0; i < VOTERS; i++)
+    f.now_ms +=
+        QUORUM_SUSPECT_INTERVAL_MS; /* the votes of the others were news too, too soon after the first */
+    voter_group_tick(f.group, f.now_ms);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        collect(i);
+        answer(i);
         assert_int_equal(collect(i), 0);
+    }
     assert_int_equal(decision()->state, SERVICE_OK);
 }
 

@@ -37,9 +37,8 @@ static inline void vote(size_t service)
 {
     const struct service_ballot ballot = {
         .ballot = QUORUM_NAMES, .addr = &f.servers[service].addr, .t_sent_ms = NOW_MS};
-    bool ask_all;
 
-    service_vote(f.services[service], 0, &ballot, f.identities, NOW_MS, &ask_all);
+    service_vote(f.services[service], 0, &ballot, f.identities, NOW_MS);
 }
 
 static inline void add_service(size_t index, const char *name, const char *server, const char *addr)

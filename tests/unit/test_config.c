@@ -26,8 +26,8 @@ static void test_defaults(void **state)
     assert_int_equal(config->groups[0].connect_timeout_ms, 500);
     assert_int_equal(config->groups[0].vote_life_ms, 2000);
     assert_true(config->groups[0].subscribe);
-    assert_null(config->groups[0].username);
-    assert_null(config->groups[0].password);
+    assert_null(config->groups[0].credentials.username);
+    assert_null(config->groups[0].credentials.password);
     assert_string_equal(config->services[0].monitor, "m");
     assert_int_equal(config->services[0].quorum, 2);
     assert_false(config->services[0].allow_any_address);
@@ -51,13 +51,13 @@ static void test_every_key(void **state)
     assert_int_equal(config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config->agent.log_format, LOG_FORMAT_JSON);
     assert_int_equal(config->group_count, 2);
-    assert_string_equal(config->groups[0].username, "haproxy");
-    assert_string_equal(config->groups[0].password, "***");
+    assert_string_equal(config->groups[0].credentials.username, "haproxy");
+    assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
     assert_int_equal(config->groups[0].line, 9);
     assert_int_equal(config->groups[1].address_count, 3);
-    assert_string_equal(config->groups[1].password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].password_file_line, 23);
+    assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
+    assert_int_equal(config->groups[1].credentials.password_file_line, 23);
     assert_int_equal(config->service_count, 2);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);
@@ -102,7 +102,7 @@ static void test_password_is_never_shown(void **state)
     char *text = dump(loaded.config);
 
     (void)state;
-    assert_string_equal(loaded.config->groups[0].password, "s3cret ;${x");
+    assert_string_equal(loaded.config->groups[0].credentials.password, "s3cret ;${x");
     assert_null(strstr(text, "s3cret"));
     assert_non_null(strstr(text, "password = ***\n"));
     free(text);
@@ -117,7 +117,7 @@ static void test_dump_of_password_file(void **state)
     struct loaded loaded = load_good("[sentinels]\npassword-file = /f\naddress = s1:1\n" SERVICE);
 
     (void)state;
-    loaded.config->groups[0].password = strdup("s3cret");
+    loaded.config->groups[0].credentials.password = strdup("s3cret");
     char *text = dump(loaded.config);
     assert_null(strstr(text, "password = "));
     assert_non_null(strstr(text, "password-file = /f\n"));

@@ -29,6 +29,7 @@ struct topic {
     unsigned connects;
     unsigned losses;
     const char *reason;
+    bool is_by_peer;
     uint32_t retry_ms;
     unsigned replies;
     struct conversation_request replied; /* of the last reply */
@@ -75,13 +76,15 @@ static void topic_connected(void *context, int64_t now_ms)
     self->connects++;
 }
 
-static void topic_lost(void *context, const char *reason, uint32_t retry_ms)
+static void topic_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct topic *self = context;
 
+    (void)now_ms;
     self->losses++;
-    self->reason = reason;
-    self->retry_ms = retry_ms;
+    self->reason = loss->reason;
+    self->is_by_peer = loss->is_by_peer;
+    self->retry_ms = loss->retry_ms;
 }
 
 static int64_t topic_wake_ms(const void *context)
@@ -195,9 +198,9 @@ static void refused_connection(void **state)
 {
     (void)state;
     conversation_tick(&talk, START_MS);
-    conversation_lost(&talk, "connection refused", START_MS + 2);
+    conversation_lost(&talk, "connection refused", true, START_MS + 2);
     check_lost("connection refused", START_MS + 2, RETRY_MIN_MS);
-    conversation_lost(&talk, "again", START_MS + 3); /* a late report changes nothing */
+    conversation_lost(&talk, "again", true, START_MS + 3); /* a late report changes nothing */
     assert_int_equal(topic.losses, 1);
     check_lost("connection refused", START_MS + 2, RETRY_MIN_MS);
 }
@@ -211,13 +214,13 @@ static void back_off(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++) {
         start_talking(now_ms);
-        conversation_lost(&talk, "closed", now_ms);
+        conversation_lost(&talk, "closed", true, now_ms);
         check_lost("closed", now_ms, ceilings[i]);
         now_ms = conversation_wake_ms(&talk);
     }
     start_talking(now_ms);
     conversation_proved(&talk);
-    conversation_lost(&talk, "closed", now_ms);
+    conversation_lost(&talk, "closed", true, now_ms);
     check_lost("closed", now_ms, RETRY_MIN_MS);
 }
 
@@ -232,9 +235,9 @@ static void seeds_differ(void **state)
     for (unsigned i = 0; i < 20; i++) {
         conversation_tick(&talk, INT64_MAX / 2);
         conversation_tick(&other, INT64_MAX / 2);
-        conversation_lost(&talk, "", START_MS);
+        conversation_lost(&talk, "", true, START_MS);
         uint32_t first_ms = topic.retry_ms;
-        conversation_lost(&other, "", START_MS);
+        conversation_lost(&other, "", true, START_MS);
         same += first_ms == topic.retry_ms;
     }
     assert_in_range(same, 0, 5);
@@ -263,7 +266,7 @@ static void reconnect_forgets_requests(void **state)
     (void)state;
     start_talking(START_MS);
     ask(1, 0, 3, START_MS);
-    conversation_lost(&talk, "closed", START_MS);
+    conversation_lost(&talk, "closed", true, START_MS);
     start_talking(START_MS + 5000);
     assert_int_equal(conversation_wake_ms(&talk), INT64_MAX);
     ask(2, 7, 1, START_MS + 5000);
@@ -375,7 +378,7 @@ static void refused(void **state)
     check_lost("refused", 2000, 60000);
     assert_int_equal(topic.retry_ms, 60000);
     start_talking(62000);
-    conversation_lost(&talk, "closed", 62000);
+    conversation_lost(&talk, "closed", true, 62000);
     check_lost("closed", 62000, RETRY_MIN_MS);
 }
 

@@ -21,12 +21,12 @@ static void greeting_without_password(void **state)
 static void greeting_with_password(void **state)
 {
     (void)state;
-    f.settings.password = "secret";
+    f.settings.credentials.password = "secret";
     connect_voter(0);
     assert_int_equal(collect(0), 4);
     assert_string_equal(f.fakes[0].sent[0], "AUTH secret");
     assert_string_equal(f.fakes[0].sent[1], "CLIENT SETNAME sentinel-spoa");
-    f.settings.username = "haproxy";
+    f.settings.credentials.username = "haproxy";
     connect_voter(1);
     assert_int_equal(collect(1), 4);
     assert_string_equal(f.fakes[1].sent[0], "AUTH haproxy secret");
@@ -62,7 +62,7 @@ static void setname_refused(void **state)
 static void auth_not_wanted(void **state)
 {
     (void)state;
-    f.settings.password = "secret";
+    f.settings.credentials.password = "secret";
     f.fakes[0].auth = error_reply("ERR AUTH <password> called without any password configured");
     greet(0);
     greet(1);
@@ -121,7 +121,7 @@ static void check_fault(const struct reply *reply, const char *event, const char
         poll_once(0);
         poll_once(0);
         assert_int_equal(log_capture_count(event), connection);
-        conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+        conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     }
     assert_string_equal(log_capture_last(event), line);
     assert_int_equal(log_capture_count("sentinel-up"), is_useful ? 2 : 0);
@@ -224,7 +224,7 @@ static void nonsense(void **state)
 static void each_fault_is_told(void **state)
 {
     (void)state;
-    f.settings.password = "secret";
+    f.settings.credentials.password = "secret";
     f.fakes[0].auth = error_reply("WRONGPASS");
     f.fakes[0].myid = error_reply("NOAUTH");
     f.fakes[0].master = error_reply("NOAUTH");
@@ -253,7 +253,7 @@ static void other_myid_after_reconnect(void **state)
     greet(0);
     greet(1);
     assert_int_equal(decision()->state, SERVICE_OK);
-    conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     assert_int_equal(decision()->state, SERVICE_OK); /* votes outlive the connection */
     f.fakes[0].myid = text_reply(MYID_D);
     connect_voter(0);
@@ -272,7 +272,7 @@ static void same_myid_after_reconnect(void **state)
     (void)state;
     greet(0);
     greet(1);
-    conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     connect_voter(0);
     collect(0);
     assert_int_equal(conversation_reply(&f.voters[0].query, &f.fakes[0].setname, f.now_ms), 0);
@@ -324,7 +324,7 @@ static void no_identity(void **state)
 static void myid_refused_for_a_while(void **state)
 {
     (void)state;
-    f.settings.password = "secret";
+    f.settings.credentials.password = "secret";
     f.fakes[0].myid = error_reply("NOAUTH Authentication required.");
     greet(1);
     greet(0);
@@ -355,7 +355,7 @@ static void myid_refused_after_reconnect(void **state)
     greet(0);
     greet(1);
     assert_int_equal(decision()->state, SERVICE_OK);
-    conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     f.fakes[0].myid = error_reply("NOPERM");
     greet(0);
     assert_int_not_equal(decision()->state, SERVICE_OK);
@@ -414,7 +414,7 @@ static void polls_are_staggered(void **state)
             answer(i);
             assert_int_equal(f.voters[i].next_poll_ms, f.now_ms + POLL_MS);
         }
-    assert_int_equal(f.metrics.suspicions_total, 1); /* of the start */
+    assert_int_equal(f.metrics.suspicions_total, 2); /* of the start */
 }
 
 /* Until it is answered the next poll does not wait for it, but the link is given up in time. */
@@ -440,16 +440,16 @@ static void down_is_told_once(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         connect_voter(0);
-        conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+        conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     }
     assert_int_equal(log_capture_count("sentinel-down"), 4);
     assert_non_null(strstr(log_capture_last("sentinel-down"), "debug sentinel-down"));
     log_capture_begin(LOG_LEVEL_INFO);
     greet(0);
     poll_once(0);
-    conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     connect_voter(0);
-    conversation_lost(&f.voters[0].query, "closed", f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
     assert_int_equal(log_capture_count("sentinel-up"), 1);
     assert_int_equal(log_capture_count("sentinel-down"), 1);
     assert_int_equal(f.metrics.link_failures_total, 6);
@@ -463,7 +463,7 @@ static void dissent(void **state)
     name_master(1, "127.0.0.1", "7002");
     poll_once(1);
     assert_int_equal(decision()->state, SERVICE_PENDING);
-    assert_int_equal(f.metrics.suspicions_total, 2);
+    assert_int_equal(f.metrics.suspicions_total, 3);
     name_master(2, "127.0.0.1", "7002");
     for (unsigned i = 0; i < VOTERS; i++) {
         assert_int_equal(conversation_wake_ms(&f.voters[i].query), INT64_MIN); /* at once */

@@ -87,11 +87,9 @@ static bool vote(struct fixture *f, unsigned voter, const char *address, int64_t
 {
     struct addr addr = addr_of(address);
     const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
-    bool ask_all = false;
 
-    assert_int_not_equal(service_vote(f->service, voter, &ballot, identities, at_ms, &ask_all),
-                         QUORUM_DROPPED);
-    return ask_all;
+    assert_int_not_equal(service_vote(f->service, voter, &ballot, identities, at_ms), QUORUM_DROPPED);
+    return service_take_ask_all(f->service);
 }
 
 /* All three name `address`, as they would after a suspicion. */
@@ -253,12 +251,11 @@ static void test_late_ballots_and_forgotten_voters(void **state)
     struct fixture f;
     struct addr addr = addr_of("10.0.0.2:6379");
     const struct service_ballot late = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
-    bool ask_all = true;
 
     (void)state;
     begin(&f, false);
-    assert_int_equal(service_vote(f.service, 0, &late, identities, START + T + 1, &ask_all), QUORUM_DROPPED);
-    assert_false(ask_all);
+    assert_int_equal(service_vote(f.service, 0, &late, identities, START + T + 1), QUORUM_DROPPED);
+    assert_false(service_take_ask_all(f.service));
     vote(&f, 0, "10.0.0.1:6379", START + 600);
     vote(&f, 1, "10.0.0.1:6379", START + 600);
     assert_state(&f, START + 600, "ok", "R1");

@@ -34,10 +34,9 @@ static void name_master(struct service *service)
 {
     struct addr addr;
     const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
-    bool ask_all;
 
     assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &addr));
-    service_vote(service, 0, &ballot, identities, START, &ask_all);
+    service_vote(service, 0, &ballot, identities, START);
 }
 
 /* The state in the answer to a question; NULL: left out. */

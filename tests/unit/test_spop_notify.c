@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+#include "spoa/core/answer.h"
 #include "tests/lib/guarded.h"
 #include "tests/unit/spop_session_fixture.h"
 

@@ -43,6 +43,7 @@ struct talk {
     unsigned connected;
     unsigned replies;
     unsigned lost;
+    unsigned lost_by_peer;
     char reasons[4][64]; /* of the first losses */
     char last_reply[256];
     unsigned stepped;
@@ -140,13 +141,14 @@ static inline void topic_connected(void *context, int64_t now_ms)
     own->asked = 0;
 }
 
-static inline void topic_lost(void *context, const char *reason, uint32_t retry_ms)
+static inline void topic_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct talk *own = context;
 
-    (void)retry_ms;
+    (void)now_ms;
     if (own->lost < 4)
-        snprintf(own->reasons[own->lost], sizeof(own->reasons[0]), "%s", reason);
+        snprintf(own->reasons[own->lost], sizeof(own->reasons[0]), "%s", loss->reason);
+    own->lost_by_peer += loss->is_by_peer;
     own->lost++;
 }
 

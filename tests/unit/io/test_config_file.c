@@ -237,7 +237,7 @@ static void test_environment(void **state)
         load_good("[sentinels]\naddress = s1:1\npassword = <${TEST_A}|${TEST_EMPTY}|${TEST_B}>$x\n"
                   "[service m]\nserver = R1 h:1\n");
     /* What a variable holds is not looked at again. */
-    assert_string_equal(loaded.config->groups[0].password, "<s3cret ;||${TEST_A}>$x");
+    assert_string_equal(loaded.config->groups[0].credentials.password, "<s3cret ;||${TEST_A}>$x");
     end(&loaded);
     check_error(GOOD "monitor = a${TEST_NONE}b\n", "7: the environment variable 'TEST_NONE' is not set");
     check_error(GOOD "monitor = ${}\n", "7: the environment variable '' is not set");
@@ -291,7 +291,7 @@ static void test_password_file(void **state)
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
         struct loaded loaded = load_secret_of(good[i], strlen(good[i]), 0600);
         assert_true(loaded.is_good);
-        assert_string_equal(loaded.config->groups[0].password, "a secret");
+        assert_string_equal(loaded.config->groups[0].credentials.password, "a secret");
         assert_int_equal(loaded.config->warnings.count, 0);
         end(&loaded);
     }
@@ -305,7 +305,7 @@ static void check_bad_secret(const void *data, size_t len)
     snprintf(expected, sizeof(expected), "3: '%s' has no password of 1 to %d bytes in its first line",
              secret_path, SECRET_MAX_BYTES);
     check_loaded(&loaded, (const char *const[]){expected, NULL});
-    assert_null(loaded.config->groups[0].password);
+    assert_null(loaded.config->groups[0].credentials.password);
     end(&loaded);
 }
 
@@ -325,7 +325,7 @@ static void test_bad_password_file(void **state)
     for (size_t len = SECRET_MAX_BYTES; len <= sizeof(longest); len++) {
         struct loaded loaded = load_secret_of(longest, len, 0600);
         assert_true(loaded.is_good);
-        assert_int_equal(strlen(loaded.config->groups[0].password), SECRET_MAX_BYTES);
+        assert_int_equal(strlen(loaded.config->groups[0].credentials.password), SECRET_MAX_BYTES);
         end(&loaded);
     }
 }

@@ -1,0 +1,171 @@
+#include "tests/sim/node_model.h"
+
+#include "tests/sim/agent_model.h"
+#include "tests/sim/ghost.h"
+
+/* What an item of an event is; `value` of replies: the role that the node had. */
+enum node_item {
+    NODE_ITEM_CONNECT,
+    NODE_ITEM_LOST,
+    NODE_ITEM_AUTH,
+    NODE_ITEM_SETNAME,
+    NODE_ITEM_PING,
+    NODE_ITEM_ROLE,
+};
+
+void node_start_all(struct world *world)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        for (unsigned k = 0; k < SIM_ADDRESSES; k++)
+            world->nodes[i][k] = NODE_ROLE_MASTER;
+}
+
+void node_set_role(struct world *world, unsigned service, unsigned address, int role)
+{
+    world->nodes[service][address] = (int8_t)role;
+    world->ghost.node_changed_ms[service] = world->now_ms;
+    world_trace(world, "node %u of service %u is %d", address, service, role);
+}
+
+static struct sim_probe *probe_of(struct world *world, unsigned agent, unsigned service)
+{
+    return &world->agents[agent].probes[service];
+}
+
+static void send_event(struct world *world, unsigned agent, unsigned service, struct event *event)
+{
+    struct sim_probe *probe = probe_of(world, agent, service);
+    int64_t at_ms = world->now_ms + rng_between(&world->rng, 0, probe->delay_ms);
+
+    if (at_ms < probe->last_ms[event->kind == EVENT_PROBE])
+        at_ms = probe->last_ms[event->kind == EVENT_PROBE];
+    probe->last_ms[event->kind == EVENT_PROBE] = at_ms;
+    event->at_ms = at_ms;
+    event->target = (uint8_t)(agent * SIM_SERVICES_MAX + service);
+    event->generation = probe->generation;
+    event_queue_push(&world->queue, event);
+}
+
+void node_connect(struct world *world, unsigned agent, unsigned service)
+{
+    struct sim_probe *probe = probe_of(world, agent, service);
+    struct event event = {.kind = EVENT_NODE, .count = 1, .items = {{.kind = NODE_ITEM_CONNECT}}};
+
+    probe->generation++;
+    probe->is_open = true;
+    probe->address = (uint8_t)(probe->probe.target.ip[3] - 1);
+    probe->delay_ms = rng_chance(&world->rng, 85) ? 2 : rng_between(&world->rng, 20, 700);
+    probe->last_ms[0] = probe->last_ms[1] = 0;
+    send_event(world, agent, service, &event);
+}
+
+void node_close(struct world *world, unsigned agent, unsigned service)
+{
+    probe_of(world, agent, service)->is_open = false;
+}
+
+static enum node_item read_command(const struct conversation_command *command)
+{
+    static const struct {
+        const char *word;
+        enum node_item item;
+    } words[] = {{"AUTH", NODE_ITEM_AUTH}, {"CLIENT", NODE_ITEM_SETNAME}, {"PING", NODE_ITEM_PING}};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+        if (span_equals_text(command->args[0], words[i].word))
+            return words[i].item;
+    return NODE_ITEM_ROLE;
+}
+
+void node_pump(struct world *world, unsigned agent, unsigned service)
+{
+    struct sim_probe *probe = probe_of(world, agent, service);
+    struct conversation_command command;
+    struct event event = {.kind = EVENT_NODE, .sent_ms = agent_now_ms(world, agent)};
+
+    while (probe->is_open &&
+           conversation_next(&probe->probe.conversation, agent_now_ms(world, agent), &command))
+        event.items[event.count++].kind = (uint8_t)read_command(&command);
+    if (event.count > 0)
+        send_event(world, agent, service, &event);
+}
+
+/* The node answers with what it is now; one that is down refuses. */
+void node_receive(struct world *world, const struct event *event)
+{
+    unsigned agent = event->target / SIM_SERVICES_MAX;
+    unsigned service = event->target % SIM_SERVICES_MAX;
+    const struct sim_probe *probe = probe_of(world, agent, service);
+    struct event answer = *event;
+
+    if (!probe->is_open || probe->generation != event->generation)
+        return;
+    int8_t role = world->nodes[service][probe->address];
+    answer.kind = EVENT_PROBE;
+    if (role == SIM_NODE_DOWN) {
+        answer.count = 1;
+        answer.items[0].kind = NODE_ITEM_LOST;
+    }
+    for (unsigned i = 0; i < answer.count; i++)
+        answer.items[i].value = role;
+    send_event(world, agent, service, &answer);
+}
+
+static void build_reply(const struct event_item *item, struct reply *reply, struct reply *element)
+{
+    *reply = (struct reply){.kind = REPLY_TEXT, .text = span_of_text("OK")};
+    if (item->kind == NODE_ITEM_PING && item->value == NODE_ROLE_LOADING)
+        *reply = (struct reply){.kind = REPLY_ERROR, .text = span_of_text("LOADING Redis is loading")};
+    if (item->kind != NODE_ITEM_ROLE)
+        return;
+    if (item->value == NODE_ROLE_UNKNOWN) {
+        *reply = (struct reply){.kind = REPLY_ERROR, .text = span_of_text("NOAUTH Authentication required.")};
+        return;
+    }
+    *element = (struct reply){
+        .kind = REPLY_TEXT,
+        .text = span_of_text(item->value == NODE_ROLE_REPLICA ? "slave" : "master"),
+    };
+    *reply = (struct reply){.kind = REPLY_ARRAY, .elements = element, .count = 1};
+}
+
+/* True where the connection stays. */
+static bool take_item(struct world *world, unsigned agent, unsigned service, const struct event *event,
+                      const struct event_item *item)
+{
+    struct sim_probe *probe = probe_of(world, agent, service);
+    struct conversation *conversation = &probe->probe.conversation;
+    struct reply reply;
+    struct reply element;
+
+    if (item->kind == NODE_ITEM_CONNECT) {
+        conversation_connected(conversation, agent_now_ms(world, agent));
+        return true;
+    }
+    if (item->kind == NODE_ITEM_LOST) {
+        conversation_lost(conversation, "refused", true, agent_now_ms(world, agent));
+        probe->is_open = false;
+        return false;
+    }
+    /* One that is aimed at another node by now must not take it for that one's word. */
+    if (item->kind == NODE_ITEM_ROLE && item->value != NODE_ROLE_UNKNOWN && !conversation->restarts)
+        ghost_role(world, agent, service, probe->address, item->value, event->sent_ms);
+    build_reply(item, &reply, &element);
+    if (conversation_reply(conversation, &reply, agent_now_ms(world, agent)) != CONVERSATION_NOTHING)
+        ghost_violation(world, "probe", "a probe did not like the reply %u", item->kind);
+    return true;
+}
+
+void node_reply(struct world *world, const struct event *event)
+{
+    unsigned agent = event->target / SIM_SERVICES_MAX;
+    unsigned service = event->target % SIM_SERVICES_MAX;
+    const struct sim_probe *probe = probe_of(world, agent, service);
+
+    if (!probe->is_open || probe->generation != event->generation)
+        return;
+    for (unsigned i = 0; i < event->count; i++)
+        if (!take_item(world, agent, service, event, &event->items[i]))
+            break;
+    agent_settle(world, agent);
+}
