@@ -170,12 +170,15 @@ static void box_survey(const struct ballot_box *box, struct quorum_result *resul
         result->sole = QUORUM_NO_CANDIDATE;
 }
 
-/* Whether all voters without a fresh vote refuse connections. */
+/* Whether all voters that say nothing of use refuse connections. */
 static bool are_silent_refusing(const struct quorum *quorum, int64_t now_ms)
 {
-    for (unsigned i = 0; i < quorum->config.voters; i++)
-        if (!is_fresh(quorum, &quorum->votes[i], now_ms) && (quorum->refusing >> i & 1) == 0)
+    for (unsigned i = 0; i < quorum->config.voters; i++) {
+        bool says_something =
+            is_fresh(quorum, &quorum->votes[i], now_ms) && quorum->votes[i].ballot != QUORUM_INVALID;
+        if (!says_something && (quorum->refusing >> i & 1) == 0)
             return false;
+    }
     return true;
 }
 

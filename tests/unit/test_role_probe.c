@@ -1,0 +1,290 @@
+/* The conversation that asks a node what it is: what is sent when, what is made of the replies, the change of aim. */
+#include "spoa/core/role_probe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/log_capture.h"
+
+#define START 5000000
+#define INTERVAL 1000
+#define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+/* One service, one voter that names R1, and the probe. */
+struct fixture {
+    struct service_server servers[2];
+    struct service_settings service_settings;
+    struct service *service;
+    struct metrics metrics;
+    struct voter_group *group;
+    struct role_probe_settings settings;
+    struct role_probe probe;
+    int64_t now_ms;
+    char sent[96];
+};
+
+static struct fixture f;
+
+static void name(unsigned server)
+{
+    struct service_ballot ballot = {
+        .ballot = QUORUM_NAMES, .addr = &f.servers[server].addr, .t_sent_ms = f.now_ms};
+
+    (void)voter_group_vote(f.group, 0, 0, &ballot, f.now_ms);
+}
+
+static int set_up(void **state)
+{
+    static const char *const voter_names[] = {"s0"};
+
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    f.now_ms = START;
+    f.servers[0].name = "R1";
+    f.servers[1].name = "R2";
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f.servers[0].addr));
+    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &f.servers[1].addr));
+    f.service_settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = f.servers,
+        .server_count = 2,
+        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
+        .policy = {.role_check = ROLE_CHECK_VETO},
+    };
+    f.service = service_create(&f.service_settings, START);
+    struct voter_group_options options = {.name = "",
+                                          .voter_count = 1,
+                                          .voter_names = voter_names,
+                                          .services = &f.service,
+                                          .service_count = 1,
+                                          .metrics = &f.metrics};
+    f.group = voter_group_create(&options, START);
+    voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
+    f.settings = (struct role_probe_settings){
+        .interval_ms = INTERVAL,
+        .conversation = role_probe_conversation(500, INTERVAL, 500),
+    };
+    role_probe_init(&f.probe, &f.settings, f.group, 0, &f.metrics, 1);
+    name(0);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    voter_group_destroy(f.group);
+    service_destroy(f.service);
+    return 0;
+}
+
+static struct conversation *talk(void)
+{
+    return &f.probe.conversation;
+}
+
+/* All commands that the probe has to send now, by their first words. */
+static const char *sent(void)
+{
+    struct conversation_command command;
+
+    f.sent[0] = '\0';
+    while (conversation_next(talk(), f.now_ms, &command)) {
+        if (f.sent[0] != '\0')
+            strcat(f.sent, " ");
+        strncat(f.sent, (const char *)command.args[0].data, command.args[0].len);
+    }
+    return f.sent;
+}
+
+static void aim_and_connect(unsigned server)
+{
+    role_probe_aim(&f.probe, &f.servers[server].addr, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) <= f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+}
+
+static void reply(struct reply one)
+{
+    assert_int_equal(conversation_reply(talk(), &one, f.now_ms), CONVERSATION_NOTHING);
+}
+
+static struct reply text_reply(const char *text)
+{
+    return (struct reply){.kind = REPLY_TEXT, .text = span_of_text(text)};
+}
+
+static struct reply error_reply(const char *text)
+{
+    return (struct reply){.kind = REPLY_ERROR, .text = span_of_text(text)};
+}
+
+/* ROLE's reply begins with the role; the rest does not matter. */
+static void reply_role(const char *role)
+{
+    struct reply element = text_reply(role);
+
+    reply((struct reply){.kind = REPLY_ARRAY, .elements = &element, .count = 1});
+}
+
+static void greet(void)
+{
+    assert_string_equal(sent(), "CLIENT PING ROLE");
+    reply(text_reply("OK"));
+}
+
+static void probe_once(const char *role)
+{
+    reply(text_reply("PONG"));
+    reply_role(role);
+}
+
+static void expect(enum service_state state)
+{
+    assert_string_equal(service_state_text(service_decision(f.service)->state), service_state_text(state));
+}
+
+static void test_does_nothing_before_it_is_aimed(void **state)
+{
+    (void)state;
+    assert_true(conversation_wake_ms(talk()) == INT64_MAX);
+}
+
+static void test_asks_at_once_and_then_by_the_interval(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("slave");
+    expect(SERVICE_NOT_MASTER);
+    assert_int_equal(f.metrics.role_probes_total, 1);
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_wake_ms(talk()), f.now_ms + INTERVAL);
+    f.now_ms += INTERVAL;
+    name(0);
+    assert_string_equal(sent(), "PING ROLE");
+    probe_once("master");
+    expect(SERVICE_OK);
+}
+
+static void test_credentials(void **state)
+{
+    (void)state;
+    f.settings.credentials = (struct redis_credentials){.username = "probe", .password = "secret"};
+    aim_and_connect(0);
+    assert_string_equal(sent(), "AUTH CLIENT PING ROLE");
+    reply(error_reply("WRONGPASS invalid username-password pair"));
+    reply(error_reply("NOAUTH Authentication required."));
+    reply(error_reply("NOAUTH Authentication required."));
+    reply(error_reply("NOAUTH Authentication required."));
+    expect(SERVICE_OK); /* whoever says nothing of itself is not vetoed */
+    assert_int_equal(log_capture_count("role-probe-refused"), 1);
+    assert_string_equal(log_capture_last("role-probe-refused"),
+                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 error=WRONGPASS invalid "
+                        "username-password pair");
+}
+
+static void test_loading(void **state)
+{
+    static const char *const errors[] = {"LOADING Redis is loading the dataset in memory",
+                                         "MASTERDOWN Link with MASTER is down"};
+
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    for (unsigned i = 0; i < 2; i++) {
+        reply(error_reply(errors[i]));
+        reply_role("master");
+        expect(SERVICE_NOT_MASTER);
+        assert_int_equal(service_decision(f.service)->reason, SERVICE_BECAUSE_LOADING);
+        f.now_ms += INTERVAL;
+        name(0);
+        assert_string_equal(sent(), "PING ROLE");
+    }
+    reply(error_reply("BUSY Redis is busy running a script"));
+    reply_role("master");
+    expect(SERVICE_OK);
+}
+
+static void test_other_words_say_nothing(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("sentinel");
+    expect(SERVICE_OK);
+    assert_int_equal(f.metrics.role_probes_total, 0);
+}
+
+/* What the old node says after the aim was changed is not the new one's word. */
+static void test_another_aim(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    f.now_ms += 200;
+    name(1);
+    f.now_ms += 200;
+    name(1);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_int_equal(conversation_wake_ms(talk()), INT64_MIN);
+    probe_once("slave");
+    expect(SERVICE_OK);
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+    greet();
+    probe_once("slave");
+    expect(SERVICE_NOT_MASTER);
+    assert_int_equal(f.metrics.role_probe_failures_total, 0);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) > f.now_ms); /* the same aim: nothing happens */
+}
+
+/* An aim that changes while connecting, or is waited for, takes effect at once. */
+static void test_another_aim_in_other_phases(void **state)
+{
+    (void)state;
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    conversation_connected(talk(), f.now_ms); /* to the old one */
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    conversation_lost(talk(), "refused", true, f.now_ms);
+    assert_int_equal(f.metrics.role_probe_failures_total, 0); /* not the new one's failure */
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_lost(talk(), "refused", true, f.now_ms);
+    assert_int_equal(f.metrics.role_probe_failures_total, 1);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+}
+
+#define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PROBE_TEST(test_does_nothing_before_it_is_aimed),
+        PROBE_TEST(test_asks_at_once_and_then_by_the_interval),
+        PROBE_TEST(test_credentials),
+        PROBE_TEST(test_loading),
+        PROBE_TEST(test_other_words_say_nothing),
+        PROBE_TEST(test_another_aim),
+        PROBE_TEST(test_another_aim_in_other_phases),
+    };
+
+    return cmocka_run_group_tests_name("role_probe", tests, NULL, NULL);
+}
