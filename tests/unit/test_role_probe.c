@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -54,7 +55,8 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = f.servers,
         .server_count = 2,
-        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
+        .quorum =
+            {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
         .policy = {.role_check = ROLE_CHECK_VETO},
     };
     f.service = service_create(&f.service_settings, START);
@@ -94,13 +96,12 @@ static struct conversation *talk(void)
 static const char *sent(void)
 {
     struct conversation_command command;
+    size_t len = 0;
 
     f.sent[0] = '\0';
-    while (conversation_next(talk(), f.now_ms, &command)) {
-        if (f.sent[0] != '\0')
-            strcat(f.sent, " ");
-        strncat(f.sent, (const char *)command.args[0].data, command.args[0].len);
-    }
+    while (conversation_next(talk(), f.now_ms, &command))
+        len += (size_t)snprintf(f.sent + len, sizeof(f.sent) - len, "%s%.*s", len > 0 ? " " : "",
+                                (int)command.args[0].len, (const char *)command.args[0].data);
     return f.sent;
 }
 

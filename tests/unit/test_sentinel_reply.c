@@ -55,10 +55,17 @@ static void test_flags(void **state)
         const char *flags;
         bool is_o_down;
     } cases[] = {
-        {"o_down", true},          {"master,o_down", true}, {"s_down,o_down,master,disconnected", true},
-        {"s_down,master", false},  {"no_down", false},      {"o_downs", false},
-        {"s_down,o_dow", false},   {"", false},             {",", false},
-        {"master,,o_down,", true}, {"O_DOWN", false},
+        {"o_down", true},
+        {"master,o_down", true},
+        {"s_down,o_down,master,disconnected", true},
+        {"s_down,master", false},
+        {"no_down", false},
+        {"o_downs", false},
+        {"s_down,o_dow", false},
+        {"", false},
+        {",", false},
+        {"master,,o_down,", true},
+        {"O_DOWN", false},
     };
 
     (void)state;
@@ -75,8 +82,10 @@ static void test_numbers(void **state)
     static const struct {
         const char *text;
         uint32_t number;
-    } cases[] = {{"0", 0},  {"4294967295", UINT32_MAX}, {"4294967296", 0}, {"99999999999999999999999", 0},
-                 {"-1", 0}, {"1x", 0},                  {"", 0},           {"007", 7}};
+    } cases[] = {{"0", 0},          {"4294967295", UINT32_MAX},
+                 {"4294967296", 0}, {"99999999999999999999999", 0},
+                 {"-1", 0},         {"1x", 0},
+                 {"", 0},           {"007", 7}};
     struct sentinel_facts facts;
 
     (void)state;
@@ -129,8 +138,10 @@ static void test_identity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_master_in_good_health), cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_numbers),               cmocka_unit_test(test_other_shapes),
+        cmocka_unit_test(test_master_in_good_health),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_other_shapes),
         cmocka_unit_test(test_identity),
     };
 
