@@ -1,5 +1,7 @@
 """Fixtures for the tests against real programs. SENTINEL_SPOA names another agent than build/release/sentinel-spoa."""
 
+import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -53,3 +55,17 @@ def shared_rig():
     with Rig() as rig:
         rig.wait_votes(3)
         yield rig
+
+
+@pytest.fixture
+def report(request):
+    """Notes how a scenario went, for the table in tests/README.md: one JSON line each in the file SCENARIO_REPORT."""
+    def note(watch, questioner=None):
+        questioner = questioner or watch.questioner
+        line = {"scenario": request.node.name, "answered": questioner.story(), "unnamed": questioner.unnamed(),
+                "what": (request.function.__doc__ or "").split("\n\n")[0]}
+        print(json.dumps(line))
+        if path := os.environ.get("SCENARIO_REPORT"):
+            with open(path, "a", encoding="utf-8") as out:
+                out.write(json.dumps(line) + "\n")
+    return note

@@ -39,17 +39,29 @@ def edited(text, edits, where):
 
 
 class Server(Process):
-    """A program with one address on the loopback that answers PING."""
+    """A program with one address that answers PING: on the loopback, unless move() says otherwise."""
 
     def __init__(self, name, directory, port):
         super().__init__(name, directory)
         self.port = port
+        self.host = HOST
         self.address = (HOST, port)
+
+    def move(self, host, prefix):
+        """To another host, where it is started by the words in `prefix`. We reach it there by a UNIX socket."""
+        self.host = host
+        self.prefix = prefix
+        self.address = str(self.directory / f"{self.name}.sock")
 
     @property
     def where(self):
         """host:port, as configuration files and logs have it."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
+
+    def listen_lines(self):
+        """The lines of a Redis' or Sentinel's file that say where it listens."""
+        lines = [f"bind {self.host}", f"port {self.port}", f"dir {self.directory}"]
+        return lines if self.host == HOST else [*lines, "protected-mode no", f"unixsocket {self.address}"]
 
     @property
     def config_path(self):
@@ -75,10 +87,10 @@ class Redis(Server):
 
     def configure(self, master=None):
         """Write its configuration file anew: Redis itself rewrites it when Sentinel changes its role."""
-        lines = [f"bind {HOST}", f"port {self.port}", 'save ""', "appendonly no", "repl-diskless-sync-delay 0",
-                 f"dbfilename {self.name}.rdb", f"dir {self.directory}"]
+        lines = [*self.listen_lines(), 'save ""', "appendonly no", "repl-diskless-sync-delay 0",
+                 f"dbfilename {self.name}.rdb"]
         if master is not None:
-            lines.append(f"replicaof {HOST} {master.port}")
+            lines.append(f"replicaof {master.host} {master.port}")
         self.config_path.write_text("\n".join(lines) + "\n")
 
     def role(self):
@@ -100,8 +112,8 @@ class Sentinel(Server):
     def configure(self, master, quorum, down_after, failover_timeout, extra=""):
         """Times in milliseconds; extra is appended to the file as it is."""
         self.config_path.write_text(
-            f"bind {HOST}\nport {self.port}\ndir {self.directory}\n"
-            f"sentinel monitor {SERVICE} {HOST} {master.port} {quorum}\n"
+            "\n".join(self.listen_lines()) + "\n"
+            f"sentinel monitor {SERVICE} {master.host} {master.port} {quorum}\n"
             f"sentinel down-after-milliseconds {SERVICE} {down_after}\n"
             f"sentinel failover-timeout {SERVICE} {failover_timeout}\n"
             f"sentinel parallel-syncs {SERVICE} 1\n{extra}\n")
@@ -128,12 +140,12 @@ class HAProxy(Server):
     while a worker ends when its master does.
     """
 
-    def __init__(self, directory, port):
-        super().__init__("haproxy", directory, port)
+    def __init__(self, directory, port, name="haproxy"):
+        super().__init__(name, directory, port)
 
     @property
     def config_path(self):
-        return self.directory / "haproxy.cfg"
+        return self.directory / f"{self.name}.cfg"
 
     def command(self):
         return ["haproxy", "-W", "-db", "-f", str(self.config_path)]
@@ -147,13 +159,18 @@ class HAProxy(Server):
 class Agent(Process):
     """sentinel-spoa. Port 0 in its configuration becomes the port it was given, for later starts too."""
 
-    def __init__(self, directory, binary=None):
-        super().__init__("agent", directory)
+    def __init__(self, directory, binary=None, name="agent"):
+        super().__init__(name, directory)
         words = binary or os.environ.get("SENTINEL_SPOA") or str(ROOT / "build/release/sentinel-spoa")
         self.binary = [str(ROOT / word) if (ROOT / word).is_file() else word for word in shlex.split(words)]
-        self.config_path = directory / "sentinel-spoa.conf"
+        self.config_path = directory / f"{name}.conf"
         self.address = None
         self.started_at = 0
+
+    @property
+    def spop_address(self):
+        """Where we reach it: by its UNIX socket where it is on another host."""
+        return f"unix:{self.directory / self.name}.sock" if self.prefix else self.address
 
     def command(self):
         return [*self.binary, "-f", str(self.config_path)]

@@ -76,6 +76,7 @@ class Process:
         self.log_path = directory / f"{name}.log"
         self.child = None
         self.paused = False
+        self.prefix = []  # words in front of the command line
 
     def command(self):
         """The words of the command line; a subclass says."""
@@ -99,7 +100,7 @@ class Process:
         if self.alive():
             raise RuntimeError(f"{self.name} runs already")
         with open(self.log_path, "ab") as log:
-            self.child = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.child = subprocess.Popen([*self.prefix, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           cwd=self.directory, env={**os.environ, "PATH": PATH},
                                           start_new_session=True, preexec_fn=die_with(os.getpid()))
         self.paused = False

@@ -11,9 +11,13 @@ class Resp:
     """One connection. Use it as a context manager, or close() it."""
 
     def __init__(self, address, timeout=2.0):
-        """address is (host, port); timeout in seconds bounds the connect and each read and write."""
-        self.sock = socket.create_connection(address, timeout=timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """address is (host, port) or the path of a UNIX socket; timeout in seconds bounds the connect and each read
+        and write."""
+        if isinstance(address, tuple):
+            self.sock = socket.create_connection(address, timeout=timeout)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self.sock = connect_unix(address, timeout)
         self.reader = self.sock.makefile("rb")
 
     def __enter__(self):
@@ -61,6 +65,18 @@ class Resp:
         if len(data) != length + 2:
             raise ConnectionError("connection closed by the server")
         return data[:-2].decode(errors="replace")
+
+
+def connect_unix(path, timeout):
+    """A connected UNIX socket."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(timeout)
+    try:
+        sock.connect(str(path))
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def ask(address, *args, timeout=2.0):

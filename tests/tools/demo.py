@@ -69,7 +69,7 @@ def addresses(cluster):
     say(f"  agent      {cluster.agent.address}")
     say(f"  Redis      {nodes}")
     say(f"  Sentinels  {sentinels}")
-    say(f"  directory  {cluster.directory}   (haproxy.cfg, spoe.conf, sentinel-spoa.conf, *.log)")
+    say(f"  directory  {cluster.directory}   (haproxy.cfg, spoe.conf, agent.conf, *.log)")
 
 
 def fail_over(cluster, writer, referee):

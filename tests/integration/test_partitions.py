@@ -1,0 +1,170 @@
+"""Cut networks: hosts in namespaces, ways between them cut, and a referee at every Sentinel.
+
+Hosts 1 to 3 have a Redis and a Sentinel each, R1 is the master at first; HAProxy and the agent are on host 4.
+"""
+
+import random
+import time
+
+import pytest
+from netns import NetCluster, Network, why_not
+from process import wait_until
+from referee import VOTE_LIFE, Watch
+from rig import check_clean
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+DOWN_AFTER = 2500
+ROUNDING = 0.05
+
+
+@pytest.fixture
+def world(request):
+    """A network and a cluster on it; the number of HAProxy hosts is the test's parameter, else one."""
+    sites = getattr(request, "param", 1)
+    with Network(3 + sites) as network, NetCluster(network, sites) as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=DOWN_AFTER)
+        cluster.start_agent()
+        cluster.start_haproxy()
+        cluster.wait_served()
+        wait_until(lambda: cluster.agent.find_log(event="master-switch"), 15, "a master is named")
+        yield cluster
+        for agent, _ in cluster.sites:
+            check_clean(agent)
+
+
+def wait_named(watch, name, timeout=30):
+    wait_until(lambda: watch.questioner.answers and watch.questioner.answers[-1].master == name, timeout, f"{name} is named")
+
+
+def wait_quiet(watch, seconds):
+    """Let so much time go by, while the threads watch: a promise for a time can be seen in that time only."""
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > until, seconds + 5, "the time has gone by")
+    assert watch.questioner.answers[-1].asked > until - 1
+
+
+def test_old_master_cut_off_with_its_sentinel(world, report):
+    """The old master and its Sentinel are cut off from the others; HAProxy and the agent reach both sides."""
+    one, two, three, site = world.network.hosts
+    old = world.redis[0]
+    with Watch(world) as watch:
+        wait_until(lambda: len(watch.writer.acknowledged(old.port)) >= 20, 15, "writes before")
+        world.network.split([one], [two, three])
+        new = world.wait_failover(old)
+        wait_named(watch, new.name)
+        wait_until(lambda: len(watch.writer.acknowledged(new.port)) >= 20, 15, f"writes on {new.name}")
+        assert world.sentinels[0].named() == (old.host, old.port)  # it goes on naming its master
+        assert old.role() == "master"
+        world.network.heal()
+        wait_until(lambda: old.role() == "slave", 60, "the old master is made a replica")
+        assert site is world.network.hosts[3]
+    watch.judge()
+    switched = world.agent.find_log(event="master-switch", new_server=new.name)
+    assert int(switched["votes"]) == 2
+    report(watch)
+
+
+def test_haproxy_on_the_minority_side(world, report):
+    """HAProxy, the agent, the old master and one Sentinel are cut off from the rest."""
+    one, two, three, site = world.network.hosts
+    old = world.redis[0]
+    with Watch(world) as watch:
+        wait_named(watch, old.name)
+        world.network.split([one, site], [two, three])
+        cut = time.monotonic()
+        new = world.wait_failover(old)
+        wait_quiet(watch, 3)
+        assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
+        assert watch.writer.acknowledged()[-1].started < cut + VOTE_LIFE + ROUNDING
+        world.network.heal()
+        wait_named(watch, new.name)
+        wait_until(lambda: len(watch.writer.acknowledged(new.port)) >= 20, 15, f"writes on {new.name}")
+    watch.judge()
+    assert world.agent.find_log(event="quorum-lost", reason="unreachable")
+    report(watch)
+
+
+def test_agent_cut_from_two_sentinels(world, report):
+    """The agent loses the way to two of three Sentinels, and all else is whole."""
+    _, two, three, site = world.network.hosts
+    with Watch(world) as watch:
+        wait_named(watch, "R1")
+        world.network.split([site], [two, three])
+        cut = time.monotonic()
+        wait_until(lambda: watch.questioner.answers[-1].master is None, 10, "nobody is named")
+        wait_quiet(watch, 4)
+        assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
+        world.network.heal()
+        wait_named(watch, "R1")
+    watch.judge()
+    assert len(world.agent.log_lines(event="master-switch")) == 1
+    report(watch)
+
+
+def test_agent_cut_from_all(world, report):
+    """The agent loses the way to everybody for five seconds."""
+    *hosts, site = world.network.hosts
+    with Watch(world) as watch:
+        wait_named(watch, "R1")
+        world.network.split([site], hosts)
+        cut = time.monotonic()
+        wait_quiet(watch, 5)
+        assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
+        world.network.heal()
+        wait_named(watch, "R1")
+    watch.judge()
+    report(watch)
+
+
+def overlap(one, other):
+    """Seconds in which two questioners were told different names, by their answers in the order of time."""
+    answers = sorted([(a.asked, 0, a.master) for a in one.answers] + [(a.asked, 1, a.master) for a in other.answers])
+    said = [None, None]
+    total, last = 0.0, None
+    for when, who, name in answers:
+        if last is not None and None not in said and said[0] != said[1]:
+            total += when - last
+        said[who], last = name, when
+    return total
+
+
+@pytest.mark.parametrize("world", [2], indirect=True, ids=["two_sites"])
+def test_agents_on_both_sides(world, report):
+    """Two hosts with HAProxy and an agent, one on each side of the cut: they never send to different masters."""
+    one, two, three, site, other_site = world.network.hosts
+    old = world.redis[0]
+    with Watch(world, agents=[agent for agent, _ in world.sites]) as watch:
+        wait_named(watch, old.name)
+        world.network.split([one, site], [two, three, other_site])
+        new = world.wait_failover(old)
+        wait_until(lambda: watch.questioners[1].answers[-1].master == new.name, 30, "the majority's side goes on")
+        wait_quiet(watch, 2)
+        assert watch.questioner.answers[-1].master is None
+        world.network.heal()
+        wait_named(watch, new.name)
+    watch.judge()
+    assert overlap(*watch.questioners) == 0
+    report(watch, watch.questioners[1])
+
+
+def test_flaky_ways(world, report):
+    """The agent's ways to the Sentinels come and go for ten seconds, and the master is killed meanwhile."""
+    *hosts, site = world.network.hosts
+    old = world.redis[0]
+    chance = random.Random(7)
+    with Watch(world) as watch:
+        wait_named(watch, old.name)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            for host in hosts:
+                (world.network.cut if chance.random() < 0.5 else world.network.join)(site, host)
+            if old.alive() and time.monotonic() > until - 8:
+                old.kill()
+            wait_quiet(watch, chance.uniform(0.05, 0.6))
+        world.network.heal()
+        new = world.wait_failover(old)
+        wait_named(watch, new.name)
+    watch.judge()
+    report(watch)

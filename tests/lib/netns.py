@@ -1,0 +1,168 @@
+"""Hosts on one machine: network namespaces around a router, whose ways can be cut.
+
+    with Network(4) as network:
+        network.hosts[0].words()                    # in front of a command line, to run it there
+        network.cut(network.hosts[0], network.hosts[1])
+        network.heal()
+
+Each host has a subnet of its own, 10.77.N.0/30, so everything between two hosts goes through the router; a cut is a rule
+there that drops what goes from one to the other without a word, as a cable that is pulled does. Names contain our pid.
+"""
+
+import itertools
+import os
+import shutil
+import subprocess
+
+from cluster import HOST, Agent, Cluster, HAProxy, edited
+
+COUNTER = itertools.count()
+
+
+def run(*words):
+    """A command of iproute2; CalledProcessError, with its words, where it fails."""
+    subprocess.run(words, check=True, capture_output=True, text=True)
+
+
+def why_not():
+    """Why there can be no namespaces here, in plain words; None where there can."""
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("ip") is None:
+        return "network namespaces need iproute2"
+    name = f"ssp{os.getpid()}probe"
+    try:
+        run("ip", "netns", "add", name)
+        run("ip", "netns", "del", name)
+    except subprocess.CalledProcessError as error:
+        return f"network namespaces are not permitted here: {error.stderr.strip()}"
+    return None
+
+
+class Host:
+    """A namespace with one address."""
+
+    def __init__(self, name, number, router):
+        self.name = name
+        self.router = router
+        self.port = f"v{number}"  # the router's end
+        self.address = f"10.77.{number}.2"
+        self.gateway = f"10.77.{number}.1"
+
+    def words(self):
+        """What to put in front of a command line to run it here."""
+        return ["ip", "netns", "exec", self.name]
+
+    def make(self):
+        run("ip", "netns", "add", self.name)
+        run("ip", "link", "add", self.port, "netns", self.router, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "-n", self.router, "addr", "add", f"{self.gateway}/30", "dev", self.port)
+        run("ip", "-n", self.router, "link", "set", self.port, "up")
+        run("ip", "-n", self.name, "addr", "add", f"{self.address}/30", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            run("ip", "-n", self.name, "link", "set", device, "up")
+        run("ip", "-n", self.name, "route", "add", "default", "via", self.gateway)
+
+
+class Network:
+    """Hosts that all reach each other, until a way is cut. Gone with the `with` block."""
+
+    def __init__(self, count):
+        prefix = f"ssp{os.getpid()}n{next(COUNTER)}"
+        self.router = f"{prefix}r"
+        self.hosts = [Host(f"{prefix}h{i + 1}", i + 1, self.router) for i in range(count)]
+        self.cuts = set()
+
+    def __enter__(self):
+        try:
+            run("ip", "netns", "add", self.router)
+            run("ip", "netns", "exec", self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+            for host in self.hosts:
+                host.make()
+        except BaseException:
+            self.clear()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.clear()
+
+    def clear(self):
+        """All namespaces; what is in them goes with them."""
+        for name in (self.router, *(host.name for host in self.hosts)):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+    def rule(self, verb, source, target):
+        run("ip", "-n", self.router, "rule", verb, "from", source, "to", target, "blackhole")
+
+    def cut(self, one, other):
+        """Nothing goes from one to the other or back."""
+        for pair in ((one.address, other.address), (other.address, one.address)):
+            if pair not in self.cuts:
+                self.rule("add", *pair)
+                self.cuts.add(pair)
+
+    def join(self, one, other):
+        """The opposite of cut()."""
+        for pair in ((one.address, other.address), (other.address, one.address)):
+            if pair in self.cuts:
+                self.rule("del", *pair)
+                self.cuts.discard(pair)
+
+    def split(self, *sides):
+        """Hosts of different sides reach each other no more."""
+        for one_side, other_side in itertools.combinations(sides, 2):
+            for one, other in itertools.product(one_side, other_side):
+                self.cut(one, other)
+
+    def heal(self):
+        """All reach each other again."""
+        for pair in list(self.cuts):
+            self.rule("del", *pair)
+            self.cuts.discard(pair)
+
+
+class NetCluster(Cluster):
+    """A cluster on a network: R1 and S1 on the first host and so on, HAProxy with the agent on each further host."""
+
+    def __init__(self, network, sites=1):
+        super().__init__()
+        self.network = network
+        count = len(self.redis)
+        for node, sentinel, host in zip(self.redis, self.sentinels, network.hosts):
+            node.move(host.address, host.words())
+            sentinel.move(host.address, host.words())
+        self.sites = [(self.agent, self.haproxy)]
+        self.sites += [(Agent(self.directory, name=f"agent{i}"),
+                        HAProxy(self.directory, self.haproxy.port, name=f"haproxy{i}")) for i in range(2, sites + 1)]
+        for (agent, haproxy), host in zip(self.sites, network.hosts[count:]):
+            agent.prefix = host.words()
+            haproxy.move(host.address, host.words())
+
+    def start_agent(self, edits=None):
+        """All of them."""
+        for agent, _ in self.sites:
+            listen = f"listen = {HOST}:0\n"
+            text = edited(self.agent_config(edits), {listen: f"{listen}listen = {agent.spop_address}\n"}, "the configuration")
+            agent.config_path.write_text(text)
+            agent.start()
+
+    def start_haproxy(self, edits=None, spoe_edits=None):
+        """All of them; each asks the agent on its host."""
+        (self.directory / "spoe.conf").write_text(self.spoe_config(spoe_edits))
+        for agent, haproxy in self.sites:
+            self.agent, self.haproxy = agent, haproxy
+            text = self.haproxy_config(edits)
+            bind = f"bind {haproxy.where}\n"
+            haproxy.config_path.write_text(edited(text, {bind: f"{bind}    bind unix@{haproxy.address}\n"}, "haproxy.cfg"))
+            haproxy.start()
+        self.agent, self.haproxy = self.sites[0]
+
+    def processes(self):
+        return [*(part for agent, haproxy in self.sites for part in (haproxy, agent)), *self.sentinels, *self.redis]
+
+    def stop(self):
+        for agent, haproxy in self.sites[1:]:
+            haproxy.stop()
+            agent.stop()
+        super().stop()
