@@ -106,6 +106,19 @@ class Redis(Server):
 class Sentinel(Server):
     """A redis-sentinel that monitors one master under the name `mymaster`."""
 
+    credentials = ()  # with which we ask it: user and password
+
+    def connect(self, timeout=2.0):
+        """A connection on which we may ask what we like."""
+        connection = Resp(self.address, timeout)
+        if self.credentials:
+            connection.call("AUTH", *self.credentials)
+        return connection
+
+    def call(self, *args, timeout=2.0):
+        with self.connect(timeout) as connection:
+            return connection.call(*args)
+
     def command(self):
         return ["redis-sentinel", str(self.config_path)]
 
