@@ -138,8 +138,8 @@ build/revision: FORCE
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 .SECONDARY:
-.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration asan-test valgrind coverage bench demo \
-    lint format deps install uninstall clean help
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios \
+    asan-test valgrind coverage bench demo lint format deps install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
@@ -187,6 +187,15 @@ integration: ## against real haproxy, redis-server and redis-sentinel
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	$(run_tests) integration:release
+
+model: ## the quorum rule as a Promela model, checked with spin, and its mutants (DEEP=1: larger bounds)
+	@tests/tools/deps.sh model
+	$(Q)tests/model/run.sh
+
+scenarios: ## the failure scenarios with real programs, and the table of what was answered
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	@$(PYTHON) tests/tools/scenarios.py
 
 asan-test: ## unit, sim and integration with ASan and UBSan
 	@tests/tools/deps.sh build test

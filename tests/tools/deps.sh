@@ -6,11 +6,12 @@ set -eu
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libinih-dev uthash-dev libcmocka-dev python3 ;;
-    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest ;;
+    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest iproute2 procps ;;
+    model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
     valgrind) echo valgrind libc6-dbg ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, lint, valgrind)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, model, lint, valgrind)" >&2
         exit 2
         ;;
     esac

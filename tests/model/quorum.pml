@@ -1,0 +1,295 @@
+/*
+ * The quorum rule of spoa/core/quorum.c for N Sentinels and AGENTS agents, for spin. README.md says what is left out
+ * and why that is sound. Time goes in ticks; all times are ages, so that the state space is finite.
+ *
+ *   AGENTS 1 or 2      N 3 or 5      F life of a vote, T reply timeout, in ticks (T < F)
+ *   MUTANT_...         one fault put into the rule; each must violate an assertion
+ */
+#ifndef AGENTS
+#define AGENTS 1
+#endif
+#ifndef N
+#define N 3
+#endif
+#ifndef F
+#define F 2
+#endif
+#ifndef T
+#define T 1
+#endif
+
+#define Q (N / 2 + 1)
+#ifdef MUTANT_HALF
+#define THRESHOLD (N / 2)
+#else
+#define THRESHOLD Q
+#endif
+
+#define NOBODY 0
+#define X 1
+#define Y 2
+#define OTHER(address) (3 - (address))
+#define AGED_OUT (F + 1) /* older than anything looks at */
+
+/* Which assertions there are: all, or one by -DONLY_I1 and its like. */
+#if !defined(ONLY_I1) && !defined(ONLY_I2) && !defined(ONLY_I3) && !defined(ONLY_I4)
+#define ONLY_I1
+#define ONLY_I2
+#define ONLY_I3
+#define ONLY_I4
+#endif
+
+/* ---- the world ---- */
+
+byte view[N];  /* whom a Sentinel names now: X or Y */
+byte gone[N];  /* ticks since it named the other one; AGED_OUT: long ago, or never */
+
+/* ---- what an agent knows; entry i of agent a is at a * N + i ---- */
+
+byte route[AGENTS * N]; /* the Sentinel that the entry reaches: two may reach one */
+byte vote[AGENTS * N];  /* NOBODY: none, or expired */
+byte age[AGENTS * N];   /* by the rule: ticks since it was asked for */
+byte told[AGENTS * N];  /* the ghost's age: the same as it really is */
+#ifdef MUTANT_TRUST_ONE
+byte last[AGENTS]; /* what the newest reply said */
+#endif
+
+byte answer[AGENTS];
+
+byte i, k, a, count, steady, backed, known; /* scratch; 0 between steps, so no part of the state */
+
+/* Does the vote of this entry count for its Sentinel, of which it may not be the only entry? The first such counts. */
+inline count_votes(agent, address)
+{
+    count = 0;
+    for (i : 0 .. N - 1) {
+        known = 0;
+#ifndef MUTANT_TWICE
+        for (k : 0 .. N - 1) {
+            if
+            :: k < i && route[agent * N + k] == route[agent * N + i] && vote[agent * N + k] == address -> known = 1
+            :: else
+            fi
+        }
+#endif
+        if
+        :: vote[agent * N + i] == address && !known -> count++
+        :: else
+        fi
+    }
+}
+
+inline evaluate(agent)
+{
+#ifdef MUTANT_TRUST_ONE
+    answer[agent] = last[agent];
+#else
+    answer[agent] = NOBODY;
+    count_votes(agent, X);
+    if
+    :: count >= THRESHOLD -> answer[agent] = X
+    :: else
+    fi;
+    count_votes(agent, Y);
+    if
+    :: count >= THRESHOLD -> answer[agent] = Y
+    :: else
+    fi
+#endif
+}
+
+/* I1: a majority of Sentinels named it at some instants within F. I3: what a majority has named for F is not
+ * contradicted. I4: a majority of Sentinels told so, in reply to questions asked within F. */
+inline check(agent)
+{
+    if
+    :: answer[agent] != NOBODY ->
+        backed = 0;
+        steady = 0;
+        count = 0;
+        for (i : 0 .. N - 1) {
+            if
+            :: view[i] == answer[agent] || gone[i] < F -> backed++
+            :: else
+            fi;
+            if
+            :: view[i] == OTHER(answer[agent]) && gone[i] >= F -> steady++
+            :: else
+            fi;
+            known = 0;
+            for (k : 0 .. N - 1) {
+                if
+                :: route[agent * N + k] == i && vote[agent * N + k] == answer[agent] && told[agent * N + k] < F -> known = 1
+                :: else
+                fi
+            }
+            count = count + known
+        }
+#ifdef ONLY_I1
+        assert(backed >= Q);
+#endif
+#ifdef ONLY_I3
+        assert(steady < Q);
+#endif
+#ifdef ONLY_I4
+        assert(count >= Q);
+#endif
+        skip
+    :: else
+    fi
+}
+
+/* I2: two agents answer differently only while views change. */
+inline compare()
+{
+#if AGENTS == 2 && defined(ONLY_I2)
+    if
+    :: answer[0] != NOBODY && answer[1] != NOBODY && answer[0] != answer[1] ->
+        known = 0;
+        for (i : 0 .. N - 1) {
+            if
+            :: gone[i] < F -> known = 1
+            :: else
+            fi
+        }
+        assert(known)
+    :: else
+    fi
+#else
+    skip
+#endif
+}
+
+/* After every step: what all agents would answer now. */
+inline answer_all()
+{
+    for (a : 0 .. AGENTS - 1) {
+        evaluate(a);
+        check(a)
+    }
+    compare();
+    for (a : 0 .. AGENTS - 1) {
+        answer[a] = NOBODY
+    }
+    i = 0; k = 0; a = 0; count = 0; steady = 0; backed = 0; known = 0
+}
+
+/* A reply arrives, to a question that was asked `asked` ticks ago; the Sentinel looked at some instant since. */
+inline deliver(agent, entry, asked, address)
+{
+    if
+    :: vote[agent * N + entry] == NOBODY || asked <= told[agent * N + entry] ->
+        vote[agent * N + entry] = address;
+        told[agent * N + entry] = asked;
+#ifdef MUTANT_RECEIPT
+        age[agent * N + entry] = 0;
+#else
+        age[agent * N + entry] = asked;
+#endif
+#ifdef MUTANT_TRUST_ONE
+        last[agent] = address;
+#endif
+    :: else /* overtaken by the reply to a later question */
+    fi
+}
+
+inline tick()
+{
+    for (i : 0 .. N - 1) {
+        gone[i] = (gone[i] < AGED_OUT -> gone[i] + 1 : AGED_OUT)
+    }
+    for (i : 0 .. AGENTS * N - 1) {
+        if
+        :: vote[i] != NOBODY ->
+            age[i] = (age[i] < AGED_OUT -> age[i] + 1 : AGED_OUT);
+            told[i] = (told[i] < AGED_OUT -> told[i] + 1 : AGED_OUT);
+#ifndef MUTANT_NEVER_EXPIRES
+            if
+            :: age[i] >= F -> vote[i] = NOBODY; age[i] = 0; told[i] = 0
+            :: else
+            fi
+#endif
+        :: else
+        fi
+    }
+}
+
+/* ---- what can happen: one step each ---- */
+
+/* A Sentinel changes its mind, for whatever reason. */
+#define CHANGE(sentinel) :: d_step { gone[sentinel] = 0; view[sentinel] = OTHER(view[sentinel]); answer_all() }
+
+/* An agent hears from a Sentinel what it names now, or named `asked` ticks ago or later. What is lost is not heard. */
+#define HEAR(agent, entry, asked) \
+    :: d_step { deliver(agent, entry, asked, view[route[(agent) * N + entry]]); answer_all() } \
+    :: d_step { \
+        gone[route[(agent) * N + entry]] <= asked -> \
+        deliver(agent, entry, asked, OTHER(view[route[(agent) * N + entry]])); answer_all() }
+
+/* An event says that another is master now, which may be so or not. The rule does not listen. */
+#ifdef MUTANT_HINT
+#define HINT(agent, entry) \
+    :: d_step { \
+        vote[(agent) * N + entry] = OTHER(view[route[(agent) * N + entry]]); \
+        age[(agent) * N + entry] = 0; \
+        told[(agent) * N + entry] = AGED_OUT; /* it was not asked for */ \
+        answer_all() \
+    }
+#else
+#define HINT(agent, entry)
+#endif
+
+#if T == 0
+#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0)
+#elif T == 1
+#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0) HEAR(agent, entry, 1)
+#else
+#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0) HEAR(agent, entry, 1) HEAR(agent, entry, 2)
+#endif
+
+#define ENTRY(agent, entry) HEAR_UP_TO_T(agent, entry) HINT(agent, entry)
+
+#if N == 5
+#define AGENT(agent) ENTRY(agent, 0) ENTRY(agent, 1) ENTRY(agent, 2) ENTRY(agent, 3) ENTRY(agent, 4)
+#else
+#define AGENT(agent) ENTRY(agent, 0) ENTRY(agent, 1) ENTRY(agent, 2)
+#endif
+
+active proctype world()
+{
+    d_step {
+        for (i : 0 .. N - 1) {
+            view[i] = X;
+            gone[i] = AGED_OUT
+        }
+        for (i : 0 .. AGENTS * N - 1) {
+            route[i] = i % N
+        }
+        i = 0
+    }
+    /* One address may lead to another's Sentinel, for one agent or for both. */
+    if
+    :: route[1] = 0
+    :: skip
+    fi;
+#if AGENTS == 2
+    if
+    :: route[N + 1] = 0
+    :: skip
+    fi;
+#endif
+    do
+    :: d_step { tick(); answer_all() }
+    CHANGE(0)
+    CHANGE(1)
+    CHANGE(2)
+#if N == 5
+    CHANGE(3)
+    CHANGE(4)
+#endif
+    AGENT(0)
+#if AGENTS == 2
+    AGENT(1)
+#endif
+    od
+}
