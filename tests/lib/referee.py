@@ -84,6 +84,10 @@ class Looker(Background):
             self.thread.join()
         self.close()
 
+    def has_looked(self, since):
+        """Has it begun a look after `since` and ended it? A Sentinel that is dead or frozen need not be waited for."""
+        return not self.sentinel.alive() or self.sentinel.paused or (self.looks and self.looks[-1].asked > since)
+
     def named(self, address, since, until):
         """Was it seen to name this address at some time in [since, until]?"""
         return any(look.address == address and look.answered >= since - SLACK and look.asked <= until + SLACK
@@ -186,10 +190,19 @@ class Watch:
         return self
 
     def __exit__(self, *exc):
-        for part in reversed(self.parts()):
+        """The referee stays until it has seen what the last answer may rest on."""
+        others = [part for part in self.parts() if part not in self.lookers]
+        for part in others + self.lookers if exc[0] else others:
             part.ending.set()
-        for part in reversed(self.parts()):
+        for part in others:
             part.__exit__(*exc)
+        ended = time.monotonic()
+        while exc[0] is None and time.monotonic() < ended + 1 and not all(one.has_looked(ended) for one in self.lookers):
+            time.sleep(LOOK)
+        for looker in self.lookers:
+            looker.ending.set()
+        for looker in self.lookers:
+            looker.__exit__(*exc)
 
     @property
     def questioner(self):
