@@ -184,6 +184,13 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
     review_by(ruling, expiry_ms);
 }
 
+/* The map has the last word: what it does not have is never named, whatever it says of itself. */
+static void check_map(const struct policy_facts *facts, struct policy_ruling *ruling)
+{
+    if (ruling->candidate != QUORUM_NO_CANDIDATE && !facts->is_nameable(facts->context, ruling->candidate))
+        refuse(ruling, SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE);
+}
+
 struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms)
 {
     struct policy_ruling ruling = {
@@ -195,6 +202,7 @@ struct policy_ruling policy_rule(struct policy *policy, const struct policy_fact
     if (service_state_names(ruling.state)) {
         check_role(policy, facts, now_ms, &ruling);
         check_down(facts, now_ms, &ruling);
+        check_map(facts, &ruling);
     }
     if (facts->quorum->verdict == QUORUM_WON)
         policy->may_keep = ruling.state == SERVICE_OK;

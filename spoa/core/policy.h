@@ -52,6 +52,8 @@ struct policy_facts {
     unsigned threshold;
     const uint8_t *identities; /* as in quorum_evaluate() */
     const struct reports *reports;
+    bool (*is_nameable)(const void *context, int32_t candidate); /* by the server map */
+    const void *context;
     int32_t current;   /* the candidate named last, or QUORUM_NO_CANDIDATE */
     bool is_witnessed; /* a voter that names quorum->sole sees a majority; with `witness` only */
     int64_t witness_expiry_ms;

@@ -45,11 +45,15 @@ enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const s
     return repeats || agrees || says_nothing ? QUORUM_CONFIRMED : QUORUM_NEWS;
 }
 
-bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms)
+bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
+                  int64_t *ret_expiry_ms)
 {
     const struct quorum_vote *vote = &quorum->votes[voter];
 
-    return is_fresh(quorum, vote, now_ms) && vote->ballot == QUORUM_NAMES && vote->candidate == candidate;
+    if (!is_fresh(quorum, vote, now_ms) || vote->ballot != QUORUM_NAMES || vote->candidate != candidate)
+        return false;
+    *ret_expiry_ms = vote->t_sent_ms + quorum->config.vote_life_ms;
+    return true;
 }
 
 void quorum_forget(struct quorum *quorum, unsigned voter)

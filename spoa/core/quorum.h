@@ -106,8 +106,9 @@ bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64
 enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
                                   int32_t current, int64_t now_ms);
 
-/* Whether `voter` has a fresh vote for `candidate`. */
-bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms);
+/* Whether `voter` has a fresh vote for `candidate`; if so `*ret_expiry_ms` becomes the time at which it expires. */
+bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
+                  int64_t *ret_expiry_ms);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);

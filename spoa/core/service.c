@@ -117,9 +117,11 @@ static bool is_numeric(const struct addr *addr)
            memcmp(addr->ip, unspecified, sizeof(unspecified)) != 0;
 }
 
-/* The map has the last word: what it does not have is named only where that is allowed. */
-static bool is_nameable(const struct service *service, int32_t candidate)
+/* What the map does not have is named only where that is allowed. */
+static bool is_nameable(const void *context, int32_t candidate)
 {
+    const struct service *service = context;
+
     return candidates_is_mapped(&service->candidates, candidate) ||
            (service->settings->allow_any_address &&
             is_numeric(candidates_addr(&service->candidates, candidate)));
@@ -134,7 +136,7 @@ static void find_witness(const struct service *service, const uint8_t *identitie
     for (unsigned i = 0; i < service->settings->quorum.voters; i++) {
         int64_t expiry_ms = INT64_MAX;
         if (identities[i] == QUORUM_NO_IDENTITY ||
-            !quorum_names(&service->quorum, i, facts->quorum->sole, now_ms) ||
+            !quorum_names(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
             !reports_is_witness(&service->reports, i, now_ms, &expiry_ms))
             continue;
         /* The one that stays longest: the others need not be looked at before. */
@@ -152,16 +154,13 @@ static struct policy_ruling rule(struct service *service, const struct quorum_re
         .threshold = service->settings->quorum.threshold,
         .identities = identities,
         .reports = &service->reports,
+        .is_nameable = is_nameable,
+        .context = service,
         .current = service->current,
     };
 
     find_witness(service, identities, now_ms, &facts);
-    struct policy_ruling ruling = policy_rule(&service->policy, &facts, now_ms);
-    if (ruling.candidate != QUORUM_NO_CANDIDATE && !is_nameable(service, ruling.candidate)) {
-        ruling.state = SERVICE_UNKNOWN_ADDRESS;
-        ruling.reason = SERVICE_BECAUSE_NONE;
-    }
-    return ruling;
+    return policy_rule(&service->policy, &facts, now_ms);
 }
 
 static unsigned votes_behind(const struct quorum_result *quorum, const struct policy_ruling *ruling)

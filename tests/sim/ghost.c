@@ -95,6 +95,9 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
         facts->is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
         break;
     case REPLY_ITEM_WITNESS:
+        world_trace(world, "agent %u service %u: entry %u (sentinel %u) sees %s majority, asked at %lld",
+                    link->agent, item->service, link->voter, link->sentinel, item->value == 1 ? "a" : "no",
+                    (long long)(sent_ms - SIM_START_MS));
         facts->witness_ms = item->value == 1 ? sent_ms : INT64_MIN / 2;
         break;
     case REPLY_ITEM_MYID:

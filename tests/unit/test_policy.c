@@ -299,6 +299,25 @@ static void test_what_was_not_named_is_not_kept(void **state)
     end();
 }
 
+/* The last that a majority named was outside the map: neither it nor the one before it is kept. */
+static void test_nobody_is_kept_after_an_unknown_address(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.keep_ms = 60000});
+    agree(3, "10.0.0.9:6379");
+    expect(SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE, NULL);
+    f.now_ms += F;
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    agree(3, R1);
+    expect_ok("R1");
+    f.now_ms += 1000;
+    agree(3, "10.0.0.9:6379");
+    expect(SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE, NULL);
+    f.now_ms += F;
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    end();
+}
+
 static void test_kept_where_all_refuse_only(void **state)
 {
     (void)state;
@@ -480,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_kept_for_its_time),
         cmocka_unit_test(test_not_kept_after_a_disagreement),
         cmocka_unit_test(test_what_was_not_named_is_not_kept),
+        cmocka_unit_test(test_nobody_is_kept_after_an_unknown_address),
         cmocka_unit_test(test_kept_where_all_refuse_only),
         cmocka_unit_test(test_a_witness_stands_in),
         cmocka_unit_test(test_witnessed_switch_and_expiry),
