@@ -276,7 +276,7 @@ void service_facts(struct service *service, unsigned voter, const struct addr *a
                    const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
                    int64_t now_ms)
 {
-    int32_t candidate = candidates_lookup(&service->candidates, addr);
+    int32_t candidate = candidates_find(&service->candidates, addr, is_referred, service);
 
     reports_take_facts(&service->reports, voter, candidate, facts, t_sent_ms);
     service_alarms_facts(&service->alarms, service->settings, &service->reports, now_ms);

@@ -208,6 +208,19 @@ static void test_a_majority_says_that_it_is_down(void **state)
     end();
 }
 
+/* It may be said before anybody has a vote for it, of a node outside the map too. */
+static void test_down_before_it_is_named(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_OFF});
+    f.settings.allow_any_address = true;
+    say_down(0, "10.0.0.9:6379", true);
+    say_down(1, "10.0.0.9:6379", true);
+    agree(3, "10.0.0.9:6379");
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
+    end();
+}
+
 static void test_one_identity_says_down_once(void **state)
 {
     static const uint8_t twins[VOTERS] = {0, 0, 2};
@@ -493,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_without_role_check_the_word_of_the_node_is_nothing),
         cmocka_unit_test(test_require_waits_for_the_word_of_a_new_master),
         cmocka_unit_test(test_a_majority_says_that_it_is_down),
+        cmocka_unit_test(test_down_before_it_is_named),
         cmocka_unit_test(test_one_identity_says_down_once),
         cmocka_unit_test(test_a_short_loss_is_pending),
         cmocka_unit_test(test_never_named_is_never_debounced),
