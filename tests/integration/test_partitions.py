@@ -34,17 +34,6 @@ def world(request):
             check_clean(agent)
 
 
-def wait_named(watch, name, timeout=30):
-    wait_until(lambda: watch.questioner.answers and watch.questioner.answers[-1].master == name, timeout, f"{name} is named")
-
-
-def wait_quiet(watch, seconds):
-    """Let so much time go by, while the threads watch: a promise for a time can be seen in that time only."""
-    until = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() > until, seconds + 5, "the time has gone by")
-    assert watch.questioner.answers[-1].asked > until - 1
-
-
 def test_old_master_cut_off_with_its_sentinel(world, report):
     """The old master and its Sentinel are cut off from the others; HAProxy and the agent reach both sides."""
     one, two, three, site = world.network.hosts
@@ -53,7 +42,7 @@ def test_old_master_cut_off_with_its_sentinel(world, report):
         wait_until(lambda: len(watch.writer.acknowledged(old.port)) >= 20, 15, "writes before")
         world.network.split([one], [two, three])
         new = world.wait_failover(old)
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
         wait_until(lambda: len(watch.writer.acknowledged(new.port)) >= 20, 15, f"writes on {new.name}")
         assert world.sentinels[0].named() == (old.host, old.port)  # it goes on naming its master
         assert old.role() == "master"
@@ -71,15 +60,15 @@ def test_haproxy_on_the_minority_side(world, report):
     one, two, three, site = world.network.hosts
     old = world.redis[0]
     with Watch(world) as watch:
-        wait_named(watch, old.name)
+        watch.wait_named(old.name)
         world.network.split([one, site], [two, three])
         cut = time.monotonic()
         new = world.wait_failover(old)
-        wait_quiet(watch, 3)
+        watch.stay(3)
         assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
         assert watch.writer.acknowledged()[-1].started < cut + VOTE_LIFE + ROUNDING
         world.network.heal()
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
         wait_until(lambda: len(watch.writer.acknowledged(new.port)) >= 20, 15, f"writes on {new.name}")
     watch.judge()
     assert world.agent.find_log(event="quorum-lost", reason="unreachable")
@@ -90,14 +79,14 @@ def test_agent_cut_from_two_sentinels(world, report):
     """The agent loses the way to two of three Sentinels, and all else is whole."""
     _, two, three, site = world.network.hosts
     with Watch(world) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         world.network.split([site], [two, three])
         cut = time.monotonic()
-        wait_until(lambda: watch.questioner.answers[-1].master is None, 10, "nobody is named")
-        wait_quiet(watch, 4)
+        wait_until(lambda: watch.last.master is None, 10, "nobody is named")
+        watch.stay(4)
         assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
         world.network.heal()
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
     watch.judge()
     assert len(world.agent.log_lines(event="master-switch")) == 1
     report(watch)
@@ -107,13 +96,13 @@ def test_agent_cut_from_all(world, report):
     """The agent loses the way to everybody for five seconds."""
     *hosts, site = world.network.hosts
     with Watch(world) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         world.network.split([site], hosts)
         cut = time.monotonic()
-        wait_quiet(watch, 5)
+        watch.stay(5)
         assert watch.named_since(cut + VOTE_LIFE + ROUNDING) == {None}
         world.network.heal()
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
     watch.judge()
     report(watch)
 
@@ -136,14 +125,14 @@ def test_agents_on_both_sides(world, report):
     one, two, three, site, other_site = world.network.hosts
     old = world.redis[0]
     with Watch(world, agents=[agent for agent, _ in world.sites]) as watch:
-        wait_named(watch, old.name)
+        watch.wait_named(old.name)
         world.network.split([one, site], [two, three, other_site])
         new = world.wait_failover(old)
         wait_until(lambda: watch.questioners[1].answers[-1].master == new.name, 30, "the majority's side goes on")
-        wait_quiet(watch, 2)
-        assert watch.questioner.answers[-1].master is None
+        watch.stay(2)
+        assert watch.last.master is None
         world.network.heal()
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
     watch.judge()
     assert overlap(*watch.questioners) == 0
     report(watch, watch.questioners[1])
@@ -155,16 +144,16 @@ def test_flaky_ways(world, report):
     old = world.redis[0]
     chance = random.Random(7)
     with Watch(world) as watch:
-        wait_named(watch, old.name)
+        watch.wait_named(old.name)
         until = time.monotonic() + 10
         while time.monotonic() < until:
             for host in hosts:
                 (world.network.cut if chance.random() < 0.5 else world.network.join)(site, host)
             if old.alive() and time.monotonic() > until - 8:
                 old.kill()
-            wait_quiet(watch, chance.uniform(0.05, 0.6))
+            watch.stay(chance.uniform(0.05, 0.6))
         world.network.heal()
         new = world.wait_failover(old)
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
     watch.judge()
     report(watch)

@@ -48,17 +48,6 @@ def cluster(arena):
     return started
 
 
-def wait_named(watch, name, timeout=30):
-    wait_until(lambda: watch.questioner.answers and watch.questioner.answers[-1].master == name, timeout, f"{name} is named")
-
-
-def watch_for(watch, seconds):
-    """Let so much time go by, while the threads watch: a promise for a time can be seen in that time only."""
-    until = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() > until, seconds + 5, "the time has gone by")
-    assert watch.questioner.answers[-1].asked > until - 1
-
-
 def fail_over(sentinel, refusals=("NOGOODSLAVE", "INPROG")):
     def accepted():
         try:
@@ -72,15 +61,15 @@ def fail_over(sentinel, refusals=("NOGOODSLAVE", "INPROG")):
 def test_all_sentinels_killed_and_back(cluster, report):
     """All Sentinels are killed at once, and started again five seconds later."""
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         for sentinel in cluster.sentinels:
             sentinel.kill()
         killed = time.monotonic()
-        watch_for(watch, 5)
+        watch.stay(5)
         assert watch.named_since(killed + VOTE_LIFE + ROUNDING) == {None}
         for sentinel in cluster.sentinels:
             sentinel.start()
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
     watch.judge()
     assert cluster.agent.find_log(event="quorum-lost", reason="refused")
     report(watch)
@@ -90,10 +79,10 @@ def test_master_stopped_and_continued(cluster, report):
     """The master hangs (SIGSTOP) until it was replaced, and goes on, still a master by its own word."""
     old = cluster.redis[0]
     with Watch(cluster, writer=False) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         old.pause()
         new = cluster.wait_failover(old)
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
         back = time.monotonic()
         old.resume()
         wait_until(lambda: old.role() == "slave", 60, "it is made a replica")
@@ -106,17 +95,17 @@ def test_sentinel_stopped_and_continued(cluster, report):
     """A Sentinel is frozen while the others fail over, and goes on in TILT, with its old view at first."""
     frozen = cluster.sentinels[2]
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         frozen.pause()
         fail_over(cluster.sentinels[0])
-        wait_until(lambda: watch.questioner.answers[-1].master not in ("R1", None), 30, "another master is named")
-        new = watch.questioner.answers[-1].master
-        watch_for(watch, 2.5)  # a timer that is late by two seconds makes it TILT
+        wait_until(lambda: watch.last.master not in ("R1", None), 30, "another master is named")
+        new = watch.last.master
+        watch.stay(2.5)  # a timer that is late by two seconds makes it TILT
         back = time.monotonic()
         frozen.resume()
         frozen.wait_log(r"\+tilt")
         wait_until(lambda: frozen.named()[1] != cluster.redis[0].port, 30, "it has heard of the new master")
-        wait_until(lambda: watch.questioner.answers[-1].variables["votes"] == 3, 30, "it votes again")
+        wait_until(lambda: watch.last.variables["votes"] == 3, 30, "it votes again")
         assert watch.named_since(back) <= {new, None}
     watch.judge()
     report(watch)
@@ -125,11 +114,11 @@ def test_sentinel_stopped_and_continued(cluster, report):
 def test_failover_by_order_under_a_referee(cluster, report):
     """SENTINEL FAILOVER: nobody is refused for longer than the Sentinels need to agree."""
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         fail_over(cluster.sentinels[1])
         new = cluster.wait_failover(cluster.redis[0])
-        wait_named(watch, new.name)
-        watch_for(watch, 1)
+        watch.wait_named(new.name)
+        watch.stay(1)
     watch.judge()
     report(watch)
 
@@ -144,12 +133,11 @@ def test_two_failovers_at_once(cluster, report):
             second.call("SENTINEL", "FAILOVER", SERVICE)
         except RespError as error:  # it heard of the other one already
             assert str(error).startswith("INPROG"), error
-        wait_until(lambda: watch.questioner.answers[-1].master not in ("R1", None), 40, "another master is named")
+        wait_until(lambda: watch.last.master not in ("R1", None), 40, "another master is named")
 
         def agreed():
             node = cluster.named()
-            last = watch.questioner.answers[-1]
-            return node is not None and node.role() == "master" and last.master == node.name
+            return node is not None and node.role() == "master" and watch.last.master == node.name
         wait_until(agreed, 60, "the agent names a master that a majority names and that is one")
     watch.judge()
     report(watch)
@@ -158,12 +146,12 @@ def test_two_failovers_at_once(cluster, report):
 def test_reset(cluster, report):
     """SENTINEL RESET on one Sentinel, then on all: they forget each other and the replicas, not the master."""
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         cluster.sentinels[0].call("SENTINEL", "RESET", "*")
-        watch_for(watch, 2)
+        watch.stay(2)
         for sentinel in cluster.sentinels:
             sentinel.call("SENTINEL", "RESET", "*")
-        watch_for(watch, 2)
+        watch.stay(2)
         assert watch.named_since(0) == {"R1"}
     watch.judge()
     report(watch)
@@ -180,17 +168,17 @@ def test_remove_and_monitor(cluster, report):
     """One Sentinel is told to monitor a replica as the master, then all are."""
     first, second, third = cluster.redis
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         monitor(cluster.sentinels[0], second)
-        watch_for(watch, 3)
+        watch.stay(3)
         assert watch.named_since(0) <= {"R1", None}
         second.call("REPLICAOF", "NO", "ONE")
         for node in (first, third):
             node.call("REPLICAOF", HOST, second.port)
         for sentinel in cluster.sentinels:
             monitor(sentinel, second)
-        wait_named(watch, "R2")
-        watch_for(watch, 1)
+        watch.wait_named("R2")
+        watch.stay(1)
     watch.judge()
     report(watch)
 
@@ -199,12 +187,12 @@ def test_majority_names_a_replica(cluster, report):
     """All Sentinels are told to monitor a node that is a replica: a majority, and yet no master."""
     second = cluster.redis[1]
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         for sentinel in cluster.sentinels:
             monitor(sentinel, second)
-        wait_until(lambda: watch.questioner.answers[-1].variables["state"] == "not-master", 15, "it is vetoed")
+        wait_until(lambda: watch.last.variables["state"] == "not-master", 15, "it is vetoed")
         vetoed = time.monotonic()
-        watch_for(watch, 2)
+        watch.stay(2)
         assert watch.named_since(vetoed) == {None}
     watch.judge()
     report(watch)
@@ -215,17 +203,17 @@ def test_sentinel_from_a_pristine_file(cluster, report):
     sentinel = cluster.sentinels[2]
     old = cluster.redis[0]
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         fail_over(cluster.sentinels[0])
         new = cluster.wait_failover(old)
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
         wait_until(lambda: all(one.named()[1] == new.port for one in cluster.sentinels), 30, "all agree")
         switched = time.monotonic()
         sentinel.kill()
         sentinel.configure(old, 2, DOWN_AFTER, 10000)
         sentinel.start()
         wait_until(lambda: sentinel.named()[1] == new.port, 30, "it has heard of the new master")
-        wait_until(lambda: watch.questioner.answers[-1].variables["votes"] == 3, 30, "it votes again")
+        wait_until(lambda: watch.last.variables["votes"] == 3, 30, "it votes again")
         assert watch.named_since(switched) <= {new.name, None}
     watch.judge()
     report(watch)
@@ -235,16 +223,16 @@ def test_leader_crashes_after_promotion(cluster, report):
     """The leader dies when it has promoted a replica and has told nobody: the others go on naming the dead master."""
     old = cluster.redis[0]
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         for sentinel in cluster.sentinels:
             sentinel.call("SENTINEL", "SIMULATE-FAILURE", "crash-after-promotion")
         old.kill()
         dead = wait_until(lambda: next((one for one in cluster.sentinels if not one.alive()), None), 30, "the leader is dead")
         wait_until(lambda: any(node.alive() and node.role() == "master" for node in cluster.redis), 10, "a replica is promoted")
-        watch_for(watch, 3)
+        watch.stay(3)
         dead.start()
         new = cluster.wait_failover(old, timeout=60)
-        wait_named(watch, new.name, timeout=60)
+        watch.wait_named(new.name, timeout=60)
     watch.judge()
     report(watch)
 
@@ -265,14 +253,14 @@ def test_names_announced_by_some(arena, report):
     cluster = arena.start(sentinels=sentinels)
     with Watch(cluster, writer=False) as watch:
         wait_until(lambda: watch.questioner.answers and
-                   watch.questioner.answers[-1].variables["state"] == "unknown-address", 15, "the address is unknown")
-        watch_for(watch, 2)
+                   watch.last.variables["state"] == "unknown-address", 15, "the address is unknown")
+        watch.stay(2)
         assert watch.named_since(0) == {None}
         assert cluster.agent.find_log(event="alarm", alarm="unknown-address")
         assert cluster.agent.find_log(event="address-not-in-map", address=f"localhost:{cluster.redis[0].port}")
         for sentinel in cluster.sentinels[:2]:
             sentinel.call("SENTINEL", "CONFIG", "SET", "announce-hostnames", "no")
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
     watch.judge()
     report(watch)
 
@@ -287,11 +275,11 @@ def test_least_rights(arena, report):
     """Sentinels that grant what Redis documents for clients, and no events: the agent polls."""
     cluster = arena.start(sentinel_lines=f"user haproxy on >secret {CLIENT_ACL}", agent=CREDENTIALS)
     with Watch(cluster) as watch:
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
         assert cluster.agent.wait_log(event="hints-refused")
         fail_over(cluster.sentinels[0])
         new = cluster.wait_failover(cluster.redis[0])
-        wait_named(watch, new.name)
+        watch.wait_named(new.name)
     watch.judge()
     assert cluster.agent.log_lines(event="sentinel-facts-refused") == []
     report(watch)
@@ -306,10 +294,10 @@ def test_wrong_password_then_right(arena, report):
     cluster = arena.start(sentinel_lines="\n".join(lines), agent=CREDENTIALS)
     with Watch(cluster, writer=False) as watch:
         wait_until(lambda: len(cluster.agent.log_lines(event="sentinel-auth-failed")) == 3, 15, "all refuse the password")
-        watch_for(watch, 1)
+        watch.stay(1)
         assert watch.named_since(0) == {None}
         for sentinel in cluster.sentinels:
             sentinel.call("ACL", "SETUSER", "haproxy", ">secret")
-        wait_named(watch, "R1")
+        watch.wait_named("R1")
     watch.judge()
     report(watch)

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 
 from observers import PAUSE, Background, Writer
+from process import wait_until
 from resp import RespError
 from spop_client import SpopClient
 
@@ -215,6 +216,21 @@ class Watch:
             assert not found, f"{len(found)} wrong answers, the first: {found[:5]}"
             assert len(questioner.answers) > 20
         assert all(looker.looks for looker in self.lookers)
+
+    @property
+    def last(self):
+        """The agent's last answer."""
+        return self.questioner.answers[-1]
+
+    def wait_named(self, name, timeout=30):
+        """Wait until the agent names this server."""
+        wait_until(lambda: self.questioner.answers and self.last.master == name, timeout, f"{name} is named")
+
+    def stay(self, seconds):
+        """Let so much time go by, while the threads watch: a promise for a time can be seen in that time only."""
+        until = time.monotonic() + seconds
+        wait_until(lambda: time.monotonic() > until, seconds + 5, "the time has gone by")
+        assert self.last.asked > until - 1
 
     def named_since(self, since):
         """The names in answers to questions that were asked after `since`."""
