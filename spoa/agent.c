@@ -35,6 +35,7 @@ struct agent {
     struct metrics metrics;
     struct agent_service *services;
     struct agent_group *groups;
+    struct parking *parking;
     struct service_table *table;
     struct resolver *resolver;
     struct spop_server *server;
@@ -60,6 +61,7 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
         .servers = service->servers,
         .server_count = config->server_count,
         .allow_any_address = config->allow_any_address,
+        .park_ms = config->park_ms,
         .quorum =
             {
                 .voters = (unsigned)group->address_count,
@@ -88,6 +90,13 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
     return true;
 }
 
+static void on_parked_due(void *context)
+{
+    const struct agent *agent = context;
+
+    spop_server_wake(agent->server);
+}
+
 static bool create_services(struct agent *agent)
 {
     const struct config *config = agent->config;
@@ -95,8 +104,9 @@ static bool create_services(struct agent *agent)
 
     agent->services = calloc(config->service_count, sizeof(*agent->services));
     agent->groups = calloc(config->group_count, sizeof(*agent->groups));
-    agent->table = service_table_create();
-    if (agent->services == NULL || agent->groups == NULL || agent->table == NULL)
+    agent->parking = parking_create(config->agent.park_max, on_parked_due, agent);
+    agent->table = service_table_create(agent->parking);
+    if (agent->services == NULL || agent->groups == NULL || agent->parking == NULL || agent->table == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++)
         if (!create_service(agent, i, now_ms))
@@ -298,6 +308,7 @@ void agent_destroy(struct agent *agent)
     }
     resolver_destroy(agent->resolver);
     service_table_destroy(agent->table);
+    parking_destroy(agent->parking);
     for (size_t i = 0; agent->services != NULL && i < agent->config->service_count; i++) {
         service_destroy(agent->services[i].service);
         free(agent->services[i].servers);

@@ -37,6 +37,7 @@ struct config_agent {
     enum log_level log_level;
     enum log_format log_format;
     unsigned drain_timeout_ms;
+    unsigned park_max;
 };
 
 /* What AUTH takes, for Sentinels or for nodes. */
@@ -83,6 +84,7 @@ struct config_service {
     enum keep_when keep_when;
     unsigned debounce_ms;
     unsigned fence_ms;
+    unsigned park_ms;
 };
 
 /* What is wrong, sorted by line; what concerns the whole file comes last. */

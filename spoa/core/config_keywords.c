@@ -19,6 +19,8 @@ const struct config_keyword config_keywords[] = {
      "`logfmt` or `json`"},
     {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false, LIVE,
      "how long a stop may take that waits for HAProxy to close its connections"},
+    {CONFIG_AGENT, "park-max", &config_type_count, AGENT(park_max), "10000", false, RESTART,
+     "streams that may wait for a master at one time; those beyond are answered at once"},
     {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true, LIVE,
      "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
     {CONFIG_SENTINELS, "username", &config_type_text, GROUP(credentials.username), NULL, false, LIVE,
@@ -49,6 +51,10 @@ const struct config_keyword config_keywords[] = {
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+    {CONFIG_SERVICE, "park", &config_type_duration, SERVICE(park_ms), "3s", false, LIVE,
+     "how long an answer is kept back while nobody can be named, so that clients wait where they were "
+     "refused; "
+     "shorter than HAProxy's `timeout processing`; 0: not at all"},
     {CONFIG_SERVICE, "role-check", &config_type_role_check, SERVICE(role_check), "veto", false, LIVE,
      "the named node is asked for its `ROLE`: with `veto` one that says that it is no master is not named, "
      "with "

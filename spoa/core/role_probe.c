@@ -83,6 +83,7 @@ static void take_role(struct role_probe *probe, const struct conversation_reques
     tell_refusal(probe, reply);
     if (role == NODE_ROLE_UNKNOWN)
         return;
+    probe->has_answered = true;
     probe->metrics->role_probes_total++;
     conversation_proved(&probe->conversation);
     voter_group_role(probe->group, probe->service, &probe->target, role, request->t_sent_ms, now_ms);
@@ -112,10 +113,14 @@ static enum conversation_verdict probe_reply(void *context, const struct convers
 
 static void probe_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
-    const struct role_probe *probe = context;
+    struct role_probe *probe = context;
     char text[ADDR_TEXT_MAX];
 
-    (void)now_ms;
+    /* A process that is killed shows at once, long before Sentinel says anything. Once for each link that worked: one
+     * that is refused for ever, by a firewall say, must not delay everybody for ever. */
+    if (loss->is_by_peer && probe->has_answered)
+        voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
+    probe->has_answered = false;
     probe->metrics->role_probe_failures_total++;
     log_event(LOG_LEVEL_DEBUG, "role-probe-down",
               log_text("monitor", voter_group_monitor(probe->group, probe->service)),
@@ -157,6 +162,7 @@ void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t
     probe->target = *target;
     probe->is_aimed = true;
     probe->told_refused = false;
+    probe->has_answered = false;
     conversation_restart(&probe->conversation, now_ms);
 }
 

@@ -32,6 +32,7 @@ struct role_probe {
     struct conversation conversation;
     unsigned greetings;
     int64_t next_ms;
+    bool has_answered; /* on this link */
     bool is_loading;   /* PING was refused; the reply to ROLE comes next */
     bool told_refused; /* in the log, since it was aimed */
 };

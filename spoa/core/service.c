@@ -15,8 +15,10 @@ struct service {
     struct policy policy;
     struct alarms alarms;
     struct service_decision decision;
-    int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
-    int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
+    int32_t subject;        /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    int32_t doubted;        /* a node that our link to broke */
+    int64_t doubt_until_ms; /* with `doubted` */
     bool asks_all;
     size_t answer_len;
     uint8_t answer[ANSWER_MAX];
@@ -52,6 +54,7 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->settings = settings;
     service->current = QUORUM_NO_CANDIDATE;
     service->subject = QUORUM_NO_CANDIDATE;
+    service->doubted = QUORUM_NO_CANDIDATE;
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
     /* Referred to by each voter's vote and report, the node's report, the decision, the master named last. */
     candidates_init(&service->candidates, settings->servers, settings->server_count, 2 * (size_t)voters + 4);
@@ -171,9 +174,17 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
+static bool is_doubtful(const struct service *service, const struct policy_ruling *ruling, int64_t now_ms)
+{
+    return service_state_names(ruling->state) && ruling->candidate == service->doubted &&
+           now_ms < service->doubt_until_ms;
+}
+
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
+    bool doubtful = is_doubtful(service, ruling, now_ms);
+
     return (struct service_decision){
         .state = ruling->state,
         .reason = ruling->reason,
@@ -184,15 +195,17 @@ static struct service_decision decide(const struct service *service, const struc
         .votes = votes_behind(quorum, ruling),
         .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
         .generation = service->decision.generation,
+        .is_doubtful = doubtful,
         .is_fenced = ruling->is_fenced,
-        .review_ms = ruling->review_ms,
+        .review_ms = doubtful && service->doubt_until_ms < ruling->review_ms ? service->doubt_until_ms
+                                                                             : ruling->review_ms,
     };
 }
 
 static bool is_same(const struct service_decision *a, const struct service_decision *b)
 {
     return a->state == b->state && a->reason == b->reason && a->addr == b->addr && a->votes == b->votes &&
-           a->is_fenced == b->is_fenced;
+           a->is_doubtful == b->is_doubtful && a->is_fenced == b->is_fenced;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -302,6 +315,16 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return;
     reports_take_role(&service->reports, &report);
+    if (service->doubted == report.candidate)
+        service->doubted = QUORUM_NO_CANDIDATE;
+    service_review(service, identities, now_ms);
+}
+
+void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
+                   int64_t now_ms)
+{
+    service->doubted = candidates_lookup(&service->candidates, addr);
+    service->doubt_until_ms = now_ms + service->settings->park_ms;
     service_review(service, identities, now_ms);
 }
 

@@ -24,6 +24,7 @@ struct service_settings {
     const struct service_server *servers;
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */
+    int64_t park_ms;        /* an answer without a name may be kept back for so long; 0: not at all */
     struct quorum_config quorum;
     struct policy_config policy;
 };
@@ -38,8 +39,9 @@ struct service_decision {
     unsigned votes;     /* for `addr` */
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
-    bool is_fenced;         /* no quorum for so long that existing sessions are to be cut */
-    int64_t review_ms;      /* the decision must not be used from this time on */
+    bool is_doubtful;  /* with a name: our own link to the node broke, so new connections had better wait */
+    bool is_fenced;    /* no quorum for so long that existing sessions are to be cut */
+    int64_t review_ms; /* the decision must not be used from this time on */
 };
 
 /* What an observer is told. */
@@ -54,7 +56,7 @@ struct service_change {
 
 struct service;
 
-/* Called after every change of state, reason, votes, fence or node; the pointers are valid during the call. */
+/* Called after every change of state, reason, votes, doubt, fence or node; the pointers are valid during the call. */
 struct service_observer {
     void (*changed)(struct service_observer *self, const struct service *service,
                     const struct service_change *change);
@@ -104,6 +106,13 @@ void service_witness(struct service *service, unsigned voter, bool says_ok, int6
 /* The node at `addr` said what it is. */
 void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,
                   const uint8_t *identities, int64_t now_ms);
+
+/*
+ * Our link to the node at `addr`, which worked, was reset, closed or refused. It may be dead: that may delay answers,
+ * until the node is heard again, but for park_ms at the most, and never changes them.
+ */
+void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
+                   int64_t now_ms);
 
 /* The host of `voter` refuses connections, or does so no longer. */
 void service_refuse(struct service *service, unsigned voter, bool is_refusing, const uint8_t *identities,

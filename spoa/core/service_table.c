@@ -10,25 +10,32 @@
 #include "spoa/core/answer.h"
 
 struct table_entry {
-    struct service *service;
-    const uint8_t *identities;
+    struct parking_queue queue;
     UT_hash_handle hh; /* by the service's name */
 };
 
 struct service_table {
     struct table_entry *entries;
+    struct parking *parking;
     size_t unknown_len;
     uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
 };
 
-struct service_table *service_table_create(void)
+struct service_table *service_table_create(struct parking *parking)
 {
     struct service_table *table = calloc(1, sizeof(*table));
     struct answer unknown = {.state = "unknown-service"};
 
-    if (table != NULL)
-        table->unknown_len = answer_encode(&unknown, table->unknown);
+    if (table == NULL)
+        return NULL;
+    table->parking = parking;
+    table->unknown_len = answer_encode(&unknown, table->unknown);
     return table;
+}
+
+struct parking *service_table_parking(const struct service_table *table)
+{
+    return table->parking;
 }
 
 void service_table_destroy(struct service_table *table)
@@ -53,13 +60,12 @@ bool service_table_add(struct service_table *table, struct service *service, con
 
     if (entry == NULL)
         return false;
-    entry->service = service;
-    entry->identities = identities;
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
     if (HASH_COUNT(table->entries) == before) {
         free(entry);
         return false;
     }
+    parking_queue_init(&entry->queue, table->parking, service, identities);
     return true;
 }
 
@@ -73,25 +79,30 @@ static struct table_entry *find_entry(struct service_table *table, struct span n
     return entry;
 }
 
-struct span service_table_answer(struct service_table *table, const struct service_question *question,
-                                 int64_t now_ms, bool *ret_named)
+struct parking_queue *service_table_find(struct service_table *table, const struct service_question *question)
 {
     bool is_for_master = question->role.data == NULL || span_equals_text(question->role, "master");
     struct table_entry *entry = is_for_master ? find_entry(table, question->service) : NULL;
 
-    if (entry == NULL) {
+    return entry != NULL ? &entry->queue : NULL;
+}
+
+struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
+                                 int64_t now_ms, bool *ret_named)
+{
+    if (queue == NULL) {
         *ret_named = false;
         return span_of(table->unknown, table->unknown_len);
     }
-    struct span answer = service_answer(entry->service, entry->identities, now_ms);
-    *ret_named = service_state_names(service_decision(entry->service)->state);
+    struct span answer = service_answer(queue->service, queue->identities, now_ms);
+    *ret_named = service_state_names(service_decision(queue->service)->state);
     return answer;
 }
 
 bool service_table_is_ready(const struct service_table *table)
 {
     for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
-        if (service_decision(entry->service)->state == SERVICE_STARTING)
+        if (service_decision(entry->queue.service)->state == SERVICE_STARTING)
             return false;
     return true;
 }

@@ -3,6 +3,7 @@
 #define SPOA_CORE_SERVICE_TABLE_H
 
 #include "proto/span.h"
+#include "spoa/core/parking.h"
 #include "spoa/core/service.h"
 
 #include <stdbool.h>
@@ -16,8 +17,10 @@ struct service_question {
     struct span role; /* "master", or not sent */
 };
 
-/* NULL where memory is short. */
-struct service_table *service_table_create(void);
+/* `parking` is borrowed; NULL: all is answered at once. NULL where memory is short. */
+struct service_table *service_table_create(struct parking *parking);
+
+struct parking *service_table_parking(const struct service_table *table);
 void service_table_destroy(struct service_table *table); /* NULL is fine; the services are not destroyed */
 
 /* Adds a service under its settings' name; `identities` are its group's. Both are borrowed. False where memory
@@ -25,11 +28,17 @@ void service_table_destroy(struct service_table *table); /* NULL is fine; the se
 bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities);
 
 /*
- * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells
- * whether they name a master. Where no service is asked for and just one is there it is that one. A name or a
- * role that we do not know is answered with the state "unknown-service". Allocates nothing.
+ * The service that is asked for, as its queue of parked streams. Where none is asked for and just one is there it is
+ * that one. NULL for a name or a role that we do not know.
  */
-struct span service_table_answer(struct service_table *table, const struct service_question *question,
+struct parking_queue *service_table_find(struct service_table *table,
+                                         const struct service_question *question);
+
+/*
+ * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells
+ * whether they name a master. NULL is answered with the state "unknown-service". Allocates nothing.
+ */
+struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
                                  int64_t now_ms, bool *ret_named);
 
 /* Whether no service is starting any more. */

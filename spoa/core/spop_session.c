@@ -112,6 +112,14 @@ static bool read_question(struct span payload, struct service_question *question
     return found == 0;
 }
 
+static void acknowledge(struct spop_session *session, const struct parking_answer *answer, struct sink *out)
+{
+    spop_ack_write(out, answer->stream_id, answer->frame_id, answer->actions);
+    session->metrics->notifies_total++;
+    session->metrics->answers_named_total += answer->is_named;
+    session->metrics->answers_unnamed_total += !answer->is_named;
+}
+
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
                         struct sink *out)
 {
@@ -122,11 +130,31 @@ static void take_notify(struct spop_session *session, const struct spop_frame *f
         refuse(session, SPOP_STATUS_INVALID, out);
         return;
     }
-    struct span actions = service_table_answer(session->table, &question, now_ms, &named);
-    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
-    session->metrics->notifies_total++;
-    session->metrics->answers_named_total += named;
-    session->metrics->answers_unnamed_total += !named;
+    struct parking_queue *queue = service_table_find(session->table, &question);
+    struct span actions = service_table_answer(session->table, queue, now_ms, &named);
+    bool is_parked = queue != NULL && !*session->draining &&
+                     parking_park(queue, &session->parked, frame->stream_id, frame->frame_id, now_ms);
+    session->metrics->parked_total += is_parked;
+    if (!is_parked)
+        acknowledge(session, &(struct parking_answer){frame->stream_id, frame->frame_id, actions, named},
+                    out);
+}
+
+void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
+{
+    struct parking_answer answer;
+
+    while (session->phase == SPOP_SESSION_ACTIVE && sink_room(out) >= SPOP_SESSION_REPLY_MAX &&
+           parking_next(&session->parked, now_ms, &answer))
+        acknowledge(session, &answer, out);
+}
+
+void spop_session_finish(struct spop_session *session)
+{
+    struct parking *parking = service_table_parking(session->table);
+
+    if (parking != NULL)
+        parking_drop(&session->parked, parking);
 }
 
 static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,

@@ -1,6 +1,7 @@
 /*
  * One connection from HAProxy as a sans-I/O object: bytes in, bytes out, no allocation. The first frame must be
- * HAPROXY-HELLO; then every NOTIFY is answered with an ACK from the service table. A peer that breaks the
+ * HAPROXY-HELLO; then every NOTIFY is answered with an ACK from the service table, at once or, where nobody is named,
+ * when somebody is. A peer that breaks the
  * protocol gets AGENT-DISCONNECT with the status code that says how (SPOE.txt section 3.2).
  */
 #ifndef SPOA_CORE_SPOP_SESSION_H
@@ -10,6 +11,7 @@
 #include "proto/spop_frame.h"
 #include "proto/spop_status.h"
 #include "spoa/core/metrics.h"
+#include "spoa/core/parking.h"
 #include "spoa/core/service_table.h"
 
 #include <stdbool.h>
@@ -36,10 +38,11 @@ struct spop_session {
     enum spop_status status; /* with CLOSED: what AGENT-DISCONNECT said */
     struct service_table *table;
     struct metrics *metrics;
-    const bool *draining; /* the agent stops: health checks are refused */
+    const bool *draining; /* the agent stops: health checks are refused, and nothing is parked */
+    struct parking_client parked;
 };
 
-/* Borrows all; no finish is needed. */
+/* Borrows all. */
 void spop_session_init(struct spop_session *session, struct service_table *table, struct metrics *metrics,
                        const bool *draining);
 
@@ -49,6 +52,12 @@ void spop_session_init(struct spop_session *session, struct service_table *table
  * SPOP_SESSION_REPLY_MAX (send it and go on) or the phase is CLOSED (drop it).
  */
 size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out);
+
+/* Appends the answers to parked streams that are due, as long as `out` has room for SPOP_SESSION_REPLY_MAX. */
+void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out);
+
+/* Forgets all parked streams: the connection is gone. */
+void spop_session_finish(struct spop_session *session);
 
 /* Ends the session from our side with AGENT-DISCONNECT; `out` has room for a reply. */
 void spop_session_close(struct spop_session *session, enum spop_status status, struct sink *out);

@@ -284,6 +284,12 @@ void voter_group_role(struct voter_group *group, size_t service, const struct ad
     follow_up(group, service);
 }
 
+void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms)
+{
+    service_doubt(group->options.services[service], addr, group->identities, now_ms);
+    follow_up(group, service);
+}
+
 /* ---- what is asked ---- */
 
 void voter_group_poll(struct voter_group *group, unsigned voter)

@@ -80,6 +80,9 @@ void voter_group_witness(struct voter_group *group, unsigned voter, size_t servi
 void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
                       int64_t t_sent_ms, int64_t now_ms);
 
+/* Our link to the node at `addr`, which worked, was reset, closed or refused. */
+void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms);
+
 /* The host of `voter` refuses connections, or does so no longer. */
 void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms);
 

@@ -43,31 +43,6 @@ struct spop_connection {
     bool lingering;    /* our side is shut down, the peer's input is dropped */
 };
 
-bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
-                       struct metrics *metrics, spop_gone_fn gone)
-{
-    *context = (struct spop_context){
-        .loop = loop,
-        .table = table,
-        .metrics = metrics,
-        .gone = gone,
-        .in = malloc(IN_SIZE),
-        .out = malloc(OUT_SIZE),
-    };
-    if (context->in != NULL && context->out != NULL)
-        return true;
-    spop_context_finish(context);
-    return false;
-}
-
-void spop_context_finish(struct spop_context *context)
-{
-    free(context->in);
-    free(context->out);
-    context->in = NULL;
-    context->out = NULL;
-}
-
 struct spop_connection *spop_connection_next(const struct spop_connection *connection)
 {
     return connection->next;
@@ -87,6 +62,7 @@ void spop_connection_close(struct spop_connection *connection)
         connection->previous->next = connection->next;
     else
         context->connections = connection->next;
+    spop_session_finish(&connection->session);
     buffer_finish(&connection->in);
     buffer_finish(&connection->out);
     free(connection);
@@ -153,12 +129,12 @@ static void update_watchers(struct spop_connection *connection)
     }
 }
 
-/* Whether answers are owed: something waits to be written, to be read, or for the rest of its frame. */
+/* Whether answers are owed: something waits to be written, to be read, for the rest of its frame, or for a name. */
 static bool is_owing(const struct spop_connection *connection)
 {
     int unread = 0;
 
-    if (connection->out.len > 0 || connection->in.len > 0)
+    if (connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0)
         return true;
     return ioctl(connection->readable.fd, FIONREAD, &unread) == 0 && unread > 0;
 }
@@ -188,6 +164,34 @@ static void settle(struct spop_connection *connection)
     update_watchers(connection);
 }
 
+/* The timer of the parked streams: set anew only where it must be earlier. */
+static void arm_park_deadline(struct spop_context *context)
+{
+    const struct parking *parking = service_table_parking(context->table);
+
+    if (parking == NULL || parking_wake_ms(parking) >= context->deadline_ms)
+        return;
+    context->deadline_ms = parking_wake_ms(parking);
+    loop_arm(context->loop, &context->deadline, context->deadline_ms);
+}
+
+/* Answers the parked streams that are due: one write() for all, as long as OUT_SIZE lasts. False where the connection was
+ * closed. */
+static bool release(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    bool is_full = true;
+
+    while (is_full && connection->out.len == 0) {
+        struct sink out = sink_of(context->out, OUT_SIZE);
+        spop_session_release(&connection->session, loop_now_ms(), &out);
+        is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
+        if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+            return false;
+    }
+    return true;
+}
+
 /* Hands `in` to the session and sends its replies: one write() for all of it, as long as OUT_SIZE lasts. */
 static void answer(struct spop_connection *connection, struct span in)
 {
@@ -203,6 +207,7 @@ static void answer(struct spop_connection *connection, struct span in)
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
     }
+    arm_park_deadline(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
     if (buffer_store(&connection->in, in))
@@ -258,6 +263,8 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
         set_deadline(connection, WRITE_TIMEOUT_S);
         return;
     }
+    if (!release(connection))
+        return;
     /* Go on with what was received before the socket was full. */
     struct span kept = buffer_span(&connection->in);
     if (kept.len > 0)
@@ -299,7 +306,73 @@ bool spop_connection_open(struct spop_context *context, int fd)
 
 void spop_connection_drain(struct spop_connection *connection)
 {
+    parking_hurry(&connection->session.parked);
     /* What it does not read is waited for, within the bound of the drain. */
     if (!connection->lingering && connection->out.len == 0)
         receive(connection);
+}
+
+/* ---- what the connections share ---- */
+
+static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_context *context = container_of(timer, struct spop_context, release);
+    struct parking *parking = service_table_parking(context->table);
+    struct parking_client *client;
+
+    (void)loop;
+    (void)events;
+    while ((client = parking_take_woken(parking)) != NULL) {
+        struct spop_session *session = container_of(client, struct spop_session, parked);
+        struct spop_connection *connection = container_of(session, struct spop_connection, session);
+        if (release(connection))
+            settle(connection);
+    }
+}
+
+static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_context *context = container_of(timer, struct spop_context, deadline);
+
+    (void)loop;
+    (void)events;
+    context->deadline_ms = INT64_MAX;
+    parking_tick(service_table_parking(context->table), loop_now_ms());
+    arm_park_deadline(context);
+}
+
+void spop_context_wake(struct spop_context *context)
+{
+    ev_timer_set(&context->release, 0.0, 0.0);
+    ev_timer_start(context->loop, &context->release);
+}
+
+bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
+                       struct metrics *metrics, spop_gone_fn gone)
+{
+    *context = (struct spop_context){
+        .loop = loop,
+        .table = table,
+        .metrics = metrics,
+        .gone = gone,
+        .in = malloc(IN_SIZE),
+        .out = malloc(OUT_SIZE),
+    };
+    ev_timer_init(&context->release, on_release, 0.0, 0.0);
+    ev_timer_init(&context->deadline, on_park_deadline, 0.0, 0.0);
+    context->deadline_ms = INT64_MAX;
+    if (context->in != NULL && context->out != NULL)
+        return true;
+    spop_context_finish(context);
+    return false;
+}
+
+void spop_context_finish(struct spop_context *context)
+{
+    ev_timer_stop(context->loop, &context->release);
+    ev_timer_stop(context->loop, &context->deadline);
+    free(context->in);
+    free(context->out);
+    context->in = NULL;
+    context->out = NULL;
 }

@@ -23,6 +23,9 @@ struct spop_context {
     struct service_table *table;
     struct metrics *metrics;
     bool draining;
+    ev_timer release;  /* parked streams are due */
+    ev_timer deadline; /* of the stream that was parked first */
+    int64_t deadline_ms;
     spop_gone_fn gone;
     struct spop_connection *connections;
     size_t connection_count;
@@ -34,6 +37,9 @@ struct spop_context {
 bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
                        struct metrics *metrics, spop_gone_fn gone);
 void spop_context_finish(struct spop_context *context); /* all connections are closed */
+
+/* Some parked streams are due: they are answered in the next turn of the loop. */
+void spop_context_wake(struct spop_context *context);
 
 /* Takes `fd` over. False, and `fd` is still the caller's, where memory is short. */
 bool spop_connection_open(struct spop_context *context, int fd);

@@ -171,6 +171,11 @@ void spop_server_drain(struct spop_server *server, spop_server_drained_fn draine
     connection_gone(&server->context);
 }
 
+void spop_server_wake(struct spop_server *server)
+{
+    spop_context_wake(&server->context);
+}
+
 size_t spop_server_connections(const struct spop_server *server)
 {
     return server->context.connection_count;

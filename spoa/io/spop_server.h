@@ -32,6 +32,9 @@ int spop_server_listen(struct spop_server *server, const struct listen_socket_op
  */
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context);
 
+/* Some parked streams are due. */
+void spop_server_wake(struct spop_server *server);
+
 size_t spop_server_connections(const struct spop_server *server);
 
 #endif

@@ -1,4 +1,4 @@
-"""Cut networks: hosts in namespaces, ways between them cut, and a referee at every Sentinel.
+"""Cut networks: hosts in namespaces, ways between them cut, slow or lossy, and a referee at every Sentinel.
 
 Hosts 1 to 3 have a Redis and a Sentinel each, R1 is the master at first; HAProxy and the agent are on host 4.
 """
@@ -7,12 +7,14 @@ import random
 import time
 
 import pytest
-from netns import NetCluster, Network, why_not
+from netns import Detour, NetCluster, Network, why_no_detours, why_not
 from process import wait_until
 from referee import VOTE_LIFE, Watch
 from rig import check_clean
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+needs_detours = pytest.mark.skipif(why_no_detours() is not None, reason=str(why_no_detours()))
 
 DOWN_AFTER = 2500
 ROUNDING = 0.05
@@ -139,21 +141,78 @@ def test_agents_on_both_sides(world, report):
 
 
 def test_flaky_ways(world, report):
-    """The agent's ways to the Sentinels come and go for ten seconds, and the master is killed meanwhile."""
+    """The agent's ways come and go for ten seconds, while the old master and its Sentinel are cut off.
+
+    So there are times at which the agent hears of the old master only.
+    """
     *hosts, site = world.network.hosts
+    one, two, three = hosts
     old = world.redis[0]
     chance = random.Random(7)
     with Watch(world) as watch:
         watch.wait_named(old.name)
+        world.network.split([one], [two, three])
         until = time.monotonic() + 10
         while time.monotonic() < until:
             for host in hosts:
                 (world.network.cut if chance.random() < 0.5 else world.network.join)(site, host)
-            if old.alive() and time.monotonic() > until - 8:
-                old.kill()
             watch.stay(chance.uniform(0.05, 0.6))
+        new = world.wait_failover(old)
         world.network.heal()
+        watch.wait_named(new.name)
+    watch.judge()
+    report(watch)
+
+
+def votes_since(watch, since):
+    """The numbers of votes in answers to questions that were asked after `since`."""
+    return {answer.variables["votes"] for answer in watch.questioner.answers if answer.asked > since and answer.master}
+
+
+@needs_detours
+def test_slow_sentinel(world, report):
+    """A Sentinel's replies take 700 ms to the agent, longer than reply-timeout; the master is killed meanwhile.
+
+    Late replies are no votes, whatever they name, and the other two suffice. The link stays up all the time, so it is
+    the lateness that counts.
+    """
+    *_, three, site = world.network.hosts
+    old = world.redis[0]
+    with Watch(world) as watch:
+        wait_until(lambda: watch.questioner.answers and watch.last.variables.get("votes") == 3, 15, "all have a vote")
+        with Detour(world.network, delay=0.7) as detour:
+            detour.lead(three, site)
+            slow = time.monotonic() + VOTE_LIFE + ROUNDING
+            wait_until(lambda: watch.last.asked > slow, 15, "its last vote has expired")
+            watch.stay(2)
+            assert watch.named_since(slow) == {old.name}
+            old.kill()
+            new = world.wait_failover(old)
+            watch.wait_named(new.name)
+            watch.stay(2)
+            assert votes_since(watch, slow) == {2}
+            assert detour.passed > 0
+            assert not world.agent.find_log(event="sentinel-down")
+        wait_until(lambda: watch.last.variables.get("votes") == 3, 15, "it has a vote again")
+    watch.judge()
+    report(watch)
+
+
+@needs_detours
+def test_lossy_ways(world, report):
+    """The agent's host loses 30 % of all packets, while the old master and its Sentinel are cut off."""
+    one, two, three, site = world.network.hosts
+    old = world.redis[0]
+    with Watch(world) as watch:
+        watch.wait_named(old.name)
+        with Detour(world.network, loss=0.3) as detour:
+            for host in (one, two, three):
+                detour.lead(host, site)
+                detour.lead(site, host)
+            world.network.split([one], [two, three])
+            watch.stay(10)
         new = world.wait_failover(old)
         watch.wait_named(new.name)
     watch.judge()
+    assert 0.2 < detour.lost / (detour.lost + detour.passed) < 0.4
     report(watch)

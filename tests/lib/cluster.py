@@ -214,6 +214,7 @@ class Cluster:
         self.sentinels = [Sentinel(f"S{i + 1}", self.directory, ports[redis + i]) for i in range(sentinels)]
         self.haproxy = HAProxy(self.directory, ports[-1])
         self.agent = Agent(self.directory)
+        self.park = "0"  # tests look at answers without a name too; None: as shipped
         atexit.register(self.stop)
 
     def __enter__(self):
@@ -273,6 +274,9 @@ class Cluster:
     def agent_config(self, edits=None):
         """The text of sentinel-spoa.conf with our addresses, after the caller's edits (old text -> new text)."""
         text = edited(self.shipped("sentinel-spoa.conf"), edits or {}, "sentinel-spoa.conf")
+        if self.park is not None:
+            section = f"[service {SERVICE}]\n"
+            text = edited(text, {section: f"{section}park = {self.park}\n"}, "sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
         return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0"})
 

@@ -4,19 +4,31 @@
         network.hosts[0].words()                    # in front of a command line, to run it there
         network.cut(network.hosts[0], network.hosts[1])
         network.heal()
+        with Detour(network, delay=0.7, loss=0.3) as detour:
+            detour.lead(network.hosts[0], network.hosts[2])  # slow and lossy, from the one to the other
 
-Each host has a subnet of its own, 10.77.N.0/30, so everything between two hosts goes through the router; a cut is a rule
-there that drops what goes from one to the other without a word, as a cable that is pulled does. Names contain our pid.
+Each host has a subnet of its own, 10.77.N.0/30, so everything between two hosts goes through the router; a cut is a
+rule there that drops what goes from one to the other without a word, as a cable that is pulled does. Names contain our
+pid.
 """
 
+import collections
+import fcntl
 import itertools
 import os
+import random
+import select
 import shutil
+import struct
 import subprocess
+import threading
+import time
 
 from cluster import HOST, Agent, Cluster, HAProxy, edited
 
 COUNTER = itertools.count()
+TUN, TUNSETIFF, IFF_TUN, IFF_NO_PI = "/dev/net/tun", 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
+CUT, BACK, AWAY = "100", "200", "300"  # priorities of rules: a cut way leads nowhere, not even by a detour
 
 
 def run(*words):
@@ -39,6 +51,15 @@ def why_not():
     return None
 
 
+def why_no_detours():
+    """As why_not(), for detours."""
+    try:
+        os.close(os.open(TUN, os.O_RDWR))
+    except OSError as error:
+        return f"slow and lossy ways need {TUN}: {error.strerror}"
+    return None
+
+
 class Host:
     """A namespace with one address."""
 
@@ -55,7 +76,8 @@ class Host:
 
     def make(self):
         run("ip", "netns", "add", self.name)
-        run("ip", "link", "add", self.port, "netns", self.router, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        run("ip", "link", "add", self.port, "netns", self.router, "type", "veth",
+            "peer", "name", "eth0", "netns", self.name)
         run("ip", "-n", self.router, "addr", "add", f"{self.gateway}/30", "dev", self.port)
         run("ip", "-n", self.router, "link", "set", self.port, "up")
         run("ip", "-n", self.name, "addr", "add", f"{self.address}/30", "dev", "eth0")
@@ -93,7 +115,7 @@ class Network:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
     def rule(self, verb, source, target):
-        run("ip", "-n", self.router, "rule", verb, "from", source, "to", target, "blackhole")
+        run("ip", "-n", self.router, "rule", verb, "priority", CUT, "from", source, "to", target, "blackhole")
 
     def cut(self, one, other):
         """Nothing goes from one to the other or back."""
@@ -122,6 +144,82 @@ class Network:
             self.cuts.discard(pair)
 
 
+class Detour:
+    """Ways on which packets are `delay` seconds late, or lost with the chance `loss`, until the `with` block ends.
+
+    Not every kernel has its own means for this, netem. So the router hands the packets of such a way to us, through a
+    TUN device, and we give them back when it is time; then they go on as if nothing had been.
+    """
+
+    def __init__(self, network, delay=0.0, loss=0.0, seed=7):
+        self.router = network.router
+        self.delay = delay
+        self.loss = loss
+        self.chance = random.Random(seed)
+        self.name = f"ssp{os.getpid()}t{next(COUNTER)}"
+        self.rules = []
+        self.waiting = collections.deque()  # (when it goes on, packet)
+        self.passed = 0
+        self.lost = 0
+        self.device = None
+        self.end, self.ending = os.pipe()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        try:
+            self.device = os.open(TUN, os.O_RDWR | os.O_NONBLOCK)
+            fcntl.ioctl(self.device, TUNSETIFF, struct.pack("16sH14x", self.name.encode(), IFF_TUN | IFF_NO_PI))
+            run("ip", "link", "set", self.name, "netns", self.router)  # what we hold open goes with it
+            run("ip", "-n", self.router, "link", "set", self.name, "up")
+            run("ip", "-n", self.router, "route", "add", "default", "dev", self.name, "table", AWAY)
+            self.rule("priority", BACK, "iif", self.name, "lookup", "main")  # once is enough
+            self.thread.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def rule(self, *words):
+        run("ip", "-n", self.router, "rule", "add", *words)
+        self.rules.append(words)
+
+    def lead(self, one, other):
+        """What goes from one to the other goes by us; the way back is another."""
+        self.rule("priority", AWAY, "from", one.address, "to", other.address, "lookup", AWAY)
+
+    def close(self):
+        """What still waits is lost, as it would be when such a way ends."""
+        for words in reversed(self.rules):
+            subprocess.run(["ip", "-n", self.router, "rule", "del", *words], capture_output=True, check=False)
+        os.close(self.ending)
+        if self.thread.ident is not None:
+            self.thread.join()
+        os.close(self.end)
+        if self.device is not None:
+            os.close(self.device)  # the device goes with it, and so does its route
+
+    def run(self):
+        while True:
+            timeout = max(0.0, self.waiting[0][0] - time.monotonic()) if self.waiting else None
+            ready, _, _ = select.select([self.device, self.end], [], [], timeout)
+            if self.end in ready:
+                return
+            if self.device in ready:
+                self.take(os.read(self.device, 65536))
+            while self.waiting and self.waiting[0][0] <= time.monotonic():
+                os.write(self.device, self.waiting.popleft()[1])
+                self.passed += 1
+
+    def take(self, packet):
+        if self.chance.random() < self.loss:
+            self.lost += 1
+        else:
+            self.waiting.append((time.monotonic() + self.delay, packet))
+
+
 class NetCluster(Cluster):
     """A cluster on a network: R1 and S1 on the first host and so on, HAProxy with the agent on each further host."""
 
@@ -143,8 +241,8 @@ class NetCluster(Cluster):
         """All of them."""
         for agent, _ in self.sites:
             listen = f"listen = {HOST}:0\n"
-            text = edited(self.agent_config(edits), {listen: f"{listen}listen = {agent.spop_address}\n"}, "the configuration")
-            agent.config_path.write_text(text)
+            both = f"{listen}listen = {agent.spop_address}\n"
+            agent.config_path.write_text(edited(self.agent_config(edits), {listen: both}, "sentinel-spoa.conf"))
             agent.start()
 
     def start_haproxy(self, edits=None, spoe_edits=None):
@@ -154,7 +252,8 @@ class NetCluster(Cluster):
             self.agent, self.haproxy = agent, haproxy
             text = self.haproxy_config(edits)
             bind = f"bind {haproxy.where}\n"
-            haproxy.config_path.write_text(edited(text, {bind: f"{bind}    bind unix@{haproxy.address}\n"}, "haproxy.cfg"))
+            both = f"{bind}    bind unix@{haproxy.address}\n"
+            haproxy.config_path.write_text(edited(text, {bind: both}, "haproxy.cfg"))
             haproxy.start()
         self.agent, self.haproxy = self.sites[0]
 

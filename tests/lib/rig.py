@@ -36,7 +36,7 @@ class Rig:
 
     def __init__(self, fakes=3, agent="", sentinels="", service="", listen="127.0.0.1:0", more=""):
         """fakes: their number, or a list of them. The other arguments are lines added to the sections of the
-        configuration, `more` goes to its end."""
+        configuration, `more` goes to its end. Nothing is parked unless `service` says so."""
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
         self.directory.chmod(0o711)  # another user may look for a UNIX socket in it
         self.fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(fakes)] if isinstance(fakes, int) else fakes
@@ -45,7 +45,7 @@ class Rig:
         servers = "".join(f"server = {name} {host}:{port}\n" for name, (host, port) in SERVERS.items())
         addresses = "".join(f"address = {fake.where}\n" for fake in self.fakes)
         self.config = (f"[agent]\nlisten = {listen}\n{agent}\n[sentinels]\n{addresses}{sentinels}\n"
-                       f"[service {SERVICE}]\n{servers}{service}\n{more}\n")
+                       f"[service {SERVICE}]\n{servers}{service}\n{'' if 'park =' in service else 'park = 0'}\n{more}\n")
 
     def __enter__(self):
         try:

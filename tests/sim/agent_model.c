@@ -350,7 +350,7 @@ void agent_start(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
-    self->table = service_table_create();
+    self->table = service_table_create(NULL);
     for (unsigned i = 0; i < world->config.services; i++)
         start_service(world, agent, i);
     struct voter_group_options options = {

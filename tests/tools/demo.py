@@ -28,6 +28,8 @@ WRITES_BEFORE = 200  # acknowledged writes before the kill
 WRITES_AFTER = 200  # and on the new master, before the demo ends
 # ms. Sentinel pings a new master after 1 s at the earliest: with 1000 it sometimes fails over a second time at once.
 DOWN_AFTER = 2500
+# Longer than the failover, which takes down-after and two seconds more; HAProxy's patience must be longer than that.
+PARK, PROCESSING = "8s", "10s"
 FAILOVER_TIMEOUT = 10000  # ms
 PACKAGES = {"redis-server": "redis-server", "redis-sentinel": "redis-sentinel", "haproxy": "haproxy"}
 
@@ -53,12 +55,12 @@ def version():
 
 
 def start(cluster):
-    say(f"Starting 3 Redis, 3 Sentinels (quorum 2, down-after {DOWN_AFTER} ms), sentinel-spoa and "
+    say(f"Starting 3 Redis, 3 Sentinels (quorum 2, down-after {DOWN_AFTER} ms), sentinel-spoa (park {PARK}) and "
         f"HAProxy {version()} ...")
     cluster.start_redis()
     cluster.start_sentinels(quorum=2, down_after=DOWN_AFTER, failover_timeout=FAILOVER_TIMEOUT)
     cluster.start_agent()
-    cluster.start_haproxy()
+    cluster.start_haproxy(spoe_edits={"timeout processing 5s": f"timeout processing {PROCESSING}"})
     cluster.wait_served()
 
 
@@ -162,6 +164,7 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     keep = os.environ.get("KEEP", "") not in ("", "0")
     with Cluster() as cluster:
+        cluster.park = PARK
         lacks = missing(cluster.agent)
         if lacks:
             say("\n".join(lacks))

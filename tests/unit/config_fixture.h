@@ -30,6 +30,7 @@
     "log-level = debug\n"                                                                                    \
     "log-format = json\n"                                                                                    \
     "drain-timeout = 120000ms\n"                                                                             \
+    "park-max = 20000\n"                                                                                     \
     "\n"                                                                                                     \
     "[sentinels]\n"                                                                                          \
     "address = 10.0.0.1:26379\n"                                                                             \
@@ -59,6 +60,7 @@
     "server = R-2_x.y:z redis-2.example.org:6379\n"                                                          \
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
+    "park = 2000ms\n"                                                                                        \
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \
     "password = ***\n"                                                                                       \
@@ -72,6 +74,7 @@
     "monitor = b\n"                                                                                          \
     "quorum = 1\n"                                                                                           \
     "allow-any-address = yes\n"                                                                              \
+    "park = 0ms\n"                                                                                           \
     "role-check = off\n"                                                                                     \
     "password-file = /run/node secret\n"                                                                     \
     "debounce = 1000ms\n"                                                                                    \

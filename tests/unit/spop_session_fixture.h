@@ -75,7 +75,7 @@ static inline int set_up(void **state)
 {
     (void)state;
     memset(&f, 0, sizeof(f));
-    f.table = service_table_create();
+    f.table = service_table_create(NULL);
     add_service(0, "mymaster", "R1", "127.0.0.1:7001");
     vote(0);
     reset_session();

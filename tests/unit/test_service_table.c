@@ -50,7 +50,7 @@ static const char *ask(struct service_table *table, const char *service, const c
         question.service = span_of_text(service);
     if (role != NULL)
         question.role = span_of_text(role);
-    struct span actions = service_table_answer(table, &question, START, &named);
+    struct span actions = service_table_answer(table, service_table_find(table, &question), START, &named);
     struct spop_value value = spop_text(span_of_text("?"));
     struct span head = value.text;
     struct span variable = value.text;
@@ -66,7 +66,7 @@ static void test_questions(void **state)
     struct service_settings settings[] = {settings_of("one"), settings_of("two")};
     struct service *one = service_create(&settings[0], START);
     struct service *two = service_create(&settings[1], START);
-    struct service_table *table = service_table_create();
+    struct service_table *table = service_table_create(NULL);
 
     (void)state;
     assert_true(service_table_is_ready(table));

@@ -441,7 +441,7 @@ static void notify_allocates_nothing(void **state)
     if (preload != NULL && strstr(preload, "vgpreload") != NULL)
         skip(); /* valgrind has an allocator of its own, too */
     unsigned long none = allocations;
-    service_table_destroy(service_table_create());
+    service_table_destroy(service_table_create(NULL));
     assert_true(allocations > none); /* the definitions above are in use */
     write_batch();
     spop_peer_notify(&f.in, 1, 1, "nobody", "replica");

@@ -61,7 +61,7 @@ static int set_up(void **state)
     drained = 0;
     log_capture_begin(LOG_LEVEL_DEBUG);
     loop = ev_loop_new(EVFLAG_AUTO);
-    table = service_table_create();
+    table = service_table_create(NULL);
     server = spop_server_create(loop, table, &metrics);
     ev_timer_init(&deadline, on_deadline, DEADLINE_S, 0.0);
     ev_timer_start(loop, &deadline);

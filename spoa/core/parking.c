@@ -1,0 +1,212 @@
+#include "spoa/core/parking.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+struct parked_stream {
+    uint64_t stream_id;
+    uint64_t frame_id;
+    int64_t deadline_ms;
+    bool is_due;
+    struct parking_queue *queue;
+    struct parking_client *client;
+    struct parked_stream *next_of_queue; /* of the free ones too */
+    struct parked_stream *prev_of_queue;
+    struct parked_stream *next_of_client;
+    struct parked_stream *prev_of_client;
+};
+
+struct parking {
+    parking_wake_fn wake;
+    void *context;
+    struct parking_queue *busy; /* the queues that have streams */
+    struct parking_client *woken;
+    int64_t wake_ms; /* no deadline is before; it may lie too early, which costs a look */
+    size_t count;
+    struct parked_stream *free;
+    struct parked_stream streams[];
+};
+
+struct parking *parking_create(size_t max, parking_wake_fn wake, void *context)
+{
+    struct parking *parking = calloc(1, sizeof(*parking) + max * sizeof(struct parked_stream));
+
+    if (parking == NULL)
+        return NULL;
+    parking->wake = wake;
+    parking->context = context;
+    parking->wake_ms = INT64_MAX;
+    for (size_t i = 0; i < max; i++)
+        LL_PREPEND2(parking->free, &parking->streams[i], next_of_queue);
+    return parking;
+}
+
+void parking_destroy(struct parking *parking)
+{
+    free(parking);
+}
+
+size_t parking_count(const struct parking *parking)
+{
+    return parking->count;
+}
+
+static void make_due(struct parking *parking, struct parked_stream *stream)
+{
+    struct parking_client *client = stream->client;
+    bool was_quiet = parking->woken == NULL;
+
+    stream->is_due = true;
+    if (client->is_woken)
+        return;
+    client->is_woken = true;
+    DL_APPEND(parking->woken, client);
+    if (was_quiet)
+        parking->wake(parking->context);
+}
+
+/* Whether a new connection can be sent to the node that is named, as far as anybody knows. */
+static bool is_open(const struct service *service)
+{
+    const struct service_decision *decision = service_decision(service);
+
+    return service_state_names(decision->state) && !decision->is_doubtful;
+}
+
+static void decision_changed(struct service_observer *self, const struct service *service,
+                             const struct service_change *change)
+{
+    struct parking_queue *queue = (struct parking_queue *)(void *)self;
+
+    (void)change;
+    if (!is_open(service))
+        return;
+    for (struct parked_stream *stream = queue->streams; stream != NULL; stream = stream->next_of_queue)
+        make_due(queue->parking, stream);
+}
+
+void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
+                        const uint8_t *identities)
+{
+    *queue = (struct parking_queue){
+        .observer = {.changed = decision_changed},
+        .service = service,
+        .identities = identities,
+        .parking = parking,
+    };
+    if (parking != NULL)
+        service_observe(service, &queue->observer);
+}
+
+bool parking_park(struct parking_queue *queue, struct parking_client *client, uint64_t stream_id,
+                  uint64_t frame_id, int64_t now_ms)
+{
+    struct parking *parking = queue->parking;
+    int64_t park_ms = service_settings(queue->service)->park_ms;
+
+    if (parking == NULL || park_ms == 0 || parking->free == NULL || is_open(queue->service))
+        return false;
+    struct parked_stream *stream = parking->free;
+    LL_DELETE2(parking->free, stream, next_of_queue);
+    *stream = (struct parked_stream){
+        .stream_id = stream_id,
+        .frame_id = frame_id,
+        .deadline_ms = now_ms + park_ms,
+        .queue = queue,
+        .client = client,
+    };
+    if (queue->streams == NULL)
+        DL_APPEND(parking->busy, queue);
+    DL_APPEND2(queue->streams, stream, prev_of_queue, next_of_queue);
+    DL_APPEND2(client->streams, stream, prev_of_client, next_of_client);
+    client->count++;
+    parking->count++;
+    if (stream->deadline_ms < parking->wake_ms)
+        parking->wake_ms = stream->deadline_ms;
+    return true;
+}
+
+static void unpark(struct parked_stream *stream)
+{
+    struct parking_queue *queue = stream->queue;
+    struct parking *parking = queue->parking;
+
+    DL_DELETE2(queue->streams, stream, prev_of_queue, next_of_queue);
+    DL_DELETE2(stream->client->streams, stream, prev_of_client, next_of_client);
+    stream->client->count--;
+    parking->count--;
+    if (queue->streams == NULL)
+        DL_DELETE(parking->busy, queue);
+    LL_PREPEND2(parking->free, stream, next_of_queue);
+}
+
+bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer)
+{
+    for (struct parked_stream *stream = client->streams; stream != NULL; stream = stream->next_of_client) {
+        if (!stream->is_due)
+            continue;
+        struct parking_queue *queue = stream->queue;
+        struct span actions = service_answer(queue->service, queue->identities, now_ms);
+        /* The name may be gone again since it was made due: it has time until its deadline. */
+        if (!is_open(queue->service) && now_ms < stream->deadline_ms) {
+            stream->is_due = false;
+            continue;
+        }
+        *ret_answer = (struct parking_answer){
+            .stream_id = stream->stream_id,
+            .frame_id = stream->frame_id,
+            .actions = actions,
+            .is_named = service_state_names(service_decision(queue->service)->state),
+        };
+        unpark(stream);
+        return true;
+    }
+    return false;
+}
+
+void parking_hurry(struct parking_client *client)
+{
+    for (struct parked_stream *stream = client->streams; stream != NULL; stream = stream->next_of_client) {
+        stream->deadline_ms = INT64_MIN;
+        make_due(stream->queue->parking, stream);
+    }
+}
+
+void parking_drop(struct parking_client *client, struct parking *parking)
+{
+    while (client->streams != NULL)
+        unpark(client->streams);
+    if (client->is_woken)
+        DL_DELETE(parking->woken, client);
+    client->is_woken = false;
+}
+
+struct parking_client *parking_take_woken(struct parking *parking)
+{
+    struct parking_client *client = parking->woken;
+
+    if (client == NULL)
+        return NULL;
+    DL_DELETE(parking->woken, client);
+    client->is_woken = false;
+    return client;
+}
+
+int64_t parking_wake_ms(const struct parking *parking)
+{
+    return parking->wake_ms;
+}
+
+void parking_tick(struct parking *parking, int64_t now_ms)
+{
+    if (now_ms < parking->wake_ms)
+        return;
+    parking->wake_ms = INT64_MAX;
+    for (struct parking_queue *queue = parking->busy; queue != NULL; queue = queue->next) {
+        struct parked_stream *stream = queue->streams;
+        for (; stream != NULL && stream->deadline_ms <= now_ms; stream = stream->next_of_queue)
+            make_due(parking, stream);
+        if (stream != NULL && stream->deadline_ms < parking->wake_ms)
+            parking->wake_ms = stream->deadline_ms;
+    }
+}

@@ -1,0 +1,243 @@
+/* Parked streams: who waits, who is woken when, and that nothing is lost or answered twice. */
+#include "spoa/core/parking.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define START 1000000
+#define F 2000
+#define PARK 500
+#define MAX 4
+
+/* Two services of one voter, two connections. */
+struct fixture {
+    struct service_server server;
+    struct service_settings settings;
+    struct service *services[2];
+    struct parking *parking;
+    struct parking_queue queues[2];
+    struct parking_client clients[2];
+    int64_t now_ms;
+    unsigned wakes;
+};
+
+static struct fixture f;
+static const uint8_t identities[1] = {0};
+
+static void count_wake(void *context)
+{
+    struct fixture *own = context;
+
+    own->wakes++;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    f = (struct fixture){.server = {.name = "R1"}, .now_ms = START};
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f.server.addr));
+    f.settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = &f.server,
+        .server_count = 1,
+        .park_ms = PARK,
+        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = F, .hold_ms = 150},
+        .policy = {.role_check = ROLE_CHECK_VETO},
+    };
+    f.parking = parking_create(MAX, count_wake, &f);
+    for (unsigned i = 0; i < 2; i++) {
+        f.services[i] = service_create(&f.settings, START);
+        parking_queue_init(&f.queues[i], f.parking, f.services[i], identities);
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        parking_drop(&f.clients[i], f.parking);
+        service_destroy(f.services[i]);
+    }
+    assert_int_equal(parking_count(f.parking), 0);
+    parking_destroy(f.parking);
+    return 0;
+}
+
+static void name(unsigned service)
+{
+    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &f.server.addr, .t_sent_ms = f.now_ms};
+
+    (void)service_vote(f.services[service], 0, &ballot, identities, f.now_ms);
+}
+
+static bool park(unsigned service, unsigned client, uint64_t stream_id)
+{
+    return parking_park(&f.queues[service], &f.clients[client], stream_id, 7, f.now_ms);
+}
+
+/* The id of the next stream that is due; 0 where none is. */
+static uint64_t next(unsigned client, bool *ret_named)
+{
+    struct parking_answer answer;
+
+    if (!parking_next(&f.clients[client], f.now_ms, &answer))
+        return 0;
+    assert_int_equal(answer.frame_id, 7);
+    assert_true(answer.actions.len > 0);
+    *ret_named = answer.is_named;
+    return answer.stream_id;
+}
+
+static void expect_next(unsigned client, uint64_t stream_id, bool is_named)
+{
+    bool named = !is_named;
+
+    assert_int_equal(next(client, &named), stream_id);
+    if (stream_id != 0)
+        assert_int_equal(named, is_named);
+}
+
+static void test_released_by_a_name(void **state)
+{
+    (void)state;
+    assert_true(park(0, 0, 1));
+    assert_true(park(1, 0, 2));
+    assert_true(park(0, 1, 3));
+    assert_true(park(0, 0, 4));
+    assert_int_equal(parking_count(f.parking), 4);
+    assert_null(parking_take_woken(f.parking));
+    name(0);
+    assert_int_equal(f.wakes, 1);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[1]);
+    assert_null(parking_take_woken(f.parking));
+    expect_next(0, 1, true);
+    expect_next(0, 4, true);
+    expect_next(0, 0, false); /* the other service has no master yet */
+    expect_next(1, 3, true);
+    name(1);
+    assert_int_equal(f.wakes, 2);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 2, true);
+    assert_int_equal(f.clients[0].count, 0);
+}
+
+static void test_deadline(void **state)
+{
+    (void)state;
+    assert_true(parking_wake_ms(f.parking) == INT64_MAX);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 100;
+    assert_true(park(1, 1, 2));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK);
+    f.now_ms = START + PARK - 1;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 0, false);
+    f.now_ms++;
+    parking_tick(f.parking, f.now_ms);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    assert_null(parking_take_woken(f.parking));
+    expect_next(0, 1, false);
+    assert_int_equal(parking_wake_ms(f.parking), START + 100 + PARK);
+    f.now_ms += 100;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(1, 2, false);
+    parking_tick(f.parking, f.now_ms);
+    assert_true(parking_wake_ms(f.parking) == INT64_MAX);
+}
+
+/* The name is gone again before the connection got its turn: it waits on. */
+static void test_name_that_did_not_last(void **state)
+{
+    (void)state;
+    assert_true(park(0, 0, 1));
+    name(0);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    service_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms, identities, f.now_ms);
+    expect_next(0, 0, false);
+    f.now_ms += PARK;
+    parking_tick(f.parking, f.now_ms);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 1, false);
+}
+
+static void test_named_is_not_parked(void **state)
+{
+    (void)state;
+    name(0);
+    assert_false(park(0, 0, 1));
+    f.settings.park_ms = 0;
+    assert_false(park(1, 0, 1));
+}
+
+static void test_bound(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MAX; i++)
+        assert_true(park(0, 0, i + 1));
+    assert_false(park(0, 0, 99));
+    parking_hurry(&f.clients[0]);
+    for (unsigned i = 0; i < MAX; i++)
+        expect_next(0, i + 1, false);
+    assert_true(park(0, 0, 100)); /* the places are free again */
+}
+
+static void test_a_connection_takes_its_streams_with_it(void **state)
+{
+    (void)state;
+    assert_true(park(0, 0, 1));
+    assert_true(park(0, 1, 2));
+    assert_true(park(0, 0, 3));
+    name(0);
+    parking_drop(&f.clients[0], f.parking); /* woken, and gone */
+    assert_int_equal(parking_count(f.parking), 1);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[1]);
+    assert_null(parking_take_woken(f.parking));
+    expect_next(0, 0, false);
+    expect_next(1, 2, true);
+}
+
+/* Our own link to the master broke: that delays, and changes nothing. */
+static void test_doubt(void **state)
+{
+    (void)state;
+    name(0);
+    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    assert_int_equal(service_decision(f.services[0])->state, SERVICE_OK);
+    assert_true(park(0, 0, 1));
+    service_role(f.services[0], &f.server.addr, NODE_ROLE_MASTER, f.now_ms, identities, f.now_ms);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 1, true);
+    assert_false(park(0, 0, 2));
+    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    f.now_ms += 400;
+    assert_true(park(0, 0, 3));
+    f.now_ms += 100; /* the doubt is over, before that stream's time is */
+    service_review(f.services[0], identities, f.now_ms);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 3, true);
+    assert_int_equal(service_decision(f.services[0])->generation, 1);
+}
+
+#define PARKING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PARKING_TEST(test_released_by_a_name),
+        PARKING_TEST(test_deadline),
+        PARKING_TEST(test_name_that_did_not_last),
+        PARKING_TEST(test_named_is_not_parked),
+        PARKING_TEST(test_bound),
+        PARKING_TEST(test_a_connection_takes_its_streams_with_it),
+        PARKING_TEST(test_doubt),
+    };
+
+    return cmocka_run_group_tests_name("parking", tests, NULL, NULL);
+}
