@@ -10,6 +10,7 @@
 #include "spoa/io/listen_socket.h"
 #include "spoa/io/loop.h"
 #include "spoa/io/resolver.h"
+#include "spoa/io/session_cutter.h"
 #include "spoa/io/spop_server.h"
 #include "spoa/io/voter_links.h"
 
@@ -39,6 +40,7 @@ struct agent {
     struct service_table *table;
     struct resolver *resolver;
     struct spop_server *server;
+    struct session_cutter *cutter; /* NULL: no runtime API */
     ev_timer drain_deadline;
     bool is_stopping;
 };
@@ -188,6 +190,25 @@ static bool create_group(struct agent *agent, size_t index)
     return true;
 }
 
+static bool create_cutter(struct agent *agent)
+{
+    const struct config *config = agent->config;
+
+    if (config->haproxy.runtime_api_count == 0)
+        return true;
+    agent->cutter = session_cutter_create(agent->loop, config->haproxy.runtime_apis,
+                                          config->haproxy.runtime_api_count, &agent->metrics);
+    if (agent->cutter == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++) {
+        const char *backend = config->services[i].backend;
+        if (!session_cutter_watch(agent->cutter, agent->services[i].service,
+                                  backend != NULL ? backend : config->haproxy.backend))
+            return false;
+    }
+    return true;
+}
+
 static bool create_groups(struct agent *agent)
 {
     agent->resolver = resolver_create(agent->loop);
@@ -243,7 +264,7 @@ struct agent *agent_create(struct ev_loop *loop, const struct config *config)
     agent->loop = loop;
     agent->config = config;
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, config->agent.drain_timeout_ms / 1000.0, 0.0);
-    if (!create_services(agent) || !create_groups(agent)) {
+    if (!create_services(agent) || !create_cutter(agent) || !create_groups(agent)) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
                   log_text("error", "out of memory, or the resolver cannot be started"));
         agent_destroy(agent);
@@ -306,6 +327,7 @@ void agent_destroy(struct agent *agent)
         free(agent->groups[i].services);
         free(agent->groups[i].probes);
     }
+    session_cutter_destroy(agent->cutter);
     resolver_destroy(agent->resolver);
     service_table_destroy(agent->table);
     parking_destroy(agent->parking);

@@ -13,6 +13,7 @@ struct config_cursor {
     size_t index;                  /* of the group or service */
     bool is_begun;                 /* some section was, even an unknown one */
     uint64_t agent_seen;           /* bits of keywords given, for each section */
+    uint64_t haproxy_seen;
     uint64_t *group_seen;
     uint64_t *service_seen;
 };
@@ -74,6 +75,7 @@ static void finish_service(struct config_service *service)
     free(service->name);
     free(service->monitor);
     free(service->sentinels);
+    free(service->backend);
     finish_credentials(&service->credentials);
 }
 
@@ -82,6 +84,8 @@ void config_destroy(struct config *config)
     if (config == NULL)
         return;
     free(config->agent.listens);
+    free(config->haproxy.runtime_apis);
+    free(config->haproxy.backend);
     for (size_t i = 0; i < config->group_count; i++)
         finish_group(&config->groups[i]);
     for (size_t i = 0; i < config->service_count; i++)
@@ -182,8 +186,8 @@ static void report_unknown_section(const struct config_place *place, const char 
                          config_section_names[kind], text + word_len);
             return;
         }
-    config_error(errors, place, "unknown section [%s]: there are [agent], [sentinels] and [service NAME]",
-                 text);
+    config_error(errors, place,
+                 "unknown section [%s]: there are [agent], [haproxy], [sentinels] and [service NAME]", text);
 }
 
 static bool begin_section(struct config *config, const struct config_place *place,
@@ -196,8 +200,8 @@ static bool begin_section(struct config *config, const struct config_place *plac
                      name, CONFIG_NAME_MAX);
         return false;
     }
-    if (kind == CONFIG_AGENT && name[0] != '\0') {
-        config_error(errors, place, "[agent] has no name");
+    if ((kind == CONFIG_AGENT || kind == CONFIG_HAPROXY) && name[0] != '\0') {
+        config_error(errors, place, "[%s] has no name", config_section_names[kind]);
         return false;
     }
     if (kind == CONFIG_SERVICE && name[0] == '\0') {
@@ -280,6 +284,10 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
         *ret_seen = &cursor->agent_seen;
         *ret_name = "";
         return &config->agent;
+    case CONFIG_HAPROXY:
+        *ret_seen = &cursor->haproxy_seen;
+        *ret_name = "";
+        return &config->haproxy;
     case CONFIG_SENTINELS:
         *ret_seen = &cursor->group_seen[cursor->index];
         *ret_name = config->groups[cursor->index].name;

@@ -67,6 +67,13 @@ struct config_server {
     struct addr addr;
 };
 
+/* HAProxys whose sessions are cut. */
+struct config_haproxy {
+    struct addr *runtime_apis; /* numeric or UNIX */
+    size_t runtime_api_count;
+    char *backend; /* or NULL */
+};
+
 struct config_service {
     char *name;
     unsigned line;
@@ -85,6 +92,7 @@ struct config_service {
     unsigned debounce_ms;
     unsigned fence_ms;
     unsigned park_ms;
+    char *backend; /* HAProxy's; NULL: that of [haproxy] */
 };
 
 /* What is wrong, sorted by line; what concerns the whole file comes last. */
@@ -97,6 +105,7 @@ struct config_errors {
 
 struct config {
     struct config_agent agent;
+    struct config_haproxy haproxy;
     struct config_sentinels *groups;
     size_t group_count;
     struct config_service *services;

@@ -160,6 +160,22 @@ static void check_policy(struct config *config, const struct config_service *ser
         config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
 }
 
+/* It goes into HAProxy's commands: what is no name there could be another command. */
+static void check_backend(const struct config *config, const struct config_service *service,
+                          const struct config_place *place, struct config_errors *errors)
+{
+    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+
+    if (backend == NULL && config->haproxy.runtime_api_count > 0)
+        config_error(errors, place,
+                     "[service %s] needs a 'backend', here or in [haproxy]: there is a 'runtime-api'",
+                     service->name);
+    if (backend != NULL && !is_server_name(backend))
+        config_error(errors, place,
+                     "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :", backend,
+                     ANSWER_SERVER_MAX);
+}
+
 /* Finds the service's group and settles how many votes it takes. */
 static void join_group(const struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors)
@@ -202,6 +218,7 @@ static void check_services(struct config *config, const char *file, struct confi
             config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
         check_servers(service, &place, errors);
         check_policy(config, service, &place, errors);
+        check_backend(config, service, &place, errors);
         join_group(config, service, &place, errors);
     }
 }

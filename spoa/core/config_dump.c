@@ -15,6 +15,7 @@ static void dump_section(const void *section, enum config_section_kind kind, con
 void config_dump(const struct config *config, FILE *out)
 {
     dump_section(&config->agent, CONFIG_AGENT, "", out);
+    dump_section(&config->haproxy, CONFIG_HAPROXY, "", out);
     for (size_t i = 0; i < config->group_count; i++)
         dump_section(&config->groups[i], CONFIG_SENTINELS, config->groups[i].name, out);
     for (size_t i = 0; i < config->service_count; i++)

@@ -21,6 +21,12 @@ const struct config_keyword config_keywords[] = {
      "how long a stop may take that waits for HAProxy to close its connections"},
     {CONFIG_AGENT, "park-max", &config_type_count, AGENT(park_max), "10000", false, RESTART,
      "streams that may wait for a master at one time; those beyond are answered at once"},
+    {CONFIG_HAPROXY, "runtime-api", &config_type_runtime_apis, 0, NULL, true, LIVE,
+     "where a HAProxy takes commands (`stats socket ... level admin`): `/run/haproxy/admin.sock` or "
+     "`10.0.0.5:9999`; at a "
+     "switch it is told to cut the sessions to the old master"},
+    {CONFIG_HAPROXY, "backend", &config_type_text, offsetof(struct config_haproxy, backend), NULL, false,
+     LIVE, "HAProxy's backend that the services' servers are in"},
     {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true, LIVE,
      "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
     {CONFIG_SENTINELS, "username", &config_type_text, GROUP(credentials.username), NULL, false, LIVE,
@@ -51,6 +57,8 @@ const struct config_keyword config_keywords[] = {
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+    {CONFIG_SERVICE, "backend", &config_type_text, SERVICE(backend), NULL, false, LIVE,
+     "HAProxy's backend of this service, where it is not that of `[haproxy]`"},
     {CONFIG_SERVICE, "park", &config_type_duration, SERVICE(park_ms), "3s", false, LIVE,
      "how long an answer is kept back while nobody can be named, so that clients wait where they were "
      "refused; "
@@ -87,6 +95,7 @@ _Static_assert(sizeof(config_keywords) / sizeof(*config_keywords) <= CONFIG_KEYW
 
 const char *const config_section_names[CONFIG_SECTIONS] = {
     [CONFIG_AGENT] = "agent",
+    [CONFIG_HAPROXY] = "haproxy",
     [CONFIG_SENTINELS] = "sentinels",
     [CONFIG_SERVICE] = "service",
 };

@@ -10,6 +10,7 @@
 
 enum config_section_kind {
     CONFIG_AGENT,
+    CONFIG_HAPROXY,
     CONFIG_SENTINELS,
     CONFIG_SERVICE,
     CONFIG_SECTIONS,
@@ -68,9 +69,10 @@ extern const struct config_type config_type_level;
 extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
 extern const struct config_type config_type_keep_when;
-extern const struct config_type config_type_listens;   /* struct config_agent */
-extern const struct config_type config_type_addresses; /* struct config_sentinels */
-extern const struct config_type config_type_password;  /* struct config_credentials */
-extern const struct config_type config_type_servers;   /* struct config_service */
+extern const struct config_type config_type_listens;      /* struct config_agent */
+extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
+extern const struct config_type config_type_addresses;    /* struct config_sentinels */
+extern const struct config_type config_type_password;     /* struct config_credentials */
+extern const struct config_type config_type_servers;      /* struct config_service */
 
 #endif

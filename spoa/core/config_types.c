@@ -289,6 +289,18 @@ static void write_listens(const void *field, const char *key, FILE *out)
     }
 }
 
+static enum config_reading append_addr(struct addr **addresses, size_t *count, const struct addr *addr)
+{
+    void *list = *addresses;
+    struct addr *place = grow(&list, count, sizeof(*place));
+
+    *addresses = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = *addr;
+    return CONFIG_READ_OK;
+}
+
 static enum config_reading read_addresses(void *field, const char *value)
 {
     struct config_sentinels *group = field;
@@ -296,13 +308,29 @@ static enum config_reading read_addresses(void *field, const char *value)
 
     if (!addr_parse(span_of_text(value), &addr))
         return CONFIG_READ_BAD;
-    void *list = group->addresses;
-    struct addr *place = grow(&list, &group->address_count, sizeof(*place));
-    group->addresses = list;
-    if (place == NULL)
-        return CONFIG_READ_NO_MEMORY;
-    *place = addr;
-    return CONFIG_READ_OK;
+    return append_addr(&group->addresses, &group->address_count, &addr);
+}
+
+/* A path may go without "unix:", as HAProxy has it. */
+static enum config_reading read_runtime_apis(void *field, const char *value)
+{
+    struct config_haproxy *haproxy = field;
+    char text[ADDR_TEXT_MAX];
+    struct addr addr;
+
+    if (snprintf(text, sizeof(text), "%s%s", value[0] == '/' ? "unix:" : "", value) >= (int)sizeof(text) ||
+        !addr_parse(span_of_text(text), &addr) || addr.kind == ADDR_NAME)
+        return CONFIG_READ_BAD;
+    return append_addr(&haproxy->runtime_apis, &haproxy->runtime_api_count, &addr);
+}
+
+static void write_runtime_apis(const void *field, const char *key, FILE *out)
+{
+    const struct config_haproxy *haproxy = field;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        fprintf(out, "%s = %s\n", key, addr_format(&haproxy->runtime_apis[i], text));
 }
 
 static void write_addresses(const void *field, const char *key, FILE *out)
@@ -359,4 +387,6 @@ const struct config_type config_type_listens = {
     "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
                                                   write_addresses};
+const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",
+                                                     read_runtime_apis, write_runtime_apis};
 const struct config_type config_type_servers = {"NAME HOST:PORT", read_servers, write_servers};

@@ -22,6 +22,8 @@
     X(role_probes_total, "ROLE probes of named nodes that were answered")                                    \
     X(role_probe_failures_total, "Links to named nodes that failed or were lost")                            \
     X(vetoes_total, "Times that a named node was withdrawn because it is no master, or down")                \
+    X(cuts_total, "Times that HAProxy was told to cut the sessions to a server")                             \
+    X(cut_failures_total, "Calls of a runtime API that failed")                                              \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {

@@ -32,6 +32,10 @@ listen = unix:/tmp/never.sock mode=640 owner=root group=root
 log-level = debug
 log-format = json
 drain-timeout = 2m
+park-max = 500
+[haproxy]
+runtime-api = /run/haproxy/admin.sock
+backend = bk_redis
 [sentinels]
 address = 127.0.0.1:26379
 address = Sentinel-2.example.org:26379
@@ -51,6 +55,15 @@ monitor = redis-1
 server = R1 10.0.0.1:6379
 server = R2 redis-2.example.org:6379
 quorum = 3
+park = 2s
+role-check = require
+username = probe
+password = ${TEST_PASSWORD}
+debounce = 2s
+witness = yes
+keep = 30s
+keep-when = refused
+fence = 10s
 [service other]
 sentinels = second
 allow-any-address = yes

@@ -32,6 +32,11 @@
     "drain-timeout = 120000ms\n"                                                                             \
     "park-max = 20000\n"                                                                                     \
     "\n"                                                                                                     \
+    "[haproxy]\n"                                                                                            \
+    "runtime-api = unix:/run/haproxy/admin.sock\n"                                                           \
+    "runtime-api = 10.0.0.5:9999\n"                                                                          \
+    "backend = bk_redis\n"                                                                                   \
+    "\n"                                                                                                     \
     "[sentinels]\n"                                                                                          \
     "address = 10.0.0.1:26379\n"                                                                             \
     "username = haproxy\n"                                                                                   \
@@ -60,6 +65,7 @@
     "server = R-2_x.y:z redis-2.example.org:6379\n"                                                          \
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
+    "backend = bk_a\n"                                                                                       \
     "park = 2000ms\n"                                                                                        \
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \

@@ -54,10 +54,10 @@ static void test_every_key(void **state)
     assert_string_equal(config->groups[0].credentials.username, "haproxy");
     assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
-    assert_int_equal(config->groups[0].line, 10);
+    assert_int_equal(config->groups[0].line, 15);
     assert_int_equal(config->groups[1].address_count, 3);
     assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].credentials.password_file_line, 24);
+    assert_int_equal(config->groups[1].credentials.password_file_line, 29);
     assert_int_equal(config->service_count, 2);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);
@@ -143,8 +143,9 @@ static void test_unknown_words(void **state)
     /* The keys of a section that is unknown are passed over. */
     check_error(GOOD "[servise x]\nno = such\n",
                 "t.conf:7: unknown section [servise x], did you mean [service x]?");
-    check_error(GOOD "[metrics]\n",
-                "t.conf:7: unknown section [metrics]: there are [agent], [sentinels] and [service NAME]");
+    check_error(
+        GOOD "[metrics]\n",
+        "t.conf:7: unknown section [metrics]: there are [agent], [haproxy], [sentinels] and [service NAME]");
     check_error("listen = 127.0.0.1:1\n" GOOD, "t.conf:1: key 'listen' stands before any section");
 }
 

@@ -151,9 +151,9 @@ static void count_keyword(void *context, const struct config_keyword_info *info)
     assert_true(strlen(info->help) > 0);
     assert_int_equal(info->reload == CONFIG_RELOAD_RESTART,
                      strcmp(info->key, "listen") == 0 || strcmp(info->key, "park-max") == 0);
-    assert_int_equal(info->repeatable, strcmp(info->key, "listen") == 0 ||
-                                           strcmp(info->key, "address") == 0 ||
-                                           strcmp(info->key, "server") == 0);
+    assert_int_equal(info->repeatable,
+                     strcmp(info->key, "listen") == 0 || strcmp(info->key, "address") == 0 ||
+                         strcmp(info->key, "runtime-api") == 0 || strcmp(info->key, "server") == 0);
     (*count)++;
 }
 

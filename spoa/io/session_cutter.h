@@ -1,0 +1,30 @@
+/*
+ * Cuts HAProxy's sessions to a master that was replaced: a per-answer decision cannot move connections that exist, and
+ * the old master stays writable for some ten seconds. HAProxy is told on its runtime API (management guide, "shutdown
+ * sessions server"), with each of several, at the switch and for half a second after it, for connections that were
+ * being made meanwhile. A fence cuts the sessions to the last master.
+ */
+#ifndef SPOA_IO_SESSION_CUTTER_H
+#define SPOA_IO_SESSION_CUTTER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proto/addr.h"
+#include "spoa/core/metrics.h"
+#include "spoa/core/service.h"
+
+struct session_cutter;
+
+/* `apis`: numeric or UNIX addresses, borrowed. NULL where memory is short. */
+struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis, size_t count,
+                                             struct metrics *metrics);
+
+/* Begins to cut the sessions of `service`, whose servers are in HAProxy's `backend`. Both are borrowed; the service
+ * must not change any more when the cutter is destroyed. False where memory is short. */
+bool session_cutter_watch(struct session_cutter *cutter, struct service *service, const char *backend);
+
+void session_cutter_destroy(struct session_cutter *cutter); /* NULL is fine */
+
+#endif

@@ -1,0 +1,172 @@
+"""Old sessions are cut: real HAProxy told on its runtime API, and runtime APIs that are missing or refuse."""
+
+import contextlib
+import socket
+import time
+
+import pytest
+from cluster import Cluster
+from fake_sentinel import GET_MASTER
+from process import wait_until
+from resp import Resp, RespError
+from rig import SERVERS, Rig, check_clean
+
+FAST = "poll = 100ms"
+R2 = SERVERS["R2"]
+
+
+class CutCluster(Cluster):
+    """A cluster whose agent cuts sessions by HAProxy's runtime API; `backend` as the agent is told."""
+
+    def start_all(self, backend="be_redis", api=None, service=""):
+        self.api = str(self.directory / "admin.sock")
+        self.start_redis()
+        self.start_sentinels()
+        self.start_agent({"[sentinels]\n": f"[haproxy]\nruntime-api = {api or self.api}\nbackend = {backend}\n\n[sentinels]\n",
+                          "[service mymaster]\n": f"[service mymaster]\n{service}"})
+        self.start_haproxy({"    maxconn 4000\n": f"    maxconn 4000\n    stats socket {self.api} level admin\n"})
+        self.wait_served()
+
+
+def fail_over(cluster):
+    def accepted():
+        try:
+            return cluster.sentinels[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
+        except RespError as error:
+            assert str(error).startswith(("NOGOODSLAVE", "INPROG")), error
+            return False
+    wait_until(accepted, 30, "SENTINEL FAILOVER is accepted")
+
+
+def is_closed(connection):
+    """Whether the other side has closed it, without waiting."""
+    connection.sock.settimeout(0.001)
+    try:
+        return connection.sock.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def test_sessions_to_the_old_master_are_cut():
+    """After a failover by order the old master lives on, writable: all old sessions are closed at once, no new one is."""
+    with CutCluster() as cluster, contextlib.ExitStack() as stack:
+        cluster.start_all()
+        old = cluster.redis[0]
+        sessions = [stack.enter_context(Resp(cluster.haproxy.address, 10)) for _ in range(20)]
+        for session in sessions:
+            assert session.call("SET", "key", "before") == "OK"
+        fail_over(cluster)
+        cluster.agent.wait_log(event="master-switch", old_server=old.name, timeout=30)
+        switched = time.monotonic()
+        line = cluster.agent.wait_log(event="sessions-cut", server=old.name)
+        assert (line["service"], line["backend"]) == ("mymaster", "be_redis")
+        wait_until(lambda: all(is_closed(session) for session in sessions), 5, "all old sessions are closed")
+        assert time.monotonic() - switched < 2
+        new = cluster.named()
+        late = stack.enter_context(Resp(cluster.haproxy.address, 10))
+        assert int(late.call("CONFIG", "GET", "port")[1]) == new.port
+        until = time.monotonic() + 1
+        wait_until(lambda: time.monotonic() > until, 5, "the cut is over")
+        assert late.call("PING") == "PONG"
+        assert cluster.agent.log_lines(event="runtime-api-failed") == []
+        check_clean(cluster.agent)
+
+
+def test_wrong_backend_is_told():
+    """HAProxy knows no such backend: the log has its words."""
+    with CutCluster() as cluster:
+        cluster.start_all(backend="no_such_backend")
+        fail_over(cluster)
+        line = cluster.agent.wait_log(event="runtime-api-failed", timeout=30)
+        assert "No such backend" in line["reason"] or "not found" in line["reason"].lower(), line
+        check_clean(cluster.agent)
+
+
+def test_api_that_is_not_there(tmp_path):
+    """Told once a cut, and nothing else suffers."""
+    with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/none.sock") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.master = R2
+        rig.wait_master("R2")
+        rig.agent.wait_log(event="sessions-cut", server="R1", backend="b")
+        rig.agent.wait_log(event="runtime-api-failed", reason="No such file or directory")
+        rig.wait_polls(10)
+        assert len(rig.agent.log_lines(event="runtime-api-failed")) == 1
+
+
+class FakeApi:
+    """A runtime API that notes what it is told, and replies so."""
+
+    def __init__(self, path, reply=b"\n\n"):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(50)
+        self.listener.settimeout(0.01)
+        self.reply = reply
+        self.lines = []  # (when, line)
+
+    def serve(self):
+        """Take what came so far; True where something has."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                sock, _ = self.listener.accept()
+                with sock:
+                    sock.settimeout(5)
+                    line = b""
+                    while not line.endswith(b"\n"):
+                        line += sock.recv(65536)
+                    self.lines.append((time.monotonic(), line.decode().strip()))
+                    sock.sendall(self.reply)
+        return bool(self.lines)
+
+
+@pytest.fixture
+def api(tmp_path):
+    made = FakeApi(tmp_path / "api.sock")
+    with made.listener:
+        yield made
+
+
+def test_told_again_for_half_a_second(api, tmp_path):
+    """For connections that were being made while the master changed. Then no more."""
+    with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        assert not api.serve()  # the first master replaces nobody
+        for fake in rig.fakes:
+            fake.master = R2
+        rig.wait_master("R2")
+        wait_until(lambda: api.serve() and len(api.lines) >= 6, 10, "six rounds")
+        assert {line for _, line in api.lines} == {"shutdown sessions server b/R1"}
+        assert 0.4 < api.lines[-1][0] - api.lines[0][0] < 5
+        rig.wait_polls(10)
+        api.serve()
+        assert len(api.lines) == 6
+
+
+def test_a_master_that_comes_back_is_let_alone(api, tmp_path):
+    """R1 is replaced and named again at once: its new sessions are not cut."""
+    with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        for address, server in ((R2, "R2"), (SERVERS["R1"], "R1")):
+            for fake in rig.fakes:
+                fake.master = address
+            rig.wait_master(server)
+        back = time.monotonic()
+        wait_until(lambda: api.serve() and sum("b/R2" in line for _, line in api.lines) >= 6, 10, "R2 is cut")
+        assert [line for when, line in api.lines if "b/R1" in line and when > back + 0.5] == []
+        assert len([line for _, line in api.lines if "b/R1" in line]) < 6
+
+
+def test_fence(api, tmp_path):
+    """No majority for a second: the sessions to the last master are cut."""
+    with Rig(sentinels=FAST, service="backend = b\nfence = 1s\ndebounce = 0",
+             more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        rig.agent.wait_log(event="fenced")
+        wait_until(api.serve, 10, "HAProxy is told")
+        assert api.lines[0][1] == "shutdown sessions server b/R1"
