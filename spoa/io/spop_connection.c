@@ -343,6 +343,8 @@ static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 void spop_context_wake(struct spop_context *context)
 {
+    /* It may be under way already, for a client that was woken and then went. */
+    ev_timer_stop(context->loop, &context->release);
     ev_timer_set(&context->release, 0.0, 0.0);
     ev_timer_start(context->loop, &context->release);
 }
