@@ -54,6 +54,27 @@ static inline bool span_take(struct span *cursor, size_t len, struct span *ret_t
     return true;
 }
 
+static inline bool span_is_blank(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+/* Takes the next word off the front of `cursor`, and the blanks before it; empty at the end. */
+static inline struct span span_take_word(struct span *cursor)
+{
+    size_t blanks = 0;
+    size_t len = 0;
+
+    while (blanks < cursor->len && span_is_blank(cursor->data[blanks]))
+        blanks++;
+    struct span word = span_of(cursor->data + blanks, cursor->len - blanks);
+    while (len < word.len && !span_is_blank(word.data[len]))
+        len++;
+    *cursor = span_of(word.data + len, word.len - len);
+    word.len = len;
+    return word;
+}
+
 static inline struct sink sink_of(uint8_t *space, size_t size)
 {
     return (struct sink){.at = space, .end = space + size, .full = false};

@@ -6,7 +6,9 @@
 #include "spoa/core/decision_log.h"
 #include "spoa/core/log.h"
 #include "spoa/core/metrics.h"
+#include "spoa/core/server_check.h"
 #include "spoa/core/service_table.h"
+#include "spoa/io/check_server.h"
 #include "spoa/io/listen_socket.h"
 #include "spoa/io/loop.h"
 #include "spoa/io/resolver.h"
@@ -40,6 +42,8 @@ struct agent {
     struct service_table *table;
     struct resolver *resolver;
     struct spop_server *server;
+    struct server_checks *checks; /* NULL: nobody asks */
+    struct check_server *check_server;
     struct session_cutter *cutter; /* NULL: no runtime API */
     ev_timer drain_deadline;
     bool is_stopping;
@@ -209,6 +213,27 @@ static bool create_cutter(struct agent *agent)
     return true;
 }
 
+static bool create_checks(struct agent *agent)
+{
+    const struct config *config = agent->config;
+
+    if (config->agent.checks.count == 0)
+        return true;
+    agent->checks = server_checks_create();
+    if (agent->checks == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++) {
+        struct server_check_settings settings = {
+            .mode = config->services[i].check_mode,
+            .pulse_ms = config->services[i].check_pulse_ms,
+        };
+        if (!server_checks_add(agent->checks, agent->services[i].service, &settings))
+            return false;
+    }
+    agent->check_server = check_server_create(agent->loop, agent->checks, &agent->metrics);
+    return agent->check_server != NULL;
+}
+
 static bool create_groups(struct agent *agent)
 {
     agent->resolver = resolver_create(agent->loop);
@@ -220,25 +245,43 @@ static bool create_groups(struct agent *agent)
     return true;
 }
 
-static bool start_listening(struct agent *agent)
+static struct listen_socket_options listen_options(const struct config_listen *listen)
+{
+    return (struct listen_socket_options){
+        .addr = &listen->addr,
+        .mode = listen->mode,
+        .owner = listen->owner,
+        .group = listen->group,
+    };
+}
+
+static bool open_listeners(struct agent *agent, char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const struct config_agent *config = &agent->config->agent;
+
+    for (size_t i = 0; i < config->listens.count; i++) {
+        struct listen_socket_options options = listen_options(&config->listens.list[i]);
+        if (spop_server_listen(agent->server, &options, error) == -1)
+            return false;
+    }
+    for (size_t i = 0; i < config->checks.count; i++) {
+        struct listen_socket_options options = listen_options(&config->checks.list[i]);
+        if (check_server_listen(agent->check_server, &options, error) == -1)
+            return false;
+    }
+    return true;
+}
+
+static bool start_listening(struct agent *agent)
+{
     char error[LISTEN_SOCKET_ERROR_MAX];
 
     agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
     if (agent->server == NULL)
         return false;
-    for (size_t i = 0; i < config->listen_count; i++) {
-        struct listen_socket_options options = {
-            .addr = &config->listens[i].addr,
-            .mode = config->listens[i].mode,
-            .owner = config->listens[i].owner,
-            .group = config->listens[i].group,
-        };
-        if (spop_server_listen(agent->server, &options, error) == -1) {
-            log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
-            return false;
-        }
+    if (!open_listeners(agent, error)) {
+        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
+        return false;
     }
     return true;
 }
@@ -264,7 +307,7 @@ struct agent *agent_create(struct ev_loop *loop, const struct config *config)
     agent->loop = loop;
     agent->config = config;
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, config->agent.drain_timeout_ms / 1000.0, 0.0);
-    if (!create_services(agent) || !create_cutter(agent) || !create_groups(agent)) {
+    if (!create_services(agent) || !create_cutter(agent) || !create_checks(agent) || !create_groups(agent)) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
                   log_text("error", "out of memory, or the resolver cannot be started"));
         agent_destroy(agent);
@@ -328,6 +371,8 @@ void agent_destroy(struct agent *agent)
         free(agent->groups[i].probes);
     }
     session_cutter_destroy(agent->cutter);
+    check_server_destroy(agent->check_server);
+    server_checks_destroy(agent->checks);
     resolver_destroy(agent->resolver);
     service_table_destroy(agent->table);
     parking_destroy(agent->parking);

@@ -83,7 +83,8 @@ void config_destroy(struct config *config)
 {
     if (config == NULL)
         return;
-    free(config->agent.listens);
+    free(config->agent.listens.list);
+    free(config->agent.checks.list);
     free(config->haproxy.runtime_apis);
     free(config->haproxy.backend);
     for (size_t i = 0; i < config->group_count; i++)

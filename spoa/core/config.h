@@ -13,6 +13,7 @@
 #include "proto/span.h"
 #include "spoa/core/log.h"
 #include "spoa/core/policy.h"
+#include "spoa/core/server_check.h"
 
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
@@ -23,7 +24,7 @@ struct config_place {
     unsigned line;
 };
 
-/* One address to accept SPOP connections on. */
+/* One address to accept connections on. */
 struct config_listen {
     struct addr addr;               /* numeric or UNIX; port 0: the kernel chooses */
     int mode;                       /* of a UNIX socket; -1: as the umask says */
@@ -31,9 +32,14 @@ struct config_listen {
     char group[CONFIG_ACCOUNT_MAX];
 };
 
+struct config_listens {
+    struct config_listen *list;
+    size_t count;
+};
+
 struct config_agent {
-    struct config_listen *listens;
-    size_t listen_count;
+    struct config_listens listens; /* for SPOP */
+    struct config_listens checks;  /* for agent-checks */
     enum log_level log_level;
     enum log_format log_format;
     unsigned drain_timeout_ms;
@@ -92,6 +98,8 @@ struct config_service {
     unsigned debounce_ms;
     unsigned fence_ms;
     unsigned park_ms;
+    enum check_mode check_mode;
+    unsigned check_pulse_ms;
     char *backend; /* HAProxy's; NULL: that of [haproxy] */
 };
 

@@ -17,8 +17,8 @@ static struct config_place at_line(const char *file, unsigned line)
 
 static void check_agent(struct config *config, struct config_errors *errors)
 {
-    if (config->agent.listen_count == 0 &&
-        config_type_listens.read(&config->agent, DEFAULT_LISTEN) != CONFIG_READ_OK)
+    if (config->agent.listens.count == 0 &&
+        config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
 }
 
@@ -146,10 +146,15 @@ static void check_servers(const struct config_service *service, const struct con
     }
 }
 
+/* Half of it HAProxy may take to ask, at its shortest `agent-inter`. */
+#define CHECK_PULSE_MIN_MS 100
+
 static void check_policy(struct config *config, const struct config_service *service,
                          const struct config_place *place, struct config_errors *errors)
 {
     check_credentials(&service->credentials, place, errors);
+    if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
+        config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
     if (service->keep_ms > 0 && service->keep_when == KEEP_WHEN_UNREACHABLE)
         config_error(
             &config->warnings, place,

@@ -8,11 +8,15 @@
 #define LIVE CONFIG_RELOAD_LIVE
 #define RESTART CONFIG_RELOAD_RESTART
 
-/* The types of lists take the whole section's struct: offset 0. */
+/* Most types of lists take the whole section's struct: offset 0. */
 const struct config_keyword config_keywords[] = {
-    {CONFIG_AGENT, "listen", &config_type_listens, 0, NULL, true, RESTART,
+    {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, RESTART,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
      "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
+    {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, RESTART,
+     "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen`; they make it "
+     "cut "
+     "the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false, LIVE,
      "`error`, `warning`, `info` or `debug`"},
     {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, LIVE,
@@ -59,6 +63,12 @@ const struct config_keyword config_keywords[] = {
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
     {CONFIG_SERVICE, "backend", &config_type_text, SERVICE(backend), NULL, false, LIVE,
      "HAProxy's backend of this service, where it is not that of `[haproxy]`"},
+    {CONFIG_SERVICE, "check-mode", &config_type_check_mode, SERVICE(check_mode), "pulse", false, LIVE,
+     "what agent-checks are told: with `pulse` all servers are up, but for a while one that was replaced; "
+     "with "
+     "`master` only the master is up"},
+    {CONFIG_SERVICE, "check-pulse", &config_type_duration, SERVICE(check_pulse_ms), "5s", false, LIVE,
+     "how long a server that was replaced is told to be down: longer than twice HAProxy's `agent-inter`"},
     {CONFIG_SERVICE, "park", &config_type_duration, SERVICE(park_ms), "3s", false, LIVE,
      "how long an answer is kept back while nobody can be named, so that clients wait where they were "
      "refused; "

@@ -69,7 +69,8 @@ extern const struct config_type config_type_level;
 extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
 extern const struct config_type config_type_keep_when;
-extern const struct config_type config_type_listens;      /* struct config_agent */
+extern const struct config_type config_type_check_mode;
+extern const struct config_type config_type_listens;      /* struct config_listens */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_sentinels */
 extern const struct config_type config_type_password;     /* struct config_credentials */

@@ -24,6 +24,8 @@
     X(vetoes_total, "Times that a named node was withdrawn because it is no master, or down")                \
     X(cuts_total, "Times that HAProxy was told to cut the sessions to a server")                             \
     X(cut_failures_total, "Calls of a runtime API that failed")                                              \
+    X(checks_total, "Agent-checks answered")                                                                 \
+    X(checks_unknown_total, "Agent-checks for a service or a server that is not known")                      \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {

@@ -46,33 +46,19 @@ static bool hints_next(void *context, int64_t now_ms, struct conversation_comman
     return true;
 }
 
-static struct span next_word(struct span *cursor)
-{
-    size_t start = 0;
-
-    while (start < cursor->len && cursor->data[start] == ' ')
-        start++;
-    size_t end = start;
-    while (end < cursor->len && cursor->data[end] != ' ')
-        end++;
-    struct span word = span_of(cursor->data + start, end - start);
-    *cursor = span_of(cursor->data + end, cursor->len - end);
-    return word;
-}
-
 /* The master that an event is about: "NAME OLDIP ..." on +switch-master, else "master NAME ..." or, for a
  * replica or a Sentinel, "TYPE ... @ NAME ...". Empty where it does not say. */
 static struct span hint_monitor(struct span channel, struct span payload)
 {
-    struct span word = next_word(&payload);
+    struct span word = span_take_word(&payload);
 
     if (span_equals_text(channel, "+switch-master"))
         return word;
     if (span_equals_text(word, "master"))
-        return next_word(&payload);
+        return span_take_word(&payload);
     while (word.len > 0 && !span_equals_text(word, "@"))
-        word = next_word(&payload);
-    return next_word(&payload);
+        word = span_take_word(&payload);
+    return span_take_word(&payload);
 }
 
 static void take_hint(struct sentinel_voter *voter, struct span channel, struct span payload)

@@ -29,6 +29,7 @@ FULL = """\
 listen = 127.0.0.1:9100 ; inline
 listen = [::1]:9100
 listen = unix:/tmp/never.sock mode=640 owner=root group=root
+check = 127.0.0.1:9013
 log-level = debug
 log-format = json
 drain-timeout = 2m
@@ -55,6 +56,8 @@ monitor = redis-1
 server = R1 10.0.0.1:6379
 server = R2 redis-2.example.org:6379
 quorum = 3
+check-mode = master
+check-pulse = 2s
 park = 2s
 role-check = require
 username = probe

@@ -8,7 +8,7 @@ import pytest
 from cluster import Cluster
 from fake_sentinel import GET_MASTER
 from process import wait_until
-from resp import Resp, RespError
+from resp import Resp
 from rig import SERVERS, Rig, check_clean
 
 FAST = "poll = 100ms"
@@ -28,27 +28,6 @@ class CutCluster(Cluster):
         self.wait_served()
 
 
-def fail_over(cluster):
-    def accepted():
-        try:
-            return cluster.sentinels[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
-        except RespError as error:
-            assert str(error).startswith(("NOGOODSLAVE", "INPROG")), error
-            return False
-    wait_until(accepted, 30, "SENTINEL FAILOVER is accepted")
-
-
-def is_closed(connection):
-    """Whether the other side has closed it, without waiting."""
-    connection.sock.settimeout(0.001)
-    try:
-        return connection.sock.recv(1) == b""
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-
-
 def test_sessions_to_the_old_master_are_cut():
     """After a failover by order the old master lives on, writable: all old sessions are closed at once, no new one is."""
     with CutCluster() as cluster, contextlib.ExitStack() as stack:
@@ -57,12 +36,12 @@ def test_sessions_to_the_old_master_are_cut():
         sessions = [stack.enter_context(Resp(cluster.haproxy.address, 10)) for _ in range(20)]
         for session in sessions:
             assert session.call("SET", "key", "before") == "OK"
-        fail_over(cluster)
+        cluster.sentinels[0].fail_over()
         cluster.agent.wait_log(event="master-switch", old_server=old.name, timeout=30)
         switched = time.monotonic()
         line = cluster.agent.wait_log(event="sessions-cut", server=old.name)
         assert (line["service"], line["backend"]) == ("mymaster", "be_redis")
-        wait_until(lambda: all(is_closed(session) for session in sessions), 5, "all old sessions are closed")
+        wait_until(lambda: all(session.is_closed() for session in sessions), 5, "all old sessions are closed")
         assert time.monotonic() - switched < 2
         new = cluster.named()
         late = stack.enter_context(Resp(cluster.haproxy.address, 10))
@@ -78,7 +57,7 @@ def test_wrong_backend_is_told():
     """HAProxy knows no such backend: the log has its words."""
     with CutCluster() as cluster:
         cluster.start_all(backend="no_such_backend")
-        fail_over(cluster)
+        cluster.sentinels[0].fail_over()
         line = cluster.agent.wait_log(event="runtime-api-failed", timeout=30)
         assert "No such backend" in line["reason"] or "not found" in line["reason"].lower(), line
         check_clean(cluster.agent)

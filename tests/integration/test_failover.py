@@ -101,17 +101,6 @@ def master_of(cluster):
     return node
 
 
-def fail_over(cluster):
-    """Order a failover; the Sentinel that was asked carries it out by itself."""
-    def accepted():
-        try:
-            return cluster.sentinels[0].call("SENTINEL", "FAILOVER", "mymaster") == "OK"
-        except RespError as error:  # no replica is good enough yet, or one failover is still going on
-            assert str(error).startswith(("NOGOODSLAVE", "INPROG")), error
-            return False
-    wait_until(accepted, 30, "SENTINEL FAILOVER is accepted")
-
-
 def test_master_is_named_and_takes_the_writes(cluster):
     before = commands_seen(cluster)
     master = cluster.redis[0]
@@ -203,7 +192,7 @@ def test_failover_by_order(cluster):
     old = master_of(cluster)
     mark = cluster.agent.mark()
     with Visitor(cluster) as visitor:
-        fail_over(cluster)
+        cluster.sentinels[0].fail_over()
         line = cluster.agent.wait_log(event="master-switch", old_server=old.name, since=mark, timeout=30)
         switched = time.monotonic()
         wait_until(lambda: visitor.reached(since=switched), 15, "the new master is reached")
@@ -226,7 +215,7 @@ def test_no_stale_answer_after_a_freeze(cluster):
         assert haproxy.ask()["master"] == old.name
         cluster.agent.pause()
         asleep = time.monotonic()
-        fail_over(cluster)
+        cluster.sentinels[0].fail_over()
         new = cluster.wait_failover(old)
         wait_until(lambda: time.monotonic() > asleep + VOTE_LIFE + ROUNDING, 5, "the votes have expired")
         haproxy.send(question(stream_id=1001))  # this one waits for it already

@@ -48,16 +48,6 @@ def cluster(arena):
     return started
 
 
-def fail_over(sentinel, refusals=("NOGOODSLAVE", "INPROG")):
-    def accepted():
-        try:
-            return sentinel.call("SENTINEL", "FAILOVER", SERVICE) == "OK"
-        except RespError as error:
-            assert str(error).startswith(refusals), error
-            return False
-    wait_until(accepted, 30, "SENTINEL FAILOVER is accepted")
-
-
 def test_all_sentinels_killed_and_back(cluster, report):
     """All Sentinels are killed at once, and started again five seconds later."""
     with Watch(cluster) as watch:
@@ -97,7 +87,7 @@ def test_sentinel_stopped_and_continued(cluster, report):
     with Watch(cluster) as watch:
         watch.wait_named("R1")
         frozen.pause()
-        fail_over(cluster.sentinels[0])
+        cluster.sentinels[0].fail_over()
         wait_until(lambda: watch.last.master not in ("R1", None), 30, "another master is named")
         new = watch.last.master
         watch.stay(2.5)  # a timer that is late by two seconds makes it TILT
@@ -115,7 +105,7 @@ def test_failover_by_order_under_a_referee(cluster, report):
     """SENTINEL FAILOVER: nobody is refused for longer than the Sentinels need to agree."""
     with Watch(cluster) as watch:
         watch.wait_named("R1")
-        fail_over(cluster.sentinels[1])
+        cluster.sentinels[1].fail_over()
         new = cluster.wait_failover(cluster.redis[0])
         watch.wait_named(new.name)
         watch.stay(1)
@@ -128,7 +118,7 @@ def test_two_failovers_at_once(cluster, report):
     first, second, _ = cluster.sentinels
     with Watch(cluster) as watch:
         wait_until(lambda: len(watch.writer.acknowledged()) >= 50, 15, "writes")
-        fail_over(first)
+        first.fail_over()
         try:
             second.call("SENTINEL", "FAILOVER", SERVICE)
         except RespError as error:  # it heard of the other one already
@@ -204,7 +194,7 @@ def test_sentinel_from_a_pristine_file(cluster, report):
     old = cluster.redis[0]
     with Watch(cluster) as watch:
         watch.wait_named("R1")
-        fail_over(cluster.sentinels[0])
+        cluster.sentinels[0].fail_over()
         new = cluster.wait_failover(old)
         watch.wait_named(new.name)
         wait_until(lambda: all(one.named()[1] == new.port for one in cluster.sentinels), 30, "all agree")
@@ -277,7 +267,7 @@ def test_least_rights(arena, report):
     with Watch(cluster) as watch:
         watch.wait_named("R1")
         assert cluster.agent.wait_log(event="hints-refused")
-        fail_over(cluster.sentinels[0])
+        cluster.sentinels[0].fail_over()
         new = cluster.wait_failover(cluster.redis[0])
         watch.wait_named(new.name)
     watch.judge()

@@ -136,6 +136,17 @@ class Sentinel(Server):
         reply = self.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
         return (reply[0], int(reply[1])) if reply else None
 
+    def fail_over(self, refusals=("NOGOODSLAVE", "INPROG")):
+        """Order a failover, again and again where it is refused for now: no replica is good enough yet, or one is going on.
+        This Sentinel carries it out by itself."""
+        def accepted():
+            try:
+                return self.call("SENTINEL", "FAILOVER", SERVICE) == "OK"
+            except RespError as error:
+                assert str(error).startswith(refusals), error
+                return False
+        wait_until(accepted, 30, "SENTINEL FAILOVER is accepted")
+
     def knows_all(self, replicas, others, service=SERVICE):
         """True when it sees so many replicas in sync and so many other Sentinels, and nobody down."""
         master = fields(self.call("SENTINEL", "MASTER", service))
@@ -178,6 +189,7 @@ class Agent(Process):
         self.binary = [str(ROOT / word) if (ROOT / word).is_file() else word for word in shlex.split(words)]
         self.config_path = directory / f"{name}.conf"
         self.address = None
+        self.check_address = None  # for agent-checks, where it listens for them
         self.started_at = 0
 
     @property
@@ -193,12 +205,18 @@ class Agent(Process):
         super().spawn()
 
     def ready(self):
-        """It listens, as its log says; notes the address of its first listener."""
-        line = self.find_log(event="listening", since=self.started_at)
-        if line and self.address is None:
-            self.address = line["address"]
-            self.config_path.write_text(self.config_path.read_text().replace(f"{HOST}:0", self.address))
-        return bool(line)
+        """It listens, as its log says; notes where."""
+        text = self.config_path.read_text()
+        protocols = ["spop", "agent-check"] if "\ncheck =" in text else ["spop"]
+        lines = [self.find_log(event="listening", protocol=protocol, since=self.started_at) for protocol in protocols]
+        if not all(lines):
+            return False
+        for line in lines:
+            text = text.replace(f"{HOST}:0", line["address"], 1)
+        self.config_path.write_text(text)
+        self.address = self.address or lines[0]["address"]
+        self.check_address = lines[1]["address"] if len(lines) > 1 else None
+        return True
 
 
 class Cluster:
@@ -278,7 +296,8 @@ class Cluster:
             section = f"[service {SERVICE}]\n"
             text = edited(text, {section: f"{section}park = {self.park}\n"}, "sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
-        return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0"})
+        return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0",
+                                       f"{HOST}:9013": f"{HOST}:0"})
 
     def haproxy_config(self, edits=None):
         """The text of haproxy.cfg, as agent_config. Not root: HAProxy cannot change its user, so need not."""
@@ -288,6 +307,7 @@ class Cluster:
         return self.readdressed(text, {
             f"bind {HOST}:6379": f"bind {self.haproxy.where}", **self.node_edits(),
             f"{HOST}:9012": self.agent.address or f"{HOST}:9012",
+            "agent-port 9013": f"agent-port {(self.agent.check_address or ':9013').rpartition(':')[2]}",
             "/etc/haproxy/spoe.conf": str(self.directory / "spoe.conf")})
 
     def spoe_config(self, edits=None):

@@ -30,6 +30,19 @@ class Resp:
         self.reader.close()
         self.sock.close()
 
+    def is_closed(self):
+        """Whether the other side has closed it, without waiting. No reply must be under way."""
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(0.001)
+        try:
+            return self.sock.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.sock.settimeout(timeout)
+
     def call(self, *args):
         """Send one command and return its reply: str, int, list or None. Raises RespError or OSError."""
         self.send(*args)

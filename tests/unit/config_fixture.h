@@ -27,6 +27,7 @@
     "listen = 127.0.0.1:0\n"                                                                                 \
     "listen = [::1]:9100\n"                                                                                  \
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
+    "check = 127.0.0.1:9013\n"                                                                               \
     "log-level = debug\n"                                                                                    \
     "log-format = json\n"                                                                                    \
     "drain-timeout = 120000ms\n"                                                                             \
@@ -66,6 +67,8 @@
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \
+    "check-mode = master\n"                                                                                  \
+    "check-pulse = 3000ms\n"                                                                                 \
     "park = 2000ms\n"                                                                                        \
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \
@@ -80,6 +83,8 @@
     "monitor = b\n"                                                                                          \
     "quorum = 1\n"                                                                                           \
     "allow-any-address = yes\n"                                                                              \
+    "check-mode = pulse\n"                                                                                   \
+    "check-pulse = 5000ms\n"                                                                                 \
     "park = 0ms\n"                                                                                           \
     "role-check = off\n"                                                                                     \
     "password-file = /run/node secret\n"                                                                     \

@@ -15,9 +15,9 @@ static void test_defaults(void **state)
     char text[ADDR_TEXT_MAX];
 
     (void)state;
-    assert_int_equal(config->agent.listen_count, 1);
-    assert_string_equal(addr_format(&config->agent.listens[0].addr, text), "127.0.0.1:9012");
-    assert_int_equal(config->agent.listens[0].mode, -1);
+    assert_int_equal(config->agent.listens.count, 1);
+    assert_string_equal(addr_format(&config->agent.listens.list[0].addr, text), "127.0.0.1:9012");
+    assert_int_equal(config->agent.listens.list[0].mode, -1);
     assert_int_equal(config->agent.log_level, LOG_LEVEL_INFO);
     assert_int_equal(config->agent.log_format, LOG_FORMAT_LOGFMT);
     assert_int_equal(config->agent.drain_timeout_ms, 5000);
@@ -39,25 +39,27 @@ static void test_every_key(void **state)
 {
     struct loaded loaded = load_good(FULL);
     const struct config *config = loaded.config;
-    const struct config_listen *listen = &config->agent.listens[2];
+    const struct config_listen *listen = &config->agent.listens.list[2];
 
     (void)state;
-    assert_int_equal(config->agent.listens[0].addr.port, 0);
-    assert_int_equal(config->agent.listens[0].addr.kind, ADDR_IPV4);
+    assert_int_equal(config->agent.listens.list[0].addr.port, 0);
+    assert_int_equal(config->agent.listens.list[0].addr.kind, ADDR_IPV4);
     assert_int_equal(listen->addr.kind, ADDR_UNIX);
     assert_int_equal(listen->mode, 0660);
     assert_string_equal(listen->owner, "haproxy");
     assert_string_equal(listen->group, "redis");
+    assert_int_equal(config->agent.checks.list[0].addr.port, 9013);
+    assert_int_equal(config->services[0].check_mode, CHECK_MODE_MASTER);
     assert_int_equal(config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config->agent.log_format, LOG_FORMAT_JSON);
     assert_int_equal(config->group_count, 2);
     assert_string_equal(config->groups[0].credentials.username, "haproxy");
     assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
-    assert_int_equal(config->groups[0].line, 15);
+    assert_int_equal(config->groups[0].line, 16);
     assert_int_equal(config->groups[1].address_count, 3);
     assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].credentials.password_file_line, 29);
+    assert_int_equal(config->groups[1].credentials.password_file_line, 30);
     assert_int_equal(config->service_count, 2);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);

@@ -121,8 +121,8 @@ static void test_good_file(void **state)
                                      "log-level = debug ;= no sign\r\n" GOOD);
 
     (void)state;
-    assert_int_equal(loaded.config->agent.listen_count, 2);
-    assert_string_equal(loaded.config->agent.listens[1].addr.host, "/a;b");
+    assert_int_equal(loaded.config->agent.listens.count, 2);
+    assert_string_equal(loaded.config->agent.listens.list[1].addr.host, "/a;b");
     assert_int_equal(loaded.config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(loaded.config->groups[0].address_count, 3);
     assert_int_equal(loaded.config->groups[0].line, 9);

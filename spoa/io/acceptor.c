@@ -1,0 +1,98 @@
+#include "spoa/io/acceptor.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/core/log.h"
+#include "spoa/io/loop.h"
+
+/* Connections taken per wake-up, so that a burst does not keep the others waiting. */
+#define ACCEPT_BATCH 64
+/* Pause after accept() ran out of descriptors or memory, s: trying at once again would only spin. */
+#define ACCEPT_PAUSE_S 0.1
+
+static void pause_accepting(struct acceptor *acceptor, int code)
+{
+    log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->protocol),
+              log_text("error", strerror(code)));
+    ev_io_stop(acceptor->loop, &acceptor->acceptable);
+    ev_timer_set(&acceptor->resume, ACCEPT_PAUSE_S, 0.0);
+    ev_timer_start(acceptor->loop, &acceptor->resume);
+}
+
+static void on_resume(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct acceptor *acceptor = container_of(timer, struct acceptor, resume);
+
+    (void)events;
+    ev_io_start(loop, &acceptor->acceptable);
+}
+
+static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct acceptor *acceptor = container_of(watcher, struct acceptor, acceptable);
+
+    (void)loop;
+    (void)events;
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        int fd = accept4(acceptor->listening.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int code = errno;
+        if (fd == -1 && (code == ECONNABORTED || code == EINTR))
+            continue;
+        if (fd == -1) {
+            if (code != EAGAIN && code != EWOULDBLOCK)
+                pause_accepting(acceptor, code);
+            return;
+        }
+        if (!acceptor->take(acceptor->context, fd)) {
+            close(fd);
+            pause_accepting(acceptor, ENOMEM);
+            return;
+        }
+    }
+}
+
+int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *options,
+                 const char *protocol, acceptor_take_fn take, void *context,
+                 char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    char text[ADDR_TEXT_MAX];
+    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+
+    if (acceptor == NULL) {
+        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
+        return -1;
+    }
+    if (listen_socket_open(options, &acceptor->listening, error) == -1) {
+        free(acceptor);
+        return -1;
+    }
+    acceptor->loop = loop;
+    acceptor->protocol = protocol;
+    acceptor->take = take;
+    acceptor->context = context;
+    acceptor->next = *list;
+    *list = acceptor;
+    ev_io_init(&acceptor->acceptable, on_acceptable, acceptor->listening.fd, EV_READ);
+    ev_timer_init(&acceptor->resume, on_resume, ACCEPT_PAUSE_S, 0.0);
+    ev_io_start(loop, &acceptor->acceptable);
+    log_event(LOG_LEVEL_INFO, "listening", log_text("protocol", protocol),
+              log_text("address", addr_format(&acceptor->listening.addr, text)));
+    return 0;
+}
+
+void acceptor_close_all(struct acceptor **list)
+{
+    while (*list != NULL) {
+        struct acceptor *acceptor = *list;
+        *list = acceptor->next;
+        ev_io_stop(acceptor->loop, &acceptor->acceptable);
+        ev_timer_stop(acceptor->loop, &acceptor->resume);
+        listen_socket_close(&acceptor->listening);
+        free(acceptor);
+    }
+}

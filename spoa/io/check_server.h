@@ -1,0 +1,24 @@
+/* HAProxy's agent-checks: a line in, a line out, then the connection is closed. What is said is core/server_check.h. */
+#ifndef SPOA_IO_CHECK_SERVER_H
+#define SPOA_IO_CHECK_SERVER_H
+
+#include <ev.h>
+
+#include "spoa/core/metrics.h"
+#include "spoa/core/server_check.h"
+#include "spoa/io/listen_socket.h"
+
+struct check_server;
+
+/* Borrows all. NULL where memory is short. */
+struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
+                                         struct metrics *metrics);
+
+/* Closes everything at once; NULL is fine. */
+void check_server_destroy(struct check_server *server);
+
+/* Begins to accept on one more address; 0, or -1 with a text in `error`. */
+int check_server_listen(struct check_server *server, const struct listen_socket_options *options,
+                        char error[LISTEN_SOCKET_ERROR_MAX]);
+
+#endif
