@@ -84,6 +84,8 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
                 .witness = config->witness,
                 .keep_ms = config->keep_ms,
                 .fence_ms = config->fence_ms,
+                .early_fence = config->early_fence,
+                .early_fence_max_ms = config->early_fence_max_ms,
                 .debounce_ms = config->debounce_ms,
                 .confirm_ms = group->connect_timeout_ms + group->reply_timeout_ms,
             },
@@ -167,6 +169,9 @@ static bool create_group(struct agent *agent, size_t index)
 
     if (!collect_services(agent, index))
         return false;
+    bool early = false;
+    for (size_t i = 0; i < group->service_count; i++)
+        early = early || service_settings(group->services[i])->policy.early_fence;
     struct voter_links_options options = {
         .name = config->name,
         .sentinels = config->addresses,
@@ -177,6 +182,7 @@ static bool create_group(struct agent *agent, size_t index)
                 .credentials = {.username = config->credentials.username,
                                 .password = config->credentials.password},
                 .poll_ms = config->poll_ms,
+                .early = early,
                 .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
                                                  config->reply_timeout_ms),
                 .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),

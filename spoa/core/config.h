@@ -97,6 +97,8 @@ struct config_service {
     enum keep_when keep_when;
     unsigned debounce_ms;
     unsigned fence_ms;
+    bool early_fence;
+    unsigned early_fence_max_ms;
     unsigned park_ms;
     enum check_mode check_mode;
     unsigned check_pulse_ms;

@@ -155,6 +155,13 @@ static void check_policy(struct config *config, const struct config_service *ser
     check_credentials(&service->credentials, place, errors);
     if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
         config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
+    if (service->early_fence && service->early_fence_max_ms == 0)
+        config_error(errors, place, "'early-fence-max' must be over 0");
+    if (service->early_fence && service->park_ms < service->early_fence_max_ms)
+        config_error(
+            &config->warnings, place,
+            "'park' (%u ms) is shorter than 'early-fence-max' (%u ms): clients are refused meanwhile",
+            service->park_ms, service->early_fence_max_ms);
     if (service->keep_ms > 0 && service->keep_when == KEEP_WHEN_UNREACHABLE)
         config_error(
             &config->warnings, place,

@@ -97,6 +97,11 @@ const struct config_keyword config_keywords[] = {
      "they are dead and we are not cut off"},
     {CONFIG_SERVICE, "fence", &config_type_duration, SERVICE(fence_ms), "0", false, LIVE,
      "after so long without a majority existing sessions are to be cut as well; 0: never"},
+    {CONFIG_SERVICE, "early-fence", &config_type_bool, SERVICE(early_fence), "no", false, LIVE,
+     "when a failover begins, name the old master no more and cut its sessions: not only when the new one is "
+     "named"},
+    {CONFIG_SERVICE, "early-fence-max", &config_type_duration, SERVICE(early_fence_max_ms), "3s", false, LIVE,
+     "for so long at the most, where nothing comes of it; not longer than `park`, for then clients wait"},
 };
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);

@@ -7,7 +7,20 @@ void policy_init(struct policy *policy, const struct policy_config *config)
         .t_lost_ms = POLICY_NEVER,
         .t_unnamed_ms = POLICY_NEVER,
         .unconfirmed = QUORUM_NO_CANDIDATE,
+        .leaving = QUORUM_NO_CANDIDATE,
     };
+}
+
+void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms)
+{
+    int64_t rest_ms = (1 + EARLY_FENCE_REST) * policy->config->early_fence_max_ms;
+
+    if (!policy->config->early_fence)
+        return;
+    if (candidate == policy->leaving && now_ms - policy->t_leaving_ms < rest_ms)
+        return;
+    policy->leaving = candidate;
+    policy->t_leaving_ms = now_ms;
 }
 
 static void review_by(struct policy_ruling *ruling, int64_t time_ms)
@@ -129,7 +142,8 @@ static void rule_quorum(struct policy *policy, const struct policy_facts *facts,
 
 /* ---- what speaks against naming it ---- */
 
-static void check_down(const struct policy_facts *facts, int64_t now_ms, struct policy_ruling *ruling)
+static void check_down(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                       struct policy_ruling *ruling)
 {
     int64_t expiry_ms = INT64_MAX;
     unsigned down =
@@ -139,6 +153,8 @@ static void check_down(const struct policy_facts *facts, int64_t now_ms, struct 
         return;
     review_by(ruling, expiry_ms);
     refuse(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
+    if (ruling->candidate == facts->current)
+        policy_expect_failover(policy, ruling->candidate, now_ms);
 }
 
 /* A new master has to say that it is one, and gets some time for it. */
@@ -184,6 +200,26 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
     review_by(ruling, expiry_ms);
 }
 
+/* What is written to a master after its successor was promoted is lost, and that is about a second before a majority
+ * names the successor. */
+static void check_leaving(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                          struct policy_ruling *ruling)
+{
+    bool names = service_state_names(ruling->state);
+    int64_t until_ms = policy->t_leaving_ms + policy->config->early_fence_max_ms;
+
+    if (policy->leaving != facts->current)
+        policy->leaving = QUORUM_NO_CANDIDATE;
+    if (policy->leaving == QUORUM_NO_CANDIDATE || now_ms >= until_ms)
+        return;
+    if (names && ruling->candidate != policy->leaving)
+        return;
+    if (names)
+        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER);
+    ruling->is_fenced = true;
+    review_by(ruling, until_ms);
+}
+
 /* The map has the last word: what it does not have is never named, whatever it says of itself. */
 static void check_map(const struct policy_facts *facts, struct policy_ruling *ruling)
 {
@@ -201,9 +237,10 @@ struct policy_ruling policy_rule(struct policy *policy, const struct policy_fact
     rule_quorum(policy, facts, now_ms, &ruling);
     if (service_state_names(ruling.state)) {
         check_role(policy, facts, now_ms, &ruling);
-        check_down(facts, now_ms, &ruling);
+        check_down(policy, facts, now_ms, &ruling);
         check_map(facts, &ruling);
     }
+    check_leaving(policy, facts, now_ms, &ruling);
     if (facts->quorum->verdict == QUORUM_WON)
         policy->may_keep = ruling.state == SERVICE_OK;
     if (ruling.reason != SERVICE_BECAUSE_UNCONFIRMED)

@@ -31,7 +31,9 @@ struct policy_config {
     int64_t keep_ms;     /* the last master is named for so long after reachability was lost; 0: not at all */
     int64_t fence_ms;    /* no quorum for so long: existing sessions are to be cut; 0: never */
     int64_t debounce_ms; /* a loss that is shorter is `pending` */
-    int64_t confirm_ms;  /* with ROLE_CHECK_REQUIRE: a new master has so long to say that it is one */
+    bool early_fence;    /* a master that is about to be replaced is not named, and its sessions are cut */
+    int64_t early_fence_max_ms; /* for so long at the most */
+    int64_t confirm_ms;         /* with ROLE_CHECK_REQUIRE: a new master has so long to say that it is one */
 };
 
 #define POLICY_NEVER INT64_MIN
@@ -43,6 +45,8 @@ struct policy {
     int64_t t_unnamed_ms;               /* naming ended for want of a majority; POLICY_NEVER else */
     int64_t t_unconfirmed_ms;           /* since when `unconfirmed` is waited for */
     int32_t unconfirmed;                /* a winner that has not said that it is a master */
+    int64_t t_leaving_ms;               /* since when `leaving` is about to be replaced */
+    int32_t leaving;                    /* the candidate named last, or QUORUM_NO_CANDIDATE */
     bool may_keep;                      /* the last that a majority said was a master that could be named */
 };
 
@@ -69,6 +73,14 @@ struct policy_ruling {
 
 /* `config` is borrowed. */
 void policy_init(struct policy *policy, const struct policy_config *config);
+
+/*
+ * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority that it is
+ * down. Does nothing unless `early_fence` is set. Where no other follows it is named again; what is said for
+ * EARLY_FENCE_REST times as long after that is not believed, so that one Sentinel cannot keep it from being named.
+ */
+#define EARLY_FENCE_REST 10
+void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms);
 
 struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms);
 

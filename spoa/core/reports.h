@@ -14,6 +14,7 @@
 /* What SENTINEL MASTER says of a service; 0 where it was not said. */
 struct sentinel_facts {
     bool is_o_down;
+    bool is_failing_over; /* it is replacing this master, or about to */
     uint32_t down_after_ms;
     uint32_t other_sentinels;
     uint32_t quorum; /* Sentinel's own, for o_down */

@@ -64,6 +64,7 @@ bool sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
     *ret_addr = addr;
     *ret_facts = (struct sentinel_facts){
         .is_o_down = has_flag(field(reply, "flags"), "o_down"),
+        .is_failing_over = has_flag(field(reply, "flags"), "failover_in_progress"),
         .down_after_ms = number_of(field(reply, "down-after-milliseconds")),
         .other_sentinels = number_of(field(reply, "num-other-sentinels")),
         .quorum = number_of(field(reply, "quorum")),

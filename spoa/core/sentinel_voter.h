@@ -20,6 +20,7 @@ struct sentinel_settings {
     uint32_t poll_ms;
     struct conversation_settings query; /* of the conversation that asks */
     struct conversation_settings hints; /* of the one that listens */
+    bool early;                         /* listen to the beginning of a failover as well */
 };
 
 /* What went wrong and is in the log already: each once per connection. */

@@ -292,6 +292,8 @@ void service_facts(struct service *service, unsigned voter, const struct addr *a
     int32_t candidate = candidates_find(&service->candidates, addr, is_referred, service);
 
     reports_take_facts(&service->reports, voter, candidate, facts, t_sent_ms);
+    if (facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
+        policy_expect_failover(&service->policy, candidate, now_ms);
     service_alarms_facts(&service->alarms, service->settings, &service->reports, now_ms);
     service_review(service, identities, now_ms);
 }
@@ -328,6 +330,17 @@ void service_doubt(struct service *service, const struct addr *addr, const uint8
     service_review(service, identities, now_ms);
 }
 
+void service_expect_failover(struct service *service, const struct addr *addr, const uint8_t *identities,
+                             int64_t now_ms)
+{
+    int32_t candidate = candidates_lookup(&service->candidates, addr);
+
+    if (candidate == QUORUM_NO_CANDIDATE || candidate != service->current)
+        return;
+    policy_expect_failover(&service->policy, candidate, now_ms);
+    service_review(service, identities, now_ms);
+}
+
 void service_refuse(struct service *service, unsigned voter, bool is_refusing, const uint8_t *identities,
                     int64_t now_ms)
 {
@@ -354,7 +367,8 @@ bool service_take_ask_all(struct service *service)
 
 bool service_wants_facts(const struct service *service, unsigned voter)
 {
-    return service->sentinel_reports[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN;
+    return service->sentinel_reports[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
+           service->settings->policy.early_fence;
 }
 
 bool service_wants_witness(const struct service *service)

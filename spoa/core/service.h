@@ -39,8 +39,10 @@ struct service_decision {
     unsigned votes;     /* for `addr` */
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
-    bool is_doubtful;  /* with a name: our own link to the node broke, so new connections had better wait */
-    bool is_fenced;    /* no quorum for so long that existing sessions are to be cut */
+    bool is_doubtful; /* with a name: our own link to the node broke, so new connections had better wait */
+    bool
+        is_fenced; /* existing sessions to the master named last are to be cut: no quorum for so long, or it is
+                          about to be replaced */
     int64_t review_ms; /* the decision must not be used from this time on */
 };
 
@@ -113,6 +115,10 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
  */
 void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
                    int64_t now_ms);
+
+/* A Sentinel says that it is about to replace the master at `addr`. */
+void service_expect_failover(struct service *service, const struct addr *addr, const uint8_t *identities,
+                             int64_t now_ms);
 
 /* The host of `voter` refuses connections, or does so no longer. */
 void service_refuse(struct service *service, unsigned voter, bool is_refusing, const uint8_t *identities,

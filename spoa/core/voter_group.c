@@ -325,16 +325,13 @@ static int compare_monitor(struct span monitor, const char *ours)
     return order != 0 ? order : (monitor.len > len) - (monitor.len < len);
 }
 
-void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
+/* The services that the voters know as `monitor`: from the one returned on in `monitored`, `*ret_count` of them. */
+static const struct monitored *find_monitored(const struct voter_group *group, struct span monitor,
+                                              size_t *ret_count)
 {
     size_t low = 0;
     size_t high = group->options.service_count;
 
-    if (monitor.len == 0) {
-        for (size_t i = 0; i < group->options.service_count; i++)
-            ask(group, voter, i);
-        return;
-    }
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (compare_monitor(monitor, group->monitored[middle].monitor) > 0)
@@ -342,9 +339,34 @@ void voter_group_ask(struct voter_group *group, unsigned voter, struct span moni
         else
             high = middle;
     }
-    for (; low < group->options.service_count && compare_monitor(monitor, group->monitored[low].monitor) == 0;
-         low++)
-        ask(group, voter, group->monitored[low].service);
+    while (high < group->options.service_count &&
+           compare_monitor(monitor, group->monitored[high].monitor) == 0)
+        high++;
+    *ret_count = high - low;
+    return &group->monitored[low];
+}
+
+void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
+{
+    size_t count = group->options.service_count;
+    const struct monitored *monitored =
+        monitor.len > 0 ? find_monitored(group, monitor, &count) : group->monitored;
+
+    for (size_t i = 0; i < count; i++)
+        ask(group, voter, monitored[i].service);
+}
+
+void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
+                                 int64_t now_ms)
+{
+    size_t count = 0;
+    const struct monitored *monitored = find_monitored(group, monitor, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        service_expect_failover(group->options.services[monitored[i].service], addr, group->identities,
+                                now_ms);
+        follow_up(group, monitored[i].service);
+    }
 }
 
 bool voter_group_wants(const struct voter_group *group, unsigned voter)

@@ -83,6 +83,10 @@ void voter_group_role(struct voter_group *group, size_t service, const struct ad
 /* Our link to the node at `addr`, which worked, was reset, closed or refused. */
 void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms);
 
+/* A Sentinel says that it is about to replace the master at `addr`, which it knows as `monitor`. */
+void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
+                                 int64_t now_ms);
+
 /* The host of `voter` refuses connections, or does so no longer. */
 void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms);
 

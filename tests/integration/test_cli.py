@@ -67,6 +67,8 @@ witness = yes
 keep = 30s
 keep-when = refused
 fence = 10s
+early-fence = yes
+early-fence-max = 2s
 [service other]
 sentinels = second
 allow-any-address = yes

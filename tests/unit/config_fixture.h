@@ -78,6 +78,8 @@
     "keep = 30000ms\n"                                                                                       \
     "keep-when = refused\n"                                                                                  \
     "fence = 4000ms\n"                                                                                       \
+    "early-fence = yes\n"                                                                                    \
+    "early-fence-max = 1000ms\n"                                                                             \
     "\n"                                                                                                     \
     "[service b]\n"                                                                                          \
     "monitor = b\n"                                                                                          \
@@ -93,6 +95,8 @@
     "keep = 0ms\n"                                                                                           \
     "keep-when = unreachable\n"                                                                              \
     "fence = 0ms\n"                                                                                          \
+    "early-fence = no\n"                                                                                     \
+    "early-fence-max = 3000ms\n"                                                                             \
     "\n"
 
 struct loaded {

@@ -87,6 +87,9 @@ static void subscribes(void **state)
     assert_string_equal(text,
                         "SUBSCRIBE +switch-master +promoted-slave +failover-state-reconf-slaves "
                         "+config-update-from +monitor -monitor +reset-master -role-change +odown -odown");
+    f.settings.early = true;
+    assert_int_equal(connect_hints(2, text), 1);
+    assert_non_null(strstr(text, " -odown +try-failover +selected-slave"));
     f.settings.credentials.password = "secret";
     assert_int_equal(connect_hints(1, text), 2);
     assert_memory_equal(text, "SUBSCRIBE ", 10);
@@ -112,6 +115,29 @@ static void every_channel(void **state)
     check_hint("-role-change", "master m0 127.0.0.1 7001 new reported role is slave", "m0");
     check_hint("+odown", "master m1 127.0.0.1 7001 #quorum 2/2", "m1");
     check_hint("-odown", "master m1 127.0.0.1 7001", "m1");
+}
+
+/* With `early-fence` the beginning of a failover is more than a hint; other addresses than the master's are not. */
+static void beginning_of_a_failover(void **state)
+{
+    struct policy_config *policy = &f.service_settings[1].policy;
+    const struct service_decision *second = service_decision(f.services[1]);
+
+    (void)state;
+    assert_string_equal(second->server, "R1");
+    check_hint("+try-failover", "master m1 127.0.0.1 7001", "m1");
+    assert_string_equal(second->server, "R1");
+    policy->early_fence = true;
+    policy->early_fence_max_ms = 1000;
+    check_hint("+try-failover", "master m1 127.0.0.1 7002", "m1");
+    check_hint("+selected-slave", "slave 127.0.0.1:7001 127.0.0.1 7001 @ m1 127.0.0.1 7002", "m1");
+    check_hint("+try-failover", "master m1 127.0.0.1", "m1");
+    check_hint("+odown", "master m1 127.0.0.1 7001", "m1");
+    assert_string_equal(second->server, "R1");
+    check_hint("+selected-slave", "slave 127.0.0.1:7002 127.0.0.1 7002 @ m1 127.0.0.1 7001", "m1");
+    assert_null(second->server);
+    assert_true(second->is_fenced);
+    assert_string_equal(service_decision(f.services[0])->server, "R1");
 }
 
 static void other_masters(void **state)
@@ -237,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         VOTER_TEST(subscribes),
         HINTS_TEST(every_channel),
+        HINTS_TEST(beginning_of_a_failover),
         HINTS_TEST(other_masters),
         HINTS_TEST(without_a_name),
         HINTS_TEST(events_of_one_failover),
