@@ -138,7 +138,7 @@ build/revision: FORCE
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 .SECONDARY:
-.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios \
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios failover-report \
     asan-test valgrind coverage bench demo lint format deps install uninstall clean help
 
 ##@ Build
@@ -196,6 +196,11 @@ scenarios: ## the failure scenarios with real programs, and the table of what wa
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/scenarios.py
+
+failover-report: ## what failovers cost, with the agent in each of its ways and with the usual recipe (ten minutes)
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	@$(PYTHON) tests/tools/failover-report.py
 
 asan-test: ## unit, sim and integration with ASan and UBSan
 	@tests/tools/deps.sh build test

@@ -59,8 +59,9 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
     if (service->servers == NULL)
         return false;
     for (size_t i = 0; i < config->server_count; i++)
-        service->servers[i] =
-            (struct service_server){.name = config->servers[i].name, .addr = config->servers[i].addr};
+        service->servers[i] = (struct service_server){.name = config->servers[i].name,
+                                                      .addr = config->servers[i].addr,
+                                                      .weight = config->servers[i].weight};
     service->settings = (struct service_settings){
         .name = config->name,
         .monitor = config->monitor,
@@ -89,6 +90,11 @@ static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
                 .debounce_ms = config->debounce_ms,
                 .confirm_ms = group->connect_timeout_ms + group->reply_timeout_ms,
             },
+    };
+    service->settings.replicas = (struct replicas_config){
+        .is_enabled = config->replicas,
+        .max_lag = config->max_lag,
+        .fall_back = config->replica_fallback == REPLICA_FALLBACK_MASTER,
     };
     service->service = service_create(&service->settings, now_ms);
     if (service->service == NULL)

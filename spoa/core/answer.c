@@ -28,20 +28,25 @@ static void set_address(struct sink *sink, const struct addr *addr)
     set_var(sink, "port", spop_int64(addr->port));
 }
 
+static const char *name_variable(const struct answer *answer)
+{
+    return answer->is_replica ? "replica" : "master";
+}
+
 static void set_name(struct sink *sink, const struct answer *answer)
 {
     if (answer->server != NULL)
-        set_var(sink, "master", spop_text(span_of_text(answer->server)));
+        set_var(sink, name_variable(answer), spop_text(span_of_text(answer->server)));
     else
-        spop_unset_var_write(sink, SPOP_SCOPE_TXN, "master");
+        spop_unset_var_write(sink, SPOP_SCOPE_TXN, name_variable(answer));
     set_address(sink, answer->addr);
     set_var(sink, "votes", spop_int64(answer->votes));
     set_var(sink, "generation", spop_int64((int64_t)answer->generation));
 }
 
-static void unset_name(struct sink *sink)
+static void unset_name(struct sink *sink, const struct answer *answer)
 {
-    static const char *const names[] = {"master", "addr", "port", "votes", "generation"};
+    const char *const names[] = {name_variable(answer), "addr", "port", "votes", "generation"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         spop_unset_var_write(sink, SPOP_SCOPE_TXN, names[i]);
@@ -55,7 +60,7 @@ size_t answer_encode(const struct answer *answer, uint8_t out[ANSWER_MAX])
     if (answer->addr != NULL)
         set_name(&sink, answer);
     else
-        unset_name(&sink);
+        unset_name(&sink, answer);
     assert(!sink.full);
     return (size_t)(sink.at - out);
 }

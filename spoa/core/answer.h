@@ -5,6 +5,7 @@
 #include "proto/addr.h"
 #include "proto/span.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,15 +16,17 @@
 
 struct answer {
     const char *state;       /* never NULL: an ACK without an action hangs HAProxy 3.1 */
-    const char *server;      /* HAProxy's name of the master, or NULL */
-    const struct addr *addr; /* the master's address, or NULL: nobody is named */
+    bool is_replica;         /* `server` goes into the variable `replica`, not `master` */
+    const char *server;      /* HAProxy's name of the node, or NULL */
+    const struct addr *addr; /* its address, or NULL: nobody is named */
     unsigned votes;          /* for that address */
     uint64_t generation;     /* switches so far */
 };
 
 /*
  * Writes the actions to `out`, in scope txn; returns their length in bytes. Where nobody is named the other
- * variables are unset, so that a second look-up in one transaction leaves no old name behind.
+ * variables are unset, so that a second look-up in one transaction leaves no old name behind (but that of the other
+ * role, which may be wanted as well).
  */
 size_t answer_encode(const struct answer *answer, uint8_t out[ANSWER_MAX]);
 

@@ -15,6 +15,7 @@
 struct service_server {
     const char *name; /* borrowed from the configuration */
     struct addr addr;
+    unsigned weight; /* as a replica, see replicas.h */
 };
 
 struct candidates {

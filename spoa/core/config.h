@@ -71,6 +71,7 @@ struct config_sentinels {
 struct config_server {
     char *name; /* HAProxy's */
     struct addr addr;
+    unsigned weight;
 };
 
 /* HAProxys whose sessions are cut. */
@@ -78,6 +79,11 @@ struct config_haproxy {
     struct addr *runtime_apis; /* numeric or UNIX */
     size_t runtime_api_count;
     char *backend; /* or NULL */
+};
+
+enum replica_fallback {
+    REPLICA_FALLBACK_NONE,
+    REPLICA_FALLBACK_MASTER,
 };
 
 struct config_service {
@@ -102,6 +108,9 @@ struct config_service {
     unsigned park_ms;
     enum check_mode check_mode;
     unsigned check_pulse_ms;
+    bool replicas;
+    struct lag_limit max_lag;
+    enum replica_fallback replica_fallback;
     char *backend; /* HAProxy's; NULL: that of [haproxy] */
 };
 

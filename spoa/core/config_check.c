@@ -213,6 +213,28 @@ static void join_group(const struct config *config, struct config_service *servi
                      wanted[0] != '\0' ? " " : "", wanted);
 }
 
+static void check_replicas(struct config *config, const struct config_service *service,
+                           const struct config_place *place, struct config_errors *errors)
+{
+    unsigned poll_ms = config->group_count > 0 ? config->groups[service->group].poll_ms : 0;
+
+    if (service->server_count > REPLICAS_MAX)
+        config_error(errors, place, "[service %s] has more than %d servers", service->name, REPLICAS_MAX);
+    if (!service->replicas &&
+        (service->max_lag.unit != LAG_UNLIMITED || service->replica_fallback != REPLICA_FALLBACK_NONE))
+        config_error(&config->warnings, place,
+                     "'max-lag' and 'replica-fallback' do nothing without 'replicas = yes'");
+    if (service->max_lag.unit != LAG_UNLIMITED && service->role_check == ROLE_CHECK_OFF)
+        config_error(errors, place, "'max-lag' needs 'role-check': it is the master that knows");
+    if (service->max_lag.unit == LAG_MS && service->max_lag.amount < 3 * (int64_t)poll_ms)
+        config_error(errors, place,
+                     "'max-lag' must be three times 'poll' (%u ms) or more: that is how well it can be known",
+                     poll_ms);
+    if (service->replicas && service->server_count == 0)
+        config_error(errors, place,
+                     "'replicas' needs a 'server' for each: addresses outside the map are not named");
+}
+
 static void check_services(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = at_line(file, 0);
@@ -232,6 +254,7 @@ static void check_services(struct config *config, const char *file, struct confi
         check_policy(config, service, &place, errors);
         check_backend(config, service, &place, errors);
         join_group(config, service, &place, errors);
+        check_replicas(config, service, &place, errors);
     }
 }
 

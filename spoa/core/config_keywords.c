@@ -56,7 +56,9 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "sentinels", &config_type_text, SERVICE(sentinels), NULL, false, LIVE,
      "the group `[sentinels NAME]` that monitors it, where it is not the unnamed one"},
     {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true, LIVE,
-     "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it"},
+     "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it; `weight=N` (0 to 256, "
+     "else 1): how "
+     "often it is named as a replica beside the others, 0: never"},
     {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false, LIVE,
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
@@ -69,6 +71,16 @@ const struct config_keyword config_keywords[] = {
      "`master` only the master is up"},
     {CONFIG_SERVICE, "check-pulse", &config_type_duration, SERVICE(check_pulse_ms), "5s", false, LIVE,
      "how long a server that was replaced is told to be down: longer than twice HAProxy's `agent-inter`"},
+    {CONFIG_SERVICE, "replicas", &config_type_bool, SERVICE(replicas), "no", false, LIVE,
+     "answer `role=replica` as well: by turns a server that a majority of the Sentinels holds to be a "
+     "replica "
+     "of the master, and up (`SENTINEL REPLICAS`)"},
+    {CONFIG_SERVICE, "max-lag", &config_type_lag, SERVICE(max_lag), "0", false, LIVE,
+     "a replica that is further behind is not named, as the master says in its reply to `ROLE`: bytes such "
+     "as "
+     "`512kb` or `10mb`, or time such as `5s`; 0: no limit"},
+    {CONFIG_SERVICE, "replica-fallback", &config_type_replica_fallback, SERVICE(replica_fallback), "none",
+     false, LIVE, "where there is no replica: `none` (state `no-replica`) or `master`"},
     {CONFIG_SERVICE, "park", &config_type_duration, SERVICE(park_ms), "3s", false, LIVE,
      "how long an answer is kept back while nobody can be named, so that clients wait where they were "
      "refused; "

@@ -70,6 +70,8 @@ extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
 extern const struct config_type config_type_keep_when;
 extern const struct config_type config_type_check_mode;
+extern const struct config_type config_type_replica_fallback;
+extern const struct config_type config_type_lag;
 extern const struct config_type config_type_listens;      /* struct config_listens */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_sentinels */

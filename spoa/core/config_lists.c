@@ -1,10 +1,12 @@
 /* The types of keywords that may be given several times. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "spoa/core/config_keywords.h"
 
 #define LISTEN_MODE_MAX 0777
+#define WEIGHT_MAX 256
 
 /* Room for one more element at the end of a list; NULL where memory is short. */
 static void *grow(void **list, size_t *count, size_t size)
@@ -38,14 +40,15 @@ static bool read_listen_addr(struct span text, struct addr *addr)
     return is_good && (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6);
 }
 
-static bool read_account(struct span word, const char *key, char account[CONFIG_ACCOUNT_MAX])
+/* "KEY=VALUE", a value that fits its field. */
+static bool read_option(struct span word, const char *key, char value[CONFIG_ACCOUNT_MAX])
 {
     size_t prefix = strlen(key);
 
     if (word.len <= prefix || memcmp(word.data, key, prefix) != 0 || word.len - prefix >= CONFIG_ACCOUNT_MAX)
         return false;
-    memcpy(account, word.data + prefix, word.len - prefix);
-    account[word.len - prefix] = '\0';
+    memcpy(value, word.data + prefix, word.len - prefix);
+    value[word.len - prefix] = '\0';
     return true;
 }
 
@@ -54,7 +57,7 @@ static bool read_mode(struct span word, int *mode)
     char text[CONFIG_ACCOUNT_MAX];
     char *rest;
 
-    if (!read_account(word, "mode=", text))
+    if (!read_option(word, "mode=", text))
         return false;
     unsigned long bits = strtoul(text, &rest, 8);
     if (*rest != '\0' || bits > LISTEN_MODE_MAX)
@@ -73,8 +76,8 @@ static enum config_reading read_listens(void *field, const char *value)
         return CONFIG_READ_BAD;
     for (struct span word = span_take_word(&rest); word.len > 0; word = span_take_word(&rest))
         if (listen.addr.kind != ADDR_UNIX ||
-            !(read_mode(word, &listen.mode) || read_account(word, "owner=", listen.owner) ||
-              read_account(word, "group=", listen.group)))
+            !(read_mode(word, &listen.mode) || read_option(word, "owner=", listen.owner) ||
+              read_option(word, "group=", listen.group)))
             return CONFIG_READ_BAD;
     void *list = listens->list;
     struct config_listen *place = grow(&list, &listens->count, sizeof(*place));
@@ -156,6 +159,20 @@ static void write_addresses(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %s\n", key, addr_format(&group->addresses[i], text));
 }
 
+static bool read_weight(struct span word, unsigned *weight)
+{
+    char text[CONFIG_ACCOUNT_MAX];
+    char *rest;
+
+    if (!read_option(word, "weight=", text) || !isdigit((unsigned char)text[0]))
+        return false;
+    unsigned long number = strtoul(text, &rest, 10);
+    if (*rest != '\0' || number > WEIGHT_MAX)
+        return false;
+    *weight = (unsigned)number;
+    return true;
+}
+
 static enum config_reading read_servers(void *field, const char *value)
 {
     struct config_service *service = field;
@@ -164,7 +181,11 @@ static enum config_reading read_servers(void *field, const char *value)
     struct span name = span_take_word(&rest);
     struct span where = span_take_word(&rest);
 
-    if (name.len == 0 || span_take_word(&rest).len > 0 || !addr_parse(where, &addr))
+    struct span option = span_take_word(&rest);
+    unsigned weight = 1;
+
+    if (name.len == 0 || !addr_parse(where, &addr) || span_take_word(&rest).len > 0 ||
+        (option.len > 0 && !read_weight(option, &weight)))
         return CONFIG_READ_BAD;
     char *copy = strndup((const char *)name.data, name.len);
     void *list = service->servers;
@@ -174,7 +195,7 @@ static enum config_reading read_servers(void *field, const char *value)
         free(copy);
         return CONFIG_READ_NO_MEMORY;
     }
-    *place = (struct config_server){.name = copy, .addr = addr};
+    *place = (struct config_server){.name = copy, .addr = addr, .weight = weight};
     return CONFIG_READ_OK;
 }
 
@@ -183,9 +204,13 @@ static void write_servers(const void *field, const char *key, FILE *out)
     const struct config_service *service = field;
     char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < service->server_count; i++)
-        fprintf(out, "%s = %s %s\n", key, service->servers[i].name,
-                addr_format(&service->servers[i].addr, text));
+    for (size_t i = 0; i < service->server_count; i++) {
+        const struct config_server *server = &service->servers[i];
+        fprintf(out, "%s = %s %s", key, server->name, addr_format(&server->addr, text));
+        if (server->weight != 1)
+            fprintf(out, " weight=%u", server->weight);
+        fputc('\n', out);
+    }
 }
 
 const struct config_type config_type_listens = {
@@ -194,4 +219,5 @@ const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or uni
                                                   write_addresses};
 const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",
                                                      read_runtime_apis, write_runtime_apis};
-const struct config_type config_type_servers = {"NAME HOST:PORT", read_servers, write_servers};
+const struct config_type config_type_servers = {"NAME HOST:PORT, and perhaps weight=0 to weight=256",
+                                                read_servers, write_servers};

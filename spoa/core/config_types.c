@@ -181,6 +181,44 @@ WORDS_TYPE(format, enum log_format, "logfmt", "json")
 WORDS_TYPE(role_check, enum role_check, "off", "veto", "require")
 WORDS_TYPE(keep_when, enum keep_when, "unreachable", "refused")
 WORDS_TYPE(check_mode, enum check_mode, "pulse", "master")
+WORDS_TYPE(replica_fallback, enum replica_fallback, "none", "master")
+
+/* Bytes with a unit of their own, else a duration; a plain 0 is no limit. */
+static enum config_reading read_lag(void *field, const char *value)
+{
+    static const struct {
+        const char *unit;
+        unsigned shift;
+    } units[] = {{"b", 0}, {"kb", 10}, {"mb", 20}, {"gb", 30}};
+    struct lag_limit *lag = field;
+    unsigned number;
+    unsigned ms;
+    const char *unit;
+
+    if (!read_number(value, UINT_MAX, &number, &unit))
+        return CONFIG_READ_BAD;
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (strcmp(unit, units[i].unit) == 0) {
+            *lag = (struct lag_limit){.unit = LAG_BYTES, .amount = (int64_t)number << units[i].shift};
+            return CONFIG_READ_OK;
+        }
+    if (number == 0) {
+        *lag = (struct lag_limit){.unit = LAG_UNLIMITED};
+        return CONFIG_READ_OK;
+    }
+    if (unit[0] == '\0' || read_duration(&ms, value) != CONFIG_READ_OK)
+        return CONFIG_READ_BAD;
+    *lag = (struct lag_limit){.unit = LAG_MS, .amount = ms};
+    return CONFIG_READ_OK;
+}
+
+static void write_lag(const void *field, const char *key, FILE *out)
+{
+    static const char *const units[] = {[LAG_UNLIMITED] = "", [LAG_BYTES] = "b", [LAG_MS] = "ms"};
+    const struct lag_limit *lag = field;
+
+    fprintf(out, "%s = %lld%s\n", key, (long long)lag->amount, units[lag->unit]);
+}
 
 const struct config_type config_type_duration = {"a duration such as 500ms, 3s or 2m", read_duration,
                                                  write_duration};
@@ -193,3 +231,7 @@ const struct config_type config_type_format = {"logfmt or json", read_format, wr
 const struct config_type config_type_role_check = {"off, veto or require", read_role_check, write_role_check};
 const struct config_type config_type_keep_when = {"unreachable or refused", read_keep_when, write_keep_when};
 const struct config_type config_type_check_mode = {"pulse or master", read_check_mode, write_check_mode};
+const struct config_type config_type_replica_fallback = {"none or master", read_replica_fallback,
+                                                         write_replica_fallback};
+const struct config_type config_type_lag = {"bytes such as 512kb or 10mb, a duration such as 5s, or 0",
+                                            read_lag, write_lag};

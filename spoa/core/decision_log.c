@@ -1,6 +1,11 @@
 #include "spoa/core/decision_log.h"
 
+#include <stdio.h>
+
 #include "spoa/core/log.h"
+
+/* What a line has of the names of replicas; those beyond are left out. */
+#define LOG_NAMES_MAX 512
 
 static const char *addr_text(const struct addr *addr, char out[ADDR_TEXT_MAX])
 {
@@ -69,6 +74,18 @@ static bool is_told(const struct decision_log *log, const struct service_decisio
            addr_equals(after->addr, &log->told_addr);
 }
 
+static void log_replicas(const struct service_settings *settings, uint64_t replicas)
+{
+    char names[LOG_NAMES_MAX] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < settings->server_count && len < sizeof(names); i++)
+        if ((replicas >> i & 1) != 0)
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? " " : "",
+                                    settings->servers[i].name);
+    log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
+}
+
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
@@ -79,6 +96,8 @@ static void decision_changed(struct service_observer *self, const struct service
     if (after->is_doubtful != change->before->is_doubtful)
         log_event(LOG_LEVEL_INFO, after->is_doubtful ? "master-doubted" : "master-trusted",
                   log_text("service", settings->name), log_text("state", service_state_text(after->state)));
+    if (after->replicas != change->before->replicas)
+        log_replicas(settings, after->replicas);
     if (after->is_fenced != log->told_fenced)
         log_fence(settings, after);
     log->told_fenced = after->is_fenced;

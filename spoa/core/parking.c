@@ -65,32 +65,25 @@ static void make_due(struct parking *parking, struct parked_stream *stream)
         parking->wake(parking->context);
 }
 
-/* Whether a new connection can be sent to the node that is named, as far as anybody knows. */
-static bool is_open(const struct service *service)
-{
-    const struct service_decision *decision = service_decision(service);
-
-    return service_state_names(decision->state) && !decision->is_doubtful;
-}
-
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
     struct parking_queue *queue = (struct parking_queue *)(void *)self;
 
     (void)change;
-    if (!is_open(service))
+    if (!service_is_open(service, queue->role))
         return;
     for (struct parked_stream *stream = queue->streams; stream != NULL; stream = stream->next_of_queue)
         make_due(queue->parking, stream);
 }
 
 void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
-                        const uint8_t *identities)
+                        enum service_role role, const uint8_t *identities)
 {
     *queue = (struct parking_queue){
         .observer = {.changed = decision_changed},
         .service = service,
+        .role = role,
         .identities = identities,
         .parking = parking,
     };
@@ -104,7 +97,8 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, ui
     struct parking *parking = queue->parking;
     int64_t park_ms = service_settings(queue->service)->park_ms;
 
-    if (parking == NULL || park_ms == 0 || parking->free == NULL || is_open(queue->service))
+    if (parking == NULL || park_ms == 0 || parking->free == NULL ||
+        service_is_open(queue->service, queue->role))
         return false;
     struct parked_stream *stream = parking->free;
     LL_DELETE2(parking->free, stream, next_of_queue);
@@ -146,9 +140,9 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
         if (!stream->is_due)
             continue;
         struct parking_queue *queue = stream->queue;
-        struct span actions = service_answer(queue->service, queue->identities, now_ms);
+        struct span actions = service_answer(queue->service, queue->role, queue->identities, now_ms);
         /* The name may be gone again since it was made due: it has time until its deadline. */
-        if (!is_open(queue->service) && now_ms < stream->deadline_ms) {
+        if (!service_is_open(queue->service, queue->role) && now_ms < stream->deadline_ms) {
             stream->is_due = false;
             continue;
         }
@@ -156,7 +150,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .stream_id = stream->stream_id,
             .frame_id = stream->frame_id,
             .actions = actions,
-            .is_named = service_state_names(service_decision(queue->service)->state),
+            .is_named = service_can_name(queue->service, queue->role),
         };
         unpark(stream);
         return true;

@@ -17,10 +17,11 @@
 struct parking;
 struct parked_stream;
 
-/* The streams of one service. */
+/* The streams that ask for one role of one service. */
 struct parking_queue {
     struct service_observer observer;
     struct service *service;
+    enum service_role role;
     const uint8_t *identities;     /* its group's, as service_answer() wants them */
     struct parking *parking;       /* NULL: this service's streams are never parked */
     struct parked_stream *streams; /* the oldest first */
@@ -46,7 +47,7 @@ void parking_destroy(struct parking *parking); /* NULL is fine; no stream is par
 
 /* Begins to watch the service: when it names somebody its streams are due. The queue must outlive the service. */
 void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
-                        const uint8_t *identities);
+                        enum service_role role, const uint8_t *identities);
 
 /*
  * Parks a stream of `queue` that came on `client`. False where it must be answered at once: a name is there and

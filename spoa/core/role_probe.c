@@ -11,6 +11,9 @@ enum probe_kind {
     PROBE_KINDS,
 };
 
+/* Digits of an offset that fits into 64 bits, whatever they are. */
+#define NUMBER_DIGITS 18
+
 static void probe_connected(void *context, int64_t now_ms)
 {
     struct role_probe *probe = context;
@@ -75,6 +78,56 @@ static enum node_role read_role(const struct role_probe *probe, const struct rep
     return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
 }
 
+/* A decimal number, -1 where it is none. */
+static int64_t number_of(struct span text)
+{
+    int64_t number = 0;
+
+    if (text.len == 0 || text.len > NUMBER_DIGITS)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return -1;
+        number = number * 10 + (text.data[i] - '0');
+    }
+    return number;
+}
+
+/* One of the replicas that a master lists: address, port and offset, all texts. */
+static void read_replica(const struct role_probe *probe, const struct reply *reply,
+                         int64_t offsets[REPLICAS_MAX])
+{
+    struct addr addr;
+
+    if (reply->kind != REPLY_ARRAY || reply->count != 3)
+        return;
+    for (size_t i = 0; i < 3; i++)
+        if (reply->elements[i].kind != REPLY_TEXT)
+            return;
+    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
+        return;
+    int server = voter_group_find_server(probe->group, probe->service, &addr);
+    if (server != -1)
+        offsets[server] = number_of(reply->elements[2].text);
+}
+
+/* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */
+static void take_offsets(const struct role_probe *probe, const struct conversation_request *request,
+                         const struct reply *reply, int64_t now_ms)
+{
+    int64_t offsets[REPLICAS_MAX];
+
+    if (reply->count != 3 || reply->elements[1].kind != REPLY_INTEGER ||
+        reply->elements[2].kind != REPLY_ARRAY)
+        return;
+    for (size_t i = 0; i < REPLICAS_MAX; i++)
+        offsets[i] = REPLICA_NOT_CONNECTED;
+    for (size_t i = 0; i < reply->elements[2].count; i++)
+        read_replica(probe, &reply->elements[2].elements[i], offsets);
+    voter_group_offsets(probe->group, probe->service, &probe->target, reply->elements[1].number, offsets,
+                        request->t_sent_ms, now_ms);
+}
+
 static void take_role(struct role_probe *probe, const struct conversation_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
@@ -87,6 +140,8 @@ static void take_role(struct role_probe *probe, const struct conversation_reques
     probe->metrics->role_probes_total++;
     conversation_proved(&probe->conversation);
     voter_group_role(probe->group, probe->service, &probe->target, role, request->t_sent_ms, now_ms);
+    if (role == NODE_ROLE_MASTER)
+        take_offsets(probe, request, reply, now_ms);
 }
 
 static enum conversation_verdict probe_reply(void *context, const struct conversation_request *request,

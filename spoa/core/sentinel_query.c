@@ -16,6 +16,7 @@ enum query_kind {
     QUERY_MASTER,
     QUERY_FACTS,
     QUERY_WITNESS,
+    QUERY_REPLICAS,
 };
 
 /* Says a fault once per connection: a poll a second would repeat it for ever. */
@@ -90,6 +91,7 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
         [VOTER_ASK_MASTER] = {"GET-MASTER-ADDR-BY-NAME", QUERY_MASTER},
         [VOTER_ASK_FACTS] = {"MASTER", QUERY_FACTS},
         [VOTER_ASK_WITNESS] = {"CKQUORUM", QUERY_WITNESS},
+        [VOTER_ASK_REPLICAS] = {"REPLICAS", QUERY_REPLICAS},
     };
     const char *const words[] = {"SENTINEL", questions[question].word,
                                  voter_group_monitor(voter->group, service)};
@@ -236,6 +238,32 @@ static void take_witness(struct sentinel_voter *voter, const struct conversation
     voter_group_witness(voter->group, voter->index, request->subject, says_ok, request->t_sent_ms, now_ms);
 }
 
+/* Those of the master that it names now; during a failover it may still show those of the old one. */
+static void take_replicas(struct sentinel_voter *voter, const struct conversation_request *request,
+                          const struct reply *reply, int64_t now_ms)
+{
+    const struct addr *master = voter_group_named_by(voter->group, voter->index, request->subject);
+    struct sentinel_replica replica;
+    uint64_t up = 0;
+
+    if (reply_is_error(reply, "NOPERM"))
+        log_fault(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused",
+                  log_span("error", reply->text));
+    if (reply->kind != REPLY_ARRAY || master == NULL)
+        return;
+    for (size_t i = 0; i < reply->count; i++) {
+        if (!sentinel_reply_read_replica(&reply->elements[i], &replica) || !replica.is_up ||
+            !addr_equals(&replica.master, master))
+            continue;
+        int server = voter_group_find_server(voter->group, request->subject, &replica.addr);
+        if (server != -1)
+            up |= (uint64_t)1 << server;
+    }
+    struct addr named = *master;
+    voter_group_replicas(voter->group, voter->index, request->subject, &named, up, request->t_sent_ms,
+                         now_ms);
+}
+
 static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
@@ -258,6 +286,9 @@ static enum conversation_verdict query_reply(void *context, const struct convers
         break;
     case QUERY_WITNESS:
         take_witness(voter, request, reply, now_ms);
+        break;
+    case QUERY_REPLICAS:
+        take_replicas(voter, request, reply, now_ms);
         break;
     }
     return CONVERSATION_DONE;

@@ -71,3 +71,15 @@ bool sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
     };
     return true;
 }
+
+/* A replica that left the link to its master, was just made one or is not heard has further flags or another status. */
+bool sentinel_reply_read_replica(const struct reply *element, struct sentinel_replica *ret_replica)
+{
+    if (element->kind != REPLY_ARRAY ||
+        !addr_from_parts(field(element, "ip"), field(element, "port"), &ret_replica->addr) ||
+        !addr_from_parts(field(element, "master-host"), field(element, "master-port"), &ret_replica->master))
+        return false;
+    ret_replica->is_up = span_equals_text(field(element, "flags"), "slave") &&
+                         span_equals_text(field(element, "master-link-status"), "ok");
+    return true;
+}

@@ -18,4 +18,14 @@ bool sentinel_reply_is_identity(const struct reply *reply);
 bool sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
                                struct sentinel_facts *ret_facts);
 
+/* One replica in the reply to SENTINEL REPLICAS. */
+struct sentinel_replica {
+    struct addr addr;
+    struct addr master; /* that it follows, by its own word */
+    bool is_up;         /* nothing speaks against it, and its link to that master works */
+};
+
+/* One element of SENTINEL REPLICAS. False where it has another shape or lacks an address. */
+bool sentinel_reply_read_replica(const struct reply *element, struct sentinel_replica *ret_replica);
+
 #endif

@@ -25,14 +25,15 @@ struct sentinel_settings {
 
 /* What went wrong and is in the log already: each once per connection. */
 enum sentinel_fault {
-    SENTINEL_FAULT_AUTH = 1u << 0,    /* it refused the password */
-    SENTINEL_FAULT_MYID = 1u << 1,    /* it would not say who it is: its votes do not count */
-    SENTINEL_FAULT_ERROR = 1u << 2,   /* an error instead of an address: NOAUTH, NOPERM, LOADING ... */
-    SENTINEL_FAULT_ADDRESS = 1u << 3, /* an empty host, port 0, or nothing that is an address */
-    SENTINEL_FAULT_REPLY = 1u << 4,   /* a reply of another shape */
-    SENTINEL_FAULT_UNKNOWN = 1u << 5, /* it knows no master of that name */
-    SENTINEL_FAULT_FACTS = 1u << 6,   /* no right to SENTINEL MASTER */
-    SENTINEL_FAULT_WITNESS = 1u << 7, /* no right to SENTINEL CKQUORUM */
+    SENTINEL_FAULT_AUTH = 1u << 0,     /* it refused the password */
+    SENTINEL_FAULT_MYID = 1u << 1,     /* it would not say who it is: its votes do not count */
+    SENTINEL_FAULT_ERROR = 1u << 2,    /* an error instead of an address: NOAUTH, NOPERM, LOADING ... */
+    SENTINEL_FAULT_ADDRESS = 1u << 3,  /* an empty host, port 0, or nothing that is an address */
+    SENTINEL_FAULT_REPLY = 1u << 4,    /* a reply of another shape */
+    SENTINEL_FAULT_UNKNOWN = 1u << 5,  /* it knows no master of that name */
+    SENTINEL_FAULT_FACTS = 1u << 6,    /* no right to SENTINEL MASTER */
+    SENTINEL_FAULT_WITNESS = 1u << 7,  /* no right to SENTINEL CKQUORUM */
+    SENTINEL_FAULT_REPLICAS = 1u << 8, /* no right to SENTINEL REPLICAS */
 };
 
 struct sentinel_voter {

@@ -13,6 +13,7 @@ struct service {
     struct quorum quorum;
     struct reports reports;
     struct policy policy;
+    struct replicas *replicas; /* NULL: not enabled */
     struct alarms alarms;
     struct service_decision decision;
     int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
@@ -21,7 +22,8 @@ struct service {
     int64_t doubt_until_ms; /* with `doubted` */
     bool asks_all;
     size_t answer_len;
-    uint8_t answer[ANSWER_MAX];
+    uint8_t answer[ANSWER_MAX];               /* who is the master */
+    uint8_t replica_answer[ANSWER_MAX];       /* who is a replica: another one each time */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
 };
@@ -56,13 +58,21 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->subject = QUORUM_NO_CANDIDATE;
     service->doubted = QUORUM_NO_CANDIDATE;
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
-    /* Referred to by each voter's vote and report, the node's report, the decision, the master named last. */
-    candidates_init(&service->candidates, settings->servers, settings->server_count, 2 * (size_t)voters + 4);
+    /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
+    candidates_init(&service->candidates, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
     reports_init(&service->reports, service->sentinel_reports, voters, settings->quorum.vote_life_ms);
     policy_init(&service->policy, &settings->policy);
     service->decision = (struct service_decision){.state = SERVICE_STARTING, .review_ms = now_ms};
     prepare_answer(service);
+    if (!settings->replicas.is_enabled)
+        return service;
+    service->replicas =
+        replicas_create(&settings->replicas, &settings->quorum, settings->servers, settings->server_count);
+    if (service->replicas == NULL) {
+        service_destroy(service);
+        return NULL;
+    }
     return service;
 }
 
@@ -71,6 +81,7 @@ void service_destroy(struct service *service)
     if (service == NULL)
         return;
     candidates_finish(&service->candidates);
+    replicas_destroy(service->replicas);
     free(service);
 }
 
@@ -101,7 +112,8 @@ static bool is_referred(const void *context, int32_t candidate)
     const struct service *service = context;
 
     if (service->current == candidate || service->subject == candidate ||
-        reports_refer(&service->reports, candidate))
+        reports_refer(&service->reports, candidate) ||
+        (service->replicas != NULL && replicas_refer(service->replicas, candidate)))
         return true;
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
         if (service->votes[i].ballot == QUORUM_NAMES && service->votes[i].candidate == candidate)
@@ -181,31 +193,38 @@ static bool is_doubtful(const struct service *service, const struct policy_rulin
 }
 
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
-                                      const struct policy_ruling *ruling, int64_t now_ms)
+                                      const struct policy_ruling *ruling, const uint8_t *identities,
+                                      int64_t now_ms)
 {
     bool doubtful = is_doubtful(service, ruling, now_ms);
+    bool names = service_state_names(ruling->state);
+    int64_t review_ms = ruling->review_ms;
+    uint64_t replicas = 0;
 
+    if (doubtful && service->doubt_until_ms < review_ms)
+        review_ms = service->doubt_until_ms;
+    if (service->replicas != NULL)
+        replicas = replicas_evaluate(service->replicas, names ? ruling->candidate : service->current,
+                                     identities, now_ms, &review_ms);
     return (struct service_decision){
         .state = ruling->state,
         .reason = ruling->reason,
         .addr = candidates_addr(&service->candidates, ruling->candidate),
-        .server = service_state_names(ruling->state)
-                      ? candidates_server(&service->candidates, ruling->candidate)
-                      : NULL,
+        .server = names ? candidates_server(&service->candidates, ruling->candidate) : NULL,
         .votes = votes_behind(quorum, ruling),
         .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
         .generation = service->decision.generation,
         .is_doubtful = doubtful,
         .is_fenced = ruling->is_fenced,
-        .review_ms = doubtful && service->doubt_until_ms < ruling->review_ms ? service->doubt_until_ms
-                                                                             : ruling->review_ms,
+        .replicas = replicas,
+        .review_ms = review_ms,
     };
 }
 
 static bool is_same(const struct service_decision *a, const struct service_decision *b)
 {
     return a->state == b->state && a->reason == b->reason && a->addr == b->addr && a->votes == b->votes &&
-           a->is_doubtful == b->is_doubtful && a->is_fenced == b->is_fenced;
+           a->is_doubtful == b->is_doubtful && a->is_fenced == b->is_fenced && a->replicas == b->replicas;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -228,6 +247,8 @@ static void adopt(struct service *service, struct service_decision *after, int32
     if (switched) {
         after->generation++;
         service->current = subject;
+        if (service->replicas != NULL)
+            replicas_forget_offsets(service->replicas);
     }
     service->decision = *after;
     service->subject = subject;
@@ -250,7 +271,7 @@ void service_review(struct service *service, const uint8_t *identities, int64_t 
     service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;
     struct quorum_result quorum = quorum_evaluate(&service->quorum, identities, now_ms);
     struct policy_ruling ruling = rule(service, &quorum, identities, now_ms);
-    struct service_decision after = decide(service, &quorum, &ruling, now_ms);
+    struct service_decision after = decide(service, &quorum, &ruling, identities, now_ms);
 
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
         quorum_settle(&service->quorum);
@@ -330,6 +351,32 @@ void service_doubt(struct service *service, const struct addr *addr, const uint8
     service_review(service, identities, now_ms);
 }
 
+void service_replicas(struct service *service, unsigned voter, const struct addr *master, uint64_t up,
+                      int64_t t_sent_ms, const uint8_t *identities, int64_t now_ms)
+{
+    struct replicas_view view = {
+        .t_sent_ms = t_sent_ms,
+        .master = candidates_find(&service->candidates, master, is_referred, service),
+        .up = up,
+    };
+
+    if (service->replicas == NULL)
+        return;
+    replicas_take_view(service->replicas, voter, &view);
+    service_review(service, identities, now_ms);
+}
+
+void service_offsets(struct service *service, const struct addr *master, int64_t offset,
+                     const int64_t *offsets, int64_t t_sent_ms, const uint8_t *identities, int64_t now_ms)
+{
+    int32_t candidate = candidates_lookup(&service->candidates, master);
+
+    if (service->replicas == NULL || candidate == QUORUM_NO_CANDIDATE || candidate != service->current)
+        return;
+    replicas_take_offsets(service->replicas, offset, offsets, t_sent_ms);
+    service_review(service, identities, now_ms);
+}
+
 void service_expect_failover(struct service *service, const struct addr *addr, const uint8_t *identities,
                              int64_t now_ms)
 {
@@ -352,6 +399,8 @@ void service_forget(struct service *service, unsigned voter, const uint8_t *iden
 {
     quorum_forget(&service->quorum, voter);
     reports_forget(&service->reports, voter);
+    if (service->replicas != NULL)
+        replicas_forget(service->replicas, voter);
     service_review(service, identities, now_ms);
 }
 
@@ -376,9 +425,72 @@ bool service_wants_witness(const struct service *service)
     return service->settings->policy.witness && service->decision.votes < service->settings->quorum.voters;
 }
 
-struct span service_answer(struct service *service, const uint8_t *identities, int64_t now_ms)
+int service_find_server(const struct service *service, const struct addr *addr)
+{
+    int32_t candidate = candidates_lookup(&service->candidates, addr);
+
+    return candidates_is_mapped(&service->candidates, candidate) ? candidate : -1;
+}
+
+const struct addr *service_named_by(const struct service *service, unsigned voter)
+{
+    const struct quorum_vote *vote = &service->votes[voter];
+
+    return vote->ballot == QUORUM_NAMES ? candidates_addr(&service->candidates, vote->candidate) : NULL;
+}
+
+/* ---- answers ---- */
+
+static bool falls_back(const struct service *service)
+{
+    return service->settings->replicas.fall_back && service->decision.replicas == 0;
+}
+
+bool service_can_name(const struct service *service, enum service_role role)
+{
+    if (role == SERVICE_ROLE_REPLICA && !falls_back(service))
+        return service->decision.replicas != 0;
+    return service_state_names(service->decision.state);
+}
+
+bool service_is_open(const struct service *service, enum service_role role)
+{
+    if (role == SERVICE_ROLE_REPLICA && !falls_back(service))
+        return service->decision.replicas != 0;
+    return service_state_names(service->decision.state) && !service->decision.is_doubtful;
+}
+
+static struct span answer_replica(struct service *service)
+{
+    const struct service_decision *decision = &service->decision;
+    bool names_master = falls_back(service) && service_state_names(decision->state);
+    struct answer answer = {
+        .state = decision->state == SERVICE_STARTING ? service_state_text(SERVICE_STARTING) : "no-replica",
+        .is_replica = true,
+        .generation = decision->generation,
+    };
+
+    if (decision->replicas != 0) {
+        const struct service_server *server =
+            &service->settings->servers[replicas_next(service->replicas, decision->replicas)];
+        answer.state = service_state_text(SERVICE_OK);
+        answer.server = server->name;
+        answer.addr = &server->addr;
+    } else if (names_master) {
+        answer.state = service_state_text(decision->state);
+        answer.server = decision->server;
+        answer.addr = decision->addr;
+        answer.votes = decision->votes;
+    }
+    return span_of(service->replica_answer, answer_encode(&answer, service->replica_answer));
+}
+
+struct span service_answer(struct service *service, enum service_role role, const uint8_t *identities,
+                           int64_t now_ms)
 {
     if (now_ms >= service->decision.review_ms)
         service_review(service, identities, now_ms);
+    if (role == SERVICE_ROLE_REPLICA)
+        return answer_replica(service);
     return span_of(service->answer, service->answer_len);
 }

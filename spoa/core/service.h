@@ -11,6 +11,7 @@
 #include "spoa/core/candidates.h"
 #include "spoa/core/policy.h"
 #include "spoa/core/quorum.h"
+#include "spoa/core/replicas.h"
 #include "spoa/core/reports.h"
 #include "spoa/core/service_state.h"
 
@@ -27,6 +28,13 @@ struct service_settings {
     int64_t park_ms;        /* an answer without a name may be kept back for so long; 0: not at all */
     struct quorum_config quorum;
     struct policy_config policy;
+    struct replicas_config replicas;
+};
+
+/* Whom HAProxy asks for. */
+enum service_role {
+    SERVICE_ROLE_MASTER,
+    SERVICE_ROLE_REPLICA,
 };
 
 /* What is answered now, and why. */
@@ -43,6 +51,7 @@ struct service_decision {
     bool
         is_fenced; /* existing sessions to the master named last are to be cut: no quorum for so long, or it is
                           about to be replaced */
+    uint64_t replicas; /* the servers of the map that may be named as a replica, a bit each */
     int64_t review_ms; /* the decision must not be used from this time on */
 };
 
@@ -58,7 +67,7 @@ struct service_change {
 
 struct service;
 
-/* Called after every change of state, reason, votes, doubt, fence or node; the pointers are valid during the call. */
+/* Called after every change of state, reason, votes, doubt, fence, replicas or node; the pointers are valid during the call. */
 struct service_observer {
     void (*changed)(struct service_observer *self, const struct service *service,
                     const struct service_change *change);
@@ -116,6 +125,14 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
 void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
                    int64_t now_ms);
 
+/* `voter` said that the servers `up` (a bit each) are replicas of `master`, and up. Where replicas are enabled. */
+void service_replicas(struct service *service, unsigned voter, const struct addr *master, uint64_t up,
+                      int64_t t_sent_ms, const uint8_t *identities, int64_t now_ms);
+
+/* The node at `master` said how far it is and its replicas are, as replicas_take_offsets() takes it. */
+void service_offsets(struct service *service, const struct addr *master, int64_t offset,
+                     const int64_t *offsets, int64_t t_sent_ms, const uint8_t *identities, int64_t now_ms);
+
 /* A Sentinel says that it is about to replace the master at `addr`. */
 void service_expect_failover(struct service *service, const struct addr *addr, const uint8_t *identities,
                              int64_t now_ms);
@@ -137,10 +154,24 @@ bool service_take_ask_all(struct service *service);
 bool service_wants_facts(const struct service *service, unsigned voter);
 bool service_wants_witness(const struct service *service);
 
+/* The server of the map with this address, -1 where there is none. */
+int service_find_server(const struct service *service, const struct addr *addr);
+
+/* Whom `voter` held to be the master when it was heard last; NULL where it named nobody. */
+const struct addr *service_named_by(const struct service *service, unsigned voter);
+
+/* Whether somebody can be named for this role, by the decision as it stood last. */
+bool service_can_name(const struct service *service, enum service_role role);
+
+/* The same, and nothing speaks against sending a new connection there at once. */
+bool service_is_open(const struct service *service, enum service_role role);
+
 /*
  * The actions of an ACK for this service, valid until the next call that takes the service. Reviews first where
- * the decision has run out, so an answer never rests on expired votes, however late the timers are.
+ * the decision has run out, so an answer never rests on expired votes, however late the timers are. Each answer that
+ * names a replica names the next one.
  */
-struct span service_answer(struct service *service, const uint8_t *identities, int64_t now_ms);
+struct span service_answer(struct service *service, enum service_role role, const uint8_t *identities,
+                           int64_t now_ms);
 
 #endif

@@ -10,7 +10,9 @@
 #include "spoa/core/answer.h"
 
 struct table_entry {
-    struct parking_queue queue;
+    struct parking_queue masters; /* who asks for the master */
+    struct parking_queue
+        replicas;      /* who asks for a replica; unused where the service has replicas disabled */
     UT_hash_handle hh; /* by the service's name */
 };
 
@@ -65,7 +67,9 @@ bool service_table_add(struct service_table *table, struct service *service, con
         free(entry);
         return false;
     }
-    parking_queue_init(&entry->queue, table->parking, service, identities);
+    parking_queue_init(&entry->masters, table->parking, service, SERVICE_ROLE_MASTER, identities);
+    if (service_settings(service)->replicas.is_enabled)
+        parking_queue_init(&entry->replicas, table->parking, service, SERVICE_ROLE_REPLICA, identities);
     return true;
 }
 
@@ -81,10 +85,14 @@ static struct table_entry *find_entry(struct service_table *table, struct span n
 
 struct parking_queue *service_table_find(struct service_table *table, const struct service_question *question)
 {
-    bool is_for_master = question->role.data == NULL || span_equals_text(question->role, "master");
-    struct table_entry *entry = is_for_master ? find_entry(table, question->service) : NULL;
+    struct table_entry *entry = find_entry(table, question->service);
 
-    return entry != NULL ? &entry->queue : NULL;
+    if (entry == NULL)
+        return NULL;
+    if (question->role.data == NULL || span_equals_text(question->role, "master"))
+        return &entry->masters;
+    return span_equals_text(question->role, "replica") && entry->replicas.service != NULL ? &entry->replicas
+                                                                                          : NULL;
 }
 
 struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
@@ -94,15 +102,15 @@ struct span service_table_answer(struct service_table *table, const struct parki
         *ret_named = false;
         return span_of(table->unknown, table->unknown_len);
     }
-    struct span answer = service_answer(queue->service, queue->identities, now_ms);
-    *ret_named = service_state_names(service_decision(queue->service)->state);
+    struct span answer = service_answer(queue->service, queue->role, queue->identities, now_ms);
+    *ret_named = service_can_name(queue->service, queue->role);
     return answer;
 }
 
 bool service_table_is_ready(const struct service_table *table)
 {
     for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
-        if (service_decision(entry->queue.service)->state == SERVICE_STARTING)
+        if (service_decision(entry->masters.service)->state == SERVICE_STARTING)
             return false;
     return true;
 }

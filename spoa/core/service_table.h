@@ -14,7 +14,7 @@ struct service_table;
 /* What HAProxy asks: the arguments of its message. Spans with `data` NULL were not sent. */
 struct service_question {
     struct span service;
-    struct span role; /* "master", or not sent */
+    struct span role; /* "master" or "replica"; not sent: the master */
 };
 
 /* `parking` is borrowed; NULL: all is answered at once. NULL where memory is short. */
@@ -29,14 +29,14 @@ bool service_table_add(struct service_table *table, struct service *service, con
 
 /*
  * The service that is asked for, as its queue of parked streams. Where none is asked for and just one is there it is
- * that one. NULL for a name or a role that we do not know.
+ * that one. NULL for a name or a role that we do not know, and for a replica where the service has them disabled.
  */
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
 
 /*
  * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells
- * whether they name a master. NULL is answered with the state "unknown-service". Allocates nothing.
+ * whether they name a node. NULL is answered with the state "unknown-service". Allocates nothing.
  */
 struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
                                  int64_t now_ms, bool *ret_named);

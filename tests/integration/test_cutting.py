@@ -18,13 +18,15 @@ R2 = SERVERS["R2"]
 class CutCluster(Cluster):
     """A cluster whose agent cuts sessions by HAProxy's runtime API; `backend` as the agent is told."""
 
-    def start_all(self, backend="be_redis", api=None, service=""):
-        self.api = str(self.directory / "admin.sock")
+    def __init__(self):
+        super().__init__(recipe="runtime-api")
+
+    def start_all(self, backend="be_redis", service=""):
         self.start_redis()
         self.start_sentinels()
-        self.start_agent({"[sentinels]\n": f"[haproxy]\nruntime-api = {api or self.api}\nbackend = {backend}\n\n[sentinels]\n",
+        self.start_agent({"backend = be_redis": f"backend = {backend}",
                           "[service mymaster]\n": f"[service mymaster]\n{service}"})
-        self.start_haproxy({"    maxconn 4000\n": f"    maxconn 4000\n    stats socket {self.api} level admin\n"})
+        self.start_haproxy()
         self.wait_served()
 
 

@@ -78,6 +78,8 @@ class Server(Process):
 class Redis(Server):
     """A redis-server; a replica of `master` (another Redis) where one is given."""
 
+    extra = ""  # lines of its configuration
+
     def __init__(self, name, directory, port, master=None):
         super().__init__(name, directory, port)
         self.master = master
@@ -88,7 +90,7 @@ class Redis(Server):
     def configure(self, master=None):
         """Write its configuration file anew: Redis itself rewrites it when Sentinel changes its role."""
         lines = [*self.listen_lines(), 'save ""', "appendonly no", "repl-diskless-sync-delay 0",
-                 f"dbfilename {self.name}.rdb"]
+                 f"dbfilename {self.name}.rdb", self.extra]
         if master is not None:
             lines.append(f"replicaof {master.host} {master.port}")
         self.config_path.write_text("\n".join(lines) + "\n")
@@ -227,11 +229,13 @@ class Cluster:
         self.recipe = SHIPPED / recipe
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
         self.keep = keep
-        ports = free_ports(redis + sentinels + 1)
+        ports = free_ports(redis + sentinels + 2)
         self.redis = [Redis(f"R{i + 1}", self.directory, ports[i]) for i in range(redis)]
         self.sentinels = [Sentinel(f"S{i + 1}", self.directory, ports[redis + i]) for i in range(sentinels)]
-        self.haproxy = HAProxy(self.directory, ports[-1])
+        self.haproxy = HAProxy(self.directory, ports[-2])
+        self.reads = (HOST, ports[-1])  # where HAProxy leads to replicas, with a recipe that does
         self.agent = Agent(self.directory)
+        self.api = str(self.directory / "admin.sock")  # HAProxy's runtime API, with a recipe that has one
         self.park = "0"  # tests look at answers without a name too; None: as shipped
         atexit.register(self.stop)
 
@@ -297,7 +301,7 @@ class Cluster:
             text = edited(text, {section: f"{section}park = {self.park}\n"}, "sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
         return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0",
-                                       f"{HOST}:9013": f"{HOST}:0"})
+                                       f"{HOST}:9013": f"{HOST}:0", "/run/haproxy/admin.sock": self.api})
 
     def haproxy_config(self, edits=None):
         """The text of haproxy.cfg, as agent_config. Not root: HAProxy cannot change its user, so need not."""
@@ -308,7 +312,8 @@ class Cluster:
             f"bind {HOST}:6379": f"bind {self.haproxy.where}", **self.node_edits(),
             f"{HOST}:9012": self.agent.address or f"{HOST}:9012",
             "agent-port 9013": f"agent-port {(self.agent.check_address or ':9013').rpartition(':')[2]}",
-            "/etc/haproxy/spoe.conf": str(self.directory / "spoe.conf")})
+            f"bind {HOST}:6380": f"bind {HOST}:{self.reads[1]}", "/run/haproxy/admin.sock": self.api,
+            "/etc/haproxy/": f"{self.directory}/"})
 
     def spoe_config(self, edits=None):
         """The text of spoe.conf after the caller's edits."""

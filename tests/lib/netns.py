@@ -223,8 +223,8 @@ class Detour:
 class NetCluster(Cluster):
     """A cluster on a network: R1 and S1 on the first host and so on, HAProxy with the agent on each further host."""
 
-    def __init__(self, network, sites=1):
-        super().__init__()
+    def __init__(self, network, sites=1, recipe="."):
+        super().__init__(recipe=recipe)
         self.network = network
         count = len(self.redis)
         for node, sentinel, host in zip(self.redis, self.sentinels, network.hosts):

@@ -10,11 +10,11 @@ class RespError(Exception):
 class Resp:
     """One connection. Use it as a context manager, or close() it."""
 
-    def __init__(self, address, timeout=2.0):
+    def __init__(self, address, timeout=2.0, source=None):
         """address is (host, port) or the path of a UNIX socket; timeout in seconds bounds the connect and each read
-        and write."""
+        and write; source is an address of ours to connect from."""
         if isinstance(address, tuple):
-            self.sock = socket.create_connection(address, timeout=timeout)
+            self.sock = socket.create_connection(address, timeout, source and (source, 0))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.sock = connect_unix(address, timeout)

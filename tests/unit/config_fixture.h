@@ -63,12 +63,15 @@
     "monitor = redis-1\n"                                                                                    \
     "sentinels = second\n"                                                                                   \
     "server = R1 10.0.0.1:6379\n"                                                                            \
-    "server = R-2_x.y:z redis-2.example.org:6379\n"                                                          \
+    "server = R-2_x.y:z redis-2.example.org:6379 weight=10\n"                                                \
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \
     "check-mode = master\n"                                                                                  \
     "check-pulse = 3000ms\n"                                                                                 \
+    "replicas = yes\n"                                                                                       \
+    "max-lag = 1048576b\n"                                                                                   \
+    "replica-fallback = master\n"                                                                            \
     "park = 2000ms\n"                                                                                        \
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \
@@ -87,6 +90,9 @@
     "allow-any-address = yes\n"                                                                              \
     "check-mode = pulse\n"                                                                                   \
     "check-pulse = 5000ms\n"                                                                                 \
+    "replicas = no\n"                                                                                        \
+    "max-lag = 0\n"                                                                                          \
+    "replica-fallback = none\n"                                                                              \
     "park = 0ms\n"                                                                                           \
     "role-check = off\n"                                                                                     \
     "password-file = /run/node secret\n"                                                                     \

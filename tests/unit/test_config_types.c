@@ -105,6 +105,27 @@ static void test_account_length(void **state)
     free(listens.list);
 }
 
+static void test_lags(void **state)
+{
+    static const struct {
+        const char *value;
+        enum lag_unit unit;
+        int64_t amount;
+    } cases[] = {
+        {"0", LAG_UNLIMITED, 0}, {"0s", LAG_UNLIMITED, 0}, {"0kb", LAG_BYTES, 0},
+        {"77b", LAG_BYTES, 77},  {"2kb", LAG_BYTES, 2048}, {"4294967295gb", LAG_BYTES, 4294967295LL << 30},
+        {"5s", LAG_MS, 5000},    {"2m", LAG_MS, 120000},   {"10mb", LAG_BYTES, 10 << 20},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct lag_limit lag = {.amount = 1};
+        assert_int_equal(config_type_lag.read(&lag, cases[i].value), CONFIG_READ_OK);
+        assert_int_equal(lag.unit, cases[i].unit);
+        assert_int_equal(lag.amount, cases[i].amount);
+    }
+}
+
 static void test_bad_values(void **state)
 {
     static const struct {
@@ -117,10 +138,22 @@ static void test_bad_values(void **state)
          "t.conf:7: bad value '4294967298' for 'quorum': it takes a number, 1 or more"},
         {"allow-any-address = true",
          "t.conf:7: bad value 'true' for 'allow-any-address': it takes yes or no"},
-        {"server = R2", "t.conf:7: bad value 'R2' for 'server': it takes NAME HOST:PORT"},
-        {"server = R2 10.0.0.2:0",
-         "t.conf:7: bad value 'R2 10.0.0.2:0' for 'server': it takes NAME HOST:PORT"},
-        {"server = R2 h:1 x", "t.conf:7: bad value 'R2 h:1 x' for 'server': it takes NAME HOST:PORT"},
+        {"server = R2", "t.conf:7: bad value 'R2' for 'server': it takes NAME HOST:PORT, and perhaps "
+                        "weight=0 to weight=256"},
+        {"server = R2 10.0.0.2:0", "t.conf:7: bad value 'R2 10.0.0.2:0' for 'server': it takes NAME "
+                                   "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=257", "t.conf:7: bad value 'R2 h:1 weight=257' for 'server': it takes NAME "
+                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=", "t.conf:7: bad value 'R2 h:1 weight=' for 'server': it takes NAME "
+                                    "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=1 x", "t.conf:7: bad value 'R2 h:1 weight=1 x' for 'server': it takes NAME "
+                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"max-lag = 5", "t.conf:7: bad value '5' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
+                        "duration such as 5s, or 0"},
+        {"max-lag = 5tb", "t.conf:7: bad value '5tb' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
+                          "duration such as 5s, or 0"},
+        {"server = R2 h:1 x", "t.conf:7: bad value 'R2 h:1 x' for 'server': it takes NAME HOST:PORT, and "
+                              "perhaps weight=0 to weight=256"},
         {"monitor = ", "t.conf:7: bad value '' for 'monitor': it takes a text"},
     };
 
@@ -201,9 +234,10 @@ static void test_distance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),      cmocka_unit_test(test_listens),
-        cmocka_unit_test(test_account_length), cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_keyword_table),  cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_durations),  cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_lags),       cmocka_unit_test(test_account_length),
+        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_keyword_table),
+        cmocka_unit_test(test_distance),
     };
 
     return cmocka_run_group_tests_name("config_types", tests, NULL, NULL);

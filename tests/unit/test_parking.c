@@ -52,7 +52,7 @@ static int set_up(void **state)
     f.parking = parking_create(MAX, count_wake, &f);
     for (unsigned i = 0; i < 2; i++) {
         f.services[i] = service_create(&f.settings, START);
-        parking_queue_init(&f.queues[i], f.parking, f.services[i], identities);
+        parking_queue_init(&f.queues[i], f.parking, f.services[i], SERVICE_ROLE_MASTER, identities);
     }
     return 0;
 }

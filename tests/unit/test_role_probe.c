@@ -275,6 +275,61 @@ static void test_another_aim_in_other_phases(void **state)
 
 #define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- offsets of replicas ---- */
+
+/* What a master at 1000 says of R2. */
+static void reply_offsets(struct reply host, struct reply port, struct reply offset)
+{
+    const struct reply replica[] = {host, port, offset};
+    const struct reply list[] = {{.kind = REPLY_ARRAY, .elements = replica, .count = 3}};
+    const struct reply role[] = {text_reply("master"),
+                                 {.kind = REPLY_INTEGER, .number = 1000},
+                                 {.kind = REPLY_ARRAY, .elements = list, .count = 1}};
+
+    reply(text_reply("PONG"));
+    reply((struct reply){.kind = REPLY_ARRAY, .elements = role, .count = 3});
+    voter_group_replicas(f.group, 0, 0, &f.servers[0].addr, 0x2, f.now_ms, f.now_ms);
+    name(0);
+    f.now_ms += INTERVAL;
+    assert_string_equal(sent(), "PING ROLE");
+}
+
+static bool is_replica_named(void)
+{
+    return service_decision(f.service)->replicas != 0;
+}
+
+static void test_offsets_of_replicas(void **state)
+{
+    const struct reply integer = {.kind = REPLY_INTEGER, .number = 950};
+
+    (void)state;
+    service_destroy(f.service);
+    f.service_settings.replicas =
+        (struct replicas_config){.is_enabled = true, .max_lag = {.unit = LAG_BYTES, .amount = 100}};
+    f.servers[1].weight = 1;
+    f.service = service_create(&f.service_settings, START);
+    name(0);
+    aim_and_connect(0);
+    greet();
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("950"));
+    assert_true(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("899"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("900"));
+    assert_true(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), integer);
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("-5"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("9999999999999999999"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.9"), text_reply("6379"), text_reply("950"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("1200"));
+    assert_true(is_replica_named());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +340,7 @@ int main(void)
         PROBE_TEST(test_other_words_say_nothing),
         PROBE_TEST(test_another_aim),
         PROBE_TEST(test_another_aim_in_other_phases),
+        PROBE_TEST(test_offsets_of_replicas),
     };
 
     return cmocka_run_group_tests_name("role_probe", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What SENTINEL MASTER and MYID say, in good and bad form. */
+/* What SENTINEL MASTER, REPLICAS and MYID say, in good and bad form. */
 #include "spoa/core/sentinel_reply.h"
 
 #include <setjmp.h>
@@ -98,6 +98,46 @@ static void test_numbers(void **state)
     }
 }
 
+#define MASTER "master-host", "10.0.0.9", "master-port", "6380"
+
+static void test_replicas(void **state)
+{
+    static const struct {
+        const char *flags;
+        const char *link;
+        bool is_up;
+    } cases[] = {
+        {"slave", "ok", true},
+        {"slave", "err", false},
+        {"slave", "", false},
+        {"s_down,slave", "ok", false},
+        {"slave,disconnected", "ok", false},
+        {"o_down,slave", "ok", false},
+        {"slave,master_down", "ok", false},
+        {"slave,reconf_inprog", "ok", false},
+        {"master", "ok", false},
+        {"", "ok", false},
+    };
+    struct sentinel_replica replica;
+    char text[ADDR_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct reply element =
+            MAP(ADDRESS, "flags", cases[i].flags, MASTER, "master-link-status", cases[i].link);
+        assert_true(sentinel_reply_read_replica(&element, &replica));
+        assert_string_equal(addr_format(&replica.addr, text), "10.0.0.1:6379");
+        assert_string_equal(addr_format(&replica.master, text), "10.0.0.9:6380");
+        assert_int_equal(replica.is_up, cases[i].is_up);
+    }
+    struct reply without_master = MAP(ADDRESS, "flags", "slave", "master-host", "?", "master-port", "0");
+    assert_false(sentinel_reply_read_replica(&without_master, &replica));
+    struct reply without_address = MAP(MASTER, "flags", "slave");
+    assert_false(sentinel_reply_read_replica(&without_address, &replica));
+    const struct reply text_instead = {.kind = REPLY_TEXT, .text = span_of_text("slave")};
+    assert_false(sentinel_reply_read_replica(&text_instead, &replica));
+}
+
 static void test_other_shapes(void **state)
 {
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("ERR No such master")};
@@ -141,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_master_in_good_health),
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_shapes),
         cmocka_unit_test(test_identity),
     };

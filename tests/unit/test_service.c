@@ -102,7 +102,7 @@ static void agree(struct fixture *f, const char *address, int64_t at_ms)
 /* The variable `wanted` in the answer: false where it is not set. */
 static bool answered(struct fixture *f, const char *wanted, int64_t now_ms, struct spop_value *ret_value)
 {
-    struct span actions = service_answer(f->service, identities, now_ms);
+    struct span actions = service_answer(f->service, SERVICE_ROLE_MASTER, identities, now_ms);
     bool is_set = false;
 
     assert_true(actions.len > 0);

@@ -92,6 +92,73 @@ static void test_questions(void **state)
     service_destroy(two);
 }
 
+/* The value of a text variable that is set in an answer, "" where it is not. */
+static const char *text_set(struct span actions, const char *name)
+{
+    static char text[ANSWER_SERVER_MAX + 1];
+    char head[32];
+    int len = snprintf(head, sizeof(head), "\x01\x03\x02%c%s\x08", (char)strlen(name), name);
+    const uint8_t *at = memmem(actions.data, actions.len, head, (size_t)len);
+
+    if (at == NULL)
+        return "";
+    snprintf(text, sizeof(text), "%.*s", at[len], (const char *)at + len + 1);
+    return text;
+}
+
+/* What is said to one who asks for a replica: the variables state, replica and master. */
+static void check_replica(struct service_table *table, const char *state, const char *replica)
+{
+    struct service_question question = {.service = {.data = NULL}, .role = span_of_text("replica")};
+    bool named = false;
+    struct span actions = service_table_answer(table, service_table_find(table, &question), START, &named);
+
+    assert_string_equal(text_set(actions, "state"), state);
+    assert_string_equal(text_set(actions, "replica"), replica);
+    assert_string_equal(text_set(actions, "master"), "");
+    assert_int_equal(named, replica[0] != '\0');
+}
+
+static void say_up(struct service *service, const struct service_server *servers, uint64_t up)
+{
+    service_replicas(service, 0, &servers[0].addr, up, START, identities, START);
+}
+
+static void test_replicas(void **state)
+{
+    struct service_server servers[] = {
+        {.name = "A", .weight = 1}, {.name = "B", .weight = 1}, {.name = "C", .weight = 1}};
+    struct service_settings settings = settings_of("one");
+    static const char *const addresses[] = {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        assert_true(addr_parse(span_of_text(addresses[i]), &servers[i].addr));
+    settings.servers = servers;
+    settings.server_count = 3;
+    settings.replicas.is_enabled = true;
+    struct service *service = service_create(&settings, START);
+    struct service_table *table = service_table_create(NULL);
+    assert_true(service_table_add(table, service, identities));
+    check_replica(table, "starting", "");
+    name_master(service);
+    check_replica(table, "no-replica", "");
+    assert_string_equal(ask(table, NULL, "master"), "ok");
+    say_up(service, servers, 0x6);
+    check_replica(table, "ok", "B");
+    check_replica(table, "ok", "C");
+    check_replica(table, "ok", "B");
+    say_up(service, servers, 0x4);
+    check_replica(table, "ok", "C");
+    settings.replicas.fall_back = true;
+    check_replica(table, "ok", "C");
+    say_up(service, servers, 0);
+    check_replica(table, "ok", "A"); /* the master itself */
+    assert_string_equal(ask(table, NULL, "slave"), "unknown-service");
+    service_table_destroy(table);
+    service_destroy(service);
+}
+
 /* The longest of everything still fits the smallest frame that HAProxy may ask for. */
 static void test_the_longest_answer_fits(void **state)
 {
@@ -105,22 +172,25 @@ static void test_the_longest_answer_fits(void **state)
     memset(server, 'x', sizeof(server) - 1);
     server[sizeof(server) - 1] = '\0';
     assert_true(addr_parse(span_of_text("[2001:db8:1:2:3:4:5:6]:65535"), &addr));
-    const struct answer longest = {.state = "unknown-address",
-                                   .server = server,
-                                   .addr = &addr,
-                                   .votes = QUORUM_VOTERS_MAX,
-                                   .generation = UINT64_MAX};
+    struct answer longest = {.state = "unknown-address",
+                             .is_replica = true,
+                             .server = server,
+                             .addr = &addr,
+                             .votes = QUORUM_VOTERS_MAX,
+                             .generation = UINT64_MAX};
     size_t len = answer_encode(&longest, actions);
     assert_true(len <= ANSWER_MAX);
     spop_ack_write(&sink, UINT64_MAX, UINT64_MAX, span_of(actions, len));
     assert_false(sink.full);
+    longest.is_replica = false;
+    assert_int_equal(answer_encode(&longest, actions), len - 1); /* "master" and "replica" */
 }
 
 /* Nobody is named: all that could be left from a look-up before is unset. */
 static void test_no_name_unsets(void **state)
 {
     static const char *const unset[] = {"master", "addr", "port", "votes", "generation"};
-    const struct answer nobody = {.state = "no-quorum", .server = "R1"};
+    struct answer nobody = {.state = "no-quorum", .server = "R1"};
     uint8_t out[ANSWER_MAX];
     size_t len = answer_encode(&nobody, out);
 
@@ -130,12 +200,17 @@ static void test_no_name_unsets(void **state)
         int size = snprintf(action, sizeof(action), "\x02\x02\x02%c%s", (char)strlen(unset[i]), unset[i]);
         assert_non_null(memmem(out, len, action, (size_t)size));
     }
+    nobody.is_replica = true; /* the other role's name is left alone */
+    len = answer_encode(&nobody, out);
+    assert_non_null(memmem(out, len, "replica", 7));
+    assert_null(memmem(out, len, "master", 6));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_the_longest_answer_fits),
         cmocka_unit_test(test_no_name_unsets),
     };

@@ -1,0 +1,124 @@
+"""The shipped recipes: each folder is whole, `haproxy -c` has nothing to say about it, and what is promised works."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from cluster import HOST, SHIPPED, Cluster, Redis, edited
+from process import PATH, free_ports, wait_until
+from resp import Resp
+from rig import check_clean, run_agent
+
+RECIPES = [".", "agent-check", "any-address", "many-services", "read-write-split", "runtime-api"]
+FILES = ("haproxy.cfg", "spoe.conf", "sentinel-spoa.conf", "README.md")
+
+
+def test_all_are_tested():
+    assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == RECIPES[1:]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_whole_and_valid(recipe, tmp_path):
+    """Every file is there; HAProxy takes its two without a warning, the agent its own."""
+    folder = SHIPPED / recipe
+    assert all((folder / name).exists() for name in FILES)
+    for path in folder.iterdir():
+        if path.is_file():
+            text = path.read_text().replace("/etc/haproxy/", f"{tmp_path}/").replace("/run/haproxy/", f"{tmp_path}/")
+            if os.geteuid() != 0:
+                text = re.sub(r"    (user|group) haproxy\n", "", text)
+            (tmp_path / path.name).write_text(text)
+    done = subprocess.run(["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")], env={**os.environ, "PATH": PATH},
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    done = run_agent("-t", "-f", tmp_path / "sentinel-spoa.conf")
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_names_agree(recipe):
+    """Services and servers are called the same in all files of a recipe; agent-checks ask for names that there are."""
+    haproxy, spoe, agent = ((SHIPPED / recipe / name).read_text() for name in FILES[:3])
+    services = set(re.findall(r"^\[service (\S+)\]", agent, re.MULTILINE))
+    servers = dict(re.findall(r"^server = (\S+) (\S+)", agent, re.MULTILINE))
+    redis = dict(re.findall(r"^    server (\S+) (\S+:6379)", haproxy, re.MULTILINE))
+    assert servers == redis
+    asked = set(re.findall(r"service=str\((\S+?)\)", spoe)) | set(re.findall(r"set-var\(sess.service\) str\((\S+)\)", haproxy))
+    assert asked == services
+    for service, server in re.findall(r'agent-send "(\S+) (\S+)\\n"', haproxy):
+        assert service in services
+        assert server in servers
+
+
+class ManyCluster(Cluster):
+    """The recipe with two services: `cache` is this cluster's, `queue` has nodes of its own and the same Sentinels."""
+
+    def __init__(self):
+        super().__init__(recipe="many-services")
+        *ports, self.by_source = free_ports(4)
+        self.queue = [Redis(f"Q{i + 1}", self.directory, port) for i, port in enumerate(ports)]
+
+    def node_edits(self):
+        return {**super().node_edits(), **{f"10.0.0.{14 + i}:6379": node.where for i, node in enumerate(self.queue)},
+                f"bind {HOST}:6381": f"bind {HOST}:{self.by_source}"}
+
+    def agent_config(self, edits=None):
+        text = self.shipped("sentinel-spoa.conf")
+        addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
+        return edited(text, {**addresses, **self.node_edits_of_agent(), f"{HOST}:9012": f"{HOST}:0"}, "sentinel-spoa.conf")
+
+    def node_edits_of_agent(self):
+        edits = self.node_edits()
+        del edits[f"bind {HOST}:6381"]
+        return edits
+
+    def start(self):
+        self.redis, cache = self.queue, self.redis
+        self.start_redis()
+        self.redis = cache
+        self.start_redis()
+        for sentinel in self.sentinels:
+            sentinel.configure(self.redis[0], 2, 2500, 10000)
+            text = sentinel.config_path.read_text()
+            queue = text.replace(f"monitor mymaster {self.redis[0].host} {self.redis[0].port}",
+                                 f"monitor queue {self.queue[0].host} {self.queue[0].port}").replace("mymaster", "queue")
+            monitors = [line for line in queue.splitlines() if " queue " in line]
+            sentinel.config_path.write_text(text.replace("mymaster", "cache") + "\n".join(monitors) + "\n")
+            sentinel.spawn()
+        for sentinel in self.sentinels:
+            for service in ("cache", "queue"):
+                wait_until(lambda s=sentinel, n=service: s.knows_all(2, 2, n), 30, f"{sentinel.name} knows all of {service}")
+        (self.directory / "services.map").write_text(self.shipped("services.map"))
+        self.start_agent()
+        self.start_haproxy()
+        self.wait_served()
+
+    def processes(self):
+        return [*super().processes(), *self.queue]
+
+    def stop(self):
+        for node in self.queue:
+            node.kill()
+        super().stop()
+
+
+def port_behind(address, source=HOST):
+    """The port of the Redis that a connection from this source leads to; 0 where it is refused."""
+    try:
+        with Resp(address, 10, source=source) as connection:
+            return int(connection.call("CONFIG", "GET", "port")[1])
+    except OSError:
+        return 0
+
+
+def test_many_services():
+    with ManyCluster() as cluster:
+        cluster.start()
+        by_source = (HOST, cluster.by_source)
+        wait_until(lambda: port_behind(cluster.reads) == cluster.queue[0].port, 15, "the queue is served by its port")
+        assert cluster.served_by() is cluster.redis[0]
+        assert port_behind(by_source, "127.0.0.1") == cluster.redis[0].port
+        assert port_behind(by_source, "127.0.0.2") == cluster.queue[0].port
+        assert port_behind(by_source, "127.0.0.3") == 0  # in no line of the map
+        check_clean(cluster.agent)
