@@ -362,6 +362,25 @@ static void test_alarms_of_settings(void **state)
     end();
 }
 
+static void test_alarm_of_park(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 5000, .other_sentinels = 2, .quorum = 2};
+
+    (void)state;
+    begin((struct policy_config){.debounce_ms = 0});
+    say_facts(0, R1, facts);
+    assert_false(is_raised(ALARM_PARK)); /* nothing is parked, by choice */
+    f.settings.park_ms = 6999;
+    say_facts(0, R1, facts);
+    assert_true(is_raised(ALARM_PARK));
+    f.settings.park_ms = 7000;
+    say_facts(0, R1, facts);
+    assert_false(is_raised(ALARM_PARK));
+    say_facts(1, R1, (struct sentinel_facts){.down_after_ms = 5001, .other_sentinels = 2, .quorum = 2});
+    assert_true(is_raised(ALARM_PARK)); /* the longest counts */
+    end();
+}
+
 static void test_alarm_of_disagreement(void **state)
 {
     (void)state;
@@ -416,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_no_witness_against_dissent),
         cmocka_unit_test(test_fence),
         cmocka_unit_test(test_alarms_of_settings),
+        cmocka_unit_test(test_alarm_of_park),
         cmocka_unit_test(test_alarm_of_disagreement),
         cmocka_unit_test(test_alarm_of_an_unknown_address),
     };
