@@ -104,20 +104,18 @@ mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
 mutant one-sentinel-twice 'I1 I2 I3 I4' $group \
     's/group->identities\[i\] = (uint8_t)first;/group->identities[i] = (uint8_t)i;/'
 mutant hint-is-a-vote 'I1 I2 I3 I4' $hints \
-    -e '/^static enum conversation_verdict hints_reply/,/^}/ s/(void)now_ms;/mutant_now_ms = now_ms;/' \
     -e '/^static void take_hint/i\
-static int64_t mutant_now_ms;\
-static void mutant_vote(struct sentinel_voter *voter, struct span payload)\
+static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64_t now_ms)\
 {\
     struct addr addr;\
     struct span words[5];\
-    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = \&addr, .t_sent_ms = mutant_now_ms};\
+    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = \&addr, .t_sent_ms = now_ms};\
     for (unsigned i = 0; i < 5; i++)\
-        words[i] = next_word(\&payload);\
+        words[i] = span_take_word(\&payload);\
     if (addr_from_parts(words[3], words[4], \&addr))\
-        voter_group_vote(voter->group, voter->index, (size_t)(words[0].data[1] - 48), \&ballot, mutant_now_ms);\
+        voter_group_vote(voter->group, voter->index, (size_t)(words[0].data[1] - 48), \&ballot, now_ms);\
 }' \
-    -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload);\n&/'
+    -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
 mutant late-replies 'I4' $quorum \
     's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
 mutant expiry-by-timer-only 'I1 I2 I3 I4' $service \
