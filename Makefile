@@ -54,7 +54,7 @@ LDFLAGS_cov := -pie --coverage
 
 # Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
 # system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
-PACKAGES := hiredis libcares inih
+PACKAGES := hiredis libcares inih libmicrohttpd
 pkg_config = $(shell pkg-config $(1) || echo failed)
 checked = $(if $(filter failed,$(1)),$(error a library is missing: run `make deps`),$(1))
 LIBS_CFLAGS = $(eval LIBS_CFLAGS := $$(patsubst -I%,-isystem %,$$(call checked,$$(call pkg_config,--cflags $(PACKAGES)))))$(LIBS_CFLAGS)
@@ -110,6 +110,7 @@ build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/bench/%: V
 build/$(1)/sentinel-spoa $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
 build/$(1)/bench/%: LINK_LIBS = -lev
+build/$(1)/obj/spoa/core/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision
 build/$(1)/obj/spoa/main.o: private OWN_CPPFLAGS = -DSENTINEL_SPOA_VERSION='"$(VERSION)"' \
     -DSENTINEL_SPOA_REVISION='"$$(file <build/revision)"'
@@ -130,6 +131,11 @@ endef
 replace = printf '%s' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s' '$(subst ','\'',$(1))' > $@
 
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
+
+# The page's bytes as numbers, for C.
+build/status_page.inc: spoa/core/status_page.html
+	@mkdir -p build
+	@od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' > $@
 
 build/revision: FORCE
 	@mkdir -p build

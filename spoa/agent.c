@@ -1,108 +1,56 @@
 #include "spoa/agent.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
+#include <unistd.h>
 
-#include "spoa/core/decision_log.h"
 #include "spoa/core/log.h"
 #include "spoa/core/metrics.h"
-#include "spoa/core/server_check.h"
 #include "spoa/core/service_table.h"
 #include "spoa/io/check_server.h"
+#include "spoa/io/http_server.h"
 #include "spoa/io/listen_socket.h"
+#include "spoa/io/log_sink.h"
 #include "spoa/io/loop.h"
+#include "spoa/io/process_stats.h"
 #include "spoa/io/resolver.h"
-#include "spoa/io/session_cutter.h"
 #include "spoa/io/spop_server.h"
-#include "spoa/io/voter_links.h"
+#include "spoa/topology.h"
 
-/* A service with all that hangs on it. */
-struct agent_service {
-    struct service_settings settings;
-    struct service_server *servers;
-    struct service *service;
-    struct decision_log log;
-};
+/* How often it is looked at whether the next topology is ready, and for how long at the most beyond the longest life of
+ * a vote: by then no service can be starting any more. */
+#define READY_INTERVAL_S 0.01
+#define READY_SLACK_MS 500
+/* How long a topology that was replaced stays: cuts of sessions that it began go on for half a second. */
+#define RETIRE_S 1.0
 
-/* A group of Sentinels and the services that it monitors. */
-struct agent_group {
-    struct service **services;
-    struct role_probe_settings *probes; /* one per service */
-    size_t service_count;
-    struct voter_links *links;
+/* A topology that was replaced, and the table that its services went into. */
+struct retired {
+    struct topology *topology;
+    struct service_table *table;
 };
 
 struct agent {
     struct ev_loop *loop;
-    const struct config *config;
     struct metrics metrics;
-    struct agent_service *services;
-    struct agent_group *groups;
     struct parking *parking;
-    struct service_table *table;
+    struct service_table *table; /* what the connections answer from */
     struct resolver *resolver;
+    struct topology *topology;
+    struct topology *next; /* that a reload changes over to, or NULL */
+    struct retired retired;
     struct spop_server *server;
-    struct server_checks *checks; /* NULL: nobody asks */
     struct check_server *check_server;
-    struct session_cutter *cutter; /* NULL: no runtime API */
+    struct http_server *http_server;
+    struct history history;
+    const struct agent_build *build;
+    bool is_reload_good;
+    int64_t t_loaded_ms;
+    ev_timer ready; /* looks at `next` */
+    int64_t ready_deadline_ms;
+    ev_timer retire;
     ev_timer drain_deadline;
     bool is_stopping;
 };
-
-static bool create_service(struct agent *agent, size_t index, int64_t now_ms)
-{
-    const struct config_service *config = &agent->config->services[index];
-    const struct config_sentinels *group = &agent->config->groups[config->group];
-    struct agent_service *service = &agent->services[index];
-
-    service->servers = calloc(config->server_count + 1, sizeof(*service->servers));
-    if (service->servers == NULL)
-        return false;
-    for (size_t i = 0; i < config->server_count; i++)
-        service->servers[i] = (struct service_server){.name = config->servers[i].name,
-                                                      .addr = config->servers[i].addr,
-                                                      .weight = config->servers[i].weight};
-    service->settings = (struct service_settings){
-        .name = config->name,
-        .monitor = config->monitor,
-        .servers = service->servers,
-        .server_count = config->server_count,
-        .allow_any_address = config->allow_any_address,
-        .park_ms = config->park_ms,
-        .quorum =
-            {
-                .voters = (unsigned)group->address_count,
-                .threshold = config->quorum,
-                .reply_timeout_ms = group->reply_timeout_ms,
-                .vote_life_ms = group->vote_life_ms,
-                .hold_ms = QUORUM_HOLD_MS,
-                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
-            },
-        .policy =
-            {
-                .role_check = config->role_check,
-                .keep_when = config->keep_when,
-                .witness = config->witness,
-                .keep_ms = config->keep_ms,
-                .fence_ms = config->fence_ms,
-                .early_fence = config->early_fence,
-                .early_fence_max_ms = config->early_fence_max_ms,
-                .debounce_ms = config->debounce_ms,
-                .confirm_ms = group->connect_timeout_ms + group->reply_timeout_ms,
-            },
-    };
-    service->settings.replicas = (struct replicas_config){
-        .is_enabled = config->replicas,
-        .max_lag = config->max_lag,
-        .fall_back = config->replica_fallback == REPLICA_FALLBACK_MASTER,
-    };
-    service->service = service_create(&service->settings, now_ms);
-    if (service->service == NULL)
-        return false;
-    decision_log_init(&service->log, &agent->metrics);
-    service_observe(service->service, &service->log.observer);
-    return true;
-}
 
 static void on_parked_due(void *context)
 {
@@ -111,151 +59,26 @@ static void on_parked_due(void *context)
     spop_server_wake(agent->server);
 }
 
-static bool create_services(struct agent *agent)
+static const struct config *config_of(const struct agent *agent)
 {
-    const struct config *config = agent->config;
-    int64_t now_ms = loop_now_ms();
-
-    agent->services = calloc(config->service_count, sizeof(*agent->services));
-    agent->groups = calloc(config->group_count, sizeof(*agent->groups));
-    agent->parking = parking_create(config->agent.park_max, on_parked_due, agent);
-    agent->table = service_table_create(agent->parking);
-    if (agent->services == NULL || agent->groups == NULL || agent->parking == NULL || agent->table == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++)
-        if (!create_service(agent, i, now_ms))
-            return false;
-    return true;
+    return topology_config(agent->topology);
 }
 
-static struct role_probe_settings probe_settings(const struct config_service *service,
-                                                 const struct config_sentinels *group)
+/* The configuration is gone where it fails. */
+static struct topology *create_topology(struct agent *agent, struct config *config)
 {
-    return (struct role_probe_settings){
-        .credentials = {.username = service->credentials.username, .password = service->credentials.password},
-        .interval_ms = group->poll_ms,
-        .conversation =
-            role_probe_conversation(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
+    struct topology_options options = {
+        .loop = agent->loop,
+        .config = config,
+        .resolver = agent->resolver,
+        .metrics = &agent->metrics,
+        .history = &agent->history,
     };
+
+    return topology_create(&options, agent->topology);
 }
 
-/* The services of a group, in the order of the configuration. */
-static bool collect_services(struct agent *agent, size_t index)
-{
-    const struct config *config = agent->config;
-    struct agent_group *group = &agent->groups[index];
-
-    group->services = calloc(config->service_count, sizeof(*group->services));
-    group->probes = calloc(config->service_count, sizeof(*group->probes));
-    if (group->services == NULL || group->probes == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        if (config->services[i].group != index)
-            continue;
-        group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
-        group->services[group->service_count++] = agent->services[i].service;
-    }
-    return true;
-}
-
-static uint64_t random_seed(void)
-{
-    uint64_t seed;
-
-    /* Only keeps agents out of step: the clock will do where there is no randomness. */
-    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
-        seed = (uint64_t)loop_now_us();
-    return seed;
-}
-
-static bool create_group(struct agent *agent, size_t index)
-{
-    const struct config_sentinels *config = &agent->config->groups[index];
-    struct agent_group *group = &agent->groups[index];
-
-    if (!collect_services(agent, index))
-        return false;
-    bool early = false;
-    for (size_t i = 0; i < group->service_count; i++)
-        early = early || service_settings(group->services[i])->policy.early_fence;
-    struct voter_links_options options = {
-        .name = config->name,
-        .sentinels = config->addresses,
-        .count = (unsigned)config->address_count,
-        .subscribe = config->subscribe,
-        .settings =
-            {
-                .credentials = {.username = config->credentials.username,
-                                .password = config->credentials.password},
-                .poll_ms = config->poll_ms,
-                .early = early,
-                .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
-                                                 config->reply_timeout_ms),
-                .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
-            },
-        .services = group->services,
-        .probes = group->probes,
-        .service_count = group->service_count,
-    };
-    group->links = voter_links_create(agent->loop, agent->resolver, &options, &agent->metrics, random_seed());
-    if (group->links == NULL)
-        return false;
-    for (size_t i = 0; i < group->service_count; i++)
-        if (!service_table_add(agent->table, group->services[i], voter_links_identities(group->links)))
-            return false;
-    return true;
-}
-
-static bool create_cutter(struct agent *agent)
-{
-    const struct config *config = agent->config;
-
-    if (config->haproxy.runtime_api_count == 0)
-        return true;
-    agent->cutter = session_cutter_create(agent->loop, config->haproxy.runtime_apis,
-                                          config->haproxy.runtime_api_count, &agent->metrics);
-    if (agent->cutter == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        const char *backend = config->services[i].backend;
-        if (!session_cutter_watch(agent->cutter, agent->services[i].service,
-                                  backend != NULL ? backend : config->haproxy.backend))
-            return false;
-    }
-    return true;
-}
-
-static bool create_checks(struct agent *agent)
-{
-    const struct config *config = agent->config;
-
-    if (config->agent.checks.count == 0)
-        return true;
-    agent->checks = server_checks_create();
-    if (agent->checks == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        struct server_check_settings settings = {
-            .mode = config->services[i].check_mode,
-            .pulse_ms = config->services[i].check_pulse_ms,
-        };
-        if (!server_checks_add(agent->checks, agent->services[i].service, &settings))
-            return false;
-    }
-    agent->check_server = check_server_create(agent->loop, agent->checks, &agent->metrics);
-    return agent->check_server != NULL;
-}
-
-static bool create_groups(struct agent *agent)
-{
-    agent->resolver = resolver_create(agent->loop);
-    if (agent->resolver == NULL)
-        return false;
-    for (size_t i = 0; i < agent->config->group_count; i++)
-        if (!create_group(agent, i))
-            return false;
-    return true;
-}
+/* ---- listening ---- */
 
 static struct listen_socket_options listen_options(const struct config_listen *listen)
 {
@@ -267,36 +90,160 @@ static struct listen_socket_options listen_options(const struct config_listen *l
     };
 }
 
-static bool open_listeners(struct agent *agent, char error[LISTEN_SOCKET_ERROR_MAX])
+/* Opens those that are not open yet. */
+static int open_listeners(struct agent *agent, const struct config_agent *config,
+                          char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    const struct config_agent *config = &agent->config->agent;
-
     for (size_t i = 0; i < config->listens.count; i++) {
         struct listen_socket_options options = listen_options(&config->listens.list[i]);
         if (spop_server_listen(agent->server, &options, error) == -1)
-            return false;
+            return -1;
     }
     for (size_t i = 0; i < config->checks.count; i++) {
         struct listen_socket_options options = listen_options(&config->checks.list[i]);
         if (check_server_listen(agent->check_server, &options, error) == -1)
-            return false;
+            return -1;
     }
-    return true;
+    for (size_t i = 0; i < config->webs.count; i++) {
+        struct listen_socket_options options = listen_options(&config->webs.list[i]);
+        if (http_server_listen(agent->http_server, &options, error) == -1)
+            return -1;
+    }
+    return 0;
 }
 
-static bool start_listening(struct agent *agent)
+static void close_other_listeners(struct agent *agent, const struct config_agent *config)
+{
+    spop_server_keep(agent->server, &config->listens);
+    check_server_keep(agent->check_server, &config->checks);
+    http_server_keep(agent->http_server, &config->webs);
+}
+
+/* ---- reload ---- */
+
+static void retire_former(struct agent *agent)
+{
+    ev_timer_stop(agent->loop, &agent->retire);
+    service_table_destroy(agent->retired.table);
+    topology_destroy(agent->retired.topology);
+    agent->retired = (struct retired){.topology = NULL};
+}
+
+static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct agent *agent = container_of(timer, struct agent, retire);
+
+    (void)events;
+    if (service_table_is_idle(agent->retired.table)) {
+        retire_former(agent);
+        return;
+    }
+    ev_timer_set(timer, RETIRE_S, 0.0);
+    ev_timer_start(loop, timer);
+}
+
+static void apply_settings(const struct config_agent *config)
+{
+    log_sink_open(STDERR_FILENO, config->log_format, config->log_level);
+}
+
+static void log_reload(const struct config *config)
+{
+    for (size_t i = 0; i < config->warnings.count; i++)
+        log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
+    log_event(LOG_LEVEL_INFO, "reloaded", log_number("services", (int64_t)config->service_count),
+              log_number("sentinel-groups", (int64_t)config->group_count));
+}
+
+static void change_over(struct agent *agent)
+{
+    struct service_table *table = service_table_create(agent->parking);
+    struct topology *next = agent->next;
+
+    ev_timer_stop(agent->loop, &agent->ready);
+    agent->next = NULL;
+    if (table == NULL || !topology_fill(next, table) || !topology_activate(next, agent->topology)) {
+        service_table_destroy(table);
+        topology_destroy(next);
+        agent_reload_failed(agent, "out of memory");
+        return;
+    }
+    service_table_change_over(agent->table, table);
+    check_server_use(agent->check_server, topology_checks(next));
+    agent->retired = (struct retired){.topology = agent->topology, .table = table};
+    agent->topology = next;
+    ev_timer_set(&agent->retire, RETIRE_S, 0.0);
+    ev_timer_start(agent->loop, &agent->retire);
+    close_other_listeners(agent, &config_of(agent)->agent);
+    apply_settings(&config_of(agent)->agent);
+    agent->metrics.reloads_total++;
+    agent->is_reload_good = true;
+    agent->t_loaded_ms = loop_now_ms();
+    log_reload(config_of(agent));
+}
+
+static void on_ready(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct agent *agent = container_of(timer, struct agent, ready);
+
+    (void)loop;
+    (void)events;
+    if (agent->retired.topology != NULL)
+        return;
+    if (topology_is_ready(agent->next) || loop_now_ms() >= agent->ready_deadline_ms)
+        change_over(agent);
+}
+
+static int64_t longest_vote_life(const struct config *config)
+{
+    int64_t longest_ms = 0;
+
+    for (size_t i = 0; i < config->group_count; i++)
+        if (config->groups[i].vote_life_ms > longest_ms)
+            longest_ms = config->groups[i].vote_life_ms;
+    return longest_ms;
+}
+
+void agent_reload_failed(struct agent *agent, const char *error)
+{
+    agent->metrics.reload_failures_total++;
+    agent->is_reload_good = false;
+    log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
+}
+
+static void tell_what_needs_a_restart(const struct config_agent *old, const struct config_agent *new)
+{
+    if (old->park_max != new->park_max)
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "park-max"));
+}
+
+void agent_reload(struct agent *agent, struct config *config)
 {
     char error[LISTEN_SOCKET_ERROR_MAX];
 
-    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
-    if (agent->server == NULL)
-        return false;
-    if (!open_listeners(agent, error)) {
-        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
-        return false;
+    if (agent->is_stopping) {
+        config_destroy(config);
+        return;
     }
-    return true;
+    if (open_listeners(agent, &config->agent, error) == -1) {
+        close_other_listeners(agent, &config_of(agent)->agent);
+        config_destroy(config);
+        agent_reload_failed(agent, error);
+        return;
+    }
+    topology_destroy(agent->next);
+    agent->next = create_topology(agent, config);
+    if (agent->next == NULL) {
+        ev_timer_stop(agent->loop, &agent->ready);
+        agent_reload_failed(agent, "out of memory");
+        return;
+    }
+    tell_what_needs_a_restart(&config_of(agent)->agent, &config->agent);
+    agent->ready_deadline_ms = loop_now_ms() + longest_vote_life(config) + READY_SLACK_MS;
+    ev_timer_again(agent->loop, &agent->ready);
 }
+
+/* ---- start and stop ---- */
 
 static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -308,24 +255,72 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
-struct agent *agent_create(struct ev_loop *loop, const struct config *config)
+static void fill_status(void *context, struct status *ret_status)
+{
+    const struct agent *agent = context;
+
+    *ret_status = (struct status){
+        .version = agent->build->version,
+        .revision = agent->build->revision,
+        .metrics = &agent->metrics,
+        .history = &agent->history,
+        .connections = spop_server_connections(agent->server),
+        .parked = parking_count(agent->parking),
+        .is_stopping = agent->is_stopping,
+        .is_reload_good = agent->is_reload_good,
+        .t_loaded_ms = agent->t_loaded_ms,
+        .now_ms = loop_now_ms(),
+        .now_unix_ms = process_now_unix_ms(),
+    };
+    ret_status->groups = topology_groups(agent->topology, &ret_status->group_count);
+    process_stats_read(&ret_status->process);
+}
+
+/* False where memory is short; `config` is the topology's from then on, if there is one. */
+static bool create_parts(struct agent *agent, struct config *config)
+{
+    agent->parking = parking_create(config->agent.park_max, on_parked_due, agent);
+    agent->table = service_table_create(agent->parking);
+    agent->resolver = resolver_create(agent->loop);
+    if (agent->parking == NULL || agent->table == NULL || agent->resolver == NULL) {
+        config_destroy(config);
+        return false;
+    }
+    agent->topology = create_topology(agent, config);
+    if (agent->topology == NULL)
+        return false;
+    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
+    agent->check_server = check_server_create(agent->loop, topology_checks(agent->topology), &agent->metrics);
+    agent->http_server = http_server_create(agent->loop, fill_status, agent);
+    return agent->server != NULL && agent->check_server != NULL && agent->http_server != NULL &&
+           topology_fill(agent->topology, agent->table) && topology_activate(agent->topology, NULL);
+}
+
+struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build)
 {
     struct agent *agent = calloc(1, sizeof(*agent));
+    char error[LISTEN_SOCKET_ERROR_MAX];
 
     if (agent == NULL) {
         log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
+        config_destroy(config);
         return NULL;
     }
     agent->loop = loop;
-    agent->config = config;
-    ev_timer_init(&agent->drain_deadline, on_drain_deadline, config->agent.drain_timeout_ms / 1000.0, 0.0);
-    if (!create_services(agent) || !create_cutter(agent) || !create_checks(agent) || !create_groups(agent)) {
+    agent->build = build;
+    agent->is_reload_good = true;
+    agent->t_loaded_ms = loop_now_ms();
+    ev_timer_init(&agent->ready, on_ready, 0.0, READY_INTERVAL_S);
+    ev_timer_init(&agent->retire, on_retire, 0.0, 0.0);
+    ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
+    if (!create_parts(agent, config)) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
                   log_text("error", "out of memory, or the resolver cannot be started"));
         agent_destroy(agent);
         return NULL;
     }
-    if (!start_listening(agent)) {
+    if (open_listeners(agent, &config->agent, error) == -1) {
+        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
         agent_destroy(agent);
         return NULL;
     }
@@ -343,6 +338,8 @@ static void on_drained(void *context)
 
 void agent_stop(struct agent *agent)
 {
+    unsigned timeout_ms = config_of(agent)->agent.drain_timeout_ms;
+
     if (agent->is_stopping) {
         ev_break(agent->loop, EVBREAK_ALL);
         return;
@@ -350,8 +347,10 @@ void agent_stop(struct agent *agent)
     agent->is_stopping = true;
     log_event(LOG_LEVEL_INFO, "stopping",
               log_number("connections", (int64_t)spop_server_connections(agent->server)),
-              log_number("drain-timeout-ms", agent->config->agent.drain_timeout_ms));
+              log_number("drain-timeout-ms", timeout_ms));
+    ev_timer_stop(agent->loop, &agent->ready);
     ev_now_update(agent->loop);
+    ev_timer_set(&agent->drain_deadline, timeout_ms / 1000.0, 0.0);
     ev_timer_start(agent->loop, &agent->drain_deadline);
     spop_server_drain(agent->server, on_drained, agent);
 }
@@ -373,26 +372,18 @@ void agent_destroy(struct agent *agent)
 {
     if (agent == NULL)
         return;
+    ev_timer_stop(agent->loop, &agent->ready);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
     spop_server_destroy(agent->server);
     if (agent->is_stopping)
         log_totals(agent);
-    for (size_t i = 0; agent->groups != NULL && i < agent->config->group_count; i++) {
-        voter_links_destroy(agent->groups[i].links);
-        free(agent->groups[i].services);
-        free(agent->groups[i].probes);
-    }
-    session_cutter_destroy(agent->cutter);
+    http_server_destroy(agent->http_server);
     check_server_destroy(agent->check_server);
-    server_checks_destroy(agent->checks);
-    resolver_destroy(agent->resolver);
+    retire_former(agent);
     service_table_destroy(agent->table);
+    topology_destroy(agent->next);
+    topology_destroy(agent->topology);
+    resolver_destroy(agent->resolver);
     parking_destroy(agent->parking);
-    for (size_t i = 0; agent->services != NULL && i < agent->config->service_count; i++) {
-        service_destroy(agent->services[i].service);
-        free(agent->services[i].servers);
-    }
-    free(agent->groups);
-    free(agent->services);
     free(agent);
 }

@@ -8,11 +8,27 @@
 
 struct agent;
 
+/* What the program is, for those who ask. */
+struct agent_build {
+    const char *version;
+    const char *revision;
+};
+
 /*
- * Connects to the Sentinels and listens. `config` is borrowed and was checked. NULL where it cannot; the log
- * says why.
+ * Connects to the Sentinels and listens. `config` was checked; it is the agent's from now on, whatever happens. `build` is
+ * borrowed. NULL where it cannot; the log says why.
  */
-struct agent *agent_create(struct ev_loop *loop, const struct config *config);
+struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build);
+
+/*
+ * Changes over to another configuration, as soon as the Sentinels have said who the masters are by it, and two seconds
+ * later at the latest: connections stay, streams that wait go on waiting, and until then all is answered as before. What
+ * became of it is logged. `config` as above.
+ */
+void agent_reload(struct agent *agent, struct config *config);
+
+/* Another configuration was asked for, and could not be used: nothing changes. `error` says why, for log and status. */
+void agent_reload_failed(struct agent *agent, const char *error);
 
 /* Stops accepting, answers what is in flight, says goodbye, and breaks the loop when all are gone or after
  * drain-timeout. A second call breaks it at once. */

@@ -19,11 +19,24 @@
 #define SENTINEL_SPOA_REVISION "unknown"
 #endif
 
+static const struct agent_build build = {
+    .version = SENTINEL_SPOA_VERSION,
+    .revision = SENTINEL_SPOA_REVISION,
+};
+
+/* What the signals' handlers need. */
+struct running {
+    struct agent *agent;
+    const struct options *options;
+};
+
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
     (void)events;
-    agent_stop(watcher->data);
+    const struct running *running = watcher->data;
+
+    agent_stop(running->agent);
 }
 
 static void print_errors(const struct config_errors *errors)
@@ -57,68 +70,110 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int run(const struct config *config)
+static bool load(const char *file, struct config *config, struct config_errors *errors)
+{
+    if (file != NULL)
+        return config_file_load(file, config, errors);
+    config_finish(config, "command line", errors);
+    return errors->count == 0 && !errors->out_of_memory;
+}
+
+static void log_errors(const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        log_event(LOG_LEVEL_ERROR, "configuration-error", log_text("error", errors->texts[i]));
+}
+
+/* SIGHUP: all or nothing. */
+static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    const struct running *running = watcher->data;
+    struct config_errors errors = {.texts = NULL};
+
+    (void)loop;
+    (void)events;
+    if (running->options->file == NULL) {
+        agent_reload_failed(running->agent, "there is no file: it was started with options");
+        return;
+    }
+    struct config *config = config_create();
+    if (config != NULL && load(running->options->file, config, &errors)) {
+        agent_reload(running->agent, config);
+    } else {
+        log_errors(&errors);
+        config_destroy(config);
+        agent_reload_failed(running->agent, errors.count > 0 ? errors.texts[0] : "out of memory");
+    }
+    config_errors_finish(&errors);
+}
+
+static void watch_signal(struct ev_loop *loop, ev_signal *watcher, int number,
+                         void (*handler)(struct ev_loop *, ev_signal *, int), struct running *running)
+{
+    ev_signal_init(watcher, handler, number);
+    watcher->data = running;
+    ev_signal_start(loop, watcher);
+}
+
+/* `config` is the agent's. */
+static int run(const struct options *options, struct config *config)
 {
     struct ev_loop *loop = ev_default_loop(EVFLAG_NOENV);
-    ev_signal terminate;
-    ev_signal interrupt;
+    ev_signal signals[3];
 
     log_sink_open(STDERR_FILENO, config->agent.log_format, config->agent.log_level);
     if (loop == NULL) {
         fputs("cannot start the event loop\n", stderr);
+        config_destroy(config);
         return EXIT_CODE_RUNTIME;
     }
     log_warnings(config);
     /* A peer that is gone is an error of write(), not a reason to die. */
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
-    struct agent *agent = agent_create(loop, config);
-    if (agent == NULL)
+    struct running running = {.agent = agent_create(loop, config, &build), .options = options};
+    if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
-    ev_signal_init(&terminate, on_stop, SIGTERM);
-    ev_signal_init(&interrupt, on_stop, SIGINT);
-    terminate.data = agent;
-    interrupt.data = agent;
-    ev_signal_start(loop, &terminate);
-    ev_signal_start(loop, &interrupt);
+    watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
+    watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
+    watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
     ev_run(loop, 0);
-    ev_signal_stop(loop, &terminate);
-    ev_signal_stop(loop, &interrupt);
-    agent_destroy(agent);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+        ev_signal_stop(loop, &signals[i]);
+    agent_destroy(running.agent);
     ev_loop_destroy(loop);
     return EXIT_CODE_OK;
 }
 
-static bool load(const struct options *options, struct config *config, struct config_errors *errors)
+/* What is asked of a configuration beside running it. */
+static void show(const struct options *options, const struct config *config)
 {
-    if (options->file != NULL)
-        return config_file_load(options->file, config, errors);
-    config_finish(config, "command line", errors);
-    return errors->count == 0 && !errors->out_of_memory;
-}
-
-/* What the options ask for. */
-static int act(const struct options *options, struct config *config, struct config_errors *errors)
-{
-    if (options->help) {
-        options_print_help(stdout);
-        return EXIT_CODE_OK;
-    }
-    if (options->version) {
-        printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
-        return EXIT_CODE_OK;
-    }
-    if (!load(options, config, errors))
-        return EXIT_CODE_USAGE;
-    if (!options->dump && !options->check)
-        return run(config);
     if (options->dump) {
         config_dump(config, stdout);
-        return EXIT_CODE_OK;
+        return;
     }
     print_warnings(config);
     printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
-    return EXIT_CODE_OK;
+}
+
+/* What the options ask for; `config` is ours. */
+static int act(const struct options *options, struct config *config, struct config_errors *errors)
+{
+    int code = EXIT_CODE_OK;
+
+    if (options->help) {
+        options_print_help(stdout);
+    } else if (options->version) {
+        printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
+    } else if (!load(options->file, config, errors)) {
+        code = EXIT_CODE_USAGE;
+    } else if (!options->dump && !options->check) {
+        return run(options, config);
+    } else {
+        show(options, config);
+    }
+    config_destroy(config);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -134,8 +189,9 @@ int main(int argc, char **argv)
     }
     if (options_parse(argc, argv, &options, config, &errors))
         code = act(&options, config, &errors);
+    else
+        config_destroy(config);
     print_errors(&errors);
     config_errors_finish(&errors);
-    config_destroy(config);
     return code;
 }

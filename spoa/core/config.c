@@ -85,6 +85,7 @@ void config_destroy(struct config *config)
         return;
     free(config->agent.listens.list);
     free(config->agent.checks.list);
+    free(config->agent.webs.list);
     free(config->haproxy.runtime_apis);
     free(config->haproxy.backend);
     for (size_t i = 0; i < config->group_count; i++)

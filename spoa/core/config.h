@@ -40,6 +40,7 @@ struct config_listens {
 struct config_agent {
     struct config_listens listens; /* for SPOP */
     struct config_listens checks;  /* for agent-checks */
+    struct config_listens webs;    /* for HTTP */
     enum log_level log_level;
     enum log_format log_format;
     unsigned drain_timeout_ms;

@@ -10,13 +10,15 @@
 
 /* Most types of lists take the whole section's struct: offset 0. */
 const struct config_keyword config_keywords[] = {
-    {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, RESTART,
+    {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, LIVE,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
      "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
-    {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, RESTART,
+    {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, LIVE,
      "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen`; they make it "
      "cut "
      "the sessions to an old master where it has no runtime API for us"},
+    {CONFIG_AGENT, "http", &config_type_listens, AGENT(webs), NULL, true, LIVE,
+     "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
     {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false, LIVE,
      "`error`, `warning`, `info` or `debug`"},
     {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, LIVE,

@@ -58,8 +58,7 @@ static void log_fence(const struct service_settings *settings, const struct serv
 {
     if (after->is_fenced)
         log_event(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
-                  log_text("reason", service_reason_text(after->reason)),
-                  log_number("fence-ms", settings->policy.fence_ms));
+                  log_text("reason", service_reason_text(after->reason)));
     else
         log_event(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
                   log_text("state", service_state_text(after->state)));
@@ -84,6 +83,22 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
             len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? " " : "",
                                     settings->servers[i].name);
     log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
+}
+
+static void note(struct decision_log *log, const struct service_decision *decision)
+{
+    log->told_state = decision->state;
+    log->told_reason = decision->reason;
+    if (decision->addr != NULL)
+        log->told_addr = *decision->addr;
+}
+
+static void tell(struct decision_log *log, const struct service_settings *settings,
+                 const struct service_decision *decision)
+{
+    if (!is_told(log, decision))
+        log_state(settings, log->told_state, decision);
+    note(log, decision);
 }
 
 static void decision_changed(struct service_observer *self, const struct service *service,
@@ -112,19 +127,31 @@ static void decision_changed(struct service_observer *self, const struct service
         log_switch(settings, change);
     }
     /* A switch says that the state is ok. */
-    if (!is_told(log, after) && !(change->switched && after->state == SERVICE_OK))
-        log_state(settings, log->told_state, after);
-    log->told_state = after->state;
-    log->told_reason = after->reason;
-    if (after->addr != NULL)
-        log->told_addr = *after->addr;
+    if (change->switched && after->state == SERVICE_OK)
+        note(log, after);
+    else
+        tell(log, settings, after);
 }
 
-void decision_log_init(struct decision_log *log, struct metrics *metrics)
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
+                        const struct service *former)
 {
+    const struct service_decision *decision = service_decision(service);
+
     *log = (struct decision_log){
         .observer = {.changed = decision_changed},
         .metrics = metrics,
         .told_state = SERVICE_STARTING,
     };
+    service_observe(service, &log->observer);
+    if (former != NULL) {
+        const struct service_decision *before = service_decision(former);
+        log->told_state = before->state;
+        log->told_reason = before->reason;
+        log->told_fenced = before->is_fenced;
+        if (before->addr != NULL)
+            log->told_addr = *before->addr;
+    }
+    if (decision->state != SERVICE_STARTING && decision->state != SERVICE_PENDING)
+        tell(log, service_settings(service), decision);
 }

@@ -7,7 +7,7 @@
 
 /* One per service. */
 struct decision_log {
-    struct service_observer observer; /* first; give it to service_observe() */
+    struct service_observer observer; /* first */
     struct metrics *metrics;
     enum service_state told_state; /* what the log said last */
     enum service_reason told_reason;
@@ -15,6 +15,11 @@ struct decision_log {
     struct addr told_addr; /* of a node that is not named */
 };
 
-void decision_log_init(struct decision_log *log, struct metrics *metrics);
+/*
+ * Begins to watch `service`; both must stay. Where `former` is given, which is the service of that name under another
+ * configuration, what is different now is logged.
+ */
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
+                        const struct service *former);
 
 #endif

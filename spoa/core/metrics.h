@@ -1,8 +1,10 @@
-/* What the agent counts. Plain numbers, owned by main.c and handed to those who count. */
+/* What the agent counts. Plain numbers, owned by agent.c and handed to those who count. */
 #ifndef SPOA_CORE_METRICS_H
 #define SPOA_CORE_METRICS_H
 
 #include <stdint.h>
+
+#include "spoa/core/histogram.h"
 
 /* name, help */
 #define METRICS_COUNTERS(X)                                                                                  \
@@ -26,12 +28,19 @@
     X(cut_failures_total, "Calls of a runtime API that failed")                                              \
     X(checks_total, "Agent-checks answered")                                                                 \
     X(checks_unknown_total, "Agent-checks for a service or a server that is not known")                      \
+    X(reloads_total, "Configurations taken over while running")                                              \
+    X(reload_failures_total, "Configurations that could not be taken over")                                  \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {
 #define X(name, help) uint64_t name;
     METRICS_COUNTERS(X)
 #undef X
+    struct histogram answer_times; /* from the read of a NOTIFY to the write of its ACK */
+    struct histogram parked_times; /* of those that were kept back */
 };
+
+extern const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS];
+extern const uint32_t metrics_parked_bounds_us[HISTOGRAM_BOUNDS];
 
 #endif

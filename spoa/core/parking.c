@@ -6,6 +6,7 @@
 struct parked_stream {
     uint64_t stream_id;
     uint64_t frame_id;
+    int64_t t_parked_ms;
     int64_t deadline_ms;
     bool is_due;
     struct parking_queue *queue;
@@ -105,6 +106,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, ui
     *stream = (struct parked_stream){
         .stream_id = stream_id,
         .frame_id = frame_id,
+        .t_parked_ms = now_ms,
         .deadline_ms = now_ms + park_ms,
         .queue = queue,
         .client = client,
@@ -118,6 +120,28 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, ui
     if (stream->deadline_ms < parking->wake_ms)
         parking->wake_ms = stream->deadline_ms;
     return true;
+}
+
+void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
+{
+    struct parked_stream *streams = from->streams;
+
+    if (streams == NULL)
+        return;
+    if (to != NULL) {
+        DL_DELETE(from->parking->busy, from);
+        DL_APPEND(to->parking->busy, to);
+        from->streams = NULL;
+        to->streams = streams;
+    }
+    for (struct parked_stream *stream = streams; stream != NULL; stream = stream->next_of_queue) {
+        if (to == NULL)
+            stream->deadline_ms = INT64_MIN;
+        else
+            stream->queue = to;
+        if (to == NULL || service_is_open(to->service, to->role))
+            make_due(from->parking, stream);
+    }
 }
 
 static void unpark(struct parked_stream *stream)
@@ -151,6 +175,8 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .frame_id = stream->frame_id,
             .actions = actions,
             .is_named = service_can_name(queue->service, queue->role),
+            .queue = queue,
+            .parked_ms = now_ms - stream->t_parked_ms,
         };
         unpark(stream);
         return true;

@@ -50,6 +50,12 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
                         enum service_role role, const uint8_t *identities);
 
 /*
+ * Hands the streams of a queue over to that of the same role and service under another configuration; to NULL, where
+ * there is none any more: then they are due at once, and `from` must stay until they are answered.
+ */
+void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
+
+/*
  * Parks a stream of `queue` that came on `client`. False where it must be answered at once: a name is there and
  * nothing speaks against it, the service does not park, or there is no room.
  */
@@ -62,6 +68,8 @@ struct parking_answer {
     uint64_t frame_id;
     struct span actions; /* valid until the next call that takes the service */
     bool is_named;
+    const struct parking_queue *queue; /* whose answer it is; NULL: of no service that there is */
+    int64_t parked_ms;                 /* how long it was kept back */
 };
 
 /* Takes the next stream of `client` that is due off the lists; the oldest first. False where none is. */

@@ -11,6 +11,13 @@ void policy_init(struct policy *policy, const struct policy_config *config)
     };
 }
 
+void policy_inherit(struct policy *policy, const struct policy *former)
+{
+    policy->t_lost_ms = former->t_lost_ms;
+    policy->t_unnamed_ms = former->t_unnamed_ms;
+    policy->may_keep = former->may_keep;
+}
+
 void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms)
 {
     int64_t rest_ms = (1 + EARLY_FENCE_REST) * policy->config->early_fence_max_ms;

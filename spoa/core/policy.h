@@ -74,6 +74,9 @@ struct policy_ruling {
 /* `config` is borrowed. */
 void policy_init(struct policy *policy, const struct policy_config *config);
 
+/* Takes over since when there is no majority, and whether the last master may be kept. */
+void policy_inherit(struct policy *policy, const struct policy *former);
+
 /*
  * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority that it is
  * down. Does nothing unless `early_fence` is set. Where no other follows it is named again; what is said for

@@ -88,6 +88,7 @@ bool server_checks_add(struct server_checks *checks, struct service *service,
     checked->observer.changed = decision_changed;
     checked->service = service;
     checked->settings = *settings;
+    checked->master = service_last_server(service);
     for (size_t i = 0; i < watched->server_count; i++)
         checked->down_until_ms[i] = INT64_MIN;
     HASH_ADD_KEYPTR(hh, checks->services, watched->name, strlen(watched->name), checked);
@@ -97,6 +98,17 @@ bool server_checks_add(struct server_checks *checks, struct service *service,
     }
     service_observe(service, &checked->observer);
     return true;
+}
+
+void server_checks_inherit(struct server_checks *checks, const struct server_checks *former)
+{
+    for (const struct checked_service *old = former->services; old != NULL; old = old->hh.next) {
+        const struct service_settings *settings = service_settings(old->service);
+        struct checked_service *checked = NULL;
+        HASH_FIND(hh, checks->services, settings->name, strlen(settings->name), checked);
+        for (size_t i = 0; checked != NULL && i < settings->server_count; i++)
+            set_pulse(checked, settings->servers[i].name, old->down_until_ms[i]);
+    }
 }
 
 static struct span judge(const struct checked_service *checked, int server, int64_t now_ms)

@@ -32,6 +32,9 @@ void server_checks_destroy(struct server_checks *checks); /* NULL is fine */
 bool server_checks_add(struct server_checks *checks, struct service *service,
                        const struct server_check_settings *settings);
 
+/* Takes over what `former`, of another configuration, was still saying of servers that both have. */
+void server_checks_inherit(struct server_checks *checks, const struct server_checks *former);
+
 /*
  * The line for a question "SERVICE SERVER", both with the newline: "up" or "down #reason" (HAProxy configuration
  * manual, "agent-check"). Where one of the names is not known it is "fail #reason", and `*ret_known` false: HAProxy

@@ -16,6 +16,8 @@ struct service {
     struct replicas *replicas; /* NULL: not enabled */
     struct alarms alarms;
     struct service_decision decision;
+    struct service_counters counters;
+    bool is_first_due;      /* nobody was told of the last switch yet */
     int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
     int32_t subject;        /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     int32_t doubted;        /* a node that our link to broke */
@@ -85,6 +87,11 @@ void service_destroy(struct service *service)
     free(service);
 }
 
+const char *service_last_server(const struct service *service)
+{
+    return candidates_server(&service->candidates, service->current);
+}
+
 void service_observe(struct service *service, struct service_observer *observer)
 {
     observer->next = service->observers;
@@ -99,6 +106,11 @@ const struct service_settings *service_settings(const struct service *service)
 const struct service_decision *service_decision(const struct service *service)
 {
     return &service->decision;
+}
+
+const struct service_counters *service_counters(const struct service *service)
+{
+    return &service->counters;
 }
 
 const struct alarms *service_alarms(const struct service *service)
@@ -119,6 +131,18 @@ static bool is_referred(const void *context, int32_t candidate)
         if (service->votes[i].ballot == QUORUM_NAMES && service->votes[i].candidate == candidate)
             return true;
     return false;
+}
+
+void service_inherit(struct service *service, const struct service *former)
+{
+    const struct addr *master = candidates_addr(&former->candidates, former->current);
+
+    if (master != NULL)
+        service->current = candidates_find(&service->candidates, master, is_referred, service);
+    policy_inherit(&service->policy, &former->policy);
+    service->decision.generation = former->decision.generation;
+    service->counters = former->counters;
+    prepare_answer(service);
 }
 
 /* ---- evaluation ---- */
@@ -247,6 +271,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
     if (switched) {
         after->generation++;
         service->current = subject;
+        service->is_first_due = true;
         if (service->replicas != NULL)
             replicas_forget_offsets(service->replicas);
     }
@@ -432,6 +457,17 @@ int service_find_server(const struct service *service, const struct addr *addr)
     return candidates_is_mapped(&service->candidates, candidate) ? candidate : -1;
 }
 
+struct service_voice service_voice(const struct service *service, unsigned voter)
+{
+    const struct quorum_vote *vote = &service->votes[voter];
+
+    return (struct service_voice){
+        .addr = service_named_by(service, voter),
+        .ballot = vote->ballot,
+        .t_sent_ms = vote->t_sent_ms,
+    };
+}
+
 const struct addr *service_named_by(const struct service *service, unsigned voter)
 {
     const struct quorum_vote *vote = &service->votes[voter];
@@ -493,4 +529,30 @@ struct span service_answer(struct service *service, enum service_role role, cons
     if (role == SERVICE_ROLE_REPLICA)
         return answer_replica(service);
     return span_of(service->answer, service->answer_len);
+}
+
+static void tell_first_answer(struct service *service, int64_t now_ms)
+{
+    struct service_change change = {
+        .before = &service->decision,
+        .after = &service->decision,
+        .is_first_answer = true,
+        .now_ms = now_ms,
+    };
+
+    service->is_first_due = false;
+    notify_observers(service, &change);
+}
+
+void service_note_answer(struct service *service, enum service_role role, bool is_named, int64_t now_ms)
+{
+    if (role == SERVICE_ROLE_MASTER) {
+        service->counters.answers[service->decision.state]++;
+        if (service->is_first_due && is_named)
+            tell_first_answer(service, now_ms);
+    } else if (is_named) {
+        service->counters.replicas_named++;
+    } else {
+        service->counters.replicas_unnamed++;
+    }
 }

@@ -62,7 +62,22 @@ struct service_change {
     bool switched;               /* another master than the one named last, however long ago that was */
     const struct addr *replaced; /* with `switched`: the master named before, NULL for the first one */
     const char *replaced_server; /* its server, or NULL */
+    bool is_first_answer;        /* nothing changed, but for the first time a switch was told to somebody */
     int64_t now_ms;
+};
+
+/* What was answered; the counters outlive a reload. */
+struct service_counters {
+    uint64_t answers[SERVICE_STATE_COUNT]; /* for the master, by the state that was told */
+    uint64_t replicas_named;
+    uint64_t replicas_unnamed;
+};
+
+/* What one voter says. */
+struct service_voice {
+    const struct addr *addr; /* whom it names; NULL: nobody */
+    enum quorum_ballot ballot;
+    int64_t t_sent_ms; /* with another ballot than QUORUM_SILENT */
 };
 
 struct service;
@@ -85,13 +100,24 @@ struct service_ballot {
 struct service *service_create(const struct service_settings *settings, int64_t now_ms);
 void service_destroy(struct service *service); /* NULL is fine */
 
+/*
+ * Takes over what `former`, the service of that name under another configuration, remembers: the master named last, the
+ * switches so far, since when there is no majority. To be called before anything is recorded.
+ */
+void service_inherit(struct service *service, const struct service *former);
+
 /* Adds an observer, which must outlive the service. */
 void service_observe(struct service *service, struct service_observer *observer);
 
 const struct service_settings *service_settings(const struct service *service);
 
+/* The server of the master named last, however long ago that was; NULL before the first, and for one outside the map. */
+const char *service_last_server(const struct service *service);
+
 /* The decision as it stood at the last evaluation. */
 const struct service_decision *service_decision(const struct service *service);
+
+const struct service_counters *service_counters(const struct service *service);
 
 /* The alarms as they stood then. */
 const struct alarms *service_alarms(const struct service *service);
@@ -157,6 +183,9 @@ bool service_wants_witness(const struct service *service);
 /* The server of the map with this address, -1 where there is none. */
 int service_find_server(const struct service *service, const struct addr *addr);
 
+/* What `voter` said last, fresh or not. */
+struct service_voice service_voice(const struct service *service, unsigned voter);
+
 /* Whom `voter` held to be the master when it was heard last; NULL where it named nobody. */
 const struct addr *service_named_by(const struct service *service, unsigned voter);
 
@@ -173,5 +202,8 @@ bool service_is_open(const struct service *service, enum service_role role);
  */
 struct span service_answer(struct service *service, enum service_role role, const uint8_t *identities,
                            int64_t now_ms);
+
+/* An answer that service_answer() gave went out. */
+void service_note_answer(struct service *service, enum service_role role, bool is_named, int64_t now_ms);
 
 #endif

@@ -19,6 +19,7 @@ enum service_state {
 #define X(name, text) SERVICE_##name,
     SERVICE_STATES(X)
 #undef X
+        SERVICE_STATE_COUNT
 };
 
 /* For the log and the status page; HAProxy is not told. */

@@ -107,6 +107,30 @@ struct span service_table_answer(struct service_table *table, const struct parki
     return answer;
 }
 
+void service_table_change_over(struct service_table *table, struct service_table *next)
+{
+    struct table_entry *former = table->entries;
+
+    for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
+        const char *name = service_settings(entry->masters.service)->name;
+        struct table_entry *successor = NULL;
+        HASH_FIND(hh, next->entries, name, strlen(name), successor);
+        bool has_replicas = successor != NULL && successor->replicas.service != NULL;
+        parking_queue_move(&entry->masters, successor != NULL ? &successor->masters : NULL);
+        parking_queue_move(&entry->replicas, has_replicas ? &successor->replicas : NULL);
+    }
+    table->entries = next->entries;
+    next->entries = former;
+}
+
+bool service_table_is_idle(const struct service_table *table)
+{
+    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
+        if (entry->masters.streams != NULL || entry->replicas.streams != NULL)
+            return false;
+    return true;
+}
+
 bool service_table_is_ready(const struct service_table *table)
 {
     for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)

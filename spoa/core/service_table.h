@@ -41,6 +41,15 @@ struct parking_queue *service_table_find(struct service_table *table,
 struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
                                  int64_t now_ms, bool *ret_named);
 
+/*
+ * Answers from the services of `next` from now on, and hands the streams that wait over to them; `next` has those that
+ * were here before then, and must stay until service_table_is_idle(): what waits for a service that is gone is due at once.
+ */
+void service_table_change_over(struct service_table *table, struct service_table *next);
+
+/* Whether no stream waits for a service of this table. */
+bool service_table_is_idle(const struct service_table *table);
+
 /* Whether no service is starting any more. */
 bool service_table_is_ready(const struct service_table *table);
 

@@ -112,12 +112,15 @@ static bool read_question(struct span payload, struct service_question *question
     return found == 0;
 }
 
-static void acknowledge(struct spop_session *session, const struct parking_answer *answer, struct sink *out)
+static void acknowledge(struct spop_session *session, const struct parking_answer *answer, int64_t now_ms,
+                        struct sink *out)
 {
     spop_ack_write(out, answer->stream_id, answer->frame_id, answer->actions);
     session->metrics->notifies_total++;
     session->metrics->answers_named_total += answer->is_named;
     session->metrics->answers_unnamed_total += !answer->is_named;
+    if (answer->queue != NULL)
+        service_note_answer(answer->queue->service, answer->queue->role, answer->is_named, now_ms);
 }
 
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
@@ -136,8 +139,13 @@ static void take_notify(struct spop_session *session, const struct spop_frame *f
                      parking_park(queue, &session->parked, frame->stream_id, frame->frame_id, now_ms);
     session->metrics->parked_total += is_parked;
     if (!is_parked)
-        acknowledge(session, &(struct parking_answer){frame->stream_id, frame->frame_id, actions, named},
-                    out);
+        acknowledge(session,
+                    &(struct parking_answer){.stream_id = frame->stream_id,
+                                             .frame_id = frame->frame_id,
+                                             .actions = actions,
+                                             .is_named = named,
+                                             .queue = queue},
+                    now_ms, out);
 }
 
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
@@ -145,8 +153,11 @@ void spop_session_release(struct spop_session *session, int64_t now_ms, struct s
     struct parking_answer answer;
 
     while (session->phase == SPOP_SESSION_ACTIVE && sink_room(out) >= SPOP_SESSION_REPLY_MAX &&
-           parking_next(&session->parked, now_ms, &answer))
-        acknowledge(session, &answer, out);
+           parking_next(&session->parked, now_ms, &answer)) {
+        acknowledge(session, &answer, now_ms, out);
+        histogram_add(&session->metrics->parked_times, metrics_parked_bounds_us,
+                      (uint64_t)answer.parked_ms * 1000, 1);
+    }
 }
 
 void spop_session_finish(struct spop_session *session)

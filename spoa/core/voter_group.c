@@ -137,6 +137,37 @@ unsigned voter_group_voter_count(const struct voter_group *group)
     return group->options.voter_count;
 }
 
+const char *voter_group_name(const struct voter_group *group)
+{
+    return group->options.name;
+}
+
+const char *voter_group_voter_name(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].name;
+}
+
+bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        struct service_voice voice = service_voice(group->options.services[i], voter);
+        int64_t life_ms = service_settings(group->options.services[i])->quorum.vote_life_ms;
+        if (voice.ballot != QUORUM_SILENT && now_ms - voice.t_sent_ms < life_ms)
+            return true;
+    }
+    return false;
+}
+
+size_t voter_group_service_count(const struct voter_group *group)
+{
+    return group->options.service_count;
+}
+
+const struct service *voter_group_service(const struct voter_group *group, size_t service)
+{
+    return group->options.services[service];
+}
+
 const uint8_t *voter_group_identities(const struct voter_group *group)
 {
     return group->identities;

@@ -44,6 +44,17 @@ void voter_group_destroy(struct voter_group *group); /* NULL is fine */
 
 unsigned voter_group_voter_count(const struct voter_group *group);
 
+/* "" for the unnamed one. */
+const char *voter_group_name(const struct voter_group *group);
+
+const char *voter_group_voter_name(const struct voter_group *group, unsigned voter);
+
+/* Whether `voter` answered within the life of a vote. */
+bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms);
+
+size_t voter_group_service_count(const struct voter_group *group);
+const struct service *voter_group_service(const struct voter_group *group, size_t service);
+
 /* The identities as quorum_evaluate() takes them. */
 const uint8_t *voter_group_identities(const struct voter_group *group);
 

@@ -56,11 +56,21 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
     }
 }
 
+/* The kernel's choice for port 0 may have been written down since. */
+static bool is_at(const struct acceptor *acceptor, const struct addr *addr)
+{
+    return addr_equals(&acceptor->wanted, addr) || addr_equals(&acceptor->listening.addr, addr);
+}
+
 int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *options,
                  const char *protocol, acceptor_take_fn take, void *context,
                  char error[LISTEN_SOCKET_ERROR_MAX])
 {
     char text[ADDR_TEXT_MAX];
+
+    for (const struct acceptor *one = *list; one != NULL; one = one->next)
+        if (is_at(one, options->addr))
+            return 0;
     struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 
     if (acceptor == NULL) {
@@ -71,6 +81,7 @@ int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct list
         free(acceptor);
         return -1;
     }
+    acceptor->wanted = *options->addr;
     acceptor->loop = loop;
     acceptor->protocol = protocol;
     acceptor->take = take;
@@ -85,14 +96,42 @@ int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct list
     return 0;
 }
 
+static void close_first(struct acceptor **link)
+{
+    struct acceptor *acceptor = *link;
+
+    *link = acceptor->next;
+    ev_io_stop(acceptor->loop, &acceptor->acceptable);
+    ev_timer_stop(acceptor->loop, &acceptor->resume);
+    listen_socket_close(&acceptor->listening);
+    free(acceptor);
+}
+
+static bool is_wanted(const struct acceptor *acceptor, const struct config_listens *wanted)
+{
+    for (size_t i = 0; i < wanted->count; i++)
+        if (is_at(acceptor, &wanted->list[i].addr))
+            return true;
+    return false;
+}
+
+void acceptor_keep(struct acceptor **list, const struct config_listens *wanted)
+{
+    char text[ADDR_TEXT_MAX];
+
+    while (*list != NULL) {
+        if (is_wanted(*list, wanted)) {
+            list = &(*list)->next;
+            continue;
+        }
+        log_event(LOG_LEVEL_INFO, "not-listening", log_text("protocol", (*list)->protocol),
+                  log_text("address", addr_format(&(*list)->listening.addr, text)));
+        close_first(list);
+    }
+}
+
 void acceptor_close_all(struct acceptor **list)
 {
-    while (*list != NULL) {
-        struct acceptor *acceptor = *list;
-        *list = acceptor->next;
-        ev_io_stop(acceptor->loop, &acceptor->acceptable);
-        ev_timer_stop(acceptor->loop, &acceptor->resume);
-        listen_socket_close(&acceptor->listening);
-        free(acceptor);
-    }
+    while (*list != NULL)
+        close_first(list);
 }

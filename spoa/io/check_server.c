@@ -154,3 +154,13 @@ int check_server_listen(struct check_server *server, const struct listen_socket_
 {
     return acceptor_add(&server->acceptors, server->loop, options, "agent-check", take, server, error);
 }
+
+void check_server_use(struct check_server *server, const struct server_checks *checks)
+{
+    server->checks = checks;
+}
+
+void check_server_keep(struct check_server *server, const struct config_listens *wanted)
+{
+    acceptor_keep(&server->acceptors, wanted);
+}

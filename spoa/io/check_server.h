@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "spoa/core/config.h"
 #include "spoa/core/metrics.h"
 #include "spoa/core/server_check.h"
 #include "spoa/io/listen_socket.h"
@@ -14,10 +15,16 @@ struct check_server;
 struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
                                          struct metrics *metrics);
 
+/* Answers from these from now on. */
+void check_server_use(struct check_server *server, const struct server_checks *checks);
+
 /* Closes everything at once; NULL is fine. */
 void check_server_destroy(struct check_server *server);
 
-/* Begins to accept on one more address; 0, or -1 with a text in `error`. */
+/* Stops accepting on addresses that are not in `wanted`. */
+void check_server_keep(struct check_server *server, const struct config_listens *wanted);
+
+/* Begins to accept on one more address, if it does not already; 0, or -1 with a text in `error`. */
 int check_server_listen(struct check_server *server, const struct listen_socket_options *options,
                         char error[LISTEN_SOCKET_ERROR_MAX]);
 

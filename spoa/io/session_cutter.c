@@ -60,6 +60,7 @@ struct session_cutter {
     const struct addr *apis;
     size_t api_count;
     struct metrics *metrics;
+    struct history *history;
     struct watch *watches;
     struct cut *cuts;
     struct call *calls;
@@ -91,6 +92,16 @@ static void fail_call(struct call *call, const char *reason)
     end_call(call);
 }
 
+static void succeed_call(struct call *call)
+{
+    const struct session_cutter *cutter = call->cutter;
+
+    for (const struct cut *cut = cutter->cuts; cut != NULL && call->is_first_round; cut = cut->next)
+        history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
+                         loop_now_ms());
+    end_call(call);
+}
+
 /* HAProxy says nothing but newlines where all went well. */
 static void judge_reply(struct call *call)
 {
@@ -107,7 +118,7 @@ static void judge_reply(struct call *call)
     else if (end > start)
         fail_call(call, call->reply + start);
     else
-        end_call(call);
+        succeed_call(call);
 }
 
 static void read_reply(struct call *call)
@@ -321,7 +332,7 @@ static void decision_changed(struct service_observer *self, const struct service
 }
 
 struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis, size_t count,
-                                             struct metrics *metrics)
+                                             struct metrics *metrics, struct history *history)
 {
     struct session_cutter *cutter = calloc(1, sizeof(*cutter));
 
@@ -331,6 +342,7 @@ struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct 
     cutter->apis = apis;
     cutter->api_count = count;
     cutter->metrics = metrics;
+    cutter->history = history;
     ev_timer_init(&cutter->round, on_round, 0.0, ROUND_INTERVAL_S);
     return cutter;
 }
@@ -344,6 +356,7 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
     watch->cutter = cutter;
     watch->service = service;
     watch->backend = backend;
+    watch->last_server = service_last_server(service);
     watch->observer.changed = decision_changed;
     watch->next = cutter->watches;
     cutter->watches = watch;

@@ -12,14 +12,16 @@
 #include <stddef.h>
 
 #include "proto/addr.h"
+#include "spoa/core/history.h"
 #include "spoa/core/metrics.h"
 #include "spoa/core/service.h"
 
 struct session_cutter;
 
-/* `apis`: numeric or UNIX addresses, borrowed. NULL where memory is short. */
+/* `apis`: numeric or UNIX addresses, borrowed as the rest is. When a HAProxy has cut is noted in `history`. NULL where
+ * memory is short. */
 struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis, size_t count,
-                                             struct metrics *metrics);
+                                             struct metrics *metrics, struct history *history);
 
 /* Begins to cut the sessions of `service`, whose servers are in HAProxy's `backend`. Both are borrowed; the service
  * must not change any more when the cutter is destroyed. False where memory is short. */

@@ -216,6 +216,20 @@ static void answer(struct spop_connection *connection, struct span in)
         spop_connection_close(connection);
 }
 
+/* All frames of one read share its time. The connection may be gone afterwards. */
+static void answer_timed(struct spop_connection *connection, struct span in)
+{
+    struct metrics *metrics = connection->context->metrics;
+    uint64_t answered = metrics->notifies_total;
+    int64_t started_us = loop_now_us();
+
+    answer(connection, in);
+    answered = metrics->notifies_total - answered;
+    if (answered > 0)
+        histogram_add(&metrics->answer_times, metrics_answer_bounds_us,
+                      (uint64_t)(loop_now_us() - started_us), answered);
+}
+
 /* Reads once, behind what is kept from the last time, and answers. */
 static void receive(struct spop_connection *connection)
 {
@@ -227,7 +241,7 @@ static void receive(struct spop_connection *connection)
     ssize_t got = recv(connection->readable.fd, in + kept, READ_SIZE, 0);
     if (got > 0) {
         if (!connection->lingering)
-            answer(connection, span_of(in, kept + (size_t)got));
+            answer_timed(connection, span_of(in, kept + (size_t)got));
     } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         settle(connection);
     } else {

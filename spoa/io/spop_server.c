@@ -69,6 +69,11 @@ int spop_server_listen(struct spop_server *server, const struct listen_socket_op
     return acceptor_add(&server->acceptors, server->loop, options, "spop", take, &server->context, error);
 }
 
+void spop_server_keep(struct spop_server *server, const struct config_listens *wanted)
+{
+    acceptor_keep(&server->acceptors, wanted);
+}
+
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context)
 {
     struct spop_connection *next;

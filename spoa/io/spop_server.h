@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "spoa/core/config.h"
 #include "spoa/core/metrics.h"
 #include "spoa/core/service_table.h"
 #include "spoa/io/listen_socket.h"
@@ -22,9 +23,12 @@ struct spop_server *spop_server_create(struct ev_loop *loop, struct service_tabl
 /* Closes everything at once; NULL is fine. */
 void spop_server_destroy(struct spop_server *server);
 
-/* Begins to accept on one more address; 0, or -1 with a text in `error`. */
+/* Begins to accept on one more address, if it does not already; 0, or -1 with a text in `error`. */
 int spop_server_listen(struct spop_server *server, const struct listen_socket_options *options,
                        char error[LISTEN_SOCKET_ERROR_MAX]);
+
+/* Stops accepting on addresses that are not in `wanted`; connections stay. */
+void spop_server_keep(struct spop_server *server, const struct config_listens *wanted);
 
 /*
  * Stops accepting, answers what has been received, says AGENT-DISCONNECT to all and waits for them to close.

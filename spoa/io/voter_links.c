@@ -132,6 +132,11 @@ void voter_links_destroy(struct voter_links *links)
     free(links);
 }
 
+const struct voter_group *voter_links_group(const struct voter_links *links)
+{
+    return links->group;
+}
+
 const uint8_t *voter_links_identities(const struct voter_links *links)
 {
     return voter_group_identities(links->group);

@@ -40,4 +40,6 @@ void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 /* The identities of the voters, for service_table_add(). */
 const uint8_t *voter_links_identities(const struct voter_links *links);
 
+const struct voter_group *voter_links_group(const struct voter_links *links);
+
 #endif

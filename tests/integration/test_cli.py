@@ -30,6 +30,7 @@ listen = 127.0.0.1:9100 ; inline
 listen = [::1]:9100
 listen = unix:/tmp/never.sock mode=640 owner=root group=root
 check = 127.0.0.1:9013
+http = 127.0.0.1:9912
 log-level = debug
 log-format = json
 drain-timeout = 2m

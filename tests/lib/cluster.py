@@ -191,7 +191,6 @@ class Agent(Process):
         self.binary = [str(ROOT / word) if (ROOT / word).is_file() else word for word in shlex.split(words)]
         self.config_path = directory / f"{name}.conf"
         self.address = None
-        self.check_address = None  # for agent-checks, where it listens for them
         self.started_at = 0
 
     @property
@@ -209,16 +208,26 @@ class Agent(Process):
     def ready(self):
         """It listens, as its log says; notes where."""
         text = self.config_path.read_text()
-        protocols = ["spop", "agent-check"] if "\ncheck =" in text else ["spop"]
-        lines = [self.find_log(event="listening", protocol=protocol, since=self.started_at) for protocol in protocols]
+        others = {"check": "agent-check", "http": "http"}
+        protocols = ["spop", *(name for key, name in others.items() if f"\n{key} = {HOST}:0" in text)]
+        lines = [self.listening(protocol) for protocol in protocols]
         if not all(lines):
             return False
         for line in lines:
             text = text.replace(f"{HOST}:0", line["address"], 1)
         self.config_path.write_text(text)
         self.address = self.address or lines[0]["address"]
-        self.check_address = lines[1]["address"] if len(lines) > 1 else None
         return True
+
+    def listening(self, protocol):
+        """The line of the log that says where it listens for this; None where it does not."""
+        return self.find_log(event="listening", protocol=protocol, since=self.started_at)
+
+    @property
+    def check_address(self):
+        """Where it listens for agent-checks; None where it does not."""
+        line = self.listening("agent-check")
+        return line and line["address"]
 
 
 class Cluster:

@@ -28,6 +28,7 @@
     "listen = [::1]:9100\n"                                                                                  \
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
     "check = 127.0.0.1:9013\n"                                                                               \
+    "http = 127.0.0.1:9912\n"                                                                                \
     "log-level = debug\n"                                                                                    \
     "log-format = json\n"                                                                                    \
     "drain-timeout = 120000ms\n"                                                                             \

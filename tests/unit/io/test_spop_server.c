@@ -399,9 +399,18 @@ static void listen_fails(void **state)
 
     (void)state;
     listen_on_loopback();
+    struct addr taken;
+    struct listen_socket other;
     struct listen_socket_options options = {.addr = &addr, .mode = -1, .owner = "", .group = ""};
+    assert_int_equal(spop_server_listen(server, &options, error), 0); /* it does already */
+    assert_true(addr_parse(span_of_text("127.0.0.1:1"), &taken));
+    taken.port = 0;
+    options.addr = &taken;
+    assert_int_equal(listen_socket_open(&options, &other, error), 0);
+    options.addr = &other.addr;
     assert_int_equal(spop_server_listen(server, &options, error), -1);
     assert_non_null(strstr(error, "Address already in use"));
+    listen_socket_close(&other);
     check_talk(); /* the first one goes on */
 }
 

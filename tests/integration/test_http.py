@@ -1,0 +1,241 @@
+"""The HTTP side: what each path says in each state, the metrics' form, peers that misbehave, the status page in a browser."""
+
+import contextlib
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+from cluster import ROOT
+from fake_sentinel import GET_MASTER
+from process import wait_until
+from rig import SERVERS, Rig
+
+FAST = "poll = 100ms"
+LISTEN = "127.0.0.1:0\nhttp = 127.0.0.1:0"
+R2 = SERVERS["R2"]
+
+
+@pytest.fixture
+def rig():
+    with Rig(sentinels=FAST, listen=LISTEN, service="debounce = 0") as made:
+        made.wait_votes(3)
+        yield made
+
+
+def address(rig):
+    host, port = rig.agent.find_log(event="listening", protocol="http")["address"].split(":")
+    return host, int(port)
+
+
+def ask(rig, path, method="GET", headers=None):
+    """(status, headers, body) of one request."""
+    connection = http.client.HTTPConnection(*address(rig), timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=headers or {})
+        reply = connection.getresponse()
+        return reply.status, dict(reply.headers), reply.read().decode()
+
+
+def lose_master(rig):
+    for fake in rig.fakes:
+        fake.reply(GET_MASTER, None)
+    rig.wait_state("no-quorum")
+
+
+# ---- health ----
+
+def test_healthy_and_ready(rig):
+    assert ask(rig, "/healthz")[0] == 200
+    status, headers, body = ask(rig, "/readyz")
+    assert (status, json.loads(body)["ready"]) == (200, True)
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_not_ready_says_why(rig):
+    lose_master(rig)
+    assert ask(rig, "/healthz")[0] == 200
+    status, _, body = ask(rig, "/readyz")
+    assert status == 503
+    assert json.loads(body) == {"ready": False, "service": "mymaster", "reason": "no-quorum"}
+
+
+def test_master_and_replica(rig):
+    assert ask(rig, "/master/mymaster")[0] == 200
+    assert ask(rig, "/master/mymaster/R1")[0] == 200
+    assert ask(rig, "/master/mymaster/R2")[0] == 503
+    assert ask(rig, "/master/mymaster/R")[0] == 503
+    assert ask(rig, "/replica/mymaster")[0] == 503
+    assert ask(rig, "/master/other")[0] == 404
+    assert ask(rig, "/master/")[0] == 404
+    for fake in rig.fakes:
+        fake.master = R2
+    rig.wait_master("R2")
+    status, _, body = ask(rig, "/master/mymaster/R2")
+    assert (status, json.loads(body)["master"]) == (200, "R2")
+    lose_master(rig)
+    assert ask(rig, "/master/mymaster")[0] == 503
+
+
+def test_head_and_other_methods(rig):
+    status, headers, body = ask(rig, "/readyz", "HEAD")
+    assert (status, body) == (200, "")
+    assert int(headers["Content-Length"]) > 0
+    status, headers, _ = ask(rig, "/", "OPTIONS")
+    assert (status, headers["Allow"]) == (200, "GET, HEAD, OPTIONS")
+    for method in ("POST", "DELETE", "PUT"):
+        status, headers, _ = ask(rig, "/status", method)
+        assert (status, headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize("path", ["/metrics/", "/x", "//", "/master", "/status/../metrics", "/" + "a" * 3000],
+                         ids=range(6))
+def test_other_paths(rig, path):
+    assert ask(rig, path)[0] == 404
+
+
+# ---- status ----
+
+def test_status_tells_all(rig):
+    for fake in rig.fakes:
+        fake.master = R2
+    rig.wait_master("R2")
+    rig.wait_votes(3)
+    rig.fakes[0].stop()
+    status = json.loads(ask(rig, "/status")[2])
+    service = status["services"][0]
+    assert (service["service"], service["state"], service["server"], service["quorum"]) == ("mymaster", "ok", "R2", 2)
+    assert [voice["addr"] for voice in service["sentinels"]] == ["127.0.0.1:7002"] * 3
+    assert all(0 <= voice["age-ms"] < 2500 for voice in service["sentinels"])
+    assert {one["myid"] for one in status["groups"][0]["sentinels"]} == {fake.myid for fake in rig.fakes}
+    newest, first = status["switches"]
+    assert (first["old-server"], first["new-server"]) == ("", "R1")
+    assert (newest["old-server"], newest["new-server"], newest["cut"]) == ("R1", "R2", None)
+    assert newest["suspected"] <= newest["named"] <= newest["first-answer"] <= status["now"]
+    assert abs(status["now"] / 1000 - time.time()) < 60
+    wait_until(lambda: [one["up"] for one in json.loads(ask(rig, "/status")[2])["groups"][0]["sentinels"]]
+               == [False, True, True], 15, "the first Sentinel is not heard any more")
+
+
+# ---- metrics ----
+
+def samples(text):
+    """{name with labels: value}."""
+    return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+def test_metrics(rig):
+    before = samples(ask(rig, "/metrics")[2])
+    assert before['redis_spoa_master_agreed{service="mymaster"}'] == "1"
+    assert before['redis_spoa_master_info{service="mymaster",server="R1",addr="127.0.0.1:7001"}'] == "1"
+    with rig.connect() as client:
+        for _ in range(10):
+            client.ask()
+        after = samples(ask(rig, "/metrics")[2])
+        assert after["redis_spoa_spop_connections"] == "1"
+    answers = 'redis_spoa_service_answers_total{service="mymaster",role="master",outcome="ok"}'
+    assert int(after[answers]) == int(before[answers]) + 10
+    count = "redis_spoa_answer_duration_seconds_count"
+    assert int(after[count]) == int(before[count]) + 10
+    assert int(after["process_open_fds"]) > 5
+    assert float(after["process_resident_memory_bytes"]) > 1e6
+    assert abs(float(after["process_start_time_seconds"]) - time.time()) < 120
+    lose_master(rig)
+    text = ask(rig, "/metrics")[2]
+    assert samples(text)['redis_spoa_master_agreed{service="mymaster"}'] == "0"
+    assert "redis_spoa_master_info{" not in text
+    assert samples(text)['redis_spoa_service_state{service="mymaster",state="no-quorum"}'] == "1"
+
+
+def test_parked_time_is_counted():
+    with Rig(sentinels=FAST, listen=LISTEN, service="park = 300ms\ndebounce = 0") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        rig.agent.wait_log(event="quorum-lost")
+        rig.ask()
+        after = samples(ask(rig, "/metrics")[2])
+        assert after["redis_spoa_parked_duration_seconds_count"] == "1"
+        assert after['redis_spoa_parked_duration_seconds_bucket{le="0.25"}'] == "0"
+
+
+def test_openmetrics(rig):
+    _, headers, text = ask(rig, "/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+    assert "# TYPE redis_spoa_notifies counter\n" in text
+    assert re.search(r"^redis_spoa_notifies_total \d+$", text, re.MULTILINE)
+    _, headers, text = ask(rig, "/metrics")
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "# TYPE redis_spoa_notifies_total counter\n" in text
+
+
+def families(text):
+    return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+
+
+def test_every_metric_is_documented(rig):
+    readme = (ROOT / "README.md").read_text()
+    table = readme[readme.index("### Metrics"):]
+    documented = set(re.findall(r"^\| `((?:redis_spoa|process)_\w+)", table[:table.index("\n#", 5)], re.MULTILINE))
+    assert families(ask(rig, "/metrics")[2]) == documented
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (package prometheus) is not installed")
+def test_promtool_has_nothing_to_say(rig):
+    done = subprocess.run(["promtool", "check", "metrics"], input=ask(rig, "/metrics")[2], capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+# ---- peers that misbehave ----
+
+def test_half_a_request_is_given_up(rig):
+    with socket.create_connection(address(rig), 30) as sock:
+        sock.sendall(b"GET /status HTTP/1.1\r\nHost: x\r\n")
+        while sock.recv(4096):
+            pass
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe\n\n", b"A" * 100000], ids=range(5))
+def test_garbage(rig, garbage):
+    with socket.create_connection(address(rig), 30) as sock, contextlib.suppress(OSError):
+        sock.sendall(garbage)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
+    assert ask(rig, "/healthz")[0] == 200
+
+
+def test_endless_headers_and_bodies(rig):
+    with socket.create_connection(address(rig), 30) as sock, contextlib.suppress(OSError):
+        sock.sendall(b"GET / HTTP/1.1\r\n" + b"X: " + b"y" * 100000 + b"\r\n" * 2)
+        assert b" 431 " in sock.recv(4096) or b" 414 " in sock.recv(4096)
+    with socket.create_connection(address(rig), 30) as sock, contextlib.suppress(OSError):
+        sock.sendall(b"POST /status HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n" + b"z" * 10000000)
+        assert b" 405 " in sock.recv(4096)
+    assert rig.ask()["master"] == "R1"
+
+
+def test_many_connections(rig):
+    """Beyond the limit they are closed; those who wait for nothing make room within the time limit."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(address(rig), 10))
+        assert rig.ask()["master"] == "R1"
+    wait_until(lambda: ask(rig, "/healthz")[0] == 200, 30, "there is room again")
+
+
+def test_unix_socket():
+    with Rig(sentinels=FAST, listen="127.0.0.1:0\nhttp = unix:DIRECTORY/http.sock") as rig:
+        rig.wait_votes(3)
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(rig.directory / "http.sock"))
+            sock.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            assert b" 200 OK" in sock.recv(4096)

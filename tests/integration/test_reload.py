@@ -1,0 +1,187 @@
+"""SIGHUP: another configuration is taken over under load, or refused, and nobody notices but by what it says."""
+
+import signal
+import time
+
+import pytest
+from fake_sentinel import GET_MASTER, FakeSentinel
+from observers import Background
+from process import wait_until
+from rig import SERVERS, Rig
+from spop_client import ask_once, question
+
+FAST = "poll = 100ms"
+R2 = SERVERS["R2"]
+
+
+def reload(rig, *edits, event="reloaded"):
+    """Change the agent's file and tell it; returns the line that says what became of it."""
+    text = rig.agent.config_path.read_text()
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    rig.agent.config_path.write_text(text)
+    mark = rig.agent.mark()
+    rig.agent.signal(signal.SIGHUP)
+    return rig.agent.wait_log(event=event, since=mark, timeout=15)
+
+
+class Questioner(Background):
+    """Asks all the time, on one connection."""
+
+    def __init__(self, rig):
+        super().__init__()
+        self.client = rig.connect()
+        self.answers = []
+
+    def step(self):
+        self.answers.append(self.client.ask())
+
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        self.client.close()
+
+
+def test_nothing_is_lost_under_load():
+    """Five reloads in a row: the connection stays, and each answer names the master."""
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        with Questioner(rig) as questioner:
+            for _ in range(5):
+                before = len(questioner.answers)
+                reload(rig)
+                wait_until(lambda n=before: len(questioner.answers) > n + 5, 15, "answers after")
+        assert {answer["master"] for answer in questioner.answers} == {"R1"}
+        assert {answer["generation"] for answer in questioner.answers} == {1}
+        assert len(rig.agent.log_lines(event="master-switch")) == 1
+
+
+def test_services_come_and_go():
+    with Rig(sentinels=FAST, more="[service old]\nserver = A 127.0.0.1:7001") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.masters.update(old=SERVERS["R1"], new=R2)
+        with rig.connect() as client:
+            wait_until(lambda: client.ask("old")["state"] == "ok", 15, "the old service is served")
+            reload(rig, ("[service old]\nserver = A 127.0.0.1:7001", "[service new]\nserver = B 127.0.0.1:7002"))
+            assert client.ask("old")["state"] == "unknown-service"
+            assert client.ask("new")["master"] == "B"
+            assert client.ask()["master"] == "R1"
+
+
+def test_servers_change_their_names():
+    with Rig(sentinels=FAST) as rig, rig.connect() as client:
+        rig.wait_votes(3)
+        reload(rig, ("server = R1 ", "server = redis-a "))
+        assert client.ask()["master"] == "redis-a"
+        reload(rig, ("server = redis-a 127.0.0.1:7001\n", ""))
+        assert client.ask()["state"] == "unknown-address"
+        assert rig.agent.wait_log(event="address-not-in-map")
+
+
+def test_sentinels_come_and_go():
+    with Rig(sentinels=FAST) as rig, FakeSentinel(SERVERS["R1"]) as fourth, FakeSentinel(SERVERS["R1"]) as fifth:
+        rig.wait_votes(3)
+        reload(rig, ("poll = 100ms", f"poll = 100ms\naddress = {fourth.where}\naddress = {fifth.where}"))
+        rig.wait_votes(5)
+        for fake in rig.fakes[:2]:
+            fake.stop()
+        wait_until(lambda: rig.ask()["votes"] == 3, 15, "three of five are left")
+        reload(rig, *((f"address = {fake.where}\n", "") for fake in rig.fakes[:2]))
+        assert rig.ask()["votes"] == 3
+
+
+def test_a_switch_during_the_reload_is_a_switch():
+    """The Sentinels change their mind while the new configuration still waits for one of them."""
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.delay = 0.3
+        mark = rig.agent.mark()
+        rig.agent.signal(signal.SIGHUP)
+        for fake in rig.fakes:
+            fake.master = R2
+        rig.agent.wait_log(event="reloaded", since=mark)
+        answer = rig.wait_master("R2")
+        assert answer["generation"] == 2
+        assert len(rig.agent.log_lines(event="master-switch", new_server="R2")) == 1
+
+
+def test_errors_change_nothing():
+    with Rig(sentinels=FAST) as rig, rig.connect() as client:
+        rig.wait_votes(3)
+        line = reload(rig, ("[service mymaster]", "[service mymaster]\nquorun = 2"), event="reload-failed")
+        assert "unknown key 'quorun'" in line["error"]
+        assert "did you mean 'quorum'?" in rig.agent.find_log(event="configuration-error")["error"]
+        assert client.ask()["master"] == "R1"
+        rig.agent.config_path.unlink()
+        rig.agent.signal(signal.SIGHUP)
+        wait_until(lambda: len(rig.agent.log_lines(event="reload-failed")) == 2, 15, "the file is missed")
+        assert client.ask()["master"] == "R1"
+
+
+def test_listeners_come_and_go():
+    """A connection to a listener that goes stays; one that cannot be opened makes the reload fail as a whole."""
+    with Rig(sentinels=FAST) as rig, FakeSentinel() as taken, rig.connect() as client:
+        rig.wait_votes(3)
+        path = rig.directory / "spop.sock"
+        old = f"listen = {rig.agent.address}"
+        reload(rig, (old, f"{old}\nlisten = unix:{path}"))
+        assert ask_once(f"unix:{path}")["master"] == "R1"
+        line = reload(rig, (old, f"{old}\nlisten = {taken.where}"), event="reload-failed")
+        assert taken.where in line["error"]
+        assert ask_once(f"unix:{path}")["master"] == "R1"
+        reload(rig, (f"{old}\nlisten = {taken.where}\n", ""))
+        with pytest.raises(ConnectionRefusedError):
+            ask_once(rig.agent.address)
+        assert client.ask()["master"] == "R1"
+        assert ask_once(f"unix:{path}")["master"] == "R1"
+
+
+def test_what_waits_goes_on_waiting():
+    """Parked streams are answered when there is a master, by the new configuration; those of a service that went, at once."""
+    more = "[service old]\nserver = A 127.0.0.1:7001\npark = 20s"
+    with Rig(sentinels=FAST, service="park = 20s\ndebounce = 0", more=more) as rig, rig.connect() as one, rig.connect() as other:
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        rig.agent.wait_log(event="quorum-lost", service="mymaster")
+        one.send(question())
+        other.send(question("old"))
+        time.sleep(0.1)  # so that they are there before the signal; the order is all that matters
+        reload(rig, (more, ""), ("server = R1 ", "server = redis-a "))
+        assert other.read().variables()["master"] is None
+        for fake in rig.fakes:
+            fake.heal()
+        assert one.read().variables()["master"] == "redis-a"
+
+
+def test_kept_is_kept():
+    """What the service remembers survives: the last master is named for the rest of its time."""
+    with Rig(sentinels=FAST, service="keep = 1m") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.stop()
+        rig.wait_state("kept")
+        reload(rig)
+        answer = rig.ask()
+        assert (answer["state"], answer["master"]) == ("kept", "R1")
+
+
+def test_log_level_and_restart_keys():
+    with Rig(sentinels=FAST, agent="park-max = 10") as rig:
+        rig.wait_votes(3)
+        mark = rig.agent.mark()
+        reload(rig, ("park-max = 10", "park-max = 20\nlog-level = debug"))
+        assert rig.agent.find_log(event="restart-needed", key="park-max", since=mark)
+        rig.fakes[0].drop()
+        rig.agent.wait_log(level="debug", since=mark)
+
+
+def test_many_signals_at_once():
+    """The last one counts."""
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        for _ in range(50):
+            rig.agent.signal(signal.SIGHUP)
+        wait_until(lambda: rig.agent.log_lines(event="reloaded"), 15, "the last of many")
+        assert rig.ask()["master"] == "R1"
