@@ -22,6 +22,8 @@ REPORTS = ROOT / "build" / "reports"
 # Longer than any of them takes on a slow machine under valgrind: only a hang gets there.
 PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
+# Integration tests whose Sentinels and nodes are scripted.
+SCRIPTED = ("test_cli", "test_http", "test_reload", "test_rule", "test_sentinels", "test_spop")
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -144,31 +146,44 @@ def run_mutants(variant):
     return tally
 
 
+def start_pytest(folder, name, files, agent):
+    """Its output goes to a file, so that two of them do not mix."""
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={folder / name}.xml", *files]
+    with open(folder / f"{name}.log", "wb") as log:
+        return subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                env={**os.environ, **SANITIZERS, "SENTINEL_SPOA": agent})
+
+
+def wait_pytest(process, deadline):
+    """Its exit status, None where it hung."""
+    try:
+        return process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.wait()
+        return None
+
+
 def run_integration(variant):
-    built, words = wrap(variant)
-    tally = Tally()
-    if not any((ROOT / "tests" / "integration").glob("test_*.py")):
-        return tally
+    """Two at a time: those with scripted peers wait most of their time, beside those with real programs."""
+    build, wrapper = wrap(variant)
+    agent = " ".join([*wrapper, f"build/{build}/sentinel-spoa"])
     folder = REPORTS / f"{variant}-integration"
     folder.mkdir(parents=True)
-    agent = " ".join([*words, str(ROOT / "build" / built / "sentinel-spoa")])
     began = time.monotonic()
-    # Its own output goes to the terminal: these tests take their time.
-    pytest = subprocess.Popen([sys.executable, "-m", "pytest", "tests/integration", "-q", "-p", "no:cacheprovider",
-                               "--tb=short", f"--junitxml={folder}/pytest.xml"],
-                              cwd=ROOT, env={**os.environ, **SANITIZERS, "SENTINEL_SPOA": agent})
-    try:
-        status = pytest.wait(INTEGRATION_DEADLINE_S)
-    except subprocess.TimeoutExpired:
-        pytest.terminate()
-        pytest.wait()
-        status = None
-    # pytest has shown the failures itself.
+    files = sorted((ROOT / "tests/integration").glob("test_*.py"))
+    halves = {"scripted": [path for path in files if path.stem in SCRIPTED],
+              "real": [path for path in files if path.stem not in SCRIPTED]}
+    running = {name: start_pytest(folder, name, half, agent) for name, half in halves.items()}
+    statuses = {name: wait_pytest(process, began + INTEGRATION_DEADLINE_S) for name, process in running.items()}
     tally, _ = read_reports(folder)
     details = []
-    if status != 0 and tally.failed == 0 or tally.passed + tally.failed + tally.skipped == 0:
+    for name, status in statuses.items():
+        if status != 0:
+            print((folder / f"{name}.log").read_text(errors="replace"))
+            details.append(f"pytest, {name}: {fate(status)}")
+    if details and tally.failed == 0 or tally.passed + tally.failed + tally.skipped == 0:
         tally.failed += 1
-        details.append(f"pytest: {fate(status)}")
     show(f"{variant}/integration", tally, time.monotonic() - began, details)
     return tally
 
