@@ -13,6 +13,7 @@
 #include "spoa/io/loop.h"
 #include "spoa/io/process_stats.h"
 #include "spoa/io/resolver.h"
+#include "spoa/io/sdnotify.h"
 #include "spoa/io/spop_server.h"
 #include "spoa/topology.h"
 
@@ -48,6 +49,8 @@ struct agent {
     ev_timer ready; /* looks at `next` */
     int64_t ready_deadline_ms;
     ev_timer retire;
+    ev_timer started;
+    ev_timer watchdog;
     ev_timer drain_deadline;
     bool is_stopping;
 };
@@ -151,6 +154,7 @@ static void log_reload(const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
         log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
+    sdnotify_send("READY=1\nSTATUS=%zu services", config->service_count);
     log_event(LOG_LEVEL_INFO, "reloaded", log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
 }
@@ -208,6 +212,7 @@ void agent_reload_failed(struct agent *agent, const char *error)
 {
     agent->metrics.reload_failures_total++;
     agent->is_reload_good = false;
+    sdnotify_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
     log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
 }
 
@@ -244,6 +249,37 @@ void agent_reload(struct agent *agent, struct config *config)
 }
 
 /* ---- start and stop ---- */
+
+/* Until all services know more than nothing, once. */
+static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct agent *agent = container_of(timer, struct agent, started);
+
+    (void)events;
+    if (!topology_is_ready(agent->topology))
+        return;
+    ev_timer_stop(loop, timer);
+    sdnotify_send("READY=1\nSTATUS=%zu services", config_of(agent)->service_count);
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)timer;
+    (void)events;
+    sdnotify_send("WATCHDOG=1");
+}
+
+static void start_timers(struct agent *agent)
+{
+    double interval_s = sdnotify_watchdog_interval();
+
+    ev_timer_start(agent->loop, &agent->started);
+    if (interval_s <= 0.0)
+        return;
+    ev_timer_set(&agent->watchdog, interval_s, interval_s);
+    ev_timer_start(agent->loop, &agent->watchdog);
+}
 
 static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -312,6 +348,8 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->t_loaded_ms = loop_now_ms();
     ev_timer_init(&agent->ready, on_ready, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->retire, on_retire, 0.0, 0.0);
+    ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
+    ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
     if (!create_parts(agent, config)) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
@@ -324,6 +362,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         agent_destroy(agent);
         return NULL;
     }
+    start_timers(agent);
     log_event(LOG_LEVEL_INFO, "started", log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
     return agent;
@@ -345,6 +384,7 @@ void agent_stop(struct agent *agent)
         return;
     }
     agent->is_stopping = true;
+    sdnotify_send("STOPPING=1\nSTATUS=draining");
     log_event(LOG_LEVEL_INFO, "stopping",
               log_number("connections", (int64_t)spop_server_connections(agent->server)),
               log_number("drain-timeout-ms", timeout_ms));
@@ -373,6 +413,8 @@ void agent_destroy(struct agent *agent)
     if (agent == NULL)
         return;
     ev_timer_stop(agent->loop, &agent->ready);
+    ev_timer_stop(agent->loop, &agent->started);
+    ev_timer_stop(agent->loop, &agent->watchdog);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
     spop_server_destroy(agent->server);
     if (agent->is_stopping)

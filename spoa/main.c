@@ -10,6 +10,7 @@
 #include "spoa/core/log.h"
 #include "spoa/io/config_file.h"
 #include "spoa/io/log_sink.h"
+#include "spoa/io/sdnotify.h"
 #include "spoa/options.h"
 
 #ifndef SENTINEL_SPOA_VERSION
@@ -96,6 +97,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
         agent_reload_failed(running->agent, "there is no file: it was started with options");
         return;
     }
+    sdnotify_reloading();
     struct config *config = config_create();
     if (config != NULL && load(running->options->file, config, &errors)) {
         agent_reload(running->agent, config);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spoa/io/sdnotify.h"
 #include "spoa/io/socket_addr.h"
 
 /* A HAProxy that reloads opens all its connections at once. */
@@ -109,6 +110,10 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         errno = EAFNOSUPPORT;
         return fail(error, "cannot listen on a host name,", options->addr);
     }
+    *ret_socket = (struct listen_socket){.fd = sdnotify_take_socket(options->addr), .addr = *options->addr};
+    ret_socket->is_inherited = ret_socket->fd != -1;
+    if (ret_socket->is_inherited)
+        return 0;
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return fail(error, "cannot open a socket for", options->addr);
@@ -117,7 +122,6 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         return -1;
     }
     ret_socket->fd = fd;
-    ret_socket->addr = *options->addr;
     len = sizeof(storage);
     if (options->addr->kind != ADDR_UNIX && getsockname(fd, (struct sockaddr *)&storage, &len) == 0)
         (void)socket_addr_to(&storage, &ret_socket->addr);
@@ -129,7 +133,7 @@ void listen_socket_close(struct listen_socket *listening)
     if (listening->fd == -1)
         return;
     /* In this order: a successor that finds the socket abandoned replaces it, and must not lose its own. */
-    if (listening->addr.kind == ADDR_UNIX)
+    if (listening->addr.kind == ADDR_UNIX && !listening->is_inherited)
         unlink(listening->addr.host);
     close(listening->fd);
     listening->fd = -1;

@@ -4,13 +4,15 @@
 
 #include "proto/addr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LISTEN_SOCKET_ERROR_MAX 256
 
 struct listen_socket {
     int fd;
-    struct addr addr; /* as bound: the kernel's choice in place of port 0 */
+    bool is_inherited; /* the service manager's: a UNIX socket is not removed */
+    struct addr addr;  /* as bound: the kernel's choice in place of port 0 */
 };
 
 struct listen_socket_options {
@@ -21,7 +23,8 @@ struct listen_socket_options {
 };
 
 /*
- * Opens, binds and listens; non-blocking, close-on-exec. A UNIX socket that nobody listens on any more is
+ * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that the service manager opened is
+ * taken as it is. A UNIX socket that nobody listens on any more is
  * replaced, one in use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
  */
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,

@@ -70,6 +70,8 @@ class Process:
     Start it from the main thread: the kernel ends it when the thread that started it ends.
     """
 
+    pass_fds = ()  # descriptors that it inherits
+
     def __init__(self, name, directory):
         self.name = name
         self.directory = directory
@@ -102,7 +104,8 @@ class Process:
         with open(self.log_path, "ab") as log:
             self.child = subprocess.Popen([*self.prefix, *self.command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                           cwd=self.directory, env={**os.environ, "PATH": PATH},
-                                          start_new_session=True, preexec_fn=die_with(os.getpid()))
+                                          start_new_session=True, pass_fds=self.pass_fds,
+                                          preexec_fn=die_with(os.getpid()))
         self.paused = False
 
     def check_alive(self):

@@ -23,7 +23,7 @@ REPORTS = ROOT / "build" / "reports"
 PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
 # Integration tests whose Sentinels and nodes are scripted.
-SCRIPTED = ("test_cli", "test_http", "test_monitoring", "test_reload", "test_rule", "test_sentinels", "test_spop")
+SCRIPTED = ("test_cli", "test_http", "test_manager", "test_monitoring", "test_reload", "test_rule", "test_sentinels", "test_spop")
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",

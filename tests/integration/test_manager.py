@@ -1,0 +1,139 @@
+"""The service manager's view: what it is told when, and sockets that it opened."""
+
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from cluster import ROOT, Agent
+from fake_sentinel import FakeSentinel
+from process import wait_until
+from rig import SERVERS, Rig, check_clean
+from spop_client import ask_once
+
+UNITS = ROOT / "docker/systemd"
+
+
+class Manager:
+    """Hears what a service tells it."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(str(path))
+        self.sock.settimeout(15)
+
+    def hear(self):
+        """The next message as {name: value}."""
+        return dict(line.split("=", 1) for line in self.sock.recv(4096).decode().split("\n"))
+
+    def wait(self, name):
+        """The next message with this name."""
+        while name not in (heard := self.hear()):
+            pass
+        return heard
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    path = tmp_path / "notify.sock"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    made = Manager(path)
+    with made.sock:
+        yield made
+
+
+def test_ready_reloading_stopping(manager):
+    with Rig(sentinels="poll = 100ms") as rig:
+        assert manager.wait("READY") == {"READY": "1", "STATUS": "1 services"}
+        assert rig.ask()["state"] == "ok"  # not before it has decided
+        rig.agent.signal(signal.SIGHUP)
+        assert int(manager.wait("RELOADING")["MONOTONIC_USEC"]) > 0
+        assert manager.wait("READY")["READY"] == "1"
+        rig.agent.config_path.write_text("[agent]\nx = 1\n")
+        rig.agent.signal(signal.SIGHUP)
+        manager.wait("RELOADING")
+        assert "the last reload failed" in manager.wait("READY")["STATUS"]
+        rig.agent.signal(signal.SIGTERM)
+        assert manager.wait("STOPPING")["STOPPING"] == "1"
+        assert rig.agent.child.wait(15) == 0
+
+
+def test_not_ready_before_it_has_decided(manager):
+    """The Sentinels do not answer at first."""
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    for fake in fakes:
+        fake.delay = 0.4
+    with Rig(fakes=fakes, sentinels="poll = 100ms") as rig:
+        manager.sock.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            manager.wait("READY")
+        manager.sock.settimeout(15)
+        manager.wait("READY")
+        assert rig.ask()["state"] != "starting"
+
+
+def test_watchdog(manager, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "200000")
+    with Rig(sentinels="poll = 100ms"):
+        for _ in range(5):
+            manager.wait("WATCHDOG")
+
+
+def test_watchdog_of_another_process(manager, monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "100000")
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    with Rig(sentinels="poll = 100ms") as rig:
+        manager.wait("READY")
+        rig.wait_polls(5)
+        manager.sock.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            manager.hear()
+
+
+class ActivatedAgent(Agent):
+    """Started with sockets that are there already, as systemd does it."""
+
+    def __init__(self, directory, sockets):
+        super().__init__(directory)
+        self.sockets = sockets
+        self.pass_fds = [sock.fileno() for sock in sockets]
+
+    def command(self):
+        moves = " ".join(f"{3 + i}<&{sock.fileno()}" for i, sock in enumerate(self.sockets))
+        words = " ".join(super().command())
+        return ["bash", "-c", f"exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(self.sockets)} exec {words}"]
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+def test_socket_activation(tmp_path, family):
+    """A connection that was made before the agent was there is answered, and a UNIX socket stays when it ends."""
+    path = tmp_path / "spop.sock"
+    listening = socket.create_server(("127.0.0.1", 0)) if family == "tcp" else socket.socket(socket.AF_UNIX)
+    where = f"127.0.0.1:{listening.getsockname()[1]}" if family == "tcp" else f"unix:{path}"
+    if family == "unix":
+        listening.bind(str(path))
+        listening.listen()
+    with listening, FakeSentinel(SERVERS["R1"]) as fake:
+        agent = ActivatedAgent(tmp_path, [listening])
+        agent.config_path.write_text(f"[agent]\nlisten = {where}\n[sentinels]\naddress = {fake.where}\n"
+                                     "[service mymaster]\nserver = R1 127.0.0.1:7001\n")
+        try:
+            agent.start()
+            wait_until(lambda: ask_once(where)["master"] == "R1", 15, "R1 is named")
+            check_clean(agent)
+        finally:
+            agent.kill()
+    assert path.exists() == (family == "unix")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_units_are_valid(tmp_path):
+    """Paths of the installed system become ours, for the check looks at them."""
+    for unit in ("sentinel-spoa.service", "sentinel-spoa.socket"):
+        text = (UNITS / unit).read_text().replace("/usr/bin/sentinel-spoa", str(ROOT / "build/release/sentinel-spoa"))
+        (tmp_path / unit).write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "sentinel-spoa.service"],
+                          capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "sentinel-spoa" in line]
+    assert complaints == []
