@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
+#include "spoa/commands.h"
 #include "spoa/core/config.h"
 #include "spoa/core/log.h"
 #include "spoa/io/config_file.h"
@@ -169,6 +170,10 @@ static int act(const struct options *options, struct config *config, struct conf
         printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
     } else if (!load(options->file, config, errors)) {
         code = EXIT_CODE_USAGE;
+    } else if (options->healthcheck) {
+        code = command_healthcheck(config);
+    } else if (options->status) {
+        code = command_status(config, options->json, options->watch);
     } else if (!options->dump && !options->check) {
         return run(options, config);
     } else {

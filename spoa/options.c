@@ -7,6 +7,9 @@
 /* The colon in front tells a missing value from an unknown option. */
 #define SHORT_OPTIONS ":f:tVh"
 
+/* Where the commands look for the configuration of an agent that runs. */
+#define DEFAULT_FILE "/etc/sentinel-spoa.conf"
+
 /* Long options without a letter. */
 enum long_option {
     OPTION_DUMP = 256,
@@ -15,6 +18,9 @@ enum long_option {
     OPTION_SERVICE,
     OPTION_SERVER,
     OPTION_LOG_LEVEL,
+    OPTION_HEALTHCHECK,
+    OPTION_JSON,
+    OPTION_WATCH,
 };
 
 static const struct option long_options[] = {
@@ -28,6 +34,9 @@ static const struct option long_options[] = {
     {"service", required_argument, NULL, OPTION_SERVICE},
     {"server", required_argument, NULL, OPTION_SERVER},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"healthcheck", no_argument, NULL, OPTION_HEALTHCHECK},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"watch", no_argument, NULL, OPTION_WATCH},
     {NULL, 0, NULL, 0},
 };
 
@@ -35,31 +44,40 @@ static const struct config_place command_line = {.file = "command line"};
 
 void options_print_help(FILE *out)
 {
-    fputs("usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
-          "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
-          "\n"
-          "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
-          "\n"
-          "  -f, --file FILE      read the configuration from FILE\n"
-          "  -t, --test           check the configuration and exit\n"
-          "      --dump-config    print the configuration with all defaults and exit\n"
-          "  -V, --version        print the version and exit\n"
-          "  -h, --help           print this and exit\n"
-          "\n"
-          "Without a file:\n"
-          "      --listen ADDR    where HAProxy connects (127.0.0.1:9012; unix:/path; repeatable)\n"
-          "      --sentinel ADDR  a Sentinel, HOST:PORT (name all of them)\n"
-          "      --service NAME   a master's name in Sentinel (repeatable)\n"
-          "      --server NAME=ADDR\n"
-          "                       a server of the --service before it: HAProxy's name for it, and the\n"
-          "                       address as Sentinel says it (repeatable)\n"
-          "      --log-level LEVEL\n"
-          "                       error, warning, info or debug\n"
-          "\n"
-          "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered.\n"
-          "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
-          "2 the command line or the configuration is wrong.\n",
-          out);
+    fputs(
+        "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
+        "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+        "       sentinel-spoa [-f FILE] --healthcheck\n"
+        "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
+        "\n"
+        "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
+        "\n"
+        "  -f, --file FILE      read the configuration from FILE\n"
+        "  -t, --test           check the configuration and exit\n"
+        "      --dump-config    print the configuration with all defaults and exit\n"
+        "  -V, --version        print the version and exit\n"
+        "  -h, --help           print this and exit\n"
+        "\n"
+        "Without a file:\n"
+        "      --listen ADDR    where HAProxy connects (127.0.0.1:9012; unix:/path; repeatable)\n"
+        "      --sentinel ADDR  a Sentinel, HOST:PORT (name all of them)\n"
+        "      --service NAME   a master's name in Sentinel (repeatable)\n"
+        "      --server NAME=ADDR\n"
+        "                       a server of the --service before it: HAProxy's name for it, and the\n"
+        "                       address as Sentinel says it (repeatable)\n"
+        "      --log-level LEVEL\n"
+        "                       error, warning, info or debug\n"
+        "\n"
+        "Of an agent that runs (FILE is /etc/sentinel-spoa.conf unless given; it needs 'http' in [agent]):\n"
+        "  status               who is the master, who says so, the last switches\n"
+        "      --json           as JSON\n"
+        "      --watch          again every second\n"
+        "      --healthcheck    exit 0 where every service has a master, else 1\n"
+        "\n"
+        "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
+        "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
+        "2 the command line or the configuration is wrong.\n",
+        out);
 }
 
 /* Sets all values of one option; together, because a section is begun once. */
@@ -143,6 +161,15 @@ static void take_option(int option, struct options *options)
     case OPTION_DUMP:
         options->dump = true;
         break;
+    case OPTION_HEALTHCHECK:
+        options->healthcheck = true;
+        break;
+    case OPTION_JSON:
+        options->json = true;
+        break;
+    case OPTION_WATCH:
+        options->watch = true;
+        break;
     default:
         options->has_keys = true;
         break;
@@ -164,8 +191,16 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
         else
             take_option(option, &options);
     }
+    if (optind < argc && strcmp(argv[optind], "status") == 0) {
+        options.status = true;
+        optind++;
+    }
     if (optind < argc)
         config_error(errors, &command_line, "unexpected argument '%s'", argv[optind]);
+    if ((options.json || options.watch) && !options.status)
+        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options.file == NULL && (options.status || options.healthcheck))
+        options.file = DEFAULT_FILE;
     if (options.file != NULL && options.has_keys)
         config_error(errors, &command_line, "-f and the options of a quick start exclude each other");
     if (options.file == NULL && !options.has_keys && !options.help && !options.version)

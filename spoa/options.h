@@ -19,6 +19,10 @@ struct options {
     bool dump;        /* --dump-config */
     bool version;     /* -V */
     bool help;        /* -h */
+    bool healthcheck; /* --healthcheck */
+    bool status;      /* the command "status" */
+    bool json;        /* --json */
+    bool watch;       /* --watch */
     bool has_keys;    /* a quick start's options were given, and are in `config` */
 };
 

@@ -4,6 +4,7 @@
 
 #include "spoa/core/exposition.h"
 #include "spoa/core/status_json.h"
+#include "spoa/core/status_text.h"
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -68,6 +69,14 @@ static void respond_status(const struct status *status, const struct web_request
     status_json_write(status, &answer->page);
 }
 
+static void respond_text_status(const struct status *status, const struct web_request *request,
+                                struct web_answer *answer)
+{
+    (void)request;
+    answer->type = TYPE_TEXT;
+    status_text_write(status, &answer->page);
+}
+
 /* ---- one service ---- */
 
 static const struct service *find_service(const struct status *status, struct span name)
@@ -130,8 +139,9 @@ static const struct {
     void (*respond)(const struct status *status, const struct web_request *request,
                     struct web_answer *answer);
 } routes[] = {
-    {"/", respond_page},        {"/metrics", respond_metrics}, {"/healthz", respond_health},
-    {"/readyz", respond_ready}, {"/status", respond_status},
+    {"/", respond_page},          {"/metrics", respond_metrics},
+    {"/healthz", respond_health}, {"/status.txt", respond_text_status},
+    {"/readyz", respond_ready},   {"/status", respond_status},
 };
 
 static bool takes_prefix(const char *path, const char *prefix, struct span *ret_rest)

@@ -28,7 +28,7 @@ struct web_answer {
 };
 
 /*
- * /  /metrics  /healthz  /readyz  /status  /master/SERVICE[/SERVER]  /replica/SERVICE[/SERVER]. The last two are 200 where
+ * /  /metrics  /healthz  /readyz  /status  /status.txt  /master/SERVICE[/SERVER]  /replica/SERVICE[/SERVER]. The last two are 200 where
  * there is a master (a replica) or, with a server's name, where that server is it; else 503.
  */
 void web_respond(const struct status *status, const struct web_request *request,

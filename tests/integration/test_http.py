@@ -11,7 +11,7 @@ import pytest
 from cluster import ROOT
 from fake_sentinel import GET_MASTER
 from process import wait_until
-from rig import SERVERS, Rig
+from rig import SERVERS, Rig, run_agent
 
 FAST = "poll = 100ms"
 LISTEN = "127.0.0.1:0\nhttp = 127.0.0.1:0"
@@ -230,3 +230,46 @@ def test_unix_socket():
             sock.connect(str(rig.directory / "http.sock"))
             sock.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
             assert b" 200 OK" in sock.recv(4096)
+
+
+# ---- the commands ----
+
+def command(rig, *words):
+    return run_agent("-f", rig.agent.config_path, *words)
+
+
+def test_status_command(rig):
+    for fake in rig.fakes:
+        fake.master = R2
+    rig.wait_master("R2")
+    done = command(rig, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^mymaster +ok +R2 +127\.0\.0\.1:7002 +\d/3 votes, 2 needed$", done.stdout, re.MULTILINE)
+    assert all(fake.where in done.stdout for fake in rig.fakes)
+    assert "mymaster: R1 -> R2, " in done.stdout
+    done = command(rig, "status", "--json")
+    assert json.loads(done.stdout)["services"][0]["server"] == "R2"
+
+
+def test_healthcheck_command(rig):
+    done = command(rig, "--healthcheck")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lose_master(rig)
+    done = command(rig, "--healthcheck")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert '"reason":"no-quorum"' in done.stderr
+    rig.agent.kill()
+    for words in (["--healthcheck"], ["status"]):
+        done = command(rig, *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "Connection refused" in done.stderr
+
+
+def test_commands_without_http():
+    with Rig(sentinels=FAST) as rig:
+        done = command(rig, "status")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "no 'http' in [agent]" in done.stderr
+    done = run_agent("--json")
+    assert done.returncode == 2
+    assert "--json and --watch are of the command 'status'" in done.stderr

@@ -1,0 +1,16 @@
+/* What is asked of an agent that runs already. */
+#ifndef SPOA_COMMANDS_H
+#define SPOA_COMMANDS_H
+
+#include <stdbool.h>
+
+#include "spoa/core/config.h"
+
+/* Prints the status, as text or JSON; with `watches` again and again until it is ended. An exit code: 0, or 1 where the
+ * agent does not answer. */
+int command_status(const struct config *config, bool is_json, bool watches);
+
+/* 0 where the agent answers and every service has a master, else 1 with the reason on stderr. */
+int command_healthcheck(const struct config *config);
+
+#endif

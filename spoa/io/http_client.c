@@ -1,0 +1,78 @@
+#include "spoa/io/http_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "spoa/io/socket_addr.h"
+
+#define TIMEOUT_S 3
+/* The status of ten thousand services takes some. */
+#define REPLY_MAX ((size_t)64 * 1024 * 1024)
+
+static int connect_to(const struct addr *addr)
+{
+    const struct timeval timeout = {.tv_sec = TIMEOUT_S};
+    struct sockaddr_storage storage;
+    socklen_t len = 0;
+
+    if (!socket_addr_from(addr, &storage, &len)) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (connect(fd, (const struct sockaddr *)&storage, len) == 0)
+        return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+/* All that comes until the peer closes: we ask with HTTP/1.0. */
+static bool read_reply(int fd, struct page *reply)
+{
+    char bytes[16 * 1024];
+    ssize_t got;
+
+    while ((got = recv(fd, bytes, sizeof(bytes) - 1, 0)) > 0 && reply->len < REPLY_MAX) {
+        bytes[got] = '\0';
+        page_add(reply, bytes);
+    }
+    return got == 0 && reply->text != NULL && !reply->has_failed;
+}
+
+int http_client_get(const struct addr *addr, const char *path, struct page *body)
+{
+    char request[256];
+    struct page reply = {.text = NULL};
+    int code = -1;
+    int fd = connect_to(addr);
+
+    *body = (struct page){.text = NULL};
+    if (fd == -1)
+        return -1;
+    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
+    bool is_sent = len > 0 && send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
+    if (is_sent && read_reply(fd, &reply)) {
+        const char *start = strstr(reply.text, "\r\n\r\n");
+        const char *blank = strchr(reply.text, ' ');
+        if (start != NULL && blank != NULL && strncmp(reply.text, "HTTP/1.", 7) == 0) {
+            code = (int)strtol(blank, NULL, 10);
+            page_add(body, start + 4);
+        } else {
+            errno = EPROTO;
+        }
+    }
+    page_finish(&reply);
+    close(fd);
+    return code;
+}
