@@ -224,6 +224,12 @@ class Agent(Process):
         return self.find_log(event="listening", protocol=protocol, since=self.started_at)
 
     @property
+    def http_address(self):
+        """Where it listens for HTTP; None where it does not."""
+        line = self.listening("http")
+        return line and line["address"]
+
+    @property
     def check_address(self):
         """Where it listens for agent-checks; None where it does not."""
         line = self.listening("agent-check")
@@ -310,7 +316,7 @@ class Cluster:
             text = edited(text, {section: f"{section}park = {self.park}\n"}, "sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
         return self.readdressed(text, {**addresses, **self.node_edits(), f"{HOST}:9012": f"{HOST}:0",
-                                       f"{HOST}:9013": f"{HOST}:0", "/run/haproxy/admin.sock": self.api})
+                                       f"{HOST}:9013": f"{HOST}:0", f"{HOST}:9912": f"{HOST}:0", "/run/haproxy/admin.sock": self.api})
 
     def haproxy_config(self, edits=None):
         """The text of haproxy.cfg, as agent_config. Not root: HAProxy cannot change its user, so need not."""
@@ -321,6 +327,7 @@ class Cluster:
             f"bind {HOST}:6379": f"bind {self.haproxy.where}", **self.node_edits(),
             f"{HOST}:9012": self.agent.address or f"{HOST}:9012",
             "agent-port 9013": f"agent-port {(self.agent.check_address or ':9013').rpartition(':')[2]}",
+            "port 9912": f"port {(self.agent.http_address or ':9912').rpartition(':')[2]}",
             f"bind {HOST}:6380": f"bind {HOST}:{self.reads[1]}", "/run/haproxy/admin.sock": self.api,
             "/etc/haproxy/": f"{self.directory}/"})
 

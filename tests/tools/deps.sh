@@ -9,9 +9,10 @@ packages_of() {
     test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest iproute2 procps ;;
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
+    page) echo chromium chromium-driver python3-selenium fonts-dejavu-core ;;
     valgrind) echo valgrind libc6-dbg ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, model, lint, valgrind)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, model, page, lint, valgrind)" >&2
         exit 2
         ;;
     esac
