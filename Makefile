@@ -9,6 +9,8 @@ VARIANTS := release asan cov
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 docdir ?= $(prefix)/share/doc/sentinel-spoa
+mandir ?= $(prefix)/share/man
+datadir ?= $(prefix)/share
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -145,7 +147,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios failover-report page-test \
-    asan-test valgrind coverage bench demo lint format deps install uninstall clean help
+    asan-test valgrind coverage bench demo lint format deps man install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
@@ -153,14 +155,31 @@ all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
 $(foreach v,$(VARIANTS),$(eval unit-$v: FORCE $(call unit_programs,$v)))
 $(foreach v,$(VARIANTS),$(eval sim-$v: FORCE $(call sim_program,$v)))
 
-install: all ## into $(DESTDIR)$(prefix): the agent, its documentation, the configuration examples
+MAN_PAGES := $(patsubst spoa/man/%.scd,build/man/%,$(wildcard spoa/man/*.scd))
+
+man: $(MAN_PAGES) ## the manual pages, into build/man (needs scdoc)
+
+build/man/%: spoa/man/%.scd
+	$(call say,SCDOC,$@)
+	@mkdir -p $(@D)
+	$(Q)scdoc < $< > $@
+
+install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completions, documentation, examples
 	install -D -m 755 build/release/sentinel-spoa $(DESTDIR)$(bindir)/sentinel-spoa
-	install -d $(DESTDIR)$(docdir)/examples
+	install -D -m 644 build/man/sentinel-spoa.1 $(DESTDIR)$(mandir)/man1/sentinel-spoa.1
+	install -D -m 644 build/man/sentinel-spoa.conf.5 $(DESTDIR)$(mandir)/man5/sentinel-spoa.conf.5
+	install -D -m 644 spoa/completions/sentinel-spoa.bash $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa
+	install -D -m 644 spoa/completions/_sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
+	install -D -m 644 spoa/completions/sentinel-spoa.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
+	install -d $(DESTDIR)$(docdir)
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
-	install -m 644 $(wildcard haproxy-conf/*.*) $(DESTDIR)$(docdir)/examples
+	rm -rf $(DESTDIR)$(docdir)/examples
+	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
 
 uninstall: ## removes what install put there
-	rm -f $(DESTDIR)$(bindir)/sentinel-spoa
+	rm -f $(DESTDIR)$(bindir)/sentinel-spoa $(DESTDIR)$(mandir)/man1/sentinel-spoa.1 $(DESTDIR)$(mandir)/man5/sentinel-spoa.conf.5
+	rm -f $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
+	rm -f $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
 	rm -rf $(DESTDIR)$(docdir)
 
 clean: ## removes build/

@@ -331,3 +331,28 @@ def test_cannot_listen(tmp_path, listen, said):
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert "event=cannot-listen" in done.stderr and "level=error" in done.stderr
+
+
+# ---- what is written of it ----
+
+def options():
+    """All options and commands that --help lists."""
+    text = run_agent("--help").stdout
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status"}
+
+
+@pytest.mark.parametrize("path", ["completions/sentinel-spoa.bash", "completions/_sentinel-spoa", "completions/sentinel-spoa.fish",
+                                  "man/sentinel-spoa.1.scd"])
+def test_every_option_is_listed(path):
+    text = (ROOT / "spoa" / path).read_text()
+    words = set(re.findall(r"[\w-]+", text))
+    fish = {f"--{name}" for name in re.findall(r"-l (\S+)", text)} | {f"-{name}" for name in re.findall(r"-s (\S+)", text)}
+    letters = {"-f", "-t", "-V", "-h"} if path.endswith("-spoa") or path.endswith(".scd") else set()
+    assert options() - words - fish - letters == set()
+
+
+def test_bash_completes():
+    script = ROOT / "spoa/completions/sentinel-spoa.bash"
+    done = subprocess.run(["bash", "-c", f". {script}; COMP_WORDS=(sentinel-spoa --dump); COMP_CWORD=1; _sentinel_spoa; "
+                           'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
+    assert done.stdout == "--dump-config\n"

@@ -1,0 +1,20 @@
+# bash completion for sentinel-spoa
+_sentinel_spoa() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    case $previous in
+    -f | --file)
+        COMPREPLY=($(compgen -f -- "$current"))
+        return
+        ;;
+    --log-level)
+        COMPREPLY=($(compgen -W "error warning info debug" -- "$current"))
+        return
+        ;;
+    --listen | --sentinel | --service | --server)
+        return
+        ;;
+    esac
+    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --healthcheck --listen --sentinel
+        --service --server --log-level status --json --watch" -- "$current"))
+}
+complete -F _sentinel_spoa sentinel-spoa
