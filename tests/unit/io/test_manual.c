@@ -75,13 +75,13 @@ static void check_preset(void *context, const struct config_keyword_info *info)
         fail_msg("%s lacks '%s'", manual->path, line);
 }
 
-static struct manual manual;
+static struct manual text_under_test;
 
 static void check_file(const char *path)
 {
-    manual.path = path;
-    read_words(path, manual.words);
-    config_each_keyword(check_help, &manual);
+    text_under_test.path = path;
+    read_words(path, text_under_test.words);
+    config_each_keyword(check_help, &text_under_test);
 }
 
 static void test_readme(void **state)
@@ -100,7 +100,7 @@ static void test_sample(void **state)
 {
     (void)state;
     check_file("haproxy-conf/sample.conf");
-    config_each_keyword(check_preset, &manual);
+    config_each_keyword(check_preset, &text_under_test);
 }
 
 int main(void)
