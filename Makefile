@@ -146,7 +146,7 @@ build/revision: FORCE
 -include $(shell find build -name '*.d' 2>/dev/null)
 
 .SECONDARY:
-.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios failover-report page-test \
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios failover-report \
     asan-test valgrind coverage bench demo lint format deps man install uninstall clean help
 
 ##@ Build
@@ -226,11 +226,6 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/failover-report.py
-
-page-test: ## the status page in headless Chromium, through a real failover
-	@tests/tools/deps.sh build test page
-	$(Q)$(MAKE) all
-	@$(PYTHON) tests/tools/page-test.py
 
 asan-test: ## unit, sim and integration with ASan and UBSan
 	@tests/tools/deps.sh build test

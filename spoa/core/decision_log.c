@@ -108,7 +108,8 @@ static void decision_changed(struct service_observer *self, const struct service
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
-    if (after->is_doubtful != change->before->is_doubtful)
+    if (after->is_doubtful != change->before->is_doubtful &&
+        (after->is_doubtful || service_state_names(after->state)))
         log_event(LOG_LEVEL_INFO, after->is_doubtful ? "master-doubted" : "master-trusted",
                   log_text("service", settings->name), log_text("state", service_state_text(after->state)));
     if (after->replicas != change->before->replicas)

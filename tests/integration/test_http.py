@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 import time
 
 import pytest
@@ -225,11 +226,11 @@ def test_many_connections(rig):
 def test_unix_socket():
     with Rig(sentinels=FAST, listen="127.0.0.1:0\nhttp = unix:DIRECTORY/http.sock") as rig:
         rig.wait_votes(3)
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(10)
-            sock.connect(str(rig.directory / "http.sock"))
-            sock.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
-            assert b" 200 OK" in sock.recv(4096)
+        words = ["curl", "-sS", "--max-time", "10", "--unix-socket", rig.directory / "http.sock"]
+        done = subprocess.run([*words, "-I", "http://agent/readyz"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith("HTTP/1.1 200 OK")
+        done = subprocess.run([*words, "http://agent/master/mymaster"], capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["master"] == "R1"
 
 
 # ---- the commands ----

@@ -4,10 +4,12 @@ import signal
 import time
 
 import pytest
+from cluster import Cluster
 from fake_sentinel import GET_MASTER, FakeSentinel
+from load import Load
 from observers import Background
 from process import wait_until
-from rig import SERVERS, Rig
+from rig import SERVERS, Rig, check_clean
 from spop_client import ask_once, question
 
 FAST = "poll = 100ms"
@@ -54,6 +56,25 @@ def test_nothing_is_lost_under_load():
         assert {answer["master"] for answer in questioner.answers} == {"R1"}
         assert {answer["generation"] for answer in questioner.answers} == {1}
         assert len(rig.agent.log_lines(event="master-switch")) == 1
+
+
+def test_reload_under_load_through_haproxy():
+    """Ten changes of the configuration under more than ten thousand connections: none is refused, none goes astray."""
+    with Cluster() as cluster:
+        cluster.start()
+        text = cluster.agent.config_path.read_text()
+        with Load(cluster.haproxy.address, clients=50, pause=0.01) as load:
+            for i in range(10):
+                more = f"[service extra-{i}]\nserver = X 10.1.1.{i + 1}:6379\n"
+                cluster.agent.config_path.write_text(text + more)
+                mark = cluster.agent.mark()
+                cluster.agent.signal(signal.SIGHUP)
+                cluster.agent.wait_log(event="reloaded", since=mark, timeout=15)
+            wait_until(lambda: cluster.redis[0].call("DBSIZE") > 10000, 60, "ten thousand writes")
+        assert load.refused() == []
+        assert {attempt.port for attempt in load.attempts} == {cluster.redis[0].port}
+        assert len(load.attempts) > 10000
+        check_clean(cluster.agent)
 
 
 def test_services_come_and_go():
