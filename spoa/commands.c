@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "spoa/core/haproxy_conf.h"
 #include "spoa/io/http_client.h"
 #include "spoa/options.h"
 
@@ -63,4 +64,21 @@ int command_healthcheck(const struct config *config)
         fputs(body.text, stderr);
     page_finish(&body);
     return code == 200 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
+}
+
+int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe)
+{
+    struct page page = {.text = NULL};
+
+    if (is_spoe)
+        haproxy_conf_write_spoe(config, version, &page);
+    else
+        haproxy_conf_write(config, version, &page);
+    bool is_whole = !page.has_failed;
+    if (is_whole)
+        fputs(page.text, stdout);
+    else
+        fputs("out of memory\n", stderr);
+    page_finish(&page);
+    return is_whole ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }

@@ -1,4 +1,4 @@
-/* What is asked of an agent that runs already. */
+/* What is asked of an agent that runs already, or of a configuration. */
 #ifndef SPOA_COMMANDS_H
 #define SPOA_COMMANDS_H
 
@@ -12,5 +12,8 @@ int command_status(const struct config *config, bool is_json, bool watches);
 
 /* 0 where the agent answers and every service has a master, else 1 with the reason on stderr. */
 int command_healthcheck(const struct config *config);
+
+/* Prints HAProxy's configuration for ours, or its spoe.conf. An exit code. */
+int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe);
 
 #endif

@@ -9,6 +9,7 @@
 #include "spoa/commands.h"
 #include "spoa/core/config.h"
 #include "spoa/core/log.h"
+#include "spoa/doctor.h"
 #include "spoa/io/config_file.h"
 #include "spoa/io/log_sink.h"
 #include "spoa/io/sdnotify.h"
@@ -159,6 +160,21 @@ static void show(const struct options *options, const struct config *config)
     printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
 }
 
+static int run_command(const struct options *options, const struct config *config)
+{
+    switch (options->command) {
+    case COMMAND_STATUS:
+        return command_status(config, options->json, options->watch);
+    case COMMAND_CHECK:
+        return doctor_check(config);
+    case COMMAND_HAPROXY_CONF:
+        return command_haproxy_conf(config, options->haproxy, options->spoe);
+    case COMMAND_RUN:
+        break;
+    }
+    return EXIT_CODE_USAGE;
+}
+
 /* What the options ask for; `config` is ours. */
 static int act(const struct options *options, struct config *config, struct config_errors *errors)
 {
@@ -172,8 +188,8 @@ static int act(const struct options *options, struct config *config, struct conf
         code = EXIT_CODE_USAGE;
     } else if (options->healthcheck) {
         code = command_healthcheck(config);
-    } else if (options->status) {
-        code = command_status(config, options->json, options->watch);
+    } else if (options->command != COMMAND_RUN) {
+        code = run_command(options, config);
     } else if (!options->dump && !options->check) {
         return run(options, config);
     } else {

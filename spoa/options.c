@@ -4,11 +4,15 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "spoa/core/haproxy_conf.h"
+
 /* The colon in front tells a missing value from an unknown option. */
 #define SHORT_OPTIONS ":f:tVh"
 
 /* Where the commands look for the configuration of an agent that runs. */
 #define DEFAULT_FILE "/etc/sentinel-spoa.conf"
+/* The oldest that is supported: what fits it fits the later ones. */
+#define DEFAULT_HAPROXY 206
 
 /* Long options without a letter. */
 enum long_option {
@@ -21,6 +25,8 @@ enum long_option {
     OPTION_HEALTHCHECK,
     OPTION_JSON,
     OPTION_WATCH,
+    OPTION_SPOE,
+    OPTION_FOR,
 };
 
 static const struct option long_options[] = {
@@ -37,6 +43,8 @@ static const struct option long_options[] = {
     {"healthcheck", no_argument, NULL, OPTION_HEALTHCHECK},
     {"json", no_argument, NULL, OPTION_JSON},
     {"watch", no_argument, NULL, OPTION_WATCH},
+    {"spoe", no_argument, NULL, OPTION_SPOE},
+    {"for", required_argument, NULL, OPTION_FOR},
     {NULL, 0, NULL, 0},
 };
 
@@ -48,6 +56,8 @@ void options_print_help(FILE *out)
         "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] --healthcheck\n"
+        "       sentinel-spoa [-f FILE] check\n"
+        "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
         "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
         "\n"
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
@@ -73,6 +83,10 @@ void options_print_help(FILE *out)
         "      --json           as JSON\n"
         "      --watch          again every second\n"
         "      --healthcheck    exit 0 where every service has a master, else 1\n"
+        "\n"
+        "Of what FILE names, whether an agent runs or not:\n"
+        "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
+        "then\n"
         "\n"
         "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
         "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
@@ -143,6 +157,45 @@ static void set_services(struct config *config, int argc, char *const *argv, str
     }
 }
 
+/* False where it is no command. */
+static bool take_command(const char *word, struct options *options)
+{
+    static const struct {
+        const char *word;
+        enum command command;
+    } commands[] = {
+        {"status", COMMAND_STATUS}, {"check", COMMAND_CHECK}, {"haproxy-conf", COMMAND_HAPROXY_CONF}};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        if (strcmp(word, commands[i].word) == 0) {
+            options->command = commands[i].command;
+            return true;
+        }
+    return false;
+}
+
+static void check_combination(struct options *options, struct config_errors *errors)
+{
+    if ((options->json || options->watch) && options->command != COMMAND_STATUS)
+        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
+        config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
+    if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
+        options->haproxy = DEFAULT_HAPROXY;
+    if (options->file == NULL && !options->has_keys &&
+        (options->command != COMMAND_RUN || options->healthcheck))
+        options->file = DEFAULT_FILE;
+}
+
+static void take_version(const char *text, struct options *options, struct config_errors *errors)
+{
+    assert(text != NULL); /* getopt_long(): --for has a required argument */
+    options->haproxy = haproxy_conf_version(text);
+    if (options->haproxy == 0)
+        config_error(errors, &command_line, "bad value '%s' for '--for': a version of HAProxy, 2.6 or later",
+                     text);
+}
+
 static void take_option(int option, struct options *options)
 {
     switch (option) {
@@ -170,6 +223,9 @@ static void take_option(int option, struct options *options)
     case OPTION_WATCH:
         options->watch = true;
         break;
+    case OPTION_SPOE:
+        options->spoe = true;
+        break;
     default:
         options->has_keys = true;
         break;
@@ -188,19 +244,16 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
             config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);
         else if (option == '?')
             config_error(errors, &command_line, "unknown option '%s'", argv[optind - 1]);
+        else if (option == OPTION_FOR)
+            take_version(optarg, &options, errors);
         else
             take_option(option, &options);
     }
-    if (optind < argc && strcmp(argv[optind], "status") == 0) {
-        options.status = true;
+    if (optind < argc && take_command(argv[optind], &options))
         optind++;
-    }
     if (optind < argc)
         config_error(errors, &command_line, "unexpected argument '%s'", argv[optind]);
-    if ((options.json || options.watch) && !options.status)
-        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
-    if (options.file == NULL && (options.status || options.healthcheck))
-        options.file = DEFAULT_FILE;
+    check_combination(&options, errors);
     if (options.file != NULL && options.has_keys)
         config_error(errors, &command_line, "-f and the options of a quick start exclude each other");
     if (options.file == NULL && !options.has_keys && !options.help && !options.version)

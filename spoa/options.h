@@ -13,16 +13,26 @@ enum exit_code {
     EXIT_CODE_USAGE = 2,   /* the command line or the configuration is wrong */
 };
 
+/* What is to be done. */
+enum command {
+    COMMAND_RUN,
+    COMMAND_STATUS,
+    COMMAND_CHECK,
+    COMMAND_HAPROXY_CONF,
+};
+
 struct options {
     const char *file; /* -f, or NULL */
+    enum command command;
     bool check;       /* -t */
     bool dump;        /* --dump-config */
     bool version;     /* -V */
     bool help;        /* -h */
     bool healthcheck; /* --healthcheck */
-    bool status;      /* the command "status" */
     bool json;        /* --json */
     bool watch;       /* --watch */
+    bool spoe;        /* --spoe */
+    unsigned haproxy; /* --for, see haproxy_conf_version() */
     bool has_keys;    /* a quick start's options were given, and are in `config` */
 };
 

@@ -10,11 +10,11 @@ _sentinel_spoa() {
         COMPREPLY=($(compgen -W "error warning info debug" -- "$current"))
         return
         ;;
-    --listen | --sentinel | --service | --server)
+    --listen | --sentinel | --service | --server | --for)
         return
         ;;
     esac
     COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --healthcheck --listen --sentinel
-        --service --server --log-level status --json --watch" -- "$current"))
+        --service --server --log-level status --json --watch check haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

@@ -13,3 +13,7 @@ complete -c sentinel-spoa -l log-level -x -a 'error warning info debug' -d 'how 
 complete -c sentinel-spoa -f -a status -d 'the status of an agent that runs'
 complete -c sentinel-spoa -l json -d 'the status as JSON'
 complete -c sentinel-spoa -l watch -d 'the status again every second'
+complete -c sentinel-spoa -f -a check -d 'look at all that the configuration names'
+complete -c sentinel-spoa -f -a haproxy-conf -d 'print a haproxy.cfg that fits'
+complete -c sentinel-spoa -l spoe -d 'print spoe.conf'
+complete -c sentinel-spoa -l for -x -a '2.6 3.0 3.2' -d 'a version of HAProxy'

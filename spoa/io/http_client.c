@@ -5,37 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "spoa/io/socket_addr.h"
+#include "spoa/io/blocking_socket.h"
 
-#define TIMEOUT_S 3
 /* The status of ten thousand services takes some. */
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)
-
-static int connect_to(const struct addr *addr)
-{
-    const struct timeval timeout = {.tv_sec = TIMEOUT_S};
-    struct sockaddr_storage storage;
-    socklen_t len = 0;
-
-    if (!socket_addr_from(addr, &storage, &len)) {
-        errno = EINVAL;
-        return -1;
-    }
-    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    if (connect(fd, (const struct sockaddr *)&storage, len) == 0)
-        return fd;
-    int code = errno;
-    close(fd);
-    errno = code;
-    return -1;
-}
 
 /* All that comes until the peer closes: we ask with HTTP/1.0. */
 static bool read_reply(int fd, struct page *reply)
@@ -55,7 +30,7 @@ int http_client_get(const struct addr *addr, const char *path, struct page *body
     char request[256];
     struct page reply = {.text = NULL};
     int code = -1;
-    int fd = connect_to(addr);
+    int fd = blocking_socket_connect(addr);
 
     *body = (struct page){.text = NULL};
     if (fd == -1)

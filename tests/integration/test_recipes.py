@@ -139,3 +139,56 @@ def test_http_health():
         new = cluster.wait_failover(old)
         wait_until(lambda: {cluster.served_by() for _ in range(10)} == {new}, 15, "only the new master is up")
         check_clean(cluster.agent)
+
+
+# ---- sentinel-spoa haproxy-conf ----
+
+def printed(path, *words):
+    done = run_agent("-f", path, "haproxy-conf", *words)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
+
+
+def check_haproxy(tmp_path, cfg, spoe):
+    for name, text in (("haproxy.cfg", cfg), ("spoe.conf", spoe)):
+        text = text.replace("/etc/haproxy/", f"{tmp_path}/").replace("/run/haproxy/", f"{tmp_path}/")
+        if os.geteuid() != 0:
+            text = re.sub(r"    (user|group) haproxy\n", "", text)
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")], env={**os.environ, "PATH": PATH},
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_is_printed_is_valid(recipe, tmp_path):
+    """For the configuration of every recipe, and for the version of HAProxy that is here."""
+    path = SHIPPED / recipe / "sentinel-spoa.conf"
+    check_haproxy(tmp_path, printed(path), printed(path, "--spoe"))
+
+
+def test_what_differs_by_version():
+    path = SHIPPED / "sentinel-spoa.conf"
+    assert "mode tcp\n    option spop-check" in printed(path, "--for", "3.0.11")
+    assert "mode spop\n    option spop-check" in printed(path, "--for", "3.2")
+    assert "no option async" in printed(path, "--spoe")
+    assert "async" not in printed(path, "--spoe", "--for", "3.1")
+    for bad in ("2.4", "3", "x", "3.x", "-1.2"):
+        done = run_agent("-f", path, "haproxy-conf", f"--for={bad}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"bad value '{bad}' for '--for'" in done.stderr
+
+
+def test_what_is_printed_serves():
+    """As it is but for the paths and the port."""
+    with Cluster(recipe="runtime-api") as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels()
+        cluster.start_agent()
+        path = cluster.agent.config_path
+        text = printed(path).replace("bind 127.0.0.1:6379", f"bind {cluster.haproxy.where}")
+        check_haproxy(cluster.directory, text, printed(path, "--spoe"))
+        cluster.haproxy.start()
+        cluster.wait_served()
+        assert cluster.served_by() is cluster.redis[0]
+        check_clean(cluster.agent)

@@ -1,0 +1,10 @@
+/* A connection that blocks, with a time limit, for the commands of a terminal. The agent itself never blocks. */
+#ifndef SPOA_IO_BLOCKING_SOCKET_H
+#define SPOA_IO_BLOCKING_SOCKET_H
+
+#include "proto/addr.h"
+
+/* A numeric or UNIX address. -1 with errno where it cannot be reached; reads and writes fail after three seconds. */
+int blocking_socket_connect(const struct addr *addr);
+
+#endif

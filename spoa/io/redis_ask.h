@@ -1,0 +1,28 @@
+/* Asks a Redis or a Sentinel one command after the other, blocking, for the commands of a terminal. */
+#ifndef SPOA_IO_REDIS_ASK_H
+#define SPOA_IO_REDIS_ASK_H
+
+#include <hiredis/hiredis.h>
+
+#include "proto/addr.h"
+#include "spoa/core/config.h"
+
+struct redis_ask {
+    redisContext *context; /* NULL where it cannot be reached */
+    char error[160];       /* why, or why AUTH was refused; "" where all is well */
+};
+
+/* Connects and says AUTH where there is a password. To be closed in any case. */
+struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials);
+void redis_ask_close(struct redis_ask *ask);
+
+/* The reply, freed with freeReplyObject(); NULL where there is none. The words end with NULL. */
+redisReply *redis_ask(struct redis_ask *ask, const char *const *words);
+
+/* Whether it is an error that begins with `code`. */
+bool redis_ask_is_error(const redisReply *reply, const char *code);
+
+/* The value of a field in a reply that has names and values by turns; "" where it is not there. */
+const char *redis_ask_field(const redisReply *reply, const char *name);
+
+#endif

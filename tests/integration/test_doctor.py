@@ -1,0 +1,122 @@
+"""sentinel-spoa check: nothing to find where all fits, and each thing that does not fit is found."""
+
+import re
+
+import pytest
+from cluster import Cluster
+from fake_sentinel import FakeSentinel, error
+from resp import Resp
+from rig import SERVERS, Rig, run_agent
+
+
+def examine(path):
+    """(exit status, findings, all that was printed)."""
+    done = run_agent("-f", path, "check")
+    assert done.stderr == ""
+    findings = re.findall(r"^  ! (.*)$", done.stdout, re.MULTILINE)
+    assert f"{len(findings)} findings" in done.stdout
+    return done.returncode, findings, done.stdout
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """All as the recipe says, and a `park` that fits."""
+    with Cluster(recipe="runtime-api") as started:
+        started.park = "5s"
+        started.start()
+        yield started
+
+
+def edited(cluster, tmp_path, *edits):
+    text = cluster.agent.config_path.read_text()
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = tmp_path / "edited.conf"
+    path.write_text(text)
+    return path
+
+
+def test_all_is_well(cluster):
+    status, findings, text = examine(cluster.agent.config_path)
+    assert (status, findings) == (0, []), text
+    assert re.search(r"R1 +\S+ +master$", text, re.MULTILINE)
+    assert len(re.findall(r"^    R[23] +\S+ +slave$", text, re.MULTILINE)) == 2
+    assert text.count(f"names {cluster.redis[0].where}") == 3
+
+
+def test_settings_that_do_not_fit(cluster, tmp_path):
+    path = edited(cluster, tmp_path, ("park = 5s", "park = 1s"), ("[sentinels]\n", "[sentinels]\nvote-life = 3s\n"))
+    status, findings, _ = examine(path)
+    assert status == 1
+    assert sum("'vote-life' 3000" in finding for finding in findings) == 3
+    assert sum("'park' 1000: set 'park' to 4500 ms or more" in finding for finding in findings) == 3
+    assert len(findings) == 6
+
+
+def test_a_map_with_gaps(cluster, tmp_path):
+    master, replica = (f"server = {node.name} {node.where}\n" for node in cluster.redis[:2])
+    _, findings, _ = examine(edited(cluster, tmp_path, (replica, "")))
+    assert len(findings) == 3
+    assert all(f"a replica {cluster.redis[1].where} that no 'server'" in finding for finding in findings)
+    _, findings, text = examine(edited(cluster, tmp_path, (master, "")))
+    assert findings == [f"a majority names {cluster.redis[0].where}, which no 'server' has: add it, by the address that "
+                        "Sentinel says"], text
+
+
+def test_a_sentinel_is_not_listed(cluster, tmp_path):
+    lines = [f"address = {sentinel.where}\n" for sentinel in cluster.sentinels]
+    _, findings, _ = examine(edited(cluster, tmp_path, (lines[2], "")))
+    assert [finding for finding in findings if "knows of 3 Sentinels, configured are 2" in finding] == findings
+    assert len(findings) == 2
+
+
+def test_wrong_names_in_haproxy(cluster, tmp_path):
+    _, findings, _ = examine(edited(cluster, tmp_path, ("server = R2 ", "server = R9 ")))
+    assert len(findings) == 1
+    assert "has no server be_redis/R9: No such server" in findings[0]
+    _, findings, _ = examine(edited(cluster, tmp_path, ("backend = be_redis", "backend = be_other")))
+    assert len(findings) == 3
+    assert all("No such backend" in finding for finding in findings)
+    _, findings, _ = examine(edited(cluster, tmp_path, (cluster.api, f"{cluster.api}.none")))
+    assert findings == ["cannot be asked: No such file or directory"]
+
+
+def test_nothing_was_changed(cluster):
+    """All these questions cut no session."""
+    with Resp(cluster.haproxy.address, 10) as session:
+        examine(cluster.agent.config_path)
+        assert session.call("PING") == "PONG"
+
+
+# ---- scripted Sentinels ----
+
+def test_sentinels_that_refuse_or_disagree():
+    fakes = [FakeSentinel(SERVERS["R1"]), FakeSentinel(SERVERS["R2"]), FakeSentinel(SERVERS["R1"])]
+    fakes[2].myid = fakes[0].myid
+    fakes[1].reply("SUBSCRIBE", error("NOPERM no channel"))
+    fakes[1].reply("SENTINEL MASTER", error("NOPERM no command"))
+    with Rig(fakes=fakes) as rig:
+        status, findings, text = examine(rig.agent.config_path)
+    assert status == 1
+    for expected in (f"{fakes[0].where} and {fakes[2].where} are one Sentinel", f"{fakes[1].where} refuses SUBSCRIBE",
+                     f"{fakes[1].where} refuses SENTINEL MASTER", "no 2 Sentinels name the same master"):
+        assert [finding for finding in findings if expected in finding], (expected, text)
+
+
+def test_nobody_is_there(tmp_path):
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    with Rig(fakes=fakes) as rig:
+        text = rig.agent.config_path.read_text()
+    path = tmp_path / "gone.conf"
+    path.write_text(text)
+    status, findings, _ = examine(path)
+    assert status == 1
+    assert sum("cannot be reached: Connection refused" in finding for finding in findings) == 3
+
+
+def test_bad_configuration(tmp_path):
+    path = tmp_path / "bad.conf"
+    path.write_text("[agent]\nx = 1\n")
+    done = run_agent("-f", path, "check")
+    assert (done.returncode, done.stdout) == (2, "")
