@@ -1,7 +1,6 @@
 #include "spoa/agent.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "spoa/core/log.h"
 #include "spoa/core/metrics.h"
@@ -147,7 +146,7 @@ static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void apply_settings(const struct config_agent *config)
 {
-    log_sink_open(STDERR_FILENO, config->log_format, config->log_level);
+    log_sink_choose(config->syslog, config->log_format, config->log_level);
 }
 
 static void log_reload(const struct config *config)

@@ -125,7 +125,7 @@ static int run(const struct options *options, struct config *config)
     struct ev_loop *loop = ev_default_loop(EVFLAG_NOENV);
     ev_signal signals[3];
 
-    log_sink_open(STDERR_FILENO, config->agent.log_format, config->agent.log_level);
+    log_sink_choose(config->agent.syslog, config->agent.log_format, config->agent.log_level);
     if (loop == NULL) {
         fputs("cannot start the event loop\n", stderr);
         config_destroy(config);

@@ -83,6 +83,7 @@ void config_destroy(struct config *config)
 {
     if (config == NULL)
         return;
+    free(config->agent.syslog);
     free(config->agent.listens.list);
     free(config->agent.checks.list);
     free(config->agent.webs.list);

@@ -43,6 +43,7 @@ struct config_agent {
     struct config_listens webs;    /* for HTTP */
     enum log_level log_level;
     enum log_format log_format;
+    char *syslog; /* the path of its socket; NULL: the log goes to stderr */
     unsigned drain_timeout_ms;
     unsigned park_max;
 };

@@ -23,6 +23,8 @@ const struct config_keyword config_keywords[] = {
      "`error`, `warning`, `info` or `debug`"},
     {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, LIVE,
      "`logfmt` or `json`"},
+    {CONFIG_AGENT, "syslog", &config_type_text, AGENT(syslog), NULL, false, LIVE,
+     "the path of a syslog socket, `/dev/log`: the log goes there and not to stderr"},
     {CONFIG_AGENT, "drain-timeout", &config_type_duration, AGENT(drain_timeout_ms), "5s", false, LIVE,
      "how long a stop may take that waits for HAProxy to close its connections"},
     {CONFIG_AGENT, "park-max", &config_type_count, AGENT(park_max), "10000", false, RESTART,

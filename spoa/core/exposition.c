@@ -214,6 +214,17 @@ static void write_generation(const struct exposition *out, const struct service 
     end_service(out, service_decision(service)->generation);
 }
 
+static void write_last_switch(const struct exposition *out, const struct service *service)
+{
+    int64_t t_switched_ms = service_decision(service)->t_switched_ms;
+
+    if (t_switched_ms == INT64_MIN)
+        return;
+    begin_service(out, service);
+    end_labels(out);
+    end_ms(out, status_unix_ms(out->status, t_switched_ms));
+}
+
 static void write_replicas(const struct exposition *out, const struct service *service)
 {
     begin_service(out, service);
@@ -296,6 +307,8 @@ static const struct service_family service_families[] = {
     {"master_votes", "gauge", "Sentinels that name the master", write_votes, NULL},
     {"master_quorum", "gauge", "Sentinels that must name it", write_quorum, NULL},
     {"master_switches_total", "counter", "Masters so far, the first one included", write_generation, NULL},
+    {"master_last_switch_timestamp_seconds", "gauge", "When the master was named first", write_last_switch,
+     NULL},
     {"service_state", "gauge", "1 for the state that the service is in, 0 for the others", write_state, NULL},
     {"replicas", "gauge", "Replicas that can be named", write_replicas, NULL},
     {"service_answers_total", "counter", "Answers, by role and outcome", write_answers, NULL},

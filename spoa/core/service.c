@@ -65,7 +65,8 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
     reports_init(&service->reports, service->sentinel_reports, voters, settings->quorum.vote_life_ms);
     policy_init(&service->policy, &settings->policy);
-    service->decision = (struct service_decision){.state = SERVICE_STARTING, .review_ms = now_ms};
+    service->decision =
+        (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .review_ms = now_ms};
     prepare_answer(service);
     if (!settings->replicas.is_enabled)
         return service;
@@ -141,6 +142,7 @@ void service_inherit(struct service *service, const struct service *former)
         service->current = candidates_find(&service->candidates, master, is_referred, service);
     policy_inherit(&service->policy, &former->policy);
     service->decision.generation = former->decision.generation;
+    service->decision.t_switched_ms = former->decision.t_switched_ms;
     service->counters = former->counters;
     prepare_answer(service);
 }
@@ -238,6 +240,7 @@ static struct service_decision decide(const struct service *service, const struc
         .votes = votes_behind(quorum, ruling),
         .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
         .generation = service->decision.generation,
+        .t_switched_ms = service->decision.t_switched_ms,
         .is_doubtful = doubtful,
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
@@ -270,6 +273,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
 
     if (switched) {
         after->generation++;
+        after->t_switched_ms = now_ms;
         service->current = subject;
         service->is_first_due = true;
         if (service->replicas != NULL)

@@ -51,8 +51,9 @@ struct service_decision {
     bool
         is_fenced; /* existing sessions to the master named last are to be cut: no quorum for so long, or it is
                           about to be replaced */
-    uint64_t replicas; /* the servers of the map that may be named as a replica, a bit each */
-    int64_t review_ms; /* the decision must not be used from this time on */
+    int64_t t_switched_ms; /* when the generation began; INT64_MIN before the first */
+    uint64_t replicas;     /* the servers of the map that may be named as a replica, a bit each */
+    int64_t review_ms;     /* the decision must not be used from this time on */
 };
 
 /* What an observer is told. */

@@ -33,6 +33,7 @@ check = 127.0.0.1:9013
 http = 127.0.0.1:9912
 log-level = debug
 log-format = json
+syslog = /dev/log
 drain-timeout = 2m
 park-max = 500
 [haproxy]

@@ -31,6 +31,7 @@
     "http = 127.0.0.1:9912\n"                                                                                \
     "log-level = debug\n"                                                                                    \
     "log-format = json\n"                                                                                    \
+    "syslog = /dev/log\n"                                                                                    \
     "drain-timeout = 120000ms\n"                                                                             \
     "park-max = 20000\n"                                                                                     \
     "\n"                                                                                                     \

@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "spoa/io/log_sink.h"
@@ -160,6 +162,57 @@ static void gone_reader_is_survived(void **state)
     close(pair[1]);
 }
 
+/* ---- syslog ---- */
+
+static char syslog_path[64];
+
+static int listen_as_syslog(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(syslog_path, sizeof(syslog_path), "/tmp/test-log-sink-%d.sock", (int)getpid());
+    memcpy(address.sun_path, syslog_path, strlen(syslog_path) + 1);
+    unlink(syslog_path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* The next line that the daemon got, "" where there is none. */
+static const char *heard(int fd)
+{
+    static char text[8192];
+    ssize_t got = recv(fd, text, sizeof(text) - 1, 0);
+
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+static void goes_to_syslog(void **state)
+{
+    char prefix[64];
+    int fd = listen_as_syslog();
+
+    (void)state;
+    assert_true(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
+    log_event(LOG_LEVEL_WARNING, "one", log_number("n", 1));
+    snprintf(prefix, sizeof(prefix), "<28>sentinel-spoa[%d]: ", (int)getpid());
+    assert_string_equal(without_time(heard(fd), prefix), "level=warning event=one n=1\n");
+    log_event(LOG_LEVEL_DEBUG, "too-quiet", log_number("n", 2));
+    assert_string_equal(heard(fd), "");
+    close(fd); /* the daemon is started anew */
+    fd = listen_as_syslog();
+    log_event(LOG_LEVEL_INFO, "two", log_number("n", 3));
+    assert_non_null(strstr(heard(fd), "event=two"));
+    close(fd);
+    unlink(syslog_path);
+    log_event(LOG_LEVEL_ERROR, "nobody-hears-it", log_number("n", 4));
+    assert_false(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(LOG_LEVEL_INFO, "three", log_number("n", 5));
+    assert_non_null(strstr(written(), "event=three"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(journal_gets_a_prefix, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(full_pipe_does_not_block, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(gone_reader_is_survived, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(goes_to_syslog, open_pipe, close_pipe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
