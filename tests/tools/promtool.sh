@@ -10,8 +10,14 @@ if [ ! -x build/tools/promtool ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     chmod 755 "$work"
-    # From trixie on promtool is a package of its own.
-    (cd "$work" && { apt-get -q download promtool || apt-get -q download prometheus; }) >"$work/log" 2>&1 || {
+    download() {
+        # From trixie on promtool is a package of its own. The lists of packages may be missing.
+        apt-get -q download promtool || apt-get -q download prometheus || {
+            apt-get -q update
+            apt-get -q download promtool || apt-get -q download prometheus
+        }
+    }
+    (cd "$work" && download) >"$work/log" 2>&1 || {
         cat "$work/log" >&2
         echo "promtool.sh: cannot download promtool" >&2
         exit 1
