@@ -1,6 +1,7 @@
 #include "spoa/agent.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "spoa/core/log.h"
 #include "spoa/core/metrics.h"
@@ -215,10 +216,31 @@ void agent_reload_failed(struct agent *agent, const char *error)
     log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
 }
 
+/* Whether a socket that stays open has other rights now. */
+static bool has_other_rights(const struct config_listens *old, const struct config_listens *new)
+{
+    for (size_t i = 0; i < old->count; i++)
+        for (size_t k = 0; k < new->count; k++) {
+            const struct config_listen *one = &old->list[i];
+            const struct config_listen *other = &new->list[k];
+            if (addr_equals(&one->addr, &other->addr) &&
+                (one->mode != other->mode || strcmp(one->owner, other->owner) != 0 ||
+                 strcmp(one->group, other->group) != 0))
+                return true;
+        }
+    return false;
+}
+
 static void tell_what_needs_a_restart(const struct config_agent *old, const struct config_agent *new)
 {
     if (old->park_max != new->park_max)
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "park-max"));
+    if (has_other_rights(&old->listens, &new->listens))
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "listen"));
+    if (has_other_rights(&old->checks, &new->checks))
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "check"));
+    if (has_other_rights(&old->webs, &new->webs))
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "http"));
 }
 
 void agent_reload(struct agent *agent, struct config *config)

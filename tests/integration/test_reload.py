@@ -152,7 +152,8 @@ def test_listeners_come_and_go():
         line = reload(rig, (old, f"{old}\nlisten = {taken.where}"), event="reload-failed")
         assert taken.where in line["error"]
         assert ask_once(f"unix:{path}")["master"] == "R1"
-        reload(rig, (f"{old}\nlisten = {taken.where}\n", ""))
+        reload(rig, (f"{old}\nlisten = {taken.where}\n", ""), (f"unix:{path}", f"unix:{path} mode=600"))
+        assert rig.agent.find_log(event="restart-needed", key="listen")
         with pytest.raises(ConnectionRefusedError):
             ask_once(rig.agent.address)
         assert client.ask()["master"] == "R1"
