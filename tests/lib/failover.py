@@ -25,6 +25,7 @@ SPLIT = 15.0  # seconds
 AFTER = 3.0  # seconds that are watched after the new master has taken writes
 # Longer than a failover, and HAProxy's patience longer than that.
 PARK, PROCESSING = "8s", "timeout processing 10s"
+PARK_MS = 8000
 # Known to be dead by the agent's own link; what HAProxy was told before that cannot be helped.
 NOTICED = 0.05
 
@@ -232,9 +233,11 @@ def broken_promises(result):
     broken = []
     if WAYS[result.way][0] is None:
         return broken
-    if result.refused_late:
+    # Two Sentinels that each vote for themselves try again after twice failover-timeout: no client waits for so long.
+    is_in_time = result.sentinel_took < PARK_MS
+    if result.refused_late and is_in_time:
         broken.append(f"{what}: {result.refused_late} connections were refused that could have waited")
-    if result.longest_connect > result.sentinel_took + LONGEST_OVER:
+    if result.longest_connect > result.sentinel_took + LONGEST_OVER and is_in_time:
         broken.append(f"{what}: a connect took {result.longest_connect:.0f} ms, Sentinel {result.sentinel_took:.0f} ms")
     if result.way in LATEST and result.late > LATEST[result.way]:
         broken.append(f"{what}: the old master's last write came {result.late:.0f} ms after the majority's new name")
