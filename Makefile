@@ -186,7 +186,7 @@ clean: ## removes build/
 	rm -rf build
 
 deps: ## installs the Debian packages for building, testing and linting (or says which are missing)
-	@tests/tools/deps.sh build test lint
+	@tests/tools/deps.sh build test page lint
 
 ##@ Test
 # These install what they need, then build (in a second make, which finds the packages), then run.
@@ -194,7 +194,7 @@ run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$
     $(PYTHON) tests/tools/run-tests.py
 
 test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
-	@tests/tools/deps.sh build test
+	@tests/tools/deps.sh build test page
 	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan
 	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan integration:release
 
@@ -209,7 +209,7 @@ sim: ## the simulation in virtual time (RUNS=number of scripts)
 	$(run_tests) sim:release
 
 integration: ## against real haproxy, redis-server and redis-sentinel
-	@tests/tools/deps.sh build test
+	@tests/tools/deps.sh build test page
 	$(Q)$(MAKE) all
 	$(run_tests) integration:release
 
@@ -228,7 +228,7 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 	@$(PYTHON) tests/tools/failover-report.py
 
 asan-test: ## unit, sim and integration with ASan and UBSan
-	@tests/tools/deps.sh build test
+	@tests/tools/deps.sh build test page
 	$(Q)$(MAKE) build/asan/sentinel-spoa unit-asan sim-asan
 	$(run_tests) unit:asan sim:asan integration:asan
 

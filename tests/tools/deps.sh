@@ -6,12 +6,13 @@ set -eu
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libinih-dev libmicrohttpd-dev uthash-dev libcmocka-dev scdoc python3 ;;
-    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest iproute2 procps curl chromium chromium-driver python3-selenium fonts-dejavu-core ;;
+    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest iproute2 procps curl ;;
+    page) echo chromium chromium-driver python3-selenium fonts-dejavu-core ;;
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
     valgrind) echo valgrind libc6-dbg ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, model, lint, valgrind)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind)" >&2
         exit 2
         ;;
     esac
