@@ -56,7 +56,7 @@ LDFLAGS_cov := -pie --coverage
 
 # Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
 # system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
-PACKAGES := hiredis libcares inih libmicrohttpd
+PACKAGES = hiredis libcares inih libmicrohttpd $(if $(WITH_TLS),openssl)
 pkg_config = $(shell pkg-config $(1) || echo failed)
 checked = $(if $(filter failed,$(1)),$(error a library is missing: run `make deps`),$(1))
 LIBS_CFLAGS = $(eval LIBS_CFLAGS := $$(patsubst -I%,-isystem %,$$(call checked,$$(call pkg_config,--cflags $(PACKAGES)))))$(LIBS_CFLAGS)
@@ -67,7 +67,9 @@ CMOCKA_LIBS = $(eval CMOCKA_LIBS := $$(call checked,$$(call pkg_config,--libs cm
 
 PROTO := $(wildcard proto/*.c)
 CORE := $(wildcard spoa/core/*.c)
-IO := $(wildcard spoa/io/*.c)
+# TLS is left out where OpenSSL is missing, or by WITH_TLS= on the command line.
+WITH_TLS := $(shell pkg-config --exists openssl 2>/dev/null && echo yes)
+IO := $(filter-out $(if $(WITH_TLS),spoa/io/tls_none.c,spoa/io/tls.c),$(wildcard spoa/io/*.c))
 # What stands beside main.c.
 TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c))
 TEST_LIB := $(wildcard tests/lib/*.c)

@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "spoa/core/log.h"
 #include "spoa/core/metrics.h"
 #include "spoa/core/service_table.h"
+#include "spoa/io/acceptor.h"
 #include "spoa/io/check_server.h"
 #include "spoa/io/http_server.h"
 #include "spoa/io/listen_socket.h"
@@ -42,6 +44,7 @@ struct agent {
     struct spop_server *server;
     struct check_server *check_server;
     struct http_server *http_server;
+    struct acceptor_rules rules;
     struct history history;
     const struct agent_build *build;
     bool is_reload_good;
@@ -145,9 +148,32 @@ static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
     ev_timer_start(loop, timer);
 }
 
-static void apply_settings(const struct config_agent *config)
+/* Descriptors that are not for SPOP: those of HTTP, agent-checks, the loop and the log, and the links. */
+#define OTHER_DESCRIPTORS 256
+
+/* As many connections as descriptors allow: what is missing for the links would cost the votes. */
+static size_t connections_max(const struct config *config)
 {
-    log_sink_choose(config->syslog, config->log_format, config->log_level);
+    size_t wanted = config->agent.connections_max;
+    size_t others = OTHER_DESCRIPTORS + 2 * config->service_count;
+    struct rlimit limit;
+
+    for (size_t i = 0; i < config->group_count; i++)
+        others += 4 * config->groups[i].address_count;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= wanted + others)
+        return wanted;
+    size_t possible = limit.rlim_cur > 2 * others ? limit.rlim_cur - others : limit.rlim_cur / 2;
+    log_event(LOG_LEVEL_WARNING, "few-descriptors", log_number("limit", (int64_t)limit.rlim_cur),
+              log_number("max-connections", (int64_t)wanted), log_number("possible", (int64_t)possible));
+    return possible;
+}
+
+static void apply_limits(struct agent *agent)
+{
+    const struct config *config = config_of(agent);
+
+    agent->rules.allowed = &config->agent.allowed;
+    spop_server_limit(agent->server, connections_max(config), config->agent.idle_timeout_ms);
 }
 
 static void log_reload(const struct config *config)
@@ -179,7 +205,9 @@ static void change_over(struct agent *agent)
     ev_timer_set(&agent->retire, RETIRE_S, 0.0);
     ev_timer_start(agent->loop, &agent->retire);
     close_other_listeners(agent, &config_of(agent)->agent);
-    apply_settings(&config_of(agent)->agent);
+    apply_limits(agent);
+    log_sink_choose(config_of(agent)->agent.syslog, config_of(agent)->agent.log_format,
+                    config_of(agent)->agent.log_level);
     agent->metrics.reloads_total++;
     agent->is_reload_good = true;
     agent->t_loaded_ms = loop_now_ms();
@@ -235,6 +263,10 @@ static void tell_what_needs_a_restart(const struct config_agent *old, const stru
 {
     if (old->park_max != new->park_max)
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "park-max"));
+    if (!config_same_text(old->user, new->user) || !config_same_text(old->group, new->group))
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "user"));
+    if (old->sandbox != new->sandbox)
+        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "sandbox"));
     if (has_other_rights(&old->listens, &new->listens))
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "listen"));
     if (has_other_rights(&old->checks, &new->checks))
@@ -346,9 +378,11 @@ static bool create_parts(struct agent *agent, struct config *config)
     agent->topology = create_topology(agent, config);
     if (agent->topology == NULL)
         return false;
-    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
-    agent->check_server = check_server_create(agent->loop, topology_checks(agent->topology), &agent->metrics);
-    agent->http_server = http_server_create(agent->loop, fill_status, agent);
+    agent->rules = (struct acceptor_rules){.allowed = &config->agent.allowed, .metrics = &agent->metrics};
+    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics, &agent->rules);
+    agent->check_server =
+        check_server_create(agent->loop, topology_checks(agent->topology), &agent->metrics, &agent->rules);
+    agent->http_server = http_server_create(agent->loop, fill_status, agent, &agent->rules);
     return agent->server != NULL && agent->check_server != NULL && agent->http_server != NULL &&
            topology_fill(agent->topology, agent->table) && topology_activate(agent->topology, NULL);
 }
@@ -383,6 +417,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         agent_destroy(agent);
         return NULL;
     }
+    apply_limits(agent);
     start_timers(agent);
     log_event(LOG_LEVEL_INFO, "started", log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));

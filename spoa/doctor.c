@@ -61,7 +61,7 @@ static void ask_subscribe(struct doctor *doctor, const struct config_sentinels *
                           const struct patient *patient)
 {
     static const char *const words[] = {"SUBSCRIBE", "+switch-master", NULL};
-    struct redis_ask ask = redis_ask_open(patient->addr, &group->credentials);
+    struct redis_ask ask = redis_ask_open(patient->addr, &group->credentials, &group->tls);
     redisReply *reply = redis_ask(&ask, words);
 
     if (redis_ask_is_error(reply, "NOPERM"))
@@ -74,8 +74,8 @@ static void ask_subscribe(struct doctor *doctor, const struct config_sentinels *
 static void open_sentinel(struct doctor *doctor, const struct config_sentinels *group,
                           struct patient *patient)
 {
-    patient->ask = redis_ask_open(patient->addr, &group->credentials);
-    if (patient->ask.context == NULL) {
+    patient->ask = redis_ask_open(patient->addr, &group->credentials, &group->tls);
+    if (patient->ask.reader == NULL) {
         find(doctor, "%s cannot be reached: %s", patient->name, patient->ask.error);
         return;
     }
@@ -206,7 +206,7 @@ static bool check_vote(struct doctor *doctor, const struct config_service *servi
     const char *const words[] = {"SENTINEL", "MASTER", service->monitor, NULL};
     char text[ADDR_TEXT_MAX];
 
-    if (patient->ask.context == NULL || !ask_vote(doctor, service, patient, ret_addr))
+    if (patient->ask.reader == NULL || !ask_vote(doctor, service, patient, ret_addr))
         return false;
     redisReply *master = redis_ask(&patient->ask, words);
     const struct config_server *server = find_server(service, ret_addr);
@@ -243,7 +243,7 @@ static void check_node(struct doctor *doctor, const struct config_service *servi
                        const struct config_server *server, const struct addr *master)
 {
     static const char *const words[] = {"ROLE", NULL};
-    struct redis_ask ask = redis_ask_open(&server->addr, &service->credentials);
+    struct redis_ask ask = redis_ask_open(&server->addr, &service->credentials, &service->tls);
     bool is_master = master != NULL && addr_equals(&server->addr, master);
     char text[ADDR_TEXT_MAX];
 

@@ -12,7 +12,9 @@
 #include "spoa/doctor.h"
 #include "spoa/io/config_file.h"
 #include "spoa/io/log_sink.h"
+#include "spoa/io/sandbox.h"
 #include "spoa/io/sdnotify.h"
+#include "spoa/io/tls.h"
 #include "spoa/options.h"
 
 #ifndef SENTINEL_SPOA_VERSION
@@ -119,6 +121,19 @@ static void watch_signal(struct ev_loop *loop, ev_signal *watcher, int number,
     ev_signal_start(loop, watcher);
 }
 
+/* All is open that needs more rights. */
+static bool confine(const struct config *config, const char *file)
+{
+    char error[SANDBOX_ERROR_MAX];
+
+    if (!sandbox_become(&config->agent, error)) {
+        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", error));
+        return false;
+    }
+    sandbox_enter(config, file);
+    return true;
+}
+
 /* `config` is the agent's. */
 static int run(const struct options *options, struct config *config)
 {
@@ -132,12 +147,15 @@ static int run(const struct options *options, struct config *config)
         return EXIT_CODE_RUNTIME;
     }
     log_warnings(config);
-    /* A peer that is gone is an error of write(), not a reason to die. */
-    signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit();
+    sandbox_harden();
     struct running running = {.agent = agent_create(loop, config, &build), .options = options};
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
+    if (!confine(config, options->file)) {
+        agent_destroy(running.agent);
+        return EXIT_CODE_RUNTIME;
+    }
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
@@ -183,7 +201,8 @@ static int act(const struct options *options, struct config *config, struct conf
     if (options->help) {
         options_print_help(stdout);
     } else if (options->version) {
-        printf("sentinel-spoa %s (%s)\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION);
+        printf("sentinel-spoa %s (%s)\nTLS: %s\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION,
+               tls_version());
     } else if (!load(options->file, config, errors)) {
         code = EXIT_CODE_USAGE;
     } else if (options->healthcheck) {
@@ -206,6 +225,8 @@ int main(int argc, char **argv)
     struct config *config = config_create();
     int code = EXIT_CODE_USAGE;
 
+    /* A peer that is gone is an error of write(), not a reason to die. */
+    (void)signal(SIGPIPE, SIG_IGN);
     if (config == NULL) {
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;

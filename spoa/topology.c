@@ -6,7 +6,9 @@
 
 #include "spoa/core/decision_log.h"
 #include "spoa/io/loop.h"
+#include "spoa/core/log.h"
 #include "spoa/io/session_cutter.h"
+#include "spoa/io/tls.h"
 
 /* A service with all that hangs on it. */
 struct topology_service {
@@ -21,8 +23,15 @@ struct topology_service {
 struct topology_group {
     struct service **services;
     struct role_probe_settings *probes; /* one per service */
+    const struct tls **node_tls;        /* one per service */
     size_t service_count;
     struct voter_links *links;
+};
+
+/* TLS as some sections want it, all in the same way. */
+struct topology_tls {
+    struct config_tls settings; /* borrowed, but for the struct itself */
+    struct tls *tls;
 };
 
 struct topology {
@@ -30,7 +39,9 @@ struct topology {
     struct topology_service *services;
     struct topology_group *groups;
     const struct voter_group **voters; /* of the groups */
-    struct session_cutter *cutter;     /* NULL: no runtime API, or not active */
+    struct topology_tls *tls;
+    size_t tls_count;
+    struct session_cutter *cutter; /* NULL: no runtime API, or not active */
     struct server_checks *checks;
 };
 
@@ -87,6 +98,34 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
     return true;
 }
 
+/* One for all that want the same: thousands of services would else read and keep the certificates each. `ret_tls` is NULL
+ * for plain. False where it cannot be had, which is logged. */
+static bool find_tls(struct topology *topology, const struct config_tls *settings, const struct tls **ret_tls)
+{
+    char error[TLS_ERROR_MAX];
+
+    *ret_tls = NULL;
+    if (!settings->is_on)
+        return true;
+    for (size_t i = 0; i < topology->tls_count; i++) {
+        const struct config_tls *other = &topology->tls[i].settings;
+        *ret_tls = topology->tls[i].tls;
+        if (config_same_text(other->ca_file, settings->ca_file) &&
+            config_same_text(other->cert_file, settings->cert_file) &&
+            config_same_text(other->key_file, settings->key_file) &&
+            config_same_text(other->server_name, settings->server_name))
+            return true;
+    }
+    struct topology_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
+    if (one.tls == NULL) {
+        log_event(LOG_LEVEL_ERROR, "tls-failed", log_text("error", error));
+        return false;
+    }
+    topology->tls[topology->tls_count++] = one;
+    *ret_tls = one.tls;
+    return true;
+}
+
 static struct role_probe_settings probe_settings(const struct config_service *service,
                                                  const struct config_sentinels *group)
 {
@@ -106,11 +145,14 @@ static bool collect_services(struct topology *topology, size_t index)
 
     group->services = calloc(config->service_count, sizeof(*group->services));
     group->probes = calloc(config->service_count, sizeof(*group->probes));
-    if (group->services == NULL || group->probes == NULL)
+    group->node_tls = calloc(config->service_count, sizeof(const struct tls *));
+    if (group->services == NULL || group->probes == NULL || group->node_tls == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++) {
         if (config->services[i].group != index)
             continue;
+        if (!find_tls(topology, &config->services[i].tls, &group->node_tls[group->service_count]))
+            return false;
         group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
         group->services[group->service_count++] = topology->services[i].service;
     }
@@ -132,7 +174,9 @@ static bool create_group(struct topology *topology, size_t index)
     const struct config_sentinels *config = &topology->options.config->groups[index];
     struct topology_group *group = &topology->groups[index];
 
-    if (!collect_services(topology, index))
+    const struct tls *tls = NULL;
+
+    if (!collect_services(topology, index) || !find_tls(topology, &config->tls, &tls))
         return false;
     bool early = false;
     for (size_t i = 0; i < group->service_count; i++)
@@ -141,6 +185,7 @@ static bool create_group(struct topology *topology, size_t index)
         .name = config->name,
         .sentinels = config->addresses,
         .count = (unsigned)config->address_count,
+        .tls = tls,
         .subscribe = config->subscribe,
         .settings =
             {
@@ -154,6 +199,7 @@ static bool create_group(struct topology *topology, size_t index)
             },
         .services = group->services,
         .probes = group->probes,
+        .node_tls = group->node_tls,
         .service_count = group->service_count,
     };
     group->links = voter_links_create(topology->options.loop, topology->options.resolver, &options,
@@ -181,9 +227,10 @@ static bool create_parts(struct topology *topology, const struct topology *forme
     topology->services = calloc(config->service_count, sizeof(*topology->services));
     topology->groups = calloc(config->group_count, sizeof(*topology->groups));
     topology->voters = calloc(config->group_count, sizeof(const struct voter_group *));
+    topology->tls = calloc(config->group_count + config->service_count, sizeof(*topology->tls));
     topology->checks = server_checks_create();
-    if (topology->services == NULL || topology->groups == NULL || topology->voters == NULL ||
-        topology->checks == NULL)
+    if (topology->tls == NULL || topology->services == NULL || topology->groups == NULL ||
+        topology->voters == NULL || topology->checks == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++)
         if (!create_service(topology, i, now_ms))
@@ -224,7 +271,11 @@ void topology_destroy(struct topology *topology)
         voter_links_destroy(topology->groups[i].links);
         free(topology->groups[i].services);
         free(topology->groups[i].probes);
+        free(topology->groups[i].node_tls);
     }
+    for (size_t i = 0; i < topology->tls_count; i++)
+        tls_destroy(topology->tls[i].tls);
+    free(topology->tls);
     session_cutter_destroy(topology->cutter);
     server_checks_destroy(topology->checks);
     for (size_t i = 0; topology->services != NULL && i < config->service_count; i++) {

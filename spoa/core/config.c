@@ -60,11 +60,20 @@ static void finish_credentials(struct config_credentials *credentials)
     free(credentials->password_file);
 }
 
+static void finish_tls(struct config_tls *tls)
+{
+    free(tls->ca_file);
+    free(tls->cert_file);
+    free(tls->key_file);
+    free(tls->server_name);
+}
+
 static void finish_group(struct config_sentinels *group)
 {
     free(group->name);
     free(group->addresses);
     finish_credentials(&group->credentials);
+    finish_tls(&group->tls);
 }
 
 static void finish_service(struct config_service *service)
@@ -77,6 +86,7 @@ static void finish_service(struct config_service *service)
     free(service->sentinels);
     free(service->backend);
     finish_credentials(&service->credentials);
+    finish_tls(&service->tls);
 }
 
 void config_destroy(struct config *config)
@@ -87,6 +97,9 @@ void config_destroy(struct config *config)
     free(config->agent.listens.list);
     free(config->agent.checks.list);
     free(config->agent.webs.list);
+    free(config->agent.allowed.list);
+    free(config->agent.user);
+    free(config->agent.group);
     free(config->haproxy.runtime_apis);
     free(config->haproxy.backend);
     for (size_t i = 0; i < config->group_count; i++)
@@ -305,13 +318,17 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
     return NULL;
 }
 
-/* Those of the section that keys go to, which has some. */
-static struct config_credentials *current_credentials(struct config *config)
+/* Remembers the line of a key whose files are read later, in a section that has such keys. */
+static void note_line(struct config *config, const char *key, unsigned line)
 {
+    bool is_group = config->cursor->kind == CONFIG_SENTINELS;
     size_t index = config->cursor->index;
 
-    return config->cursor->kind == CONFIG_SENTINELS ? &config->groups[index].credentials
-                                                    : &config->services[index].credentials;
+    if (strcmp(key, "password-file") == 0)
+        (is_group ? &config->groups[index].credentials : &config->services[index].credentials)
+            ->password_file_line = line;
+    else if (strncmp(key, "tls", 3) == 0)
+        (is_group ? &config->groups[index].tls : &config->services[index].tls)->line = line;
 }
 
 static void report_unknown_key(const struct config_place *place, enum config_section_kind kind,
@@ -354,6 +371,10 @@ void config_set(struct config *config, const struct config_place *place, const c
     }
     *seen |= bit;
     set_value(keyword, section, place, value, errors);
-    if (strcmp(key, "password-file") == 0)
-        current_credentials(config)->password_file_line = place->line;
+    note_line(config, key, place->line);
+}
+
+bool config_same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "proto/addr.h"
+#include "proto/network.h"
 #include "proto/span.h"
 #include "spoa/core/log.h"
 #include "spoa/core/policy.h"
@@ -37,15 +38,27 @@ struct config_listens {
     size_t count;
 };
 
+/* Networks, for `allow`. */
+struct config_networks {
+    struct network *list;
+    size_t count;
+};
+
 struct config_agent {
     struct config_listens listens; /* for SPOP */
     struct config_listens checks;  /* for agent-checks */
     struct config_listens webs;    /* for HTTP */
     enum log_level log_level;
     enum log_format log_format;
-    char *syslog; /* the path of its socket; NULL: the log goes to stderr */
+    char *syslog;                   /* the path of its socket; NULL: the log goes to stderr */
+    struct config_networks allowed; /* whose TCP connections are taken; empty: anybody's */
+    unsigned connections_max;       /* for SPOP */
+    unsigned idle_timeout_ms;       /* of these; 0: none */
     unsigned drain_timeout_ms;
     unsigned park_max;
+    char *user; /* to become after the start; NULL: none */
+    char *group;
+    bool sandbox;
 };
 
 /* What AUTH takes, for Sentinels or for nodes. */
@@ -56,6 +69,16 @@ struct config_credentials {
     unsigned password_file_line;
 };
 
+/* How Sentinels or nodes are talked to. */
+struct config_tls {
+    bool is_on;
+    char *ca_file;     /* NULL: the system's */
+    char *cert_file;   /* ours, with its chain; NULL: none */
+    char *key_file;    /* of it */
+    char *server_name; /* that the peer's certificate must have; NULL: the peer's own */
+    unsigned line;     /* of one of its keys; 0: none is given */
+};
+
 /* A group of Sentinels. */
 struct config_sentinels {
     char *name; /* "" for [sentinels] */
@@ -63,6 +86,7 @@ struct config_sentinels {
     struct addr *addresses;
     size_t address_count;
     struct config_credentials credentials;
+    struct config_tls tls;
     unsigned poll_ms;
     unsigned reply_timeout_ms;
     unsigned connect_timeout_ms;
@@ -99,6 +123,7 @@ struct config_service {
     unsigned quorum; /* votes needed; 0 until config_finish() puts the majority */
     bool allow_any_address;
     struct config_credentials credentials; /* of the nodes */
+    struct config_tls tls;                 /* of the nodes */
     enum role_check role_check;
     bool witness;
     unsigned keep_ms;
@@ -153,6 +178,9 @@ void config_finish(struct config *config, const char *file, struct config_errors
 
 /* Writes a complete file with all defaults; passwords are shown as ***. */
 void config_dump(const struct config *config, FILE *out);
+
+/* Of two texts of a configuration, which may be NULL. */
+bool config_same_text(const char *a, const char *b);
 
 /* What a changed value asks for. */
 enum config_reload {

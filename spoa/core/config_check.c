@@ -15,8 +15,14 @@ static struct config_place at_line(const char *file, unsigned line)
     return (struct config_place){.file = file, .line = line};
 }
 
-static void check_agent(struct config *config, struct config_errors *errors)
+static void check_agent(struct config *config, const char *file, struct config_errors *errors)
 {
+    struct config_place whole = at_line(file, 0);
+
+    if (config->agent.connections_max == 0)
+        config_error(errors, &whole, "'max-connections' must be over 0");
+    if (config->agent.group != NULL && config->agent.user == NULL)
+        config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
@@ -50,11 +56,25 @@ static void check_credentials(const struct config_credentials *credentials, cons
         config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
 }
 
+static void check_tls(const struct config_tls *tls, const struct config_place *place,
+                      struct config_errors *errors)
+{
+    if (!tls->is_on &&
+        (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL || tls->server_name != NULL))
+        config_error(errors, place, "'tls-ca' and its like do nothing without 'tls = yes'");
+    if ((tls->cert_file != NULL) != (tls->key_file != NULL))
+        config_error(errors, place, "'tls-cert' and 'tls-key' need each other");
+}
+
 static void check_group(const struct config_sentinels *group, const struct config_place *place,
                         struct config_errors *errors)
 {
     check_addresses(group, place, errors);
     check_credentials(&group->credentials, place, errors);
+    check_tls(&group->tls, place, errors);
+    for (size_t i = 0; group->tls.is_on && i < group->address_count; i++)
+        if (group->addresses[i].kind == ADDR_UNIX)
+            config_error(errors, place, "there is no TLS to a UNIX socket");
     if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
         config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
     if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
@@ -153,6 +173,7 @@ static void check_policy(struct config *config, const struct config_service *ser
                          const struct config_place *place, struct config_errors *errors)
 {
     check_credentials(&service->credentials, place, errors);
+    check_tls(&service->tls, place, errors);
     if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
         config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
     if (service->early_fence && service->early_fence_max_ms == 0)
@@ -291,7 +312,7 @@ void config_finish(struct config *config, const char *file, struct config_errors
 {
     if (errors->out_of_memory)
         return; /* what is missing is missing for that reason */
-    check_agent(config, errors);
+    check_agent(config, file, errors);
     check_groups(config, file, errors);
     check_services(config, file, errors);
     check_service_names(config, file, errors);

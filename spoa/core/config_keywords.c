@@ -19,6 +19,13 @@ const struct config_keyword config_keywords[] = {
      "the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(webs), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
+    {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
+     "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may"},
+    {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
+     "connections for SPOP at one time; those beyond are closed at once"},
+    {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
+     "a connection for SPOP on which nothing was asked for so long is closed: longer than HAProxy's own time "
+     "limit; 0: never"},
     {CONFIG_AGENT, "log-level", &config_type_level, AGENT(log_level), "info", false, LIVE,
      "`error`, `warning`, `info` or `debug`"},
     {CONFIG_AGENT, "log-format", &config_type_format, AGENT(log_format), "logfmt", false, LIVE,
@@ -29,6 +36,13 @@ const struct config_keyword config_keywords[] = {
      "how long a stop may take that waits for HAProxy to close its connections"},
     {CONFIG_AGENT, "park-max", &config_type_count, AGENT(park_max), "10000", false, RESTART,
      "streams that may wait for a master at one time; those beyond are answered at once"},
+    {CONFIG_AGENT, "user", &config_type_text, AGENT(user), NULL, false, RESTART,
+     "become this user after the start as root; it must be able to read the configuration for a reload"},
+    {CONFIG_AGENT, "group", &config_type_text, AGENT(group), NULL, false, RESTART,
+     "and this group, where it is not the user's own"},
+    {CONFIG_AGENT, "sandbox", &config_type_bool, AGENT(sandbox), "yes", false, RESTART,
+     "give up after the start the right to read and write other files than those that the configuration "
+     "names and what stands beside them (Landlock, where the kernel has it)"},
     {CONFIG_HAPROXY, "runtime-api", &config_type_runtime_apis, 0, NULL, true, LIVE,
      "where a HAProxy takes commands (`stats socket ... level admin`): `/run/haproxy/admin.sock` or "
      "`10.0.0.5:9999`; at a "
@@ -43,6 +57,17 @@ const struct config_keyword config_keywords[] = {
      "password for AUTH"},
     {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(credentials.password_file), NULL, false,
      LIVE, "file whose first line is the password"},
+    {CONFIG_SENTINELS, "tls", &config_type_bool, GROUP(tls.is_on), "no", false, LIVE,
+     "talk TLS to the Sentinels, whose certificates must be for the host names or addresses as they stand "
+     "here"},
+    {CONFIG_SENTINELS, "tls-ca", &config_type_text, GROUP(tls.ca_file), NULL, false, LIVE,
+     "file of the authorities (PEM) that may have signed them; else those of the system"},
+    {CONFIG_SENTINELS, "tls-cert", &config_type_text, GROUP(tls.cert_file), NULL, false, LIVE,
+     "file of our own certificate and its chain (PEM), where they want one"},
+    {CONFIG_SENTINELS, "tls-key", &config_type_text, GROUP(tls.key_file), NULL, false, LIVE,
+     "file of its key (PEM, without a passphrase)"},
+    {CONFIG_SENTINELS, "tls-server-name", &config_type_text, GROUP(tls.server_name), NULL, false, LIVE,
+     "the name that their certificates must have in place of the one that stands here"},
     {CONFIG_SENTINELS, "poll", &config_type_duration, GROUP(poll_ms), "1s", false, LIVE,
      "how often every Sentinel is asked when nothing happens"},
     {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false, LIVE,
@@ -99,6 +124,16 @@ const struct config_keyword config_keywords[] = {
      "password of the nodes for `role-check`"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
+    {CONFIG_SERVICE, "tls", &config_type_bool, SERVICE(tls.is_on), "no", false, LIVE,
+     "talk TLS to the nodes for `role-check`; their certificates must be for what Sentinel calls them"},
+    {CONFIG_SERVICE, "tls-ca", &config_type_text, SERVICE(tls.ca_file), NULL, false, LIVE,
+     "file of the authorities (PEM) that may have signed them; else those of the system"},
+    {CONFIG_SERVICE, "tls-cert", &config_type_text, SERVICE(tls.cert_file), NULL, false, LIVE,
+     "file of our own certificate and its chain (PEM), where they want one"},
+    {CONFIG_SERVICE, "tls-key", &config_type_text, SERVICE(tls.key_file), NULL, false, LIVE,
+     "file of its key (PEM, without a passphrase)"},
+    {CONFIG_SERVICE, "tls-server-name", &config_type_text, SERVICE(tls.server_name), NULL, false, LIVE,
+     "the name that their certificates must have in place of that"},
     {CONFIG_SERVICE, "debounce", &config_type_duration, SERVICE(debounce_ms), "1s", false, LIVE,
      "a loss of the majority that is shorter is `pending`, not `no-quorum`"},
     {CONFIG_SERVICE, "witness", &config_type_bool, SERVICE(witness), "no", false, LIVE,
@@ -175,7 +210,7 @@ const char *config_keyword_nearest(enum config_section_kind section, const char 
         if (keyword->section != section)
             continue;
         unsigned distance = config_distance(key, keyword->key);
-        if (distance < best && distance < strlen(keyword->key)) {
+        if (distance < best && distance <= strlen(keyword->key) / 2) {
             best = distance;
             nearest = keyword->key;
         }

@@ -73,6 +73,7 @@ extern const struct config_type config_type_check_mode;
 extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
 extern const struct config_type config_type_listens;      /* struct config_listens */
+extern const struct config_type config_type_networks;     /* struct config_networks */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_sentinels */
 extern const struct config_type config_type_password;     /* struct config_credentials */

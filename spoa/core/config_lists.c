@@ -106,6 +106,31 @@ static void write_listens(const void *field, const char *key, FILE *out)
     }
 }
 
+static enum config_reading read_networks(void *field, const char *value)
+{
+    struct config_networks *networks = field;
+    struct network network;
+
+    if (!network_parse(span_of_text(value), &network))
+        return CONFIG_READ_BAD;
+    void *list = networks->list;
+    struct network *place = grow(&list, &networks->count, sizeof(*place));
+    networks->list = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = network;
+    return CONFIG_READ_OK;
+}
+
+static void write_networks(const void *field, const char *key, FILE *out)
+{
+    const struct config_networks *networks = field;
+    char text[NETWORK_TEXT_MAX];
+
+    for (size_t i = 0; i < networks->count; i++)
+        fprintf(out, "%s = %s\n", key, network_format(&networks->list[i], text));
+}
+
 static enum config_reading append_addr(struct addr **addresses, size_t *count, const struct addr *addr)
 {
     void *list = *addresses;
@@ -215,6 +240,7 @@ static void write_servers(const void *field, const char *key, FILE *out)
 
 const struct config_type config_type_listens = {
     "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
+const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
                                                   write_addresses};
 const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",

@@ -10,6 +10,8 @@
 #define METRICS_COUNTERS(X)                                                                                  \
     X(connections_total, "SPOP connections accepted")                                                        \
     X(connections_closed_total, "SPOP connections closed")                                                   \
+    X(refused_total, "Connections closed at once: from where none may come, or too many")                    \
+    X(timeouts_total, "SPOP connections closed because the peer took too long")                              \
     X(healthchecks_total, "SPOP health checks answered")                                                     \
     X(notifies_total, "NOTIFY frames answered")                                                              \
     X(answers_named_total, "Answers that name a server or an address")                                       \

@@ -177,7 +177,9 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
         voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
     probe->has_answered = false;
     probe->metrics->role_probe_failures_total++;
-    log_event(LOG_LEVEL_DEBUG, "role-probe-down",
+    enum log_level level = probe->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+    probe->told_down = true;
+    log_event(level, "role-probe-down",
               log_text("monitor", voter_group_monitor(probe->group, probe->service)),
               log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
               log_number("retry-ms", loss->retry_ms));
@@ -217,6 +219,7 @@ void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t
     probe->target = *target;
     probe->is_aimed = true;
     probe->told_refused = false;
+    probe->told_down = false;
     probe->has_answered = false;
     conversation_restart(&probe->conversation, now_ms);
 }

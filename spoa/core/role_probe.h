@@ -35,6 +35,7 @@ struct role_probe {
     bool has_answered; /* on this link */
     bool is_loading;   /* PING was refused; the reply to ROLE comes next */
     bool told_refused; /* in the log, since it was aimed */
+    bool told_down;    /* likewise */
 };
 
 /* All pointers are borrowed and must outlive the probe, which must not move. It does nothing until it is aimed. */

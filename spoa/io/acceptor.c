@@ -9,16 +9,20 @@
 
 #include "spoa/core/log.h"
 #include "spoa/io/loop.h"
+#include "spoa/io/socket_addr.h"
 
 /* Connections taken per wake-up, so that a burst does not keep the others waiting. */
 #define ACCEPT_BATCH 64
 /* Pause after accept() ran out of descriptors or memory, s: trying at once again would only spin. */
 #define ACCEPT_PAUSE_S 0.1
 
+/* Logged once for as long as it lasts. */
 static void pause_accepting(struct acceptor *acceptor, int code)
 {
-    log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->protocol),
-              log_text("error", strerror(code)));
+    if (!acceptor->is_failing)
+        log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->options.protocol),
+                  log_text("error", strerror(code)));
+    acceptor->is_failing = true;
     ev_io_stop(acceptor->loop, &acceptor->acceptable);
     ev_timer_set(&acceptor->resume, ACCEPT_PAUSE_S, 0.0);
     ev_timer_start(acceptor->loop, &acceptor->resume);
@@ -32,6 +36,41 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int events)
     ev_io_start(loop, &acceptor->acceptable);
 }
 
+/* UNIX sockets have rights of their own. */
+static bool is_allowed(const struct acceptor_rules *rules, const struct addr *peer)
+{
+    if (rules->allowed == NULL || rules->allowed->count == 0)
+        return true;
+    for (size_t i = 0; i < rules->allowed->count; i++)
+        if (network_has(&rules->allowed->list[i], peer))
+            return true;
+    return false;
+}
+
+/* False, and closed, where connections from there are not taken. */
+static bool admit(const struct acceptor *acceptor, int fd, const struct sockaddr_storage *from)
+{
+    struct addr peer;
+    char text[ADDR_TEXT_MAX];
+
+    if (from->ss_family == AF_UNIX ||
+        (socket_addr_to(from, &peer) && is_allowed(acceptor->options.rules, &peer)))
+        return true;
+    close(fd);
+    acceptor->options.rules->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", acceptor->options.protocol),
+              log_text("peer", addr_format(&peer, text)), log_text("reason", "not in 'allow'"));
+    return false;
+}
+
+static void note_success(struct acceptor *acceptor)
+{
+    if (!acceptor->is_failing)
+        return;
+    acceptor->is_failing = false;
+    log_event(LOG_LEVEL_INFO, "accepting-again", log_text("protocol", acceptor->options.protocol));
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct acceptor *acceptor = container_of(watcher, struct acceptor, acceptable);
@@ -39,7 +78,10 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
     (void)loop;
     (void)events;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(acceptor->listening.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = {.ss_family = AF_UNIX};
+        socklen_t len = sizeof(from);
+        int fd =
+            accept4(acceptor->listening.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int code = errno;
         if (fd == -1 && (code == ECONNABORTED || code == EINTR))
             continue;
@@ -48,11 +90,14 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
                 pause_accepting(acceptor, code);
             return;
         }
-        if (!acceptor->take(acceptor->context, fd)) {
+        if (!admit(acceptor, fd, &from))
+            continue;
+        if (!acceptor->options.take(acceptor->options.context, fd)) {
             close(fd);
             pause_accepting(acceptor, ENOMEM);
             return;
         }
+        note_success(acceptor);
     }
 }
 
@@ -62,14 +107,13 @@ static bool is_at(const struct acceptor *acceptor, const struct addr *addr)
     return addr_equals(&acceptor->wanted, addr) || addr_equals(&acceptor->listening.addr, addr);
 }
 
-int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *options,
-                 const char *protocol, acceptor_take_fn take, void *context,
-                 char error[LISTEN_SOCKET_ERROR_MAX])
+int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *where,
+                 const struct acceptor_options *options, char error[LISTEN_SOCKET_ERROR_MAX])
 {
     char text[ADDR_TEXT_MAX];
 
     for (const struct acceptor *one = *list; one != NULL; one = one->next)
-        if (is_at(one, options->addr))
+        if (is_at(one, where->addr))
             return 0;
     struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
 
@@ -77,21 +121,19 @@ int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct list
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
         return -1;
     }
-    if (listen_socket_open(options, &acceptor->listening, error) == -1) {
+    if (listen_socket_open(where, &acceptor->listening, error) == -1) {
         free(acceptor);
         return -1;
     }
-    acceptor->wanted = *options->addr;
+    acceptor->wanted = *where->addr;
     acceptor->loop = loop;
-    acceptor->protocol = protocol;
-    acceptor->take = take;
-    acceptor->context = context;
+    acceptor->options = *options;
     acceptor->next = *list;
     *list = acceptor;
     ev_io_init(&acceptor->acceptable, on_acceptable, acceptor->listening.fd, EV_READ);
     ev_timer_init(&acceptor->resume, on_resume, ACCEPT_PAUSE_S, 0.0);
     ev_io_start(loop, &acceptor->acceptable);
-    log_event(LOG_LEVEL_INFO, "listening", log_text("protocol", protocol),
+    log_event(LOG_LEVEL_INFO, "listening", log_text("protocol", options->protocol),
               log_text("address", addr_format(&acceptor->listening.addr, text)));
     return 0;
 }
@@ -124,7 +166,7 @@ void acceptor_keep(struct acceptor **list, const struct config_listens *wanted)
             list = &(*list)->next;
             continue;
         }
-        log_event(LOG_LEVEL_INFO, "not-listening", log_text("protocol", (*list)->protocol),
+        log_event(LOG_LEVEL_INFO, "not-listening", log_text("protocol", (*list)->options.protocol),
                   log_text("address", addr_format(&(*list)->listening.addr, text)));
         close_first(list);
     }

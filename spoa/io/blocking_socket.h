@@ -4,7 +4,8 @@
 
 #include "proto/addr.h"
 
-/* A numeric or UNIX address. -1 with errno where it cannot be reached; reads and writes fail after three seconds. */
+/* -1 with errno where it cannot be reached (EHOSTUNREACH: a name that has no address); reads and writes fail after three
+ * seconds. */
 int blocking_socket_connect(const struct addr *addr);
 
 #endif

@@ -27,6 +27,7 @@ bool buffer_store(struct buffer *buffer, struct span bytes)
     }
     free(buffer->data);
     *buffer = (struct buffer){.data = copy, .len = copy != NULL ? bytes.len : 0};
+    buffer->size = buffer->len;
     return copy != NULL || bytes.len == 0;
 }
 

@@ -13,6 +13,7 @@ struct buffer {
     uint8_t *data;
     size_t start; /* of the bytes that are left */
     size_t len;   /* how many are left */
+    size_t size;  /* of the memory that it holds */
 };
 
 void buffer_finish(struct buffer *buffer);

@@ -32,6 +32,7 @@ struct check_server {
     struct ev_loop *loop;
     const struct server_checks *checks;
     struct metrics *metrics;
+    const struct acceptor_rules *rules;
     struct acceptor *acceptors;
     struct check_connection *connections;
     size_t connection_count;
@@ -104,6 +105,7 @@ static bool take(void *context, int fd)
     struct check_server *server = context;
 
     if (server->connection_count == CONNECTIONS_MAX) {
+        server->metrics->refused_total++;
         close(fd);
         return true;
     }
@@ -124,7 +126,7 @@ static bool take(void *context, int fd)
 }
 
 struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
-                                         struct metrics *metrics)
+                                         struct metrics *metrics, const struct acceptor_rules *rules)
 {
     struct check_server *server = calloc(1, sizeof(*server));
 
@@ -133,6 +135,7 @@ struct check_server *check_server_create(struct ev_loop *loop, const struct serv
     server->loop = loop;
     server->checks = checks;
     server->metrics = metrics;
+    server->rules = rules;
     return server;
 }
 
@@ -152,7 +155,10 @@ void check_server_destroy(struct check_server *server)
 int check_server_listen(struct check_server *server, const struct listen_socket_options *options,
                         char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    return acceptor_add(&server->acceptors, server->loop, options, "agent-check", take, server, error);
+    const struct acceptor_options accepting = {
+        .protocol = "agent-check", .rules = server->rules, .take = take, .context = server};
+
+    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
 }
 
 void check_server_use(struct check_server *server, const struct server_checks *checks)

@@ -10,10 +10,11 @@
 #include "spoa/io/listen_socket.h"
 
 struct check_server;
+struct acceptor_rules;
 
 /* Borrows all. NULL where memory is short. */
 struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
-                                         struct metrics *metrics);
+                                         struct metrics *metrics, const struct acceptor_rules *rules);
 
 /* Answers from these from now on. */
 void check_server_use(struct check_server *server, const struct server_checks *checks);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "spoa/io/tls.h"
+
 /* The longest password that we take from a file. */
 #define SECRET_MAX 512
 
@@ -227,6 +229,20 @@ static void read_secret(struct config_credentials *credentials, const char *file
     explicit_bzero(secret, sizeof(secret));
 }
 
+/* Whether its files can be used: they are read again by whoever connects. */
+static void try_tls(const struct config_tls *settings, const char *file, struct config_errors *errors)
+{
+    struct config_place place = {.file = file, .line = settings->line};
+    char reason[TLS_ERROR_MAX];
+
+    if (!settings->is_on)
+        return;
+    struct tls *tls = tls_create(settings, reason);
+    if (tls == NULL)
+        config_error(errors, &place, "%s", reason);
+    tls_destroy(tls);
+}
+
 /* Hands the file to inih. False where it cannot be read, which is reported. */
 static bool read_file(const char *path, struct config *config, struct config_errors *errors)
 {
@@ -252,9 +268,13 @@ bool config_file_load(const char *path, struct config *config, struct config_err
     if (!read_file(path, config, errors))
         return false;
     config_finish(config, path, errors);
-    for (size_t i = 0; i < config->group_count; i++)
+    for (size_t i = 0; i < config->group_count; i++) {
         read_secret(&config->groups[i].credentials, path, errors, &config->warnings);
-    for (size_t i = 0; i < config->service_count; i++)
+        try_tls(&config->groups[i].tls, path, errors);
+    }
+    for (size_t i = 0; i < config->service_count; i++) {
         read_secret(&config->services[i].credentials, path, errors, &config->warnings);
+        try_tls(&config->services[i].tls, path, errors);
+    }
     return errors->count == 0 && !errors->out_of_memory;
 }

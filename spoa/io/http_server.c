@@ -3,34 +3,28 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 
-#include "spoa/core/log.h"
 #include "spoa/core/web.h"
+#include "spoa/io/acceptor.h"
 #include "spoa/io/loop.h"
 
-/* Of one address: scrapers, health checks and a few people. */
+/* Scrapers, health checks and a few people. */
 #define CONNECTIONS_MAX 64U
 #define CONNECTION_MEMORY ((size_t)16 * 1024)
 /* A connection that says nothing for so long, in the middle of a request or between two, is closed. */
 #define CONNECTION_TIMEOUT_S 5U
 
-/* A daemon of libmicrohttpd: one listening address. */
-struct http_listener {
-    ev_io ready;
-    ev_timer timeout;
-    struct http_server *server;
-    struct MHD_Daemon *daemon;
-    struct addr wanted;
-    struct listen_socket listening;
-    struct http_listener *next;
-};
-
 struct http_server {
     struct ev_loop *loop;
     http_status_fn status;
     void *context;
-    struct http_listener *listeners;
+    const struct acceptor_rules *rules;
+    struct acceptor *acceptors;
+    /* We accept and libmicrohttpd does the rest: its own accept() spins where descriptors run out. */
+    struct MHD_Daemon *daemon;
+    ev_io ready;
+    ev_timer timeout;
 };
 
 /* ---- one request ---- */
@@ -95,124 +89,85 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* ---- the loop ---- */
 
-static void run(struct http_listener *listener)
+static void run(struct http_server *server)
 {
     MHD_UNSIGNED_LONG_LONG wait_ms;
 
-    MHD_run(listener->daemon);
-    if (MHD_get_timeout(listener->daemon, &wait_ms) == MHD_YES) {
-        ev_timer_stop(listener->server->loop, &listener->timeout);
-        ev_timer_set(&listener->timeout, (double)wait_ms / 1000.0, 0.0);
-        ev_timer_start(listener->server->loop, &listener->timeout);
-    } else {
-        ev_timer_stop(listener->server->loop, &listener->timeout);
-    }
+    MHD_run(server->daemon);
+    ev_timer_stop(server->loop, &server->timeout);
+    if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES)
+        return;
+    ev_timer_set(&server->timeout, (double)wait_ms / 1000.0, 0.0);
+    ev_timer_start(server->loop, &server->timeout);
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
     (void)loop;
     (void)events;
-    run(container_of(watcher, struct http_listener, ready));
+    run(container_of(watcher, struct http_server, ready));
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
-    run(container_of(timer, struct http_listener, timeout));
+    run(container_of(timer, struct http_server, timeout));
 }
 
-static bool start_daemon(struct http_listener *listener)
+/* libmicrohttpd closes what it does not want: too many. */
+static bool take(void *context, int fd)
 {
-    listener->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_request, listener->server, MHD_OPTION_LISTEN_SOCKET,
-        listener->listening.fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        CONNECTION_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
-    if (listener->daemon == NULL)
-        return false;
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    if (info == NULL)
-        return false;
-    ev_io_init(&listener->ready, on_ready, info->epoll_fd, EV_READ);
-    ev_io_start(listener->server->loop, &listener->ready);
+    struct http_server *server = context;
+    struct sockaddr_storage from = {.ss_family = AF_UNIX};
+    socklen_t len = sizeof(from);
+
+    (void)getpeername(fd, (struct sockaddr *)&from, &len);
+    if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, len) != MHD_YES)
+        server->rules->metrics->refused_total++;
+    run(server);
     return true;
 }
 
-static void close_listener(struct http_listener *listener)
+/* Only where there is something to listen on. */
+static bool start_daemon(struct http_server *server)
 {
-    struct ev_loop *loop = listener->server->loop;
-
-    ev_io_stop(loop, &listener->ready);
-    ev_timer_stop(loop, &listener->timeout);
-    if (listener->daemon != NULL) {
-        /* It would close the socket, which is ours. */
-        (void)MHD_quiesce_daemon(listener->daemon);
-        MHD_stop_daemon(listener->daemon);
-    }
-    listen_socket_close(&listener->listening);
-    free(listener);
+    if (server->daemon != NULL)
+        return true;
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
+                                      server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                                      MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
+    if (server->daemon == NULL)
+        return false;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL)
+        return false;
+    ev_io_set(&server->ready, info->epoll_fd, EV_READ);
+    ev_io_start(server->loop, &server->ready);
+    return true;
 }
 
 int http_server_listen(struct http_server *server, const struct listen_socket_options *options,
                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    char text[ADDR_TEXT_MAX];
+    const struct acceptor_options accepting = {
+        .protocol = "http", .rules = server->rules, .take = take, .context = server};
 
-    for (const struct http_listener *one = server->listeners; one != NULL; one = one->next)
-        if (addr_equals(&one->wanted, options->addr) || addr_equals(&one->listening.addr, options->addr))
-            return 0;
-    struct http_listener *listener = calloc(1, sizeof(*listener));
-    if (listener == NULL) {
-        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
+    if (!start_daemon(server)) {
+        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "libmicrohttpd does not start");
         return -1;
     }
-    listener->server = server;
-    listener->wanted = *options->addr;
-    ev_io_init(&listener->ready, on_ready, -1, EV_READ);
-    ev_timer_init(&listener->timeout, on_timeout, 0.0, 0.0);
-    if (listen_socket_open(options, &listener->listening, error) == -1) {
-        free(listener);
-        return -1;
-    }
-    if (!start_daemon(listener)) {
-        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "libmicrohttpd does not start on %s",
-                       addr_format(options->addr, text));
-        close_listener(listener);
-        return -1;
-    }
-    listener->next = server->listeners;
-    server->listeners = listener;
-    log_event(LOG_LEVEL_INFO, "listening", log_text("protocol", "http"),
-              log_text("address", addr_format(&listener->listening.addr, text)));
-    return 0;
-}
-
-static bool is_wanted(const struct http_listener *listener, const struct config_listens *wanted)
-{
-    for (size_t i = 0; i < wanted->count; i++)
-        if (addr_equals(&listener->wanted, &wanted->list[i].addr) ||
-            addr_equals(&listener->listening.addr, &wanted->list[i].addr))
-            return true;
-    return false;
+    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
 }
 
 void http_server_keep(struct http_server *server, const struct config_listens *wanted)
 {
-    struct http_listener **link = &server->listeners;
-
-    while (*link != NULL) {
-        struct http_listener *listener = *link;
-        if (is_wanted(listener, wanted)) {
-            link = &listener->next;
-        } else {
-            *link = listener->next;
-            close_listener(listener);
-        }
-    }
+    acceptor_keep(&server->acceptors, wanted);
 }
 
-struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context)
+struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context,
+                                       const struct acceptor_rules *rules)
 {
     struct http_server *server = calloc(1, sizeof(*server));
 
@@ -221,15 +176,20 @@ struct http_server *http_server_create(struct ev_loop *loop, http_status_fn stat
     server->loop = loop;
     server->status = status;
     server->context = context;
+    server->rules = rules;
+    ev_io_init(&server->ready, on_ready, -1, EV_READ);
+    ev_timer_init(&server->timeout, on_timeout, 0.0, 0.0);
     return server;
 }
 
 void http_server_destroy(struct http_server *server)
 {
-    static const struct config_listens nothing;
-
     if (server == NULL)
         return;
-    http_server_keep(server, &nothing);
+    acceptor_close_all(&server->acceptors);
+    ev_io_stop(server->loop, &server->ready);
+    ev_timer_stop(server->loop, &server->timeout);
+    if (server->daemon != NULL)
+        MHD_stop_daemon(server->daemon);
     free(server);
 }

@@ -1,11 +1,20 @@
 #include "spoa/io/redis_ask.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/time.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#define TIMEOUT_S 2
+#include "spoa/io/blocking_socket.h"
+
 #define WORDS_MAX 8
+
+static void fail(struct redis_ask *ask, const char *reason)
+{
+    (void)snprintf(ask->error, sizeof(ask->error), "%s", reason);
+    redis_ask_close(ask);
+}
 
 static void authenticate(struct redis_ask *ask, const struct config_credentials *credentials)
 {
@@ -20,45 +29,109 @@ static void authenticate(struct redis_ask *ask, const struct config_credentials 
     freeReplyObject(reply);
 }
 
-struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials)
+static void begin_tls(struct redis_ask *ask, const struct addr *addr, const struct config_tls *settings)
 {
-    const struct timeval timeout = {.tv_sec = TIMEOUT_S};
-    struct redis_ask ask = {.error = ""};
+    char reason[TLS_ERROR_MAX];
 
-    ask.context = addr->kind == ADDR_UNIX ? redisConnectUnixWithTimeout(addr->host, timeout)
-                                          : redisConnectWithTimeout(addr->host, addr->port, timeout);
-    if (ask.context == NULL || ask.context->err != 0) {
-        (void)snprintf(ask.error, sizeof(ask.error), "%s",
-                       ask.context != NULL ? ask.context->errstr : "out of memory");
-        if (ask.context != NULL)
-            redisFree(ask.context);
-        ask.context = NULL;
+    ask->tls = tls_create(settings, reason);
+    if (ask->tls == NULL) {
+        fail(ask, reason);
+        return;
+    }
+    ask->stream = tls_stream_create(ask->tls, ask->fd, addr);
+    if (ask->stream == NULL) {
+        fail(ask, strerror(ENOMEM));
+        return;
+    }
+    /* The socket blocks: it wants more only when the time is up. */
+    int result = tls_stream_shake_hands(ask->stream);
+    if (result != 1)
+        fail(ask, result == 0 ? "TLS: no answer" : tls_stream_error(ask->stream));
+}
+
+struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials,
+                                const struct config_tls *tls)
+{
+    struct redis_ask ask = {.fd = blocking_socket_connect(addr), .error = ""};
+
+    if (ask.fd == -1) {
+        fail(&ask, strerror(errno));
         return ask;
     }
-    (void)redisSetTimeout(ask.context, timeout);
-    authenticate(&ask, credentials);
+    ask.reader = redisReaderCreate();
+    if (ask.reader == NULL)
+        fail(&ask, strerror(ENOMEM));
+    else if (tls->is_on)
+        begin_tls(&ask, addr, tls);
+    if (ask.reader != NULL)
+        authenticate(&ask, credentials);
     return ask;
 }
 
 void redis_ask_close(struct redis_ask *ask)
 {
-    if (ask->context != NULL)
-        redisFree(ask->context);
-    ask->context = NULL;
+    tls_stream_destroy(ask->stream);
+    tls_destroy(ask->tls);
+    if (ask->reader != NULL)
+        redisReaderFree(ask->reader);
+    if (ask->fd != -1)
+        close(ask->fd);
+    ask->stream = NULL;
+    ask->tls = NULL;
+    ask->reader = NULL;
+    ask->fd = -1;
+}
+
+static bool send_all(struct redis_ask *ask, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t sent = ask->stream != NULL ? tls_stream_write(ask->stream, bytes, len)
+                                           : send(ask->fd, bytes, len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        bytes += sent;
+        len -= (size_t)sent;
+    }
+    return true;
+}
+
+static redisReply *read_reply(struct redis_ask *ask)
+{
+    char bytes[TLS_RECORD_MAX];
+    void *reply = NULL;
+
+    while (redisReaderGetReply(ask->reader, &reply) == REDIS_OK && reply == NULL) {
+        ssize_t got = ask->stream != NULL ? tls_stream_read(ask->stream, bytes, sizeof(bytes))
+                                          : recv(ask->fd, bytes, sizeof(bytes), 0);
+        if (got <= 0 || redisReaderFeed(ask->reader, bytes, (size_t)got) != REDIS_OK)
+            return NULL;
+    }
+    return reply;
 }
 
 redisReply *redis_ask(struct redis_ask *ask, const char *const *words)
 {
     const char *copies[WORDS_MAX];
+    char *command = NULL;
     int count = 0;
 
-    if (ask->context == NULL || ask->context->err != 0)
+    if (ask->reader == NULL)
         return NULL;
     while (count < WORDS_MAX && words[count] != NULL) {
         copies[count] = words[count];
         count++;
     }
-    return redisCommandArgv(ask->context, count, copies, NULL);
+    /* int in hiredis 0.14, long long since 1.1. */
+    long long len = redisFormatCommandArgv(&command, count, copies, NULL);
+    if (len < 0)
+        return NULL;
+    bool is_sent = send_all(ask, command, (size_t)len);
+    redisFreeCommand(command);
+    redisReply *reply = is_sent ? read_reply(ask) : NULL;
+    /* What comes later would be taken for the reply to the next command. */
+    if (reply == NULL)
+        fail(ask, "no reply");
+    return reply;
 }
 
 bool redis_ask_is_error(const redisReply *reply, const char *code)

@@ -6,14 +6,19 @@
 
 #include "proto/addr.h"
 #include "spoa/core/config.h"
+#include "spoa/io/tls.h"
 
 struct redis_ask {
-    redisContext *context; /* NULL where it cannot be reached */
-    char error[160];       /* why, or why AUTH was refused; "" where all is well */
+    redisReader *reader; /* NULL where it cannot be reached */
+    int fd;
+    struct tls *tls;
+    struct tls_stream *stream; /* NULL: in plain */
+    char error[160];           /* why, or why AUTH was refused; "" where all is well */
 };
 
 /* Connects and says AUTH where there is a password. To be closed in any case. */
-struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials);
+struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials,
+                                const struct config_tls *tls);
 void redis_ask_close(struct redis_ask *ask);
 
 /* The reply, freed with freeReplyObject(); NULL where there is none. The words end with NULL. */

@@ -12,9 +12,10 @@
 #include "spoa/io/reply_parser.h"
 #include "spoa/io/resolver.h"
 #include "spoa/io/socket_addr.h"
+#include "spoa/io/tls.h"
 
 /* One read() takes this much; what is left waits in the kernel until others had their turn. */
-#define READ_SIZE ((size_t)16 * 1024)
+#define READ_SIZE TLS_RECORD_MAX
 /* No further command is asked for while this much waits to be sent. */
 #define UNSENT_MAX ((size_t)256 * 1024)
 /* With that much waiting the conversation may be overdue all the time: look no more often than this. */
@@ -37,10 +38,8 @@ struct redis_link {
     ev_timer timer;
     struct resolver *resolver;
     struct resolver_query *query; /* while a name is looked up */
-    const struct addr *peer;
-    struct conversation *conversation;
-    redis_link_stepped_fn stepped;
-    void *context;
+    struct redis_link_options options;
+    struct tls_stream *stream;   /* while there is a socket that speaks TLS */
     struct reply_parser *parser; /* while connected */
     struct output output;
     size_t attempts;    /* with a name: picks the address */
@@ -123,6 +122,8 @@ static void disconnect(struct redis_link *link)
     if (link->io.fd != -1)
         close(link->io.fd);
     ev_io_set(&link->io, -1, EV_NONE);
+    tls_stream_destroy(link->stream);
+    link->stream = NULL;
     reply_parser_destroy(link->parser);
     link->parser = NULL;
     output_finish(&link->output);
@@ -131,13 +132,16 @@ static void disconnect(struct redis_link *link)
 
 static void lose(struct redis_link *link, const char *reason, bool is_by_peer)
 {
-    conversation_lost(link->conversation, reason, is_by_peer, loop_now_ms());
+    conversation_lost(link->options.conversation, reason, is_by_peer, loop_now_ms());
     disconnect(link);
 }
 
 static void lose_by_errno(struct redis_link *link, int code)
 {
-    lose(link, strerror(code), code == ECONNREFUSED || code == ECONNRESET || code == EPIPE);
+    if (code == EPROTO && link->stream != NULL)
+        lose(link, tls_stream_error(link->stream), false);
+    else
+        lose(link, strerror(code), code == ECONNREFUSED || code == ECONNRESET || code == EPIPE);
 }
 
 static socklen_t socket_len(const struct sockaddr_storage *address)
@@ -168,7 +172,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
 /* After every event: others may have to speak, then this link. */
 static void finish_step(struct redis_link *link)
 {
-    link->stepped(link->context);
+    link->options.stepped(link->options.context);
     redis_link_pump(link);
 }
 
@@ -193,13 +197,36 @@ static void begin_attempt(struct redis_link *link)
     struct sockaddr_storage address;
     socklen_t len = 0;
 
-    if (socket_addr_from(link->peer, &address, &len)) {
+    if (socket_addr_from(link->options.peer, &address, &len)) {
         connect_to(link, &address, len);
         return;
     }
     link->is_looking_up = true;
-    link->query = resolver_lookup(link->resolver, link->peer->host, link->peer->port, on_resolved, link);
+    link->query = resolver_lookup(link->resolver, link->options.peer->host, link->options.peer->port,
+                                  on_resolved, link);
     link->is_looking_up = false;
+}
+
+static void begin_talking(struct redis_link *link)
+{
+    link->parser = reply_parser_create();
+    if (link->parser == NULL) {
+        lose_by_errno(link, ENOMEM);
+        return;
+    }
+    conversation_connected(link->options.conversation, loop_now_ms());
+}
+
+static void shake_hands(struct redis_link *link)
+{
+    int result = tls_stream_shake_hands(link->stream);
+
+    if (result == 1)
+        begin_talking(link);
+    else if (result == -1)
+        lose(link, tls_stream_error(link->stream), false);
+    else
+        watch(link, link->io.fd, tls_stream_wants_write(link->stream) ? EV_WRITE : EV_READ);
 }
 
 static void finish_connect(struct redis_link *link)
@@ -213,12 +240,15 @@ static void finish_connect(struct redis_link *link)
         lose_by_errno(link, code);
         return;
     }
-    link->parser = reply_parser_create();
-    if (link->parser == NULL) {
-        lose_by_errno(link, ENOMEM);
+    if (link->options.tls == NULL) {
+        begin_talking(link);
         return;
     }
-    conversation_connected(link->conversation, loop_now_ms());
+    link->stream = tls_stream_create(link->options.tls, link->io.fd, link->options.peer);
+    if (link->stream == NULL)
+        lose_by_errno(link, ENOMEM);
+    else
+        shake_hands(link);
 }
 
 static void take_replies(struct redis_link *link)
@@ -228,7 +258,7 @@ static void take_replies(struct redis_link *link)
     enum reply_parser_result result = reply_parser_next(link->parser, &reply);
 
     for (; result == REPLY_PARSER_REPLY; result = reply_parser_next(link->parser, &reply)) {
-        if (conversation_reply(link->conversation, reply, now_ms) == CONVERSATION_DISCONNECT) {
+        if (conversation_reply(link->options.conversation, reply, now_ms) == CONVERSATION_DISCONNECT) {
             disconnect(link);
             return;
         }
@@ -240,7 +270,8 @@ static void take_replies(struct redis_link *link)
 static void take_bytes(struct redis_link *link)
 {
     uint8_t bytes[READ_SIZE];
-    ssize_t got = read(link->io.fd, bytes, sizeof(bytes));
+    ssize_t got = link->stream != NULL ? tls_stream_read(link->stream, bytes, sizeof(bytes))
+                                       : read(link->io.fd, bytes, sizeof(bytes));
 
     if (got > 0) {
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
@@ -252,15 +283,24 @@ static void take_bytes(struct redis_link *link)
     }
 }
 
+/* TLS has something of its own to send before it can read on. */
+static bool wants_write(const struct redis_link *link)
+{
+    return link->stream != NULL && tls_stream_wants_write(link->stream);
+}
+
 static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 {
     struct redis_link *link = container_of(io, struct redis_link, io);
 
     (void)loop;
     if (!is_connected(link)) {
-        finish_connect(link);
+        if (link->stream != NULL)
+            shake_hands(link);
+        else
+            finish_connect(link);
     } else {
-        if ((events & EV_READ) != 0)
+        if ((events & EV_READ) != 0 || wants_write(link))
             take_bytes(link);
         if (is_connected(link) && link->failed != 0)
             lose_by_errno(link, link->failed);
@@ -274,7 +314,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    switch (conversation_tick(link->conversation, loop_now_ms())) {
+    switch (conversation_tick(link->options.conversation, loop_now_ms())) {
     case CONVERSATION_NOTHING:
         break;
     case CONVERSATION_CONNECT:
@@ -293,7 +333,7 @@ static void collect_commands(struct redis_link *link)
     int64_t now_ms = loop_now_ms();
 
     while (link->failed == 0 && link->output.len < UNSENT_MAX &&
-           conversation_next(link->conversation, now_ms, &command))
+           conversation_next(link->options.conversation, now_ms, &command))
         if (!output_append(&link->output, &command))
             link->failed = ENOMEM;
 }
@@ -301,7 +341,9 @@ static void collect_commands(struct redis_link *link)
 /* False where the socket takes no more now. */
 static bool send_output(struct redis_link *link)
 {
-    ssize_t sent = send(link->io.fd, link->output.data, link->output.len, MSG_NOSIGNAL);
+    ssize_t sent = link->stream != NULL
+                       ? tls_stream_write(link->stream, link->output.data, link->output.len)
+                       : send(link->io.fd, link->output.data, link->output.len, MSG_NOSIGNAL);
 
     if (sent == -1) {
         if (errno != EAGAIN && errno != EINTR)
@@ -321,7 +363,8 @@ static void send_commands(struct redis_link *link)
         collect_commands(link);
         is_taking = link->failed == 0 && link->output.len > 0 && send_output(link);
     }
-    int events = EV_READ | (link->output.len > 0 && link->failed == 0 ? EV_WRITE : 0);
+    bool is_waiting = link->failed == 0 && (link->output.len > 0 || wants_write(link));
+    int events = EV_READ | (is_waiting ? EV_WRITE : 0);
     if ((link->io.events & (EV_READ | EV_WRITE)) != events)
         watch(link, link->io.fd, events);
     /* A failure cannot be reported from here: pump may run within the owner's `stepped`, which must not be
@@ -334,16 +377,15 @@ void redis_link_pump(struct redis_link *link)
 {
     if (is_connected(link))
         send_commands(link);
-    int64_t wake_ms = conversation_wake_ms(link->conversation);
+    int64_t wake_ms = conversation_wake_ms(link->options.conversation);
     int64_t patience_ms = loop_now_ms() + UNSENT_WAIT_MS;
     if (link->output.len >= UNSENT_MAX && wake_ms < patience_ms)
         wake_ms = patience_ms;
     loop_arm(link->loop, &link->timer, wake_ms);
 }
 
-struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver, const struct addr *peer,
-                                     struct conversation *conversation, redis_link_stepped_fn stepped,
-                                     void *context)
+struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver,
+                                     const struct redis_link_options *options)
 {
     struct redis_link *link = calloc(1, sizeof(*link));
 
@@ -351,14 +393,11 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
         return NULL;
     link->loop = loop;
     link->resolver = resolver;
-    link->peer = peer;
-    link->conversation = conversation;
-    link->stepped = stepped;
-    link->context = context;
+    link->options = *options;
     ev_io_init(&link->io, on_socket, -1, EV_NONE);
     ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
     /* By the timer, so that `stepped` is never called from here. */
-    loop_arm(loop, &link->timer, conversation_wake_ms(conversation));
+    loop_arm(loop, &link->timer, conversation_wake_ms(options->conversation));
     return link;
 }
 

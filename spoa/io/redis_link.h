@@ -13,18 +13,28 @@
 
 struct redis_link;
 struct resolver;
+struct tls;
 
 /* Called after every step of the conversation, so that the owner can let others speak too. */
 typedef void (*redis_link_stepped_fn)(void *context);
 
+/* All is borrowed and must outlive the link, but for the struct itself. */
+struct redis_link_options {
+    const struct addr *peer;
+    const struct tls *tls; /* NULL: in plain */
+    struct conversation *conversation;
+    redis_link_stepped_fn stepped;
+    void *context;
+};
+
 /*
  * Starts at once: connects when the conversation says so, with a numeric or UNIX address directly, with a name
- * through `resolver` anew on every attempt (all its addresses are tried by turns, one an attempt). All arguments
- * are borrowed and must outlive the link. NULL where memory is short.
+ * through `resolver` anew on every attempt (all its addresses are tried by turns, one an attempt). With TLS the
+ * conversation is told that it is connected once the handshake is done: the time limit is one for both. NULL where memory
+ * is short.
  */
-struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver, const struct addr *peer,
-                                     struct conversation *conversation, redis_link_stepped_fn stepped,
-                                     void *context);
+struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver,
+                                     const struct redis_link_options *options);
 
 /* Closes the connection without a word and frees; NULL is fine. Not from within `stepped`. */
 void redis_link_destroy(struct redis_link *link);

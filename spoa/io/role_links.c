@@ -37,8 +37,14 @@ static bool create_link(struct role_link *link, struct ev_loop *loop, struct res
         return true;
     role_probe_init(&link->probe, &options->settings[index], options->group, index, options->metrics,
                     options->seed + index);
-    link->link = redis_link_create(loop, resolver, &link->probe.target, &link->probe.conversation,
-                                   options->stepped, options->context);
+    struct redis_link_options link_options = {
+        .peer = &link->probe.target,
+        .tls = options->tls[index],
+        .conversation = &link->probe.conversation,
+        .stepped = options->stepped,
+        .context = options->context,
+    };
+    link->link = redis_link_create(loop, resolver, &link_options);
     if (link->link == NULL)
         return false;
     link->observer.changed = on_changed;

@@ -11,6 +11,7 @@
 #include "spoa/core/service.h"
 #include "spoa/io/redis_link.h"
 #include "spoa/io/resolver.h"
+#include "spoa/io/tls.h"
 
 struct role_links;
 
@@ -18,6 +19,7 @@ struct role_links_options {
     struct voter_group *group;
     struct service *const *services;            /* of the group, in its order */
     const struct role_probe_settings *settings; /* one per service */
+    const struct tls *const *tls;               /* one per service, NULL for plain */
     size_t service_count;
     struct metrics *metrics;
     redis_link_stepped_fn stepped; /* after every step: the group may have something to ask */

@@ -25,6 +25,11 @@
 #define LINGER_S 2.0
 /* A peer that takes nothing of what waits for it for so long is given up. */
 #define WRITE_TIMEOUT_S 30.0
+/* A frame must be whole so soon after its first byte. */
+#define FRAME_TIMEOUT_S 10.0
+
+/* What all connections together may keep from one event to the next: the one that wants more is closed. */
+#define KEPT_MAX ((size_t)64 * 1024 * 1024)
 
 /* A host that vanished without a word: probed after this time without traffic, then at this interval. */
 #define KEEP_IDLE_S 60
@@ -33,7 +38,10 @@
 struct spop_connection {
     ev_io readable;
     ev_io writable;
-    ev_timer deadline; /* of HELLO, of writing, of lingering */
+    ev_timer deadline;     /* of HELLO, of writing, of lingering, of the rest of a frame, of the next */
+    ev_tstamp watch_until; /* when it comes, if it is one of the last two; else 0 */
+    ev_tstamp t_heard;     /* when something came last */
+    ev_tstamp t_partial;   /* when the frame began of which the rest is missing; 0: none */
     struct spop_session session;
     struct spop_context *context;
     struct spop_connection *next;
@@ -63,6 +71,7 @@ void spop_connection_close(struct spop_connection *connection)
     else
         context->connections = connection->next;
     spop_session_finish(&connection->session);
+    context->kept -= connection->in.size + connection->out.size;
     buffer_finish(&connection->in);
     buffer_finish(&connection->out);
     free(connection);
@@ -75,9 +84,8 @@ static void set_deadline(struct spop_connection *connection, double wait_s)
 {
     struct ev_loop *loop = connection->context->loop;
 
+    connection->watch_until = 0.0;
     ev_timer_stop(loop, &connection->deadline);
-    if (wait_s <= 0.0)
-        return;
     ev_now_update(loop);
     ev_timer_set(&connection->deadline, wait_s, 0.0);
     ev_timer_start(loop, &connection->deadline);
@@ -94,6 +102,20 @@ static void linger(struct spop_connection *connection)
     set_deadline(connection, LINGER_S);
 }
 
+/* Stores `bytes` until the next event, as far as there is memory for all. */
+static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+{
+    context->kept -= buffer->size;
+    if (context->kept + bytes.len > KEPT_MAX) {
+        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
+        buffer_finish(buffer);
+        return false;
+    }
+    bool is_kept = buffer_store(buffer, bytes);
+    context->kept += buffer->size;
+    return is_kept;
+}
+
 /* Sends `bytes`; what the socket does not take is kept. False where the connection had to be closed. */
 static bool send_or_keep(struct spop_connection *connection, struct span bytes)
 {
@@ -106,7 +128,7 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
         return false;
     }
     size_t taken = sent > 0 ? (size_t)sent : 0;
-    if (!buffer_store(&connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+    if (!keep(connection->context, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
         spop_connection_close(connection);
         return false;
     }
@@ -121,7 +143,7 @@ static void update_watchers(struct spop_connection *connection)
     if (connection->out.len > 0) {
         ev_io_stop(loop, &connection->readable);
         ev_io_start(loop, &connection->writable);
-        if (!ev_is_active(&connection->deadline))
+        if (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0)
             set_deadline(connection, WRITE_TIMEOUT_S);
     } else {
         ev_io_stop(loop, &connection->writable);
@@ -151,6 +173,37 @@ static bool say_goodbye(struct spop_connection *connection)
     return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
 }
 
+/* When the peer will have taken too long; 0: never. */
+static ev_tstamp patience(const struct spop_connection *connection)
+{
+    double idle_s = connection->context->idle_timeout_s;
+    ev_tstamp idle = idle_s > 0.0 ? connection->t_heard + idle_s : 0.0;
+    ev_tstamp partial = connection->t_partial > 0.0 ? connection->t_partial + FRAME_TIMEOUT_S : 0.0;
+
+    return partial > 0.0 && (idle <= 0.0 || partial < idle) ? partial : idle;
+}
+
+/* The timer is not set anew with every frame, only where it would come too late: it looks at the time by itself. */
+static void watch_peer(struct spop_connection *connection)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    connection->t_heard = ev_now(loop);
+    if (connection->in.len == 0 || connection->session.parked.count > 0)
+        connection->t_partial = 0.0;
+    else if (connection->t_partial <= 0.0)
+        connection->t_partial = connection->t_heard;
+    ev_tstamp until = patience(connection);
+    if (connection->watch_until > 0.0 && (until <= 0.0 || connection->watch_until <= until))
+        return;
+    ev_timer_stop(loop, &connection->deadline);
+    connection->watch_until = until;
+    if (until <= 0.0)
+        return;
+    ev_timer_set(&connection->deadline, until - connection->t_heard, 0.0);
+    ev_timer_start(loop, &connection->deadline);
+}
+
 /* After every event: what follows from the phase that the session is in now. */
 static void settle(struct spop_connection *connection)
 {
@@ -160,7 +213,7 @@ static void settle(struct spop_connection *connection)
     if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
         linger(connection);
     else if (phase == SPOP_SESSION_ACTIVE && connection->out.len == 0)
-        set_deadline(connection, 0.0);
+        watch_peer(connection);
     update_watchers(connection);
 }
 
@@ -203,6 +256,8 @@ static void answer(struct spop_connection *connection, struct span in)
         struct sink out = sink_of(context->out, OUT_SIZE);
         size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
         in = span_of(in.data + taken, in.len - taken);
+        if (taken > 0)
+            connection->t_partial = 0.0; /* what is missing now is the rest of another frame */
         is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
@@ -210,7 +265,7 @@ static void answer(struct spop_connection *connection, struct span in)
     arm_park_deadline(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
-    if (buffer_store(&connection->in, in))
+    if (keep(context, &connection->in, in))
         settle(connection);
     else
         spop_connection_close(connection);
@@ -272,7 +327,9 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
             spop_connection_close(connection);
         return;
     }
+    context->kept -= connection->out.size;
     buffer_consume(&connection->out, (size_t)sent);
+    context->kept += connection->out.size;
     if (connection->out.len > 0) {
         set_deadline(connection, WRITE_TIMEOUT_S);
         return;
@@ -286,17 +343,56 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     answer(connection, span_of(context->in, kept.len));
 }
 
+/* Tells a peer that took too long, and closes. */
+static void give_up(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    struct sink out = sink_of(context->out, OUT_SIZE);
+
+    context->metrics->timeouts_total++;
+    spop_session_close(&connection->session,
+                       connection->t_partial > 0.0 ? SPOP_STATUS_TIMEOUT : SPOP_STATUS_NORMAL, &out);
+    if (send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+        settle(connection);
+}
+
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct spop_connection *connection = container_of(timer, struct spop_connection, deadline);
 
-    (void)loop;
     (void)events;
-    spop_connection_close(connection);
+    if (connection->watch_until <= 0.0) {
+        if (!connection->lingering)
+            connection->context->metrics->timeouts_total++;
+        spop_connection_close(connection);
+        return;
+    }
+    ev_tstamp until = patience(connection);
+    connection->watch_until = until;
+    if (until > 0.0 && until <= ev_now(loop)) {
+        give_up(connection);
+    } else if (until > 0.0) {
+        ev_timer_set(timer, until - ev_now(loop), 0.0);
+        ev_timer_start(loop, timer);
+    }
+}
+
+/* Every connection costs a descriptor, which the Sentinels' links need, too. */
+static void refuse(const struct spop_context *context, int fd)
+{
+    close(fd);
+    context->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
+              log_text("reason", "'max-connections' are there"),
+              log_number("connections", (int64_t)context->connection_count));
 }
 
 bool spop_connection_open(struct spop_context *context, int fd)
 {
+    if (context->connections_max > 0 && context->connection_count >= context->connections_max) {
+        refuse(context, fd);
+        return true;
+    }
     struct spop_connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL)

@@ -22,6 +22,9 @@ struct spop_context {
     struct ev_loop *loop;
     struct service_table *table;
     struct metrics *metrics;
+    size_t connections_max;
+    double idle_timeout_s; /* 0: none */
+    size_t kept;           /* bytes of memory in the connections' buffers */
     bool draining;
     ev_timer release;  /* parked streams are due */
     ev_timer deadline; /* of the stream that was parked first */

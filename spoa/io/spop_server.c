@@ -9,6 +9,7 @@
 struct spop_server {
     struct ev_loop *loop;
     struct spop_context context; /* what all connections share */
+    const struct acceptor_rules *rules;
     struct acceptor *acceptors;
     spop_server_drained_fn drained;
     void *drained_context;
@@ -32,13 +33,14 @@ static void connection_gone(struct spop_context *context)
 }
 
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
-                                       struct metrics *metrics)
+                                       struct metrics *metrics, const struct acceptor_rules *rules)
 {
     struct spop_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return NULL;
     server->loop = loop;
+    server->rules = rules;
     if (!spop_context_init(&server->context, loop, table, metrics, connection_gone)) {
         free(server);
         return NULL;
@@ -66,7 +68,16 @@ static bool take(void *context, int fd)
 int spop_server_listen(struct spop_server *server, const struct listen_socket_options *options,
                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    return acceptor_add(&server->acceptors, server->loop, options, "spop", take, &server->context, error);
+    const struct acceptor_options accepting = {
+        .protocol = "spop", .rules = server->rules, .take = take, .context = &server->context};
+
+    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
+}
+
+void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms)
+{
+    server->context.connections_max = connections_max;
+    server->context.idle_timeout_s = idle_timeout_ms / 1000.0;
 }
 
 void spop_server_keep(struct spop_server *server, const struct config_listens *wanted)

@@ -16,9 +16,14 @@ struct spop_server;
 /* Called once, when the last connection is gone after spop_server_drain(). Must not destroy the server. */
 typedef void (*spop_server_drained_fn)(void *context);
 
+struct acceptor_rules;
+
 /* Borrows all. NULL where memory is short. */
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
-                                       struct metrics *metrics);
+                                       struct metrics *metrics, const struct acceptor_rules *rules);
+
+/* At the start there are none. Connections that are there already are not closed for their number. */
+void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms);
 
 /* Closes everything at once; NULL is fine. */
 void spop_server_destroy(struct spop_server *server);

@@ -69,6 +69,7 @@ static bool create_roles(struct voter_links *links, struct resolver *resolver, s
         .group = links->group,
         .services = links->options.services,
         .settings = links->options.probes,
+        .tls = links->options.node_tls,
         .service_count = links->options.service_count,
         .metrics = metrics,
         .stepped = on_stepped,
@@ -83,13 +84,18 @@ static bool create_roles(struct voter_links *links, struct resolver *resolver, s
 static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index)
 {
     struct sentinel_links *sentinel = &links->sentinels[index];
-    const struct addr *addr = &links->options.sentinels[index];
+    struct redis_link_options options = {
+        .peer = &links->options.sentinels[index],
+        .tls = links->options.tls,
+        .conversation = &sentinel->voter.query,
+        .stepped = on_stepped,
+        .context = links,
+    };
 
-    sentinel->query =
-        redis_link_create(links->loop, resolver, addr, &sentinel->voter.query, on_stepped, links);
+    sentinel->query = redis_link_create(links->loop, resolver, &options);
+    options.conversation = &sentinel->voter.hints;
     if (links->options.subscribe)
-        sentinel->hints =
-            redis_link_create(links->loop, resolver, addr, &sentinel->voter.hints, on_stepped, links);
+        sentinel->hints = redis_link_create(links->loop, resolver, &options);
     return sentinel->query != NULL && (sentinel->hints != NULL || !links->options.subscribe);
 }
 

@@ -14,6 +14,7 @@
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/core/service.h"
 #include "spoa/io/resolver.h"
+#include "spoa/io/tls.h"
 
 struct voter_links;
 
@@ -21,10 +22,12 @@ struct voter_links_options {
     const char *name;             /* of the group, "" for the unnamed one */
     const struct addr *sentinels; /* one voter each */
     unsigned count;
-    bool subscribe; /* take hints by Pub/Sub */
+    const struct tls *tls; /* NULL: in plain */
+    bool subscribe;        /* take hints by Pub/Sub */
     struct sentinel_settings settings;
     struct service *const *services;
     const struct role_probe_settings *probes; /* one per service */
+    const struct tls *const *node_tls;        /* one per service, NULL for plain */
     size_t service_count;
 };
 

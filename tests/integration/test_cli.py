@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import pytest
+from certificates import self_signed
 from cluster import ROOT, SHIPPED, Agent
 from fake_sentinel import FakeSentinel
 from process import wait_until
@@ -31,11 +32,17 @@ listen = [::1]:9100
 listen = unix:/tmp/never.sock mode=640 owner=root group=root
 check = 127.0.0.1:9013
 http = 127.0.0.1:9912
+allow = 10.0.0.0/8
+max-connections = 500
+idle-timeout = 1m
 log-level = debug
 log-format = json
 syslog = /dev/log
 drain-timeout = 2m
 park-max = 500
+user = nobody
+group = nogroup
+sandbox = no
 [haproxy]
 runtime-api = /run/haproxy/admin.sock
 backend = bk_redis
@@ -50,6 +57,7 @@ reply-timeout = 250
 connect-timeout = 300ms
 vote-life = 3s
 subscribe = no
+TLS_KEYS
 [sentinels second]
 address = 127.0.0.1:26380
 password-file = PASSWORD_FILE
@@ -74,6 +82,7 @@ keep-when = refused
 fence = 10s
 early-fence = yes
 early-fence-max = 2s
+TLS_KEYS
 [service other]
 sentinels = second
 allow-any-address = yes
@@ -87,7 +96,10 @@ def write_full(tmp_path, monkeypatch):
     secret = tmp_path / "password"
     secret.write_text("another secret\n")
     path = tmp_path / "full.conf"
-    path.write_text(FULL.replace("PASSWORD_FILE", str(secret)))
+    pair = self_signed(tmp_path, "own", "DNS:own.test")
+    keys = (f"tls = yes\ntls-ca = {pair.certificate}\ntls-cert = {pair.certificate}\ntls-key = {pair.key}\n"
+            "tls-server-name = redis.example.org\n")
+    path.write_text(FULL.replace("PASSWORD_FILE", str(secret)).replace("TLS_KEYS\n", keys))
     return path
 
 
@@ -234,7 +246,7 @@ def test_version():
     for option in ("-V", "--version"):
         done = run_agent(option)
         assert (done.returncode, done.stderr) == (0, "")
-        assert re.fullmatch(r"sentinel-spoa \d+\.\d+\.\d+.*\n", done.stdout)
+        assert re.fullmatch(r"sentinel-spoa \d+\.\d+\.\d+.*\nTLS: OpenSSL .*\n", done.stdout)
 
 
 def test_help():

@@ -16,18 +16,6 @@ FAST = "poll = 100ms"
 R2 = SERVERS["R2"]
 
 
-def reload(rig, *edits, event="reloaded"):
-    """Change the agent's file and tell it; returns the line that says what became of it."""
-    text = rig.agent.config_path.read_text()
-    for old, new in edits:
-        assert old in text, old
-        text = text.replace(old, new)
-    rig.agent.config_path.write_text(text)
-    mark = rig.agent.mark()
-    rig.agent.signal(signal.SIGHUP)
-    return rig.agent.wait_log(event=event, since=mark, timeout=15)
-
-
 class Questioner(Background):
     """Asks all the time, on one connection."""
 
@@ -51,7 +39,7 @@ def test_nothing_is_lost_under_load():
         with Questioner(rig) as questioner:
             for _ in range(5):
                 before = len(questioner.answers)
-                reload(rig)
+                rig.reload()
                 wait_until(lambda n=before: len(questioner.answers) > n + 5, 15, "answers after")
         assert {answer["master"] for answer in questioner.answers} == {"R1"}
         assert {answer["generation"] for answer in questioner.answers} == {1}
@@ -84,7 +72,7 @@ def test_services_come_and_go():
             fake.masters.update(old=SERVERS["R1"], new=R2)
         with rig.connect() as client:
             wait_until(lambda: client.ask("old")["state"] == "ok", 15, "the old service is served")
-            reload(rig, ("[service old]\nserver = A 127.0.0.1:7001", "[service new]\nserver = B 127.0.0.1:7002"))
+            rig.reload(("[service old]\nserver = A 127.0.0.1:7001", "[service new]\nserver = B 127.0.0.1:7002"))
             assert client.ask("old")["state"] == "unknown-service"
             assert client.ask("new")["master"] == "B"
             assert client.ask()["master"] == "R1"
@@ -93,9 +81,9 @@ def test_services_come_and_go():
 def test_servers_change_their_names():
     with Rig(sentinels=FAST) as rig, rig.connect() as client:
         rig.wait_votes(3)
-        reload(rig, ("server = R1 ", "server = redis-a "))
+        rig.reload(("server = R1 ", "server = redis-a "))
         assert client.ask()["master"] == "redis-a"
-        reload(rig, ("server = redis-a 127.0.0.1:7001\n", ""))
+        rig.reload(("server = redis-a 127.0.0.1:7001\n", ""))
         assert client.ask()["state"] == "unknown-address"
         assert rig.agent.wait_log(event="address-not-in-map")
 
@@ -103,12 +91,12 @@ def test_servers_change_their_names():
 def test_sentinels_come_and_go():
     with Rig(sentinels=FAST) as rig, FakeSentinel(SERVERS["R1"]) as fourth, FakeSentinel(SERVERS["R1"]) as fifth:
         rig.wait_votes(3)
-        reload(rig, ("poll = 100ms", f"poll = 100ms\naddress = {fourth.where}\naddress = {fifth.where}"))
+        rig.reload(("poll = 100ms", f"poll = 100ms\naddress = {fourth.where}\naddress = {fifth.where}"))
         rig.wait_votes(5)
         for fake in rig.fakes[:2]:
             fake.stop()
         wait_until(lambda: rig.ask()["votes"] == 3, 15, "three of five are left")
-        reload(rig, *((f"address = {fake.where}\n", "") for fake in rig.fakes[:2]))
+        rig.reload(*((f"address = {fake.where}\n", "") for fake in rig.fakes[:2]))
         assert rig.ask()["votes"] == 3
 
 
@@ -131,7 +119,7 @@ def test_a_switch_during_the_reload_is_a_switch():
 def test_errors_change_nothing():
     with Rig(sentinels=FAST) as rig, rig.connect() as client:
         rig.wait_votes(3)
-        line = reload(rig, ("[service mymaster]", "[service mymaster]\nquorun = 2"), event="reload-failed")
+        line = rig.reload(("[service mymaster]", "[service mymaster]\nquorun = 2"), event="reload-failed")
         assert "unknown key 'quorun'" in line["error"]
         assert "did you mean 'quorum'?" in rig.agent.find_log(event="configuration-error")["error"]
         assert client.ask()["master"] == "R1"
@@ -143,16 +131,17 @@ def test_errors_change_nothing():
 
 def test_listeners_come_and_go():
     """A connection to a listener that goes stays; one that cannot be opened makes the reload fail as a whole."""
-    with Rig(sentinels=FAST) as rig, FakeSentinel() as taken, rig.connect() as client:
+    with (Rig(sentinels=FAST, agent="listen = unix:DIRECTORY/first.sock") as rig, FakeSentinel() as taken,
+          rig.connect() as client):
         rig.wait_votes(3)
         path = rig.directory / "spop.sock"
         old = f"listen = {rig.agent.address}"
-        reload(rig, (old, f"{old}\nlisten = unix:{path}"))
+        rig.reload((old, f"{old}\nlisten = unix:{path}"))
         assert ask_once(f"unix:{path}")["master"] == "R1"
-        line = reload(rig, (old, f"{old}\nlisten = {taken.where}"), event="reload-failed")
+        line = rig.reload((old, f"{old}\nlisten = {taken.where}"), event="reload-failed")
         assert taken.where in line["error"]
         assert ask_once(f"unix:{path}")["master"] == "R1"
-        reload(rig, (f"{old}\nlisten = {taken.where}\n", ""), (f"unix:{path}", f"unix:{path} mode=600"))
+        rig.reload((f"{old}\nlisten = {taken.where}\n", ""), (f"unix:{path}", f"unix:{path} mode=600"))
         assert rig.agent.find_log(event="restart-needed", key="listen")
         with pytest.raises(ConnectionRefusedError):
             ask_once(rig.agent.address)
@@ -170,7 +159,7 @@ def test_what_waits_goes_on_waiting():
         one.send(question())
         other.send(question("old"))
         time.sleep(0.1)  # so that they are there before the signal; the order is all that matters
-        reload(rig, (more, ""), ("server = R1 ", "server = redis-a "))
+        rig.reload((more, ""), ("server = R1 ", "server = redis-a "))
         assert other.read().variables()["master"] is None
         for fake in rig.fakes:
             fake.heal()
@@ -184,7 +173,7 @@ def test_kept_is_kept():
         for fake in rig.fakes:
             fake.stop()
         rig.wait_state("kept")
-        reload(rig)
+        rig.reload()
         answer = rig.ask()
         assert (answer["state"], answer["master"]) == ("kept", "R1")
 
@@ -193,7 +182,7 @@ def test_log_level_and_restart_keys():
     with Rig(sentinels=FAST, agent="park-max = 10") as rig:
         rig.wait_votes(3)
         mark = rig.agent.mark()
-        reload(rig, ("park-max = 10", "park-max = 20\nlog-level = debug"))
+        rig.reload(("park-max = 10", "park-max = 20\nlog-level = debug"))
         assert rig.agent.find_log(event="restart-needed", key="park-max", since=mark)
         rig.fakes[0].drop()
         rig.agent.wait_log(level="debug", since=mark)

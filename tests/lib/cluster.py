@@ -46,6 +46,7 @@ class Server(Process):
         self.port = port
         self.host = HOST
         self.address = (HOST, port)
+        self.tls_lines = []
 
     def move(self, host, prefix):
         """To another host, where it is started by the words in `prefix`. We reach it there by a UNIX socket."""
@@ -58,9 +59,20 @@ class Server(Process):
         """host:port, as configuration files and logs have it."""
         return f"{self.host}:{self.port}"
 
+    def secure(self, pair, authority, asks_clients=False):
+        """From the next configure() on it speaks TLS only, with this certificate; we reach it by a UNIX socket. It
+        trusts what the authority (a path) has signed, and may ask clients for such a certificate."""
+        self.address = str(self.directory / f"{self.name}.sock")
+        self.tls_lines = [f"tls-port {self.port}", "port 0", f"unixsocket {self.address}", "tls-replication yes",
+                          f"tls-cert-file {pair.certificate}", f"tls-key-file {pair.key}",
+                          f"tls-ca-cert-file {authority}", f"tls-auth-clients {'yes' if asks_clients else 'no'}"]
+
     def listen_lines(self):
         """The lines of a Redis' or Sentinel's file that say where it listens."""
-        lines = [f"bind {self.host}", f"port {self.port}", f"dir {self.directory}"]
+        lines = [f"bind {self.host}", f"dir {self.directory}"]
+        if self.tls_lines:
+            return [*lines, *self.tls_lines]
+        lines.append(f"port {self.port}")
         return lines if self.host == HOST else [*lines, "protected-mode no", f"unixsocket {self.address}"]
 
     @property

@@ -7,6 +7,7 @@
 """
 
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -36,16 +37,15 @@ class Rig:
 
     def __init__(self, fakes=3, agent="", sentinels="", service="", listen="127.0.0.1:0", more=""):
         """fakes: their number, or a list of them. The other arguments are lines added to the sections of the
-        configuration, `more` goes to its end. Nothing is parked unless `service` says so."""
+        configuration, `more` goes to its end; DIRECTORY is that of the agent. Nothing is parked unless `service` says so."""
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
         self.directory.chmod(0o711)  # another user may look for a UNIX socket in it
         self.fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(fakes)] if isinstance(fakes, int) else fakes
         self.agent = Agent(self.directory)
-        listen = listen.replace("DIRECTORY", str(self.directory))
         servers = "".join(f"server = {name} {host}:{port}\n" for name, (host, port) in SERVERS.items())
         addresses = "".join(f"address = {fake.where}\n" for fake in self.fakes)
         self.config = (f"[agent]\nlisten = {listen}\n{agent}\n[sentinels]\n{addresses}{sentinels}\n"
-                       f"[service {SERVICE}]\n{servers}{service}\n{'' if 'park =' in service else 'park = 0'}\n{more}\n")
+                       f"[service {SERVICE}]\n{servers}{service}\n{'' if 'park =' in service else 'park = 0'}\n{more}\n").replace("DIRECTORY", str(self.directory))
 
     def __enter__(self):
         try:
@@ -68,6 +68,17 @@ class Rig:
         self.agent.config_path.write_text(self.config)
         self.agent.start()
         return self
+
+    def reload(self, *edits, event="reloaded"):
+        """Change the agent's file, (old text, new text) each, and tell it; returns the line that says what became of it."""
+        text = self.agent.config_path.read_text()
+        for old, new in edits:
+            assert old in text, old
+            text = text.replace(old, new)
+        self.agent.config_path.write_text(text)
+        mark = self.agent.mark()
+        self.agent.signal(signal.SIGHUP)
+        return self.agent.wait_log(event=event, since=mark, timeout=15)
 
     def clear(self):
         self.agent.kill()

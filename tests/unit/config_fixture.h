@@ -29,11 +29,18 @@
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
     "check = 127.0.0.1:9013\n"                                                                               \
     "http = 127.0.0.1:9912\n"                                                                                \
+    "allow = 10.0.0.0/8\n"                                                                                   \
+    "allow = 2001:db8::1/128\n"                                                                              \
+    "max-connections = 500\n"                                                                                \
+    "idle-timeout = 60000ms\n"                                                                               \
     "log-level = debug\n"                                                                                    \
     "log-format = json\n"                                                                                    \
     "syslog = /dev/log\n"                                                                                    \
     "drain-timeout = 120000ms\n"                                                                             \
     "park-max = 20000\n"                                                                                     \
+    "user = redis\n"                                                                                         \
+    "group = haproxy\n"                                                                                      \
+    "sandbox = no\n"                                                                                         \
     "\n"                                                                                                     \
     "[haproxy]\n"                                                                                            \
     "runtime-api = unix:/run/haproxy/admin.sock\n"                                                           \
@@ -44,6 +51,11 @@
     "address = 10.0.0.1:26379\n"                                                                             \
     "username = haproxy\n"                                                                                   \
     "password = ***\n"                                                                                       \
+    "tls = yes\n"                                                                                            \
+    "tls-ca = /etc/ca.pem\n"                                                                                 \
+    "tls-cert = /etc/cert.pem\n"                                                                             \
+    "tls-key = /etc/key.pem\n"                                                                               \
+    "tls-server-name = redis.example.org\n"                                                                  \
     "poll = 2000ms\n"                                                                                        \
     "reply-timeout = 250ms\n"                                                                                \
     "connect-timeout = 300ms\n"                                                                              \
@@ -55,6 +67,7 @@
     "address = s2.example.org:26379\n"                                                                       \
     "address = [2001:db8::3]:26379\n"                                                                        \
     "password-file = /run/a secret\n"                                                                        \
+    "tls = no\n"                                                                                             \
     "poll = 1000ms\n"                                                                                        \
     "reply-timeout = 500ms\n"                                                                                \
     "connect-timeout = 500ms\n"                                                                              \
@@ -78,6 +91,11 @@
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \
     "password = ***\n"                                                                                       \
+    "tls = yes\n"                                                                                            \
+    "tls-ca = /etc/ca.pem\n"                                                                                 \
+    "tls-cert = /etc/cert.pem\n"                                                                             \
+    "tls-key = /etc/key.pem\n"                                                                               \
+    "tls-server-name = redis.example.org\n"                                                                  \
     "debounce = 500ms\n"                                                                                     \
     "witness = yes\n"                                                                                        \
     "keep = 30000ms\n"                                                                                       \
@@ -98,6 +116,7 @@
     "park = 0ms\n"                                                                                           \
     "role-check = off\n"                                                                                     \
     "password-file = /run/node secret\n"                                                                     \
+    "tls = no\n"                                                                                             \
     "debounce = 1000ms\n"                                                                                    \
     "witness = no\n"                                                                                         \
     "keep = 0ms\n"                                                                                           \

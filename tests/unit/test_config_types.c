@@ -192,8 +192,10 @@ static void count_keyword(void *context, const struct config_keyword_info *info)
     assert_non_null(info->key);
     assert_true(strlen(info->form) > 0);
     assert_true(strlen(info->help) > 0);
-    assert_int_equal(info->reload == CONFIG_RELOAD_RESTART, is_one_of(info->key, "park-max"));
-    assert_int_equal(info->repeatable, is_one_of(info->key, "listen check http address runtime-api server"));
+    assert_int_equal(info->reload == CONFIG_RELOAD_RESTART,
+                     is_one_of(info->key, "park-max user group sandbox"));
+    assert_int_equal(info->repeatable,
+                     is_one_of(info->key, "listen check http allow address runtime-api server"));
     (*count)++;
 }
 

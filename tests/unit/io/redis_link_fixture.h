@@ -350,7 +350,13 @@ static inline int tear_down(void **state)
 static inline void start_link(struct resolver *resolver)
 {
     conversation_init(&conversation, &settings, &topic, &talk, 1, loop_now_ms());
-    redis_link = redis_link_create(loop, resolver, &addr, &conversation, on_stepped, &talk);
+    const struct redis_link_options options = {
+        .peer = &addr,
+        .conversation = &conversation,
+        .stepped = on_stepped,
+        .context = &talk,
+    };
+    redis_link = redis_link_create(loop, resolver, &options);
     assert_non_null(redis_link);
     talk.pumped[0] = redis_link;
     assert_int_equal(talk.stepped, 0);

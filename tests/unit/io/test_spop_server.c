@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "spoa/io/acceptor.h"
 #include "spoa/io/socket_addr.h"
 #include "tests/lib/log_capture.h"
 #include "tests/lib/spop_peer.h"
@@ -32,6 +33,7 @@ static ev_timer deadline;
 static struct spop_server *server;
 static struct service_table *table;
 static struct metrics metrics;
+static const struct acceptor_rules rules = {.metrics = &metrics};
 static struct addr addr; /* where the server listens */
 static struct client client;
 static unsigned drained;
@@ -62,7 +64,7 @@ static int set_up(void **state)
     log_capture_begin(LOG_LEVEL_DEBUG);
     loop = ev_loop_new(EVFLAG_AUTO);
     table = service_table_create(NULL);
-    server = spop_server_create(loop, table, &metrics);
+    server = spop_server_create(loop, table, &metrics, &rules);
     ev_timer_init(&deadline, on_deadline, DEADLINE_S, 0.0);
     ev_timer_start(loop, &deadline);
     return loop == NULL || table == NULL || server == NULL;

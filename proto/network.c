@@ -1,0 +1,69 @@
+#include "proto/network.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static unsigned all_bits(const struct addr *addr)
+{
+    return addr->kind == ADDR_IPV4 ? 32 : 128;
+}
+
+static unsigned mask_of(unsigned bits, unsigned byte)
+{
+    if (bits >= 8 * (byte + 1))
+        return 0xff;
+    return bits <= 8 * byte ? 0 : (0xffU << (8 - bits % 8)) & 0xff;
+}
+
+/* Up to three digits. */
+static bool read_bits(struct span text, unsigned *ret_bits)
+{
+    unsigned bits = 0;
+
+    if (text.len == 0 || text.len > 3)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        bits = bits * 10 + text.data[i] - '0';
+    }
+    *ret_bits = bits;
+    return true;
+}
+
+bool network_parse(struct span text, struct network *ret_network)
+{
+    const uint8_t *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
+    size_t host_len = slash != NULL ? (size_t)(slash - text.data) : text.len;
+    struct network network;
+
+    if (!addr_from_parts(span_of(text.data, host_len), span_of_text("1"), &network.first) ||
+        (network.first.kind != ADDR_IPV4 && network.first.kind != ADDR_IPV6))
+        return false;
+    network.bits = all_bits(&network.first);
+    if (slash != NULL && (!read_bits(span_of(slash + 1, text.len - host_len - 1), &network.bits) ||
+                          network.bits > all_bits(&network.first)))
+        return false;
+    for (unsigned i = 0; i < all_bits(&network.first) / 8; i++)
+        if ((network.first.ip[i] & ~mask_of(network.bits, i) & 0xff) != 0)
+            return false;
+    *ret_network = network;
+    return true;
+}
+
+bool network_has(const struct network *network, const struct addr *addr)
+{
+    if (addr->kind != network->first.kind)
+        return false;
+    for (unsigned i = 0; i < all_bits(addr) / 8; i++)
+        if (((addr->ip[i] ^ network->first.ip[i]) & mask_of(network->bits, i)) != 0)
+            return false;
+    return true;
+}
+
+const char *network_format(const struct network *network, char out[NETWORK_TEXT_MAX])
+{
+    (void)snprintf(out, NETWORK_TEXT_MAX, "%.*s/%u", NETWORK_TEXT_MAX - 8, network->first.host,
+                   network->bits);
+    return out;
+}
