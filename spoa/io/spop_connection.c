@@ -13,6 +13,8 @@
 #include "spoa/io/loop.h"
 #include "spoa/io/socket_addr.h"
 
+/* What the kernel may keep of our answers: else it takes megabytes for a peer that does not read. */
+#define SEND_BUFFER (128 * 1024)
 /* One read() takes this much; the rest waits in the kernel until the other connections had their turn. */
 #define READ_SIZE ((size_t)64 * 1024)
 #define IN_SIZE (READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
@@ -393,10 +395,12 @@ bool spop_connection_open(struct spop_context *context, int fd)
         refuse(context, fd);
         return true;
     }
+    const int send_buffer = SEND_BUFFER;
     struct spop_connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL)
         return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
     connection->context = context;

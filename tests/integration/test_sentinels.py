@@ -78,7 +78,7 @@ def test_reply_that_ends_the_connection(name):
     reply, reason = BROKEN[name]
     with Rig(sentinels=FAST) as rig:
         rig.wait_state("ok")
-        before = resident_kib(rig.agent.pid)
+        before = rig.agent.resident_kib()
         bad = rig.fakes[0]
         bad.reply(GET_MASTER, reply)
         line = rig.agent.wait_log(event="sentinel-down", sentinel=bad.where)
@@ -89,15 +89,9 @@ def test_reply_that_ends_the_connection(name):
         assert attempts[3] - attempts[0] > 0.5, "the pause between attempts does not grow"
         assert len(lines_about(rig, bad, event="sentinel-down", level="warning")) == 1
         rig.wait_votes(2)
-        assert resident_kib(rig.agent.pid) < before + 65536
+        assert rig.agent.resident_kib() < before + 65536
         bad.heal()
         rig.wait_votes(3)
-
-
-def resident_kib(pid):
-    """The memory of a process that is in use, KiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def test_unsolicited_replies():

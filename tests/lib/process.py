@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 POLL = 0.005  # seconds between two looks at a condition
@@ -156,6 +157,20 @@ class Process:
         """SIGCONT."""
         self.signal(signal.SIGCONT)
         self.paused = False
+
+    def resident_kib(self):
+        """The memory that it has in use."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+    def cpu_seconds(self):
+        """What it has used of a processor, by itself and in the kernel."""
+        words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def descriptors(self):
+        """How many it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def mark(self):
         """The present end of the log, to be given as `since` later."""

@@ -1,0 +1,256 @@
+"""Who may connect, how many, for how long: the limits that keep hostile or broken peers from harming the others."""
+
+import contextlib
+import socket
+import time
+
+import pytest
+import spop_client as spop
+from process import wait_until
+from rig import Rig
+from spop_client import Closed, SpopClient, ask_once
+
+NORMAL, TIMEOUT = 0, 2
+FRAME_TIMEOUT = 10  # seconds from the first byte of a frame to its last
+KEPT_MAX_KIB = 64 * 1024  # what all connections may have in buffers
+FAST = "poll = 100ms"
+ALL_LISTENERS = "check = 127.0.0.1:0\nhttp = 127.0.0.1:0"
+
+
+def connect_from(source, address):
+    """A TCP connection from an address of this machine."""
+    host, port = address.rsplit(":", 1)
+    return socket.create_connection((host, int(port)), 10, (source, 0))
+
+
+def is_refused(source, address):
+    """Whether it is closed before anything was said."""
+    with connect_from(source, address) as sock:
+        sock.settimeout(0.3)
+        try:
+            return sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+
+
+def metric(rig, name):
+    """The value of a metric without labels."""
+    with socket.create_connection(tuple(rig.agent.http_address.rsplit(":", 1)), 10) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+# ---- who ----
+
+def test_allow():
+    """Only from the networks that are named, for each protocol; changed by a reload. UNIX sockets have rights instead."""
+    agent = f"{ALL_LISTENERS}\nlisten = unix:DIRECTORY/spop.sock\nallow = 127.0.0.1\nallow = 127.1.0.0/16"
+    with Rig(agent=agent) as rig:
+        addresses = [rig.agent.address, rig.agent.check_address, rig.agent.http_address]
+        for address in addresses:
+            assert not is_refused("127.0.0.1", address)
+            assert not is_refused("127.1.255.1", address)
+            assert is_refused("127.0.0.2", address)
+            assert is_refused("127.2.0.1", address)
+        assert rig.agent.wait_log(event="connection-refused", protocol="http")["peer"].startswith("127.0.0.2:")
+        assert ask_once(f"unix:{rig.directory}/spop.sock")["state"] is not None
+        assert metric(rig, "redis_spoa_refused_total") == 6
+        rig.wait_votes(3)
+        rig.reload(("allow = 127.1.0.0/16", "allow = 127.0.0.2/32"))
+        for address in addresses:
+            assert is_refused("127.1.255.1", address)
+            assert not is_refused("127.0.0.2", address)
+
+
+# ---- how many ----
+
+def test_max_connections():
+    with Rig(agent=f"{ALL_LISTENERS}\nmax-connections = 5") as rig:
+        rig.wait_votes(3)
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(rig.connect()) for _ in range(5)]
+            with SpopClient(rig.agent.address) as one_more:
+                one_more.expect_closed()
+            assert rig.agent.wait_log(event="connection-refused", protocol="spop")["connections"] == "5"
+            assert metric(rig, "redis_spoa_refused_total") == 1
+            assert all(client.ask()["master"] == "R1" for client in held)
+            held[0].close()
+            wait_until(lambda: takes_one(rig), 15, "there is room again")
+
+
+def takes_one(rig):
+    try:
+        return rig.ask()["master"] == "R1"
+    except Closed:
+        return False
+
+
+def test_thousands_of_connections():
+    """Each is answered; all that they took is given back."""
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        files = rig.agent.descriptors()
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(SpopClient(rig.agent.address)) for _ in range(3000)]
+            before = rig.agent.resident_kib()
+            for client in clients:
+                client.send(spop.hello())
+            assert all(client.expect(spop.AGENT_HELLO) for client in clients)
+            for client in clients:
+                client.send(spop.question())
+            assert all(client.expect(spop.ACK).variables()["master"] == "R1" for client in clients)
+            assert rig.agent.resident_kib() < before + 3000 * 8
+        wait_until(lambda: rig.agent.descriptors() <= files, 15, "all descriptors are given back")
+
+
+def test_descriptors_run_out():
+    """It pauses, and does not spin; who is connected is served, and the Sentinels are asked; then it goes on."""
+    with Rig(agent=ALL_LISTENERS, sentinels=FAST) as rig:
+        rig.agent.kill()
+        rig.agent.prefix = ["prlimit", "--nofile=80:80"]
+        rig.agent.start()
+        assert rig.agent.wait_log(event="few-descriptors")["possible"] == "40"
+        rig.wait_votes(3)
+        host, port = rig.agent.check_address.split(":")
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(rig.connect())
+            for _ in range(200):
+                stack.enter_context(socket.create_connection((host, int(port)), 10))
+            rig.agent.wait_log(event="accept-failed", protocol="agent-check", error="Too many open files")
+            used, begun = rig.agent.cpu_seconds(), time.monotonic()
+            asked = rig.fakes[0].times_asked()
+            while time.monotonic() < begun + 2:
+                assert client.ask()["master"] == "R1"
+                time.sleep(0.01)
+            assert rig.agent.cpu_seconds() < used + 0.5
+            assert rig.fakes[0].times_asked() > asked + 5
+            assert len(rig.agent.log_lines(event="accept-failed", protocol="agent-check")) == 1
+        rig.agent.wait_log(event="accepting-again", protocol="agent-check", timeout=30)
+        assert rig.ask()["master"] == "R1"
+
+
+def test_http_when_descriptors_run_out():
+    """libmicrohttpd's own accept() would spin: ours pauses."""
+    with Rig(agent=ALL_LISTENERS, sentinels=FAST) as rig:
+        rig.agent.kill()
+        rig.agent.prefix = ["prlimit", "--nofile=60:60"]
+        rig.agent.start()
+        rig.wait_votes(3)
+        host, port = rig.agent.check_address.split(":")
+        with contextlib.ExitStack() as stack:
+            for _ in range(200):
+                stack.enter_context(socket.create_connection((host, int(port)), 10))
+            rig.agent.wait_log(event="accept-failed", protocol="agent-check")
+            stack.enter_context(connect_from("127.0.0.1", rig.agent.http_address))
+            rig.agent.wait_log(event="accept-failed", protocol="http")
+            used, begun = rig.agent.cpu_seconds(), time.monotonic()
+            wait_until(lambda: time.monotonic() > begun + 2, 10, "two seconds")
+            assert rig.agent.cpu_seconds() < used + 0.5
+
+
+# ---- how long ----
+
+def test_idle_timeout():
+    """Told goodbye without a fault; one that is used stays."""
+    with Rig(agent=f"{ALL_LISTENERS}\nidle-timeout = 800ms") as rig, rig.connect() as used, rig.connect() as idle:
+        begun = time.monotonic()
+        while time.monotonic() < begun + 2:
+            used.ask()
+            time.sleep(0.05)
+        assert idle.read_disconnect() == NORMAL
+        assert metric(rig, "redis_spoa_timeouts_total") == 1
+        assert not rig.agent.find_log(event="spop-error")
+
+
+def test_frames_that_do_not_end():
+    """The rest of a frame is waited for, even where it drips; a peer whose reads always end within a frame is no such one."""
+    with (Rig(agent=ALL_LISTENERS) as rig, rig.connect() as half, rig.connect() as drip, rig.connect() as overlapping,
+          SpopClient(rig.agent.address) as mute):
+        begun = time.monotonic()
+        whole = spop.question()
+        half.send(whole[:-1])
+        mute.send(spop.hello()[:3])
+        long = spop.notify(messages=[("other", {"filler": "x" * 500})])
+        overlapping.send(whole[:10])
+        at = 0
+        while time.monotonic() < begun + FRAME_TIMEOUT + 1.5:
+            with contextlib.suppress(OSError):
+                drip.send(long[at:at + 1])
+            at += 1
+            overlapping.send(whole[10:] + whole[:10])
+            overlapping.expect(spop.ACK)
+            time.sleep(0.05)
+        assert half.read_disconnect() == TIMEOUT
+        assert drip.expect(spop.AGENT_DISCONNECT).pairs()["status-code"] == TIMEOUT
+        mute.expect_closed()
+        overlapping.send(whole[10:])
+        overlapping.expect(spop.ACK)
+        assert metric(rig, "redis_spoa_timeouts_total") == 3
+
+
+# ---- how much ----
+
+def test_memory_of_peers_that_do_not_read():
+    """Together they get 64 MiB; the one that wants more is closed, and the others are served."""
+    questions = spop.notify(messages=[("find-master", {})]) * 2600  # one read of the agent's; the answers are four times as long
+    with Rig(sentinels=FAST) as rig, rig.connect() as witness, contextlib.ExitStack() as stack:
+        rig.wait_votes(3)
+        before = rig.agent.resident_kib()
+        greedy = [stack.enter_context(rig.connect(buffers=2048)) for _ in range(800)]
+        for client in greedy:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+            client.sock.setblocking(False)
+        for _ in range(10):
+            rig.agent.pause()  # so that it finds all of it at once
+            for client in greedy:
+                with contextlib.suppress(OSError):
+                    client.sock.send(questions)
+            rig.agent.resume()
+            assert witness.ask()["state"] is not None
+            if rig.agent.find_log(event="spop-memory-limit"):
+                break
+        rig.agent.wait_log(event="spop-memory-limit")
+        assert rig.agent.resident_kib() < before + 1.5 * KEPT_MAX_KIB
+        rig.wait_master("R1")
+
+
+def test_runtime_api_that_never_stops(tmp_path):
+    """An endless reply to a cut: given up after two seconds, and nothing of it is kept."""
+    path = tmp_path / "api.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(50)
+        with Rig(sentinels=FAST, more=f"[haproxy]\nruntime-api = {path}\nbackend = b") as rig:
+            rig.wait_votes(3)
+            before = rig.agent.resident_kib()
+            for fake in rig.fakes:
+                fake.master = ("127.0.0.1", 7002)
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                sock.settimeout(10)
+                poured = 0
+                while True:
+                    poured += sock.send(b"x" * 65536)
+            assert poured > 1 << 20
+            rig.agent.wait_log(event="runtime-api-failed", timeout=15)
+            assert rig.agent.resident_kib() < before + 4096
+            assert rig.ask()["master"] == "R2"
+
+
+@pytest.mark.parametrize("kind", ["http", "check"])
+def test_floods_beside_a_witness(kind):
+    """Connections that come and go as fast as they can: SPOP is answered beside them."""
+    with Rig(agent=ALL_LISTENERS, sentinels=FAST) as rig, rig.connect() as witness:
+        rig.wait_votes(3)
+        address = rig.agent.http_address if kind == "http" else rig.agent.check_address
+        slowest, begun = 0.0, time.monotonic()
+        while time.monotonic() < begun + 2:
+            for _ in range(50):
+                connect_from("127.0.0.1", address).close()
+            asked = time.monotonic()
+            assert witness.ask()["master"] == "R1"
+            slowest = max(slowest, time.monotonic() - asked)
+        assert slowest < 1.0
