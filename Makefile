@@ -1,10 +1,11 @@
 # sentinel-spoa: `make` builds build/release/sentinel-spoa, `make help` lists what else there is.
 #
 # Each variant has its own tree build/VARIANT/: obj/ (objects beside their dependency files), sentinel-spoa,
-# tests/ (a program per tests/unit/**/test_*.c), sim (all of tests/sim/) and bench/ (a program per tests/bench/*.c).
+# tests/ (a program per tests/unit/**/test_*.c), sim (all of tests/sim/), fuzz/ (a program per tests/fuzz/fuzz_*.c) and
+# bench/ (a program per tests/bench/*.c).
 
 VERSION := 0.1.0
-VARIANTS := release asan cov
+VARIANTS := release asan cov fuzz
 
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
@@ -41,18 +42,24 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wcast-align -Wstrict
 # Not -Wlogical-op: it objects to "errno == EAGAIN || errno == EWOULDBLOCK".
 WARNINGS_gcc := -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wsuggest-attribute=noreturn
 compiler := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),clang,gcc)
+# libFuzzer is clang's.
+$(foreach v,$(filter-out fuzz,$(VARIANTS)),$(eval CC_$v = $(CC))$(eval compiler_$v := $(compiler)))
+CC_fuzz := clang
+compiler_fuzz := clang
 
 # libev's macros type-pun its watchers, hence -fno-strict-aliasing.
-BASE_FLAGS := -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler)) $(WERROR) -fno-strict-aliasing -fno-common \
+BASE_FLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler_$(1))) $(WERROR) -fno-strict-aliasing -fno-common \
     -fstack-protector-strong -fstack-clash-protection -fPIE
 BASE_CPPFLAGS := -I. -D_GNU_SOURCE
 
 FLAGS_release := -O2 -flto=auto -ffat-lto-objects -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 FLAGS_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_cov := -O0 --coverage
+FLAGS_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_release := -O2 -flto=auto -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan := -pie -fsanitize=address,undefined
 LDFLAGS_cov := -pie --coverage
+LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
 
 # Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
 # system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
@@ -76,12 +83,14 @@ TEST_LIB := $(wildcard tests/lib/*.c)
 UNIT := $(wildcard tests/unit/test_*.c)
 UNIT_IO := $(wildcard tests/unit/io/test_*.c)
 SIM := $(wildcard tests/sim/*.c)
+FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)
-C_FILES := $(wildcard $(foreach d,proto spoa spoa/core spoa/io tests/lib tests/unit tests/unit/io tests/sim tests/bench,$d/*.[ch]))
+C_FILES := $(wildcard $(foreach d,proto spoa spoa/core spoa/io tests/lib tests/unit tests/unit/io tests/sim tests/fuzz tests/bench,$d/*.[ch]))
 
 objects = $(patsubst %.c,build/$(1)/obj/%.o,$(2))
 unit_programs = $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT) $(UNIT_IO))
 sim_program = $(if $(SIM),build/$(1)/sim)
+fuzz_programs = $(patsubst tests/fuzz/%.c,build/$(1)/fuzz/%,$(FUZZ))
 bench_programs := $(patsubst tests/bench/%.c,build/release/bench/%,$(BENCH))
 
 # --- Building: the same rules for each variant ---
@@ -101,18 +110,23 @@ $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): build/$(1)/tests/%: bu
 build/$(1)/sim: $(call objects,$(1),$(SIM) $(CORE) $(PROTO))
 	$$(link)
 
+# With libFuzzer's own main() where it is there.
+build/$(1)/fuzz/%: build/$(1)/obj/tests/fuzz/%.o $(call objects,$(1),$(if $(filter fuzz,$(1)),,tests/fuzz/replay.c) $(IO) $(CORE) $(PROTO))
+	$$(link)
+
 build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o $(call objects,$(1),$(PROTO))
 	$$(link)
 
 build/$(1)/obj/%.o: %.c build/$(1)/flags
 	$$(call say,CC,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$(CC) $(BASE_CPPFLAGS) $$(OWN_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(LIBS_CFLAGS) $$(CFLAGS) \
+	$$(Q)$(CC_$(1)) $(BASE_CPPFLAGS) $$(OWN_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(LIBS_CFLAGS) $$(CFLAGS) \
 	    -MMD -MP -c -o $$@ $$<
 
-build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/bench/%: VARIANT := $(1)
-build/$(1)/sentinel-spoa $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
+build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% build/$(1)/bench/%: VARIANT := $(1)
+build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
+build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
 build/$(1)/bench/%: LINK_LIBS = -lev
 build/$(1)/obj/spoa/core/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision
@@ -122,13 +136,13 @@ build/$(1)/obj/spoa/main.o: private OWN_CPPFLAGS = -DSENTINEL_SPOA_VERSION='"$(V
 # Other flags, other objects.
 build/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
-	@$$(call replace,$(CC) $(BASE_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(CFLAGS))
+	@$$(call replace,$(CC_$(1)) $(BASE_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(CFLAGS))
 endef
 
 define link
 $(call say,LINK,$@)
 @mkdir -p $(@D)
-$(Q)$(CC) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(TEST_LIBS)
+$(Q)$(CC_$(VARIANT)) $(LDFLAGS_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LINK_LIBS) $(TEST_LIBS)
 endef
 
 # Writes the target only where that changes it.
@@ -145,17 +159,18 @@ build/revision: FORCE
 	@mkdir -p build
 	@$(call replace,$(shell git describe --always --dirty 2>/dev/null || echo unknown))
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(VARIANTS:%=build/%) -name '*.d' 2>/dev/null)
 
 .SECONDARY:
-.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v) test unit sim integration model scenarios failover-report \
-    asan-test valgrind coverage bench demo lint format deps man install uninstall clean help
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report \
+    asan-test valgrind coverage test-matrix bench demo lint format deps man install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
 
 $(foreach v,$(VARIANTS),$(eval unit-$v: FORCE $(call unit_programs,$v)))
 $(foreach v,$(VARIANTS),$(eval sim-$v: FORCE $(call sim_program,$v)))
+$(foreach v,$(VARIANTS),$(eval fuzz-$v: FORCE $(call fuzz_programs,$v)))
 
 MAN_PAGES := $(patsubst spoa/man/%.scd,build/man/%,$(wildcard spoa/man/*.scd))
 
@@ -197,8 +212,8 @@ run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$
 
 test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
 	@tests/tools/deps.sh build test page
-	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan
-	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan integration:release
+	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan fuzz-asan
+	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan replay:asan integration:release
 
 unit: ## the unit tests
 	@tests/tools/deps.sh build
@@ -231,8 +246,13 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 
 asan-test: ## unit, sim and integration with ASan and UBSan
 	@tests/tools/deps.sh build test page
-	$(Q)$(MAKE) build/asan/sentinel-spoa unit-asan sim-asan
-	$(run_tests) unit:asan sim:asan integration:asan
+	$(Q)$(MAKE) build/asan/sentinel-spoa unit-asan sim-asan fuzz-asan
+	$(run_tests) unit:asan sim:asan replay:asan integration:asan
+
+fuzz: ## libFuzzer over all targets, FUZZ_TIME seconds each (60), beginning with tests/fuzz/corpus
+	@tests/tools/deps.sh build fuzz
+	$(Q)$(MAKE) fuzz-fuzz
+	@tests/tools/fuzz.sh $(or $(FUZZ_TIME),60)
 
 valgrind: ## the unit tests under valgrind
 	@tests/tools/deps.sh build valgrind
@@ -245,6 +265,10 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests and simulation
 	$(Q)find build/cov -name '*.gcda' -delete
 	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov
 	@$(PYTHON) tests/tools/coverage.py build/cov
+
+test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both)
+	@tests/tools/deps.sh matrix
+	@MATRIX_TESTS='$(TESTS)' MATRIX_SERVER='$(or $(SERVERS),both)' tests/tools/matrix.sh $(or $(SUITES),bookworm trixie forky)
 
 bench: ## NOTIFY to ACK: throughput and latency against a bare echo
 	@tests/tools/deps.sh build test

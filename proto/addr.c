@@ -6,7 +6,8 @@
 
 /* sun_path of a UNIX socket, less its NUL. */
 #define UNIX_PATH_MAX 107
-#define UNIX_PREFIX "unix:"
+#define UNIX_HOST "unix"
+#define UNIX_PREFIX UNIX_HOST ":"
 
 static bool parse_port(struct span text, uint16_t *ret_port)
 {
@@ -32,7 +33,7 @@ static bool is_name_character(uint8_t c)
 
 /*
  * Lower case, without a final dot, no label empty ("a..b"). A name of digits and dots only would be a mistyped
- * IPv4 address.
+ * IPv4 address; a host `unix`, written with its port, would read as a path.
  */
 static bool set_name(struct span host, struct addr *addr)
 {
@@ -52,7 +53,7 @@ static bool set_name(struct span host, struct addr *addr)
         previous = c;
     }
     addr->kind = ADDR_NAME;
-    return has_letter && previous != '.';
+    return has_letter && previous != '.' && strcmp(addr->host, UNIX_HOST) != 0;
 }
 
 static bool is_mapped_ipv4(const uint8_t ip[16])

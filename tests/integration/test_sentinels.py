@@ -1,7 +1,6 @@
 """Sentinels that lie, stumble or refuse, played by fakes, and real ones that ask for a password or grant little."""
 
 import time
-from pathlib import Path
 
 import pytest
 from cluster import HOST, Redis, Sentinel

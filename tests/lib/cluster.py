@@ -10,7 +10,8 @@ Each part also starts by itself: start_redis(), start_sentinels(), start_agent()
 files are used as they are but for the addresses and for the `edits` of the caller; an edit whose text is not in
 the file is an error, so a test cannot pass by an edit that no longer applies.
 
-SENTINEL_SPOA in the environment names another agent (words as in a shell, e.g. "valgrind build/asan/...").
+SENTINEL_SPOA in the environment names another agent (words as in a shell, e.g. "valgrind build/asan/..."), SERVER=valkey
+other nodes and Sentinels.
 """
 
 import atexit
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "haproxy-conf"
 HOST = "127.0.0.1"
 SERVICE = "mymaster"
+SERVER = os.environ.get("SERVER", "redis")
 
 
 def edited(text, edits, where):
@@ -97,7 +99,7 @@ class Redis(Server):
         self.master = master
 
     def command(self):
-        return ["redis-server", str(self.config_path)]
+        return [f"{SERVER}-server", str(self.config_path)]
 
     def configure(self, master=None):
         """Write its configuration file anew: Redis itself rewrites it when Sentinel changes its role."""
@@ -134,7 +136,7 @@ class Sentinel(Server):
             return connection.call(*args)
 
     def command(self):
-        return ["redis-sentinel", str(self.config_path)]
+        return [f"{SERVER}-sentinel", str(self.config_path)]
 
     def configure(self, master, quorum, down_after, failover_timeout, extra=""):
         """Times in milliseconds; extra is appended to the file as it is."""

@@ -1,4 +1,5 @@
 #!/bin/bash
+# deps.sh list GROUP...: prints the Debian packages of the groups.
 # deps.sh GROUP...: makes sure that the Debian packages of the groups are installed. The lists stand here only.
 # Installs what is missing as root or through `sudo -n`; else prints the command to run and exits 1.
 set -eu
@@ -11,8 +12,10 @@ packages_of() {
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
     valgrind) echo valgrind libc6-dbg ;;
+    matrix) echo mmdebstrap ;;
+    fuzz) echo clang libclang-rt-14-dev ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz)" >&2
         exit 2
         ;;
     esac
@@ -25,6 +28,14 @@ is_installed() {
     *) [ "$1" = pkg-config ] && command -v pkg-config >/dev/null ;;
     esac
 }
+
+if [ "${1:-}" = list ]; then
+    shift
+    for group in "$@"; do
+        packages_of "$group"
+    done
+    exit 0
+fi
 
 if ! command -v dpkg-query >/dev/null; then
     # Not Debian or a relative of it: whoever runs this has to know the names. The build says what it misses.

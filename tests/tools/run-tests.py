@@ -4,7 +4,9 @@
 unit         every program in build/VARIANT/tests/ that has a source in tests/unit/
 sim          build/VARIANT/sim, RUNS_VARIANT scripts (environment); counts as one test
 mutants      tests/sim/mutants.sh: the simulation must catch every fault that is put into the rule; one test
-integration  pytest over tests/integration with build/VARIANT/sentinel-spoa
+replay       every target in build/VARIANT/fuzz over its tests/fuzz/corpus; counts as one test each
+integration  pytest over tests/integration with build/VARIANT/sentinel-spoa; INTEGRATION and SKIP (environment) say which
+             files, by their names without ".py"
 
 VARIANT is release, asan, cov, or valgrind (the release build under valgrind). The last line is
 "N passed, M failed" (", K skipped" where K > 0); exit status 1 where M > 0 or nothing ran at all.
@@ -23,7 +25,7 @@ REPORTS = ROOT / "build" / "reports"
 PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
 # Integration tests whose Sentinels and nodes are scripted.
-SCRIPTED = ("test_cli", "test_http", "test_manager", "test_monitoring", "test_reload", "test_rule", "test_sentinels", "test_spop")
+SCRIPTED = ("test_cli", "test_http", "test_limits", "test_manager", "test_monitoring", "test_reload", "test_rule", "test_sentinels", "test_spop")
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -136,6 +138,22 @@ def run_sim(variant):
     return tally
 
 
+def run_replay(variant):
+    """What the fuzz targets were once fed with, among it all that ever broke one."""
+    built, words = wrap(variant)
+    total = Tally()
+    for source in sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.c")):
+        began = time.monotonic()
+        program, corpus = ROOT / "build" / built / "fuzz" / source.stem, ROOT / "tests" / "fuzz" / "corpus" / source.stem
+        status, output = run([*words, str(program), str(corpus)], {}, PROGRAM_DEADLINE_S)
+        tally = Tally()
+        tally.passed, tally.failed = (1, 0) if status == 0 else (0, 1)
+        show(f"{variant}/{source.stem}", tally, time.monotonic() - began,
+             [output] if status == 0 else [output, f"{source.stem}: {fate(status)}"])
+        total.add(tally)
+    return total
+
+
 def run_mutants(variant):
     tally = Tally()
     began = time.monotonic()
@@ -171,10 +189,12 @@ def run_integration(variant):
     folder = REPORTS / f"{variant}-integration"
     folder.mkdir(parents=True)
     began = time.monotonic()
-    files = sorted((ROOT / "tests/integration").glob("test_*.py"))
+    wanted, skipped = os.environ.get("INTEGRATION", "").split(), os.environ.get("SKIP", "").split()
+    files = [path for path in sorted((ROOT / "tests/integration").glob("test_*.py"))
+             if path.stem not in skipped and (not wanted or path.stem in wanted)]
     halves = {"scripted": [path for path in files if path.stem in SCRIPTED],
               "real": [path for path in files if path.stem not in SCRIPTED]}
-    running = {name: start_pytest(folder, name, half, agent) for name, half in halves.items()}
+    running = {name: start_pytest(folder, name, half, agent) for name, half in halves.items() if half}
     statuses = {name: wait_pytest(process, began + INTEGRATION_DEADLINE_S) for name, process in running.items()}
     tally, _ = read_reports(folder)
     details = []
@@ -189,7 +209,7 @@ def run_integration(variant):
 
 
 def main(suites):
-    runners = {"unit": run_unit, "sim": run_sim, "mutants": run_mutants, "integration": run_integration}
+    runners = {"unit": run_unit, "sim": run_sim, "mutants": run_mutants, "replay": run_replay, "integration": run_integration}
     shutil.rmtree(REPORTS, ignore_errors=True)
     total = Tally()
     for suite in suites:

@@ -83,6 +83,7 @@ static void test_refused_forms(void **state)
         "a..:80",
         ".a:80",
         "a..b:80",
+        "uniX:6", /* would be written as the path 6 */
         "1.2.3.4.:80",
         "01.2.3.4:80",
         "[fe80::1%lo]:80",

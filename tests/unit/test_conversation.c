@@ -150,7 +150,7 @@ static void check_lost(const char *reason, int64_t now_ms, uint32_t ceiling_ms)
 {
     assert_int_equal(talk.phase, CONVERSATION_WAITING);
     assert_string_equal(topic.reason, reason);
-    assert_in_range(topic.retry_ms, ceiling_ms / 2, ceiling_ms);
+    assert_true(topic.retry_ms >= ceiling_ms / 2 && topic.retry_ms <= ceiling_ms);
     assert_int_equal(conversation_wake_ms(&talk), now_ms + topic.retry_ms);
     assert_int_equal(conversation_tick(&talk, now_ms + topic.retry_ms - 1), CONVERSATION_NOTHING);
 }
@@ -240,7 +240,7 @@ static void seeds_differ(void **state)
         conversation_lost(&other, "", true, START_MS);
         same += first_ms == topic.retry_ms;
     }
-    assert_in_range(same, 0, 5);
+    assert_true(same <= 5);
 }
 
 static void silence(void **state)

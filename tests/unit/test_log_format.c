@@ -202,7 +202,7 @@ static void long_line_is_cut(void **state)
         text = format_fields(LOG_FORMAT_LOGFMT, fields, 4, size);
         assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
     }
-    assert_in_range(cut_count, 1, 143);
+    assert_true(cut_count >= 1 && cut_count <= 143);
 }
 
 int main(void)

@@ -1,0 +1,316 @@
+/*
+ * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing is lost (the
+ * build with AddressSanitizer counts). Allocations are those of our own code: the linker puts ours in their place (--wrap).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/agent.h"
+#include "spoa/core/log.h"
+#include "spoa/core/web.h"
+#include "spoa/io/blocking_socket.h"
+#include "spoa/io/reply_parser.h"
+#include "tests/fuzz/fuzz_world.h"
+#include "tests/lib/spop_peer.h"
+#include "tests/unit/config_fixture.h"
+
+#define TURNS 50
+
+/* ---- allocations ---- */
+
+static unsigned long countdown; /* 0: none fails */
+static bool has_failed;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t len);
+
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t len);
+
+static bool fails_now(void)
+{
+    if (countdown == 0 || --countdown > 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails_now() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    return fails_now() ? NULL : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return fails_now() ? NULL : __real_strdup(text);
+}
+
+char *__wrap_strndup(const char *text, size_t len)
+{
+    return fails_now() ? NULL : __real_strndup(text, len);
+}
+
+/* Lets each allocation of the scenario fail once; the one that none is left for must succeed. */
+static void fail_each(bool (*scenario)(void))
+{
+    unsigned long n = 0;
+    bool is_good;
+
+    do {
+        countdown = ++n;
+        has_failed = false;
+        is_good = scenario();
+        countdown = 0;
+        assert_true(n < 100000);
+    } while (has_failed);
+    assert_true(is_good);
+    assert_true(n > 1);
+    print_message("%lu allocations\n", n - 1);
+}
+
+/* ---- scenarios ---- */
+
+static void set_line(struct config *config, char *line, struct config_errors *errors)
+{
+    struct config_place place = {.file = FILE_NAME, .line = 1};
+    char *equals = strstr(line, " = ");
+
+    if (line[0] == '[') {
+        line[strlen(line) - 1] = '\0';
+        config_section(config, &place, line + 1, errors);
+    } else if (equals != NULL) {
+        *equals = '\0';
+        config_set(config, &place, line, equals + 3, errors);
+    }
+}
+
+/* NULL where memory was short, which is all that can go wrong. */
+static struct config *make_config(const char *text)
+{
+    struct config *config = config_create();
+    struct config_errors errors = {.texts = NULL};
+    char line[256];
+
+    if (config == NULL)
+        return NULL;
+    while (*text != '\0') {
+        size_t len = strcspn(text, "\n");
+        (void)snprintf(line, sizeof(line), "%.*s", (int)len, text);
+        set_line(config, line, &errors);
+        text += len + (text[len] == '\n');
+    }
+    config_finish(config, FILE_NAME, &errors);
+    bool is_good = errors.count == 0 && !errors.out_of_memory;
+    assert_true(is_good || has_failed);
+    config_errors_finish(&errors);
+    if (is_good)
+        return config;
+    config_destroy(config);
+    return NULL;
+}
+
+static bool configuration(void)
+{
+    struct config *config = make_config(FULL);
+
+    config_destroy(config);
+    return config != NULL;
+}
+
+static bool errors_of_a_configuration(void)
+{
+    struct config *config = config_create();
+    struct config_errors errors = {.texts = NULL};
+    struct config_place place = {.file = FILE_NAME, .line = 1};
+
+    if (config == NULL)
+        return false;
+    config_section(config, &place, "nonsense", &errors);
+    config_section(config, &place, "agent", &errors);
+    config_set(config, &place, "listne", "x", &errors);
+    config_finish(config, FILE_NAME, &errors);
+    assert_true(errors.count > 2 || errors.out_of_memory);
+    bool is_good = !errors.out_of_memory;
+    config_errors_finish(&errors);
+    config_destroy(config);
+    return is_good;
+}
+
+static bool replies(void)
+{
+    static const char bytes[] = "*2\r\n$3\r\none\r\n*2\r\n$3\r\ntwo\r\n:3\r\n-ERR no\r\n*-1\r\n";
+    struct reply_parser *parser = reply_parser_create();
+    const struct reply *reply = NULL;
+    unsigned count = 0;
+
+    if (parser == NULL)
+        return false;
+    reply_parser_feed(parser, span_of_text(bytes));
+    while (reply_parser_next(parser, &reply) == REPLY_PARSER_REPLY)
+        count++;
+    reply_parser_destroy(parser);
+    return count == 3;
+}
+
+/* A world is made without a failure; its pages then fail. */
+static bool pages(void)
+{
+    static const char *const paths[] = {"/", "/metrics", "/status", "/status.txt", "/readyz", "/master/m"};
+    static const struct history history;
+    unsigned long kept = countdown;
+    struct world world;
+    bool is_good = true;
+
+    countdown = 0;
+    world_make(&world);
+    world_vote(&world, &world.servers[0]);
+    const struct voter_group *groups[] = {world.group};
+    struct status status = {.version = "1",
+                            .revision = "r",
+                            .metrics = &world.metrics,
+                            .history = &history,
+                            .groups = groups,
+                            .group_count = 1,
+                            .now_ms = world.now_ms,
+                            .now_unix_ms = world.now_ms};
+    countdown = kept;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        struct web_request request = {.method = "GET", .path = paths[i]};
+        struct web_answer answer;
+        web_respond(&status, &request, &answer);
+        assert_true(answer.code != WEB_FAILED || has_failed);
+        is_good = is_good && answer.code != WEB_FAILED;
+        page_finish(&answer.page);
+    }
+    kept = countdown;
+    countdown = 0;
+    world_end(&world);
+    countdown = kept;
+    return is_good;
+}
+
+static char socket_path[64];
+static char agent_text[512];
+
+/* HELLO and a question, without waiting for what becomes of them. */
+static int connect_peer(void)
+{
+    uint8_t space[1024];
+    struct sink out = sink_of(space, sizeof(space));
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "unix:%s", socket_path);
+    assert_true(addr_parse(span_of_text(text), &addr));
+    int fd = blocking_socket_connect(&addr);
+    if (fd == -1)
+        return -1;
+    spop_peer_hello(&out, 16380, false);
+    spop_peer_notify(&out, 1, 1, "m", "master");
+    (void)send(fd, space, (size_t)(out.at - space), MSG_NOSIGNAL);
+    return fd;
+}
+
+/* All that the program is: started, asked, reloaded, asked, stopped. */
+static bool whole_agent(void)
+{
+    static const struct agent_build build = {.version = "1", .revision = "r"};
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct config *config = make_config(agent_text);
+    struct agent *agent = config != NULL ? agent_create(loop, config, &build) : NULL;
+    struct config *other = NULL;
+
+    assert_non_null(loop);
+    if (agent != NULL) {
+        int fd = connect_peer();
+        for (int i = 0; i < TURNS; i++)
+            ev_run(loop, EVRUN_NOWAIT);
+        other = make_config(agent_text);
+        if (other != NULL)
+            agent_reload(agent, other);
+        for (int i = 0; i < TURNS; i++)
+            ev_run(loop, EVRUN_NOWAIT);
+        close(fd);
+        agent_stop(agent);
+    }
+    agent_destroy(agent);
+    ev_loop_destroy(loop);
+    return agent != NULL && other != NULL;
+}
+
+/* ---- tests ---- */
+
+static void test_configuration(void **state)
+{
+    (void)state;
+    fail_each(configuration);
+    fail_each(errors_of_a_configuration);
+}
+
+static void test_replies(void **state)
+{
+    (void)state;
+    fail_each(replies);
+}
+
+static void test_pages(void **state)
+{
+    (void)state;
+    fail_each(pages);
+}
+
+static void test_agent(void **state)
+{
+    char folder[] = "/tmp/sentinel-spoa-XXXXXX";
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(socket_path, sizeof(socket_path), "%s/spop.sock", folder);
+    (void)snprintf(agent_text, sizeof(agent_text),
+                   "[agent]\nlisten = unix:%s\ncheck = 127.0.0.1:0\nhttp = 127.0.0.1:0\n"
+                   "[haproxy]\nruntime-api = /nowhere\nbackend = b\n"
+                   "[sentinels]\naddress = 127.0.0.1:1\n"
+                   "[service m]\nserver = R1 127.0.0.1:2\nreplicas = yes\n",
+                   socket_path);
+    fail_each(whole_agent);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_agent),
+    };
+
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
