@@ -338,6 +338,12 @@ bool topology_activate(struct topology *topology, const struct topology *former)
         return false;
     if (former != NULL)
         server_checks_inherit(topology->checks, former->checks);
+    for (size_t i = 0; i < topology->options.config->service_count; i++) {
+        struct service *service = topology->services[i].service;
+        struct service *same = find_service(former, service_settings(service)->name);
+        if (same != NULL)
+            service_succeed(service, same, loop_now_ms());
+    }
     return true;
 }
 

@@ -295,6 +295,33 @@ static void adopt(struct service *service, struct service_decision *after, int32
     notify_observers(service, &change);
 }
 
+void service_succeed(struct service *service, struct service *former, int64_t now_ms)
+{
+    const struct addr *told = candidates_addr(&former->candidates, former->current);
+    const struct addr *named = candidates_addr(&service->candidates, service->current);
+    bool names = named != NULL && service_state_names(service->decision.state);
+    bool switched = names && (told == NULL || !addr_equals(told, named));
+    uint64_t generation = former->decision.generation + switched;
+
+    former->observers = NULL;
+    if (service->decision.generation < generation)
+        service->decision.generation = generation;
+    prepare_answer(service);
+    if (!switched)
+        return;
+    struct service_change change = {
+        .before = &former->decision,
+        .after = &service->decision,
+        .switched = true,
+        .replaced = told,
+        .replaced_server = told != NULL ? candidates_server(&service->candidates,
+                                                            candidates_lookup(&service->candidates, told))
+                                        : NULL,
+        .now_ms = now_ms,
+    };
+    notify_observers(service, &change);
+}
+
 void service_review(struct service *service, const uint8_t *identities, int64_t now_ms)
 {
     service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;

@@ -107,6 +107,12 @@ void service_destroy(struct service *service); /* NULL is fine */
  */
 void service_inherit(struct service *service, const struct service *former);
 
+/*
+ * Takes the place of `former`, which tells its observers nothing from now on. Where it names another master than `former`
+ * did last, its own observers are told of a switch: those of `former` will not be.
+ */
+void service_succeed(struct service *service, struct service *former, int64_t now_ms);
+
 /* Adds an observer, which must outlive the service. */
 void service_observe(struct service *service, struct service_observer *observer);
 

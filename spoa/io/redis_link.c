@@ -42,7 +42,10 @@ struct redis_link {
     struct tls_stream *stream;   /* while there is a socket that speaks TLS */
     struct reply_parser *parser; /* while connected */
     struct output output;
-    size_t attempts;    /* with a name: picks the address */
+    size_t attempts;               /* with a name: picks the address */
+    struct sockaddr_storage tried; /* with a name: the address of this connection */
+    struct sockaddr_storage
+        good;           /* that of the last one that worked, for when nobody can say; AF_UNSPEC: none */
     bool is_looking_up; /* resolver_lookup() has not returned */
     int failed;         /* errno of a send that pump may not report itself, 0 for none */
 };
@@ -176,17 +179,21 @@ static void finish_step(struct redis_link *link)
     redis_link_pump(link);
 }
 
-static void on_resolved(void *context, const struct sockaddr_storage *addresses, size_t count,
-                        const char *reason)
+static void on_resolved(void *context, const struct resolver_answer *answer)
 {
     struct redis_link *link = context;
+    const struct sockaddr_storage *address = NULL;
 
     link->query = NULL;
-    if (count == 0) {
-        lose(link, reason, false);
+    if (answer->count > 0)
+        address = &answer->addresses[link->attempts++ % answer->count];
+    else if (!answer->is_denied && link->good.ss_family != AF_UNSPEC)
+        address = &link->good;
+    if (address == NULL) {
+        lose(link, answer->reason, false);
     } else {
-        const struct sockaddr_storage *address = &addresses[link->attempts++ % count];
-        connect_to(link, address, socket_len(address));
+        link->tried = *address;
+        connect_to(link, &link->tried, socket_len(&link->tried));
     }
     if (!link->is_looking_up)
         finish_step(link);
@@ -209,6 +216,7 @@ static void begin_attempt(struct redis_link *link)
 
 static void begin_talking(struct redis_link *link)
 {
+    link->good = link->tried;
     link->parser = reply_parser_create();
     if (link->parser == NULL) {
         lose_by_errno(link, ENOMEM);

@@ -29,7 +29,7 @@ struct redis_link_options {
 
 /*
  * Starts at once: connects when the conversation says so, with a numeric or UNIX address directly, with a name
- * through `resolver` anew on every attempt (all its addresses are tried by turns, one an attempt). With TLS the
+ * through `resolver` anew on every attempt (all its addresses are tried by turns, one an attempt; where no name server answers, the last one that worked). With TLS the
  * conversation is told that it is connected once the handshake is done: the time limit is one for both. NULL where memory
  * is short.
  */

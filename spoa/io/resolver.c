@@ -8,8 +8,9 @@
 
 #include "spoa/io/loop.h"
 
-/* Of one attempt at one name server; c-ares lengthens it for the second. */
-#define TIMEOUT_MS 200
+/* Of one attempt at one name server; c-ares lengthens it for the second. All in all shorter than connect-timeout is by
+ * itself: who has an older address can still use it then. */
+#define TIMEOUT_MS 125
 #define TRIES 2
 
 /* A socket that c-ares has open. */
@@ -221,16 +222,19 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
 {
     struct resolver_query *query = context;
     struct sockaddr_storage addresses[RESOLVER_ADDRESSES_MAX];
-    size_t count = 0;
+    struct resolver_answer answer = {.addresses = addresses};
 
     (void)timeouts;
     if (status == ARES_SUCCESS && info != NULL)
-        count = collect_addresses(info, query->port, addresses);
+        answer.count = collect_addresses(info, query->port, addresses);
     if (info != NULL)
         ares_freeaddrinfo(info);
+    if (status == ARES_SUCCESS && answer.count == 0)
+        status = ARES_ENODATA;
+    answer.reason = ares_strerror(status);
+    answer.is_denied = status == ARES_ENODATA || status == ARES_ENOTFOUND || status == ARES_EBADNAME;
     if (query->done != NULL)
-        query->done(query->context, addresses, count,
-                    ares_strerror(status == ARES_SUCCESS && count == 0 ? ARES_ENODATA : status));
+        query->done(query->context, &answer);
     if (query->is_starting)
         query->is_ended = true;
     else
@@ -244,7 +248,7 @@ struct resolver_query *resolver_lookup(struct resolver *resolver, const char *ho
     struct resolver_query *query = calloc(1, sizeof(*query));
 
     if (query == NULL) {
-        done(context, NULL, 0, ares_strerror(ARES_ENOMEM));
+        done(context, &(struct resolver_answer){.reason = ares_strerror(ARES_ENOMEM)});
         return NULL;
     }
     *query = (struct resolver_query){.done = done, .context = context, .port = port, .is_starting = true};

@@ -13,9 +13,16 @@ struct resolver_query;
 /* At most this many addresses are handed over for one name. */
 #define RESOLVER_ADDRESSES_MAX 16
 
-/* `count` is 0 where the look-up failed; `reason` then says why. Not called after resolver_cancel(). */
-typedef void (*resolver_done_fn)(void *context, const struct sockaddr_storage *addresses, size_t count,
-                                 const char *reason);
+/* Valid during the call that it is handed to. */
+struct resolver_answer {
+    const struct sockaddr_storage *addresses;
+    size_t count; /* 0: the look-up failed */
+    const char *reason;
+    bool is_denied; /* it failed because there is no such name, or it has no address; else nobody could say */
+};
+
+/* Not called after resolver_cancel(). */
+typedef void (*resolver_done_fn)(void *context, const struct resolver_answer *answer);
 
 /* One for the process. NULL where c-ares cannot be started. */
 struct resolver *resolver_create(struct ev_loop *loop);

@@ -35,23 +35,32 @@ void sandbox_harden(void)
 #define KEPT_AS_ROOT                                                                                         \
     (1U << CAP_NET_BIND_SERVICE | 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_DAC_OVERRIDE)
 
-/* Leaves those of `kept` that it has; never more than there were. */
-static void drop_capabilities(uint32_t kept)
-{
-#ifdef __SANITIZE_ADDRESS__
-    kept |= 1U << CAP_SYS_PTRACE;
+#ifdef __SANITIZE_ADDRESS__ /* as above */
+#define ALWAYS_KEPT (1U << CAP_SYS_PTRACE)
+#else
+#define ALWAYS_KEPT 0U
 #endif
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 
+/* No program that it might run, and no other way, gives it more than `kept` again. While it is still root. */
+static void drop_bounds(uint32_t kept)
+{
+    kept |= ALWAYS_KEPT;
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         if (capability >= 32 || (kept & 1U << capability) == 0)
             (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
+/* Leaves those of `kept` that it has; never more than there were. */
+static void drop_capabilities(uint32_t kept)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (syscall(SYS_capget, &header, sets) == -1)
         return;
-    sets[0].effective &= kept;
-    sets[0].permitted &= kept;
+    sets[0].effective &= kept | ALWAYS_KEPT;
+    sets[0].permitted &= kept | ALWAYS_KEPT;
     for (size_t i = 1; i < _LINUX_CAPABILITY_U32S_3; i++)
         sets[i] = (struct __user_cap_data_struct){.effective = 0};
     sets[0].inheritable = 0;
@@ -68,6 +77,7 @@ static bool fail(char error[SANDBOX_ERROR_MAX], const char *what, const char *na
 bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_MAX])
 {
     if (config->user == NULL) {
+        drop_bounds(KEPT_AS_ROOT);
         drop_capabilities(KEPT_AS_ROOT);
         return true;
     }
@@ -84,6 +94,7 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
             return fail(error, "group", config->group);
         gid = group->gr_gid;
     }
+    drop_bounds(0);
     if (geteuid() != uid && (initgroups(config->user, gid) == -1 || setresgid(gid, gid, gid) == -1 ||
                              setresuid(uid, uid, uid) == -1))
         return fail(error, "user", config->user);

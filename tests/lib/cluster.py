@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 from process import Process, free_ports, wait_until
-from resp import Resp, RespError, ask, fields
+from resp import Resp, RespError, fields
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "haproxy-conf"
@@ -81,9 +81,19 @@ class Server(Process):
     def config_path(self):
         return self.directory / f"{self.name}.conf"
 
+    credentials = ()  # with which we ask it: password, or user and password
+
+    def connect(self, timeout=2.0):
+        """A connection on which we may ask what we like."""
+        connection = Resp(self.address, timeout)
+        if self.credentials:
+            connection.call("AUTH", *self.credentials)
+        return connection
+
     def call(self, *args, timeout=2.0):
         """One command on a connection of its own. RespError or OSError where it fails."""
-        return ask(self.address, *args, timeout=timeout)
+        with self.connect(timeout) as connection:
+            return connection.call(*args)
 
     def ready(self):
         return self.call("PING") == "PONG"
@@ -121,19 +131,6 @@ class Redis(Server):
 
 class Sentinel(Server):
     """A redis-sentinel that monitors one master under the name `mymaster`."""
-
-    credentials = ()  # with which we ask it: user and password
-
-    def connect(self, timeout=2.0):
-        """A connection on which we may ask what we like."""
-        connection = Resp(self.address, timeout)
-        if self.credentials:
-            connection.call("AUTH", *self.credentials)
-        return connection
-
-    def call(self, *args, timeout=2.0):
-        with self.connect(timeout) as connection:
-            return connection.call(*args)
 
     def command(self):
         return [f"{SERVER}-sentinel", str(self.config_path)]

@@ -57,8 +57,9 @@ class FakeSentinel:
 
     count = 0
 
-    def __init__(self, master=None, service="mymaster", password=None):
-        """master: (host, port) that it names for `service`; password: what AUTH must end with, if anything."""
+    def __init__(self, master=None, service="mymaster", password=None, host="127.0.0.1", port=0):
+        """master: (host, port) that it names for `service`; password: what AUTH must end with, if anything; host, port:
+        where it listens."""
         FakeSentinel.count += 1
         self.myid = f"{FakeSentinel.count:040x}"
         self.masters = {service: master}
@@ -73,9 +74,9 @@ class FakeSentinel:
         self.connections = set()
         self.lock = threading.Lock()
         self.ending = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((host, port))
         self.port = self.listener.getsockname()[1]
-        self.where = f"127.0.0.1:{self.port}"
+        self.where = f"{host}:{self.port}"
         self.accepted = 0
         threading.Thread(target=self.accept, daemon=True).start()
 

@@ -33,6 +33,7 @@ make_root() {
         cat "$root.log" >&2
         return 1
     }
+    echo "127.0.0.1 localhost" >"$root/etc/hosts"
     echo "$packages" >"$root.packages"
 }
 

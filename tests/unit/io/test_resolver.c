@@ -15,6 +15,7 @@
 struct answer {
     unsigned calls;
     size_t count;
+    bool is_denied;
     char reason[128];
     char text[512]; /* "127.0.0.1:26379 ::1:26379" */
 };
@@ -58,23 +59,24 @@ static int close_resolver(void **state)
     return is_alive;
 }
 
-static void on_done(void *context, const struct sockaddr_storage *addresses, size_t count, const char *reason)
+static void on_done(void *context, const struct resolver_answer *got)
 {
     struct answer *answer = context;
 
     answer->calls++;
-    answer->count = count;
+    answer->count = got->count;
+    answer->is_denied = got->is_denied;
     answer->text[0] = '\0';
-    snprintf(answer->reason, sizeof(answer->reason), "%s", reason != NULL ? reason : "");
-    for (size_t i = 0; i < count; i++) {
+    snprintf(answer->reason, sizeof(answer->reason), "%s", got->reason);
+    for (size_t i = 0; i < got->count; i++) {
         char host[INET6_ADDRSTRLEN] = "";
         struct sockaddr_in ipv4;
         struct sockaddr_in6 ipv6;
-        memcpy(&ipv4, &addresses[i], sizeof(ipv4));
-        memcpy(&ipv6, &addresses[i], sizeof(ipv6));
-        bool is_ipv4 = addresses[i].ss_family == AF_INET;
-        inet_ntop(addresses[i].ss_family, is_ipv4 ? (void *)&ipv4.sin_addr : (void *)&ipv6.sin6_addr, host,
-                  sizeof(host));
+        memcpy(&ipv4, &got->addresses[i], sizeof(ipv4));
+        memcpy(&ipv6, &got->addresses[i], sizeof(ipv6));
+        bool is_ipv4 = got->addresses[i].ss_family == AF_INET;
+        inet_ntop(got->addresses[i].ss_family, is_ipv4 ? (void *)&ipv4.sin_addr : (void *)&ipv6.sin6_addr,
+                  host, sizeof(host));
         size_t len = strlen(answer->text);
         snprintf(answer->text + len, sizeof(answer->text) - len, "%s%s:%u", i > 0 ? " " : "", host,
                  (unsigned)ntohs(is_ipv4 ? ipv4.sin_port : ipv6.sin6_port));
@@ -141,6 +143,7 @@ static void unknown_name(void **state)
     (void)resolver_lookup(resolver, "nobody.test", 26379, on_done, &answer);
     await(&answer);
     assert_int_equal(answer.count, 0);
+    assert_true(answer.is_denied);
     assert_non_null(strstr(answer.reason, "not found"));
 }
 
@@ -164,6 +167,7 @@ static void no_address(void **state)
     (void)resolver_lookup(resolver, "empty.test", 26379, on_done, &answer);
     await(&answer);
     assert_int_equal(answer.count, 0);
+    assert_true(answer.is_denied);
     assert_string_not_equal(answer.reason, "");
     assert_null(strstr(answer.reason, "uccess"));
 }
@@ -178,6 +182,7 @@ static void silent_server(void **state)
     assert_int_equal(answer.calls, 0);
     await(&answer);
     assert_int_equal(answer.count, 0);
+    assert_false(answer.is_denied);
     assert_non_null(strstr(answer.reason, "imeout"));
     assert_true(dns_peer.queries >= 2);
 }

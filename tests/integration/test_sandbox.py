@@ -1,0 +1,115 @@
+"""What the agent gives up once it has started, as the kernel sees it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from rig import Rig
+
+NOBODY = 65534
+FAST = "poll = 100ms"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+# CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_NET_BIND_SERVICE
+KEPT_AS_ROOT = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 10
+
+
+def status(rig):
+    """What /proc says of the process, by key."""
+    lines = Path(f"/proc/{rig.agent.pid}/status").read_text().splitlines()
+    return {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def capabilities(rig):
+    """Of all sets together."""
+    found = status(rig)
+    return int("".join(found["CapEff"]), 16) | int("".join(found["CapPrm"]), 16) | int("".join(found["CapBnd"]), 16)
+
+
+def is_sanitized(rig):
+    """A build with AddressSanitizer stays open for its leak check."""
+    return "asan" in str(rig.agent.binary)
+
+
+@needs_root
+def test_user_and_group():
+    with Rig(agent="user = nobody\ngroup = nogroup\nlisten = unix:DIRECTORY/spop.sock", sentinels=FAST) as rig:
+        rig.directory.chmod(0o777)  # the UNIX socket is to be removed by nobody
+        found = status(rig)
+        assert found["Uid"] == [str(NOBODY)] * 4 and found["Gid"] == [str(NOBODY)] * 4
+        assert found["NoNewPrivs"] == ["1"]
+        assert "0" not in found["Groups"]
+        rig.wait_votes(3)
+        assert rig.reload()
+        assert rig.ask()["master"] == "R1"
+        if not is_sanitized(rig):
+            assert capabilities(rig) == 0
+            # Not dumpable: its memory and environment are root's, not those of its user.
+            assert os.stat(f"/proc/{rig.agent.pid}/environ").st_uid == 0
+
+
+@needs_root
+def test_root_keeps_what_a_reload_needs():
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        if not is_sanitized(rig):
+            assert capabilities(rig) & ~KEPT_AS_ROOT == 0
+        own = "listen = unix:DIRECTORY/own.sock mode=600 owner=nobody".replace("DIRECTORY", str(rig.directory))
+        rig.reload(("[sentinels]", f"{own}\n[sentinels]"), event="reload-failed")  # another folder's sockets: a restart
+
+
+@needs_root
+def test_unknown_user():
+    rig = Rig(agent="user = nobody-at-all")
+    try:
+        with pytest.raises(RuntimeError, match="cannot become user 'nobody-at-all': there is none"):
+            rig.start()
+            rig.agent.child.wait(10)
+            rig.agent.check_alive()
+        assert rig.agent.child.returncode == 1
+    finally:
+        rig.clear()
+
+
+def sandbox_of(rig):
+    line = rig.agent.wait_log(event="sandbox")
+    if line["files"] != "its own" and "reason" in line and line["reason"] != "'sandbox = no'":
+        pytest.skip(f"no Landlock here: {line['reason']}")
+    return line["files"]
+
+
+@pytest.fixture(name="far")
+def make_far(tmp_path):
+    """A file that no configuration has named so far, readable by everybody."""
+    path = tmp_path / "far" / "secret"
+    path.parent.mkdir()
+    path.write_text("x\n")
+    return path
+
+
+def test_reload_reads_what_is_beside(far):
+    with Rig(sentinels=FAST) as rig:
+        assert sandbox_of(rig) == "its own"
+        rig.wait_votes(3)
+        (rig.directory / "beside").write_text("x\n")
+        rig.reload(("[service mymaster]\n", f"[service mymaster]\npassword-file = {rig.directory}/beside\n"))
+        line = rig.reload((f"{rig.directory}/beside", str(far)), event="reload-failed")
+        assert "Permission denied" in line["error"]
+        assert rig.ask()["master"] == "R1"
+
+
+def test_what_was_named_can_be_read_again(far):
+    """And what is put in its place, as Kubernetes does it: a link to another file."""
+    with Rig(sentinels=FAST, service=f"password-file = {far}") as rig:
+        assert sandbox_of(rig) == "its own"
+        (far.parent / "other").write_text("y\n")
+        far.unlink()
+        far.symlink_to("other")
+        rig.wait_votes(3)
+        rig.reload()
+
+
+def test_without_sandbox(far):
+    with Rig(agent="sandbox = no", sentinels=FAST) as rig:
+        assert sandbox_of(rig) == "all"
+        rig.wait_votes(3)
+        rig.reload(("[service mymaster]\n", f"[service mymaster]\npassword-file = {far}\n"))

@@ -1,0 +1,86 @@
+"""A name server that says what a test wants it to.
+
+    with FakeDns() as dns:
+        dns.names["sentinel-1.test"] = ["127.0.0.1"]        # A records, TTL 0; a name that is not there is NXDOMAIN
+        dns.delay = 3.0                                     # seconds before an answer
+        dns.mood = "silent"                                 # or "servfail", "garbage", "answer"
+        dns.resolv_conf                                     # the text of an /etc/resolv.conf
+
+It has an address of the loopback for itself: there is no way to tell a port in resolv.conf.
+"""
+
+import os
+import random
+import socket
+import struct
+import threading
+import time
+
+A = 1
+NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
+
+
+class FakeDns:
+    def __init__(self):
+        self.names = {}
+        self.delay = 0.0
+        self.mood = "answer"
+        self.asked = 0
+        self.sock, self.host = self.bind()
+        self.sock.settimeout(0.1)
+        self.is_ending = False
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def bind():
+        while True:
+            host = f"127.53.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                sock.bind((host, 53))
+                return sock, host
+            except OSError:
+                sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.is_ending = True
+        self.thread.join()
+        self.sock.close()
+
+    @property
+    def resolv_conf(self):
+        return f"nameserver {self.host}\n"
+
+    def serve(self):
+        waiting = []  # (when, answer, peer)
+        while not self.is_ending:
+            try:
+                query, peer = self.sock.recvfrom(4096)
+                self.asked += 1
+                if self.mood != "silent":
+                    waiting.append((time.monotonic() + self.delay, self.answer(query), peer))
+            except TimeoutError:
+                pass
+            due = [one for one in waiting if one[0] <= time.monotonic()]
+            waiting = [one for one in waiting if one not in due]
+            for _, answer, peer in due:
+                self.sock.sendto(answer, peer)
+
+    def answer(self, query):
+        if self.mood == "garbage":
+            return os.urandom(40)
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        kind = struct.unpack(">H", query[at + 1:at + 3])[0]
+        addresses = self.names.get(".".join(labels).lower())
+        code = SERVFAIL if self.mood == "servfail" else NXDOMAIN if addresses is None else NOERROR
+        records = addresses if code == NOERROR and kind == A else []
+        header = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(records), 0, 0)
+        body = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", A, 1, 0, 4) + socket.inet_aton(one) for one in records)
+        return header + query[12:at + 5] + body
