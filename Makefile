@@ -163,7 +163,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report \
-    asan-test valgrind coverage test-matrix bench demo lint format deps man install uninstall clean help
+    asan-test valgrind coverage test-matrix soak bench demo lint format deps man install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
@@ -269,6 +269,11 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests and simulation
 test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both)
 	@tests/tools/deps.sh matrix
 	@MATRIX_TESTS='$(TESTS)' MATRIX_SERVER='$(or $(SERVERS),both)' tests/tools/matrix.sh $(or $(SUITES),bookworm trixie forky)
+
+soak: ## random faults under load with a referee, SOAK_TIME seconds (600; SEED=)
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	@$(PYTHON) tests/tools/soak.py $(or $(SOAK_TIME),600) $(SEED)
 
 bench: ## NOTIFY to ACK: throughput and latency against a bare echo
 	@tests/tools/deps.sh build test

@@ -14,6 +14,7 @@ and what it says when it goes on is the next look.
 """
 
 import time
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 from observers import PAUSE, Background, Writer
@@ -91,8 +92,10 @@ class Looker(Background):
 
     def named(self, address, since, until):
         """Was it seen to name this address at some time in [since, until]?"""
-        return any(look.address == address and look.answered >= since - SLACK and look.asked <= until + SLACK
-                   for look in self.looks)
+        # One look after the other: both times only grow.
+        first = bisect_left(self.looks, since - SLACK, key=lambda look: look.answered)
+        last = bisect_right(self.looks, until + SLACK, key=lambda look: look.asked)
+        return any(look.address == address for look in self.looks[first:last])
 
 
 class Questioner(Background):
