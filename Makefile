@@ -259,11 +259,11 @@ valgrind: ## the unit tests under valgrind
 	$(Q)$(MAKE) unit-release
 	$(run_tests) unit:valgrind
 
-coverage: ## line coverage of proto/ and spoa/ by unit tests and simulation
+coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuzz corpora
 	@tests/tools/deps.sh build
-	$(Q)$(MAKE) unit-cov sim-cov
+	$(Q)$(MAKE) unit-cov sim-cov fuzz-cov
 	$(Q)find build/cov -name '*.gcda' -delete
-	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov
+	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov replay:cov
 	@$(PYTHON) tests/tools/coverage.py build/cov
 
 test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both)

@@ -19,8 +19,6 @@ static void check_agent(struct config *config, const char *file, struct config_e
 {
     struct config_place whole = at_line(file, 0);
 
-    if (config->agent.connections_max == 0)
-        config_error(errors, &whole, "'max-connections' must be over 0");
     if (config->agent.group != NULL && config->agent.user == NULL)
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.listens.count == 0 &&

@@ -206,6 +206,55 @@ static void test_no_name_unsets(void **state)
     assert_null(memmem(out, len, "master", 6));
 }
 
+static void ignore_wake(void *context)
+{
+    (void)context;
+}
+
+/* Streams that wait stay with their service; those of a service that is gone are due at once. */
+static void test_change_over(void **state)
+{
+    static const char *const names[] = {"stays", "goes"};
+    struct parking *parking = parking_create(10, ignore_wake, NULL);
+    struct service_table *table = service_table_create(parking);
+    struct service_table *next = service_table_create(parking);
+    struct service_settings settings[3];
+    struct service *services[3];
+    struct parking_client clients[2] = {{.count = 0}};
+    struct parking_answer answer;
+
+    (void)state;
+    assert_true(parking != NULL && table != NULL && next != NULL);
+    for (size_t i = 0; i < 3; i++) {
+        settings[i] = settings_of(names[i % 2]);
+        settings[i].park_ms = 1000;
+        services[i] = service_create(&settings[i], START);
+        assert_non_null(services[i]);
+        assert_true(service_table_add(i < 2 ? table : next, services[i], identities));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct service_question question = {.service = span_of_text(names[i])};
+        struct parking_queue *queue = service_table_find(table, &question);
+        assert_true(parking_park(queue, &clients[i], i, i, START));
+    }
+    service_table_change_over(table, next);
+    assert_false(service_table_is_idle(next));
+    assert_false(parking_next(&clients[0], START, &answer));
+    assert_true(parking_next(&clients[1], START, &answer));
+    assert_false(answer.is_named);
+    assert_true(service_table_is_idle(next));
+    name_master(services[2]);
+    assert_true(parking_next(&clients[0], START, &answer));
+    assert_true(answer.is_named);
+    assert_int_equal(answer.stream_id, 0);
+    assert_int_equal(parking_count(parking), 0);
+    service_table_destroy(table);
+    service_table_destroy(next);
+    for (size_t i = 0; i < 3; i++)
+        service_destroy(services[i]);
+    parking_destroy(parking);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_the_longest_answer_fits),
         cmocka_unit_test(test_no_name_unsets),
+        cmocka_unit_test(test_change_over),
     };
 
     return cmocka_run_group_tests_name("service_table", tests, NULL, NULL);
