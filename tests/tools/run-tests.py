@@ -24,8 +24,12 @@ REPORTS = ROOT / "build" / "reports"
 # Longer than any of them takes on a slow machine under valgrind: only a hang gets there.
 PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
-# Integration tests whose Sentinels and nodes are scripted.
-SCRIPTED = ("test_cli", "test_http", "test_limits", "test_manager", "test_monitoring", "test_reload", "test_rule", "test_sentinels", "test_spop")
+# Integration tests that run beside each other, in groups that take about the same time; the others are one more group.
+GROUPS = {
+    "scripted": ("test_acl", "test_cli", "test_http", "test_limits", "test_manager", "test_names", "test_reload", "test_rule",
+                 "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
+    "faults": ("test_monitoring", "test_partitions", "test_recipes", "test_scenarios"),
+}
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
@@ -182,19 +186,23 @@ def wait_pytest(process, deadline):
         return None
 
 
+def group_of(path):
+    return next((name for name, stems in GROUPS.items() if path.stem in stems), "others")
+
+
 def run_integration(variant):
-    """Two at a time: those with scripted peers wait most of their time, beside those with real programs."""
+    """Groups beside each other: most of their time they wait."""
     build, wrapper = wrap(variant)
     agent = " ".join([*wrapper, f"build/{build}/sentinel-spoa"])
     folder = REPORTS / f"{variant}-integration"
     folder.mkdir(parents=True)
     began = time.monotonic()
     wanted, skipped = os.environ.get("INTEGRATION", "").split(), os.environ.get("SKIP", "").split()
-    files = [path for path in sorted((ROOT / "tests/integration").glob("test_*.py"))
-             if path.stem not in skipped and (not wanted or path.stem in wanted)]
-    halves = {"scripted": [path for path in files if path.stem in SCRIPTED],
-              "real": [path for path in files if path.stem not in SCRIPTED]}
-    running = {name: start_pytest(folder, name, half, agent) for name, half in halves.items() if half}
+    groups = {}
+    for path in sorted((ROOT / "tests/integration").glob("test_*.py")):
+        if path.stem not in skipped and (not wanted or path.stem in wanted):
+            groups.setdefault(group_of(path), []).append(path)
+    running = {name: start_pytest(folder, name, files, agent) for name, files in groups.items()}
     statuses = {name: wait_pytest(process, began + INTEGRATION_DEADLINE_S) for name, process in running.items()}
     tally, _ = read_reports(folder)
     details = []
