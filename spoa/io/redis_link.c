@@ -21,6 +21,9 @@
 /* With that much waiting the conversation may be overdue all the time: look no more often than this. */
 #define UNSENT_WAIT_MS 20
 
+/* Name servers get so long, s, where there is an address that worked before. Less than connect-timeout is by itself. */
+#define LOOKUP_PATIENCE_S 0.2
+
 /* A peer that vanished without a word: probed after this time without traffic, then at this interval. */
 #define KEEP_IDLE_S 5
 #define KEEP_INTERVAL_S 2
@@ -38,16 +41,17 @@ struct redis_link {
     ev_timer timer;
     struct resolver *resolver;
     struct resolver_query *query; /* while a name is looked up */
+    ev_timer patience;            /* with it, where `good` is known */
     struct redis_link_options options;
     struct tls_stream *stream;   /* while there is a socket that speaks TLS */
     struct reply_parser *parser; /* while connected */
     struct output output;
     size_t attempts;               /* with a name: picks the address */
     struct sockaddr_storage tried; /* with a name: the address of this connection */
-    struct sockaddr_storage
-        good;           /* that of the last one that worked, for when nobody can say; AF_UNSPEC: none */
-    bool is_looking_up; /* resolver_lookup() has not returned */
-    int failed;         /* errno of a send that pump may not report itself, 0 for none */
+    struct sockaddr_storage good;  /* that of the last one that worked */
+    struct addr good_for;          /* the name that it was: the peer may be another since */
+    bool is_looking_up;            /* resolver_lookup() has not returned */
+    int failed;                    /* errno of a send that pump may not report itself, 0 for none */
 };
 
 static bool output_reserve(struct output *output, size_t len)
@@ -116,11 +120,17 @@ static void watch(struct redis_link *link, int fd, int events)
     ev_io_start(link->loop, &link->io);
 }
 
-/* Drops the connection, or the attempt to make one. The conversation is not told. */
-static void disconnect(struct redis_link *link)
+static void forget_lookup(struct redis_link *link)
 {
     resolver_cancel(link->query);
     link->query = NULL;
+    ev_timer_stop(link->loop, &link->patience);
+}
+
+/* Drops the connection, or the attempt to make one. The conversation is not told. */
+static void disconnect(struct redis_link *link)
+{
+    forget_lookup(link);
     ev_io_stop(link->loop, &link->io);
     if (link->io.fd != -1)
         close(link->io.fd);
@@ -179,24 +189,43 @@ static void finish_step(struct redis_link *link)
     redis_link_pump(link);
 }
 
+static void connect_to_one(struct redis_link *link, const struct sockaddr_storage *address)
+{
+    link->tried = *address;
+    connect_to(link, &link->tried, socket_len(&link->tried));
+}
+
+/* Whether an address of this name worked before. */
+static bool knows_address(const struct redis_link *link)
+{
+    return link->good_for.kind == ADDR_NAME && addr_equals(&link->good_for, link->options.peer);
+}
+
 static void on_resolved(void *context, const struct resolver_answer *answer)
 {
     struct redis_link *link = context;
-    const struct sockaddr_storage *address = NULL;
 
     link->query = NULL;
+    ev_timer_stop(link->loop, &link->patience);
     if (answer->count > 0)
-        address = &answer->addresses[link->attempts++ % answer->count];
-    else if (!answer->is_denied && link->good.ss_family != AF_UNSPEC)
-        address = &link->good;
-    if (address == NULL) {
+        connect_to_one(link, &answer->addresses[link->attempts++ % answer->count]);
+    else if (!answer->is_denied && knows_address(link))
+        connect_to_one(link, &link->good);
+    else
         lose(link, answer->reason, false);
-    } else {
-        link->tried = *address;
-        connect_to(link, &link->tried, socket_len(&link->tried));
-    }
     if (!link->is_looking_up)
         finish_step(link);
+}
+
+static void on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct redis_link *link = container_of(timer, struct redis_link, patience);
+
+    (void)loop;
+    (void)events;
+    forget_lookup(link);
+    connect_to_one(link, &link->good);
+    finish_step(link);
 }
 
 static void begin_attempt(struct redis_link *link)
@@ -212,11 +241,18 @@ static void begin_attempt(struct redis_link *link)
     link->query = resolver_lookup(link->resolver, link->options.peer->host, link->options.peer->port,
                                   on_resolved, link);
     link->is_looking_up = false;
+    if (link->query == NULL || !knows_address(link))
+        return;
+    ev_timer_set(&link->patience, LOOKUP_PATIENCE_S, 0.0);
+    ev_timer_start(link->loop, &link->patience);
 }
 
 static void begin_talking(struct redis_link *link)
 {
-    link->good = link->tried;
+    if (link->options.peer->kind == ADDR_NAME) {
+        link->good = link->tried;
+        link->good_for = *link->options.peer;
+    }
     link->parser = reply_parser_create();
     if (link->parser == NULL) {
         lose_by_errno(link, ENOMEM);
@@ -404,6 +440,7 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
     link->options = *options;
     ev_io_init(&link->io, on_socket, -1, EV_NONE);
     ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
+    ev_timer_init(&link->patience, on_impatience, 0.0, 0.0);
     /* By the timer, so that `stepped` is never called from here. */
     loop_arm(loop, &link->timer, conversation_wake_ms(options->conversation));
     return link;

@@ -8,9 +8,8 @@
 
 #include "spoa/io/loop.h"
 
-/* Of one attempt at one name server; c-ares lengthens it for the second. All in all shorter than connect-timeout is by
- * itself: who has an older address can still use it then. */
-#define TIMEOUT_MS 125
+/* Of one attempt at one name server; c-ares lengthens it for the second. */
+#define TIMEOUT_MS 200
 #define TRIES 2
 
 /* A socket that c-ares has open. */

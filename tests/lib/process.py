@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import re
 import signal
 import socket
@@ -39,11 +40,18 @@ def wait_until(condition, timeout, what):
 
 
 def free_ports(count):
-    """Ports that are free on the loopback now: all are held at once, so they differ from each other."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that are free on the loopback now, differing from each other. None that the kernel would choose for somebody's
+    outgoing connection before the program is there that is to listen."""
+    first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    sockets = []
     try:
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            sock = socket.socket()
+            try:
+                sock.bind(("127.0.0.1", random.randrange(10000, first)))
+                sockets.append(sock)
+            except OSError:
+                sock.close()
         return [sock.getsockname()[1] for sock in sockets]
     finally:
         for sock in sockets:

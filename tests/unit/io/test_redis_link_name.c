@@ -104,6 +104,49 @@ static void look_up_timeout(void **state)
     close_resolver(resolver);
 }
 
+/* Connects once, so that there is an address that works; then no name server answers any more. */
+static struct resolver *connect_and_lose_dns(void)
+{
+    struct resolver *resolver = open_resolver();
+
+    dns_peer.ipv4[0] = "127.0.0.1";
+    settings.retry_min_ms = 1;
+    settings.retry_max_ms = 1;
+    talk.commands = 1;
+    peer_says("+named\r\n");
+    peer.closes = true;
+    peer_listen(4);
+    start_link(resolver);
+    AWAIT(talk.replies == 1);
+    dns_peer.is_holding = true;
+    return resolver;
+}
+
+static void last_address_where_nobody_answers(void **state)
+{
+    struct resolver *resolver = connect_and_lose_dns();
+
+    (void)state;
+    AWAIT(talk.connected == 3);
+    assert_true(dns_peer.held_count > 0);
+    close_resolver(resolver);
+}
+
+/* A probe is aimed at another node: what the former one's address says would be taken for its word. */
+static void not_the_address_of_another_name(void **state)
+{
+    struct resolver *resolver = connect_and_lose_dns();
+    unsigned before = 0;
+
+    (void)state;
+    AWAIT(talk.lost == 1);
+    snprintf(addr.host, sizeof(addr.host), "other.test");
+    before = talk.connected;
+    AWAIT(talk.lost >= 3);
+    assert_int_equal(talk.connected, before);
+    close_resolver(resolver);
+}
+
 static void destroyed_while_looking_up(void **state)
 {
     struct resolver *resolver = open_resolver();
@@ -119,8 +162,10 @@ static void destroyed_while_looking_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(name_of_two_addresses), TEST(name_that_is_unknown),       TEST(name_that_is_impossible),
-        TEST(look_up_timeout),       TEST(destroyed_while_looking_up),
+        TEST(name_of_two_addresses),           TEST(name_that_is_unknown),
+        TEST(name_that_is_impossible),         TEST(look_up_timeout),
+        TEST(destroyed_while_looking_up),      TEST(last_address_where_nobody_answers),
+        TEST(not_the_address_of_another_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
