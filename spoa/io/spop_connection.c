@@ -369,6 +369,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
         spop_connection_close(connection);
         return;
     }
+    /* It is we who are waited for. */
+    if (connection->session.parked.count > 0)
+        connection->t_heard = ev_now(loop);
     ev_tstamp until = patience(connection);
     connection->watch_until = until;
     if (until > 0.0 && until <= ev_now(loop)) {

@@ -165,6 +165,14 @@ def test_idle_timeout():
         assert not rig.agent.find_log(event="spop-error")
 
 
+def test_who_waits_for_an_answer_is_not_idle():
+    with Rig(agent="idle-timeout = 300ms", fakes=0, sentinels="address = 127.0.0.1:1", service="park = 2s") as rig:
+        with rig.connect() as client:
+            client.send(spop.question())
+            assert client.expect(spop.ACK).variables()["master"] is None
+            assert client.read_disconnect() == NORMAL
+
+
 def test_frames_that_do_not_end():
     """The rest of a frame is waited for, even where it drips; a peer whose reads always end within a frame is no such one."""
     with (Rig(agent=ALL_LISTENERS) as rig, rig.connect() as half, rig.connect() as drip, rig.connect() as overlapping,

@@ -9,13 +9,13 @@
 #include "spoa/core/haproxy_conf.h"
 #include "tests/unit/config_fixture.h"
 
-static struct loaded loaded;
+static struct loaded made;
 static struct page page;
 
 static const char *written(const char *text, unsigned version)
 {
-    loaded = load_good(text);
-    haproxy_conf_write(loaded.config, version, &page);
+    made = load_good(text);
+    haproxy_conf_write(made.config, version, &page);
     assert_false(page.has_failed);
     return page.text;
 }
@@ -24,7 +24,7 @@ static int tear_down(void **state)
 {
     (void)state;
     page_finish(&page);
-    end(&loaded);
+    end(&made);
     return 0;
 }
 
@@ -74,15 +74,15 @@ static void test_agent_checks_replicas_and_any_address(void **state)
 static void test_spoe(void **state)
 {
     (void)state;
-    loaded = load_good(GOOD "replicas = yes\npark = 8s\n");
-    haproxy_conf_write_spoe(loaded.config, 206, &page);
+    made = load_good(GOOD "replicas = yes\npark = 8s\n");
+    haproxy_conf_write_spoe(made.config, 206, &page);
     has("[sentinel]\n");
     has("[sentinel-replica]\n");
     has("role=str(replica)");
     has("timeout processing 10s");
     has("no option async");
     page_finish(&page);
-    haproxy_conf_write_spoe(loaded.config, 301, &page);
+    haproxy_conf_write_spoe(made.config, 301, &page);
     assert_null(strstr(page.text, "no option async"));
 }
 
