@@ -22,6 +22,7 @@ RUNS ?=
 RUNS_release := 100000
 RUNS_asan := 2000
 RUNS_cov := 2000
+RUNS_valgrind := 50
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -254,10 +255,12 @@ fuzz: ## libFuzzer over all targets, FUZZ_TIME seconds each (60), beginning with
 	$(Q)$(MAKE) fuzz-fuzz
 	@tests/tools/fuzz.sh $(or $(FUZZ_TIME),60)
 
-valgrind: ## the unit tests under valgrind
-	@tests/tools/deps.sh build valgrind
-	$(Q)$(MAKE) unit-release
-	$(run_tests) unit:valgrind
+valgrind: ## unit tests, simulation, and the integration tests with scripted peers, under valgrind
+	@tests/tools/deps.sh build test valgrind
+	$(Q)$(MAKE) all unit-release sim-release
+	@RUNS_valgrind=$(or $(RUNS),$(RUNS_valgrind)) \
+	    INTEGRATION='$(or $(TESTS),test_acl test_http test_reload test_sentinels test_spop test_tls)' \
+	    $(PYTHON) tests/tools/run-tests.py unit:valgrind sim:valgrind integration:valgrind
 
 coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuzz corpora
 	@tests/tools/deps.sh build
