@@ -235,7 +235,8 @@ static void try_tls(const struct config_tls *settings, const char *file, struct 
     struct config_place place = {.file = file, .line = settings->line};
     char reason[TLS_ERROR_MAX];
 
-    if (!settings->is_on)
+    /* One without the other was reported already. */
+    if (!settings->is_on || (settings->cert_file != NULL) != (settings->key_file != NULL))
         return;
     struct tls *tls = tls_create(settings, reason);
     if (tls == NULL)

@@ -205,6 +205,8 @@ def test_memory_of_peers_that_do_not_read():
     """Together they get 64 MiB; the one that wants more is closed, and the others are served."""
     questions = spop.notify(messages=[("find-master", {})]) * 2600  # one read of the agent's; the answers are four times as long
     with Rig(sentinels=FAST) as rig, rig.connect() as witness, contextlib.ExitStack() as stack:
+        if rig.agent.is_sanitized:
+            pytest.skip("what was freed counts in this build")
         rig.wait_votes(3)
         before = rig.agent.resident_kib()
         greedy = [stack.enter_context(rig.connect(buffers=2048)) for _ in range(800)]

@@ -26,11 +26,6 @@ def capabilities(rig):
     return int("".join(found["CapEff"]), 16) | int("".join(found["CapPrm"]), 16) | int("".join(found["CapBnd"]), 16)
 
 
-def is_sanitized(rig):
-    """A build with AddressSanitizer stays open for its leak check."""
-    return "asan" in str(rig.agent.binary)
-
-
 @needs_root
 def test_user_and_group():
     with Rig(agent="user = nobody\ngroup = nogroup\nlisten = unix:DIRECTORY/spop.sock", sentinels=FAST) as rig:
@@ -43,7 +38,7 @@ def test_user_and_group():
         rig.wait_votes(3)
         assert rig.reload()
         assert rig.ask()["master"] == "R1"
-        if not is_sanitized(rig):
+        if not rig.agent.is_sanitized:
             assert capabilities(rig) == 0
 
 
@@ -51,7 +46,7 @@ def test_user_and_group():
 def test_memory_and_environment_are_closed_to_its_own_user():
     """Where it is started as that user: not dumpable, so that its files in /proc are root's."""
     with Rig(sentinels=FAST) as rig:
-        if is_sanitized(rig):
+        if rig.agent.is_sanitized:
             pytest.skip("this build is open to its leak check")
         rig.agent.kill()
         binary = shutil.copy(rig.agent.binary[0], rig.directory / "agent")  # the tree may be closed to others
@@ -68,7 +63,7 @@ def test_root_keeps_what_a_reload_needs():
     with Rig(sentinels=FAST) as rig:
         rig.wait_votes(3)
         rig.agent.wait_log(event="sandbox")
-        if not is_sanitized(rig):
+        if not rig.agent.is_sanitized:
             assert capabilities(rig) & ~KEPT_AS_ROOT == 0
         own = "listen = unix:DIRECTORY/own.sock mode=600 owner=nobody".replace("DIRECTORY", str(rig.directory))
         rig.reload(("[sentinels]", f"{own}\n[sentinels]"), event="reload-failed")  # another folder's sockets: a restart

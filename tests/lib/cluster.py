@@ -209,6 +209,11 @@ class Agent(Process):
         """Where we reach it: by its UNIX socket where it is on another host."""
         return f"unix:{self.directory / self.name}.sock" if self.prefix else self.address
 
+    @property
+    def is_sanitized(self):
+        """A build with AddressSanitizer: it keeps what was freed for a while, and stays open to its leak check."""
+        return any("asan" in word for word in self.binary)
+
     def command(self):
         return [*self.binary, "-f", str(self.config_path)]
 

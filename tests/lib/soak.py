@@ -13,7 +13,7 @@ import socket
 import time
 
 from cluster import SERVICE, Cluster
-from process import wait_until
+from process import Timeout, wait_until
 from referee import Watch
 from resp import RespError
 from rig import check_clean
@@ -24,6 +24,7 @@ DOWN_AFTER = 2500
 GROWTH_KIB = 4096
 GROWTH_DESCRIPTORS = 16
 AT_ONCE = 3
+AGAIN = object()  # it could not be undone yet
 
 
 class Soak:
@@ -38,6 +39,7 @@ class Soak:
                        self.deceive_sentinel, self.fail_over, self.cut_links, self.reload, self.reload_garbage, self.garbage, self.flood, self.half_open, self.freeze_agent,
                        self.restart_haproxy]
         self.done = {}  # fault -> times
+        self.deceived = None  # the Sentinel that is
 
     # ---- faults: each does something and returns what undoes it, or None; IndexError or ValueError
     # where nobody is left for it ----
@@ -75,14 +77,34 @@ class Soak:
         return lambda: [sentinel.resume() for sentinel in two]
 
     def deceive_sentinel(self):
-        """One of them is told to monitor a node that is no master; the others' epochs put it right."""
+        """One of them is told to monitor a node that is no master. One at a time: two would be a majority that is wrong."""
+        named = self.cluster.named()
+        if self.deceived is not None or named is None:
+            raise IndexError
         sentinel = self.random.choice([one for one in self.cluster.sentinels if one.alive() and not one.paused])
-        node = self.random.choice([node for node in self.cluster.redis if node is not self.cluster.named()])
-        with contextlib.suppress(OSError, RespError):
+        self.monitor(sentinel, self.random.choice([node for node in self.cluster.redis if node is not named]))
+        self.deceived = sentinel
+        return self.undeceive
+
+    def undeceive(self):
+        """What the others say; a higher epoch of theirs may have told it already. AGAIN where they do not agree now."""
+        sentinel, named = self.deceived, self.cluster.named()
+        if named is None or not sentinel.alive() or sentinel.paused:
+            return AGAIN
+        try:
+            if sentinel.named() != (named.host, named.port):
+                self.monitor(sentinel, named)
+        except (OSError, RespError):
+            return AGAIN
+        self.deceived = None
+        return None
+
+    @staticmethod
+    def monitor(sentinel, node):
+        with contextlib.suppress(RespError):
             sentinel.call("SENTINEL", "REMOVE", SERVICE)
-        with contextlib.suppress(OSError, RespError):
-            sentinel.call("SENTINEL", "MONITOR", SERVICE, node.host, str(node.port), "2")
-            sentinel.call("SENTINEL", "SET", SERVICE, "down-after-milliseconds", str(DOWN_AFTER), "failover-timeout", "10000")
+        sentinel.call("SENTINEL", "MONITOR", SERVICE, node.host, str(node.port), "2")
+        sentinel.call("SENTINEL", "SET", SERVICE, "down-after-milliseconds", str(DOWN_AFTER), "failover-timeout", "10000")
 
     def fail_over(self):
         sentinel = self.random.choice([one for one in self.cluster.sentinels if one.alive() and not one.paused])
@@ -171,27 +193,42 @@ class Soak:
         if undo is not None:
             pending.append((time.monotonic() + self.random.uniform(0.2, 6), undo))
 
+    def end_faults(self, pending, until):
+        """Undo those whose time has come; one that cannot be undone yet stays."""
+        for one in list(pending):
+            if one[0] <= until:
+                pending.remove(one)
+                if one[1]() is AGAIN:
+                    pending.append((time.monotonic() + 1, one[1]))
+
     def trouble(self, until):
         """Faults come and go; all are undone at the end."""
         pending = []
         while time.monotonic() < until:
-            for when, undo in list(pending):
-                if when <= time.monotonic():
-                    pending.remove((when, undo))
-                    undo()
+            self.end_faults(pending, time.monotonic())
             if len(pending) < AT_ONCE:
                 self.begin_fault(pending)
             time.sleep(self.random.uniform(0.05, 0.8))
             self.cluster.agent.check_alive()
-        for _, undo in pending:
-            undo()
+        wait_until(lambda: self.end_faults(pending, float("inf")) or not pending, 60, "all faults are undone")
 
     def settle(self):
         """All is well again: a majority agrees, and what it names is served."""
         self.cluster.agent.config_path.write_text(self.config)
         self.cluster.agent.signal(signal.SIGHUP)
-        wait_until(self.cluster.named, 60, "a majority agrees")
-        self.cluster.wait_served(60)
+        try:
+            wait_until(self.cluster.named, 60, "a majority agrees")
+            self.cluster.wait_served(60)
+        except Timeout:
+            self.describe()
+            raise
+
+    def describe(self):
+        """Where everybody stands, for whoever has to find out."""
+        for server in (*self.cluster.sentinels, *self.cluster.redis):
+            with contextlib.suppress(OSError, RespError):
+                self.log(f"{server.name} {server.where}: {server.named() if server in self.cluster.sentinels else server.role()}")
+        self.log(self.cluster.agent.log_text()[-3000:])
 
     def run(self):
         self.log(f"soak: {self.seconds} s, seed {self.seed}")
@@ -207,7 +244,7 @@ class Soak:
                 late = self.measure()
             watch.judge()
             self.report(watch, early, late)
-            assert late[0] <= early[0] + GROWTH_KIB, f"memory grew from {early[0]} to {late[0]} KiB"
+            assert self.cluster.agent.is_sanitized or late[0] <= early[0] + GROWTH_KIB, f"memory grew from {early[0]} to {late[0]} KiB"
             assert late[1] <= early[1] + GROWTH_DESCRIPTORS, f"descriptors grew from {early[1]} to {late[1]}"
             check_clean(self.cluster.agent)
 
