@@ -259,7 +259,7 @@ valgrind: ## unit tests, simulation, and the integration tests with scripted pee
 	@tests/tools/deps.sh build test valgrind
 	$(Q)$(MAKE) all unit-release sim-release
 	@RUNS_valgrind=$(or $(RUNS),$(RUNS_valgrind)) \
-	    INTEGRATION='$(or $(TESTS),test_acl test_http test_reload test_sentinels test_spop test_tls)' \
+	    INTEGRATION='$(or $(TESTS),test_acl test_sandbox test_sentinels test_spop)' \
 	    $(PYTHON) tests/tools/run-tests.py unit:valgrind sim:valgrind integration:valgrind
 
 coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuzz corpora
