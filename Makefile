@@ -19,7 +19,7 @@ endif
 PYTHON ?= /usr/bin/python3
 # Scripts of the simulation; of each that `make test` runs (release and asan). Empty: the numbers below.
 RUNS ?=
-RUNS_release := 100000
+RUNS_release := 50000
 RUNS_asan := 2000
 RUNS_cov := 2000
 RUNS_valgrind := 50
