@@ -36,7 +36,6 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int events)
     ev_io_start(loop, &acceptor->acceptable);
 }
 
-/* UNIX sockets have rights of their own. */
 static bool is_allowed(const struct acceptor_rules *rules, const struct addr *peer)
 {
     if (rules->allowed == NULL || rules->allowed->count == 0)
@@ -47,10 +46,10 @@ static bool is_allowed(const struct acceptor_rules *rules, const struct addr *pe
     return false;
 }
 
-/* False, and closed, where connections from there are not taken. */
+/* False, and closed, where connections from there are not taken. UNIX sockets have rights of their own. */
 static bool admit(const struct acceptor *acceptor, int fd, const struct sockaddr_storage *from)
 {
-    struct addr peer;
+    struct addr peer = {.kind = ADDR_NONE};
     char text[ADDR_TEXT_MAX];
 
     if (from->ss_family == AF_UNIX ||

@@ -48,8 +48,8 @@ struct redis_link {
     struct output output;
     size_t attempts;               /* with a name: picks the address */
     struct sockaddr_storage tried; /* with a name: the address of this connection */
-    struct sockaddr_storage good;  /* that of the last one that worked */
-    struct addr good_for;          /* the name that it was: the peer may be another since */
+    struct sockaddr_storage good;  /* that of the last one that worked; AF_UNSPEC: none has */
+    struct addr good_for;          /* the name that was looked up last: the peer may be another since */
     bool is_looking_up;            /* resolver_lookup() has not returned */
     int failed;                    /* errno of a send that pump may not report itself, 0 for none */
 };
@@ -198,7 +198,7 @@ static void connect_to_one(struct redis_link *link, const struct sockaddr_storag
 /* Whether an address of this name worked before. */
 static bool knows_address(const struct redis_link *link)
 {
-    return link->good_for.kind == ADDR_NAME && addr_equals(&link->good_for, link->options.peer);
+    return link->good.ss_family != AF_UNSPEC && addr_equals(&link->good_for, link->options.peer);
 }
 
 static void on_resolved(void *context, const struct resolver_answer *answer)
@@ -237,6 +237,10 @@ static void begin_attempt(struct redis_link *link)
         connect_to(link, &address, len);
         return;
     }
+    if (!addr_equals(&link->good_for, link->options.peer)) {
+        link->good_for = *link->options.peer;
+        link->good.ss_family = AF_UNSPEC;
+    }
     link->is_looking_up = true;
     link->query = resolver_lookup(link->resolver, link->options.peer->host, link->options.peer->port,
                                   on_resolved, link);
@@ -249,10 +253,9 @@ static void begin_attempt(struct redis_link *link)
 
 static void begin_talking(struct redis_link *link)
 {
-    if (link->options.peer->kind == ADDR_NAME) {
+    /* Not where the peer became another while this connection was being made. */
+    if (link->options.peer->kind == ADDR_NAME && addr_equals(&link->good_for, link->options.peer))
         link->good = link->tried;
-        link->good_for = *link->options.peer;
-    }
     link->parser = reply_parser_create();
     if (link->parser == NULL) {
         lose_by_errno(link, ENOMEM);

@@ -159,13 +159,38 @@ static void destroyed_while_looking_up(void **state)
     assert_int_equal(talk.lost, 0);
 }
 
+/* Likewise where it is aimed while the connection to the former one is being made. */
+static void not_the_address_of_the_attempt_before(void **state)
+{
+    struct resolver *resolver = open_resolver();
+
+    (void)state;
+    dns_peer.ipv4[0] = "127.0.0.1";
+    settings.retry_min_ms = 1;
+    settings.retry_max_ms = 1;
+    talk.commands = 1;
+    peer_says("+named\r\n");
+    peer.closes = true;
+    peer_listen(4);
+    dns_peer.is_holding = true;
+    start_link(resolver);
+    AWAIT(dns_peer.held_count > 0);
+    snprintf(addr.host, sizeof(addr.host), "other.test");
+    dns_peer_release();
+    AWAIT(talk.connected == 1);
+    dns_peer.is_holding = true;
+    AWAIT(talk.lost >= 3);
+    assert_int_equal(talk.connected, 1);
+    close_resolver(resolver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(name_of_two_addresses),           TEST(name_that_is_unknown),
         TEST(name_that_is_impossible),         TEST(look_up_timeout),
         TEST(destroyed_while_looking_up),      TEST(last_address_where_nobody_answers),
-        TEST(not_the_address_of_another_name),
+        TEST(not_the_address_of_another_name), TEST(not_the_address_of_the_attempt_before),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
