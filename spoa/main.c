@@ -11,6 +11,7 @@
 #include "spoa/core/log.h"
 #include "spoa/doctor.h"
 #include "spoa/io/config_file.h"
+#include "spoa/io/file_watch.h"
 #include "spoa/io/log_sink.h"
 #include "spoa/io/sandbox.h"
 #include "spoa/io/sdnotify.h"
@@ -33,6 +34,7 @@ static const struct agent_build build = {
 struct running {
     struct agent *agent;
     const struct options *options;
+    struct file_watch *watch; /* for autoreload; NULL where memory was short */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -89,21 +91,43 @@ static void log_errors(const struct config_errors *errors)
         log_event(LOG_LEVEL_ERROR, "configuration-error", log_text("error", errors->texts[i]));
 }
 
-/* SIGHUP: all or nothing. */
-static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+static void watch_file(void *context, const char *path)
 {
-    const struct running *running = watcher->data;
+    (void)file_watch_add(context, path);
+}
+
+/* For autoreload: the file, and those that it names. */
+static void watch_files(const struct running *running, const struct config *config)
+{
+    if (running->watch == NULL || running->options->file == NULL)
+        return;
+    if (!config->agent.autoreload) {
+        file_watch_clear(running->watch);
+        return;
+    }
+    watch_file(running->watch, running->options->file);
+    config_each_file(config, watch_file, running->watch);
+}
+
+/* All or nothing. */
+static void reload(const struct running *running)
+{
     struct config_errors errors = {.texts = NULL};
 
-    (void)loop;
-    (void)events;
     if (running->options->file == NULL) {
         agent_reload_failed(running->agent, "there is no file: it was started with options");
         return;
     }
     sdnotify_reloading();
+    /* Before they are read: what changes meanwhile is read again. */
+    if (running->watch != NULL)
+        file_watch_look(running->watch);
     struct config *config = config_create();
-    if (config != NULL && load(running->options->file, config, &errors)) {
+    bool is_good = config != NULL && load(running->options->file, config, &errors);
+    /* A file that is wrong may name one that only has to come, and turns nothing off. */
+    if (is_good || (config != NULL && config->agent.autoreload))
+        watch_files(running, config);
+    if (is_good) {
         agent_reload(running->agent, config);
     } else {
         log_errors(&errors);
@@ -111,6 +135,20 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
         agent_reload_failed(running->agent, errors.count > 0 ? errors.texts[0] : "out of memory");
     }
     config_errors_finish(&errors);
+}
+
+/* SIGHUP. */
+static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    reload(watcher->data);
+}
+
+static void on_file_change(void *context, const char *path)
+{
+    log_event(LOG_LEVEL_INFO, "file-changed", log_text("file", path));
+    reload(context);
 }
 
 static void watch_signal(struct ev_loop *loop, ev_signal *watcher, int number,
@@ -156,12 +194,15 @@ static int run(const struct options *options, struct config *config)
         agent_destroy(running.agent);
         return EXIT_CODE_RUNTIME;
     }
+    running.watch = file_watch_create(loop, on_file_change, &running);
+    watch_files(&running, config);
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
     ev_run(loop, 0);
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         ev_signal_stop(loop, &signals[i]);
+    file_watch_destroy(running.watch);
     agent_destroy(running.agent);
     ev_loop_destroy(loop);
     return EXIT_CODE_OK;

@@ -378,3 +378,22 @@ bool config_same_text(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
+
+static void each_secret(const struct config_credentials *credentials, const struct config_tls *tls,
+                        void (*each)(void *context, const char *path), void *context)
+{
+    const char *const paths[] = {credentials->password_file, tls->ca_file, tls->cert_file, tls->key_file};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        if (paths[i] != NULL)
+            each(context, paths[i]);
+}
+
+void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
+                      void *context)
+{
+    for (size_t i = 0; i < config->group_count; i++)
+        each_secret(&config->groups[i].credentials, &config->groups[i].tls, each, context);
+    for (size_t i = 0; i < config->service_count; i++)
+        each_secret(&config->services[i].credentials, &config->services[i].tls, each, context);
+}

@@ -59,6 +59,7 @@ struct config_agent {
     char *user; /* to become after the start; NULL: none */
     char *group;
     bool sandbox;
+    bool autoreload;
 };
 
 /* What AUTH takes, for Sentinels or for nodes. */
@@ -178,6 +179,10 @@ void config_finish(struct config *config, const char *file, struct config_errors
 
 /* Writes a complete file with all defaults; passwords are shown as ***. */
 void config_dump(const struct config *config, FILE *out);
+
+/* Calls `each` with the path of every file that the configuration names: passwords, certificates, keys. */
+void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
+                      void *context);
 
 /* Of two texts of a configuration, which may be NULL. */
 bool config_same_text(const char *a, const char *b);

@@ -43,6 +43,9 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "sandbox", &config_type_bool, AGENT(sandbox), "yes", false, RESTART,
      "give up after the start the right to read and write other files than those that the configuration "
      "names and what stands beside them (Landlock, where the kernel has it)"},
+    {CONFIG_AGENT, "autoreload", &config_type_bool, AGENT(autoreload), "no", false, LIVE,
+     "reload by itself when the file, or one that it names for a password or for TLS, has changed: a "
+     "Kubernetes ConfigMap or Secret, for example; about a second later"},
     {CONFIG_HAPROXY, "runtime-api", &config_type_runtime_apis, 0, NULL, true, LIVE,
      "where a HAProxy takes commands (`stats socket ... level admin`): `/run/haproxy/admin.sock` or "
      "`10.0.0.5:9999`; at a "

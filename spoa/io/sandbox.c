@@ -181,13 +181,11 @@ static void allow_listeners(int ruleset, const struct config_listens *listens)
             allow_beside(ruleset, listens->list[i].addr.host, SOCKETS);
 }
 
-static void allow_secrets(int ruleset, const struct config_credentials *credentials,
-                          const struct config_tls *tls)
+static void allow_secret(void *context, const char *path)
 {
-    allow_beside(ruleset, credentials->password_file, READ);
-    allow_beside(ruleset, tls->ca_file, READ);
-    allow_beside(ruleset, tls->cert_file, READ);
-    allow_beside(ruleset, tls->key_file, READ);
+    const int *ruleset = context;
+
+    allow_beside(*ruleset, path, READ);
 }
 
 static void allow_all(int ruleset, const struct config *config, const char *file)
@@ -202,10 +200,7 @@ static void allow_all(int ruleset, const struct config *config, const char *file
     allow_listeners(ruleset, &config->agent.listens);
     allow_listeners(ruleset, &config->agent.checks);
     allow_listeners(ruleset, &config->agent.webs);
-    for (size_t i = 0; i < config->group_count; i++)
-        allow_secrets(ruleset, &config->groups[i].credentials, &config->groups[i].tls);
-    for (size_t i = 0; i < config->service_count; i++)
-        allow_secrets(ruleset, &config->services[i].credentials, &config->services[i].tls);
+    config_each_file(config, allow_secret, &ruleset);
 }
 
 /* 0, or the errno of what failed. */

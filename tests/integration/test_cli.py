@@ -43,6 +43,7 @@ park-max = 500
 user = nobody
 group = nogroup
 sandbox = no
+autoreload = yes
 [haproxy]
 runtime-api = /run/haproxy/admin.sock
 backend = bk_redis

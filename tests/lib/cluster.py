@@ -229,9 +229,10 @@ class Agent(Process):
         lines = [self.listening(protocol) for protocol in protocols]
         if not all(lines):
             return False
-        for line in lines:
-            text = text.replace(f"{HOST}:0", line["address"], 1)
-        self.config_path.write_text(text)
+        if f"{HOST}:0" in text:
+            for line in lines:
+                text = text.replace(f"{HOST}:0", line["address"], 1)
+            self.config_path.write_text(text)
         self.address = self.address or lines[0]["address"]
         return True
 

@@ -41,6 +41,7 @@
     "user = redis\n"                                                                                         \
     "group = haproxy\n"                                                                                      \
     "sandbox = no\n"                                                                                         \
+    "autoreload = yes\n"                                                                                     \
     "\n"                                                                                                     \
     "[haproxy]\n"                                                                                            \
     "runtime-api = unix:/run/haproxy/admin.sock\n"                                                           \
