@@ -5,6 +5,8 @@
 # bench/ (a program per tests/bench/*.c).
 
 VERSION := 0.1.0
+# Where the tree comes without git: what is being built.
+REVISION ?=
 VARIANTS := release asan cov fuzz
 
 prefix ?= /usr/local
@@ -158,7 +160,7 @@ build/status_page.inc: spoa/core/status_page.html
 
 build/revision: FORCE
 	@mkdir -p build
-	@$(call replace,$(shell git describe --always --dirty 2>/dev/null || echo unknown))
+	@$(call replace,$(or $(REVISION),$(shell git describe --always --dirty 2>/dev/null || echo unknown)))
 
 -include $(shell find $(VARIANTS:%=build/%) -name '*.d' 2>/dev/null)
 

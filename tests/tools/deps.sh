@@ -14,8 +14,12 @@ packages_of() {
     valgrind) echo valgrind libc6-dbg ;;
     matrix) echo mmdebstrap ;;
     fuzz) echo clang libclang-rt-14-dev ;;
+    # netavark and the like are for containers that run; image.sh only builds.
+    image) echo mmdebstrap buildah jq ;;
+    deb) echo debhelper dpkg-dev lintian mmdebstrap rpm rpmlint ;;
+    deploy) echo docker-compose python3-yaml python3-kubernetes ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz, image, deb, deploy)" >&2
         exit 2
         ;;
     esac
