@@ -166,7 +166,8 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report \
-    asan-test valgrind coverage test-matrix soak bench demo lint format deps man install uninstall clean help
+    asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm deploy-test \
+    lint format deps man install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
@@ -212,6 +213,8 @@ deps: ## installs the Debian packages for building, testing and linting (or says
 # These install what they need, then build (in a second make, which finds the packages), then run.
 run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$(RUNS_asan)) \
     $(PYTHON) tests/tools/run-tests.py
+
+run_pytest = $(PYTHON) -m pytest -q -p no:cacheprovider
 
 test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
 	@tests/tools/deps.sh build test page
@@ -289,6 +292,32 @@ demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it runni
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@KEEP=$(KEEP) $(PYTHON) tests/tools/demo.py
+
+##@ Ship
+image: ## the container image, built without an engine, into build/image (as root)
+	@tests/tools/deps.sh image
+	@tests/tools/image.sh
+
+image-test: image ## and runs it as an engine would
+	@tests/tools/deps.sh test
+	@$(run_pytest) tests/packaging/test_image.py
+
+deb: ## the Debian package, into build/deb, with lintian
+	@tests/tools/deps.sh build deb
+	@tests/tools/deb.sh
+
+deb-test: deb ## and installs, configures, starts, reloads and purges it in a clean root file system (as root)
+	@tests/tools/deps.sh test
+	@$(run_pytest) tests/packaging/test_deb.py
+
+rpm: ## the RPM package, into build/rpm
+	@tests/tools/deps.sh build rpm
+	@tests/tools/rpm.sh
+
+deploy-test: ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
+	@tests/tools/deps.sh build test deploy
+	$(Q)$(MAKE) all
+	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py
 
 ##@ Check
 lint: ## all static checks; prints findings only

@@ -1,5 +1,6 @@
-"""The image that tests/tools/image.sh built, run as an engine would run it: as its user, without capabilities, its root file
-system read-only, with the arguments and the environment that the image says."""
+"""Root file systems of their own: the agent in the image that tests/tools/image.sh built, run as an engine would run it (as its
+user, without capabilities, the root file system read-only, with the arguments and the environment that the image says), and
+whatever else is to be run in one."""
 
 import json
 import shutil
@@ -36,6 +37,14 @@ def read_config():
     return json.loads((IMAGE / "config.json").read_text())
 
 
+def enter_root(root, user, group, words, volumes=None, environment=()):
+    """The command line that runs `words` in there: read-only, as user and group (numbers), with this environment only.
+    volumes: {folder here: folder in there}."""
+    mounts = [f"{host}:{inside}" for host, inside in (volumes or {}).items()]
+    return ["env", "-i", *environment, "unshare", "--mount", "sh", "-c", MOUNT, "sh", str(root), *mounts, "--",
+            sys.executable, "-I", CONFINE, str(root), str(user), str(group), *words]
+
+
 class Container(Agent):
     """The agent in its image; its configuration is a volume. On the network of whoever starts it."""
 
@@ -55,9 +64,7 @@ class Container(Agent):
 
     def enter(self, words):
         user, group = self.image["User"].split(":")
-        volumes = [f"{host}:{inside}" for host, inside in self.volumes.items()]
-        return ["env", "-i", *self.image["Env"], "unshare", "--mount", "sh", "-c", MOUNT, "sh", str(self.root), *volumes, "--",
-                sys.executable, "-I", CONFINE, str(self.root), user, group, *words]
+        return enter_root(self.root, user, group, words, self.volumes, self.image["Env"])
 
     def command(self):
         return self.enter([*self.image["Entrypoint"], *self.image["Cmd"]])

@@ -16,10 +16,11 @@ packages_of() {
     fuzz) echo clang libclang-rt-14-dev ;;
     # netavark and the like are for containers that run; image.sh only builds.
     image) echo mmdebstrap buildah jq ;;
-    deb) echo debhelper dpkg-dev lintian mmdebstrap rpm rpmlint ;;
+    deb) echo debhelper dpkg-dev lintian mmdebstrap ;;
+    rpm) echo rpm ;;
     deploy) echo docker-compose python3-yaml python3-kubernetes ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz, image, deb, deploy)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz, image, deb, rpm, deploy)" >&2
         exit 2
         ;;
     esac
