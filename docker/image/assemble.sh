@@ -60,4 +60,6 @@ mkdir -m 1777 "$root/tmp"
 mkdir -p "$root/etc/sentinel-spoa" "$root/run/sentinel-spoa"
 # UNIX sockets that are shared with HAProxy: a new volume that is mounted here takes this owner.
 chown 65532:65532 "$root/run/sentinel-spoa"
+# HAProxy, with that group, can put its own socket there, and the group is that of all sockets.
+chmod 2775 "$root/run/sentinel-spoa"
 find "$root" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +

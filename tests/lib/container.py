@@ -3,7 +3,6 @@ user, without capabilities, the root file system read-only, with the arguments a
 whatever else is to be run in one."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +13,11 @@ IMAGE = ROOT / "build" / "image"
 CONFINE = str(ROOT / "tests/lib/confine.py")
 CONFIG_FOLDER = "/etc/sentinel-spoa"
 
-# Arguments: the root, volumes ("HOST:INSIDE"), "--", what to run then.
+# Arguments: the root, whether it is read-only (or ""), volumes ("HOST:INSIDE"), "--", what to run then.
 MOUNT = """
 set -e
-root=$1
-shift
+root=$1 read_only=$2
+shift 2
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
@@ -27,7 +26,7 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
-mount -o remount,bind,ro "$root"
+[ -z "$read_only" ] || mount -o remount,bind,ro "$root"
 exec "$@"
 """
 
@@ -37,11 +36,16 @@ def read_config():
     return json.loads((IMAGE / "config.json").read_text())
 
 
-def enter_root(root, user, group, words, volumes=None, environment=()):
-    """The command line that runs `words` in there: read-only, as user and group (numbers), with this environment only.
+def copy_image(root):
+    """All of it, with owners."""
+    subprocess.run(["cp", "-a", f"{IMAGE}/root/.", root], check=True)
+
+
+def enter_root(root, user, group, words, volumes=None, environment=(), is_read_only=True):
+    """The command line that runs `words` in there, as user and group (numbers), with this environment only.
     volumes: {folder here: folder in there}."""
     mounts = [f"{host}:{inside}" for host, inside in (volumes or {}).items()]
-    return ["env", "-i", *environment, "unshare", "--mount", "sh", "-c", MOUNT, "sh", str(root), *mounts, "--",
+    return ["env", "-i", *environment, "unshare", "--mount", "sh", "-c", MOUNT, "sh", str(root), "yes" if is_read_only else "", *mounts, "--",
             sys.executable, "-I", CONFINE, str(root), str(user), str(group), *words]
 
 
@@ -55,7 +59,8 @@ class Container(Agent):
         self.config_path = directory / f"{name}-etc" / "sentinel-spoa.conf"
         self.config_path.parent.mkdir()
         self.volumes = {str(self.config_path.parent): CONFIG_FOLDER}
-        shutil.copytree(IMAGE / "root", self.root, symlinks=True)
+        self.root.mkdir()
+        copy_image(self.root)
         # What an engine adds: where file systems are mounted, and files of its own.
         for folder in ("proc", "dev"):
             (self.root / folder).mkdir()

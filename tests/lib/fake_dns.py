@@ -16,17 +16,20 @@ import struct
 import threading
 import time
 
+from netns import inside
+
 A = 1
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 
 
 class FakeDns:
-    def __init__(self):
+    def __init__(self, namespace=None):
+        """namespace: the network namespace in which it listens, on all addresses; else it has one of its own."""
         self.names = {}
         self.delay = 0.0
         self.mood = "answer"
         self.asked = 0
-        self.sock, self.host = self.bind()
+        self.sock, self.host = self.bind_in(namespace) if namespace else self.bind()
         self.sock.settimeout(0.1)
         self.is_ending = False
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -42,6 +45,13 @@ class FakeDns:
                 return sock, host
             except OSError:
                 sock.close()
+
+    @staticmethod
+    def bind_in(namespace):
+        with inside(namespace):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("0.0.0.0", 53))
+        return sock, None
 
     def __enter__(self):
         return self

@@ -13,6 +13,8 @@ pid.
 """
 
 import collections
+import contextlib
+import ctypes
 import fcntl
 import itertools
 import os
@@ -25,9 +27,11 @@ import threading
 import time
 
 from cluster import HOST, Agent, Cluster, HAProxy, edited
+from process import LIBC
 
 COUNTER = itertools.count()
 TUN, TUNSETIFF, IFF_TUN, IFF_NO_PI = "/dev/net/tun", 0x400454CA, 0x0001, 0x1000  # linux/if_tun.h
+CLONE_NEWNET = 0x40000000  # linux/sched.h
 CUT, BACK, AWAY = "100", "200", "300"  # priorities of rules: a cut way leads nowhere, not even by a detour
 
 
@@ -58,6 +62,24 @@ def why_no_detours():
     except OSError as error:
         return f"slow and lossy ways need {TUN}: {error.strerror}"
     return None
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """The calling thread is in there for the `with` block; sockets that it opens stay there."""
+    own, there = os.open("/proc/thread-self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        enter_namespace(there)
+        yield
+    finally:
+        enter_namespace(own)
+        os.close(own)
+        os.close(there)
+
+
+def enter_namespace(descriptor):
+    if LIBC.setns(descriptor, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Host:
