@@ -1,0 +1,215 @@
+"""docker/k8s: valid by the API's own description, true to each other and to the program, and what they describe works
+(tests/lib/pods.py)."""
+
+import re
+import subprocess
+
+import kube_schema
+import pods
+import pytest
+import yaml
+from cluster import ROOT
+from compose import Programs
+from container import read_config
+from netns import why_not
+from process import wait_until
+from rig import run_agent
+
+K8S = ROOT / "docker/k8s"
+FOLDERS = ("redis", "sidecar", "deployment", "monitoring")
+# As the real images have it.
+IMAGES = {"redis:7": Programs("999:999", ["/data"]), "haproxy:3.0-alpine": Programs("99:99")}
+
+
+def objects(*folders):
+    return [one for folder in folders for one in pods.load(f"docker/k8s/{folder}")]
+
+
+def workloads():
+    return [one for one in objects(*FOLDERS) if one["kind"] in ("StatefulSet", "Deployment")]
+
+
+def containers_of(workload):
+    spec = workload["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+@pytest.fixture(scope="module")
+def world():
+    assert why_not() is None, why_not()
+    with pods.Pods(objects("redis", "sidecar", "deployment"), IMAGES) as running:
+        running.start("redis", "sentinel", "haproxy-redis", "sentinel-spoa")
+        yield running
+
+
+def write(world, pod="haproxy-redis-0"):
+    """By a client in the cluster, through the HAProxy of this pod; what it says."""
+    address = world.pods[pod].host.address
+    done = world.pods["sentinel-0"].containers["sentinel"].execute(["redis-cli", "-h", address, "SET", "test", "x"])
+    return done.stdout.strip()
+
+
+def agent_of(world, pod="haproxy-redis-0"):
+    return world.pods[pod].containers["sentinel-spoa"]
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "monitoring"])
+def test_schema(folder):
+    assert [problem for one in objects(folder) for problem in kube_schema.check(one)] == []
+
+
+def test_the_schema_check_can_fail():
+    one = next(one for one in objects("sidecar") if one["kind"] == "Deployment")
+    one["spec"]["replicas"] = "two"
+    one["spec"]["template"]["spec"]["container"] = []
+    del one["spec"]["selector"]
+    problems = "\n".join(kube_schema.check(one))
+    assert "'two' is no int" in problems and "unknown field container" in problems and "`selector`" in problems
+
+
+def test_labels_ports_and_volumes_fit():
+    everything = objects(*FOLDERS)
+    there = {(one["kind"], one["metadata"]["name"]) for one in everything}
+    assert len(there) == len(everything)
+    labels = {one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in workloads()}
+    for workload in workloads():
+        spec = workload["spec"]["template"]["spec"]
+        assert workload["spec"]["selector"]["matchLabels"].items() <= labels[workload["metadata"]["name"]].items()
+        volumes = {volume["name"] for volume in spec.get("volumes", [])}
+        volumes |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+        for container in containers_of(workload):
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+            ports = {port["name"] for port in container["ports"]}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert container.get(probe, {}).get("httpGet", {}).get("port", next(iter(ports))) in ports
+        for volume in spec.get("volumes", []):
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in there
+            if "secret" in volume:
+                assert ("Secret", volume["secret"]["secretName"]) in there
+    for one in everything:
+        if one["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
+            selector = one["spec"].get("selector") or one["spec"]["podSelector"]
+            wanted = selector.get("matchLabels", selector)
+            selected = [workload for workload in workloads() if wanted.items() <= labels[workload["metadata"]["name"]].items()]
+            assert len(selected) == 1, one["metadata"]
+            ports = {port["name"]: port["containerPort"] for container in containers_of(selected[0]) for port in container["ports"]}
+            if one["kind"] == "Service":
+                assert all(port.get("targetPort", port["port"]) in {**ports, **dict.fromkeys(ports.values())}
+                           for port in one["spec"]["ports"]), one["metadata"]
+            if one["kind"] == "NetworkPolicy":
+                assert all(port["port"] in ports for rule in one["spec"]["ingress"] for port in rule["ports"])
+
+
+def test_paths_and_ports_are_those_of_the_program():
+    """What the manifests say of the agent is what its configuration and the image say."""
+    image = read_config()
+    for folder in ("sidecar", "deployment"):
+        text = (K8S / folder / "sentinel-spoa.conf").read_text()
+        listens = {int(port) for port in re.findall(r"^(?:listen|check|http) = \S+:(\d+)$", text, re.MULTILINE)}
+        workload = next(one for one in objects(folder) if one["kind"] == "Deployment")
+        agent = next(one for one in containers_of(workload) if one["name"] == "sentinel-spoa")
+        assert {port["containerPort"] for port in agent["ports"]} == listens
+        assert {f"{port}/tcp" for port in listens} <= set(image["ExposedPorts"])
+        assert agent["args"] == image["Cmd"]
+        mounts = [mount["mountPath"] for mount in agent["volumeMounts"]]
+        paths = [agent["args"][1], *re.findall(r"^password-file = (\S+)$", text, re.MULTILINE),
+                 *re.findall(r"(?:unix:|runtime-api = )(/\S+)", text)]
+        assert all(any(path.startswith(f"{mount}/") for mount in mounts) for path in paths), paths
+        version = image["Labels"]["org.opencontainers.image.version"]
+        assert agent["image"] == f"sentinel-spoa:{version}"
+
+
+def test_park_fits_haproxy_and_probes():
+    """Clients wait for less than HAProxy gives the agent, and no pod is taken out of its Service meanwhile."""
+    park = int(re.search(r"^park = (\d+)s$", (K8S / "sidecar/sentinel-spoa.conf").read_text(), re.MULTILINE)[1])
+    processing = int(re.search(r"timeout processing (\d+)s", (K8S / "sidecar/spoe.conf").read_text())[1])
+    workload = next(one for one in objects("sidecar") if one["kind"] == "Deployment")
+    probe = next(one for one in containers_of(workload) if one["name"] == "sentinel-spoa")["readinessProbe"]
+    assert park < processing < probe["periodSeconds"] * probe["failureThreshold"]
+
+
+@pytest.mark.parametrize("folder", ["sidecar", "deployment"])
+def test_the_agent_accepts_its_file(folder, tmp_path):
+    """But for the secret, which is not there."""
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o440)
+    text = (K8S / folder / "sentinel-spoa.conf").read_text()
+    (tmp_path / "agent.conf").write_text(text.replace("/run/secrets/redis/password", str(tmp_path / "password")))
+    done = run_agent("-t", "-f", tmp_path / "agent.conf")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_monitoring(tmp_path):
+    """The rules are those that are tested; the monitor finds the Services' ports, and gives the job the name the rules have."""
+    rule, monitor = [next(one for one in objects("monitoring") if one["kind"] == kind) for kind in ("PrometheusRule", "ServiceMonitor")]
+    rules = yaml.safe_load((ROOT / "docker/prometheus/sentinel-spoa.rules.yml").read_text())
+    assert rule["spec"] == rules
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rule["spec"]))
+    promtool = subprocess.run([ROOT / "tests/tools/promtool.sh"], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], check=True, capture_output=True)
+    assert set(monitor["spec"]) == {"selector", "endpoints"}
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert set(endpoint) == {"port", "interval", "relabelings"}
+    (expression,) = monitor["spec"]["selector"]["matchExpressions"]
+    assert expression["operator"] == "In"
+    for value in expression["values"]:
+        services = [one for one in objects("sidecar", "deployment") if one["kind"] == "Service"
+                    and one["metadata"]["labels"].get(expression["key"]) == value]
+        assert any(port["name"] == endpoint["port"] for one in services for port in one["spec"]["ports"]), value
+    (label,) = endpoint["relabelings"]
+    assert f'job="{label["replacement"]}"' in str(rules)
+
+
+def test_a_failover_by_names(world):
+    """A pod is gone, and its name; clients go on with the new master; it comes back with its name, as a replica."""
+    wait_until(lambda: write(world) == "OK" and write(world, "haproxy-redis-1") == "OK", 30, "writes before")
+    agent = agent_of(world)
+    wait_until(lambda: agent.log_lines(event="sentinel-up"), 30, "Sentinels by name")
+    assert {line["sentinel"] for line in agent.log_lines(event="sentinel-up")} == {f"sentinel-{i}.sentinel:26379" for i in range(3)}
+    wait_until(lambda: world.pods["sentinel-0"].containers["sentinel"].call("SENTINEL", "CKQUORUM", "mymaster", port=26379)[:2] == "OK",
+               60, "the Sentinels know each other")
+    world.kill("redis-0")
+    assert write(world) == "OK"  # it waits for as long as it takes
+    switched = agent.wait_log(event="master-switch", old="redis-0.redis:6379")
+    assert switched["new-server"] in ("R1", "R2")
+    assert agent.wait_log(event="sessions-cut", server="R0")
+    assert not agent.find_log(event="runtime-api-failed")
+    for other in ("sentinel-spoa-0", "sentinel-spoa-1"):
+        assert agent_of(world, other).wait_log(event="master-switch", new_server=switched["new-server"])
+    world.start("redis")
+    redis = world.pods["redis-0"].containers["redis"]
+    wait_until(lambda: redis.call("ROLE").startswith("slave"), 30, "back as a replica")
+    assert agent.passes("readinessProbe") and agent.passes("livenessProbe")
+
+
+def test_a_config_map_changes(world):
+    """All agents take it over by themselves, and HAProxy's connections to them stay."""
+    text = (K8S / "sidecar/sentinel-spoa.conf").read_text().replace("[agent]", "[agent]\nlog-level = debug")
+    for pod in ("haproxy-redis-0", "haproxy-redis-1"):
+        agent = agent_of(world, pod)
+        mark = agent.mark()
+        pods.publish(world.pods[pod].directory / "sentinel-spoa", {"sentinel-spoa.conf": text})
+        agent.wait_log(event="reloaded", since=mark, timeout=30)
+    assert write(world) == "OK"
+
+
+def test_a_pod_ends_in_order(world):
+    """HAProxy first, the sidecar after it: it answers to the last."""
+    pod = world.pods["haproxy-redis-1"]
+    agent, haproxy = pod.containers["sentinel-spoa"], pod.containers["haproxy"]
+    assert list(pod.containers) == ["sentinel-spoa", "haproxy"]
+    assert write(world, "haproxy-redis-1") == "OK"
+    assert haproxy.stop(30) is not None
+    assert agent.stop(30) == 0
+
+
+def test_the_secret_is_not_for_others(world):
+    """The password is the group's to read, and stands in no command line."""
+    folder = world.pods["haproxy-redis-0"].directory / "redis"
+    assert (folder / "password").stat().st_mode & 0o777 == 0o440
+    password = world.secret("redis")["password"]
+    for container in world.all_containers():
+        if container.alive():
+            words = open(f"/proc/{container.child.pid}/cmdline", "rb").read()
+            assert password.encode() not in words, container.name
