@@ -288,6 +288,10 @@ bench: ## NOTIFY to ACK: throughput and latency against a bare echo
 	$(Q)$(MAKE) all $(bench_programs)
 	@$(PYTHON) tests/bench/run.py
 
+demo-compose: ## the same in containers, with Prometheus and Grafana (needs docker compose; `docker compose -f docker/compose.yaml down -v` ends it)
+	docker compose -f docker/compose.yaml up --build --detach --wait
+	docker compose -f docker/compose.yaml --profile failover run --rm failover
+
 demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it running)
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
@@ -314,7 +318,7 @@ rpm: ## the RPM package, into build/rpm
 	@tests/tools/deps.sh build rpm
 	@tests/tools/rpm.sh
 
-deploy-test: ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
+deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
 	@tests/tools/deps.sh build test deploy
 	$(Q)$(MAKE) all
 	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py

@@ -11,7 +11,7 @@ from cluster import ROOT
 from container import CONFIG_FOLDER, IMAGE, Container, read_config
 from fake_dns import FakeDns
 from process import wait_until
-from rig import SERVERS, Rig
+from rig import Rig
 from spop_client import AGENT_DISCONNECT, SpopClient
 
 SIZE_MAX = 25_000_000  # bytes, before compression

@@ -204,8 +204,11 @@ def test_a_pod_ends_in_order(world):
     assert agent.stop(30) == 0
 
 
-def test_the_secret_is_not_for_others(world):
-    """The password is the group's to read, and stands in no command line."""
+def test_the_secret_is_needed_and_not_for_others(world):
+    """Nodes and Sentinels ask for the password; it is the group's to read, and stands in no command line."""
+    for pod, name, port in (("redis-1", "redis", 6379), ("sentinel-1", "sentinel", 26379)):
+        said = world.pods[pod].containers[name].execute(["env", "-u", "REDISCLI_AUTH", "redis-cli", "-p", str(port), "PING"])
+        assert said.stdout.startswith("NOAUTH")
     folder = world.pods["haproxy-redis-0"].directory / "redis"
     assert (folder / "password").stat().st_mode & 0o777 == 0o440
     password = world.secret("redis")["password"]
