@@ -131,27 +131,28 @@ class Service(Process):
         return done.stdout.strip()
 
 
-class Compose:
-    def __init__(self, path, images, own_image="sentinel-spoa", leave_out=()):
-        self.what = yaml.safe_load(expand(path.read_text()))["services"]
-        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-compose-"))
-        self.directory.chmod(0o755)
+class Stage:
+    """A network with a name server, on which services run; a subclass says which."""
+
+    def __init__(self, images, own_image, hosts):
         self.images = {**images, own_image: OwnImage()}
-        self.volumes = {".": path.parent}
-        self.names = [name for name in self.what if name not in leave_out]
-        self.network = Network(len(self.names))
-        self.services, self.dns = {}, None
+        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-stage-"))
+        self.directory.chmod(0o755)
+        self.network = Network(hosts)
+        self.dns = None
+
+    def build(self):
+        """Make the services, and start those that are to run from the beginning."""
+        raise NotImplementedError
+
+    def all_services(self):
+        raise NotImplementedError
 
     def __enter__(self):
         try:
             self.network.__enter__()
             self.dns = FakeDns(namespace=self.network.router)
-            for name, host in zip(self.names, self.network.hosts):
-                image = self.images[self.what[name]["image"]]
-                self.services[name] = Service(name, self.what[name], image, self.directory, host, self.volumes)
-            for name in self.names:
-                if "profiles" not in self.what[name]:
-                    self.start(name)
+            self.build()
         except BaseException:
             self.clear()
             raise
@@ -159,17 +160,37 @@ class Compose:
 
     def __exit__(self, kind, *exc):
         if kind is not None:
-            for service in self.services.values():
+            for service in self.all_services():
                 print(f"--- {service.name}\n{service.log_text()[-2000:]}")
         self.clear()
 
     def clear(self):
-        for service in reversed(self.services.values()):
+        for service in self.all_services():
             service.kill()
         if self.dns is not None:
             self.dns.__exit__()
         self.network.clear()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Compose(Stage):
+    def __init__(self, path, images, leave_out=()):
+        self.what = yaml.safe_load(expand(path.read_text()))["services"]
+        self.volumes = {".": path.parent}
+        self.names = [name for name in self.what if name not in leave_out]
+        self.services = {}
+        super().__init__(images, "sentinel-spoa", len(self.names))
+
+    def build(self):
+        for name, host in zip(self.names, self.network.hosts):
+            image = self.images[self.what[name]["image"]]
+            self.services[name] = Service(name, self.what[name], image, self.directory, host, self.volumes)
+        for name in self.names:
+            if "profiles" not in self.what[name]:
+                self.start(name)
+
+    def all_services(self):
+        return list(self.services.values())
 
     def start(self, name):
         """After those that it depends on; waits until it is healthy."""

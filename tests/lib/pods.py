@@ -2,14 +2,11 @@
 namespace, its containers in root file systems of their own, with ConfigMaps and Secrets laid out as the kubelet does it, and
 names as the cluster's DNS has them.
 
-    with Pods(load("docker/k8s/redis"), IMAGES) as pods:
-        pods.add(load("docker/k8s/sidecar"))
+    with Pods([*load("docker/k8s/redis"), *load("docker/k8s/sidecar")], IMAGES) as pods:
         pods.start("redis")
-        pods.container("redis-0", "redis").call("PING")
+        pods.pods["redis-0"].containers["redis"].call("PING")
 """
 
-import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -18,9 +15,7 @@ from pathlib import Path
 
 import yaml
 from cluster import ROOT
-from compose import PATH, OwnImage, Service
-from fake_dns import FakeDns
-from netns import Network
+from compose import Service, Stage
 
 NAMESPACE = "test"
 DOMAIN = f"{NAMESPACE}.svc.cluster.local"
@@ -154,50 +149,25 @@ class Pod:
             container.kill()
 
 
-class Pods:
-    def __init__(self, objects, images, own_image="sentinel-spoa:0.1.0"):
+class Pods(Stage):
+    def __init__(self, objects, images):
         self.objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
-        self.images = {**images, own_image: OwnImage()}
-        self.images[own_image].environment = [PATH, *self.images[own_image].environment[1:]]
-        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-pods-"))
-        self.directory.chmod(0o755)
         self.sets = [one for one in objects if one["kind"] in ("StatefulSet", "Deployment")]
-        self.network = Network(sum(one["spec"]["replicas"] for one in self.sets))
-        self.pods, self.dns = {}, None
+        self.pods = {}
+        super().__init__(images, "sentinel-spoa:0.1.0", sum(one["spec"]["replicas"] for one in self.sets))
 
     def secret(self, name):
         return self.objects["Secret", name]["stringData"]
 
-    def __enter__(self):
-        try:
-            self.network.__enter__()
-            self.dns = FakeDns(namespace=self.network.router)
-            hosts = iter(self.network.hosts)
-            for one in self.sets:
-                for i in range(one["spec"]["replicas"]):
-                    name = f"{one['metadata']['name']}-{i}"
-                    self.pods[name] = Pod(self, name, one["spec"]["template"], next(hosts), one["spec"].get("volumeClaimTemplates", []))
-        except BaseException:
-            self.clear()
-            raise
-        return self
+    def build(self):
+        hosts = iter(self.network.hosts)
+        for one in self.sets:
+            for i in range(one["spec"]["replicas"]):
+                name = f"{one['metadata']['name']}-{i}"
+                self.pods[name] = Pod(self, name, one["spec"]["template"], next(hosts), one["spec"].get("volumeClaimTemplates", []))
 
-    def __exit__(self, kind, *exc):
-        if kind is not None:
-            for container in self.all_containers():
-                print(f"--- {container.name}\n{container.log_text()[-2000:]}")
-        self.clear()
-
-    def all_containers(self):
-        return itertools.chain.from_iterable(pod.containers.values() for pod in self.pods.values())
-
-    def clear(self):
-        for container in self.all_containers():
-            container.kill()
-        if self.dns is not None:
-            self.dns.__exit__()
-        self.network.clear()
-        shutil.rmtree(self.directory, ignore_errors=True)
+    def all_services(self):
+        return [container for pod in self.pods.values() for container in pod.containers.values()]
 
     def service_of(self, name):
         """The headless Service that gives the pods of a StatefulSet their names."""
@@ -230,6 +200,3 @@ class Pods:
         for known in list(self.dns.names):
             if known.startswith(f"{name}."):
                 del self.dns.names[known]
-
-    def __str__(self):
-        return json.dumps({name: sorted(pod.containers) for name, pod in self.pods.items()})

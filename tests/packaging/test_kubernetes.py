@@ -212,7 +212,7 @@ def test_the_secret_is_needed_and_not_for_others(world):
     folder = world.pods["haproxy-redis-0"].directory / "redis"
     assert (folder / "password").stat().st_mode & 0o777 == 0o440
     password = world.secret("redis")["password"]
-    for container in world.all_containers():
+    for container in world.all_services():
         if container.alive():
             words = open(f"/proc/{container.child.pid}/cmdline", "rb").read()
             assert password.encode() not in words, container.name
