@@ -5,19 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/doctor_votes.h"
 #include "spoa/io/redis_ask.h"
 #include "spoa/io/runtime_ask.h"
 #include "spoa/options.h"
 
 /* What Sentinel needs to fail over, once it holds a master to be down. */
 #define FAILOVER_MS 2000
-#define MYID_LEN 40
 
-/* A Sentinel that is being asked. */
+/* A voter that is being asked. */
 struct patient {
     const struct addr *addr;
     char name[ADDR_TEXT_MAX];
-    char myid[MYID_LEN + 1]; /* "" where it would not say */
+    char myid[DOCTOR_ID_LEN + 1]; /* "" where it would not say */
     struct redis_ask ask;
 };
 
@@ -41,19 +41,19 @@ static void find(struct doctor *doctor, const char *format, ...)
 
 /* ---- Sentinels ---- */
 
-static void ask_myid(struct doctor *doctor, struct patient *patient)
+static void ask_myid(struct doctor *doctor, const struct config_sentinels *group, struct patient *patient)
 {
-    static const char *const words[] = {"SENTINEL", "MYID", NULL};
-    redisReply *reply = redis_ask(&patient->ask, words);
+    static const char *const needs[] = {
+        [VOTER_SOURCE_SENTINEL] = "SENTINEL MYID of Redis 6.2 or later",
+        [VOTER_SOURCE_REPLICATION] = "INFO",
+        [VOTER_SOURCE_CLUSTER] = "CLUSTER MYID",
+    };
+    redisReply *reply = doctor_ask_identity(&patient->ask, group->source, patient->myid);
 
-    if (reply != NULL && reply->type == REDIS_REPLY_STRING && reply->len == MYID_LEN)
-        memcpy(patient->myid, reply->str, MYID_LEN);
-    else
-        find(doctor,
-             "%s does not say who it is (SENTINEL MYID): %s. It has no vote. Redis 6.2 or later, and the "
-             "right "
-             "to it, are needed.",
-             patient->name, reply != NULL && reply->type == REDIS_REPLY_ERROR ? reply->str : "no identity");
+    if (patient->myid[0] == '\0')
+        find(doctor, "%s does not say who it is: %s. It has no vote. It needs %s, and the right to it.",
+             patient->name, reply != NULL && reply->type == REDIS_REPLY_ERROR ? reply->str : "no identity",
+             needs[group->source]);
     freeReplyObject(reply);
 }
 
@@ -71,8 +71,7 @@ static void ask_subscribe(struct doctor *doctor, const struct config_sentinels *
     redis_ask_close(&ask);
 }
 
-static void open_sentinel(struct doctor *doctor, const struct config_sentinels *group,
-                          struct patient *patient)
+static void open_voter(struct doctor *doctor, const struct config_sentinels *group, struct patient *patient)
 {
     patient->ask = redis_ask_open(patient->addr, &group->credentials, &group->tls);
     if (patient->ask.reader == NULL) {
@@ -81,22 +80,24 @@ static void open_sentinel(struct doctor *doctor, const struct config_sentinels *
     }
     if (patient->ask.error[0] != '\0')
         find(doctor, "%s refuses the password: %s", patient->name, patient->ask.error);
-    ask_myid(doctor, patient);
-    if (group->subscribe)
+    ask_myid(doctor, group, patient);
+    if (group->subscribe && !group->is_nodes)
         ask_subscribe(doctor, group, patient);
     printf("    %-24s %s\n", patient->name, patient->myid[0] != '\0' ? patient->myid : "no identity");
 }
 
-static void check_identities(struct doctor *doctor, const struct patient *patients, size_t count)
+static void check_identities(struct doctor *doctor, const struct config_sentinels *group,
+                             const struct patient *patients)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < group->address_count; i++)
         for (size_t k = 0; k < i && patients[i].myid[0] != '\0'; k++)
             if (strcmp(patients[i].myid, patients[k].myid) == 0)
                 find(doctor,
-                     "%s and %s are one Sentinel (MYID): one vote. Give each an address of its own, and each "
+                     "%s and %s are one %s (its identity): one vote. Give each an address of its own, and "
+                     "each "
                      "its own "
                      "configuration file.",
-                     patients[k].name, patients[i].name);
+                     patients[k].name, patients[i].name, group->is_nodes ? "node" : "Sentinel");
 }
 
 /* ---- a service, as one Sentinel sees it ---- */
@@ -180,24 +181,31 @@ static void check_witness(struct doctor *doctor, const struct config_service *se
     freeReplyObject(reply);
 }
 
-/* Whom it names, "" for nobody. */
-static bool ask_vote(struct doctor *doctor, const struct config_service *service, struct patient *patient,
-                     struct addr *ret_addr)
+static bool ask_vote(struct doctor *doctor, const struct config_service *service,
+                     const struct config_sentinels *group, struct patient *patient, struct addr *ret_addr)
 {
-    const char *const words[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", service->monitor, NULL};
-    redisReply *reply = redis_ask(&patient->ask, words);
-    bool names =
-        reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-        reply->element[0]->type == REDIS_REPLY_STRING && reply->element[1]->type == REDIS_REPLY_STRING &&
-        addr_from_parts(span_of_text(reply->element[0]->str), span_of_text(reply->element[1]->str), ret_addr);
+    redisReply *reply = NULL;
+    bool names = doctor_ask_vote(&patient->ask, group->source, service, patient->addr, ret_addr, &reply);
 
     if (reply != NULL && reply->type == REDIS_REPLY_NIL)
         find(doctor, "%s knows no master '%s': is 'monitor' right?", patient->name, service->monitor);
     else if (!names)
         find(doctor, "%s names nobody: %s", patient->name,
-             reply != NULL && reply->type == REDIS_REPLY_ERROR ? reply->str : "no reply");
+             reply == NULL                      ? "no reply"
+             : reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                : "no master in its reply");
     freeReplyObject(reply);
     return names;
+}
+
+/* What only a Sentinel knows. */
+static void check_sentinel(struct doctor *doctor, const struct config_service *service,
+                           const struct config_sentinels *group, struct patient *patient,
+                           const redisReply *master)
+{
+    check_settings(doctor, service, group, patient, master);
+    check_replicas(doctor, service, patient);
+    check_witness(doctor, service, patient);
 }
 
 static bool check_vote(struct doctor *doctor, const struct config_service *service,
@@ -206,16 +214,16 @@ static bool check_vote(struct doctor *doctor, const struct config_service *servi
     const char *const words[] = {"SENTINEL", "MASTER", service->monitor, NULL};
     char text[ADDR_TEXT_MAX];
 
-    if (patient->ask.reader == NULL || !ask_vote(doctor, service, patient, ret_addr))
+    if (patient->ask.reader == NULL || !ask_vote(doctor, service, group, patient, ret_addr))
         return false;
-    redisReply *master = redis_ask(&patient->ask, words);
+    redisReply *master = group->is_nodes ? NULL : redis_ask(&patient->ask, words);
     const struct config_server *server = find_server(service, ret_addr);
     printf("    %-24s names %-24s %-12s %s\n", patient->name, addr_format(ret_addr, text),
-           server != NULL ? server->name : "not in map", redis_ask_field(master, "flags"));
-    check_settings(doctor, service, group, patient, master);
+           server != NULL ? server->name : "not in map",
+           master != NULL ? redis_ask_field(master, "flags") : "");
+    if (!group->is_nodes)
+        check_sentinel(doctor, service, group, patient, master);
     freeReplyObject(master);
-    check_replicas(doctor, service, patient);
-    check_witness(doctor, service, patient);
     return patient->myid[0] != '\0';
 }
 
@@ -243,7 +251,9 @@ static void check_node(struct doctor *doctor, const struct config_service *servi
                        const struct config_server *server, const struct addr *master)
 {
     static const char *const words[] = {"ROLE", NULL};
-    struct redis_ask ask = redis_ask_open(&server->addr, &service->credentials, &service->tls);
+    const struct config_sentinels *group = &doctor->config->groups[service->group];
+    struct redis_ask ask = redis_ask_open(&server->addr, config_node_credentials(service, group),
+                                          config_node_tls(service, group));
     bool is_master = master != NULL && addr_equals(&server->addr, master);
     char text[ADDR_TEXT_MAX];
 
@@ -278,7 +288,8 @@ static void check_service(struct doctor *doctor, const struct config_service *se
         counts[i] = check_vote(doctor, service, group, &patients[i], &votes[i]);
     const struct addr *master = count_votes(service, patients, votes, counts, group->address_count);
     if (master == NULL)
-        find(doctor, "no %u Sentinels name the same master: nobody will be named", service->quorum);
+        find(doctor, "no %u %s name the same master: nobody will be named", service->quorum,
+             group->is_nodes ? "nodes" : "Sentinels");
     else if (find_server(service, master) == NULL && !service->allow_any_address)
         find(doctor, "a majority names %s, which no 'server' has: add it, by the address that Sentinel says",
              addr_format(master, text));
@@ -295,13 +306,13 @@ static void check_group(struct doctor *doctor, size_t index)
         find(doctor, "out of memory");
         return;
     }
-    printf("[sentinels%s%s]\n", group->name[0] != '\0' ? " " : "", group->name);
+    printf("[%s%s%s]\n", config_voters_word(group), group->name[0] != '\0' ? " " : "", group->name);
     for (size_t i = 0; i < group->address_count; i++) {
         patients[i].addr = &group->addresses[i];
         (void)addr_format(patients[i].addr, patients[i].name);
-        open_sentinel(doctor, group, &patients[i]);
+        open_voter(doctor, group, &patients[i]);
     }
-    check_identities(doctor, patients, group->address_count);
+    check_identities(doctor, group, patients);
     for (size_t i = 0; i < doctor->config->service_count; i++)
         if (doctor->config->services[i].group == index)
             check_service(doctor, &doctor->config->services[i], patients);

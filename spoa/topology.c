@@ -61,6 +61,7 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
     service->settings = (struct service_settings){
         .name = config->name,
         .monitor = config->monitor,
+        .slot = config->slot.number,
         .servers = service->servers,
         .server_count = config->server_count,
         .allow_any_address = config->allow_any_address,
@@ -78,7 +79,8 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
             {
                 .role_check = config->role_check,
                 .keep_when = config->keep_when,
-                .witness = config->witness,
+                /* Of nodes, a master bears witness to itself. */
+                .witness = config->witness || config->when_alone == WHEN_ALONE_NAME,
                 .keep_ms = config->keep_ms,
                 .fence_ms = config->fence_ms,
                 .early_fence = config->early_fence,
@@ -129,8 +131,10 @@ static bool find_tls(struct topology *topology, const struct config_tls *setting
 static struct role_probe_settings probe_settings(const struct config_service *service,
                                                  const struct config_sentinels *group)
 {
+    const struct config_credentials *credentials = config_node_credentials(service, group);
+
     return (struct role_probe_settings){
-        .credentials = {.username = service->credentials.username, .password = service->credentials.password},
+        .credentials = {.username = credentials->username, .password = credentials->password},
         .interval_ms = group->poll_ms,
         .conversation =
             role_probe_conversation(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
@@ -151,7 +155,8 @@ static bool collect_services(struct topology *topology, size_t index)
     for (size_t i = 0; i < config->service_count; i++) {
         if (config->services[i].group != index)
             continue;
-        if (!find_tls(topology, &config->services[i].tls, &group->node_tls[group->service_count]))
+        const struct config_tls *tls = config_node_tls(&config->services[i], &config->groups[index]);
+        if (!find_tls(topology, tls, &group->node_tls[group->service_count]))
             return false;
         group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
         group->services[group->service_count++] = topology->services[i].service;
@@ -174,6 +179,8 @@ static bool create_group(struct topology *topology, size_t index)
     const struct config_sentinels *config = &topology->options.config->groups[index];
     struct topology_group *group = &topology->groups[index];
 
+    const struct redis_credentials credentials = {.username = config->credentials.username,
+                                                  .password = config->credentials.password};
     const struct tls *tls = NULL;
 
     if (!collect_services(topology, index) || !find_tls(topology, &config->tls, &tls))
@@ -183,19 +190,27 @@ static bool create_group(struct topology *topology, size_t index)
         early = early || service_settings(group->services[i])->policy.early_fence;
     struct voter_links_options options = {
         .name = config->name,
-        .sentinels = config->addresses,
+        .source = config->source,
+        .addresses = config->addresses,
         .count = (unsigned)config->address_count,
         .tls = tls,
         .subscribe = config->subscribe,
-        .settings =
+        .sentinel =
             {
-                .credentials = {.username = config->credentials.username,
-                                .password = config->credentials.password},
+                .credentials = credentials,
                 .poll_ms = config->poll_ms,
                 .early = early,
                 .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
                                                  config->reply_timeout_ms),
                 .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
+            },
+        .node =
+            {
+                .source = config->source,
+                .credentials = credentials,
+                .poll_ms = config->poll_ms,
+                .conversation = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
+                                                        config->reply_timeout_ms),
             },
         .services = group->services,
         .probes = group->probes,

@@ -7,6 +7,9 @@
 
 #include "spoa/core/config_keywords.h"
 
+/* How a group of nodes is called. */
+#define NODES "nodes"
+
 /* The section that keys go to now. */
 struct config_cursor {
     enum config_section_kind kind; /* CONFIG_SECTIONS: none, or one that is unknown */
@@ -84,6 +87,7 @@ static void finish_service(struct config_service *service)
     free(service->name);
     free(service->monitor);
     free(service->sentinels);
+    free(service->nodes);
     free(service->backend);
     finish_credentials(&service->credentials);
     finish_tls(&service->tls);
@@ -133,7 +137,8 @@ static bool grow_pair(void **list, size_t size, uint64_t **seen, size_t count)
     return true;
 }
 
-static bool add_group(struct config *config, const struct config_place *place, const char *name)
+static bool add_group(struct config *config, const struct config_place *place, const char *name,
+                      bool is_nodes)
 {
     void *list = config->groups;
     bool has_room =
@@ -142,7 +147,7 @@ static bool add_group(struct config *config, const struct config_place *place, c
     config->groups = list;
     if (!has_room)
         return false;
-    struct config_sentinels group = {.name = strdup(name), .line = place->line};
+    struct config_sentinels group = {.name = strdup(name), .line = place->line, .is_nodes = is_nodes};
     if (group.name == NULL || !apply_presets(CONFIG_SENTINELS, &group)) {
         finish_group(&group);
         return false;
@@ -202,12 +207,15 @@ static void report_unknown_section(const struct config_place *place, const char 
                          config_section_names[kind], text + word_len);
             return;
         }
-    config_error(errors, place,
-                 "unknown section [%s]: there are [agent], [haproxy], [sentinels] and [service NAME]", text);
+    config_error(
+        errors, place,
+        "unknown section [%s]: there are [agent], [haproxy], [sentinels], [nodes NAME] and [service NAME]",
+        text);
 }
 
 static bool begin_section(struct config *config, const struct config_place *place,
-                          enum config_section_kind kind, const char *name, struct config_errors *errors)
+                          enum config_section_kind kind, const char *name, bool is_nodes,
+                          struct config_errors *errors)
 {
     bool is_added = true;
 
@@ -224,8 +232,12 @@ static bool begin_section(struct config *config, const struct config_place *plac
         config_error(errors, place, "[service NAME] needs a name");
         return false;
     }
+    if (is_nodes && name[0] == '\0') {
+        config_error(errors, place, "[nodes NAME] needs a name");
+        return false;
+    }
     if (kind == CONFIG_SENTINELS)
-        is_added = add_group(config, place, name);
+        is_added = add_group(config, place, name, is_nodes);
     else if (kind == CONFIG_SERVICE)
         is_added = add_service(config, place, name);
     if (!is_added)
@@ -238,13 +250,15 @@ void config_section(struct config *config, const struct config_place *place, con
 {
     size_t word_len = strcspn(text, " \t");
     const char *name = text + word_len + strspn(text + word_len, " \t");
-    enum config_section_kind kind = section_kind(text, word_len);
+    /* Other voters: the same keys. */
+    bool is_nodes = word_len == strlen(NODES) && memcmp(text, NODES, word_len) == 0;
+    enum config_section_kind kind = is_nodes ? CONFIG_SENTINELS : section_kind(text, word_len);
 
     config->cursor->is_begun = true;
     config->cursor->kind = CONFIG_SECTIONS;
     if (kind == CONFIG_SECTIONS)
         report_unknown_section(place, text, word_len, errors);
-    else if (begin_section(config, place, kind, name, errors))
+    else if (begin_section(config, place, kind, name, is_nodes, errors))
         config->cursor->kind = kind;
 }
 
@@ -318,6 +332,15 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
     return NULL;
 }
 
+/* What the section that keys go to is called in the file. */
+static const char *section_word(const struct config *config)
+{
+    enum config_section_kind kind = config->cursor->kind;
+
+    return kind == CONFIG_SENTINELS ? config_voters_word(&config->groups[config->cursor->index])
+                                    : config_section_names[kind];
+}
+
 /* Remembers the line of a key whose files are read later, in a section that has such keys. */
 static void note_line(struct config *config, const char *key, unsigned line)
 {
@@ -331,18 +354,18 @@ static void note_line(struct config *config, const char *key, unsigned line)
         (is_group ? &config->groups[index].tls : &config->services[index].tls)->line = line;
 }
 
-static void report_unknown_key(const struct config_place *place, enum config_section_kind kind,
+static void report_unknown_key(const struct config *config, const struct config_place *place,
                                const char *name, const char *key, struct config_errors *errors)
 {
-    const char *nearest = config_keyword_nearest(kind, key);
+    const char *nearest = config_keyword_nearest(config->cursor->kind, key);
+    const char *word = section_word(config);
     const char *blank = name[0] != '\0' ? " " : "";
 
     if (nearest != NULL)
-        config_error(errors, place, "unknown key '%s' in [%s%s%s], did you mean '%s'?", key,
-                     config_section_names[kind], blank, name, nearest);
+        config_error(errors, place, "unknown key '%s' in [%s%s%s], did you mean '%s'?", key, word, blank,
+                     name, nearest);
     else
-        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, config_section_names[kind], blank,
-                     name);
+        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, word, blank, name);
 }
 
 void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
@@ -360,18 +383,23 @@ void config_set(struct config *config, const struct config_place *place, const c
     }
     const struct config_keyword *keyword = config_keyword_find(kind, key);
     if (keyword == NULL) {
-        report_unknown_key(place, kind, name, key, errors);
+        report_unknown_key(config, place, name, key, errors);
         return;
     }
-    uint64_t bit = (uint64_t)1 << (keyword - config_keywords);
+    uint64_t bit = config_keyword_bit(keyword);
     if ((*seen & bit) != 0 && !keyword->repeatable) {
-        config_error(errors, place, "'%s' is given twice in [%s%s%s]", key, config_section_names[kind],
+        config_error(errors, place, "'%s' is given twice in [%s%s%s]", key, section_word(config),
                      name[0] != '\0' ? " " : "", name);
         return;
     }
     *seen |= bit;
     set_value(keyword, section, place, value, errors);
     note_line(config, key, place->line);
+}
+
+const char *config_voters_word(const struct config_sentinels *group)
+{
+    return group->is_nodes ? NODES : config_section_names[CONFIG_SENTINELS];
 }
 
 bool config_same_text(const char *a, const char *b)

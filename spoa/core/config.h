@@ -15,6 +15,7 @@
 #include "spoa/core/log.h"
 #include "spoa/core/policy.h"
 #include "spoa/core/server_check.h"
+#include "spoa/core/voter_source.h"
 
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
@@ -80,10 +81,12 @@ struct config_tls {
     unsigned line;     /* of one of its keys; 0: none is given */
 };
 
-/* A group of Sentinels. */
+/* A group of voters: [sentinels], [sentinels NAME], [nodes NAME]. */
 struct config_sentinels {
     char *name; /* "" for [sentinels] */
     unsigned line;
+    bool is_nodes;
+    enum voter_source source;
     struct addr *addresses;
     size_t address_count;
     struct config_credentials credentials;
@@ -113,14 +116,31 @@ enum replica_fallback {
     REPLICA_FALLBACK_MASTER,
 };
 
+/* What to do where fewer nodes than a majority are in reach, and one of these says that it is the master. */
+enum when_alone {
+    WHEN_ALONE_REFUSE,
+    WHEN_ALONE_NAME,
+};
+
+/* A slot of a Redis Cluster. */
+struct config_slot {
+    bool is_given;
+    unsigned number;
+};
+
+#define CONFIG_SLOTS 16384
+
 struct config_service {
     char *name;
     unsigned line;
     char *monitor;   /* what Sentinel calls it; NULL: the service's name */
     char *sentinels; /* the group's name; NULL: the unnamed one */
+    char *nodes;     /* the name of a group of nodes in its place, or NULL */
     size_t group;    /* its index; set by config_finish() */
     struct config_server *servers;
     size_t server_count;
+    struct config_slot slot;
+    enum when_alone when_alone;
     unsigned quorum; /* votes needed; 0 until config_finish() puts the majority */
     bool allow_any_address;
     struct config_credentials credentials; /* of the nodes */
@@ -183,6 +203,15 @@ void config_dump(const struct config *config, FILE *out);
 /* Calls `each` with the path of every file that the configuration names: passwords, certificates, keys. */
 void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
                       void *context);
+
+/* What the group's section is called: "sentinels" or "nodes". */
+const char *config_voters_word(const struct config_sentinels *group);
+
+/* What the service's nodes are to be told, and how: its own, or, where the nodes themselves vote, that of their group. */
+const struct config_credentials *config_node_credentials(const struct config_service *service,
+                                                         const struct config_sentinels *group);
+const struct config_tls *config_node_tls(const struct config_service *service,
+                                         const struct config_sentinels *group);
 
 /* Of two texts of a configuration, which may be NULL. */
 bool config_same_text(const char *a, const char *b);

@@ -6,125 +6,20 @@
 #include "spoa/core/answer.h"
 #include "spoa/core/config.h"
 #include "spoa/core/config_keywords.h"
+#include "spoa/core/config_voters.h"
 #include "spoa/core/quorum.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 
-static struct config_place at_line(const char *file, unsigned line)
-{
-    return (struct config_place){.file = file, .line = line};
-}
-
 static void check_agent(struct config *config, const char *file, struct config_errors *errors)
 {
-    struct config_place whole = at_line(file, 0);
+    struct config_place whole = config_at_line(file, 0);
 
     if (config->agent.group != NULL && config->agent.user == NULL)
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
-}
-
-static void check_addresses(const struct config_sentinels *group, const struct config_place *place,
-                            struct config_errors *errors)
-{
-    char text[ADDR_TEXT_MAX];
-
-    if (group->address_count == 0)
-        config_error(errors, place, "[sentinels%s%s] has no 'address'", group->name[0] != '\0' ? " " : "",
-                     group->name);
-    if (group->address_count > QUORUM_VOTERS_MAX)
-        config_error(errors, place, "more than %d Sentinels in one group", QUORUM_VOTERS_MAX);
-    for (size_t i = 0; i < group->address_count; i++)
-        for (size_t k = 0; k < i; k++)
-            if (addr_equals(&group->addresses[i], &group->addresses[k]))
-                config_error(errors, place, "Sentinel %s is listed twice in one group: it has one vote",
-                             addr_format(&group->addresses[i], text));
-}
-
-static void check_credentials(const struct config_credentials *credentials, const struct config_place *place,
-                              struct config_errors *errors)
-{
-    bool has_password = credentials->password != NULL || credentials->password_file != NULL;
-
-    if (credentials->password != NULL && credentials->password_file != NULL)
-        config_error(errors, place, "'password' and 'password-file' exclude each other");
-    if (credentials->username != NULL && !has_password)
-        config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
-}
-
-static void check_tls(const struct config_tls *tls, const struct config_place *place,
-                      struct config_errors *errors)
-{
-    if (!tls->is_on &&
-        (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL || tls->server_name != NULL))
-        config_error(errors, place, "'tls-ca' and its like do nothing without 'tls = yes'");
-    if ((tls->cert_file != NULL) != (tls->key_file != NULL))
-        config_error(errors, place, "'tls-cert' and 'tls-key' need each other");
-}
-
-static void check_group(const struct config_sentinels *group, const struct config_place *place,
-                        struct config_errors *errors)
-{
-    check_addresses(group, place, errors);
-    check_credentials(&group->credentials, place, errors);
-    check_tls(&group->tls, place, errors);
-    for (size_t i = 0; group->tls.is_on && i < group->address_count; i++)
-        if (group->addresses[i].kind == ADDR_UNIX)
-            config_error(errors, place, "there is no TLS to a UNIX socket");
-    if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
-        config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
-    if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
-        config_error(
-            errors, place,
-            "'vote-life' (%u ms) must be longer than 'poll' + 'reply-timeout' (%u ms): votes would expire "
-            "before they are renewed",
-            group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
-}
-
-/* The longest vote-life that needs no second thought. */
-#define VOTE_LIFE_WARN_MS 5000
-
-static void warn_of_life(const struct config_sentinels *group, const struct config_place *place,
-                         struct config_errors *warnings)
-{
-    if (group->vote_life_ms > VOTE_LIFE_WARN_MS)
-        config_error(
-            warnings, place,
-            "'vote-life' is %u ms: an agent that is cut off names the old master for so long; it must be "
-            "shorter than the Sentinels' down-after-milliseconds",
-            group->vote_life_ms);
-}
-
-static void warn_of_count(const struct config_sentinels *group, const struct config_place *place,
-                          struct config_errors *warnings)
-{
-    size_t n = group->address_count;
-
-    if (n == 1)
-        config_error(warnings, place, "one Sentinel only: nothing is named while it is down");
-    else if (n > 0 && n % 2 == 0)
-        config_error(warnings, place, "an even number of Sentinels (%zu) bears no more failures than %zu", n,
-                     n - 1);
-}
-
-static void check_groups(struct config *config, const char *file, struct config_errors *errors)
-{
-    struct config_place whole = at_line(file, 0);
-
-    if (config->group_count == 0)
-        config_error(errors, &whole, "no section [sentinels]: nobody can name a master");
-    for (size_t i = 0; i < config->group_count; i++) {
-        struct config_place place = at_line(file, config->groups[i].line);
-        check_group(&config->groups[i], &place, errors);
-        warn_of_count(&config->groups[i], &place, &config->warnings);
-        warn_of_life(&config->groups[i], &place, &config->warnings);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
-                config_error(errors, &place, "a section [sentinels%s%s] is there already",
-                             config->groups[i].name[0] != '\0' ? " " : "", config->groups[i].name);
-    }
 }
 
 /* What HAProxy takes for a server's name. */
@@ -170,8 +65,8 @@ static void check_servers(const struct config_service *service, const struct con
 static void check_policy(struct config *config, const struct config_service *service,
                          const struct config_place *place, struct config_errors *errors)
 {
-    check_credentials(&service->credentials, place, errors);
-    check_tls(&service->tls, place, errors);
+    config_check_credentials(&service->credentials, place, errors);
+    config_check_tls(&service->tls, place, errors);
     if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
         config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
     if (service->early_fence && service->early_fence_max_ms == 0)
@@ -207,31 +102,6 @@ static void check_backend(const struct config *config, const struct config_servi
                      ANSWER_SERVER_MAX);
 }
 
-/* Finds the service's group and settles how many votes it takes. */
-static void join_group(const struct config *config, struct config_service *service,
-                       const struct config_place *place, struct config_errors *errors)
-{
-    const char *wanted = service->sentinels != NULL ? service->sentinels : "";
-
-    for (size_t i = 0; i < config->group_count; i++) {
-        if (strcmp(config->groups[i].name, wanted) != 0)
-            continue;
-        unsigned voters = (unsigned)config->groups[i].address_count;
-        service->group = i;
-        if (voters == 0)
-            return; /* reported already */
-        if (service->quorum == 0)
-            service->quorum = quorum_majority(voters);
-        if (service->quorum < quorum_majority(voters) || service->quorum > voters)
-            config_error(errors, place, "quorum %u of [service %s]: with %u Sentinels it can be %u to %u",
-                         service->quorum, service->name, voters, quorum_majority(voters), voters);
-        return;
-    }
-    if (config->group_count > 0)
-        config_error(errors, place, "[service %s]: there is no section [sentinels%s%s]", service->name,
-                     wanted[0] != '\0' ? " " : "", wanted);
-}
-
 static void check_replicas(struct config *config, const struct config_service *service,
                            const struct config_place *place, struct config_errors *errors)
 {
@@ -254,15 +124,37 @@ static void check_replicas(struct config *config, const struct config_service *s
                      "'replicas' needs a 'server' for each: addresses outside the map are not named");
 }
 
+/* Keys that mean something to one kind of voters only. */
+static void check_source(struct config *config, const struct config_service *service,
+                         const struct config_place *place, struct config_errors *errors)
+{
+    enum voter_source source =
+        config->group_count > 0 ? config->groups[service->group].source : VOTER_SOURCE_SENTINEL;
+
+    if (service->slot.is_given != (source == VOTER_SOURCE_CLUSTER))
+        config_error(errors, place, "'slot' and 'source = cluster' need each other");
+    if (service->when_alone != WHEN_ALONE_REFUSE && source != VOTER_SOURCE_REPLICATION)
+        config_error(errors, place, "'when-alone' needs 'source = replication'");
+    if (source == VOTER_SOURCE_SENTINEL)
+        return;
+    if (service->witness || service->early_fence || service->replicas)
+        config_error(errors, place, "'witness', 'early-fence' and 'replicas' need Sentinels");
+    if (service->when_alone == WHEN_ALONE_NAME)
+        config_error(
+            &config->warnings, place,
+            "'when-alone = name' believes a master that no majority names: where the nodes are cut off from "
+            "each other, agents on both sides may name different ones");
+}
+
 static void check_services(struct config *config, const char *file, struct config_errors *errors)
 {
-    struct config_place whole = at_line(file, 0);
+    struct config_place whole = config_at_line(file, 0);
 
     if (config->service_count == 0)
         config_error(errors, &whole, "no section [service NAME]: there is nothing to answer");
     for (size_t i = 0; i < config->service_count; i++) {
         struct config_service *service = &config->services[i];
-        struct config_place place = at_line(file, service->line);
+        struct config_place place = config_at_line(file, service->line);
         if (service->monitor == NULL)
             service->monitor = strdup(service->name);
         if (service->monitor == NULL)
@@ -272,8 +164,9 @@ static void check_services(struct config *config, const char *file, struct confi
         check_servers(service, &place, errors);
         check_policy(config, service, &place, errors);
         check_backend(config, service, &place, errors);
-        join_group(config, service, &place, errors);
+        config_join_group(config, service, &place, errors);
         check_replicas(config, service, &place, errors);
+        check_source(config, service, &place, errors);
     }
 }
 
@@ -299,7 +192,7 @@ static void check_service_names(const struct config *config, const char *file, s
         sorted[i] = &config->services[i];
     qsort(sorted, config->service_count, sizeof(*sorted), by_name);
     for (size_t i = 1; i < config->service_count; i++) {
-        struct config_place place = at_line(file, sorted[i]->line);
+        struct config_place place = config_at_line(file, sorted[i]->line);
         if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
             config_error(errors, &place, "a section [service %s] is there already", sorted[i]->name);
     }
@@ -311,7 +204,11 @@ void config_finish(struct config *config, const char *file, struct config_errors
     if (errors->out_of_memory)
         return; /* what is missing is missing for that reason */
     check_agent(config, file, errors);
-    check_groups(config, file, errors);
+    if (!config_gather_voters(config)) {
+        errors->out_of_memory = true;
+        return;
+    }
+    config_check_groups(config, file, errors);
     check_services(config, file, errors);
     check_service_names(config, file, errors);
 }

@@ -52,8 +52,14 @@ const struct config_keyword config_keywords[] = {
      "switch it is told to cut the sessions to the old master"},
     {CONFIG_HAPROXY, "backend", &config_type_text, offsetof(struct config_haproxy, backend), NULL, false,
      LIVE, "HAProxy's backend that the services' servers are in"},
+    {CONFIG_SENTINELS, "source", &config_type_source, GROUP(source), "sentinel", false, LIVE,
+     "in `[nodes NAME]`, who says who the master is: with `replication` the Redis nodes themselves (`ROLE`), "
+     "with "
+     "`cluster` the nodes of a Redis Cluster (`CLUSTER SLOTS`)"},
     {CONFIG_SENTINELS, "address", &config_type_addresses, 0, NULL, true, LIVE,
-     "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones"},
+     "one Sentinel: `HOST:PORT`; list all of them: the majority is that of the configured ones. In `[nodes "
+     "NAME]` one "
+     "node; where none is given, the servers of the services that refer to it"},
     {CONFIG_SENTINELS, "username", &config_type_text, GROUP(credentials.username), NULL, false, LIVE,
      "user for AUTH, where Sentinel has access lists"},
     {CONFIG_SENTINELS, "password", &config_type_password, GROUP(credentials), NULL, false, LIVE,
@@ -87,6 +93,15 @@ const struct config_keyword config_keywords[] = {
      "the master's name in Sentinel, where it is not the service's"},
     {CONFIG_SERVICE, "sentinels", &config_type_text, SERVICE(sentinels), NULL, false, LIVE,
      "the group `[sentinels NAME]` that monitors it, where it is not the unnamed one"},
+    {CONFIG_SERVICE, "nodes", &config_type_text, SERVICE(nodes), NULL, false, LIVE,
+     "the group `[nodes NAME]` that says who the master is, where no Sentinel does"},
+    {CONFIG_SERVICE, "slot", &config_type_slot, SERVICE(slot), NULL, false, LIVE,
+     "with `source = cluster`: a slot, 0 to 16383; the service is the shard that has it"},
+    {CONFIG_SERVICE, "when-alone", &config_type_when_alone, SERVICE(when_alone), "refuse", false, LIVE,
+     "with `source = replication`, where fewer nodes than a majority are in reach: `refuse`, or `name` one "
+     "that says that "
+     "it is the master if no other in reach speaks against it (state `witnessed`); of two nodes, the one "
+     "that is left"},
     {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true, LIVE,
      "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it; `weight=N` (0 to 256, "
      "else 1): how "
@@ -160,14 +175,21 @@ const struct config_keyword config_keywords[] = {
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);
 
-_Static_assert(sizeof(config_keywords) / sizeof(*config_keywords) <= CONFIG_KEYWORDS_MAX, "a bit for each");
-
 const char *const config_section_names[CONFIG_SECTIONS] = {
     [CONFIG_AGENT] = "agent",
     [CONFIG_HAPROXY] = "haproxy",
     [CONFIG_SENTINELS] = "sentinels",
     [CONFIG_SERVICE] = "service",
 };
+
+uint64_t config_keyword_bit(const struct config_keyword *keyword)
+{
+    unsigned place = 0;
+
+    for (const struct config_keyword *one = config_keywords; one != keyword; one++)
+        place += one->section == keyword->section;
+    return (uint64_t)1 << place;
+}
 
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key)
 {

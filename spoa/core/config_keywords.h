@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "spoa/core/config.h"
@@ -43,9 +44,6 @@ struct config_keyword {
     const char *help;
 };
 
-/* Each has a bit in a word of this many. */
-#define CONFIG_KEYWORDS_MAX 64
-
 extern const struct config_keyword config_keywords[];
 extern const size_t config_keyword_count;
 
@@ -53,6 +51,9 @@ extern const char *const config_section_names[CONFIG_SECTIONS];
 
 /* NULL where the section has no such key. */
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
+
+/* A bit for it among those of its section, which has 64 at the most. */
+uint64_t config_keyword_bit(const struct config_keyword *keyword);
 
 /* The key of the section that is most like `key`, or NULL where none is near. */
 const char *config_keyword_nearest(enum config_section_kind section, const char *key);
@@ -72,6 +73,9 @@ extern const struct config_type config_type_keep_when;
 extern const struct config_type config_type_check_mode;
 extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
+extern const struct config_type config_type_source;
+extern const struct config_type config_type_when_alone;
+extern const struct config_type config_type_slot;         /* struct config_slot */
 extern const struct config_type config_type_listens;      /* struct config_listens */
 extern const struct config_type config_type_networks;     /* struct config_networks */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */

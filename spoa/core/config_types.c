@@ -182,6 +182,27 @@ WORDS_TYPE(role_check, enum role_check, "off", "veto", "require")
 WORDS_TYPE(keep_when, enum keep_when, "unreachable", "refused")
 WORDS_TYPE(check_mode, enum check_mode, "pulse", "master")
 WORDS_TYPE(replica_fallback, enum replica_fallback, "none", "master")
+WORDS_TYPE(source, enum voter_source, "sentinel", "replication", "cluster")
+WORDS_TYPE(when_alone, enum when_alone, "refuse", "name")
+
+static enum config_reading read_slot(void *field, const char *value)
+{
+    struct config_slot *slot = field;
+    const char *unit;
+
+    if (!read_number(value, CONFIG_SLOTS - 1, &slot->number, &unit) || unit[0] != '\0')
+        return CONFIG_READ_BAD;
+    slot->is_given = true;
+    return CONFIG_READ_OK;
+}
+
+static void write_slot(const void *field, const char *key, FILE *out)
+{
+    const struct config_slot *slot = field;
+
+    if (slot->is_given)
+        fprintf(out, "%s = %u\n", key, slot->number);
+}
 
 /* Bytes with a unit of their own, else a duration; a plain 0 is no limit. */
 static enum config_reading read_lag(void *field, const char *value)
@@ -233,5 +254,8 @@ const struct config_type config_type_keep_when = {"unreachable or refused", read
 const struct config_type config_type_check_mode = {"pulse or master", read_check_mode, write_check_mode};
 const struct config_type config_type_replica_fallback = {"none or master", read_replica_fallback,
                                                          write_replica_fallback};
+const struct config_type config_type_source = {"sentinel, replication or cluster", read_source, write_source};
+const struct config_type config_type_when_alone = {"refuse or name", read_when_alone, write_when_alone};
+const struct config_type config_type_slot = {"a number, 0 to 16383", read_slot, write_slot};
 const struct config_type config_type_lag = {"bytes such as 512kb or 10mb, a duration such as 5s, or 0",
                                             read_lag, write_lag};

@@ -47,15 +47,6 @@ static void query_connected(void *context, int64_t now_ms)
     voter_group_connected(voter->group, voter->index, now_ms);
 }
 
-/* Voters poll in turn, so that the first to know of a change is asked sooner; a dissent makes all be asked. */
-static int64_t poll_after(const struct sentinel_voter *voter, int64_t now_ms)
-{
-    int64_t poll_ms = voter->settings->poll_ms;
-    int64_t offset_ms = voter->index * poll_ms / voter_group_voter_count(voter->group);
-
-    return now_ms + poll_ms - (now_ms - offset_ms) % poll_ms;
-}
-
 static bool query_greet(struct sentinel_voter *voter, struct conversation_command *ret_command,
                         struct conversation_request *ret_request)
 {
@@ -118,7 +109,8 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
         return true;
     if (now_ms >= voter->next_poll_ms) {
         voter_group_poll(voter->group, voter->index);
-        voter->next_poll_ms = poll_after(voter, now_ms);
+        voter->next_poll_ms =
+            voter_group_next_poll_ms(voter->group, voter->index, voter->settings->poll_ms, now_ms);
     }
     if (!voter_group_next(voter->group, voter->index, &question, &service))
         return false;

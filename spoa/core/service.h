@@ -22,6 +22,7 @@
 struct service_settings {
     const char *name;    /* what HAProxy asks for */
     const char *monitor; /* what Sentinel calls it */
+    unsigned slot;       /* of a Redis Cluster: its owner is the master */
     const struct service_server *servers;
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */

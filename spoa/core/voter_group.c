@@ -119,7 +119,8 @@ struct voter_group *voter_group_create(const struct voter_group_options *options
         return NULL;
     }
     (void)snprintf(text, sizeof(text), "%u configured", voters);
-    note_alarm(group, ALARM_VOTER_COUNT, voters % 2 == 0 || voters == 1, text, now_ms);
+    bool is_unwise = options->source == VOTER_SOURCE_SENTINEL && (voters % 2 == 0 || voters == 1);
+    note_alarm(group, ALARM_VOTER_COUNT, is_unwise, text, now_ms);
     return group;
 }
 
@@ -181,6 +182,11 @@ const char *voter_group_identity(const struct voter_group *group, unsigned voter
 const char *voter_group_monitor(const struct voter_group *group, size_t service)
 {
     return service_settings(group->options.services[service])->monitor;
+}
+
+unsigned voter_group_slot(const struct voter_group *group, size_t service)
+{
+    return service_settings(group->options.services[service])->slot;
 }
 
 const struct alarms *voter_group_alarms(const struct voter_group *group)
@@ -367,6 +373,14 @@ void voter_group_poll(struct voter_group *group, unsigned voter)
         if (service_settings(service)->replicas.is_enabled)
             mark(&who->marks[VOTER_ASK_REPLICAS], i);
     }
+}
+
+int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
+                                 int64_t now_ms)
+{
+    int64_t offset_ms = voter * (int64_t)poll_ms / group->options.voter_count;
+
+    return now_ms + poll_ms - (now_ms - offset_ms) % poll_ms;
 }
 
 static void ask(struct voter_group *group, unsigned voter, size_t service)

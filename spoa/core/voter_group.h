@@ -9,6 +9,7 @@
 #include "spoa/core/metrics.h"
 #include "spoa/core/quorum.h"
 #include "spoa/core/service.h"
+#include "spoa/core/voter_source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ enum voter_question {
 /* All borrowed; they must outlive the group. */
 struct voter_group_options {
     const char *name; /* of the group, "" for the unnamed one */
+    enum voter_source source;
     unsigned voter_count;
     const char *const *voter_names; /* one per voter, for the log; the list itself is copied */
     struct service *const *services;
@@ -63,6 +65,9 @@ const char *voter_group_identity(const struct voter_group *group, unsigned voter
 
 /* The name under which the voters know the service. */
 const char *voter_group_monitor(const struct voter_group *group, size_t service);
+
+/* Of a Redis Cluster: the slot whose owner is the service's master. */
+unsigned voter_group_slot(const struct voter_group *group, size_t service);
 
 /*
  * `voter` says who it is: 40 hexadecimal digits, or an empty span where it would not say. Votes of a voter that
@@ -122,6 +127,11 @@ void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refus
  */
 #define VOTER_FACTS_POLLS 10
 void voter_group_poll(struct voter_group *group, unsigned voter);
+
+/* When `voter` is to be polled next. They go in turn, so that the first to know of a change is asked sooner; a dissent
+ * makes all be asked. */
+int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
+                                 int64_t now_ms);
 
 /* Marks all that `voter` can say of the services that it knows as `monitor`, or of all where that is empty. */
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor);

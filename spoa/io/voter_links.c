@@ -6,10 +6,14 @@
 #include "spoa/io/redis_link.h"
 #include "spoa/io/role_links.h"
 
-struct sentinel_links {
-    struct sentinel_voter voter;
+/* One voter, of the kind that the group is of. */
+struct voter_link {
+    union {
+        struct sentinel_voter sentinel;
+        struct node_voter node;
+    };
     struct redis_link *query;
-    struct redis_link *hints; /* NULL without subscribe */
+    struct redis_link *hints; /* of a Sentinel; NULL without subscribe */
     char name[ADDR_TEXT_MAX];
 };
 
@@ -19,7 +23,7 @@ struct voter_links {
     struct voter_group *group;
     struct role_links *roles;
     ev_timer review;
-    struct sentinel_links sentinels[];
+    struct voter_link voters[];
 };
 
 /* What one voter said may make all be asked, and moves the time of the next review. */
@@ -28,8 +32,8 @@ static void on_stepped(void *context)
     struct voter_links *links = context;
 
     for (unsigned i = 0; i < links->options.count; i++)
-        if (links->sentinels[i].query != NULL && voter_group_wants(links->group, i))
-            redis_link_pump(links->sentinels[i].query);
+        if (links->voters[i].query != NULL && voter_group_wants(links->group, i))
+            redis_link_pump(links->voters[i].query);
     loop_arm(links->loop, &links->review, voter_group_wake_ms(links->group));
 }
 
@@ -49,9 +53,10 @@ static bool create_group(struct voter_links *links, struct metrics *metrics)
     const char *names[QUORUM_VOTERS_MAX];
 
     for (unsigned i = 0; i < options->count; i++)
-        names[i] = addr_format(&options->sentinels[i], links->sentinels[i].name);
+        names[i] = addr_format(&options->addresses[i], links->voters[i].name);
     struct voter_group_options group = {
         .name = options->name,
+        .source = options->source,
         .voter_count = options->count,
         .voter_names = names,
         .services = options->services,
@@ -81,29 +86,48 @@ static bool create_roles(struct voter_links *links, struct resolver *resolver, s
     return links->roles != NULL;
 }
 
-static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index)
+/* The conversation that asks. */
+static struct conversation *init_voter(struct voter_links *links, unsigned index, struct metrics *metrics,
+                                       uint64_t seed)
 {
-    struct sentinel_links *sentinel = &links->sentinels[index];
+    const struct voter_links_options *options = &links->options;
+    struct voter_link *voter = &links->voters[index];
+
+    if (options->source == VOTER_SOURCE_SENTINEL) {
+        sentinel_voter_init(&voter->sentinel, &options->sentinel, links->group, index, voter->name, metrics,
+                            seed + index, loop_now_ms());
+        return &voter->sentinel.query;
+    }
+    node_voter_init(&voter->node, &options->node, links->group, index, &options->addresses[index],
+                    voter->name, metrics, seed + index, loop_now_ms());
+    return &voter->node.conversation;
+}
+
+static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index,
+                         struct conversation *query)
+{
+    struct voter_link *voter = &links->voters[index];
     struct redis_link_options options = {
-        .peer = &links->options.sentinels[index],
+        .peer = &links->options.addresses[index],
         .tls = links->options.tls,
-        .conversation = &sentinel->voter.query,
+        .conversation = query,
         .stepped = on_stepped,
         .context = links,
     };
+    bool listens = links->options.subscribe && links->options.source == VOTER_SOURCE_SENTINEL;
 
-    sentinel->query = redis_link_create(links->loop, resolver, &options);
-    options.conversation = &sentinel->voter.hints;
-    if (links->options.subscribe)
-        sentinel->hints = redis_link_create(links->loop, resolver, &options);
-    return sentinel->query != NULL && (sentinel->hints != NULL || !links->options.subscribe);
+    voter->query = redis_link_create(links->loop, resolver, &options);
+    options.conversation = &voter->sentinel.hints;
+    if (listens)
+        voter->hints = redis_link_create(links->loop, resolver, &options);
+    return voter->query != NULL && (voter->hints != NULL || !listens);
 }
 
 struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
                                        const struct voter_links_options *options, struct metrics *metrics,
                                        uint64_t seed)
 {
-    struct voter_links *links = calloc(1, sizeof(*links) + options->count * sizeof(struct sentinel_links));
+    struct voter_links *links = calloc(1, sizeof(*links) + options->count * sizeof(struct voter_link));
 
     if (links == NULL)
         return NULL;
@@ -111,11 +135,8 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
     links->options = *options;
     ev_timer_init(&links->review, on_review, 0.0, 0.0);
     bool is_complete = create_group(links, metrics) && create_roles(links, resolver, metrics, seed);
-    for (unsigned i = 0; is_complete && i < options->count; i++) {
-        sentinel_voter_init(&links->sentinels[i].voter, &links->options.settings, links->group, i,
-                            links->sentinels[i].name, metrics, seed + i, loop_now_ms());
-        is_complete = create_links(links, resolver, i);
-    }
+    for (unsigned i = 0; is_complete && i < options->count; i++)
+        is_complete = create_links(links, resolver, i, init_voter(links, i, metrics, seed));
     if (!is_complete) {
         voter_links_destroy(links);
         return NULL;
@@ -130,8 +151,8 @@ void voter_links_destroy(struct voter_links *links)
         return;
     ev_timer_stop(links->loop, &links->review);
     for (unsigned i = 0; i < links->options.count; i++) {
-        redis_link_destroy(links->sentinels[i].query);
-        redis_link_destroy(links->sentinels[i].hints);
+        redis_link_destroy(links->voters[i].query);
+        redis_link_destroy(links->voters[i].hints);
     }
     role_links_destroy(links->roles);
     voter_group_destroy(links->group);

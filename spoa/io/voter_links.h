@@ -10,6 +10,7 @@
 
 #include "proto/addr.h"
 #include "spoa/core/metrics.h"
+#include "spoa/core/node_voter.h"
 #include "spoa/core/role_probe.h"
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/core/service.h"
@@ -19,12 +20,14 @@
 struct voter_links;
 
 struct voter_links_options {
-    const char *name;             /* of the group, "" for the unnamed one */
-    const struct addr *sentinels; /* one voter each */
+    const char *name; /* of the group, "" for the unnamed one */
+    enum voter_source source;
+    const struct addr *addresses; /* one voter each */
     unsigned count;
     const struct tls *tls; /* NULL: in plain */
-    bool subscribe;        /* take hints by Pub/Sub */
-    struct sentinel_settings settings;
+    bool subscribe;        /* take hints by Pub/Sub; Sentinels only */
+    struct sentinel_settings sentinel;
+    struct node_settings node; /* in place of `sentinel` for another source */
     struct service *const *services;
     const struct role_probe_settings *probes; /* one per service */
     const struct tls *const *node_tls;        /* one per service, NULL for plain */
@@ -32,7 +35,7 @@ struct voter_links_options {
 };
 
 /*
- * Connects to the Sentinels at once and keeps their votes on the services up to date, and to the nodes that they
+ * Connects to the voters at once and keeps their votes on the services up to date, and to the nodes that they
  * name, to hear what these are. The options are copied, what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
  */
 struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
