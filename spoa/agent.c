@@ -46,6 +46,7 @@ struct agent {
     struct http_server *http_server;
     struct acceptor_rules rules;
     struct history history;
+    struct hooks *hooks;
     const struct agent_build *build;
     bool is_reload_good;
     int64_t t_loaded_ms;
@@ -79,6 +80,7 @@ static struct topology *create_topology(struct agent *agent, struct config *conf
         .resolver = agent->resolver,
         .metrics = &agent->metrics,
         .history = &agent->history,
+        .hooks = agent->hooks,
     };
 
     return topology_create(&options, agent->topology);
@@ -371,7 +373,8 @@ static bool create_parts(struct agent *agent, struct config *config)
     agent->parking = parking_create(config->agent.park_max, on_parked_due, agent);
     agent->table = service_table_create(agent->parking);
     agent->resolver = resolver_create(agent->loop);
-    if (agent->parking == NULL || agent->table == NULL || agent->resolver == NULL) {
+    agent->hooks = hooks_create(agent->loop, &agent->metrics);
+    if (agent->parking == NULL || agent->table == NULL || agent->resolver == NULL || agent->hooks == NULL) {
         config_destroy(config);
         return false;
     }
@@ -482,6 +485,7 @@ void agent_destroy(struct agent *agent)
     topology_destroy(agent->next);
     topology_destroy(agent->topology);
     resolver_destroy(agent->resolver);
+    hooks_destroy(agent->hooks);
     parking_destroy(agent->parking);
     free(agent);
 }

@@ -17,6 +17,7 @@ struct topology_service {
     struct service *service;
     struct decision_log log;
     struct history_watch history;
+    struct hook_watch hook;
 };
 
 /* A group of Sentinels and the services that it monitors. */
@@ -326,6 +327,20 @@ static bool activate_cutter(struct topology *topology)
     return true;
 }
 
+static bool activate_hooks(struct topology *topology)
+{
+    const struct config *config = topology->options.config;
+
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (service->on_switch != NULL &&
+            !hooks_watch(topology->options.hooks, &topology->services[i].hook, topology->services[i].service,
+                         service->on_switch, service->on_switch_timeout_ms))
+            return false;
+    }
+    return true;
+}
+
 static bool activate_checks(struct topology *topology)
 {
     const struct config *config = topology->options.config;
@@ -349,7 +364,7 @@ bool topology_activate(struct topology *topology, const struct topology *former)
                            find_service(former, service->settings.name));
         history_watch_service(&service->history, topology->options.history, service->service);
     }
-    if (!activate_cutter(topology) || !activate_checks(topology))
+    if (!activate_cutter(topology) || !activate_checks(topology) || !activate_hooks(topology))
         return false;
     if (former != NULL)
         server_checks_inherit(topology->checks, former->checks);

@@ -16,6 +16,7 @@
 #include "spoa/core/server_check.h"
 #include "spoa/core/service.h"
 #include "spoa/core/service_table.h"
+#include "spoa/io/hooks.h"
 #include "spoa/io/resolver.h"
 #include "spoa/io/voter_links.h"
 
@@ -28,6 +29,7 @@ struct topology_options {
     struct resolver *resolver;
     struct metrics *metrics;
     struct history *history;
+    struct hooks *hooks;
 };
 
 /*

@@ -88,6 +88,7 @@ static void finish_service(struct config_service *service)
     free(service->monitor);
     free(service->sentinels);
     free(service->nodes);
+    free(service->on_switch);
     free(service->backend);
     finish_credentials(&service->credentials);
     finish_tls(&service->tls);

@@ -159,6 +159,8 @@ struct config_service {
     bool replicas;
     struct lag_limit max_lag;
     enum replica_fallback replica_fallback;
+    char *on_switch; /* a program and its arguments, or NULL */
+    unsigned on_switch_timeout_ms;
     char *backend; /* HAProxy's; NULL: that of [haproxy] */
 };
 

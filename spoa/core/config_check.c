@@ -7,6 +7,7 @@
 #include "spoa/core/config.h"
 #include "spoa/core/config_keywords.h"
 #include "spoa/core/config_voters.h"
+#include "spoa/core/hook_request.h"
 #include "spoa/core/quorum.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
@@ -124,6 +125,16 @@ static void check_replicas(struct config *config, const struct config_service *s
                      "'replicas' needs a 'server' for each: addresses outside the map are not named");
 }
 
+static void check_hook(const struct config_service *service, const struct config_place *place,
+                       struct config_errors *errors)
+{
+    if (service->on_switch != NULL && !hook_command_is_good(service->on_switch))
+        config_error(errors, place,
+                     "'on-switch' needs the whole path of a program, and not too many arguments");
+    if (service->on_switch_timeout_ms == 0)
+        config_error(errors, place, "'on-switch-timeout' must be over 0");
+}
+
 /* Keys that mean something to one kind of voters only. */
 static void check_source(struct config *config, const struct config_service *service,
                          const struct config_place *place, struct config_errors *errors)
@@ -167,6 +178,7 @@ static void check_services(struct config *config, const char *file, struct confi
         config_join_group(config, service, &place, errors);
         check_replicas(config, service, &place, errors);
         check_source(config, service, &place, errors);
+        check_hook(service, &place, errors);
     }
 }
 

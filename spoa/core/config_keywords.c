@@ -171,6 +171,12 @@ const struct config_keyword config_keywords[] = {
      "named"},
     {CONFIG_SERVICE, "early-fence-max", &config_type_duration, SERVICE(early_fence_max_ms), "3s", false, LIVE,
      "for so long at the most, where nothing comes of it; not longer than `park`, for then clients wait"},
+    {CONFIG_SERVICE, "on-switch", &config_type_text, SERVICE(on_switch), NULL, false, LIVE,
+     "a program, `/path/to/it` and its arguments, that is run without a shell when another master is named, "
+     "one at a time; "
+     "with it `sandbox` does not restrict files"},
+    {CONFIG_SERVICE, "on-switch-timeout", &config_type_duration, SERVICE(on_switch_timeout_ms), "30s", false,
+     LIVE, "after so long it is killed"},
 };
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);

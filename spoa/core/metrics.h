@@ -22,12 +22,14 @@
     X(votes_dropped_total, "Replies of Sentinels that came too late to count")                               \
     X(hints_total, "Events of Sentinels taken as a reason to ask")                                           \
     X(suspicions_total, "Times that all Sentinels were asked at once because one disagreed")                 \
-    X(link_failures_total, "Links to Sentinels that failed or were lost")                                    \
+    X(link_failures_total, "Links to Sentinels and voting nodes that failed or were lost")                   \
     X(role_probes_total, "ROLE probes of named nodes that were answered")                                    \
     X(role_probe_failures_total, "Links to named nodes that failed or were lost")                            \
     X(vetoes_total, "Times that a named node was withdrawn because it is no master, or down")                \
     X(cuts_total, "Times that HAProxy was told to cut the sessions to a server")                             \
     X(cut_failures_total, "Calls of a runtime API that failed")                                              \
+    X(hooks_total, "Programs run at a switch")                                                               \
+    X(hook_failures_total, "Programs run at a switch that failed, were killed or could not be started")      \
     X(checks_total, "Agent-checks answered")                                                                 \
     X(checks_unknown_total, "Agent-checks for a service or a server that is not known")                      \
     X(reloads_total, "Configurations taken over while running")                                              \

@@ -3,9 +3,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "spoa/io/tls.h"
 
@@ -244,6 +246,21 @@ static void try_tls(const struct config_tls *settings, const char *file, struct 
     tls_destroy(tls);
 }
 
+/* Whether the program is there. */
+static void try_hook(const struct config_service *service, const char *file, struct config_errors *errors)
+{
+    struct config_place place = {.file = file, .line = service->line};
+    char program[PATH_MAX];
+
+    if (service->on_switch == NULL)
+        return;
+    (void)snprintf(program, sizeof(program), "%.*s", (int)strcspn(service->on_switch, " \t"),
+                   service->on_switch);
+    if (access(program, X_OK) == -1)
+        config_error(errors, &place, "[service %s]: cannot run '%s': %s", service->name, program,
+                     strerror(errno));
+}
+
 /* Hands the file to inih. False where it cannot be read, which is reported. */
 static bool read_file(const char *path, struct config *config, struct config_errors *errors)
 {
@@ -276,6 +293,7 @@ bool config_file_load(const char *path, struct config *config, struct config_err
     for (size_t i = 0; i < config->service_count; i++) {
         read_secret(&config->services[i].credentials, path, errors, &config->warnings);
         try_tls(&config->services[i].tls, path, errors);
+        try_hook(&config->services[i], path, errors);
     }
     return errors->count == 0 && !errors->out_of_memory;
 }

@@ -219,8 +219,22 @@ static int restrict_files(const struct config *config, const char *file)
     return code;
 }
 
+/* They would inherit what we may do with files, and could not even be started. */
+static bool runs_programs(const struct config *config)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->services[i].on_switch != NULL)
+            return true;
+    return false;
+}
+
 void sandbox_enter(const struct config *config, const char *file)
 {
+    if (config->agent.sandbox && runs_programs(config)) {
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"),
+                  log_text("reason", "'on-switch' runs programs"));
+        return;
+    }
     int code = config->agent.sandbox ? restrict_files(config, file) : 0;
 
     if (!config->agent.sandbox)

@@ -1,0 +1,127 @@
+"""`on-switch`: a program at each switch, without a shell, one at a time."""
+
+import os
+import time
+
+import pytest
+from process import wait_until
+from rig import SERVERS, Rig, run_agent
+
+FAST = "poll = 100ms"
+
+
+def script(rig, body):
+    """A program in the rig's directory."""
+    path = rig.directory / "hook.sh"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+def rig_with(body, arguments="", timeout="30s", **options):
+    rig = Rig(sentinels=FAST, service=f"on-switch = DIRECTORY/hook.sh {arguments}\non-switch-timeout = {timeout}\n"
+              "allow-any-address = yes", **options)
+    script(rig, body.replace("DIRECTORY", str(rig.directory)))
+    return rig
+
+
+def switch(rig, address):
+    for fake in rig.fakes:
+        fake.masters["mymaster"] = address
+
+
+def switched(rig, count):
+    wait_until(lambda: len(rig.agent.log_lines(event="master-switch")) == count, 15, f"{count} switches")
+
+
+def test_arguments_and_environment():
+    """For the first master as well; the arguments are words, whatever a shell would make of them."""
+    with rig_with('{ echo "$0 $*"; env | sort; readlink /proc/$$/fd/0; } >DIRECTORY/told.$SENTINEL_SPOA_GENERATION.new\n'
+                  'mv DIRECTORY/told.$SENTINEL_SPOA_GENERATION.new DIRECTORY/told.$SENTINEL_SPOA_GENERATION',
+                  "one $HOME `id` *") as rig:
+        rig.wait_votes(3)
+        first = rig.directory / "told.1"
+        wait_until(first.exists, 15, "the program has run")
+        assert rig.agent.wait_log(event="hook-ended", status="0")
+        switch(rig, SERVERS["R2"])
+        second = rig.directory / "told.2"
+        wait_until(second.exists, 15, "and again")
+        lines = first.read_text().splitlines()
+        assert lines[0] == f"{rig.directory}/hook.sh one $HOME `id` * mymaster - 127.0.0.1:7001"
+        assert lines[-1] == "/dev/null"
+        lines = second.read_text().splitlines()
+        assert lines[0].endswith("mymaster 127.0.0.1:7001 127.0.0.1:7002")
+        told = dict(line.split("=", 1) for line in lines[1:-1] if "=" in line)
+        votes = int(told.pop("SENTINEL_SPOA_VOTES"))
+        assert votes in (2, 3)
+        assert {name: value for name, value in told.items() if name.startswith("SENTINEL_SPOA_")} == {
+            "SENTINEL_SPOA_SERVICE": "mymaster", "SENTINEL_SPOA_OLD_ADDR": "127.0.0.1:7001", "SENTINEL_SPOA_OLD_SERVER": "R1",
+            "SENTINEL_SPOA_NEW_ADDR": "127.0.0.1:7002", "SENTINEL_SPOA_NEW_SERVER": "R2", "SENTINEL_SPOA_GENERATION": "2"}
+        assert not set(told) - {"PATH", "PWD", "OLDPWD", "SHLVL", "_"} - set(name for name in told if name.startswith("SENTINEL_"))
+
+
+def test_one_at_a_time_and_the_newest_wins():
+    """Three more switches while the first one's program runs: of these the last one's is run, and nobody waits for an answer."""
+    with rig_with("echo $3 >>DIRECTORY/told; [ $SENTINEL_SPOA_GENERATION != 1 ] || while [ ! -e DIRECTORY/go ]; do sleep 0.05; done") as rig:
+        rig.agent.wait_log(event="hook-started")
+        for i in range(3):
+            switch(rig, ("127.0.0.1", 7002 + i))
+            switched(rig, 2 + i)
+        assert rig.ask()["port"] == 7004
+        assert not rig.agent.find_log(event="hook-ended")
+        (rig.directory / "go").touch()
+        wait_until(lambda: len(rig.agent.log_lines(event="hook-ended")) == 2, 15, "both have ended")
+        assert (rig.directory / "told").read_text().split() == ["127.0.0.1:7001", "127.0.0.1:7004"]
+        assert len(rig.agent.log_lines(event="hook-superseded")) == 2
+
+
+def test_exit_status_and_metrics():
+    with rig_with("exit 3", agent="http = 127.0.0.1:0") as rig:
+        line = rig.agent.wait_log(event="hook-ended", service="mymaster", status="3")
+        assert line["level"] == "warning"
+        rig.agent.stop()
+        counted = rig.agent.find_log(event="stopped")
+        assert (counted["hooks_total"], counted["hook_failures_total"]) == ("1", "1")
+
+
+def test_what_takes_too_long_is_killed():
+    """With all that it started."""
+    with rig_with("sleep 1000 & echo $! >DIRECTORY/child; wait", timeout="300ms") as rig:
+        line = rig.agent.wait_log(event="hook-ended", signal="9")
+        assert line["reason"] == "on-switch-timeout" and int(line["ms"]) >= 300
+        child = int((rig.directory / "child").read_text())
+
+        def gone():
+            try:
+                return open(f"/proc/{child}/stat", encoding="ascii").read().split()[2] == "Z"
+            except FileNotFoundError:
+                return True
+        wait_until(gone, 15, "what it started is gone")
+
+
+def test_it_may_write_files_and_the_agent_says_so():
+    """Landlock would bind the programs as well."""
+    with rig_with("echo x >DIRECTORY/written") as rig:
+        wait_until((rig.directory / "written").exists, 15, "written")
+        assert rig.agent.find_log(event="sandbox", files="all")
+
+
+def test_it_outlives_a_reload():
+    with rig_with("while [ ! -e DIRECTORY/go ]; do sleep 0.05; done") as rig:
+        rig.agent.wait_log(event="hook-started")
+        rig.reload()
+        assert not rig.agent.find_log(event="hook-ended")
+        (rig.directory / "go").touch()
+        rig.agent.wait_log(event="hook-ended", status="0")
+        time.sleep(0.3)  # the reload is no switch: nothing more is to come
+        assert len(rig.agent.log_lines(event="hook-started")) == 1
+
+
+@pytest.mark.parametrize("command, said", [("hook.sh", "whole path"), ("/does/not/exist", "cannot run '/does/not/exist'"),
+                                           ("/etc/passwd x", "cannot run '/etc/passwd'")])
+def test_mistakes(command, said, tmp_path):
+    if os.geteuid() == 0 and command.startswith("/etc"):
+        assert not os.access("/etc/passwd", os.X_OK)
+    (tmp_path / "agent.conf").write_text(f"[sentinels]\naddress = a:1\naddress = b:1\naddress = c:1\n"
+                                         f"[service m]\nserver = R 10.0.0.1:6379\non-switch = {command}\n")
+    done = run_agent("-t", "-f", tmp_path / "agent.conf")
+    assert done.returncode == 2 and said in done.stderr, done.stderr
