@@ -48,6 +48,7 @@ autoreload = yes
 runtime-api = /run/haproxy/admin.sock
 backend = bk_redis
 [sentinels]
+source = sentinel
 address = 127.0.0.1:26379
 address = Sentinel-2.example.org:26379
 address = [::ffff:10.0.0.3]:26379
@@ -83,10 +84,27 @@ keep-when = refused
 fence = 10s
 early-fence = yes
 early-fence-max = 2s
+on-switch = /bin/true one two
+on-switch-timeout = 5s
 TLS_KEYS
 [service other]
 sentinels = second
 allow-any-address = yes
+[nodes by-hand]
+source = replication
+[service two]
+nodes = by-hand
+when-alone = name
+server = T1 10.0.0.1:7001
+server = T2 10.0.0.2:7001
+[nodes cluster]
+source = cluster
+address = 10.0.0.3:7001
+address = 10.0.0.4:7001
+[service shard]
+nodes = cluster
+slot = 5461
+server = N1 10.0.0.3:7001
 """
 
 

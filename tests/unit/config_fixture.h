@@ -49,6 +49,7 @@
     "backend = bk_redis\n"                                                                                   \
     "\n"                                                                                                     \
     "[sentinels]\n"                                                                                          \
+    "source = sentinel\n"                                                                                    \
     "address = 10.0.0.1:26379\n"                                                                             \
     "username = haproxy\n"                                                                                   \
     "password = ***\n"                                                                                       \
@@ -64,6 +65,7 @@
     "subscribe = no\n"                                                                                       \
     "\n"                                                                                                     \
     "[sentinels second]\n"                                                                                   \
+    "source = sentinel\n"                                                                                    \
     "address = s1.example.org:26379\n"                                                                       \
     "address = s2.example.org:26379\n"                                                                       \
     "address = [2001:db8::3]:26379\n"                                                                        \
@@ -75,9 +77,22 @@
     "vote-life = 2000ms\n"                                                                                   \
     "subscribe = yes\n"                                                                                      \
     "\n"                                                                                                     \
+    "[nodes third]\n"                                                                                        \
+    "source = cluster\n"                                                                                     \
+    "address = 10.0.0.1:7001\n"                                                                              \
+    "address = 10.0.0.2:7001\n"                                                                              \
+    "address = 10.0.0.3:7001\n"                                                                              \
+    "tls = no\n"                                                                                             \
+    "poll = 1000ms\n"                                                                                        \
+    "reply-timeout = 500ms\n"                                                                                \
+    "connect-timeout = 500ms\n"                                                                              \
+    "vote-life = 2000ms\n"                                                                                   \
+    "subscribe = yes\n"                                                                                      \
+    "\n"                                                                                                     \
     "[service a]\n"                                                                                          \
     "monitor = redis-1\n"                                                                                    \
     "sentinels = second\n"                                                                                   \
+    "when-alone = refuse\n"                                                                                  \
     "server = R1 10.0.0.1:6379\n"                                                                            \
     "server = R-2_x.y:z redis-2.example.org:6379 weight=10\n"                                                \
     "quorum = 3\n"                                                                                           \
@@ -104,9 +119,12 @@
     "fence = 4000ms\n"                                                                                       \
     "early-fence = yes\n"                                                                                    \
     "early-fence-max = 1000ms\n"                                                                             \
+    "on-switch = /bin/true one two\n"                                                                        \
+    "on-switch-timeout = 10000ms\n"                                                                          \
     "\n"                                                                                                     \
     "[service b]\n"                                                                                          \
     "monitor = b\n"                                                                                          \
+    "when-alone = refuse\n"                                                                                  \
     "quorum = 1\n"                                                                                           \
     "allow-any-address = yes\n"                                                                              \
     "check-mode = pulse\n"                                                                                   \
@@ -125,6 +143,32 @@
     "fence = 0ms\n"                                                                                          \
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
+    "on-switch-timeout = 30000ms\n"                                                                          \
+    "\n"                                                                                                     \
+    "[service c]\n"                                                                                          \
+    "monitor = c\n"                                                                                          \
+    "nodes = third\n"                                                                                        \
+    "slot = 16383\n"                                                                                         \
+    "when-alone = refuse\n"                                                                                  \
+    "server = N1 10.0.0.1:7001\n"                                                                            \
+    "quorum = 2\n"                                                                                           \
+    "allow-any-address = no\n"                                                                               \
+    "check-mode = pulse\n"                                                                                   \
+    "check-pulse = 5000ms\n"                                                                                 \
+    "replicas = no\n"                                                                                        \
+    "max-lag = 0\n"                                                                                          \
+    "replica-fallback = none\n"                                                                              \
+    "park = 3000ms\n"                                                                                        \
+    "role-check = veto\n"                                                                                    \
+    "tls = no\n"                                                                                             \
+    "debounce = 1000ms\n"                                                                                    \
+    "witness = no\n"                                                                                         \
+    "keep = 0ms\n"                                                                                           \
+    "keep-when = unreachable\n"                                                                              \
+    "fence = 0ms\n"                                                                                          \
+    "early-fence = no\n"                                                                                     \
+    "early-fence-max = 3000ms\n"                                                                             \
+    "on-switch-timeout = 30000ms\n"                                                                          \
     "\n"
 
 struct loaded {

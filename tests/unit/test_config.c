@@ -52,15 +52,15 @@ static void test_every_key(void **state)
     assert_int_equal(config->services[0].check_mode, CHECK_MODE_MASTER);
     assert_int_equal(config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config->agent.log_format, LOG_FORMAT_JSON);
-    assert_int_equal(config->group_count, 2);
+    assert_int_equal(config->group_count, 3);
     assert_string_equal(config->groups[0].credentials.username, "haproxy");
     assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
     assert_int_equal(config->groups[0].line, 26);
     assert_int_equal(config->groups[1].address_count, 3);
     assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].credentials.password_file_line, 45);
-    assert_int_equal(config->service_count, 2);
+    assert_int_equal(config->groups[1].credentials.password_file_line, 47);
+    assert_int_equal(config->service_count, 3);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);
     assert_string_equal(config->services[0].monitor, "redis-1");
@@ -150,7 +150,7 @@ static void test_unknown_words(void **state)
                 "t.conf:7: unknown section [servise x], did you mean [service x]?");
     check_error(
         GOOD "[metrics]\n",
-        "t.conf:7: unknown section [metrics]: there are [agent], [haproxy], [sentinels] and [service NAME]");
+        "t.conf:7: unknown section [metrics]: there are [agent], [haproxy], [sentinels], [nodes NAME] and [service NAME]");
     check_error("listen = 127.0.0.1:1\n" GOOD, "t.conf:1: key 'listen' stands before any section");
 }
 
