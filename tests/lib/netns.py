@@ -166,6 +166,63 @@ class Network:
             self.cuts.discard(pair)
 
 
+class Bridge:
+    """Hosts on one wire, which can be pulled out: 10.78.0.N/24. Gone with the `with` block."""
+
+    def __init__(self, count):
+        prefix = f"ssp{os.getpid()}b{next(COUNTER)}"
+        self.switch = f"{prefix}s"
+        self.hosts = [Host(f"{prefix}h{i + 1}", i + 1, self.switch) for i in range(count)]
+        for i, host in enumerate(self.hosts):
+            host.address = self.address(i + 1)
+
+    @staticmethod
+    def address(number):
+        return f"10.78.0.{number}"
+
+    def __enter__(self):
+        try:
+            run("ip", "netns", "add", self.switch)
+            run("ip", "-n", self.switch, "link", "add", "wire", "type", "bridge")
+            run("ip", "-n", self.switch, "link", "set", "wire", "up")
+            for host in self.hosts:
+                self.make(host)
+        except BaseException:
+            self.clear()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.clear()
+
+    def make(self, host):
+        run("ip", "netns", "add", host.name)
+        run("ip", "link", "add", host.port, "netns", self.switch, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+        run("ip", "-n", self.switch, "link", "set", host.port, "master", "wire", "up")
+        run("ip", "-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
+        for device in ("lo", "eth0"):
+            run("ip", "-n", host.name, "link", "set", device, "up")
+
+    def clear(self):
+        for name in (self.switch, *(host.name for host in self.hosts)):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+    def unplug(self, host):
+        run("ip", "-n", self.switch, "link", "set", host.port, "nomaster")
+
+    def plug(self, host):
+        run("ip", "-n", self.switch, "link", "set", host.port, "master", "wire")
+
+    @staticmethod
+    def block(host, other):
+        """What the host would send there goes nowhere."""
+        run("ip", "-n", host.name, "route", "add", "blackhole", other.address)
+
+    @staticmethod
+    def unblock(host, other):
+        run("ip", "-n", host.name, "route", "del", "blackhole", other.address)
+
+
 class Detour:
     """Ways on which packets are `delay` seconds late, or lost with the chance `loss`, until the `with` block ends.
 

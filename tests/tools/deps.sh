@@ -7,7 +7,7 @@ set -eu
 packages_of() {
     case $1 in
     build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libinih-dev libmicrohttpd-dev libssl-dev uthash-dev libcmocka-dev scdoc python3 ;;
-    test) echo haproxy redis-server redis-sentinel redis-tools python3 python3-pytest iproute2 mount procps curl openssl ;;
+    test) echo haproxy redis-server redis-sentinel redis-tools nutcracker keepalived python3 python3-pytest iproute2 mount procps curl openssl ;;
     page) echo chromium chromium-driver python3-selenium fonts-dejavu-core ;;
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;

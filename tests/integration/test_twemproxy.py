@@ -1,0 +1,142 @@
+"""twemproxy (Debian's nutcracker): one beside each node behind HAProxy, and one alone whose file a hook rewrites."""
+
+import subprocess
+import time
+
+import pytest
+from cluster import SHIPPED, Cluster, edited
+from process import Process, free_ports, wait_until
+from resp import Resp, RespError
+from rig import check_clean
+
+RECIPE = SHIPPED / "twemproxy"
+
+
+class Nutcracker(Process):
+    """One pool in front of one Redis, by the recipe's file."""
+
+    def __init__(self, name, directory, redis):
+        super().__init__(name, directory)
+        self.port, self.stats = free_ports(2)
+        self.address = ("127.0.0.1", self.port)
+        self.config_path = directory / f"{name}.yml"
+        self.pid_path = directory / f"{name}.pid"
+        self.config_path.write_text(edited((RECIPE / "nutcracker.yml").read_text(), {
+            "0.0.0.0:36379": f"127.0.0.1:{self.port}", "10.0.0.11:6379": redis.where}, "nutcracker.yml"))
+
+    def command(self):
+        return ["nutcracker", "-c", str(self.config_path), "-a", "127.0.0.1", "-s", str(self.stats), "-o", "/dev/stderr"]
+
+    def spawn(self):
+        """It writes its own pid as a daemon only."""
+        super().spawn()
+        self.pid_path.write_text(f"{self.child.pid}\n")
+
+    def ready(self):
+        Resp(self.address).close()
+        return True
+
+    def call(self, *words):
+        with Resp(self.address, 5) as connection:
+            return connection.call(*words)
+
+    def supervise(self):
+        """As Restart=always."""
+        if not self.alive():
+            self.start()
+
+
+class TwemproxyCluster(Cluster):
+    """The recipe: HAProxy, a twemproxy beside each Redis."""
+
+    def __init__(self):
+        super().__init__(recipe="twemproxy")
+        self.proxies = [Nutcracker(f"T{i + 1}", self.directory, node) for i, node in enumerate(self.redis)]
+
+    def haproxy_config(self, edits=None):
+        text = super().haproxy_config(edits)
+        for i, proxy in enumerate(self.proxies):
+            text = edited(text, {f"10.0.0.{11 + i}:36379": f"127.0.0.1:{proxy.port}"}, "haproxy.cfg")
+        return text
+
+    def start_haproxy(self, edits=None, spoe_edits=None):
+        for proxy in self.proxies:
+            proxy.start()
+        super().start_haproxy(edits, spoe_edits)
+
+    def stop(self):
+        for proxy in self.proxies:
+            proxy.kill()
+        super().stop()
+
+
+def works(call):
+    try:
+        return call()
+    except (OSError, RespError):
+        return False
+
+
+def test_behind_haproxy():
+    """After a failover HAProxy leads to the twemproxy beside the new master; sessions through the old one are cut."""
+    with TwemproxyCluster() as cluster:
+        cluster.start()
+        old = cluster.redis[0]
+        assert cluster.call("SET", "before", "1") == "OK"
+        assert old.call("GET", "before") == "1"
+        with Resp(cluster.haproxy.address, 10) as session:
+            assert session.call("GET", "before") == "1"
+            old.kill()
+            new = cluster.wait_failover(old)
+            server = f"T{cluster.redis.index(new) + 1}"
+            cluster.agent.wait_log(event="master-switch", new_server=server)
+            wait_until(lambda: works(lambda: cluster.call("SET", "after", "2") == "OK"), 15, "written through the other twemproxy")
+            with pytest.raises(OSError):
+                for _ in range(100):
+                    session.call("GET", "before")
+                    time.sleep(0.02)
+        assert new.call("GET", "after") == "2"
+        check_clean(cluster.agent)
+
+
+def test_alone_with_a_hook():
+    """No HAProxy: a client of twemproxy goes on with the new master, because the hook has put its address into the file."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels()
+        proxy = Nutcracker("alone", cluster.directory, cluster.redis[1])  # a wrong one to begin with
+        try:
+            proxy.start()
+            hook = f"on-switch = {RECIPE / 'tell-twemproxy'} {proxy.config_path} {proxy.pid_path}\n"
+            cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\n{hook}"})
+
+            def written(key):
+                proxy.supervise()
+                return works(lambda: proxy.call("SET", key, "x") == "OK")
+            wait_until(lambda: written("first"), 30, "the hook has put it right at the agent's start")
+            old = cluster.redis[0]
+            assert old.call("GET", "first") == "x"
+            old.kill()
+            new = cluster.wait_failover(old)
+            cluster.agent.wait_log(event="hook-ended", status="0", since=0)
+            wait_until(lambda: written("second"), 30, "written again")
+            assert new.call("GET", "second") == "x"
+            assert f"- {new.where}:1 mymaster" in proxy.config_path.read_text()
+            assert {line["status"] for line in cluster.agent.log_lines(event="hook-ended")} == {"0"}
+        finally:
+            proxy.kill()
+        check_clean(cluster.agent)
+
+
+def test_the_hook_touches_nothing_else(tmp_path):
+    """Other servers stay, a file that is right already is left alone, and nothing is ended then."""
+    path = tmp_path / "n.yml"
+    text = "a:\n  servers:\n    - 10.0.0.1:6379:1 one\n    - 10.0.0.2:6379:2 two\n    - 10.0.0.1:6379:1 onetwo\n"
+    path.write_text(text)
+    words = [RECIPE / "tell-twemproxy", path, tmp_path / "no.pid"]
+    subprocess.run([*words, "one", "10.0.0.1:6379", "10.0.0.9:7000"], check=True)
+    assert path.read_text() == text.replace("10.0.0.1:6379:1 one\n", "10.0.0.9:7000:1 one\n")
+    before = path.stat()
+    subprocess.run([*words, "one", "-", "10.0.0.9:7000"], check=True)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert not (tmp_path / "n.yml.new").exists()
