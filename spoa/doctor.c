@@ -118,7 +118,7 @@ static void check_settings(struct doctor *doctor, const struct config_service *s
     unsigned long others = strtoul(redis_ask_field(master, "num-other-sentinels"), NULL, 10);
     unsigned long quorum = strtoul(redis_ask_field(master, "quorum"), NULL, 10);
 
-    if (redis_ask_is_error(master, "NOPERM")) {
+    if (master != NULL && redis_ask_is_error(master, "NOPERM")) {
         find(doctor, "%s refuses SENTINEL MASTER: %s. A dead master is noticed later.", patient->name,
              master->str);
         return;

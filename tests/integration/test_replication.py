@@ -6,6 +6,7 @@ import pytest
 from cluster import Cluster
 from load import Load
 from process import wait_until
+from resp import RespError
 from rig import check_clean, run_agent
 
 SLOW = {"source = replication": "source = replication\npoll = 100ms"}
@@ -97,38 +98,77 @@ def test_two_masters_and_one_replica(nodes):
     wait_until(lambda: nodes.served_by() is one, 15, "served by R1")
 
 
-@pytest.fixture(params=["refuse", "name"])
-def two_nodes(request):
-    with Cluster(redis=2, sentinels=0, recipe="replication") as cluster:
-        cluster.when_alone = request.param
-        cluster.start_redis()
-        cluster.start_agent({**SLOW, "server = R3 10.0.0.13:6379\n": f"when-alone = {request.param}\n"})
-        cluster.start_haproxy()
-        cluster.wait_served()
-        yield cluster
+def two_nodes(edits=None):
+    """R1 with the replica R2, by the recipe for active and backup."""
+    cluster = Cluster(redis=2, sentinels=0, recipe="active-backup")
+    cluster.start_redis()
+    cluster.start_agent({**SLOW, **(edits or {})})
+    cluster.start_haproxy()
+    cluster.wait_served()
+    return cluster
+
+
+def test_two_nodes():
+    """One dies: the other is named when it is the master, and not before; when both are masters nobody is, until one follows."""
+    with two_nodes() as cluster:
+        one, two = cluster.redis
+        one.kill()
+        cluster.agent.wait_log(event="quorum-lost", reason="refused")
+        with pytest.raises(OSError):
+            cluster.call("PING")
+        two.call("REPLICAOF", "NO", "ONE")
+        wait_until(lambda: cluster.served_by() is two, 15, "served by the one that is left")
+        assert cluster.agent.find_log(event="sessions-cut", server="R1")
+        one.configure()
+        one.start()  # both are masters now, and in reach
+        cluster.agent.wait_log(event="quorum-lost", reason="disagree")
+        with pytest.raises(OSError):
+            cluster.call("PING")
+        one.call("REPLICAOF", two.host, str(two.port))
+        wait_until(lambda: cluster.served_by() is two, 15, "a majority again")
         check_clean(cluster.agent)
 
 
-def test_two_nodes(two_nodes):
-    """One dies, the other is promoted: named only where the operator has said so, and never before it is a master."""
-    one, two = two_nodes.redis
-    one.kill()
-    two_nodes.agent.wait_log(event="quorum-lost", reason="refused")
-    two.call("REPLICAOF", "NO", "ONE")
-    if two_nodes.when_alone == "name":
-        wait_until(lambda: two_nodes.served_by() is two, 15, "served by the one that is left")
-        assert two_nodes.agent.find_log(event="state-change", new="witnessed") or \
-            two_nodes.agent.find_log(event="master-switch", new_server="R2")
-        one.configure()
-        one.start()  # both are masters now, and in reach
-        two_nodes.agent.wait_log(event="quorum-lost", reason="disagree")
-    else:
-        wait_until(lambda: two_nodes.agent.find_log(event="role-probe-down"), 15, "the dead one is noticed")
+def test_two_nodes_without_when_alone():
+    """One of two is no majority, whatever it says."""
+    with two_nodes({"when-alone = name\n": ""}) as cluster:
+        one, two = cluster.redis
+        one.kill()
+        two.call("REPLICAOF", "NO", "ONE")
+        cluster.agent.wait_log(event="quorum-lost", reason="refused")
+        seen = two.call("INFO", "commandstats")
+        wait_until(lambda: two.call("INFO", "commandstats") != seen, 15, "it is asked")
         with pytest.raises(OSError):
-            two_nodes.call("PING")
+            cluster.call("PING")
         one.configure(two)
         one.start()
-        wait_until(lambda: two_nodes.served_by() is two, 15, "a majority again")
+        wait_until(lambda: cluster.served_by() is two, 15, "a majority again")
+        check_clean(cluster.agent)
+
+
+def test_what_the_usual_recipe_does():
+    """`backup` without the agent: before the promotion writes are refused by a replica, and when the old master is back, empty, clients
+    are sent to it, away from what was written meanwhile."""
+    rules = {"    filter spoe engine sentinel config /etc/haproxy/spoe.conf\n": "",
+             "    tcp-request content reject unless { var(txn.redis.master) -m found }\n": "",
+             "    use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }\n": "",
+             "default-server weight 0 check": "default-server check", "10.0.0.12:6379": "10.0.0.12:6379 backup"}
+    with two_nodes() as cluster:
+        cluster.haproxy.stop()
+        cluster.start_haproxy(rules)
+        one, two = cluster.redis
+        wait_until(lambda: cluster.served_by() is one, 15, "R1 is the active one")
+        one.kill()
+        wait_until(lambda: cluster.serves() and cluster.served_by() is two, 15, "the backup, although nobody promoted it")
+        with pytest.raises(RespError, match="READONLY"):
+            cluster.call("SET", "key", "before the promotion")
+        two.call("REPLICAOF", "NO", "ONE")
+        assert cluster.call("SET", "key", "after the promotion") == "OK"
+        one.configure()
+        one.start()
+        wait_until(lambda: cluster.served_by() is one, 15, "back to the one that was dead")
+        assert cluster.call("GET", "key") is None
+        assert two.call("GET", "key") == "after the promotion"
 
 
 def test_doctor(nodes):

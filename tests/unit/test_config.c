@@ -148,9 +148,8 @@ static void test_unknown_words(void **state)
     /* The keys of a section that is unknown are passed over. */
     check_error(GOOD "[servise x]\nno = such\n",
                 "t.conf:7: unknown section [servise x], did you mean [service x]?");
-    check_error(
-        GOOD "[metrics]\n",
-        "t.conf:7: unknown section [metrics]: there are [agent], [haproxy], [sentinels], [nodes NAME] and [service NAME]");
+    check_error(GOOD "[metrics]\n", "t.conf:7: unknown section [metrics]: there are [agent], [haproxy], "
+                                    "[sentinels], [nodes NAME] and [service NAME]");
     check_error("listen = 127.0.0.1:1\n" GOOD, "t.conf:1: key 'listen' stands before any section");
 }
 

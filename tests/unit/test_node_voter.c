@@ -156,13 +156,11 @@ static void split_addr(const struct addr *addr, char host[ADDR_TEXT_MAX], struct
 
 static void give_role(unsigned node)
 {
+    bool is_master = node == f.masters[0];
     char host[ADDR_TEXT_MAX];
-    struct reply elements[3] = {{.kind = REPLY_TEXT, .text = span_of_text("master")}};
+    struct reply elements[3] = {{.kind = REPLY_TEXT, .text = span_of_text(is_master ? "master" : "slave")}};
 
-    if (node != f.masters[0]) {
-        elements[0].text = span_of_text("slave");
-        split_addr(&f.servers[f.masters[0]].addr, host, &elements[1]);
-    }
+    split_addr(&f.servers[f.masters[0]].addr, host, &elements[1]); /* of a master, other things stand there */
     const struct reply reply = {.kind = REPLY_ARRAY, .elements = elements, .count = 3};
     give(node, &reply);
 }
