@@ -27,8 +27,11 @@ int64_t agent_now_ms(const struct world *world, unsigned agent)
 
 static struct conversation *conversation_of(struct world *world, const struct sim_link *link)
 {
-    struct sentinel_voter *voter = &world->agents[link->agent].voters[link->voter];
+    struct sim_agent *self = &world->agents[link->agent];
+    struct sentinel_voter *voter = &self->voters[link->voter];
 
+    if (world->config.source != VOTER_SOURCE_SENTINEL)
+        return &self->node_voters[link->voter].conversation;
     return link->is_hints ? &voter->hints : &voter->query;
 }
 
@@ -80,12 +83,12 @@ static int64_t earliest_wake_ms(struct world *world, unsigned agent)
     int64_t wake_ms = voter_group_wake_ms(self->group);
 
     for (unsigned i = 0; i < world->config.sentinels; i++) {
-        int64_t query_ms = conversation_wake_ms(&self->voters[i].query);
-        int64_t hints_ms = world->config.subscribe ? conversation_wake_ms(&self->voters[i].hints) : INT64_MAX;
-        if (query_ms < wake_ms)
-            wake_ms = query_ms;
-        if (hints_ms < wake_ms)
-            wake_ms = hints_ms;
+        for (unsigned k = 0; k < kinds(world); k++) {
+            int64_t link_ms =
+                conversation_wake_ms(conversation_of(world, network_link(world, agent, i, k == 1)));
+            if (link_ms < wake_ms)
+                wake_ms = link_ms;
+        }
     }
     for (unsigned i = 0; i < world->config.services; i++) {
         int64_t probe_ms = conversation_wake_ms(&self->probes[i].probe.conversation);
@@ -197,6 +200,19 @@ void agent_lost(struct world *world, struct sim_link *link)
     agent_settle(world, link->agent);
 }
 
+/* What a node says of a cluster that is down is no vote. */
+static void hear_views(struct world *world, const struct sim_link *link, const struct event_item *item,
+                       int64_t sent_ms)
+{
+    bool is_one =
+        item->kind == REPLY_ITEM_VIEW || item->kind == REPLY_ITEM_ROLE || item->kind == REPLY_ITEM_MASTER;
+
+    if (is_one)
+        ghost_heard(world, link, item->service, item->value, sent_ms);
+    for (unsigned i = 0; item->kind == REPLY_ITEM_SLOTS && i < world->config.services; i++)
+        ghost_heard(world, link, i, item->value == 1 ? item->views[i] : VIEW_ERROR, sent_ms);
+}
+
 /* Hands one reply over; true where the connection stays. */
 static bool take_item(struct world *world, struct sim_link *link, const struct event *event,
                       const struct event_item *item)
@@ -206,13 +222,13 @@ static bool take_item(struct world *world, struct sim_link *link, const struct e
     unsigned times = item->kind == REPLY_ITEM_SUBSCRIBED ? CHANNELS : 1;
 
     reply_build(&built, item, world->sentinels[link->sentinel].mapped_text);
-    if (item->kind == REPLY_ITEM_VIEW)
-        ghost_heard(world, link, item->service, item->value, event->sent_ms);
+    hear_views(world, link, item, event->sent_ms);
     ghost_told(world, link, item, event->sent_ms);
-    if (item->kind == REPLY_ITEM_MYID)
+    bool is_identity = item->kind == REPLY_ITEM_MYID || item->kind == REPLY_ITEM_RUN_ID;
+    if (is_identity)
         link->is_ready = !link->is_dead;
     /* Votes begin to come in, those of a Sentinel without identity too: they can raise a suspicion. */
-    if (item->kind == REPLY_ITEM_MYID || (item->kind == REPLY_ITEM_REFUSED && !link->is_refused))
+    if (is_identity || (item->kind == REPLY_ITEM_REFUSED && !link->is_refused))
         ghost_disturbed(world, link->agent);
     link->is_refused = link->is_refused || item->kind == REPLY_ITEM_REFUSED;
     for (unsigned i = 0; i < times; i++) {
@@ -273,6 +289,7 @@ static void start_service(struct world *world, unsigned agent, unsigned index)
     self->service_settings[index] = (struct service_settings){
         .name = service_names[index],
         .monitor = monitor_names[index],
+        .slot = index * SIM_SLOTS,
         .servers = server_map(index),
         .server_count = SIM_SERVERS,
         .allow_any_address = config->allow_any_address,
@@ -293,6 +310,25 @@ static void start_service(struct world *world, unsigned agent, unsigned index)
     self->seen_fenced[index] = false;
 }
 
+static void start_voter(struct world *world, unsigned agent, unsigned index)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    if (world->config.source == VOTER_SOURCE_SENTINEL) {
+        sentinel_voter_init(&self->voters[index], &self->sentinel_settings, self->group, index,
+                            voter_names[index], &self->metrics, rng_next(&world->rng),
+                            agent_now_ms(world, agent));
+        return;
+    }
+    struct built_reply built;
+    const struct event_item own = {.kind = REPLY_ITEM_VIEW, .value = (int8_t)index};
+    reply_build(&built, &own, false);
+    (void)addr_from_parts(built.elements[0].text, built.elements[1].text, &self->node_addresses[index]);
+    node_voter_init(&self->node_voters[index], &self->node_settings, self->group, index,
+                    &self->node_addresses[index], voter_names[index], &self->metrics, rng_next(&world->rng),
+                    agent_now_ms(world, agent));
+}
+
 static void start_voters(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
@@ -306,9 +342,14 @@ static void start_voters(struct world *world, unsigned agent)
         .query = sentinel_query_settings(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
         .hints = sentinel_hints_settings(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
     };
+    self->node_settings = (struct node_settings){
+        .source = world->config.source,
+        .credentials = self->sentinel_settings.credentials,
+        .poll_ms = poll_ms,
+        .conversation = self->sentinel_settings.query,
+    };
     for (unsigned i = 0; i < world->config.sentinels; i++)
-        sentinel_voter_init(&self->voters[i], &self->sentinel_settings, self->group, i, voter_names[i],
-                            &self->metrics, rng_next(&world->rng), agent_now_ms(world, agent));
+        start_voter(world, agent, i);
 }
 
 /* As io/role_links.c. */
@@ -355,6 +396,7 @@ void agent_start(struct world *world, unsigned agent)
         start_service(world, agent, i);
     struct voter_group_options options = {
         .name = "",
+        .source = world->config.source,
         .voter_count = world->config.sentinels,
         .voter_names = voter_names,
         .services = self->services,

@@ -31,6 +31,7 @@ struct event_item {
     uint8_t kind; /* enum command_kind or enum reply_item_kind */
     uint8_t service;
     int8_t value;
+    int8_t views[3]; /* REPLY_ITEM_SLOTS: of all services */
 };
 
 struct event {

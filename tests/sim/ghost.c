@@ -101,6 +101,7 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
         facts->witness_ms = item->value == 1 ? sent_ms : INT64_MIN / 2;
         break;
     case REPLY_ITEM_MYID:
+    case REPLY_ITEM_RUN_ID:
     case REPLY_ITEM_REFUSED:
         /* It may be another than before: then the agent drops what it was told, and may have done so already. */
         for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
@@ -373,6 +374,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
         return;
     }
     world->counts.named++;
+    world->counts.named_by[world->config.source]++;
     ghost->named_ms[service] = agent_now_ms(world, agent);
     for (size_t i = 0; i < sizeof(invariants) / sizeof(*invariants); i++)
         if ((invariants[i].states >> answer->state & 1) != 0 && !invariants[i].holds(world, &claim))

@@ -57,17 +57,21 @@ static bool read_options(char **arguments, struct options *options)
 /* A check that never met its condition proves nothing. */
 static bool is_covered(const struct sim_counts *counts)
 {
-    return counts->named > 0 && counts->compared > 0 && counts->steady > 0 && counts->barred > 0 &&
-           counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 && counts->vetoes > 0 &&
-           counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 && counts->fenced > 0;
+    return counts->named_by[VOTER_SOURCE_SENTINEL] > 0 && counts->named_by[VOTER_SOURCE_REPLICATION] > 0 &&
+           counts->named_by[VOTER_SOURCE_CLUSTER] > 0 && counts->compared > 0 && counts->steady > 0 &&
+           counts->barred > 0 && counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 &&
+           counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
+           counts->fenced > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
 {
-    printf("sim: %" PRIu64 " answers named a master, %" PRIu64 " against a steady majority (I3), %" PRIu64
+    printf("sim: %" PRIu64 " answers named a master (%" PRIu64 " by replication, %" PRIu64
+           " by cluster), %" PRIu64 " against a steady majority (I3), %" PRIu64
            " pairs differed (I2), %" PRIu64 " soon after a dissent (barrier), %" PRIu64
            " were due by poll, %" PRIu64 " by push, %" PRIu64 " links were due (I7)\n",
-           counts->named, counts->steady, counts->compared, counts->barred, counts->owed, counts->owed_soon,
+           counts->named, counts->named_by[VOTER_SOURCE_REPLICATION], counts->named_by[VOTER_SOURCE_CLUSTER],
+           counts->steady, counts->compared, counts->barred, counts->owed, counts->owed_soon,
            counts->owed_links);
     printf("sim: %" PRIu64 " answers withheld because a node said that it is no master (I6), %" PRIu64
            " because a majority said that it is down, %" PRIu64 " witnessed, %" PRIu64 " kept, %" PRIu64

@@ -96,6 +96,8 @@ query=spoa/core/sentinel_query.c
 hints=spoa/core/sentinel_hints.c
 policy=spoa/core/policy.c
 conversation=spoa/core/conversation.c
+node=spoa/core/node_voter.c
+node_reply=spoa/core/node_reply.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
@@ -160,6 +162,14 @@ mutant myid-asked-once 'I7-link' $query 's/^        voter->myid_refused = true;/
 mutant no-silence-deadline 'I7-link' $conversation \
     's/return run->first.t_sent_ms + conversation->settings->silence_ms;/return INT64_MAX;/'
 mutant dissent-asks-nobody 'I7' $group 's/^    if (!service_take_ask_all(one))$/    if (service_take_ask_all(one) || one != NULL)/'
+
+# Nodes that vote.
+mutant node-age-from-receipt 'I1 I4' $node 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
+mutant node-cluster-down-votes 'I4' $node 's/^    if (!voter->is_cluster_up)/    if (!voter->is_cluster_up \&\& voter == NULL)/'
+mutant node-names-itself 'I1' $node_reply 's/^    if (\*ret_is_self) {/    if (*ret_is_self || reply->count == 3) {/'
+mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
+mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
+mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

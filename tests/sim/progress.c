@@ -29,6 +29,8 @@ static int8_t effective_view(struct world *world, unsigned agent, unsigned voter
     if (!link->is_open || !link->is_ready || !sentinel->up ||
         round_trip_ms(network_path(world, link)) > world->config.reply_timeout_ms)
         return VIEW_DOWN;
+    if (world->config.source == VOTER_SOURCE_CLUSTER && sentinel->sees_no_majority)
+        return VIEW_ERROR;
     return sentinel->views[service];
 }
 

@@ -95,6 +95,44 @@ static void build_hint(struct built_reply *built, const struct event_item *item)
     make_array(built, 3);
 }
 
+/* Host and port as ROLE and CLUSTER SLOTS have them: texts from `text` on, the port a number. */
+static void build_node(struct built_reply *built, unsigned text, unsigned service, int8_t view, bool mapped,
+                       struct reply pair[2])
+{
+    char *host = built->texts[text];
+
+    (void)snprintf(host, REPLY_TEXT_MAX, "%s10.1.%u.%d", mapped ? "::ffff:" : "", service, view + 1);
+    pair[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(view == VIEW_EMPTY_HOST ? "" : host)};
+    pair[1] = (struct reply){.kind = REPLY_INTEGER, .number = view == VIEW_PORT_ZERO ? 0 : SIM_PORT + view};
+    if (view < 0 && view != VIEW_EMPTY_HOST && view != VIEW_PORT_ZERO)
+        pair[0] = (struct reply){.kind = REPLY_NIL};
+}
+
+static void build_role(struct built_reply *built, const struct event_item *item, bool mapped)
+{
+    add_text(built, 0, "%s", item->kind == REPLY_ITEM_MASTER ? "master" : "slave");
+    build_node(built, 1, 0, item->value, mapped, &built->elements[1]);
+    make_array(built, 3);
+}
+
+static void build_slots(struct built_reply *built, const struct event_item *item, bool mapped)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (item->views[i] == VIEW_NIL)
+            continue; /* nobody has these slots */
+        struct reply *range = built->inner[count];
+        struct reply *pair = &built->elements[SIM_SERVICES_MAX + 2 * count];
+        build_node(built, count, i, item->views[i], mapped, pair);
+        range[0] = (struct reply){.kind = REPLY_INTEGER, .number = i * SIM_SLOTS};
+        range[1] = (struct reply){.kind = REPLY_INTEGER, .number = (i + 1) * SIM_SLOTS - 1};
+        range[2] = (struct reply){.kind = REPLY_ARRAY, .elements = pair, .count = 2};
+        built->elements[count++] = (struct reply){.kind = REPLY_ARRAY, .elements = range, .count = 3};
+    }
+    make_array(built, count);
+}
+
 static void build_facts(struct built_reply *built, const struct event_item *item)
 {
     bool is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
@@ -153,6 +191,21 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
     case REPLY_ITEM_SUBSCRIBED:
         reply_build_subscribed(built);
         break;
+    case REPLY_ITEM_RUN_ID:
+        (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "# Server\r\nrun_id:%040x\r\n",
+                       (unsigned)item->value);
+        make_text(built, REPLY_TEXT, built->texts[0]);
+        break;
+    case REPLY_ITEM_ROLE:
+    case REPLY_ITEM_MASTER:
+        build_role(built, item, mapped);
+        break;
+    case REPLY_ITEM_CLUSTER_INFO:
+        make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
+        break;
+    case REPLY_ITEM_SLOTS:
+        build_slots(built, item, mapped);
+        break;
     default:
         build_hint(built, item);
         break;
@@ -188,6 +241,24 @@ static bool read_question(const struct conversation_command *command, struct eve
     return false;
 }
 
+/* A command to a node. */
+static bool read_node_command(const struct conversation_command *command, struct event_item *ret_item)
+{
+    if (command_is(command, 0, "INFO") && command_is(command, 1, "server"))
+        ret_item->kind = COMMAND_RUN_ID;
+    else if (command_is(command, 0, "ROLE"))
+        ret_item->kind = COMMAND_ROLE;
+    else if (command_is(command, 0, "CLUSTER") && command_is(command, 1, "MYID"))
+        ret_item->kind = COMMAND_MYID;
+    else if (command_is(command, 0, "CLUSTER") && command_is(command, 1, "INFO"))
+        ret_item->kind = COMMAND_CLUSTER_INFO;
+    else if (command_is(command, 0, "CLUSTER") && command_is(command, 1, "SLOTS"))
+        ret_item->kind = COMMAND_SLOTS;
+    else
+        return false;
+    return true;
+}
+
 bool command_read(const struct conversation_command *command, struct event_item *ret_item)
 {
     if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") &&
@@ -200,6 +271,6 @@ bool command_read(const struct conversation_command *command, struct event_item 
     else if (command_is(command, 0, "SUBSCRIBE") && command->count > 1)
         ret_item->kind = COMMAND_SUBSCRIBE;
     else
-        return read_question(command, ret_item);
+        return read_node_command(command, ret_item) || read_question(command, ret_item);
     return true;
 }

@@ -13,6 +13,7 @@
 struct built_reply {
     struct reply reply;
     struct reply elements[REPLY_ELEMENTS_MAX];
+    struct reply inner[SIM_SERVICES_MAX][3]; /* of arrays in it */
     char texts[REPLY_ELEMENTS_MAX][REPLY_TEXT_MAX];
 };
 

@@ -275,6 +275,9 @@ static void act_lose_sight(struct world *world)
     struct sim_sentinel *sentinel = &world->sentinels[any_sentinel(world)];
 
     sentinel->sees_no_majority = !sentinel->sees_no_majority;
+    /* Of a Redis Cluster: it has a vote no more, or again. */
+    for (unsigned i = 0; world->config.source == VOTER_SOURCE_CLUSTER && i < world->config.services; i++)
+        world->ghost.changed_ms[i] = world->ghost.silent_ms[i] = world->now_ms;
 }
 
 /* ---- agents ---- */

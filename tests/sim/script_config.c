@@ -58,6 +58,24 @@ static struct policy_config draw_policy(struct rng *rng)
     };
 }
 
+/* Most worlds have Sentinels. Nodes publish nothing, and a node that answers under another's address is another setup. */
+static void configure_source(struct world *world)
+{
+    static const enum voter_source sources[] = {VOTER_SOURCE_SENTINEL, VOTER_SOURCE_SENTINEL,
+                                                VOTER_SOURCE_SENTINEL, VOTER_SOURCE_REPLICATION,
+                                                VOTER_SOURCE_CLUSTER};
+    struct sim_config *config = &world->config;
+
+    config->source = sources[rng_below(&world->rng, sizeof(sources) / sizeof(*sources))];
+    if (config->source == VOTER_SOURCE_SENTINEL)
+        return;
+    config->subscribe = false;
+    config->shared_routes = false;
+    config->policy.witness = false;
+    if (config->source == VOTER_SOURCE_REPLICATION)
+        config->services = 1;
+}
+
 void script_configure(struct world *world)
 {
     static const uint8_t sizes[] = {1, 2, 3, 3, 3, 3, 3, 4, 5, 5};
@@ -74,6 +92,7 @@ void script_configure(struct world *world)
     config->allow_any_address = rng_chance(&world->rng, 20);
     config->shared_routes = rng_chance(&world->rng, 12);
     config->policy = draw_policy(&world->rng);
+    configure_source(world);
     configure_times(world);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);

@@ -22,8 +22,35 @@ void sentinel_start_all(struct world *world)
     }
 }
 
-static struct event_item answer_command(const struct sim_sentinel *sentinel, const struct sim_config *config,
-                                        bool is_denied, const struct event_item *command)
+/* What is asked of nodes only. */
+static void answer_node_command(const struct sim_sentinel *sentinel, unsigned number,
+                                const struct event_item *command, struct event_item *item)
+{
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_RUN_ID:
+        item->kind = sentinel->refuses_myid ? REPLY_ITEM_REFUSED : REPLY_ITEM_RUN_ID;
+        item->value = (int8_t)sentinel->identity;
+        break;
+    case COMMAND_ROLE:
+        item->value = sentinel->views[0];
+        item->kind = item->value == (int8_t)number ? REPLY_ITEM_MASTER : REPLY_ITEM_ROLE;
+        break;
+    case COMMAND_CLUSTER_INFO:
+        item->kind = REPLY_ITEM_CLUSTER_INFO;
+        item->value = !sentinel->sees_no_majority;
+        break;
+    default:
+        item->kind = REPLY_ITEM_SLOTS;
+        item->value = !sentinel->sees_no_majority;
+        for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+            item->views[i] = sentinel->views[i];
+        break;
+    }
+}
+
+static struct event_item answer_command(const struct sim_sentinel *sentinel, unsigned number,
+                                        const struct sim_config *config, bool is_denied,
+                                        const struct event_item *command)
 {
     struct event_item item = {.kind = REPLY_ITEM_OK, .service = command->service};
 
@@ -59,6 +86,12 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, con
     case COMMAND_SUBSCRIBE:
         item.kind = sentinel->refuses_subscribe ? REPLY_ITEM_REFUSED : REPLY_ITEM_SUBSCRIBED;
         break;
+    case COMMAND_RUN_ID:
+    case COMMAND_ROLE:
+    case COMMAND_CLUSTER_INFO:
+    case COMMAND_SLOTS:
+        answer_node_command(sentinel, number, command, &item);
+        break;
     }
     return item;
 }
@@ -73,7 +106,8 @@ void sentinel_receive(struct world *world, struct sim_link *link, const struct e
     if (!sentinel->up)
         return;
     for (unsigned i = 0; i < event->count; i++) {
-        replies.items[i] = answer_command(sentinel, &world->config, is_denied, &event->items[i]);
+        replies.items[i] =
+            answer_command(sentinel, link->sentinel, &world->config, is_denied, &event->items[i]);
         if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
             link->is_ready = true;
             ghost_disturbed(world, link->agent);

@@ -12,6 +12,10 @@ enum command_kind {
     COMMAND_FACTS,
     COMMAND_WITNESS,
     COMMAND_SUBSCRIBE,
+    COMMAND_RUN_ID, /* from here on of nodes: INFO server */
+    COMMAND_ROLE,
+    COMMAND_CLUSTER_INFO,
+    COMMAND_SLOTS,
 };
 
 enum reply_item_kind {
@@ -24,7 +28,12 @@ enum reply_item_kind {
     REPLY_ITEM_FACTS_DOWN, /* the same, with o_down */
     REPLY_ITEM_WITNESS,    /* value: 1 where CKQUORUM says OK */
     REPLY_ITEM_SUBSCRIBED,
-    REPLY_ITEM_HINT_SWITCH, /* +switch-master; from here on: pushed, value: the new master's address */
+    REPLY_ITEM_RUN_ID,       /* value: the identity */
+    REPLY_ITEM_ROLE,         /* value: enum sim_view, as whose replica it speaks */
+    REPLY_ITEM_MASTER,       /* the same: it speaks as a master; value: its own address */
+    REPLY_ITEM_CLUSTER_INFO, /* value: 1 where the cluster is up */
+    REPLY_ITEM_SLOTS,        /* views: of all services; value: 1 where the cluster is up */
+    REPLY_ITEM_HINT_SWITCH,  /* +switch-master; from here on: pushed, value: the new master's address */
     REPLY_ITEM_HINT_PROMOTED,
     REPLY_ITEM_HINT_RECONF,
     REPLY_ITEM_HINT_UPDATE_FROM,

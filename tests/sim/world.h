@@ -16,6 +16,7 @@
 #define TESTS_SIM_WORLD_H
 
 #include "spoa/core/metrics.h"
+#include "spoa/core/node_voter.h"
 #include "spoa/core/role_probe.h"
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/core/service.h"
@@ -50,6 +51,8 @@ enum sim_view {
 #define VIEW_WORST VIEW_NONSENSE
 
 struct sim_config {
+    /* Of another source the "Sentinels" are nodes: with `replication` of one service, and number i is at address i. */
+    enum voter_source source;
     unsigned sentinels; /* also n: every agent is configured with as many entries */
     unsigned services;
     unsigned agents;
@@ -77,7 +80,7 @@ struct sim_sentinel {
     int64_t isolated_until_ms; /* from other Sentinels */
     int8_t views[SIM_SERVICES_MAX];
     bool is_down[SIM_SERVICES_MAX]; /* it says o_down of the one that it names */
-    bool sees_no_majority;          /* CKQUORUM says NOQUORUM */
+    bool sees_no_majority;          /* CKQUORUM says NOQUORUM, or cluster_state is fail */
     uint32_t epochs[SIM_SERVICES_MAX];
 };
 
@@ -122,13 +125,21 @@ struct sim_probe {
     int64_t last_ms[2]; /* arrival of the latest message, at the node and at the agent */
 };
 
+/* Of a Redis Cluster: the service's slot, the first of so many. */
+#define SIM_SLOTS 4096
+
 struct sim_agent {
     struct metrics metrics;
     struct sentinel_settings sentinel_settings;
+    struct node_settings node_settings;
     struct service_settings service_settings[SIM_SERVICES_MAX];
     struct service *services[SIM_SERVICES_MAX];
     struct voter_group *group;
-    struct sentinel_voter voters[SIM_SENTINELS_MAX];
+    union {
+        struct sentinel_voter voters[SIM_SENTINELS_MAX];
+        struct node_voter node_voters[SIM_SENTINELS_MAX];
+    };
+    struct addr node_addresses[SIM_SENTINELS_MAX];
     struct service_table *table;
     struct spop_session session;
     struct role_probe_settings probe_settings;
@@ -209,14 +220,15 @@ struct ghost {
 struct sim_counts {
     uint64_t answers;
     uint64_t named;
-    uint64_t compared;   /* I2: two agents named different masters */
-    uint64_t steady;     /* I3: a majority was steady for F */
-    uint64_t barred;     /* barrier: named shortly after a dissent */
-    uint64_t owed;       /* I7: a name was due by polling */
-    uint64_t owed_soon;  /* I7: a name was due by a push */
-    uint64_t owed_links; /* I7: a link was due */
-    uint64_t vetoes;     /* I6: a probe said that the majority's master is none */
-    uint64_t downs;      /* a majority said that it is down */
+    uint64_t named_by[VOTER_SOURCE_CLUSTER + 1]; /* by source */
+    uint64_t compared;                           /* I2: two agents named different masters */
+    uint64_t steady;                             /* I3: a majority was steady for F */
+    uint64_t barred;                             /* barrier: named shortly after a dissent */
+    uint64_t owed;                               /* I7: a name was due by polling */
+    uint64_t owed_soon;                          /* I7: a name was due by a push */
+    uint64_t owed_links;                         /* I7: a link was due */
+    uint64_t vetoes;                             /* I6: a probe said that the majority's master is none */
+    uint64_t downs;                              /* a majority said that it is down */
     uint64_t witnessed;
     uint64_t kept;
     uint64_t fenced;
