@@ -82,6 +82,13 @@ static int spawn(const struct hook_request *request, pid_t *ret_pid)
     return code;
 }
 
+static void tell_failure(const struct hook *hook, const char *reason)
+{
+    hook->hooks->metrics->hook_failures_total++;
+    log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
+              log_text("reason", reason));
+}
+
 /* `hook->request`; nothing runs. */
 static void begin(struct hook *hook)
 {
@@ -92,9 +99,7 @@ static void begin(struct hook *hook)
     hooks->metrics->hooks_total++;
     int code = spawn(&hook->request, &pid);
     if (code != 0) {
-        hooks->metrics->hook_failures_total++;
-        log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
-                  log_text("program", hook->request.argv[0]), log_text("reason", strerror(code)));
+        tell_failure(hook, strerror(code));
         return;
     }
     hook->is_running = true;
@@ -162,7 +167,9 @@ static void on_changed(struct service_observer *self, const struct service *serv
         log_event(LOG_LEVEL_INFO, "hook-superseded", log_text("service", hook->service));
     hook->timeout_s = watch->timeout_s;
     hook->is_waiting = hook_request_fill(&hook->request, watch->command, service, change);
-    if (hook->is_waiting && !hook->is_running)
+    if (!hook->is_waiting)
+        tell_failure(hook, "too many arguments");
+    else if (!hook->is_running)
         begin(hook);
 }
 

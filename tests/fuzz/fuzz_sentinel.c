@@ -1,20 +1,64 @@
 /*
- * What a Sentinel may send: the bytes behind the first one, which says on which of the two conversations. They are parsed at
- * once and byte by byte, which must come to the same; the voter takes the replies.
+ * What a voter may send: the bytes behind the first one, which says which voter it is and, of a Sentinel, on which of the
+ * two conversations. They are parsed at once and byte by byte, which must come to the same; the voter takes the replies.
  */
 #include <string.h>
 
+#include "spoa/core/node_voter.h"
 #include "spoa/core/sentinel_voter.h"
 #include "spoa/io/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 
 static struct world world;
 
-static struct conversation *begin(struct sentinel_voter *voter, const struct sentinel_settings *settings,
-                                  bool hints)
+/* By the first byte. */
+enum channel {
+    CHANNEL_QUERY,
+    CHANNEL_HINTS,
+    CHANNEL_REPLICATION,
+    CHANNEL_CLUSTER,
+    CHANNELS,
+};
+
+union voter {
+    struct sentinel_voter sentinel;
+    struct node_voter node;
+};
+
+static const struct sentinel_settings *sentinel_settings(void)
 {
-    sentinel_voter_init(voter, settings, world.group, 0, "s0", &world.metrics, 1, world.now_ms);
-    struct conversation *conversation = hints ? &voter->hints : &voter->query;
+    static struct sentinel_settings settings = {.poll_ms = 1000, .early = true};
+
+    settings.query = sentinel_query_settings(500, 1000, 500);
+    settings.hints = sentinel_hints_settings(500, 500);
+    return &settings;
+}
+
+static const struct node_settings *node_settings(enum channel channel)
+{
+    static struct node_settings settings = {.poll_ms = 1000};
+
+    settings.source = channel == CHANNEL_CLUSTER ? VOTER_SOURCE_CLUSTER : VOTER_SOURCE_REPLICATION;
+    settings.conversation = sentinel_query_settings(500, 1000, 500);
+    return &settings;
+}
+
+static struct conversation *choose(union voter *voter, enum channel channel)
+{
+    if (channel == CHANNEL_QUERY || channel == CHANNEL_HINTS) {
+        sentinel_voter_init(&voter->sentinel, sentinel_settings(), world.group, 0, "s0", &world.metrics, 1,
+                            world.now_ms);
+        return channel == CHANNEL_HINTS ? &voter->sentinel.hints : &voter->sentinel.query;
+    }
+    node_voter_init(&voter->node, node_settings(channel), world.group, 0, &world.servers[0].addr, "n0",
+                    &world.metrics, 1, world.now_ms);
+    return &voter->node.conversation;
+}
+
+static struct conversation *begin(union voter *voter, enum channel channel)
+{
+    struct conversation *conversation = choose(voter, channel);
+
     if (conversation->wake_ms > world.now_ms)
         world.now_ms = conversation->wake_ms;
     CHECK(conversation_tick(conversation, world.now_ms) == CONVERSATION_CONNECT);
@@ -70,18 +114,12 @@ static unsigned parse(struct span bytes, size_t step, struct conversation *conve
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct sentinel_settings settings = {
-        .poll_ms = 1000,
-        .early = true,
-        .query = sentinel_query_settings(500, 1000, 500),
-        .hints = sentinel_hints_settings(500, 500),
-    };
-    struct sentinel_voter voter;
+    union voter voter;
 
     if (size == 0)
         return 0;
     world_make(&world);
-    struct conversation *conversation = begin(&voter, &settings, (data[0] & 1) != 0);
+    struct conversation *conversation = begin(&voter, (enum channel)(data[0] % CHANNELS));
     struct span bytes = span_of(data + 1, size - 1);
     unsigned count = parse(bytes, bytes.len > 0 ? bytes.len : 1, conversation);
     CHECK(parse(bytes, 1, NULL) == count);

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from cluster import HOST, SERVER, Cluster
+from cluster import HOST, SERVER, Cluster, documented_rights
 from process import free_ports, wait_until
 from resp import Resp, RespError
 from rig import check_clean, run_agent
@@ -112,6 +112,22 @@ def test_an_isolated_part_names_nobody(shards):
     for node in (shards.redis[1], shards.redis[2], shards.redis[4]):
         node.resume()
     wait_until(lambda: shards.owner(0) in (shards.redis[0], shards.redis[3]), 60, "served again")
+
+
+def test_documented_rights_suffice():
+    """A user with those that the recipe's README lists, for the votes and for `role-check`."""
+    with RedisCluster() as cluster:
+        cluster.start_redis()
+        cluster.arrange()
+        for node in cluster.redis:
+            node.call("ACL", "SETUSER", "agent", "on", ">secret", "-@all", *documented_rights("cluster"))
+        cluster.start_agent({"source = cluster": "source = cluster\npoll = 100ms\nusername = agent\npassword = secret"})
+        wait_until(lambda: len(cluster.agent.log_lines(event="node-up")) == 6, 15, "six votes")
+        wait_until(lambda: len(cluster.agent.log_lines(event="master-switch")) == 3, 15, "three masters")
+        seen = cluster.agent.log_text()
+        assert not [word for word in ("auth-failed", "without-identity", "without-vote", "refused") if word in seen], seen
+        assert [node.call("ACL", "LOG") for node in cluster.redis] == [[]] * 6
+        check_clean(cluster.agent)
 
 
 def test_doctor(shards):

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from cluster import Cluster
+from cluster import Cluster, documented_rights
 from load import Load
 from process import wait_until
 from resp import RespError
@@ -169,6 +169,24 @@ def test_what_the_usual_recipe_does():
         wait_until(lambda: cluster.served_by() is one, 15, "back to the one that was dead")
         assert cluster.call("GET", "key") is None
         assert two.call("GET", "key") == "after the promotion"
+
+
+def test_documented_rights_suffice():
+    """A user with these and no others, for the votes and for `role-check`."""
+    with Cluster(sentinels=0, recipe="replication") as cluster:
+        cluster.start_redis()
+        for node in cluster.redis:
+            node.call("ACL", "SETUSER", "agent", "on", ">secret", "-@all", *documented_rights("replication"))
+        account = "username = agent\npassword = secret\n"
+        cluster.start_agent({"source = replication": f"source = replication\npoll = 100ms\n{account}"})
+        cluster.start_haproxy()
+        cluster.wait_served()
+        wait_until(lambda: len(cluster.agent.log_lines(event="node-up")) == 3, 15, "three votes")
+        wait_until(lambda: "name=sentinel-spoa" in cluster.redis[0].call("CLIENT", "LIST"), 15, "named")
+        seen = cluster.agent.log_text()
+        assert not [word for word in ("auth-failed", "without-identity", "without-vote", "refused") if word in seen], seen
+        assert [node.call("ACL", "LOG") for node in cluster.redis] == [[]] * 3
+        check_clean(cluster.agent)
 
 
 def test_doctor(nodes):

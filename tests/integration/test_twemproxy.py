@@ -107,7 +107,7 @@ def test_alone_with_a_hook():
         proxy = Nutcracker("alone", cluster.directory, cluster.redis[1])  # a wrong one to begin with
         try:
             proxy.start()
-            hook = f"on-switch = {RECIPE / 'tell-twemproxy'} {proxy.config_path} {proxy.pid_path}\n"
+            hook = f"on-switch = {RECIPE / 'tell-twemproxy.sh'} {proxy.config_path} {proxy.pid_path}\n"
             cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\n{hook}"})
 
             def written(key):
@@ -133,7 +133,7 @@ def test_the_hook_touches_nothing_else(tmp_path):
     path = tmp_path / "n.yml"
     text = "a:\n  servers:\n    - 10.0.0.1:6379:1 one\n    - 10.0.0.2:6379:2 two\n    - 10.0.0.1:6379:1 onetwo\n"
     path.write_text(text)
-    words = [RECIPE / "tell-twemproxy", path, tmp_path / "no.pid"]
+    words = [RECIPE / "tell-twemproxy.sh", path, tmp_path / "no.pid"]
     subprocess.run([*words, "one", "10.0.0.1:6379", "10.0.0.9:7000"], check=True)
     assert path.read_text() == text.replace("10.0.0.1:6379:1 one\n", "10.0.0.9:7000:1 one\n")
     before = path.stat()

@@ -16,6 +16,7 @@ other nodes and Sentinels.
 
 import atexit
 import os
+import re
 import shlex
 import shutil
 import tempfile
@@ -97,6 +98,12 @@ class Server(Process):
 
     def ready(self):
         return self.call("PING") == "PONG"
+
+
+def documented_rights(recipe):
+    """What a node's user needs, as the recipe's README has it."""
+    text = (SHIPPED / recipe / "README.md").read_text()
+    return re.search(r"^The rights that a node's user needs: `(.*)`\.$", text, re.MULTILINE)[1].split()
 
 
 class Redis(Server):

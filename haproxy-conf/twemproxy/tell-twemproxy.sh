@@ -1,5 +1,5 @@
 #!/bin/sh
-# tell-twemproxy FILE PID-FILE SERVICE OLD NEW: puts the address NEW into the line of nutcracker's FILE whose server is called
+# tell-twemproxy.sh FILE PID-FILE SERVICE OLD NEW: puts the address NEW into the line of nutcracker's FILE whose server is called
 # SERVICE, and ends the process in PID-FILE, for nutcracker does not read its file again. Whoever supervises it (systemd:
 # Restart=always) starts it anew. For the agent's `on-switch`, which gives the last three arguments.
 set -eu
