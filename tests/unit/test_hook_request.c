@@ -78,20 +78,29 @@ static void test_the_first_master(void **state)
     assert_string_equal(request.envp[5], "SENTINEL_SPOA_NEW_SERVER=-");
 }
 
+/* A command of so many words. */
+static void write_words(unsigned count, char words[4 * HOOK_ARGS_MAX])
+{
+    words[0] = '/';
+    for (unsigned i = 0; i < count; i++) {
+        words[2 * i + 1] = 'w';
+        words[2 * i + 2] = i + 1 < count ? ' ' : '\0';
+    }
+}
+
 static void test_too_much(void **state)
 {
     const struct service_decision after = {.generation = 1};
     const struct service_change change = {.after = &after};
-    char words[2 * HOOK_ARGS_MAX + 8] = "/x";
+    char words[4 * HOOK_ARGS_MAX];
     char text[HOOK_TEXT_MAX + 8];
 
     (void)state;
-    for (unsigned i = 1; i < HOOK_ARGS_MAX - 3; i++)
-        strcat(words, " w");
+    write_words(HOOK_ARGS_MAX - 3, words);
     assert_true(hook_command_is_good(words));
     assert_true(fill(words, &change));
     assert_null(request.argv[HOOK_ARGS_MAX]);
-    strcat(words, " w");
+    write_words(HOOK_ARGS_MAX - 2, words);
     assert_false(hook_command_is_good(words));
     assert_false(fill(words, &change));
     memset(text, 'x', sizeof(text));
