@@ -108,21 +108,22 @@ class Host:
         run("ip", "-n", self.name, "route", "add", "default", "via", self.gateway)
 
 
-class Network:
-    """Hosts that all reach each other, until a way is cut. Gone with the `with` block."""
+class Hosts:
+    """Namespaces around one in the middle. Gone with the `with` block; a subclass says how they are connected."""
 
-    def __init__(self, count):
-        prefix = f"ssp{os.getpid()}n{next(COUNTER)}"
-        self.router = f"{prefix}r"
-        self.hosts = [Host(f"{prefix}h{i + 1}", i + 1, self.router) for i in range(count)]
-        self.cuts = set()
+    def __init__(self, kind, count):
+        prefix = f"ssp{os.getpid()}{kind}{next(COUNTER)}"
+        self.middle = f"{prefix}m"
+        self.hosts = [Host(f"{prefix}h{i + 1}", i + 1, self.middle) for i in range(count)]
+
+    def connect(self):
+        """Make the namespaces of the hosts, and what is between them and the middle, which is there."""
+        raise NotImplementedError
 
     def __enter__(self):
         try:
-            run("ip", "netns", "add", self.router)
-            run("ip", "netns", "exec", self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-            for host in self.hosts:
-                host.make()
+            run("ip", "netns", "add", self.middle)
+            self.connect()
         except BaseException:
             self.clear()
             raise
@@ -133,8 +134,22 @@ class Network:
 
     def clear(self):
         """All namespaces; what is in them goes with them."""
-        for name in (self.router, *(host.name for host in self.hosts)):
+        for name in (self.middle, *(host.name for host in self.hosts)):
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+class Network(Hosts):
+    """Hosts that all reach each other, by the router in the middle, until a way is cut."""
+
+    def __init__(self, count):
+        super().__init__("n", count)
+        self.router = self.middle
+        self.cuts = set()
+
+    def connect(self):
+        run("ip", "netns", "exec", self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for host in self.hosts:
+            host.make()
 
     def rule(self, verb, source, target):
         run("ip", "-n", self.router, "rule", verb, "priority", CUT, "from", source, "to", target, "blackhole")
@@ -166,13 +181,12 @@ class Network:
             self.cuts.discard(pair)
 
 
-class Bridge:
-    """Hosts on one wire, which can be pulled out: 10.78.0.N/24. Gone with the `with` block."""
+class Bridge(Hosts):
+    """Hosts on one wire, which can be pulled out: 10.78.0.N/24."""
 
     def __init__(self, count):
-        prefix = f"ssp{os.getpid()}b{next(COUNTER)}"
-        self.switch = f"{prefix}s"
-        self.hosts = [Host(f"{prefix}h{i + 1}", i + 1, self.switch) for i in range(count)]
+        super().__init__("b", count)
+        self.switch = self.middle
         for i, host in enumerate(self.hosts):
             host.address = self.address(i + 1)
 
@@ -180,32 +194,16 @@ class Bridge:
     def address(number):
         return f"10.78.0.{number}"
 
-    def __enter__(self):
-        try:
-            run("ip", "netns", "add", self.switch)
-            run("ip", "-n", self.switch, "link", "add", "wire", "type", "bridge")
-            run("ip", "-n", self.switch, "link", "set", "wire", "up")
-            for host in self.hosts:
-                self.make(host)
-        except BaseException:
-            self.clear()
-            raise
-        return self
-
-    def __exit__(self, *exc):
-        self.clear()
-
-    def make(self, host):
-        run("ip", "netns", "add", host.name)
-        run("ip", "link", "add", host.port, "netns", self.switch, "type", "veth", "peer", "name", "eth0", "netns", host.name)
-        run("ip", "-n", self.switch, "link", "set", host.port, "master", "wire", "up")
-        run("ip", "-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            run("ip", "-n", host.name, "link", "set", device, "up")
-
-    def clear(self):
-        for name in (self.switch, *(host.name for host in self.hosts)):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    def connect(self):
+        run("ip", "-n", self.switch, "link", "add", "wire", "type", "bridge")
+        run("ip", "-n", self.switch, "link", "set", "wire", "up")
+        for host in self.hosts:
+            run("ip", "netns", "add", host.name)
+            run("ip", "link", "add", host.port, "netns", self.switch, "type", "veth", "peer", "name", "eth0", "netns", host.name)
+            run("ip", "-n", self.switch, "link", "set", host.port, "master", "wire", "up")
+            run("ip", "-n", host.name, "addr", "add", f"{host.address}/24", "dev", "eth0")
+            for device in ("lo", "eth0"):
+                run("ip", "-n", host.name, "link", "set", device, "up")
 
     def unplug(self, host):
         run("ip", "-n", self.switch, "link", "set", host.port, "nomaster")

@@ -128,7 +128,8 @@ static void build_slots(struct built_reply *built, const struct event_item *item
         range[0] = (struct reply){.kind = REPLY_INTEGER, .number = i * SIM_SLOTS};
         range[1] = (struct reply){.kind = REPLY_INTEGER, .number = (i + 1) * SIM_SLOTS - 1};
         range[2] = (struct reply){.kind = REPLY_ARRAY, .elements = pair, .count = 2};
-        built->elements[count++] = (struct reply){.kind = REPLY_ARRAY, .elements = range, .count = 3};
+        built->elements[count] = (struct reply){.kind = REPLY_ARRAY, .elements = range, .count = 3};
+        count++;
     }
     make_array(built, count);
 }
