@@ -105,6 +105,17 @@ def test_it_may_write_files_and_the_agent_says_so():
         assert rig.agent.find_log(event="sandbox", files="all")
 
 
+def test_it_gets_no_descriptor_of_ours():
+    """Neither listening sockets, which it would keep open, nor links to Sentinels."""
+    with rig_with("for f in /proc/$$/fd/*; do readlink $f; done >DIRECTORY/fds.new; mv DIRECTORY/fds.new DIRECTORY/fds",
+                  agent="http = 127.0.0.1:0\nautoreload = yes") as rig:
+        rig.wait_votes(3)
+        path = rig.directory / "fds"
+        wait_until(path.exists, 15, "the program has run")
+        seen = path.read_text().split()
+        assert seen and not [one for one in seen if one.startswith(("socket:", "anon_inode:", "pipe:"))], seen
+
+
 def test_it_outlives_a_reload():
     with rig_with("while [ ! -e DIRECTORY/go ]; do sleep 0.05; done") as rig:
         rig.agent.wait_log(event="hook-started")
