@@ -71,9 +71,13 @@ static void on_delay(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
 {
     const struct file *file = watcher->data;
+    ev_timer *delay = &file->watch->delay;
 
     (void)events;
-    ev_timer_start(loop, &file->watch->delay); /* once for all that comes meanwhile */
+    if (ev_is_active(delay))
+        return; /* once for all that comes meanwhile */
+    ev_timer_set(delay, FILE_WATCH_DELAY_S, 0.);
+    ev_timer_start(loop, delay);
 }
 
 struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(void *context, const char *path),
@@ -86,7 +90,7 @@ struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(voi
     watch->loop = loop;
     watch->on_change = on_change;
     watch->context = context;
-    ev_timer_init(&watch->delay, on_delay, FILE_WATCH_DELAY_S, 0.);
+    ev_timer_init(&watch->delay, on_delay, 0., 0.);
     watch->delay.data = watch;
     return watch;
 }

@@ -1,5 +1,6 @@
 """Child processes that never outlive their parent, conditions with a deadline, and free ports."""
 
+import collections
 import ctypes
 import os
 import random
@@ -12,6 +13,8 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 POLL = 0.005  # seconds between two looks at a condition
+SHARES = 8
+GIVEN = collections.deque(maxlen=200)  # ports that free_ports() gave lately
 
 # haproxy lives in /usr/sbin, which an ordinary user's PATH may lack.
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
@@ -43,13 +46,19 @@ def free_ports(count):
     """Ports that are free on the loopback now, differing from each other. None that the kernel would choose for somebody's
     outgoing connection before the program is there that is to listen."""
     first, _ = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    # Each of the processes that test beside each other, whose pids are near, has some of them for itself.
+    begin = 10000 + os.getpid() % SHARES * ((first - 10000) // SHARES)
     sockets = []
     try:
         while len(sockets) < count:
             sock = socket.socket()
+            port = random.randrange(begin, begin + (first - 10000) // SHARES)
             try:
-                sock.bind(("127.0.0.1", random.randrange(10000, first)))
+                if port in GIVEN:
+                    raise OSError("somebody may be about to listen there")
+                sock.bind(("127.0.0.1", port))
                 sockets.append(sock)
+                GIVEN.append(port)
             except OSError:
                 sock.close()
         return [sock.getsockname()[1] for sock in sockets]
