@@ -87,7 +87,7 @@ def test_what_takes_too_long_is_killed():
     """With all that it started."""
     with rig_with("sleep 1000 & echo $! >DIRECTORY/child; wait", timeout="300ms") as rig:
         line = rig.agent.wait_log(event="hook-ended", signal="9")
-        assert line["reason"] == "on-switch-timeout" and int(line["ms"]) >= 300
+        assert line["reason"] == "on-switch-timeout" and int(line["ms"]) >= 290  # two clocks
         child = int((rig.directory / "child").read_text())
 
         def gone():
