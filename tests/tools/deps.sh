@@ -18,7 +18,8 @@ packages_of() {
     image) echo mmdebstrap buildah jq ;;
     deb) echo debhelper dpkg-dev lintian mmdebstrap ;;
     rpm) echo rpm ;;
-    deploy) echo docker-compose python3-yaml python3-kubernetes ;;
+    # wget is what the health checks of the Compose file run.
+    deploy) echo docker-compose python3-yaml python3-kubernetes wget ;;
     *)
         echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz, image, deb, rpm, deploy)" >&2
         exit 2
