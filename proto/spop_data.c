@@ -1,20 +1,7 @@
 #include "proto/spop_data.h"
 
-#include "proto/varint.h"
-
 #define TYPE_MASK 0x0fu
 #define BOOL_TRUE 0x10u
-
-bool spop_integer_read(struct span *cursor, uint64_t *ret_value)
-{
-    int used = varint_decode(cursor->data, cursor->len, ret_value);
-
-    if (used <= 0)
-        return false;
-    cursor->data += used;
-    cursor->len -= (size_t)used;
-    return true;
-}
 
 bool spop_name_read(struct span *cursor, struct span *ret_name)
 {

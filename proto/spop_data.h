@@ -3,6 +3,7 @@
 #define PROTO_SPOP_DATA_H
 
 #include "proto/span.h"
+#include "proto/varint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +37,7 @@ struct spop_value {
  * Readers take what they read off the front of `cursor`. They return false where the bytes end too early or
  * are malformed (a reserved type, an integer over 64 bits); the cursor is then of no further use.
  */
-bool spop_integer_read(struct span *cursor, uint64_t *ret_value);
+static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value);
 bool spop_name_read(struct span *cursor, struct span *ret_name); /* varint length and bytes; may be empty */
 bool spop_value_read(struct span *cursor, struct spop_value *ret_value);
 bool spop_kv_read(struct span *cursor, struct span *ret_name, struct spop_value *ret_value);
@@ -46,6 +47,17 @@ void spop_integer_write(struct sink *sink, uint64_t value);
 void spop_name_write(struct sink *sink, struct span name);
 void spop_value_write(struct sink *sink, const struct spop_value *value);
 void spop_kv_write(struct sink *sink, const char *name, const struct spop_value *value);
+
+static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value)
+{
+    int used = varint_decode(cursor->data, cursor->len, ret_value);
+
+    if (used <= 0)
+        return false;
+    cursor->data += used;
+    cursor->len -= (size_t)used;
+    return true;
+}
 
 /* Shorthands for the values that an agent sends. */
 static inline struct spop_value spop_text(struct span text)

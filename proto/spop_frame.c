@@ -238,12 +238,25 @@ void spop_agent_disconnect_write(struct sink *sink, enum spop_status status, con
     finish_frame(sink, &frame);
 }
 
+/* Once per connection of a client: one look at the room that is left, not one for each part. */
 void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id, struct span actions)
 {
-    struct sink frame = begin_frame(sink, SPOP_ACK, stream_id, frame_id);
+    static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
+    size_t size = sizeof(head) + varint_size(stream_id) + varint_size(frame_id) + actions.len;
+    uint8_t *at = sink->at;
 
-    sink_put(&frame, actions.data, actions.len);
-    finish_frame(sink, &frame);
+    if (SPOP_LEN_BYTES + size > sink_room(sink)) {
+        sink->full = true;
+        return;
+    }
+    put_u32(at, (uint32_t)size);
+    at += SPOP_LEN_BYTES;
+    memcpy(at, head, sizeof(head));
+    at += sizeof(head);
+    at += varint_encode(stream_id, at);
+    at += varint_encode(frame_id, at);
+    memcpy(at, actions.data, actions.len);
+    sink->at = at + actions.len;
 }
 
 static void write_action_head(struct sink *sink, uint8_t action, uint8_t args, enum spop_scope scope,

@@ -1,18 +1,10 @@
 #include "proto/varint.h"
 
-/* Below this value the byte stands for itself; from it on the high nibble says that more bytes follow. */
-#define ONE_BYTE_LIMIT 240
-
-int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value)
+int varint_decode_long(const uint8_t *in, size_t len, uint64_t *ret_value)
 {
-    if (len == 0)
-        return 0;
     uint64_t value = in[0];
-    if (value < ONE_BYTE_LIMIT) {
-        *ret_value = value;
-        return 1;
-    }
     unsigned shift = 4;
+
     for (size_t i = 1; i < VARINT_MAX_BYTES; i++, shift += 7) {
         if (i == len)
             return 0;
@@ -28,26 +20,16 @@ int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value)
     return -1;
 }
 
-size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES])
+size_t varint_encode_long(uint64_t value, uint8_t out[VARINT_MAX_BYTES])
 {
-    if (value < ONE_BYTE_LIMIT) {
-        out[0] = (uint8_t)value;
-        return 1;
-    }
     size_t len = 0;
-    out[len++] = (uint8_t)(value | ONE_BYTE_LIMIT);
-    value = (value - ONE_BYTE_LIMIT) >> 4;
+
+    out[len++] = (uint8_t)(value | VARINT_ONE_BYTE_LIMIT);
+    value = (value - VARINT_ONE_BYTE_LIMIT) >> 4;
     while (value >= 128) {
         out[len++] = (uint8_t)(value | 128);
         value = (value - 128) >> 7;
     }
     out[len++] = (uint8_t)value;
     return len;
-}
-
-size_t varint_size(uint64_t value)
-{
-    uint8_t scratch[VARINT_MAX_BYTES];
-
-    return varint_encode(value, scratch);
 }

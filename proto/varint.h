@@ -13,12 +13,49 @@
  * bytes are not all of it, -1 where the value exceeds 64 bits or would need an eleventh byte.
  * `*ret_value` is written only on success.
  */
-int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value);
+static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value);
 
 /* Encodes `value`; returns the number of bytes written (1 to 10). */
-size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
+static inline size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
 
 /* The number of bytes that varint_encode() would write. */
-size_t varint_size(uint64_t value);
+static inline size_t varint_size(uint64_t value);
+
+/* ---- Nearly all of them are one byte: that case is inline. ---- */
+
+/* Below this value the byte stands for itself; from it on the high nibble says that more bytes follow. */
+#define VARINT_ONE_BYTE_LIMIT 240
+
+/* The others, of two bytes at least. */
+int varint_decode_long(const uint8_t *in, size_t len, uint64_t *ret_value);
+size_t varint_encode_long(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
+
+static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value)
+{
+    if (len == 0)
+        return 0;
+    if (in[0] >= VARINT_ONE_BYTE_LIMIT)
+        return varint_decode_long(in, len, ret_value);
+    *ret_value = in[0];
+    return 1;
+}
+
+static inline size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES])
+{
+    if (value >= VARINT_ONE_BYTE_LIMIT)
+        return varint_encode_long(value, out);
+    out[0] = (uint8_t)value;
+    return 1;
+}
+
+static inline size_t varint_size(uint64_t value)
+{
+    size_t size = 1;
+
+    if (value >= VARINT_ONE_BYTE_LIMIT)
+        for (value = (value - VARINT_ONE_BYTE_LIMIT) >> 4, size++; value >= 128; size++)
+            value = (value - 128) >> 7;
+    return size;
+}
 
 #endif

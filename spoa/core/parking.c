@@ -96,10 +96,11 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, ui
                   uint64_t frame_id, int64_t now_ms)
 {
     struct parking *parking = queue->parking;
-    int64_t park_ms = service_settings(queue->service)->park_ms;
 
-    if (parking == NULL || park_ms == 0 || parking->free == NULL ||
-        service_is_open(queue->service, queue->role))
+    if (parking == NULL || parking->free == NULL || service_is_open(queue->service, queue->role))
+        return false;
+    int64_t park_ms = service_settings(queue->service)->park_ms;
+    if (park_ms == 0)
         return false;
     struct parked_stream *stream = parking->free;
     LL_DELETE2(parking->free, stream, next_of_queue);

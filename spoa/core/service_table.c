@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "spoa/core/answer.h"
+#include "spoa/core/question_cache.h"
 
 struct table_entry {
     struct parking_queue masters; /* who asks for the master */
@@ -18,6 +19,7 @@ struct table_entry {
 
 struct service_table {
     struct table_entry *entries;
+    struct question_cache questions; /* of `entries` */
     struct parking *parking;
     size_t unknown_len;
     uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
@@ -51,6 +53,7 @@ void service_table_destroy(struct service_table *table)
         free(entry);
         entry = next;
     }
+    question_cache_finish(&table->questions);
     free(table);
 }
 
@@ -62,6 +65,8 @@ bool service_table_add(struct service_table *table, struct service *service, con
 
     if (entry == NULL)
         return false;
+    /* Where there is no room for more of them they are only slower to answer. */
+    (void)question_cache_reserve(&table->questions, before + 1);
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
     if (HASH_COUNT(table->entries) == before) {
         free(entry);
@@ -95,6 +100,21 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
                                                                                           : NULL;
 }
 
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
+{
+    struct service_question question;
+
+    *ret_queue = question_cache_find(&table->questions, payload);
+    if (*ret_queue != NULL)
+        return true;
+    if (!question_read(payload, &question))
+        return false;
+    *ret_queue = service_table_find(table, &question);
+    if (*ret_queue != NULL)
+        question_cache_keep(&table->questions, payload, *ret_queue);
+    return true;
+}
+
 struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
                                  int64_t now_ms, bool *ret_named)
 {
@@ -110,6 +130,7 @@ struct span service_table_answer(struct service_table *table, const struct parki
 void service_table_change_over(struct service_table *table, struct service_table *next)
 {
     struct table_entry *former = table->entries;
+    struct question_cache questions = table->questions;
 
     for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
         const char *name = service_settings(entry->masters.service)->name;
@@ -121,6 +142,8 @@ void service_table_change_over(struct service_table *table, struct service_table
     }
     table->entries = next->entries;
     next->entries = former;
+    table->questions = next->questions;
+    next->questions = questions;
 }
 
 bool service_table_is_idle(const struct service_table *table)

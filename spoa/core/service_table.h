@@ -4,18 +4,13 @@
 
 #include "proto/span.h"
 #include "spoa/core/parking.h"
+#include "spoa/core/question.h"
 #include "spoa/core/service.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct service_table;
-
-/* What HAProxy asks: the arguments of its message. Spans with `data` NULL were not sent. */
-struct service_question {
-    struct span service;
-    struct span role; /* "master" or "replica"; not sent: the master */
-};
 
 /* `parking` is borrowed; NULL: all is answered at once. NULL where memory is short. */
 struct service_table *service_table_create(struct parking *parking);
@@ -33,6 +28,10 @@ bool service_table_add(struct service_table *table, struct service *service, con
  */
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
+
+/* The same for the question that the payload of a NOTIFY asks. False where that is malformed. Allocates nothing. */
+bool service_table_resolve(struct service_table *table, struct span payload,
+                           struct parking_queue **ret_queue);
 
 /*
  * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells

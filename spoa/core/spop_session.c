@@ -70,48 +70,6 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
-/* Reads the arguments of one message. False where it is malformed. */
-static bool read_arguments(struct span *payload, unsigned count, struct service_question *ret_question)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct span name;
-        struct spop_value value;
-        if (!spop_kv_read(payload, &name, &value))
-            return false;
-        /* Given, but no text (a sample that HAProxy could not fetch): not the same as left out. */
-        struct span text = value.type == SPOP_STRING ? value.text : span_of_text("");
-        if (span_equals_text(name, "service"))
-            ret_question->service = text;
-        else if (span_equals_text(name, "role"))
-            ret_question->role = text;
-    }
-    return true;
-}
-
-/*
- * The question is the first message that has a service; others belong to other users of the event. Where none has,
- * it is about the only service there is, and a role other than "master" in any of them is taken for ours: rather no
- * name than the master's for a question that was not about it.
- */
-static bool read_question(struct span payload, struct service_question *question)
-{
-    struct spop_message message;
-    int found;
-
-    while ((found = spop_message_read(&payload, &message)) > 0) {
-        struct service_question own = {.service = {.data = NULL}};
-        if (!read_arguments(&payload, message.arg_count, &own))
-            return false;
-        if (question->service.data != NULL)
-            continue;
-        if (own.service.data != NULL)
-            *question = own;
-        else if (own.role.data != NULL && !span_equals_text(own.role, "master"))
-            question->role = own.role;
-    }
-    return found == 0;
-}
-
 static void acknowledge(struct spop_session *session, const struct parking_answer *answer, int64_t now_ms,
                         struct sink *out)
 {
@@ -126,14 +84,13 @@ static void acknowledge(struct spop_session *session, const struct parking_answe
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
                         struct sink *out)
 {
-    struct service_question question = {.service = {.data = NULL}};
+    struct parking_queue *queue;
     bool named;
 
-    if (!read_question(frame->payload, &question)) {
+    if (!service_table_resolve(session->table, frame->payload, &queue)) {
         refuse(session, SPOP_STATUS_INVALID, out);
         return;
     }
-    struct parking_queue *queue = service_table_find(session->table, &question);
     struct span actions = service_table_answer(session->table, queue, now_ms, &named);
     bool is_parked = queue != NULL && !*session->draining &&
                      parking_park(queue, &session->parked, frame->stream_id, frame->frame_id, now_ms);

@@ -39,6 +39,29 @@ static void name_master(struct service *service)
     service_vote(service, 0, &ballot, identities, START);
 }
 
+/* The same question as a NOTIFY, asked twice: as a new one, and as one that is known by its bytes. */
+static void check_resolved(struct service_table *table, const struct service_question *question,
+                           const struct parking_queue *wanted)
+{
+    uint8_t space[100];
+    struct sink payload = sink_of(space, sizeof(space));
+    struct spop_value service = spop_text(question->service);
+    struct spop_value role = spop_text(question->role);
+
+    spop_name_write(&payload, span_of_text("find-master"));
+    sink_put_byte(&payload, (uint8_t)((question->service.data != NULL) + (question->role.data != NULL)));
+    if (question->service.data != NULL)
+        spop_kv_write(&payload, "service", &service);
+    if (question->role.data != NULL)
+        spop_kv_write(&payload, "role", &role);
+    assert_false(payload.full);
+    for (int i = 0; i < 2; i++) {
+        struct parking_queue *queue = NULL;
+        assert_true(service_table_resolve(table, span_of(space, (size_t)(payload.at - space)), &queue));
+        assert_ptr_equal(queue, wanted);
+    }
+}
+
 /* The state in the answer to a question; NULL: left out. */
 static const char *ask(struct service_table *table, const char *service, const char *role)
 {
@@ -50,7 +73,9 @@ static const char *ask(struct service_table *table, const char *service, const c
         question.service = span_of_text(service);
     if (role != NULL)
         question.role = span_of_text(role);
-    struct span actions = service_table_answer(table, service_table_find(table, &question), START, &named);
+    struct parking_queue *queue = service_table_find(table, &question);
+    check_resolved(table, &question, queue);
+    struct span actions = service_table_answer(table, queue, START, &named);
     struct spop_value value = spop_text(span_of_text("?"));
     struct span head = value.text;
     struct span variable = value.text;
@@ -235,9 +260,16 @@ static void test_change_over(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct service_question question = {.service = span_of_text(names[i])};
         struct parking_queue *queue = service_table_find(table, &question);
+        check_resolved(table, &question, queue);
         assert_true(parking_park(queue, &clients[i], i, i, START));
     }
     service_table_change_over(table, next);
+    for (size_t i = 0; i < 2; i++) {
+        struct service_question question = {.service = span_of_text(names[i])};
+        struct parking_queue *queue = service_table_find(table, &question);
+        assert_ptr_equal(queue != NULL ? queue->service : NULL, i == 0 ? services[2] : NULL);
+        check_resolved(table, &question, queue);
+    }
     assert_false(service_table_is_idle(next));
     assert_false(parking_next(&clients[0], START, &answer));
     assert_true(parking_next(&clients[1], START, &answer));

@@ -1,0 +1,104 @@
+#include "spoa/core/question_cache.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS_MIN 16
+/* A service is asked for its master and for its replicas. */
+#define QUESTIONS_PER_SERVICE 2
+
+struct question_slot {
+    struct parking_queue *queue; /* NULL: the slot is empty */
+    uint8_t len;
+    uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
+};
+
+_Static_assert(sizeof(struct question_slot) == 128, "two cache lines");
+
+bool question_cache_reserve(struct question_cache *cache, size_t services)
+{
+    size_t wanted = cache->slot_count > 0 ? cache->slot_count : SLOTS_MIN;
+
+    while (wanted < services * QUESTIONS_PER_SERVICE)
+        wanted *= 2;
+    if (wanted == cache->slot_count) {
+        if (cache->is_used)
+            memset(cache->slots, 0, wanted * sizeof(*cache->slots));
+        cache->is_used = false;
+        return true;
+    }
+    struct question_slot *slots = calloc(wanted, sizeof(*slots));
+    if (slots == NULL)
+        return false;
+    free(cache->slots);
+    *cache = (struct question_cache){.slots = slots, .slot_count = wanted};
+    return true;
+}
+
+void question_cache_finish(struct question_cache *cache)
+{
+    free(cache->slots);
+    *cache = (struct question_cache){.slots = NULL};
+}
+
+/* 2^64 divided by the golden ratio. */
+#define FACTOR UINT64_C(0x9e3779b97f4a7c15)
+
+static uint64_t mix(uint64_t sum, const uint8_t word[8])
+{
+    uint64_t bits;
+
+    memcpy(&bits, word, sizeof(bits));
+    return (sum ^ bits) * FACTOR;
+}
+
+/* Eight bytes at a time; the last eight may overlap the ones before. Who makes two questions meet in one slot gains
+ * nothing: they take turns in it. */
+static size_t hash(struct span payload)
+{
+    uint64_t sum = payload.len;
+    uint8_t last[8] = {0};
+    size_t at = 0;
+
+    for (; at + sizeof(last) < payload.len; at += sizeof(last))
+        sum = mix(sum, payload.data + at);
+    if (payload.len >= sizeof(last)) {
+        sum = mix(sum, payload.data + payload.len - sizeof(last));
+    } else if (payload.len > 0) {
+        memcpy(last, payload.data, payload.len);
+        sum = mix(sum, last);
+    }
+    /* A product's upper bits depend on all bits of what came in, its lower ones do not. */
+    return (size_t)((sum ^ sum >> 32) * FACTOR >> 32);
+}
+
+/* Where it stands if it does. NULL where it cannot be kept. */
+static struct question_slot *slot_of(const struct question_cache *cache, struct span payload)
+{
+    if (cache->slot_count == 0 || payload.len > QUESTION_CACHE_PAYLOAD_MAX)
+        return NULL;
+    return &cache->slots[hash(payload) & (cache->slot_count - 1)];
+}
+
+struct parking_queue *question_cache_find(const struct question_cache *cache, struct span payload)
+{
+    const struct question_slot *slot = slot_of(cache, payload);
+
+    if (slot == NULL || !span_equals(span_of(slot->payload, slot->len), payload))
+        return NULL;
+    return slot->queue;
+}
+
+void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue)
+{
+    struct question_slot *slot = slot_of(cache, payload);
+
+    if (slot == NULL)
+        return;
+    cache->is_used = true;
+    slot->queue = queue;
+    slot->len = (uint8_t)payload.len;
+    if (payload.len > 0)
+        memcpy(slot->payload, payload.data, payload.len);
+}

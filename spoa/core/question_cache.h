@@ -1,0 +1,38 @@
+/*
+ * Questions that were met before, by the bytes of their NOTIFY: HAProxy asks with the same bytes for every connection of
+ * a frontend, so most need not be read and looked up again. A table of fixed size in which a new question takes the
+ * place of an older one: whatever is asked, it does not grow.
+ */
+#ifndef SPOA_CORE_QUESTION_CACHE_H
+#define SPOA_CORE_QUESTION_CACHE_H
+
+#include "proto/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Longer payloads are not kept: they carry more than a question. */
+#define QUESTION_CACHE_PAYLOAD_MAX 119
+
+struct parking_queue;
+struct question_slot;
+
+/* Zero is an empty one without room. */
+struct question_cache {
+    struct question_slot *slots;
+    size_t slot_count; /* a power of two, or 0 */
+    bool is_used;      /* there is something in it */
+};
+
+/* Forgets all, and makes room for the questions about so many services. False where memory is short: the room stays as
+ * it was. */
+bool question_cache_reserve(struct question_cache *cache, size_t services);
+void question_cache_finish(struct question_cache *cache);
+
+/* Whom the NOTIFY with this payload asked for the last time; NULL where that is not known. */
+struct parking_queue *question_cache_find(const struct question_cache *cache, struct span payload);
+
+/* Keeps the answer to that, as long as there is room. `queue` is borrowed. */
+void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue);
+
+#endif
