@@ -23,9 +23,9 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
     while (wanted < services * QUESTIONS_PER_SERVICE)
         wanted *= 2;
     if (wanted == cache->slot_count) {
-        if (cache->is_used)
+        if (cache->latest != NULL)
             memset(cache->slots, 0, wanted * sizeof(*cache->slots));
-        cache->is_used = false;
+        cache->latest = NULL;
         return true;
     }
     struct question_slot *slots = calloc(wanted, sizeof(*slots));
@@ -81,13 +81,20 @@ static struct question_slot *slot_of(const struct question_cache *cache, struct 
     return &cache->slots[hash(payload) & (cache->slot_count - 1)];
 }
 
-struct parking_queue *question_cache_find(const struct question_cache *cache, struct span payload)
+static bool has(const struct question_slot *slot, struct span payload)
 {
-    const struct question_slot *slot = slot_of(cache, payload);
+    return slot != NULL && span_equals(span_of(slot->payload, slot->len), payload);
+}
 
-    if (slot == NULL || !span_equals(span_of(slot->payload, slot->len), payload))
-        return NULL;
-    return slot->queue;
+struct parking_queue *question_cache_find(struct question_cache *cache, struct span payload)
+{
+    if (!has(cache->latest, payload)) {
+        struct question_slot *slot = slot_of(cache, payload);
+        if (!has(slot, payload) || slot->queue == NULL)
+            return NULL;
+        cache->latest = slot;
+    }
+    return cache->latest->queue;
 }
 
 void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue)
@@ -96,7 +103,7 @@ void question_cache_keep(struct question_cache *cache, struct span payload, stru
 
     if (slot == NULL)
         return;
-    cache->is_used = true;
+    cache->latest = slot;
     slot->queue = queue;
     slot->len = (uint8_t)payload.len;
     if (payload.len > 0)

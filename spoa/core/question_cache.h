@@ -21,7 +21,8 @@ struct question_slot;
 struct question_cache {
     struct question_slot *slots;
     size_t slot_count; /* a power of two, or 0 */
-    bool is_used;      /* there is something in it */
+    struct question_slot
+        *latest; /* what was found or kept last: most often it is asked again; NULL: nothing */
 };
 
 /* Forgets all, and makes room for the questions about so many services. False where memory is short: the room stays as
@@ -30,7 +31,7 @@ bool question_cache_reserve(struct question_cache *cache, size_t services);
 void question_cache_finish(struct question_cache *cache);
 
 /* Whom the NOTIFY with this payload asked for the last time; NULL where that is not known. */
-struct parking_queue *question_cache_find(const struct question_cache *cache, struct span payload);
+struct parking_queue *question_cache_find(struct question_cache *cache, struct span payload);
 
 /* Keeps the answer to that, as long as there is room. `queue` is borrowed. */
 void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue);

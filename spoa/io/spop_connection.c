@@ -104,8 +104,7 @@ static void linger(struct spop_connection *connection)
     set_deadline(connection, LINGER_S);
 }
 
-/* Stores `bytes` until the next event, as far as there is memory for all. */
-static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+static bool replace(struct spop_context *context, struct buffer *buffer, struct span bytes)
 {
     context->kept -= buffer->size;
     if (context->kept + bytes.len > KEPT_MAX) {
@@ -116,6 +115,14 @@ static bool keep(struct spop_context *context, struct buffer *buffer, struct spa
     bool is_kept = buffer_store(buffer, bytes);
     context->kept += buffer->size;
     return is_kept;
+}
+
+/* Stores `bytes` until the next event, as far as there is memory for all. */
+static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+{
+    bool is_nothing = bytes.len == 0 && buffer->size == 0; /* as nearly always */
+
+    return is_nothing || replace(context, buffer, bytes);
 }
 
 /* Sends `bytes`; what the socket does not take is kept. False where the connection had to be closed. */
@@ -147,7 +154,7 @@ static void update_watchers(struct spop_connection *connection)
         ev_io_start(loop, &connection->writable);
         if (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0)
             set_deadline(connection, WRITE_TIMEOUT_S);
-    } else {
+    } else if (ev_is_active(&connection->writable)) {
         ev_io_stop(loop, &connection->writable);
         ev_io_start(loop, &connection->readable);
     }
@@ -248,10 +255,9 @@ static bool release(struct spop_connection *connection)
 }
 
 /* Hands `in` to the session and sends its replies: one write() for all of it, as long as OUT_SIZE lasts. */
-static void answer(struct spop_connection *connection, struct span in)
+static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
 {
     struct spop_context *context = connection->context;
-    int64_t now_ms = loop_now_ms();
     bool is_full = true;
 
     while (is_full && connection->out.len == 0 && connection->session.phase != SPOP_SESSION_CLOSED) {
@@ -280,7 +286,7 @@ static void answer_timed(struct spop_connection *connection, struct span in)
     uint64_t answered = metrics->notifies_total;
     int64_t started_us = loop_now_us();
 
-    answer(connection, in);
+    answer(connection, in, started_us / 1000);
     answered = metrics->notifies_total - answered;
     if (answered > 0)
         histogram_add(&metrics->answer_times, metrics_answer_bounds_us,
@@ -342,7 +348,7 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     struct span kept = buffer_span(&connection->in);
     if (kept.len > 0)
         memcpy(context->in, kept.data, kept.len);
-    answer(connection, span_of(context->in, kept.len));
+    answer(connection, span_of(context->in, kept.len), loop_now_ms());
 }
 
 /* Tells a peer that took too long, and closes. */

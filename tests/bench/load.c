@@ -1,10 +1,9 @@
 /*
- * load HOST-OR-PATH PORT CONNECTIONS DEPTH SECONDS: asks an SPOP agent as fast as it answers, with DEPTH NOTIFYs in
- * flight on each connection. Prints one line of JSON: answers, their rate, the latency in microseconds. PORT 0: a
- * UNIX socket.
+ * load ADDRESS CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS: asks an SPOP agent as fast as it answers, with DEPTH
+ * NOTIFYs in flight on each connection and at most BATCH of them in one write. ADDRESS is HOST:PORT or unix:/PATH.
+ * It asks for so many services, "s00000" and so on, by turns. IDLE more connections say HELLO and nothing else. Prints one line of JSON: answers, their rate, the latency in microseconds.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -18,9 +17,13 @@
 
 #include "proto/spop_frame.h"
 
-#define IN_SIZE ((size_t)64 * 1024)
-#define DEPTH_MAX 1024
-#define HISTOGRAM_US 100000
+#define IN_SIZE ((size_t)16 * 1024)
+#define DEPTH_MAX 128
+#define NOTIFY_SIZE 128
+#define HISTOGRAM_US 1000000
+#define SLOW_US 10000
+/* Without a common factor with a number of services: no order that memory would be fetched ahead in. */
+#define STEP 7919
 
 struct connection {
     int fd;
@@ -30,8 +33,27 @@ struct connection {
     unsigned head;
 };
 
+struct notify {
+    size_t len;
+    uint8_t bytes[NOTIFY_SIZE];
+};
+
+struct setting {
+    const char *address;
+    unsigned connections;
+    unsigned depth;
+    unsigned batch;
+    unsigned services;
+    unsigned idle;
+    double seconds;
+};
+
+static struct setting setting;
+static struct notify *notifies; /* one per service */
+static unsigned next_notify;
 static uint64_t histogram[HISTOGRAM_US + 1];
 static uint64_t answers;
+static uint64_t slow;
 static int64_t worst_ns;
 
 static void die(const char *what)
@@ -48,29 +70,8 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static int connect_to(const char *host, unsigned short port)
-{
-    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_un local = {.sun_family = AF_UNIX};
-    const int on = 1;
-    int fd = socket(port > 0 ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int connected;
+/* ---- frames; ids are of one byte each ---- */
 
-    if (port > 0) {
-        if (inet_pton(AF_INET, host, &ipv4.sin_addr) != 1)
-            die("address");
-        connected = connect(fd, (struct sockaddr *)&ipv4, sizeof(ipv4));
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    } else {
-        snprintf(local.sun_path, sizeof(local.sun_path), "%s", host);
-        connected = connect(fd, (struct sockaddr *)&local, sizeof(local));
-    }
-    if (connected == -1)
-        die("connect");
-    return fd;
-}
-
-/* Frames of our own making have headers of one-byte ids. */
 static size_t put_frame(uint8_t *out, uint8_t type, uint8_t frame_id, const struct sink *payload,
                         const uint8_t *data)
 {
@@ -101,33 +102,88 @@ static void say_hello(int fd)
 }
 
 /* What HAProxy sends with the shipped spoe.conf. */
-static size_t make_notify(uint8_t out[256])
+static void make_notify(struct notify *notify, const char *name)
 {
-    uint8_t data[200];
-    struct sink payload = sink_of(data, sizeof(data));
-    struct spop_value service = spop_text(span_of_text("mymaster"));
+    uint8_t data[NOTIFY_SIZE];
+    struct sink payload = sink_of(data, sizeof(data) - 16);
+    struct spop_value service = spop_text(span_of_text(name));
     struct spop_value role = spop_text(span_of_text("master"));
 
     spop_name_write(&payload, span_of_text("find-master"));
     sink_put_byte(&payload, 2);
     spop_kv_write(&payload, "service", &service);
     spop_kv_write(&payload, "role", &role);
-    return put_frame(out, SPOP_NOTIFY, 1, &payload, data);
+    notify->len = put_frame(notify->bytes, SPOP_NOTIFY, 1, &payload, data);
 }
 
-static void ask(struct connection *connection, unsigned count, unsigned depth, const uint8_t *notify,
-                size_t len)
+static void make_notifies(void)
 {
-    static uint8_t out[DEPTH_MAX * 256];
+    char name[16];
+
+    notifies = calloc(setting.services, sizeof(*notifies));
+    if (notifies == NULL)
+        die("notifies");
+    for (unsigned i = 0; i < setting.services; i++) {
+        snprintf(name, sizeof(name), "s%05u", i);
+        make_notify(&notifies[i], name);
+    }
+}
+
+/* ---- connections ---- */
+
+static int connect_to(const char *address)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    bool is_unix = strncmp(address, "unix:", 5) == 0;
+    const char *port = strrchr(address, ':') + 1;
+    const int on = 1;
+    char host[64];
+    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int connected;
+
+    if (is_unix) {
+        snprintf(local.sun_path, sizeof(local.sun_path), "%s", port);
+        connected = connect(fd, (struct sockaddr *)&local, sizeof(local));
+    } else {
+        snprintf(host, sizeof(host), "%.*s", (int)(port - 1 - address), address);
+        ipv4.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
+        if (inet_pton(AF_INET, host, &ipv4.sin_addr) != 1)
+            die("address");
+        connected = connect(fd, (struct sockaddr *)&ipv4, sizeof(ipv4));
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    if (connected == -1)
+        die("connect");
+    say_hello(fd);
+    return fd;
+}
+
+static void ask_batch(struct connection *connection, unsigned count)
+{
+    static uint8_t out[DEPTH_MAX * NOTIFY_SIZE];
+    size_t len = 0;
     int64_t now = now_ns();
 
     for (unsigned i = 0; i < count; i++) {
-        memcpy(out + i * len, notify, len);
-        connection->sent_ns[(connection->head + i) % depth] = now;
+        const struct notify *notify = &notifies[next_notify];
+        next_notify = (next_notify + STEP) % setting.services;
+        memcpy(out + len, notify->bytes, notify->len);
+        len += notify->len;
+        connection->sent_ns[connection->head] = now;
+        connection->head = (connection->head + 1) % setting.depth;
     }
-    connection->head = (connection->head + count) % depth;
-    if (write(connection->fd, out, count * len) != (ssize_t)(count * len))
+    if (write(connection->fd, out, len) != (ssize_t)len)
         die("write");
+}
+
+static void ask(struct connection *connection, unsigned count)
+{
+    while (count > 0) {
+        unsigned batch = count < setting.batch ? count : setting.batch;
+        ask_batch(connection, batch);
+        count -= batch;
+    }
 }
 
 static void note_latency(int64_t took_ns)
@@ -136,11 +192,12 @@ static void note_latency(int64_t took_ns)
 
     histogram[took_us < HISTOGRAM_US ? took_us : HISTOGRAM_US]++;
     worst_ns = took_ns > worst_ns ? took_ns : worst_ns;
+    slow += took_us > SLOW_US;
     answers++;
 }
 
 /* Reads once; returns how many answers came. */
-static unsigned take(struct connection *connection, unsigned depth)
+static unsigned take(struct connection *connection)
 {
     unsigned count = 0;
     ssize_t got = read(connection->fd, connection->in + connection->kept, IN_SIZE - connection->kept);
@@ -157,7 +214,7 @@ static unsigned take(struct connection *connection, unsigned depth)
             break;
         if (frame.type != SPOP_ACK)
             die("not an ACK");
-        note_latency(now - connection->sent_ns[(connection->head + count) % depth]);
+        note_latency(now - connection->sent_ns[(connection->head + count) % setting.depth]);
         taken += (size_t)size;
         count++;
     }
@@ -166,12 +223,14 @@ static unsigned take(struct connection *connection, unsigned depth)
     return count;
 }
 
-static int64_t quantile_us(double share)
+/* ---- the run ---- */
+
+static long long quantile_us(double share)
 {
     uint64_t wanted = (uint64_t)((double)answers * share);
     uint64_t seen = 0;
 
-    for (int64_t us = 0; us <= HISTOGRAM_US; us++) {
+    for (int us = 0; us <= HISTOGRAM_US; us++) {
         seen += histogram[us];
         if (seen > wanted)
             return us;
@@ -179,51 +238,65 @@ static int64_t quantile_us(double share)
     return HISTOGRAM_US;
 }
 
-static void run(struct connection *connections, unsigned count, unsigned depth, double seconds)
+static void print_result(double took_s)
 {
-    uint8_t notify[256];
-    size_t len = make_notify(notify);
+    printf("{\"answers\": %llu, \"per_s\": %.0f, \"p50_us\": %lld, \"p99_us\": %lld, \"p999_us\": %lld, "
+           "\"max_us\": %lld, \"over_10ms\": %llu}\n",
+           (unsigned long long)answers, (double)answers / took_s, quantile_us(0.5), quantile_us(0.99),
+           quantile_us(0.999), (long long)(worst_ns / 1000), (unsigned long long)slow);
+}
+
+static void run(struct connection *connections)
+{
     int poll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event events[256];
     int64_t begin = now_ns();
-    int64_t end = begin + (int64_t)(seconds * 1e9);
+    int64_t end = begin + (int64_t)(setting.seconds * 1e9);
 
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < setting.connections; i++) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &connections[i]};
         if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, connections[i].fd, &event) == -1)
             die("epoll");
-        ask(&connections[i], depth, depth, notify, len);
+        ask(&connections[i], setting.depth);
     }
     while (now_ns() < end) {
         int ready = epoll_wait(poll_fd, events, 256, 1000);
-        for (int i = 0; i < ready; i++) {
-            unsigned answered = take(events[i].data.ptr, depth);
-            ask(events[i].data.ptr, answered, depth, notify, len);
-        }
+        for (int i = 0; i < ready; i++)
+            ask(events[i].data.ptr, take(events[i].data.ptr));
     }
-    double took_s = (double)(now_ns() - begin) / 1e9;
-    printf("{\"answers\": %llu, \"per_s\": %.0f, \"p50_us\": %lld, \"p99_us\": %lld, \"max_us\": %lld}\n",
-           (unsigned long long)answers, (double)answers / took_s, (long long)quantile_us(0.5),
-           (long long)quantile_us(0.99), (long long)(worst_ns / 1000));
+    print_result((double)(now_ns() - begin) / 1e9);
     close(poll_fd);
+}
+
+static unsigned number(const char *text)
+{
+    return (unsigned)strtoul(text, NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fputs("usage: load HOST-OR-PATH PORT CONNECTIONS DEPTH SECONDS\n", stderr);
+    if (argc != 8) {
+        fputs("usage: load ADDRESS CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS\n", stderr);
         return 2;
     }
-    unsigned count = (unsigned)strtoul(argv[3], NULL, 10);
-    unsigned depth = (unsigned)strtoul(argv[4], NULL, 10);
-    struct connection *connections = calloc(count, sizeof(*connections));
-    if (connections == NULL || count == 0 || depth == 0 || depth > DEPTH_MAX)
+    setting = (struct setting){.address = argv[1],
+                               .connections = number(argv[2]),
+                               .depth = number(argv[3]),
+                               .batch = number(argv[4]),
+                               .services = number(argv[5]),
+                               .idle = number(argv[6]),
+                               .seconds = strtod(argv[7], NULL)};
+    struct connection *connections = calloc(setting.connections, sizeof(*connections));
+    if (connections == NULL || setting.depth == 0 || setting.depth > DEPTH_MAX || setting.batch == 0 ||
+        setting.services == 0)
         die("arguments");
-    for (unsigned i = 0; i < count; i++) {
-        connections[i].fd = connect_to(argv[1], (unsigned short)strtoul(argv[2], NULL, 10));
-        say_hello(connections[i].fd);
-    }
-    run(connections, count, depth, strtod(argv[5], NULL));
+    make_notifies();
+    for (unsigned i = 0; i < setting.idle; i++)
+        connect_to(setting.address);
+    for (unsigned i = 0; i < setting.connections; i++)
+        connections[i].fd = connect_to(setting.address);
+    run(connections);
+    free(notifies);
     free(connections);
     return 0;
 }
