@@ -71,7 +71,7 @@ static void end(struct client *client, bool is_answered)
 
 static void handle(const struct epoll_event *event)
 {
-    static const char ping[] = "PING\r\n";
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     struct client *client = event->data.ptr;
     struct epoll_event reads = {.events = EPOLLIN, .data.ptr = client};
     char reply[64];
