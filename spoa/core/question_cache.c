@@ -7,6 +7,8 @@
 #define SLOTS_MIN 16
 /* A service is asked for its master and for its replicas. */
 #define QUESTIONS_PER_SERVICE 2
+/* A question may stand in so many slots. */
+#define WAYS 4
 
 struct question_slot {
     struct parking_queue *queue; /* NULL: the slot is empty */
@@ -14,7 +16,10 @@ struct question_slot {
     uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
 };
 
-_Static_assert(sizeof(struct question_slot) == 128, "two cache lines");
+/* Of a cache line: most questions fit into the first one of their slot. */
+#define SLOT_ALIGNMENT 64
+
+_Static_assert(sizeof(struct question_slot) == 2 * SLOT_ALIGNMENT, "two cache lines");
 
 bool question_cache_reserve(struct question_cache *cache, size_t services)
 {
@@ -28,9 +33,10 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
         cache->latest = NULL;
         return true;
     }
-    struct question_slot *slots = calloc(wanted, sizeof(*slots));
+    struct question_slot *slots = aligned_alloc(SLOT_ALIGNMENT, wanted * sizeof(*slots));
     if (slots == NULL)
         return false;
+    memset(slots, 0, wanted * sizeof(*slots));
     free(cache->slots);
     *cache = (struct question_cache){.slots = slots, .slot_count = wanted};
     return true;
@@ -73,39 +79,47 @@ static size_t hash(struct span payload)
     return (size_t)((sum ^ sum >> 32) * FACTOR >> 32);
 }
 
-/* Where it stands if it does. NULL where it cannot be kept. */
-static struct question_slot *slot_of(const struct question_cache *cache, struct span payload)
+static bool has(const struct question_slot *slot, struct span payload)
+{
+    return slot->queue != NULL && span_equals(span_of(slot->payload, slot->len), payload);
+}
+
+/* The first of the WAYS slots where it may stand, one behind the other. NULL where it cannot be kept. */
+static struct question_slot *set_of(const struct question_cache *cache, struct span payload)
 {
     if (cache->slot_count == 0 || payload.len > QUESTION_CACHE_PAYLOAD_MAX)
         return NULL;
-    return &cache->slots[hash(payload) & (cache->slot_count - 1)];
-}
-
-static bool has(const struct question_slot *slot, struct span payload)
-{
-    return slot != NULL && span_equals(span_of(slot->payload, slot->len), payload);
+    return &cache->slots[hash(payload) & (cache->slot_count - 1) & ~(size_t)(WAYS - 1)];
 }
 
 struct parking_queue *question_cache_find(struct question_cache *cache, struct span payload)
 {
-    if (!has(cache->latest, payload)) {
-        struct question_slot *slot = slot_of(cache, payload);
-        if (!has(slot, payload) || slot->queue == NULL)
-            return NULL;
-        cache->latest = slot;
-    }
-    return cache->latest->queue;
+    if (cache->latest != NULL && has(cache->latest, payload))
+        return cache->latest->queue;
+    struct question_slot *set = set_of(cache, payload);
+    for (size_t i = 0; set != NULL && i < WAYS; i++)
+        if (has(&set[i], payload)) {
+            cache->latest = &set[i];
+            return set[i].queue;
+        }
+    return NULL;
 }
 
 void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue)
 {
-    struct question_slot *slot = slot_of(cache, payload);
+    struct question_slot *set = set_of(cache, payload);
+    size_t way = 0;
 
-    if (slot == NULL)
+    if (set == NULL)
         return;
-    cache->latest = slot;
-    slot->queue = queue;
-    slot->len = (uint8_t)payload.len;
+    while (way < WAYS && set[way].queue != NULL)
+        way++;
+    /* One has to go, whichever: the oldest would be the wrong one where all are asked by turns. */
+    if (way == WAYS)
+        way = cache->victim++ % WAYS;
+    set[way].queue = queue;
+    set[way].len = (uint8_t)payload.len;
     if (payload.len > 0)
-        memcpy(slot->payload, payload.data, payload.len);
+        memcpy(set[way].payload, payload.data, payload.len);
+    cache->latest = &set[way];
 }

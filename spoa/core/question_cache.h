@@ -21,6 +21,7 @@ struct question_slot;
 struct question_cache {
     struct question_slot *slots;
     size_t slot_count; /* a power of two, or 0 */
+    size_t victim;     /* counts who had to go */
     struct question_slot
         *latest; /* what was found or kept last: most often it is asked again; NULL: nothing */
 };

@@ -7,6 +7,12 @@
 #include "spoa/core/service_alarms.h"
 
 struct service {
+    /* What every answer looks at comes first and together: with thousands of services it is memory that takes time. */
+    struct service_decision decision;
+    struct service_counters counters;
+    bool is_first_due; /* nobody was told of the last switch yet */
+    uint8_t answer_len;
+    uint8_t answer[ANSWER_MAX]; /* who is the master */
     const struct service_settings *settings;
     struct service_observer *observers;
     struct candidates candidates;
@@ -15,16 +21,11 @@ struct service {
     struct policy policy;
     struct replicas *replicas; /* NULL: not enabled */
     struct alarms alarms;
-    struct service_decision decision;
-    struct service_counters counters;
-    bool is_first_due;      /* nobody was told of the last switch yet */
     int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
     int32_t subject;        /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     int32_t doubted;        /* a node that our link to broke */
     int64_t doubt_until_ms; /* with `doubted` */
     bool asks_all;
-    size_t answer_len;
-    uint8_t answer[ANSWER_MAX];               /* who is the master */
     uint8_t replica_answer[ANSWER_MAX];       /* who is a replica: another one each time */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
@@ -41,9 +42,10 @@ static void prepare_answer(struct service *service)
         .generation = decision->generation,
     };
 
-    service->answer_len = answer_encode(&answer, service->answer);
+    service->answer_len = (uint8_t)answer_encode(&answer, service->answer);
 }
 
+_Static_assert(ANSWER_MAX <= UINT8_MAX, "a length is a byte");
 _Static_assert(_Alignof(struct sentinel_report) <= _Alignof(struct quorum_vote), "stands behind the votes");
 
 struct service *service_create(const struct service_settings *settings, int64_t now_ms)

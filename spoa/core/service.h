@@ -40,7 +40,14 @@ enum service_role {
 
 /* What is answered now, and why. */
 struct service_decision {
+    /* What every answer looks at comes first, so that it is in one cache line. */
+    int64_t review_ms; /* the decision must not be used from this time on */
     enum service_state state;
+    bool is_doubtful; /* with a name: our own link to the node broke, so new connections had better wait */
+    bool
+        is_fenced; /* existing sessions to the master named last are to be cut: no quorum for so long, or it is
+                          about to be replaced */
+    uint64_t replicas; /* the servers of the map that may be named as a replica, a bit each */
     enum service_reason reason;
     const struct addr
         *addr;          /* the node that the state is about: named, vetoed, down, outside the map; or NULL */
@@ -48,13 +55,7 @@ struct service_decision {
     unsigned votes;     /* for `addr` */
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
-    bool is_doubtful; /* with a name: our own link to the node broke, so new connections had better wait */
-    bool
-        is_fenced; /* existing sessions to the master named last are to be cut: no quorum for so long, or it is
-                          about to be replaced */
-    int64_t t_switched_ms; /* when the generation began; INT64_MIN before the first */
-    uint64_t replicas;     /* the servers of the map that may be named as a replica, a bit each */
-    int64_t review_ms;     /* the decision must not be used from this time on */
+    int64_t t_switched_ms;  /* when the generation began; INT64_MIN before the first */
 };
 
 /* What an observer is told. */

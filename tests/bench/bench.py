@@ -67,8 +67,9 @@ def resident_bytes(pid):
 class Program:
     """One of the programs of this directory, which ends with its standard input."""
 
-    def __init__(self, *words, cpu, lines=1):
-        self.child = subprocess.Popen([PROGRAMS / words[0], *map(str, words[1:])], stdin=subprocess.PIPE,
+    def __init__(self, *words, cpu, lines=1, prefix=()):
+        """lines: how many it prints at first; prefix: words in front of the command."""
+        self.child = subprocess.Popen([*prefix, PROGRAMS / words[0], *map(str, words[1:])], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, text=True, preexec_fn=die_with(os.getpid()))
         pin(self.child.pid, cpu)
         self.lines = [self.child.stdout.readline().strip() for _ in range(lines)]
@@ -112,10 +113,9 @@ class Setting:
 
 def load(server, setting, seconds=SECONDS):
     """Ask a server (with pid and address) for so long; what load says, and the processor time per answer."""
-    before = cpu_ns(server.pid)
-    result = ask("load", server.address, setting.connections, setting.depth, setting.batch, setting.services,
+    result = ask("load", server.address, server.pid, setting.connections, setting.depth, setting.batch, setting.services,
                  setting.idle, seconds)
-    result["ns"] = (cpu_ns(server.pid) - before) / result["answers"]
+    result["ns"] = result["cpu_ns"] / result["answers"]
     return result
 
 

@@ -1,7 +1,8 @@
 /*
- * load ADDRESS CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS: asks an SPOP agent as fast as it answers, with DEPTH
+ * load ADDRESS PID CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS: asks an SPOP agent as fast as it answers, with DEPTH
  * NOTIFYs in flight on each connection and at most BATCH of them in one write. ADDRESS is HOST:PORT or unix:/PATH.
- * It asks for so many services, "s00000" and so on, by turns. IDLE more connections say HELLO and nothing else. Prints one line of JSON: answers, their rate, the latency in microseconds.
+ * It asks for so many services, "s00000" and so on, by turns. IDLE more connections say HELLO and nothing else. Prints one line of JSON: answers, their rate, the latency in microseconds, the processor time that PID,
+ * which is the agent and has one thread, used meanwhile, and its memory.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -40,6 +41,7 @@ struct notify {
 
 struct setting {
     const char *address;
+    const char *pid;
     unsigned connections;
     unsigned depth;
     unsigned batch;
@@ -68,6 +70,38 @@ static int64_t now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* ---- what the operating system says of the agent ---- */
+
+static void read_file(const char *name, char *text, size_t size)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%s/%s", setting.pid, name);
+    FILE *file = fopen(path, "re");
+    size_t len = file != NULL ? fread(text, 1, size - 1, file) : 0;
+    if (len == 0)
+        die(path);
+    text[len] = '\0';
+    fclose(file);
+}
+
+static long long cpu_ns(void)
+{
+    char text[128];
+
+    read_file("schedstat", text, sizeof(text));
+    return strtoll(text, NULL, 10);
+}
+
+static long long resident_bytes(void)
+{
+    char text[128];
+
+    read_file("statm", text, sizeof(text));
+    const char *pages = strchr(text, ' ');
+    return pages != NULL ? strtoll(pages, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* ---- frames; ids are of one byte each ---- */
@@ -238,18 +272,20 @@ static long long quantile_us(double share)
     return HISTOGRAM_US;
 }
 
-static void print_result(double took_s)
+static void print_result(double took_s, long long used_ns)
 {
     printf("{\"answers\": %llu, \"per_s\": %.0f, \"p50_us\": %lld, \"p99_us\": %lld, \"p999_us\": %lld, "
-           "\"max_us\": %lld, \"over_10ms\": %llu}\n",
+           "\"max_us\": %lld, \"over_10ms\": %llu, \"cpu_ns\": %lld, \"resident_bytes\": %lld}\n",
            (unsigned long long)answers, (double)answers / took_s, quantile_us(0.5), quantile_us(0.99),
-           quantile_us(0.999), (long long)(worst_ns / 1000), (unsigned long long)slow);
+           quantile_us(0.999), (long long)(worst_ns / 1000), (unsigned long long)slow, used_ns,
+           resident_bytes());
 }
 
 static void run(struct connection *connections)
 {
     int poll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event events[256];
+    long long cpu_begin_ns = cpu_ns();
     int64_t begin = now_ns();
     int64_t end = begin + (int64_t)(setting.seconds * 1e9);
 
@@ -264,7 +300,7 @@ static void run(struct connection *connections)
         for (int i = 0; i < ready; i++)
             ask(events[i].data.ptr, take(events[i].data.ptr));
     }
-    print_result((double)(now_ns() - begin) / 1e9);
+    print_result((double)(now_ns() - begin) / 1e9, cpu_ns() - cpu_begin_ns);
     close(poll_fd);
 }
 
@@ -275,17 +311,18 @@ static unsigned number(const char *text)
 
 int main(int argc, char **argv)
 {
-    if (argc != 8) {
-        fputs("usage: load ADDRESS CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS\n", stderr);
+    if (argc != 9) {
+        fputs("usage: load ADDRESS PID CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS\n", stderr);
         return 2;
     }
     setting = (struct setting){.address = argv[1],
-                               .connections = number(argv[2]),
-                               .depth = number(argv[3]),
-                               .batch = number(argv[4]),
-                               .services = number(argv[5]),
-                               .idle = number(argv[6]),
-                               .seconds = strtod(argv[7], NULL)};
+                               .pid = argv[2],
+                               .connections = number(argv[3]),
+                               .depth = number(argv[4]),
+                               .batch = number(argv[5]),
+                               .services = number(argv[6]),
+                               .idle = number(argv[7]),
+                               .seconds = strtod(argv[8], NULL)};
     struct connection *connections = calloc(setting.connections, sizeof(*connections));
     if (connections == NULL || setting.depth == 0 || setting.depth > DEPTH_MAX || setting.batch == 0 ||
         setting.services == 0)
