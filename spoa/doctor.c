@@ -102,7 +102,7 @@ static void check_identities(struct doctor *doctor, const struct config_sentinel
 
 /* ---- a service, as one Sentinel sees it ---- */
 
-static const struct config_server *find_server(const struct config_service *service, const struct addr *addr)
+static const struct service_server *find_server(const struct config_service *service, const struct addr *addr)
 {
     for (size_t i = 0; i < service->server_count; i++)
         if (addr_equals(&service->servers[i].addr, addr))
@@ -217,7 +217,7 @@ static bool check_vote(struct doctor *doctor, const struct config_service *servi
     if (patient->ask.reader == NULL || !ask_vote(doctor, service, group, patient, ret_addr))
         return false;
     redisReply *master = group->is_nodes ? NULL : redis_ask(&patient->ask, words);
-    const struct config_server *server = find_server(service, ret_addr);
+    const struct service_server *server = find_server(service, ret_addr);
     printf("    %-24s names %-24s %-12s %s\n", patient->name, addr_format(ret_addr, text),
            server != NULL ? server->name : "not in map",
            master != NULL ? redis_ask_field(master, "flags") : "");
@@ -248,7 +248,7 @@ static const struct addr *count_votes(const struct config_service *service, cons
 /* ---- nodes ---- */
 
 static void check_node(struct doctor *doctor, const struct config_service *service,
-                       const struct config_server *server, const struct addr *master)
+                       const struct service_server *server, const struct addr *master)
 {
     static const char *const words[] = {"ROLE", NULL};
     const struct config_sentinels *group = &doctor->config->groups[service->group];
@@ -325,7 +325,7 @@ static void check_group(struct doctor *doctor, size_t index)
 /* ---- HAProxy ---- */
 
 static void check_api_server(struct doctor *doctor, const struct addr *api, const char *backend,
-                             const struct config_server *server)
+                             const struct service_server *server)
 {
     char reply[RUNTIME_ASK_MAX];
     char command[512];

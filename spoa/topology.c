@@ -13,7 +13,6 @@
 /* A service with all that hangs on it. */
 struct topology_service {
     struct service_settings settings;
-    struct service_server *servers;
     struct service *service;
     struct decision_log log;
     struct history_watch history;
@@ -52,18 +51,11 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
     const struct config_sentinels *group = &topology->options.config->groups[config->group];
     struct topology_service *service = &topology->services[index];
 
-    service->servers = calloc(config->server_count + 1, sizeof(*service->servers));
-    if (service->servers == NULL)
-        return false;
-    for (size_t i = 0; i < config->server_count; i++)
-        service->servers[i] = (struct service_server){.name = config->servers[i].name,
-                                                      .addr = config->servers[i].addr,
-                                                      .weight = config->servers[i].weight};
     service->settings = (struct service_settings){
         .name = config->name,
         .monitor = config->monitor,
         .slot = config->slot.number,
-        .servers = service->servers,
+        .servers = config->servers,
         .server_count = config->server_count,
         .allow_any_address = config->allow_any_address,
         .park_ms = config->park_ms,
@@ -294,10 +286,8 @@ void topology_destroy(struct topology *topology)
     free(topology->tls);
     session_cutter_destroy(topology->cutter);
     server_checks_destroy(topology->checks);
-    for (size_t i = 0; topology->services != NULL && i < config->service_count; i++) {
+    for (size_t i = 0; topology->services != NULL && i < config->service_count; i++)
         service_destroy(topology->services[i].service);
-        free(topology->services[i].servers);
-    }
     free(topology->voters);
     free(topology->groups);
     free(topology->services);

@@ -82,7 +82,7 @@ static void finish_group(struct config_sentinels *group)
 static void finish_service(struct config_service *service)
 {
     for (size_t i = 0; i < service->server_count; i++)
-        free(service->servers[i].name);
+        free((char *)service->servers[i].name);
     free(service->servers);
     free(service->name);
     free(service->monitor);

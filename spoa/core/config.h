@@ -12,6 +12,7 @@
 #include "proto/addr.h"
 #include "proto/network.h"
 #include "proto/span.h"
+#include "spoa/core/candidates.h"
 #include "spoa/core/log.h"
 #include "spoa/core/policy.h"
 #include "spoa/core/server_check.h"
@@ -98,12 +99,6 @@ struct config_sentinels {
     bool subscribe;
 };
 
-struct config_server {
-    char *name; /* HAProxy's */
-    struct addr addr;
-    unsigned weight;
-};
-
 /* HAProxys whose sessions are cut. */
 struct config_haproxy {
     struct addr *runtime_apis; /* numeric or UNIX */
@@ -133,11 +128,11 @@ struct config_slot {
 struct config_service {
     char *name;
     unsigned line;
-    char *monitor;   /* what Sentinel calls it; NULL: the service's name */
-    char *sentinels; /* the group's name; NULL: the unnamed one */
-    char *nodes;     /* the name of a group of nodes in its place, or NULL */
-    size_t group;    /* its index; set by config_finish() */
-    struct config_server *servers;
+    char *monitor;                  /* what Sentinel calls it; NULL: the service's name */
+    char *sentinels;                /* the group's name; NULL: the unnamed one */
+    char *nodes;                    /* the name of a group of nodes in its place, or NULL */
+    size_t group;                   /* its index; set by config_finish() */
+    struct service_server *servers; /* the names are its own */
     size_t server_count;
     struct config_slot slot;
     enum when_alone when_alone;

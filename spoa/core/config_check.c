@@ -43,7 +43,7 @@ static void check_servers(const struct config_service *service, const struct con
         config_error(errors, place, "[service %s] has no 'server' (and no 'allow-any-address = yes')",
                      service->name);
     for (size_t i = 0; i < service->server_count; i++) {
-        const struct config_server *server = &service->servers[i];
+        const struct service_server *server = &service->servers[i];
         if (!is_server_name(server->name))
             config_error(errors, place,
                          "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",

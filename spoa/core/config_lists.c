@@ -214,13 +214,13 @@ static enum config_reading read_servers(void *field, const char *value)
         return CONFIG_READ_BAD;
     char *copy = strndup((const char *)name.data, name.len);
     void *list = service->servers;
-    struct config_server *place = copy != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
+    struct service_server *place = copy != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
     service->servers = list;
     if (place == NULL) {
         free(copy);
         return CONFIG_READ_NO_MEMORY;
     }
-    *place = (struct config_server){.name = copy, .addr = addr, .weight = weight};
+    *place = (struct service_server){.name = copy, .addr = addr, .weight = weight};
     return CONFIG_READ_OK;
 }
 
@@ -230,7 +230,7 @@ static void write_servers(const void *field, const char *key, FILE *out)
     char text[ADDR_TEXT_MAX];
 
     for (size_t i = 0; i < service->server_count; i++) {
-        const struct config_server *server = &service->servers[i];
+        const struct service_server *server = &service->servers[i];
         fprintf(out, "%s = %s %s", key, server->name, addr_format(&server->addr, text));
         if (server->weight != 1)
             fprintf(out, " weight=%u", server->weight);

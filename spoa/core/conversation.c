@@ -1,12 +1,14 @@
 #include "spoa/core/conversation.h"
 
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context, uint64_t seed, int64_t begin_ms)
+                       const struct conversation_topic *topic, void *context,
+                       struct conversation_room pending, uint64_t seed, int64_t begin_ms)
 {
     *conversation = (struct conversation){
         .settings = settings,
         .topic = topic,
         .context = context,
+        .pending = pending,
         .phase = CONVERSATION_WAITING,
         .wake_ms = begin_ms,
     };
@@ -15,7 +17,7 @@ void conversation_init(struct conversation *conversation, const struct conversat
 
 static struct conversation_run *pending_at(struct conversation *conversation, unsigned position)
 {
-    return &conversation->pending[(conversation->head + position) % CONVERSATION_PENDING_MAX];
+    return &conversation->pending.runs[(conversation->head + position) % conversation->pending.size];
 }
 
 static void wait_until(struct conversation *conversation, int64_t wake_ms)
@@ -51,7 +53,7 @@ static int64_t silence_deadline_ms(const struct conversation *conversation)
 {
     for (unsigned i = 0; i < conversation->pending_count; i++) {
         const struct conversation_run *run =
-            &conversation->pending[(conversation->head + i) % CONVERSATION_PENDING_MAX];
+            &conversation->pending.runs[(conversation->head + i) % conversation->pending.size];
         if (!run->endless)
             return run->first.t_sent_ms + conversation->settings->silence_ms;
     }
@@ -121,7 +123,7 @@ static void finish_one(struct conversation *conversation, struct conversation_ru
 {
     if (++run->answered < run->count)
         return;
-    conversation->head = (conversation->head + 1) % CONVERSATION_PENDING_MAX;
+    conversation->head = (conversation->head + 1) % conversation->pending.size;
     conversation->pending_count--;
 }
 
@@ -182,7 +184,7 @@ bool conversation_next(struct conversation *conversation, int64_t now_ms,
     struct conversation_request request = {.kind = 0};
 
     if (conversation->phase != CONVERSATION_TALKING || conversation->restarts ||
-        conversation->pending_count == CONVERSATION_PENDING_MAX)
+        conversation->pending_count == conversation->pending.size)
         return false;
     if (!conversation->topic->next(conversation->context, now_ms, ret_command, &request))
         return false;
@@ -199,7 +201,7 @@ int64_t conversation_wake_ms(const struct conversation *conversation)
         return conversation->wake_ms;
     int64_t silence_ms = silence_deadline_ms(conversation);
     int64_t topic_ms = conversation->topic->wake_ms(conversation->context);
-    if (conversation->pending_count == CONVERSATION_PENDING_MAX)
+    if (conversation->pending_count == conversation->pending.size)
         return silence_ms;
     return silence_ms < topic_ms ? silence_ms : topic_ms;
 }

@@ -16,8 +16,6 @@
 
 /* Room for SUBSCRIBE and its channels. */
 #define CONVERSATION_ARGS_MAX 20
-/* Runs of commands that may await their replies; beyond it nothing is sent until some have come. */
-#define CONVERSATION_PENDING_MAX 64
 
 enum conversation_phase {
     CONVERSATION_WAITING,    /* until wake_ms, then to be connected */
@@ -85,6 +83,12 @@ struct conversation_run {
     bool endless; /* GOES_ON: has no deadline */
 };
 
+/* Where runs of commands await their replies: room for so many; beyond it nothing is sent until some have come. */
+struct conversation_room {
+    struct conversation_run *runs;
+    unsigned size;
+};
+
 struct conversation {
     const struct conversation_settings *settings;
     const struct conversation_topic *topic;
@@ -93,9 +97,9 @@ struct conversation {
     int64_t wake_ms; /* WAITING and CONNECTING */
     bool restarts;   /* the next tick disconnects, to begin anew */
     struct backoff backoff;
-    unsigned head; /* of `pending`, a ring */
+    struct conversation_room pending; /* a ring */
+    unsigned head;                    /* of it */
     unsigned pending_count;
-    struct conversation_run pending[CONVERSATION_PENDING_MAX];
 };
 
 /* What the caller must do after a step. */
@@ -108,8 +112,8 @@ enum conversation_action {
 /* Borrows all; begins WAITING until `begin_ms`: the first tick from then on connects. INT64_MAX: not before
  * conversation_restart(). */
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context, uint64_t seed,
-                       int64_t begin_ms);
+                       const struct conversation_topic *topic, void *context,
+                       struct conversation_room pending, uint64_t seed, int64_t begin_ms);
 
 /* Time has come (see conversation_wake_ms). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);

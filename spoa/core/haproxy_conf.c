@@ -98,7 +98,7 @@ static void add_frontend(struct page *page, const struct config *config, const s
 }
 
 static void add_server(struct page *page, const struct config *config, const struct config_service *service,
-                       const struct config_server *server)
+                       const struct service_server *server)
 {
     char text[ADDR_TEXT_MAX];
 

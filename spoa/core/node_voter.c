@@ -259,5 +259,6 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .name = name,
         .index = index,
     };
-    conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter, seed, now_ms);
+    conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter,
+                      (struct conversation_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
 }

@@ -15,6 +15,9 @@
 #include "spoa/core/voter_group.h"
 #include "spoa/core/voter_source.h"
 
+/* Commands that may await their replies: a greeting and two polls. */
+#define NODE_VOTER_RUNS 8
+
 /* Shared by the nodes of a group; borrowed. */
 struct node_settings {
     enum voter_source source; /* not of a Sentinel */
@@ -31,6 +34,7 @@ struct node_voter {
     const char *name;        /* for the log */
     unsigned index;          /* in the group */
     struct conversation conversation;
+    struct conversation_run runs[NODE_VOTER_RUNS];
     unsigned step; /* what is sent next */
     int64_t next_poll_ms;
     bool is_identified; /* on this connection */

@@ -17,7 +17,7 @@ struct question_slot {
 };
 
 /* Of a cache line: most questions fit into the first one of their slot. */
-#define SLOT_ALIGNMENT 64
+#define SLOT_ALIGNMENT ((size_t)64)
 
 _Static_assert(sizeof(struct question_slot) == 2 * SLOT_ALIGNMENT, "two cache lines");
 

@@ -209,7 +209,8 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
         .service = service,
         .metrics = metrics,
     };
-    conversation_init(&probe->conversation, &settings->conversation, &probe_topic, probe, seed, INT64_MAX);
+    conversation_init(&probe->conversation, &settings->conversation, &probe_topic, probe,
+                      (struct conversation_room){probe->runs, ROLE_PROBE_RUNS}, seed, INT64_MAX);
 }
 
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms)

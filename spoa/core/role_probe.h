@@ -15,6 +15,9 @@
 #include "spoa/core/redis_command.h"
 #include "spoa/core/voter_group.h"
 
+/* AUTH, CLIENT SETNAME, PING and ROLE. */
+#define ROLE_PROBE_RUNS 4
+
 /* Of the nodes of one service; borrowed. */
 struct role_probe_settings {
     struct redis_credentials credentials;
@@ -30,6 +33,7 @@ struct role_probe {
     struct addr target;
     bool is_aimed;
     struct conversation conversation;
+    struct conversation_run runs[ROLE_PROBE_RUNS];
     unsigned greetings;
     int64_t next_ms;
     bool has_answered; /* on this link */

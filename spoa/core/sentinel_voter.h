@@ -14,6 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Runs of commands that may await their replies: of questions, whose services need not stand in a row, and of a greeting. */
+#define SENTINEL_QUERY_RUNS 64
+#define SENTINEL_HINTS_RUNS 4
+
 /* Shared by the Sentinels of a group; borrowed. */
 struct sentinel_settings {
     struct redis_credentials credentials;
@@ -44,6 +48,8 @@ struct sentinel_voter {
     unsigned index;   /* in the group */
     struct conversation query;
     struct conversation hints;
+    struct conversation_run query_runs[SENTINEL_QUERY_RUNS];
+    struct conversation_run hints_runs[SENTINEL_HINTS_RUNS];
     unsigned greetings; /* of `query`: said so far on this connection */
     int64_t next_poll_ms;
     unsigned faults;      /* enum sentinel_fault */

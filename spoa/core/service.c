@@ -26,7 +26,7 @@ struct service {
     int32_t doubted;        /* a node that our link to broke */
     int64_t doubt_until_ms; /* with `doubted` */
     bool asks_all;
-    uint8_t replica_answer[ANSWER_MAX];       /* who is a replica: another one each time */
+    uint8_t *replica_answer;                  /* with `replicas`: who is a replica, another one each time */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
 };
@@ -74,7 +74,8 @@ struct service *service_create(const struct service_settings *settings, int64_t 
         return service;
     service->replicas =
         replicas_create(&settings->replicas, &settings->quorum, settings->servers, settings->server_count);
-    if (service->replicas == NULL) {
+    service->replica_answer = malloc(ANSWER_MAX);
+    if (service->replicas == NULL || service->replica_answer == NULL) {
         service_destroy(service);
         return NULL;
     }
@@ -87,6 +88,7 @@ void service_destroy(struct service *service)
         return;
     candidates_finish(&service->candidates);
     replicas_destroy(service->replicas);
+    free(service->replica_answer);
     free(service);
 }
 

@@ -23,6 +23,7 @@ struct redis_link_options {
     const struct addr *peer;
     const struct tls *tls; /* NULL: in plain */
     struct conversation *conversation;
+    size_t everyday; /* for reply_parser_create() */
     redis_link_stepped_fn stepped;
     void *context;
 };

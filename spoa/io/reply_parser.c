@@ -4,8 +4,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* In the parser itself, so that an everyday reply costs no allocation. */
-#define FIRST_BLOCK_SIZE 4096
 #define BLOCK_SIZE ((size_t)64 * 1024)
 #define ALIGNMENT sizeof(max_align_t)
 
@@ -31,7 +29,8 @@ struct reply_parser {
     struct block *blocks;                        /* beyond the first */
     uint8_t *free_at;                            /* in the newest block */
     size_t free_len;
-    max_align_t first[FIRST_BLOCK_SIZE / sizeof(max_align_t)];
+    size_t first_size;
+    max_align_t first[]; /* the first block */
 };
 
 static void memory_reset(struct reply_parser *parser)
@@ -43,7 +42,7 @@ static void memory_reset(struct reply_parser *parser)
     }
     parser->memory_used = 0;
     parser->free_at = (uint8_t *)parser->first;
-    parser->free_len = sizeof(parser->first);
+    parser->free_len = parser->first_size;
 }
 
 static bool memory_grow(struct reply_parser *parser, size_t size)
@@ -188,12 +187,13 @@ static redisReplyObjectFunctions functions = {
     .freeObject = free_object,
 };
 
-struct reply_parser *reply_parser_create(void)
+struct reply_parser *reply_parser_create(size_t everyday)
 {
-    struct reply_parser *parser = calloc(1, sizeof(*parser));
+    struct reply_parser *parser = calloc(1, sizeof(*parser) + everyday);
 
     if (parser == NULL)
         return NULL;
+    parser->first_size = everyday;
     memory_reset(parser);
     parser->reader = redisReaderCreateWithFunctions(&functions);
     if (parser->reader == NULL) {

@@ -21,8 +21,9 @@ enum reply_parser_result {
     REPLY_PARSER_FAILED, /* for ever: not the protocol, a limit exceeded, or no memory */
 };
 
-/* One a connection. NULL where memory is short. */
-struct reply_parser *reply_parser_create(void);
+/* One a connection. A reply that takes no more than `everyday` bytes when it is parsed costs no allocation. NULL where
+ * memory is short. */
+struct reply_parser *reply_parser_create(size_t everyday);
 void reply_parser_destroy(struct reply_parser *parser); /* NULL is fine */
 
 /* Copies `bytes`. Then reply_parser_next() is to be called until it says something else than REPLY. */

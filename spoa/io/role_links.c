@@ -4,6 +4,9 @@
 
 #include "spoa/io/loop.h"
 
+/* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
+#define EVERYDAY_SIZE 1024
+
 struct role_link {
     struct service_observer observer;
     struct role_probe probe;
@@ -41,6 +44,7 @@ static bool create_link(struct role_link *link, struct ev_loop *loop, struct res
         .peer = &link->probe.target,
         .tls = options->tls[index],
         .conversation = &link->probe.conversation,
+        .everyday = EVERYDAY_SIZE,
         .stepped = options->stepped,
         .context = options->context,
     };

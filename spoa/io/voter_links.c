@@ -103,6 +103,9 @@ static struct conversation *init_voter(struct voter_links *links, unsigned index
     return &voter->node.conversation;
 }
 
+/* The reply to SENTINEL MASTER. */
+#define EVERYDAY_SIZE 4096
+
 static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index,
                          struct conversation *query)
 {
@@ -111,6 +114,7 @@ static bool create_links(struct voter_links *links, struct resolver *resolver, u
         .peer = &links->options.addresses[index],
         .tls = links->options.tls,
         .conversation = query,
+        .everyday = EVERYDAY_SIZE,
         .stepped = on_stepped,
         .context = links,
     };

@@ -5,7 +5,7 @@ import signal
 import threading
 import urllib.request
 
-from bench import ROUNDS, SECONDS, Echo, Setting, Table, compare, load, median, ratio, verdict
+from bench import ROUNDS, Echo, Setting, Table, compare, load, median, ratio, verdict
 from field import Field
 
 THROUGHPUT = [(Setting(16, 32), 0.9), (Setting(16, 32, batch=1), 0.9), (Setting(1, 1), 0.95), (Setting(200, 1), 0.95)]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
-from process import Process, die_with, wait_until  # noqa: E402
+from process import die_with, wait_until  # noqa: E402
 
 PROGRAMS = ROOT / "build" / "release" / "bench"
 ROUNDS = int(os.environ.get("ROUNDS", "9"))

@@ -172,7 +172,6 @@ static int connect_to(const char *address)
     bool is_unix = strncmp(address, "unix:", 5) == 0;
     const char *port = strrchr(address, ':') + 1;
     const int on = 1;
-    char host[64];
     int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int connected;
 
@@ -180,6 +179,7 @@ static int connect_to(const char *address)
         snprintf(local.sun_path, sizeof(local.sun_path), "%s", port);
         connected = connect(fd, (struct sockaddr *)&local, sizeof(local));
     } else {
+        char host[64];
         snprintf(host, sizeof(host), "%.*s", (int)(port - 1 - address), address);
         ipv4.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
         if (inet_pton(AF_INET, host, &ipv4.sin_addr) != 1)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define SENTINELS_MAX 64
+#define FDS_MAX 32768
 #define IN_SIZE ((size_t)64 * 1024)
 #define OUT_SIZE ((size_t)1024 * 1024)
 #define REPLY_MAX 512
@@ -36,6 +37,7 @@ struct command {
     char words[WORDS_MAX][WORD_SIZE];
 };
 
+static struct connection *connections[FDS_MAX]; /* by descriptor */
 static char out[OUT_SIZE];
 static size_t out_len;
 static int node_port;
@@ -148,10 +150,11 @@ static void flush(const struct connection *connection)
 static void serve(struct connection *connection)
 {
     ssize_t got = read(connection->fd, connection->in + connection->kept, IN_SIZE - connection->kept);
-    struct command command;
+    struct command command = {.count = 0};
 
     if (got <= 0) {
         close(connection->fd);
+        connections[connection->fd] = NULL;
         free(connection);
         return;
     }
@@ -172,10 +175,11 @@ static void serve(struct connection *connection)
 static struct connection *watch(int poll_fd, int fd, int sentinel)
 {
     struct connection *connection = calloc(1, sizeof(*connection));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
-    if (fd == -1 || connection == NULL || epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == -1)
+    if (fd < 0 || fd >= FDS_MAX || connection == NULL || epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == -1)
         die("connection");
+    connections[fd] = connection;
     connection->fd = fd;
     connection->sentinel = sentinel;
     return connection;
@@ -225,7 +229,7 @@ int main(int argc, char **argv)
 {
     int count = argc == 2 ? atoi(argv[1]) : 0;
     int poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event events[64] = {{.events = EPOLLIN, .data.ptr = NULL}};
+    struct epoll_event events[64] = {{.events = EPOLLIN, .data.fd = STDIN_FILENO}};
 
     if (count < 1 || count > SENTINELS_MAX) {
         fputs("usage: sentinels COUNT\n", stderr);
@@ -241,6 +245,6 @@ int main(int argc, char **argv)
     for (;;) {
         int ready = epoll_wait(poll_fd, events, 64, -1);
         for (int i = 0; i < ready; i++)
-            handle(poll_fd, events[i].data.ptr);
+            handle(poll_fd, connections[events[i].data.fd]);
     }
 }

@@ -87,7 +87,7 @@ static void check_decision(void)
 /* The number of replies; to the voter where there is a conversation. */
 static unsigned parse(struct span bytes, size_t step, struct conversation *conversation)
 {
-    struct reply_parser *parser = reply_parser_create();
+    struct reply_parser *parser = reply_parser_create(1024);
     enum reply_parser_result result = REPLY_PARSER_NEEDS_MORE;
     const struct reply *reply = NULL;
     unsigned count = 0;

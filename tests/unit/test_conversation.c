@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#define RUNS 64
 #define SEED 42
 #define START_MS 1000
 #define RETRY_MIN_MS 100
@@ -100,11 +101,14 @@ static const struct conversation_topic topic_calls = {
     .wake_ms = topic_wake_ms,
 };
 
+static struct conversation_run awaited[RUNS];
+
 static int set_up(void **state)
 {
     (void)state;
     topic = (struct topic){.wake_ms = INT64_MAX};
-    conversation_init(&talk, &settings, &topic_calls, &topic, SEED, START_MS);
+    conversation_init(&talk, &settings, &topic_calls, &topic, (struct conversation_room){awaited, RUNS}, SEED,
+                      START_MS);
     return 0;
 }
 
@@ -231,7 +235,8 @@ static void seeds_differ(void **state)
     struct conversation other;
 
     (void)state;
-    conversation_init(&other, &settings, &topic_calls, &topic, SEED + 1, START_MS);
+    conversation_init(&other, &settings, &topic_calls, &topic, (struct conversation_room){awaited, RUNS},
+                      SEED + 1, START_MS);
     for (unsigned i = 0; i < 20; i++) {
         conversation_tick(&talk, INT64_MAX / 2);
         conversation_tick(&other, INT64_MAX / 2);
@@ -321,7 +326,7 @@ static void ring_is_full(void **state)
     topic.wake_ms = 0; /* it wants to ask all the time */
     for (unsigned turn = 0; turn < 3; turn++) {
         /* Every second subject, so that each is a run of its own. */
-        for (size_t i = 0; i < CONVERSATION_PENDING_MAX; i++)
+        for (size_t i = 0; i < RUNS; i++)
             assert_int_equal(ask(1, 2 * i, 1, START_MS), 1);
         assert_int_equal(ask(1, 500, 1, START_MS), 0);
         assert_int_equal(topic.to_ask, 1); /* not even asked for */
@@ -331,7 +336,7 @@ static void ring_is_full(void **state)
         assert_int_equal(conversation_wake_ms(&talk), 0);
         assert_int_equal(ask(1, 500, 1, START_MS), 1);
         assert_int_equal(ask(1, 502, 1, START_MS), 0);
-        for (size_t i = 1; i < CONVERSATION_PENDING_MAX; i++)
+        for (size_t i = 1; i < RUNS; i++)
             check_reply(1, 2 * i, START_MS);
         check_reply(1, 500, START_MS);
         ask(1, 0, 1, START_MS); /* so that the next turn begins at another place */

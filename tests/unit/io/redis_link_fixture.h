@@ -347,12 +347,16 @@ static inline int tear_down(void **state)
     return is_alive;
 }
 
+static struct conversation_run runs[64];
+
 static inline void start_link(struct resolver *resolver)
 {
-    conversation_init(&conversation, &settings, &topic, &talk, 1, loop_now_ms());
+    conversation_init(&conversation, &settings, &topic, &talk,
+                      (struct conversation_room){runs, sizeof(runs) / sizeof(*runs)}, 1, loop_now_ms());
     const struct redis_link_options options = {
         .peer = &addr,
         .conversation = &conversation,
+        .everyday = 1024,
         .stepped = on_stepped,
         .context = &talk,
     };

@@ -165,7 +165,7 @@ static bool errors_of_a_configuration(void)
 static bool replies(void)
 {
     static const char bytes[] = "*2\r\n$3\r\none\r\n*2\r\n$3\r\ntwo\r\n:3\r\n-ERR no\r\n*-1\r\n";
-    struct reply_parser *parser = reply_parser_create();
+    struct reply_parser *parser = reply_parser_create(1024);
     const struct reply *reply = NULL;
     unsigned count = 0;
 

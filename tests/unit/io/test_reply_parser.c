@@ -15,7 +15,7 @@ static struct reply_parser *parser;
 static int create_parser(void **state)
 {
     (void)state;
-    parser = reply_parser_create();
+    parser = reply_parser_create(1024);
     return parser != NULL ? 0 : -1;
 }
 
