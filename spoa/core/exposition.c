@@ -29,13 +29,16 @@ static void begin_family(struct exposition *out, const char *family, const char 
 
 static void begin_sample(const struct exposition *out)
 {
-    page_printf(out->page, PREFIX "%s", out->family);
+    page_add(out->page, PREFIX);
+    page_add(out->page, out->family);
 }
 
 /* `first`: whether it is the first of the sample. */
 static void add_label(const struct exposition *out, bool first, const char *name, const char *value)
 {
-    page_printf(out->page, "%s%s=\"", first ? "{" : ",", name);
+    page_add(out->page, first ? "{" : ",");
+    page_add(out->page, name);
+    page_add(out->page, "=\"");
     page_add_label(out->page, value);
     page_add(out->page, "\"");
 }
@@ -47,7 +50,8 @@ static void end_labels(const struct exposition *out)
 
 static void end_number(const struct exposition *out, uint64_t number)
 {
-    page_printf(out->page, "%llu\n", (unsigned long long)number);
+    page_add_number(out->page, number);
+    page_add(out->page, "\n");
 }
 
 static void end_ms(const struct exposition *out, int64_t ms)

@@ -62,6 +62,17 @@ void page_printf(struct page *page, const char *format, ...)
         add_bytes(page, text, (size_t)len);
 }
 
+void page_add_number(struct page *page, uint64_t number)
+{
+    char digits[20];
+    size_t first = sizeof(digits);
+
+    do
+        digits[--first] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    add_bytes(page, digits + first, sizeof(digits) - first);
+}
+
 void page_add_json(struct page *page, const char *text)
 {
     if (text == NULL) {
@@ -82,12 +93,14 @@ void page_add_json(struct page *page, const char *text)
 
 void page_add_label(struct page *page, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            add_bytes(page, "\\", 1);
-        if (*text == '\n')
-            add_bytes(page, "\\n", 2);
-        else
-            add_bytes(page, text, 1);
+    for (;;) {
+        size_t len = strcspn(text, "\"\\\n");
+        add_bytes(page, text, len);
+        text += len;
+        if (*text == '\0')
+            return;
+        add_bytes(page, "\\", 1);
+        add_bytes(page, *text == '\n' ? "n" : text, 1);
+        text++;
     }
 }

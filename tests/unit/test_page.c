@@ -39,6 +39,20 @@ static void test_escapes(void **state)
     page_finish(&page);
 }
 
+static void test_numbers(void **state)
+{
+    struct page page = {.text = NULL};
+
+    (void)state;
+    page_add_number(&page, 0);
+    page_add(&page, " ");
+    page_add_number(&page, 1090);
+    page_add(&page, " ");
+    page_add_number(&page, UINT64_MAX);
+    assert_string_equal(page.text, "0 1090 18446744073709551615");
+    page_finish(&page);
+}
+
 static void test_too_long_a_piece_shows(void **state)
 {
     struct page page = {.text = NULL};
@@ -73,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_too_long_a_piece_shows),
         cmocka_unit_test(test_histogram),
     };
