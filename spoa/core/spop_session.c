@@ -70,15 +70,15 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
-static void acknowledge(struct spop_session *session, const struct parking_answer *answer, int64_t now_ms,
-                        struct sink *out)
+/* An ACK was written. */
+static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
+                        int64_t now_ms)
 {
-    spop_ack_write(out, answer->stream_id, answer->frame_id, answer->actions);
     session->metrics->notifies_total++;
-    session->metrics->answers_named_total += answer->is_named;
-    session->metrics->answers_unnamed_total += !answer->is_named;
-    if (answer->queue != NULL)
-        service_note_answer(answer->queue->service, answer->queue->role, answer->is_named, now_ms);
+    session->metrics->answers_named_total += is_named;
+    session->metrics->answers_unnamed_total += !is_named;
+    if (queue != NULL)
+        service_note_answer(queue->service, queue->role, is_named, now_ms);
 }
 
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
@@ -94,15 +94,12 @@ static void take_notify(struct spop_session *session, const struct spop_frame *f
     struct span actions = service_table_answer(session->table, queue, now_ms, &named);
     bool is_parked = queue != NULL && !*session->draining &&
                      parking_park(queue, &session->parked, frame->stream_id, frame->frame_id, now_ms);
-    session->metrics->parked_total += is_parked;
-    if (!is_parked)
-        acknowledge(session,
-                    &(struct parking_answer){.stream_id = frame->stream_id,
-                                             .frame_id = frame->frame_id,
-                                             .actions = actions,
-                                             .is_named = named,
-                                             .queue = queue},
-                    now_ms, out);
+    if (is_parked) {
+        session->metrics->parked_total++;
+        return;
+    }
+    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
+    note_answer(session, queue, named, now_ms);
 }
 
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
@@ -111,7 +108,8 @@ void spop_session_release(struct spop_session *session, int64_t now_ms, struct s
 
     while (session->phase == SPOP_SESSION_ACTIVE && sink_room(out) >= SPOP_SESSION_REPLY_MAX &&
            parking_next(&session->parked, now_ms, &answer)) {
-        acknowledge(session, &answer, now_ms, out);
+        spop_ack_write(out, answer.stream_id, answer.frame_id, answer.actions);
+        note_answer(session, answer.queue, answer.is_named, now_ms);
         histogram_add(&session->metrics->parked_times, metrics_parked_bounds_us,
                       (uint64_t)answer.parked_ms * 1000, 1);
     }

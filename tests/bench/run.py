@@ -2,7 +2,7 @@
 """make bench: what the agent costs, measured against a baseline in the same run. Prints Markdown tables; all figures are
 in build/bench/results.json as well. Never fails for being slow.
 
-BENCH names the parts that are wanted (answers haproxy growth switch profiling), ROUNDS and SECONDS_PER_ROUND how long.
+PARTS names those that are wanted (answers haproxy growth switch profiling), ROUNDS and SECONDS_PER_ROUND how long.
 """
 
 import importlib
@@ -13,11 +13,11 @@ import time
 
 import bench
 
-PARTS = ["answers", "haproxy", "growth", "switch", "profiling"]
+ALL = ["answers", "haproxy", "growth", "switch", "profiling"]
 
 
 def main():
-    wanted = os.environ.get("BENCH", "").split() or PARTS
+    wanted = os.environ.get("PARTS", "").split() or ALL
     results = bench.ROOT / "build" / "bench"
     results.mkdir(parents=True, exist_ok=True)
     print(f"{time.strftime('%Y-%m-%d')}, {platform.system()} {platform.release()}, {len(bench.CPUS)} CPUs; medians of "
