@@ -130,7 +130,6 @@ build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% bui
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
 build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
-build/$(1)/bench/%: LINK_LIBS = -lev
 build/$(1)/obj/spoa/core/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision
 build/$(1)/obj/spoa/main.o: private OWN_CPPFLAGS = -DSENTINEL_SPOA_VERSION='"$(VERSION)"' \
@@ -283,8 +282,8 @@ soak: ## random faults under load with a referee, SOAK_TIME seconds (600; SEED=)
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/soak.py $(or $(SOAK_TIME),600) $(SEED)
 
-bench: ## NOTIFY to ACK: throughput and latency against a bare echo
-	@tests/tools/deps.sh build test
+bench: ## what an answer, growth and a switch cost, against a bare echo (PARTS= ROUNDS= SECONDS_PER_ROUND= FAILOVERS=)
+	@tests/tools/deps.sh build test bench
 	$(Q)$(MAKE) all $(bench_programs)
 	@$(PYTHON) tests/bench/run.py
 

@@ -33,18 +33,20 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
         cache->latest = NULL;
         return true;
     }
-    struct question_slot *slots = aligned_alloc(SLOT_ALIGNMENT, wanted * sizeof(*slots));
-    if (slots == NULL)
+    /* Not aligned_alloc(): that would have to be cleared, and so be in memory before anybody asks. */
+    uint8_t *memory = calloc(wanted + 1, sizeof(struct question_slot));
+    if (memory == NULL)
         return false;
-    memset(slots, 0, wanted * sizeof(*slots));
-    free(cache->slots);
-    *cache = (struct question_cache){.slots = slots, .slot_count = wanted};
+    size_t gap = SLOT_ALIGNMENT - (uintptr_t)memory % SLOT_ALIGNMENT;
+    question_cache_finish(cache);
+    *cache = (struct question_cache){
+        .memory = memory, .slots = (struct question_slot *)(void *)(memory + gap), .slot_count = wanted};
     return true;
 }
 
 void question_cache_finish(struct question_cache *cache)
 {
-    free(cache->slots);
+    free(cache->memory);
     *cache = (struct question_cache){.slots = NULL};
 }
 

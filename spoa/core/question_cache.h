@@ -19,9 +19,10 @@ struct question_slot;
 
 /* Zero is an empty one without room. */
 struct question_cache {
-    struct question_slot *slots;
-    size_t slot_count; /* a power of two, or 0 */
-    size_t victim;     /* counts who had to go */
+    void *memory;
+    struct question_slot *slots; /* in it, each at the beginning of a cache line */
+    size_t slot_count;           /* a power of two, or 0 */
+    size_t victim;               /* counts who had to go */
     struct question_slot
         *latest; /* what was found or kept last: most often it is asked again; NULL: nothing */
 };

@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 from process import die_with, wait_until  # noqa: E402
 
 PROGRAMS = ROOT / "build" / "release" / "bench"
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
-SECONDS = float(os.environ.get("SECONDS_PER_ROUND", "0.5"))
+ROUNDS = int(os.environ.get("ROUNDS", "15"))
+SECONDS = float(os.environ.get("SECONDS_PER_ROUND", "0.4"))
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]
 # So is this program, and what it starts without another word.

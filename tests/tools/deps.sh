@@ -12,6 +12,7 @@ packages_of() {
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
     valgrind) echo valgrind libc6-dbg ;;
+    bench) echo strace valgrind libc6-dbg ;;
     matrix) echo mmdebstrap ;;
     fuzz) echo clang libclang-rt-14-dev ;;
     # netavark and the like are for containers that run; image.sh only builds.
@@ -21,7 +22,7 @@ packages_of() {
     # wget is what the health checks of the Compose file run.
     deploy) echo docker-compose python3-yaml python3-kubernetes wget ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, matrix, fuzz, image, deb, rpm, deploy)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, bench, matrix, fuzz, image, deb, rpm, deploy)" >&2
         exit 2
         ;;
     esac
