@@ -7,15 +7,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#define HISTOGRAM_US 1000000
+#include "tests/bench/bench.h"
 
 struct client {
     int fd;
@@ -24,23 +21,8 @@ struct client {
 
 static struct sockaddr_in target = {.sin_family = AF_INET};
 static int poll_fd;
-static unsigned histogram[HISTOGRAM_US + 1];
-static unsigned long answered;
+static struct latencies answered;
 static unsigned long failed;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* The request goes out as soon as the connection is there: then it is writable. */
 static void begin(struct client *client)
@@ -59,12 +41,10 @@ static void begin(struct client *client)
 
 static void end(struct client *client, bool is_answered)
 {
-    int64_t took_us = (now_ns() - client->began_ns) / 1000;
-
-    answered += is_answered;
-    failed += !is_answered;
     if (is_answered)
-        histogram[took_us < HISTOGRAM_US ? took_us : HISTOGRAM_US]++;
+        latencies_note(&answered, now_ns() - client->began_ns);
+    else
+        failed++;
     close(client->fd);
     begin(client);
 }
@@ -84,19 +64,6 @@ static void handle(const struct epoll_event *event)
     }
     ssize_t got = read(client->fd, reply, sizeof(reply));
     end(client, got > 0 && reply[0] == '+');
-}
-
-static int quantile_us(double share)
-{
-    unsigned long wanted = (unsigned long)((double)answered * share);
-    unsigned long seen = 0;
-
-    for (int us = 0; us <= HISTOGRAM_US; us++) {
-        seen += histogram[us];
-        if (seen > wanted)
-            return us;
-    }
-    return HISTOGRAM_US;
 }
 
 int main(int argc, char **argv)
@@ -125,9 +92,10 @@ int main(int argc, char **argv)
         for (int i = 0; i < ready; i++)
             handle(&events[i]);
     }
-    printf("{\"answered\": %lu, \"failed\": %lu, \"per_s\": %.0f, \"p50_us\": %d, \"p99_us\": %d}\n",
-           answered, failed, (double)answered / ((double)(now_ns() - began_ns) / 1e9), quantile_us(0.5),
-           quantile_us(0.99));
+    double took_s = (double)(now_ns() - began_ns) / 1e9;
+    printf("{\"answered\": %llu, \"failed\": %lu, \"per_s\": %.0f, \"p50_us\": %d, \"p99_us\": %d}\n",
+           (unsigned long long)answered.total, failed, (double)answered.total / took_s,
+           latencies_quantile_us(&answered, 0.5), latencies_quantile_us(&answered, 0.99));
     free(clients);
     return 0;
 }

@@ -7,21 +7,18 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/spop_frame.h"
+#include "tests/bench/bench.h"
 
 #define IN_SIZE ((size_t)16 * 1024)
 #define DEPTH_MAX 128
 #define NOTIFY_SIZE 128
-#define HISTOGRAM_US 1000000
 #define SLOW_US 10000
 /* Without a common factor with a number of services: no order that memory would be fetched ahead in. */
 #define STEP 7919
@@ -53,24 +50,7 @@ struct setting {
 static struct setting setting;
 static struct notify *notifies; /* one per service */
 static unsigned next_notify;
-static uint64_t histogram[HISTOGRAM_US + 1];
-static uint64_t answers;
-static uint64_t slow;
-static int64_t worst_ns;
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+static struct latencies latencies; /* of all answers */
 
 /* ---- what the operating system says of the agent ---- */
 
@@ -220,16 +200,6 @@ static void ask(struct connection *connection, unsigned count)
     }
 }
 
-static void note_latency(int64_t took_ns)
-{
-    int64_t took_us = took_ns / 1000;
-
-    histogram[took_us < HISTOGRAM_US ? took_us : HISTOGRAM_US]++;
-    worst_ns = took_ns > worst_ns ? took_ns : worst_ns;
-    slow += took_us > SLOW_US;
-    answers++;
-}
-
 /* Reads once; returns how many answers came. */
 static unsigned take(struct connection *connection)
 {
@@ -248,7 +218,7 @@ static unsigned take(struct connection *connection)
             break;
         if (frame.type != SPOP_ACK)
             die("not an ACK");
-        note_latency(now - connection->sent_ns[(connection->head + count) % setting.depth]);
+        latencies_note(&latencies, now - connection->sent_ns[(connection->head + count) % setting.depth]);
         taken += (size_t)size;
         count++;
     }
@@ -259,26 +229,15 @@ static unsigned take(struct connection *connection)
 
 /* ---- the run ---- */
 
-static long long quantile_us(double share)
-{
-    uint64_t wanted = (uint64_t)((double)answers * share);
-    uint64_t seen = 0;
-
-    for (int us = 0; us <= HISTOGRAM_US; us++) {
-        seen += histogram[us];
-        if (seen > wanted)
-            return us;
-    }
-    return HISTOGRAM_US;
-}
-
 static void print_result(double took_s, long long used_ns)
 {
-    printf("{\"answers\": %llu, \"per_s\": %.0f, \"p50_us\": %lld, \"p99_us\": %lld, \"p999_us\": %lld, "
+    const struct latencies *all = &latencies;
+
+    printf("{\"answers\": %llu, \"per_s\": %.0f, \"p50_us\": %d, \"p99_us\": %d, \"p999_us\": %d, "
            "\"max_us\": %lld, \"over_10ms\": %llu, \"cpu_ns\": %lld, \"resident_bytes\": %lld}\n",
-           (unsigned long long)answers, (double)answers / took_s, quantile_us(0.5), quantile_us(0.99),
-           quantile_us(0.999), (long long)(worst_ns / 1000), (unsigned long long)slow, used_ns,
-           resident_bytes());
+           (unsigned long long)all->total, (double)all->total / took_s, latencies_quantile_us(all, 0.5),
+           latencies_quantile_us(all, 0.99), latencies_quantile_us(all, 0.999), (long long)all->worst_us,
+           (unsigned long long)latencies_over(all, SLOW_US), used_ns, resident_bytes());
 }
 
 static void run(struct connection *connections)

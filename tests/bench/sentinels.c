@@ -8,13 +8,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "tests/bench/bench.h"
 
 #define SENTINELS_MAX 64
 #define FDS_MAX 32768
@@ -42,12 +42,6 @@ static char out[OUT_SIZE];
 static size_t out_len;
 static int node_port;
 static int side; /* 0: the first server of each service is the master */
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
 
 /* ---- what is said ---- */
 

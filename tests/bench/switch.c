@@ -15,16 +15,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/spop_frame.h"
+#include "tests/bench/bench.h"
 
 #define SENTINELS_MAX 15
 #define PATHS_MAX 8
@@ -62,21 +60,13 @@ static struct peer agent = {.kind = AGENT};
 static int sentinel_count;
 static int path_count;
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static void tell(const char *who, int index, const char *what)
 {
-    struct timespec now;
     char number[16] = "";
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
     if (index >= 0)
         snprintf(number, sizeof(number), "%d", index);
-    printf("%lld %s%s %s\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec, who, number, what);
+    printf("%lld %s%s %s\n", (long long)now_ns(), who, number, what);
     fflush(stdout);
 }
 

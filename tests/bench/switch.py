@@ -23,21 +23,7 @@ AFTER_S = 6.0
 WAYS = ["agent", "tcp-check recipe", "nbsrv recipe"]
 
 # As it is passed on: a backend per node, whose servers are the Sentinels.
-NBSRV = """\
-global
-    log stdout format raw local0 err
-    maxconn 4000
-
-defaults
-    mode tcp
-    timeout connect 500ms
-    timeout client 1h
-    timeout server 1h
-
-frontend fe_redis
-    bind {bind}
-    default_backend be_redis
-
+NBSRV = failover.RECIPE.partition("backend be_redis\n")[0] + """\
 backend be_redis
 {rules}
 {servers}
