@@ -57,7 +57,11 @@ static void make_due(struct parking *parking, struct parked_stream *stream)
     struct parking_client *client = stream->client;
     bool was_quiet = parking->woken == NULL;
 
-    stream->is_due = true;
+    if (!stream->is_due) {
+        DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
+        DL_APPEND2(client->due, stream, prev_of_client, next_of_client);
+        stream->is_due = true;
+    }
     if (client->is_woken)
         return;
     client->is_woken = true;
@@ -115,7 +119,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, ui
     if (queue->streams == NULL)
         DL_APPEND(parking->busy, queue);
     DL_APPEND2(queue->streams, stream, prev_of_queue, next_of_queue);
-    DL_APPEND2(client->streams, stream, prev_of_client, next_of_client);
+    DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
     client->count++;
     parking->count++;
     if (stream->deadline_ms < parking->wake_ms)
@@ -147,12 +151,16 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
 
 static void unpark(struct parked_stream *stream)
 {
+    struct parking_client *client = stream->client;
     struct parking_queue *queue = stream->queue;
     struct parking *parking = queue->parking;
 
     DL_DELETE2(queue->streams, stream, prev_of_queue, next_of_queue);
-    DL_DELETE2(stream->client->streams, stream, prev_of_client, next_of_client);
-    stream->client->count--;
+    if (stream->is_due)
+        DL_DELETE2(client->due, stream, prev_of_client, next_of_client);
+    else
+        DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
+    client->count--;
     parking->count--;
     if (queue->streams == NULL)
         DL_DELETE(parking->busy, queue);
@@ -161,13 +169,15 @@ static void unpark(struct parked_stream *stream)
 
 bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer)
 {
-    for (struct parked_stream *stream = client->streams; stream != NULL; stream = stream->next_of_client) {
-        if (!stream->is_due)
-            continue;
+    struct parked_stream *stream;
+
+    while ((stream = client->due) != NULL) {
         struct parking_queue *queue = stream->queue;
         struct span actions = service_answer(queue->service, queue->role, queue->identities, now_ms);
         /* The name may be gone again since it was made due: it has time until its deadline. */
         if (!service_is_open(queue->service, queue->role) && now_ms < stream->deadline_ms) {
+            DL_DELETE2(client->due, stream, prev_of_client, next_of_client);
+            DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
             stream->is_due = false;
             continue;
         }
@@ -187,16 +197,20 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
 
 void parking_hurry(struct parking_client *client)
 {
-    for (struct parked_stream *stream = client->streams; stream != NULL; stream = stream->next_of_client) {
+    while (client->waiting != NULL)
+        make_due(client->waiting->queue->parking, client->waiting);
+    for (struct parked_stream *stream = client->due; stream != NULL; stream = stream->next_of_client) {
         stream->deadline_ms = INT64_MIN;
-        make_due(stream->queue->parking, stream);
+        make_due(stream->queue->parking, stream); /* so that the client is woken where nothing waited */
     }
 }
 
 void parking_drop(struct parking_client *client, struct parking *parking)
 {
-    while (client->streams != NULL)
-        unpark(client->streams);
+    while (client->waiting != NULL)
+        unpark(client->waiting);
+    while (client->due != NULL)
+        unpark(client->due);
     if (client->is_woken)
         DL_DELETE(parking->woken, client);
     client->is_woken = false;

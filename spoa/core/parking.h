@@ -31,8 +31,9 @@ struct parking_queue {
 
 /* The streams of one connection; zero is an empty one. */
 struct parking_client {
-    struct parked_stream *streams; /* the oldest first */
-    size_t count;
+    struct parked_stream *waiting;
+    struct parked_stream *due; /* to be answered, in the order in which they became due */
+    size_t count;              /* of both */
     bool is_woken;
     struct parking_client *next; /* of those that are woken */
     struct parking_client *prev;
@@ -72,7 +73,7 @@ struct parking_answer {
     int64_t parked_ms;                 /* how long it was kept back */
 };
 
-/* Takes the next stream of `client` that is due off the lists; the oldest first. False where none is. */
+/* Takes the next stream of `client` that is due off the lists; of one service the oldest first. False where none is. */
 bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer);
 
 /* All streams of `client` are due at once: it is to be closed in good order. */

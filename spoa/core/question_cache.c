@@ -25,14 +25,13 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
 {
     size_t wanted = cache->slot_count > 0 ? cache->slot_count : SLOTS_MIN;
 
+    if (cache->latest != NULL)
+        memset(cache->slots, 0, cache->slot_count * sizeof(*cache->slots));
+    cache->latest = NULL;
     while (wanted < services * QUESTIONS_PER_SERVICE)
         wanted *= 2;
-    if (wanted == cache->slot_count) {
-        if (cache->latest != NULL)
-            memset(cache->slots, 0, wanted * sizeof(*cache->slots));
-        cache->latest = NULL;
+    if (wanted == cache->slot_count)
         return true;
-    }
     /* Not aligned_alloc(): that would have to be cleared, and so be in memory before anybody asks. */
     uint8_t *memory = calloc(wanted + 1, sizeof(struct question_slot));
     if (memory == NULL)
@@ -61,8 +60,8 @@ static uint64_t mix(uint64_t sum, const uint8_t word[8])
     return (sum ^ bits) * FACTOR;
 }
 
-/* Eight bytes at a time; the last eight may overlap the ones before. Who makes two questions meet in one slot gains
- * nothing: they take turns in it. */
+/* Eight bytes at a time; the last eight may overlap the ones before. Who makes many questions meet in one set of
+ * slots gains nothing: they take turns in it. */
 static size_t hash(struct span payload)
 {
     uint64_t sum = payload.len;

@@ -203,6 +203,31 @@ static void test_a_connection_takes_its_streams_with_it(void **state)
     expect_next(1, 2, true);
 }
 
+/* Some are due and others wait when the connection is to be closed: all are answered, and who was woken is woken again. */
+static void test_hurry(void **state)
+{
+    (void)state;
+    assert_true(park(0, 0, 1));
+    assert_true(park(1, 0, 2));
+    assert_true(park(0, 0, 3));
+    name(0);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 1, true);
+    parking_hurry(&f.clients[0]);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 3, true);
+    expect_next(0, 2, false);
+    expect_next(0, 0, false);
+    assert_true(park(1, 0, 4));
+    assert_true(park(1, 0, 5));
+    name(1);
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_next(0, 4, true);
+    parking_hurry(&f.clients[0]); /* nothing waits, and something is due */
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    assert_int_equal(f.clients[0].count, 1);
+}
+
 /* Our own link to the master broke: that delays, and changes nothing. */
 static void test_doubt(void **state)
 {
@@ -236,6 +261,7 @@ int main(void)
         PARKING_TEST(test_named_is_not_parked),
         PARKING_TEST(test_bound),
         PARKING_TEST(test_a_connection_takes_its_streams_with_it),
+        PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
     };
 
