@@ -15,8 +15,9 @@
 #include "spoa/core/voter_group.h"
 #include "spoa/core/voter_source.h"
 
-/* Commands that may await their replies: a greeting and two polls. */
-#define NODE_VOTER_RUNS 8
+/* Commands that may await their replies. So many that there is always room for both of a poll: what CLUSTER INFO says of a
+ * node must not be older than its CLUSTER SLOTS. */
+#define NODE_VOTER_RUNS 64
 
 /* Shared by the nodes of a group; borrowed. */
 struct node_settings {

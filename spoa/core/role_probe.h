@@ -15,8 +15,8 @@
 #include "spoa/core/redis_command.h"
 #include "spoa/core/voter_group.h"
 
-/* AUTH, CLIENT SETNAME, PING and ROLE. */
-#define ROLE_PROBE_RUNS 4
+/* Commands that may await their replies: a greeting, and three times PING and ROLE. */
+#define ROLE_PROBE_RUNS 8
 
 /* Of the nodes of one service; borrowed. */
 struct role_probe_settings {

@@ -16,7 +16,7 @@
 
 /* Runs of commands that may await their replies: of questions, whose services need not stand in a row, and of a greeting. */
 #define SENTINEL_QUERY_RUNS 64
-#define SENTINEL_HINTS_RUNS 4
+#define SENTINEL_HINTS_RUNS 8
 
 /* Shared by the Sentinels of a group; borrowed. */
 struct sentinel_settings {
