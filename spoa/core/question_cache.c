@@ -33,13 +33,13 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
     if (wanted == cache->slot_count)
         return true;
     /* Not aligned_alloc(): that would have to be cleared, and so be in memory before anybody asks. */
-    uint8_t *memory = calloc(wanted + 1, sizeof(struct question_slot));
+    struct question_slot *memory = calloc(wanted + 1, sizeof(*memory));
     if (memory == NULL)
         return false;
-    size_t gap = SLOT_ALIGNMENT - (uintptr_t)memory % SLOT_ALIGNMENT;
+    uint8_t *first = (uint8_t *)memory + (SLOT_ALIGNMENT - (uintptr_t)memory % SLOT_ALIGNMENT);
     question_cache_finish(cache);
     *cache = (struct question_cache){
-        .memory = memory, .slots = (struct question_slot *)(void *)(memory + gap), .slot_count = wanted};
+        .memory = memory, .slots = (struct question_slot *)(void *)first, .slot_count = wanted};
     return true;
 }
 

@@ -85,10 +85,8 @@ static void test_histogram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_too_long_a_piece_shows),
+        cmocka_unit_test(test_growth),    cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_too_long_a_piece_shows),
         cmocka_unit_test(test_histogram),
     };
 
