@@ -30,7 +30,7 @@ os.sched_setaffinity(0, {CLIENT_CPU})
 
 @dataclass
 class Table:
-    """Rows as they are printed; `targets`: what was promised and what came of it."""
+    """Rows of text, as they are printed."""
     title: str
     head: list
     rows: list = field(default_factory=list)

@@ -23,7 +23,7 @@ AFTER_S = 6.0
 WAYS = ["agent", "tcp-check recipe", "nbsrv recipe"]
 
 # As it is passed on: a backend per node, whose servers are the Sentinels.
-NBSRV = failover.RECIPE.partition("backend be_redis\n")[0] + """\
+NBSRV = failover.RECIPE.partition("\nbackend be_redis\n")[0] + """
 backend be_redis
 {rules}
 {servers}
@@ -100,7 +100,8 @@ def calm_down(cluster, new):
 
 
 def measure():
-    """(times to the agent's answer, times by way to the first new connection, share by way of connections gone astray)"""
+    """Times in ms after the majority's word: to the agent's answer; by way to the first connection that reached the new
+    master, and to when no more went elsewhere. What did not happen while it was watched took for ever."""
     answers, firsts, lasts = [], {way: [] for way in WAYS}, {way: [] for way in WAYS}
     with Cluster() as cluster, tempfile.TemporaryDirectory(prefix="sentinel-spoa-") as folder:
         cluster.start()
@@ -114,9 +115,9 @@ def measure():
         master = cluster.redis[0]
         for _ in range(FAILOVERS):
             new, began, majority = next_failover(cluster, watcher, master)
-            answers.append((watcher.find("agent", new.name, began) - majority) / 1e6)
+            answers.append(after_ms(majority, watcher.find("agent", new.name, began)))
             for index, way in enumerate(WAYS):
-                note_path(watcher, f"path{index}", (str(master.port), str(new.port)), (began, majority), firsts[way], lasts[way])
+                note_path(watcher, f"path{index}", str(new.port), (began, majority), firsts[way], lasts[way])
             calm_down(cluster, new)
             master = new
         watcher.stop()
@@ -125,16 +126,20 @@ def measure():
     return answers, firsts, lasts
 
 
-def note_path(watcher, path, ports, times, firsts, lasts):
-    """When a connection first reached the new master, and when one last went elsewhere, in ms after the majority's word."""
-    old, new = ports
+def after_ms(majority, when):
+    """`when` may be None: not at all."""
+    return float("inf") if when is None else (when - majority) / 1e6
+
+
+def note_path(watcher, path, new, times, firsts, lasts):
+    """When a connection first reached the new master, and when one last went elsewhere."""
     began, majority = times
     changes = [(when, what) for when, who, what in list(watcher.events) if who == path and when >= began]
     reached = next((when for when, what in changes if what == new), None)
-    firsts.append((reached - majority) / 1e6 if reached else float("inf"))
+    firsts.append(after_ms(majority, reached))
     # Until it stayed there: the last change to the new master, or the end where it still goes elsewhere.
     settled = changes[-1][0] if changes and changes[-1][1] == new else None
-    lasts.append((settled - majority) / 1e6 if settled else float("inf"))
+    lasts.append(after_ms(majority, settled))
 
 
 def quantiles(times):

@@ -63,7 +63,7 @@ static void nobody_is_mistaken_for_another(void **state)
     question_cache_finish(&cache);
 }
 
-/* A bad hash would make most questions meet in a few slots. */
+/* A bad hash would make most questions meet in a few slots; with fewer ways than four more than these would have none. */
 static void most_have_a_slot_of_their_own(void **state)
 {
     struct question_cache cache = {.slots = NULL};
@@ -76,7 +76,7 @@ static void most_have_a_slot_of_their_own(void **state)
         question_cache_keep(&cache, text_of(i), &queues[i]);
     for (size_t i = 0; i < SERVICES; i++)
         found += question_cache_find(&cache, text_of(i)) != NULL;
-    assert_true(found > SERVICES * 7 / 10);
+    assert_true(found > SERVICES * 94 / 100);
     question_cache_finish(&cache);
 }
 
