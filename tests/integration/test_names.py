@@ -4,17 +4,17 @@ The agent has its own /etc/hosts and resolv.conf, in a mount namespace; the Sent
 """
 
 import contextlib
-import os
 import time
 
 import pytest
 from fake_dns import FakeDns
 from fake_sentinel import FakeSentinel
 from observers import Background
+from own_etc import OwnEtc, needs_root
 from process import wait_until
 from rig import SERVERS, Rig
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+pytestmark = needs_root
 
 FAST = "poll = 100ms"
 # Between two answers of a loop that never waits, on a machine with others at work.
@@ -26,13 +26,10 @@ class NamedRig(Rig):
 
     def __init__(self, dns, hosts="127.0.0.1 localhost\n", **options):
         super().__init__(sentinels=FAST, **options)
-        self.resolv, self.hosts = self.directory / "resolv.conf", self.directory / "hosts"
-        self.resolv.write_text(dns.resolv_conf)
-        self.hosts.write_text(hosts)
+        etc = OwnEtc(self.directory, hosts, dns.resolv_conf)
+        self.hosts = etc.hosts
         self.config = self.config.replace(self.fakes[0].where, f"sentinel-1.test:{self.fakes[0].port}")
-        self.agent.prefix = ["unshare", "--mount", "sh", "-c",
-                             'mount --bind "$1" /etc/resolv.conf && mount --bind "$2" /etc/hosts && shift 2 && exec "$@"',
-                             "sh", str(self.resolv), str(self.hosts)]
+        self.agent.prefix = etc.words()
 
     def votes(self):
         return self.ask()["votes"] or 0

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from cluster import HOST, SERVICE, Cluster
+from own_etc import OwnEtc, needs_root
 from process import wait_until
 from referee import VOTE_LIFE, Watch
 from resp import RespError
@@ -227,18 +228,23 @@ def test_leader_crashes_after_promotion(cluster, report):
     report(watch)
 
 
+@needs_root
 def test_names_announced_by_some(arena, report):
     """Two Sentinels announce host names, one does not: a majority names what the map does not have."""
+    name = "redis-1.test"
+    etc = OwnEtc(arena.cluster.directory, f"{HOST} {name}\n")
+
     def sentinels(cluster):
         cluster.start_sentinels(down_after=DOWN_AFTER)
         for sentinel in cluster.sentinels[:2]:
             sentinel.kill()
             lines = [line for line in sentinel.config_path.read_text().splitlines()
                      if not re.match(r"sentinel (known-|myid)", line)]
-            text = "\n".join(lines).replace(f"sentinel monitor {SERVICE} {HOST}", f"sentinel monitor {SERVICE} localhost")
+            text = "\n".join(lines).replace(f"sentinel monitor {SERVICE} {HOST}", f"sentinel monitor {SERVICE} {name}")
             sentinel.config_path.write_text("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n" + text + "\n")
+            sentinel.prefix = etc.words()
             sentinel.start()
-            assert sentinel.named()[0] == "localhost"
+            assert sentinel.named()[0] == name
 
     cluster = arena.start(sentinels=sentinels)
     with Watch(cluster, writer=False) as watch:
@@ -247,7 +253,7 @@ def test_names_announced_by_some(arena, report):
         watch.stay(2)
         assert watch.named_since(0) == {None}
         assert cluster.agent.find_log(event="alarm", alarm="unknown-address")
-        assert cluster.agent.find_log(event="address-not-in-map", address=f"localhost:{cluster.redis[0].port}")
+        assert cluster.agent.find_log(event="address-not-in-map", address=f"{name}:{cluster.redis[0].port}")
         for sentinel in cluster.sentinels[:2]:
             sentinel.call("SENTINEL", "CONFIG", "SET", "announce-hostnames", "no")
         watch.wait_named("R1")

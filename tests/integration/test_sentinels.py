@@ -5,6 +5,7 @@ import time
 import pytest
 from cluster import HOST, Redis, Sentinel
 from fake_sentinel import GET_MASTER, HANG, OK, Endless, FakeSentinel, Raw, error
+from own_etc import OwnEtc, needs_root
 from process import free_ports, wait_until
 from resp import Resp
 from rig import SERVERS, Rig
@@ -287,10 +288,12 @@ def test_any_address_where_that_is_allowed():
         assert (answer["state"], answer["master"], str(answer["addr"])) == ("ok", None, HOST)
 
 
+@needs_root
 def test_host_names():
     """The Sentinels are given as localhost: looked up by the resolver, IPv6 tried too where that comes first."""
     rig = Rig(sentinels=FAST)
     rig.config = rig.config.replace("address = 127.0.0.1:", "address = LocalHost.:")
+    rig.agent.prefix = OwnEtc(rig.directory, "::1 localhost\n127.0.0.1 localhost\n").words()
     with rig:
         rig.wait_votes(3)
 
