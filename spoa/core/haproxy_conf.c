@@ -65,9 +65,7 @@ static void add_global(struct page *page, const struct config *config)
             page_add(page, " level admin\n");
         }
     }
-    page_add(page, "\ndefaults\n    mode tcp\n    log global\n    option tcplog\n    timeout connect 500ms\n"
-                   "    timeout client 1h\n    timeout server 1h\n    retries 0\n    no option redispatch\n"
-                   "    no option persist\n\n");
+    page_add(page, "\ndefaults\n    log global\n\n");
 }
 
 static bool routes_by_address(const struct config_service *service)
@@ -82,7 +80,9 @@ static void add_frontend(struct page *page, const struct config *config, const s
 
     page_add(page, "frontend fe_");
     page_add(page, service->name);
-    page_printf(page, "%s\n    bind 127.0.0.1:%u\n    tcp-request session set-var(sess.service) str(",
+    page_printf(page,
+                "%s\n    mode tcp\n    option tcplog\n    timeout client 1h\n    bind 127.0.0.1:%u\n"
+                "    tcp-request session set-var(sess.service) str(",
                 is_for_replicas ? "_read" : "", port);
     page_add(page, service->name);
     page_printf(page, ")\n    filter spoe engine sentinel%s config /etc/haproxy/spoe.conf\n",
@@ -106,6 +106,7 @@ static void add_server(struct page *page, const struct config *config, const str
     page_add(page, server->name);
     page_add(page, " ");
     page_add(page, addr_format(&server->addr, text));
+    page_add(page, " tcp-ut 3s"); /* HAProxy ignores it in default-server */
     if (config->agent.checks.count > 0) {
         page_add(page, " agent-send \"");
         page_add(page, service->name);
@@ -116,16 +117,33 @@ static void add_server(struct page *page, const struct config *config, const str
     page_add(page, "\n");
 }
 
+/* All that a backend needs, so that it can be pasted below the defaults of another file. */
+static void add_times(struct page *page)
+{
+    page_add(page,
+             "    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
+             "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
+             "    srvtcpka-intvl 1s\n");
+}
+
+/*
+ * Sessions are shut by on-marked-down only where the agent has no other way, and then by the agent's word alone: HAProxy
+ * 2.8 to 3.1 never closes a session that is connecting when its server is marked down, and a health check marks a server
+ * down while clients connect to it.
+ */
 static void add_defaults(struct page *page, const struct config *config)
 {
-    page_add(page, "    default-server weight 0 check inter 1s fastinter 200ms fall 2 rise 1 on-marked-down "
-                   "shutdown-sessions");
-    if (config->agent.checks.count > 0) {
-        const struct addr *addr = &config->agent.checks.list[0].addr;
-        page_printf(page, " agent-check agent-addr %s agent-port %u agent-inter 200ms", addr->host,
-                    addr->port);
+    const struct config_listens *checks = &config->agent.checks;
+
+    page_add(page, "    default-server weight 0");
+    if (checks->count == 0) {
+        page_add(page, " check inter 1s fastinter 200ms fall 2 rise 1\n");
+        return;
     }
-    page_add(page, "\n");
+    if (config->haproxy.runtime_api_count == 0)
+        page_add(page, " on-marked-down shutdown-sessions");
+    page_printf(page, " agent-check agent-addr %s agent-port %u agent-inter 200ms\n",
+                checks->list[0].addr.host, checks->list[0].addr.port);
 }
 
 static void add_backend(struct page *page, const struct config *config, const struct config_service *service,
@@ -136,8 +154,9 @@ static void add_backend(struct page *page, const struct config *config, const st
     page_add(page, "backend ");
     add_backend_name(page, config, service, is_for_replicas ? "_read" : "");
     page_add(page, "\n");
+    add_times(page);
     if (routes_by_address(service)) {
-        page_add(page, "    server any 0.0.0.0:0\n\n");
+        page_add(page, "    server any 0.0.0.0:0 tcp-ut 3s\n\n");
         return;
     }
     add_defaults(page, config);
@@ -155,7 +174,8 @@ static void add_agent(struct page *page, const struct config *config, unsigned v
 
     page_printf(
         page,
-        "backend be_sentinel_spoa\n    mode %s\n    option spop-check\n    timeout connect 200ms\n"
+        "backend be_sentinel_spoa\n    mode %s\n    option spop-check\n    retries 0\n"
+        "    no option redispatch\n    timeout connect 200ms\n"
         "    timeout check 500ms\n    timeout server 3m\n"
         "    default-server check inter 1s fastinter 100ms downinter 200ms fall 2 rise 1 observe layer4 "
         "error-limit 1 on-error mark-down\n    server agent1 ",

@@ -1,26 +1,23 @@
 #include "spoa/io/session_cutter.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include <utlist.h>
 
+#include "spoa/core/haproxy_sessions.h"
 #include "spoa/core/log.h"
+#include "spoa/core/page.h"
 #include "spoa/io/loop.h"
-#include "spoa/io/socket_addr.h"
+#include "spoa/io/runtime_call.h"
 
-/* A cut is told so many times, at this interval. */
+/* A cut is told so many times, at this interval; more often while sessions to the server are still connecting. */
 #define ROUNDS 6
+#define ROUNDS_MAX 11
 #define ROUND_INTERVAL_S 0.1
-/* HAProxy takes a line of tune.bufsize at the most, 16384 by default. */
-#define COMMANDS_MAX 8000
-/* What is kept of its reply: enough to say what is wrong. */
+/* What is kept of HAProxy's reply: enough to say what is wrong. */
 #define REPLY_MAX 200
-#define API_TIMEOUT_S 2.0
+/* Commands by which sessions are shut one by one, in bytes. What has no room goes with the next look at the sessions. */
+#define ONE_BY_ONE_MAX 65536
 
 struct watch {
     struct service_observer observer;
@@ -35,211 +32,232 @@ struct watch {
 struct cut {
     const struct watch *watch;
     const char *server;
-    unsigned rounds; /* done */
+    unsigned rounds;    /* done */
+    bool is_connecting; /* a session to the server was left alone in this round */
+    bool is_noted;      /* the history has it */
     struct cut *next;
 };
 
-/* One round of commands on its way to one HAProxy, on a connection of its own: so HAProxy wants it. */
-struct call {
-    ev_io io;
-    ev_timer timeout;
+/* What a HAProxy is being asked or told. */
+enum step {
+    STEP_INFO,     /* which version it is */
+    STEP_SESSIONS, /* which sessions it has */
+    STEP_SHUT,     /* to shut some */
+};
+
+/* One HAProxy. It has one call at a time. */
+struct api {
     struct session_cutter *cutter;
-    const struct addr *api;
-    bool is_first_round; /* later ones repeat what went wrong */
-    size_t sent;
+    const struct addr *addr;
+    struct runtime_call *call; /* NULL: none */
+    enum step step;
+    unsigned version;      /* 0: not one that we know */
+    bool is_version_known; /* for as long as there is something to cut */
+    bool is_due;           /* a round came during a call */
+    bool is_told;          /* the log has what is wrong with it */
     size_t reply_len;
     char reply[REPLY_MAX];
-    struct call *next;
-    struct call *prev;
-    size_t len;
-    char commands[];
+    struct session_reader sessions;
+    bool has_more;        /* sessions for which `commands` had no room */
+    struct page commands; /* of this round, with a semicolon behind each */
+    size_t commands_sent;
 };
 
 struct session_cutter {
     struct ev_loop *loop;
-    const struct addr *apis;
+    struct api *apis;
     size_t api_count;
     struct metrics *metrics;
     struct history *history;
     struct watch *watches;
     struct cut *cuts;
-    struct call *calls;
     ev_timer round;
 };
 
-/* ---- one call ---- */
+/* ---- one HAProxy ---- */
 
-static void end_call(struct call *call)
+static void begin_round(struct api *api);
+static void tell_next(struct api *api);
+
+static void fail(struct api *api, const char *reason)
 {
-    struct session_cutter *cutter = call->cutter;
-
-    ev_io_stop(cutter->loop, &call->io);
-    ev_timer_stop(cutter->loop, &call->timeout);
-    if (call->io.fd != -1)
-        close(call->io.fd);
-    DL_DELETE(cutter->calls, call);
-    free(call);
-}
-
-static void fail_call(struct call *call, const char *reason)
-{
-    call->cutter->metrics->cut_failures_total++;
-    if (call->is_first_round) {
+    api->cutter->metrics->cut_failures_total++;
+    api->is_version_known = false;
+    if (!api->is_told) {
         char text[ADDR_TEXT_MAX];
-        log_event(LOG_LEVEL_WARNING, "runtime-api-failed", log_text("api", addr_format(call->api, text)),
+        log_event(LOG_LEVEL_WARNING, "runtime-api-failed", log_text("api", addr_format(api->addr, text)),
                   log_text("reason", reason));
     }
-    end_call(call);
+    api->is_told = true;
 }
 
-static void succeed_call(struct call *call)
+/* Of the reply, the first line that is not empty; NULL where all went well. A session that ended by itself is no fault. */
+static const char *find_complaint(struct api *api)
 {
-    const struct session_cutter *cutter = call->cutter;
+    char *rest = api->reply;
 
-    for (const struct cut *cut = cutter->cuts; cut != NULL && call->is_first_round; cut = cut->next)
-        history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
-                         loop_now_ms());
-    end_call(call);
+    for (char *line; (line = strtok_r(rest, "\r\n", &rest)) != NULL;)
+        if (strspn(line, " ") < strlen(line) && strncmp(line, "No such session", 15) != 0)
+            return line;
+    return NULL;
 }
 
-/* HAProxy says nothing but newlines where all went well. */
-static void judge_reply(struct call *call)
+/* All that this round had to say was said. */
+static void finish_round(struct api *api)
 {
-    size_t start = 0;
-    size_t end = call->reply_len;
+    struct session_cutter *cutter = api->cutter;
 
-    while (start < end && isspace((unsigned char)call->reply[start]))
-        start++;
-    while (end > start && isspace((unsigned char)call->reply[end - 1]))
-        end--;
-    call->reply[end < REPLY_MAX ? end : REPLY_MAX - 1] = '\0';
-    if (call->sent < call->len)
-        fail_call(call, "closed before all was said");
-    else if (end > start)
-        fail_call(call, call->reply + start);
+    /* With a round that is due came cuts that this HAProxy was not told of yet. */
+    for (struct cut *cut = api->is_due ? NULL : cutter->cuts; cut != NULL; cut = cut->next) {
+        if (!cut->is_noted)
+            history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
+                             loop_now_ms());
+        cut->is_noted = true;
+    }
+    if (api->has_more || api->is_due)
+        begin_round(api);
+}
+
+static void end_step(struct api *api)
+{
+    api->reply[api->reply_len] = '\0';
+    if (api->step == STEP_INFO) {
+        api->version = haproxy_info_version(api->reply);
+        api->is_version_known = true;
+        begin_round(api);
+    } else if (api->step == STEP_SESSIONS && strncmp(api->reply, "0x", 2) != 0) {
+        fail(api, api->reply); /* the session that asks is always there */
+    } else {
+        const char *complaint = api->step == STEP_SHUT ? find_complaint(api) : NULL;
+        if (complaint != NULL)
+            fail(api, complaint);
+        else
+            tell_next(api);
+    }
+}
+
+static void call_read(void *context, const char *bytes, size_t len)
+{
+    struct api *api = context;
+    size_t room = sizeof(api->reply) - 1 - api->reply_len;
+    size_t kept = len < room ? len : room;
+
+    memcpy(api->reply + api->reply_len, bytes, kept);
+    api->reply_len += kept;
+    if (api->step == STEP_SESSIONS)
+        session_reader_take(&api->sessions, bytes, len);
+}
+
+static void call_ended(void *context, const char *reason)
+{
+    struct api *api = context;
+
+    api->call = NULL;
+    if (reason != NULL)
+        fail(api, reason);
     else
-        succeed_call(call);
+        end_step(api);
+    if (api->call == NULL && api->is_due)
+        begin_round(api);
 }
 
-static void read_reply(struct call *call)
+static void say(struct api *api, enum step step, const char *line, size_t len)
 {
-    char bytes[1024];
-    ssize_t got = read(call->io.fd, bytes, sizeof(bytes));
-    size_t room = sizeof(call->reply) - call->reply_len;
-
-    if (got > 0) {
-        size_t kept = (size_t)got < room ? (size_t)got : room;
-        memcpy(call->reply + call->reply_len, bytes, kept);
-        call->reply_len += kept;
-    } else if (got == 0) {
-        judge_reply(call);
-    } else if (errno != EAGAIN && errno != EINTR) {
-        fail_call(call, strerror(errno));
-    }
+    api->step = step;
+    api->reply_len = 0;
+    api->call =
+        runtime_call_begin(api->cutter->loop, api->addr, line, len, call_read, call_ended, api);
+    if (api->call == NULL)
+        fail(api, strerror(errno));
 }
 
-static void write_commands(struct call *call)
+/* The next of the commands, as many as a line takes. */
+static void tell_next(struct api *api)
 {
-    ssize_t sent = send(call->io.fd, call->commands + call->sent, call->len - call->sent, MSG_NOSIGNAL);
+    char line[RUNTIME_CALL_MAX];
+    size_t len = api->commands.len - api->commands_sent;
 
-    if (sent == -1) {
-        if (errno != EAGAIN && errno != EINTR)
-            fail_call(call, strerror(errno));
+    if (api->commands.has_failed) {
+        fail(api, "out of memory");
         return;
     }
-    call->sent += (size_t)sent;
-    if (call->sent < call->len)
-        return;
-    ev_io_stop(call->cutter->loop, &call->io);
-    ev_io_set(&call->io, call->io.fd, EV_READ);
-    ev_io_start(call->cutter->loop, &call->io);
-}
-
-static void on_call(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct call *call = container_of(io, struct call, io);
-
-    (void)loop;
-    if ((events & EV_WRITE) != 0)
-        write_commands(call);
-    else
-        read_reply(call);
-}
-
-static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop;
-    (void)events;
-    fail_call(container_of(timer, struct call, timeout), "timeout");
-}
-
-/* -1 with errno, where it cannot even be tried. */
-static int connect_api(const struct addr *api)
-{
-    struct sockaddr_storage address;
-    socklen_t len = 0;
-
-    if (!socket_addr_from(api, &address, &len)) {
-        errno = EINVAL;
-        return -1;
-    }
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -1;
-    if (connect(fd, (const struct sockaddr *)&address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
-        int code = errno;
-        close(fd);
-        errno = code;
-        return -1;
-    }
-    return fd;
-}
-
-static void begin_call(struct session_cutter *cutter, const struct addr *api, const char *commands,
-                       size_t len, bool is_first_round)
-{
-    struct call *call = calloc(1, sizeof(*call) + len);
-
-    if (call == NULL) {
-        cutter->metrics->cut_failures_total++;
+    if (len == 0) {
+        finish_round(api);
         return;
     }
-    call->cutter = cutter;
-    call->api = api;
-    call->is_first_round = is_first_round;
-    call->len = len;
-    memcpy(call->commands, commands, len);
-    ev_io_init(&call->io, on_call, -1, EV_NONE);
-    ev_timer_init(&call->timeout, on_timeout, API_TIMEOUT_S, 0.0);
-    DL_APPEND(cutter->calls, call);
-    int fd = connect_api(api);
-    ev_io_set(&call->io, fd, EV_WRITE);
-    if (fd == -1) {
-        fail_call(call, strerror(errno));
-        return;
+    const char *at = api->commands.text + api->commands_sent;
+    if (len > sizeof(line))
+        for (len = sizeof(line); at[len - 1] != ';';)
+            len--;
+    memcpy(line, at, len);
+    line[len - 1] = '\n'; /* in place of the last semicolon */
+    api->commands_sent += len;
+    say(api, STEP_SHUT, line, len);
+}
+
+static bool is_text(const char *text, const char *part, size_t len)
+{
+    return strlen(text) == len && memcmp(text, part, len) == 0;
+}
+
+/* A session of a HAProxy that must not shut one which is connecting. */
+static void judge_session(void *context, const struct haproxy_session *session)
+{
+    struct api *api = context;
+
+    for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
+        if (!is_text(cut->server, session->server, session->server_len) ||
+            !is_text(cut->watch->backend, session->backend, session->backend_len))
+            continue;
+        if (!session->is_established)
+            cut->is_connecting = true;
+        else if (api->commands.len > ONE_BY_ONE_MAX)
+            api->has_more = true;
+        else
+            page_printf(&api->commands, "shutdown session %.*s;", (int)session->id_len, session->id);
     }
-    ev_io_start(cutter->loop, &call->io);
-    ev_now_update(cutter->loop);
-    ev_timer_start(cutter->loop, &call->timeout);
+}
+
+static void add_cut(struct page *commands, const struct cut *cut)
+{
+    page_add(commands, "shutdown sessions server ");
+    page_add(commands, cut->watch->backend);
+    page_add(commands, "/");
+    page_add(commands, cut->server);
+    page_add(commands, ";");
+}
+
+static void begin_round(struct api *api)
+{
+    static const char info[] = "show info\n";
+    static const char sessions[] = "show sess\n";
+
+    api->is_due = false;
+    api->has_more = false;
+    api->commands_sent = 0;
+    page_finish(&api->commands);
+    if (api->cutter->cuts == NULL)
+        return;
+    if (!api->is_version_known) {
+        say(api, STEP_INFO, info, strlen(info));
+    } else if (haproxy_hangs(api->version)) {
+        session_reader_init(&api->sessions, judge_session, api);
+        say(api, STEP_SESSIONS, sessions, strlen(sessions));
+    } else {
+        for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
+            add_cut(&api->commands, cut);
+        tell_next(api);
+    }
 }
 
 /* ---- rounds ---- */
-
-static void send_commands(struct session_cutter *cutter, char *commands, size_t len, bool is_first_round)
-{
-    if (len == 0)
-        return;
-    commands[len - 1] = '\n'; /* in place of the last semicolon */
-    for (size_t i = 0; i < cutter->api_count; i++)
-        begin_call(cutter, &cutter->apis[i], commands, len, is_first_round);
-}
 
 /* A server that is the master again must be let alone. */
 static bool is_over(const struct cut *cut)
 {
     const struct service_decision *decision = service_decision(cut->watch->service);
 
-    return cut->rounds == ROUNDS || decision->server == cut->server;
+    return cut->rounds >= (cut->is_connecting ? ROUNDS_MAX : ROUNDS) || decision->server == cut->server;
 }
 
 /* Drops the cuts that are done. */
@@ -258,28 +276,21 @@ static void drop_ended(struct session_cutter *cutter)
     }
 }
 
-/* Tells all HAProxys of all cuts, in as few lines as they fit into. */
+/* Tells all HAProxys of all cuts. */
 static void do_round(struct session_cutter *cutter)
 {
-    char commands[COMMANDS_MAX];
-    size_t len = 0;
-    bool is_first_round = false;
-
+    if (cutter->cuts == NULL)
+        return;
     for (struct cut *cut = cutter->cuts; cut != NULL; cut = cut->next) {
-        size_t needed =
-            strlen("shutdown sessions server /;") + strlen(cut->watch->backend) + strlen(cut->server);
-        if (len + needed >= sizeof(commands)) {
-            send_commands(cutter, commands, len, is_first_round);
-            len = 0;
-            is_first_round = false;
-        }
-        (void)snprintf(commands + len, sizeof(commands) - len, "shutdown sessions server %s/%s;",
-                       cut->watch->backend, cut->server);
-        len += needed;
-        is_first_round = is_first_round || cut->rounds == 0;
         cut->rounds++;
+        cut->is_connecting = false;
     }
-    send_commands(cutter, commands, len, is_first_round);
+    for (size_t i = 0; i < cutter->api_count; i++) {
+        if (cutter->apis[i].call != NULL)
+            cutter->apis[i].is_due = true;
+        else
+            begin_round(&cutter->apis[i]);
+    }
 }
 
 static void on_round(struct ev_loop *loop, ev_timer *timer, int events)
@@ -297,6 +308,7 @@ static void begin_cut(struct watch *watch, const char *server)
 {
     struct session_cutter *cutter = watch->cutter;
     struct cut *cut = calloc(1, sizeof(*cut));
+    bool is_first = cutter->cuts == NULL;
 
     if (cut == NULL) {
         cutter->metrics->cut_failures_total++;
@@ -307,6 +319,11 @@ static void begin_cut(struct watch *watch, const char *server)
     cut->next = cutter->cuts;
     cutter->cuts = cut;
     cutter->metrics->cuts_total++;
+    for (size_t i = 0; i < cutter->api_count; i++) {
+        cutter->apis[i].is_told = false;
+        if (is_first) /* since the last cut another HAProxy may have begun to listen there */
+            cutter->apis[i].is_version_known = false;
+    }
     log_event(LOG_LEVEL_INFO, "sessions-cut", log_text("service", service_settings(watch->service)->name),
               log_text("backend", watch->backend), log_text("server", server));
     /* At once; several services that switch in one turn of the loop share a round. */
@@ -338,9 +355,17 @@ struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct 
 
     if (cutter == NULL)
         return NULL;
+    cutter->apis = calloc(count > 0 ? count : 1, sizeof(*cutter->apis));
+    if (cutter->apis == NULL) {
+        free(cutter);
+        return NULL;
+    }
     cutter->loop = loop;
-    cutter->apis = apis;
     cutter->api_count = count;
+    for (size_t i = 0; i < count; i++) {
+        cutter->apis[i].cutter = cutter;
+        cutter->apis[i].addr = &apis[i];
+    }
     cutter->metrics = metrics;
     cutter->history = history;
     ev_timer_init(&cutter->round, on_round, 0.0, ROUND_INTERVAL_S);
@@ -372,10 +397,11 @@ void session_cutter_destroy(struct session_cutter *cutter)
     if (cutter == NULL)
         return;
     ev_timer_stop(cutter->loop, &cutter->round);
-    for (struct call *call = cutter->calls, *next = NULL; call != NULL; call = next) {
-        next = call->next;
-        end_call(call);
+    for (size_t i = 0; i < cutter->api_count; i++) {
+        runtime_call_cancel(cutter->apis[i].call);
+        page_finish(&cutter->apis[i].commands);
     }
+    free(cutter->apis);
     while ((cut = cutter->cuts) != NULL) {
         cutter->cuts = cut->next;
         free(cut);

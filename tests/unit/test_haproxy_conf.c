@@ -38,7 +38,7 @@ static void test_servers_and_rules(void **state)
 {
     (void)state;
     (void)written(GOOD "server = R2 10.0.0.2:6379\n", 206);
-    has("    server R1 10.0.0.1:6379\n    server R2 10.0.0.2:6379\n");
+    has("    server R1 10.0.0.1:6379 tcp-ut 3s\n    server R2 10.0.0.2:6379 tcp-ut 3s\n");
     has("    use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }\n");
     has("default-server weight 0 ");
     has("reject unless { var(txn.redis.master) -m found }");
@@ -66,9 +66,37 @@ static void test_agent_checks_replicas_and_any_address(void **state)
     has("agent-check agent-addr 127.0.0.1 agent-port 9013");
     has("agent-send \"m R1\\n\"");
     has("use-server %[var(txn.redis.replica)]");
-    has("    server any 0.0.0.0:0\n");
+    has("    server any 0.0.0.0:0 tcp-ut 3s\n");
     has("set-dst");
     has("/run/haproxy/admin.sock");
+}
+
+/* A health check that shuts sessions leaves clients hanging on HAProxy 3.0. */
+static void test_what_shuts_sessions(void **state)
+{
+    (void)state;
+    (void)written(GOOD, 300);
+    has("default-server weight 0 check ");
+    assert_null(strstr(page.text, "on-marked-down"));
+    end(&made);
+    page_finish(&page);
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n" GOOD, 300);
+    has("default-server weight 0 on-marked-down shutdown-sessions agent-check ");
+    end(&made);
+    page_finish(&page);
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
+                  "backend = be\n" GOOD,
+                  300);
+    assert_null(strstr(page.text, "on-marked-down"));
+}
+
+static void test_a_backend_stands_by_itself(void **state)
+{
+    (void)state;
+    (void)written(GOOD, 206);
+    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
+        "    no option redispatch\n    no option persist\n");
+    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    bind ");
 }
 
 static void test_spoe(void **state)
@@ -102,6 +130,8 @@ int main(void)
         cmocka_unit_test_teardown(test_servers_and_rules, tear_down),
         cmocka_unit_test_teardown(test_newer_versions_have_a_mode_for_it, tear_down),
         cmocka_unit_test_teardown(test_agent_checks_replicas_and_any_address, tear_down),
+        cmocka_unit_test_teardown(test_what_shuts_sessions, tear_down),
+        cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),
         cmocka_unit_test(test_versions),
     };
