@@ -1,10 +1,13 @@
 #include "spoa/doctor.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/haproxy_file.h"
+#include "spoa/core/haproxy_sessions.h"
 #include "spoa/doctor_votes.h"
 #include "spoa/io/redis_ask.h"
 #include "spoa/io/runtime_ask.h"
@@ -24,6 +27,8 @@ struct patient {
 struct doctor {
     const struct config *config;
     unsigned findings;
+    unsigned apis;  /* that said which version they are */
+    bool any_hangs; /* haproxy_hangs() of one of them */
 };
 
 static void find(struct doctor *doctor, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -337,6 +342,17 @@ static void check_api_server(struct doctor *doctor, const struct addr *api, cons
     }
 }
 
+static void note_version(struct doctor *doctor, const char *info)
+{
+    unsigned version = haproxy_info_version(info);
+
+    if (version == 0)
+        return;
+    printf("  HAProxy %u.%u\n", version / 100, version % 100);
+    doctor->apis++;
+    doctor->any_hangs = doctor->any_hangs || haproxy_hangs(version);
+}
+
 static void check_api(struct doctor *doctor, const struct addr *api)
 {
     const struct config *config = doctor->config;
@@ -348,6 +364,7 @@ static void check_api(struct doctor *doctor, const struct addr *api)
         find(doctor, "cannot be asked: %s", reply);
         return;
     }
+    note_version(doctor, reply);
     /* A server that cannot be there: whoever may not cut sessions is told so first. */
     if (runtime_ask(api, "shutdown sessions server -/-\n", reply) &&
         strstr(reply, "Permission denied") != NULL)
@@ -360,7 +377,32 @@ static void check_api(struct doctor *doctor, const struct addr *api)
     }
 }
 
-int doctor_check(const struct config *config)
+/* What a HAProxy that hangs must not be told; all of them, where none could be asked. */
+static void check_haproxy_file(struct doctor *doctor, const char *path)
+{
+    FILE *stream = fopen(path, "re");
+    struct haproxy_file file;
+    char *line = NULL;
+    size_t size = 0;
+
+    printf("\n[haproxy] %s\n", path);
+    if (stream == NULL) {
+        find(doctor, "cannot be read: %s", strerror(errno));
+        return;
+    }
+    haproxy_file_init(&file);
+    for (unsigned number = 1; getline(&line, &size, stream) != -1; number++)
+        if (haproxy_file_take(&file, line) && (doctor->apis == 0 || doctor->any_hangs))
+            find(doctor,
+                 "%s:%u: 'check' with 'on-marked-down shutdown-sessions' leaves clients hanging on HAProxy "
+                 "2.8 to 3.1: "
+                 "leave out 'on-marked-down shutdown-sessions', and give the server lines 'tcp-ut 3s'",
+                 path, number);
+    free(line);
+    (void)fclose(stream);
+}
+
+int doctor_check(const struct config *config, const char *haproxy_file)
 {
     struct doctor doctor = {.config = config};
 
@@ -368,6 +410,9 @@ int doctor_check(const struct config *config)
         check_group(&doctor, i);
     for (size_t i = 0; i < config->haproxy.runtime_api_count; i++)
         check_api(&doctor, &config->haproxy.runtime_apis[i]);
-    printf("%s%u findings\n", config->haproxy.runtime_api_count > 0 ? "\n" : "", doctor.findings);
+    if (haproxy_file != NULL)
+        check_haproxy_file(&doctor, haproxy_file);
+    printf("%s%u findings\n", config->haproxy.runtime_api_count > 0 || haproxy_file != NULL ? "\n" : "",
+           doctor.findings);
     return doctor.findings == 0 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }

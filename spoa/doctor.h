@@ -5,7 +5,8 @@
 #include "spoa/core/config.h"
 
 /* Asks every Sentinel, node and HAProxy, one after the other, and prints what they say; lines that begin with '!' are
- * findings. An exit code: 0 where there is none, else 1. Changes nothing anywhere. */
-int doctor_check(const struct config *config);
+ * findings. `haproxy_file`: the path of HAProxy's configuration, which is read as well, or NULL. An exit code: 0 where there is
+ * no finding, else 1. Changes nothing anywhere. */
+int doctor_check(const struct config *config, const char *haproxy_file);
 
 #endif

@@ -225,7 +225,7 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
     case COMMAND_CHECK:
-        return doctor_check(config);
+        return doctor_check(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:

@@ -27,6 +27,7 @@ enum long_option {
     OPTION_WATCH,
     OPTION_SPOE,
     OPTION_FOR,
+    OPTION_HAPROXY,
 };
 
 static const struct option long_options[] = {
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"spoe", no_argument, NULL, OPTION_SPOE},
     {"for", required_argument, NULL, OPTION_FOR},
+    {"haproxy", required_argument, NULL, OPTION_HAPROXY},
     {NULL, 0, NULL, 0},
 };
 
@@ -56,7 +58,7 @@ void options_print_help(FILE *out)
         "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] --healthcheck\n"
-        "       sentinel-spoa [-f FILE] check\n"
+        "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
         "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
         "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
         "\n"
@@ -87,6 +89,7 @@ void options_print_help(FILE *out)
         "Of what FILE names, whether an agent runs or not:\n"
         "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
         "then\n"
+        "      --haproxy FILE   read HAProxy's configuration as well\n"
         "\n"
         "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
         "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
@@ -178,6 +181,8 @@ static void check_combination(struct options *options, struct config_errors *err
 {
     if ((options->json || options->watch) && options->command != COMMAND_STATUS)
         config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options->haproxy_file != NULL && options->command != COMMAND_CHECK)
+        config_error(errors, &command_line, "--haproxy is of the command 'check'");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
         config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
     if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
@@ -225,6 +230,9 @@ static void take_option(int option, struct options *options)
         break;
     case OPTION_SPOE:
         options->spoe = true;
+        break;
+    case OPTION_HAPROXY:
+        options->haproxy_file = optarg;
         break;
     default:
         options->has_keys = true;

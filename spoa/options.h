@@ -24,16 +24,17 @@ enum command {
 struct options {
     const char *file; /* -f, or NULL */
     enum command command;
-    bool check;       /* -t */
-    bool dump;        /* --dump-config */
-    bool version;     /* -V */
-    bool help;        /* -h */
-    bool healthcheck; /* --healthcheck */
-    bool json;        /* --json */
-    bool watch;       /* --watch */
-    bool spoe;        /* --spoe */
-    unsigned haproxy; /* --for, see haproxy_conf_version() */
-    bool has_keys;    /* a quick start's options were given, and are in `config` */
+    bool check;               /* -t */
+    bool dump;                /* --dump-config */
+    bool version;             /* -V */
+    bool help;                /* -h */
+    bool healthcheck;         /* --healthcheck */
+    bool json;                /* --json */
+    bool watch;               /* --watch */
+    bool spoe;                /* --spoe */
+    unsigned haproxy;         /* --for, see haproxy_conf_version() */
+    const char *haproxy_file; /* --haproxy, or NULL */
+    bool has_keys;            /* a quick start's options were given, and are in `config` */
 };
 
 /*

@@ -338,6 +338,7 @@ static bool activate_checks(struct topology *topology)
     for (size_t i = 0; i < config->service_count; i++) {
         struct server_check_settings settings = {
             .mode = config->services[i].check_mode,
+            .delay_ms = config->services[i].check_delay_ms,
             .pulse_ms = config->services[i].check_pulse_ms,
         };
         if (!server_checks_add(topology->checks, topology->services[i].service, &settings))

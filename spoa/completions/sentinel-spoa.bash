@@ -2,7 +2,7 @@
 _sentinel_spoa() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     case $previous in
-    -f | --file)
+    -f | --file | --haproxy)
         COMPREPLY=($(compgen -f -- "$current"))
         return
         ;;
@@ -15,6 +15,6 @@ _sentinel_spoa() {
         ;;
     esac
     COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --healthcheck --listen --sentinel
-        --service --server --log-level status --json --watch check haproxy-conf --spoe --for" -- "$current"))
+        --service --server --log-level status --json --watch check --haproxy haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

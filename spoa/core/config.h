@@ -150,6 +150,7 @@ struct config_service {
     unsigned early_fence_max_ms;
     unsigned park_ms;
     enum check_mode check_mode;
+    unsigned check_delay_ms;
     unsigned check_pulse_ms;
     bool replicas;
     struct lag_limit max_lag;

@@ -118,6 +118,9 @@ const struct config_keyword config_keywords[] = {
      "`master` only the master is up"},
     {CONFIG_SERVICE, "check-pulse", &config_type_duration, SERVICE(check_pulse_ms), "5s", false, LIVE,
      "how long a server that was replaced is told to be down: longer than twice HAProxy's `agent-inter`"},
+    {CONFIG_SERVICE, "check-delay", &config_type_duration, SERVICE(check_delay_ms), "0", false, LIVE,
+     "how long after its replacement that begins: 0, or for HAProxy 2.8 to 3.1 longer than its `timeout "
+     "connect`, else clients that are connecting hang"},
     {CONFIG_SERVICE, "replicas", &config_type_bool, SERVICE(replicas), "no", false, LIVE,
      "answer `role=replica` as well: by turns a server that a majority of the Sentinels holds to be a "
      "replica "

@@ -117,13 +117,20 @@ static void add_server(struct page *page, const struct config *config, const str
     page_add(page, "\n");
 }
 
-/* All that a backend needs, so that it can be pasted below the defaults of another file. */
-static void add_times(struct page *page)
+/* Whether HAProxy shuts sessions itself, when the agent says that their server is down. */
+static bool shuts_when_down(const struct config *config)
 {
-    page_add(page,
-             "    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
-             "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
-             "    srvtcpka-intvl 1s\n");
+    return config->agent.checks.count > 0 && config->haproxy.runtime_api_count == 0;
+}
+
+/* All that a backend needs, so that it can be pasted below the defaults of another file. */
+static void add_times(struct page *page, const struct config *config)
+{
+    page_printf(page,
+                "    mode tcp\n    timeout connect %s\n    timeout server 1h\n    retries 0\n"
+                "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
+                "    srvtcpka-intvl 1s\n",
+                shuts_when_down(config) ? "200ms" : "500ms");
 }
 
 /*
@@ -140,7 +147,7 @@ static void add_defaults(struct page *page, const struct config *config)
         page_add(page, " check inter 1s fastinter 200ms fall 2 rise 1\n");
         return;
     }
-    if (config->haproxy.runtime_api_count == 0)
+    if (shuts_when_down(config))
         page_add(page, " on-marked-down shutdown-sessions");
     page_printf(page, " agent-check agent-addr %s agent-port %u agent-inter 200ms\n",
                 checks->list[0].addr.host, checks->list[0].addr.port);
@@ -154,7 +161,7 @@ static void add_backend(struct page *page, const struct config *config, const st
     page_add(page, "backend ");
     add_backend_name(page, config, service, is_for_replicas ? "_read" : "");
     page_add(page, "\n");
-    add_times(page);
+    add_times(page, config);
     if (routes_by_address(service)) {
         page_add(page, "    server any 0.0.0.0:0 tcp-ut 3s\n\n");
         return;

@@ -17,13 +17,14 @@ struct word {
 
 unsigned haproxy_info_version(const char *info)
 {
-    static const char name[] = "Name: HAProxy\n";
+    static const char name[] = "Name: HAProxy";
     static const char version[] = "Version: ";
     char number[16];
 
     if (strncmp(info, name, strlen(name)) != 0)
         return 0;
     const char *at = info + strlen(name);
+    at += strspn(at, " \r\n");
     if (strncmp(at, version, strlen(version)) != 0)
         return 0;
     at += strlen(version);

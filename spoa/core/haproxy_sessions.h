@@ -11,13 +11,13 @@
 /* A longer line of `show sess` is read up to here; what is looked for stands in its first half. */
 #define SESSION_LINE_MAX 1024
 
-/* Of the first bytes of a reply to `show info`: 300 for HAProxy 3.0. 0 where it is none of HAProxy's. */
+/* Of the first bytes of a reply to `show info`, in lines or in one: 300 for HAProxy 3.0. 0 where it is none of HAProxy's. */
 unsigned haproxy_info_version(const char *info);
 
 /*
  * Whether this HAProxy never closes a session that is still connecting when it is shut. Its client waits for good, and
- * the session stays when the client has gone. Mended by HAProxy's commit 51611a5b7 of 3.2-dev10; 2.6 is not concerned.
- * A later bug-fix release of 2.8, 3.0 or 3.1 may be mended as well. Nothing is lost by taking care of it, too.
+ * the session stays when the client has gone. 2.6 closes it, and so does 3.2-dev10 and later (HAProxy's commit 51611a5b7).
+ * A bug-fix release of 2.8, 3.0 or 3.1 may be mended as well. Nothing is lost by taking care of it, too.
  */
 bool haproxy_hangs(unsigned version);
 

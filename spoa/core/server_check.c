@@ -6,13 +6,21 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+/* A server is up before it, down in it, and what the mode says after it. */
+struct pulse {
+    int64_t from_ms;
+    int64_t until_ms;
+};
+
+static const struct pulse no_pulse = {INT64_MIN, INT64_MIN};
+
 struct checked_service {
     struct service_observer observer;
     const struct service *service;
     struct server_check_settings settings;
-    const char *master; /* the server of the master named last, or NULL; borrowed from the configuration */
-    UT_hash_handle hh;  /* by the service's name */
-    int64_t down_until_ms[]; /* a pulse, one per server of the map */
+    const char *master;    /* the server of the master named last, or NULL; borrowed from the configuration */
+    UT_hash_handle hh;     /* by the service's name */
+    struct pulse pulses[]; /* one per server of the map */
 };
 
 struct server_checks {
@@ -50,29 +58,30 @@ static int find_server(const struct checked_service *checked, struct span name)
 }
 
 /* NULL: one outside the map, which HAProxy does not ask about. */
-static void set_pulse(struct checked_service *checked, const char *server, int64_t until_ms)
+static void set_pulse(struct checked_service *checked, const char *server, struct pulse pulse)
 {
     int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
 
     if (index != -1)
-        checked->down_until_ms[index] = until_ms;
+        checked->pulses[index] = pulse;
 }
 
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
     struct checked_service *checked = (struct checked_service *)(void *)self;
-    int64_t until_ms = change->now_ms + checked->settings.pulse_ms;
+    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
+    struct pulse pulse = {from_ms, from_ms + checked->settings.pulse_ms};
 
     (void)service;
     if (change->switched) {
-        set_pulse(checked, change->replaced_server, until_ms);
+        set_pulse(checked, change->replaced_server, pulse);
         checked->master = change->after->server;
     }
     if (change->after->is_fenced && !change->before->is_fenced)
-        set_pulse(checked, checked->master, until_ms);
+        set_pulse(checked, checked->master, pulse);
     /* A second switch may come soon: who is named must not be kept down for what was before. */
-    set_pulse(checked, change->after->server, INT64_MIN);
+    set_pulse(checked, change->after->server, no_pulse);
 }
 
 bool server_checks_add(struct server_checks *checks, struct service *service,
@@ -80,7 +89,7 @@ bool server_checks_add(struct server_checks *checks, struct service *service,
 {
     const struct service_settings *watched = service_settings(service);
     struct checked_service *checked =
-        calloc(1, sizeof(*checked) + watched->server_count * sizeof(*checked->down_until_ms));
+        calloc(1, sizeof(*checked) + watched->server_count * sizeof(*checked->pulses));
     unsigned before = HASH_COUNT(checks->services);
 
     if (checked == NULL)
@@ -90,7 +99,7 @@ bool server_checks_add(struct server_checks *checks, struct service *service,
     checked->settings = *settings;
     checked->master = service_last_server(service);
     for (size_t i = 0; i < watched->server_count; i++)
-        checked->down_until_ms[i] = INT64_MIN;
+        checked->pulses[i] = no_pulse;
     HASH_ADD_KEYPTR(hh, checks->services, watched->name, strlen(watched->name), checked);
     if (HASH_COUNT(checks->services) == before) {
         free(checked);
@@ -107,7 +116,7 @@ void server_checks_inherit(struct server_checks *checks, const struct server_che
         struct checked_service *checked = NULL;
         HASH_FIND(hh, checks->services, settings->name, strlen(settings->name), checked);
         for (size_t i = 0; checked != NULL && i < settings->server_count; i++)
-            set_pulse(checked, settings->servers[i].name, old->down_until_ms[i]);
+            set_pulse(checked, settings->servers[i].name, old->pulses[i]);
     }
 }
 
@@ -116,7 +125,9 @@ static struct span judge(const struct checked_service *checked, int server, int6
     const struct service_decision *decision = service_decision(checked->service);
     const char *name = service_settings(checked->service)->servers[server].name;
 
-    if (now_ms < checked->down_until_ms[server])
+    if (now_ms < checked->pulses[server].from_ms)
+        return span_of_text("up\n");
+    if (now_ms < checked->pulses[server].until_ms)
         return span_of_text("down #its sessions are to be cut\n");
     if (checked->settings.mode == CHECK_MODE_PULSE)
         return span_of_text("up\n");

@@ -19,6 +19,8 @@ enum check_mode {
 
 struct server_check_settings {
     enum check_mode mode;
+    int64_t
+        delay_ms; /* before a server is told to be down; until then no client is connecting to it any more */
     int64_t pulse_ms; /* longer than HAProxy takes to ask twice */
 };
 

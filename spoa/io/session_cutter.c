@@ -91,13 +91,15 @@ static void fail(struct api *api, const char *reason)
     api->is_told = true;
 }
 
-/* Of the reply, the first line that is not empty; NULL where all went well. A session that ended by itself is no fault. */
+/* Of the reply, the first line that complains; NULL where all went well. A session that ended by itself is no fault, and
+ * "0 (initial 0)" is a server's weight. */
 static const char *find_complaint(struct api *api)
 {
     char *rest = api->reply;
 
     for (char *line; (line = strtok_r(rest, "\r\n", &rest)) != NULL;)
-        if (strspn(line, " ") < strlen(line) && strncmp(line, "No such session", 15) != 0)
+        if (strspn(line, " ") < strlen(line) && strncmp(line, "No such session", 15) != 0 &&
+            strstr(line, "(initial ") == NULL)
             return line;
     return NULL;
 }
@@ -165,8 +167,7 @@ static void say(struct api *api, enum step step, const char *line, size_t len)
 {
     api->step = step;
     api->reply_len = 0;
-    api->call =
-        runtime_call_begin(api->cutter->loop, api->addr, line, len, call_read, call_ended, api);
+    api->call = runtime_call_begin(api->cutter->loop, api->addr, line, len, call_read, call_ended, api);
     if (api->call == NULL)
         fail(api, strerror(errno));
 }
@@ -218,9 +219,11 @@ static void judge_session(void *context, const struct haproxy_session *session)
     }
 }
 
-static void add_cut(struct page *commands, const struct cut *cut)
+/* A command about the server of a cut. */
+static void add_command(struct page *commands, const char *command, const struct cut *cut)
 {
-    page_add(commands, "shutdown sessions server ");
+    page_add(commands, command);
+    page_add(commands, " ");
     page_add(commands, cut->watch->backend);
     page_add(commands, "/");
     page_add(commands, cut->server);
@@ -241,11 +244,15 @@ static void begin_round(struct api *api)
     if (!api->is_version_known) {
         say(api, STEP_INFO, info, strlen(info));
     } else if (haproxy_hangs(api->version)) {
+        /* Where no session is shut nothing else would say that HAProxy does not know the server. */
+        for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
+            if (cut->rounds == 1)
+                add_command(&api->commands, "get weight", cut);
         session_reader_init(&api->sessions, judge_session, api);
         say(api, STEP_SESSIONS, sessions, strlen(sessions));
     } else {
         for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
-            add_cut(&api->commands, cut);
+            add_command(&api->commands, "shutdown sessions server", cut);
         tell_next(api);
     }
 }

@@ -28,7 +28,8 @@ class CheckCluster(Cluster):
         self.wait_served()
 
     def held(self):
-        """{server: UP or DOWN, as HAProxy holds it} in its Redis backend."""
+        """{server: UP or DOWN, as HAProxy holds it} in its Redis backend. It writes "no check" of one that is up by the agent's
+        word alone."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(5)
             sock.connect(self.api)
@@ -36,7 +37,7 @@ class CheckCluster(Cluster):
             text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
         names = text.splitlines()[0].lstrip("# ").split(",")
         rows = [dict(zip(names, line.split(","), strict=False)) for line in text.splitlines()[1:] if line]
-        return {row["svname"]: row["status"].split()[0] for row in rows
+        return {row["svname"]: row["status"].replace("no check", "UP").split()[0] for row in rows
                 if row["pxname"] == "be_redis" and row["svname"] not in ("FRONTEND", "BACKEND")}
 
 

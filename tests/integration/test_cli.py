@@ -70,6 +70,7 @@ server = R2 redis-2.example.org:6379 weight=3
 quorum = 3
 check-mode = master
 check-pulse = 2s
+check-delay = 300ms
 replicas = yes
 max-lag = 10s
 replica-fallback = master

@@ -1,11 +1,11 @@
 """Old sessions are cut: real HAProxy told on its runtime API, and runtime APIs that are missing or refuse."""
 
 import contextlib
-import socket
 import time
 
 import pytest
 from cluster import Cluster
+from fake_api import CONNECTING, ESTABLISHED, FakeApi, session_line
 from fake_sentinel import GET_MASTER
 from process import wait_until
 from resp import Resp
@@ -78,49 +78,9 @@ def test_api_that_is_not_there(tmp_path):
         assert len(rig.agent.log_lines(event="runtime-api-failed")) == 1
 
 
-class FakeApi:
-    """A runtime API that notes what it is told, and replies so. It is a HAProxy of this `version` with these `sessions`."""
-
-    def __init__(self, path, reply=b"\n\n"):
-        self.version = "3.2.1"
-        self.sessions = []  # lines of `show sess`
-        self.drops = False  # those that it is told to shut are gone
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen(50)
-        self.listener.settimeout(0.01)
-        self.reply = reply
-        self.lines = []  # (when, line)
-
-    def serve(self):
-        """Take what came so far; True where something has."""
-        with contextlib.suppress(TimeoutError):
-            while True:
-                sock, _ = self.listener.accept()
-                with sock:
-                    sock.settimeout(5)
-                    line = b""
-                    while not line.endswith(b"\n"):
-                        line += sock.recv(65536)
-                    sock.sendall(self.answer(line.decode().strip()))
-        return bool(self.lines)
-
-    def answer(self, line):
-        if line == "show info":
-            return f"Name: HAProxy\nVersion: {self.version}\n\n".encode()
-        if line == "show sess":
-            return ("\n".join([*self.sessions, "0xff: fe=GLOBAL be=<NONE> srv=<none> scb=[8,1h]"]) + "\n\n").encode()
-        self.lines.append((time.monotonic(), line))
-        if self.drops:
-            shut = {command.split()[-1] for command in line.split(";")}
-            self.sessions = [one for one in self.sessions if one.split(":")[0] not in shut]
-        return self.reply
-
-
 @pytest.fixture
 def api(tmp_path):
-    made = FakeApi(tmp_path / "api.sock")
-    with made.listener:
+    with FakeApi(tmp_path / "api.sock") as made:
         yield made
 
 
@@ -128,15 +88,14 @@ def test_told_again_for_half_a_second(api, tmp_path):
     """For connections that were being made while the master changed. Then no more."""
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
-        assert not api.serve()  # the first master replaces nobody
+        assert not api.told()  # the first master replaces nobody
         for fake in rig.fakes:
             fake.master = R2
         rig.wait_master("R2")
-        wait_until(lambda: api.serve() and len(api.lines) >= 6, 10, "six rounds")
+        wait_until(lambda: api.told(6), 10, "six rounds")
         assert {line for _, line in api.lines} == {"shutdown sessions server b/R1"}
         assert 0.4 < api.lines[-1][0] - api.lines[0][0] < 5
         rig.wait_polls(10)
-        api.serve()
         assert len(api.lines) == 6
 
 
@@ -149,7 +108,7 @@ def test_a_master_that_comes_back_is_let_alone(api, tmp_path):
                 fake.master = address
             rig.wait_master(server)
         back = time.monotonic()
-        wait_until(lambda: api.serve() and sum("b/R2" in line for _, line in api.lines) >= 6, 10, "R2 is cut")
+        wait_until(lambda: sum("b/R2" in line for _, line in api.lines) >= 6, 10, "R2 is cut")
         assert [line for when, line in api.lines if "b/R1" in line and when > back + 0.5] == []
         assert len([line for _, line in api.lines if "b/R1" in line]) < 6
 
@@ -162,20 +121,11 @@ def test_fence(api, tmp_path):
         for fake in rig.fakes:
             fake.reply(GET_MASTER, None)
         rig.agent.wait_log(event="fenced")
-        wait_until(api.serve, 10, "HAProxy is told")
+        wait_until(api.told, 10, "HAProxy is told")
         assert api.lines[0][1] == "shutdown sessions server b/R1"
 
 
 # ---- a HAProxy that must not shut a session which is connecting ----
-
-CONNECTING, ESTABLISHED = 5, 8
-
-
-def session(number, state, server="b/R1"):
-    """A line of `show sess`."""
-    backend, server = server.split("/")
-    return f"0x{number:x}: proto=tcpv4 src=10.0.0.9:1 fe=f be={backend} srv={server} ts=00 scf=[8,0h,fd=1] scb=[{state},1h,fd=2] exp=1h"
-
 
 def switch_master(rig):
     for fake in rig.fakes:
@@ -187,15 +137,15 @@ def switch_master(rig):
 def test_connecting_sessions_are_looked_at_again(api, tmp_path, version):
     """Those that are established are shut one by one. One that connects is shut when it is established, and not before."""
     api.version = version
-    api.sessions = [session(0xA1, ESTABLISHED), session(0xA2, CONNECTING), session(0xA3, ESTABLISHED, "b/R2"),
-                    session(0xA4, ESTABLISHED, "other/R1")]
+    api.sessions = [session_line(0xA1, ESTABLISHED), session_line(0xA2, CONNECTING), session_line(0xA3, ESTABLISHED, "b/R2"),
+                    session_line(0xA4, ESTABLISHED, "other/R1")]
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
-        wait_until(lambda: api.serve() and len(api.lines) >= 6, 10, "six rounds")
-        assert {line for _, line in api.lines} == {"shutdown session 0xa1"}
-        api.sessions = [session(0xA2, ESTABLISHED)]
-        wait_until(lambda: api.serve() and api.lines[-1][1] == "shutdown session 0xa2", 10, "it is shut when it is established")
+        wait_until(lambda: api.told(6), 10, "six rounds")
+        assert {command for _, line in api.lines for command in line.split(";")} == {"get weight b/R1", "shutdown session 0xa1"}
+        api.sessions = [session_line(0xA2, ESTABLISHED)]
+        wait_until(lambda: api.lines[-1][1] == "shutdown session 0xa2", 10, "it is shut when it is established")
         assert api.lines[-1][0] - api.lines[0][0] < 5
         assert not rig.agent.log_lines(event="runtime-api-failed")
 
@@ -203,34 +153,45 @@ def test_connecting_sessions_are_looked_at_again(api, tmp_path, version):
 def test_thousands_of_sessions_one_by_one(api, tmp_path):
     """In lines that HAProxy can take."""
     api.version = "3.0.11"
-    api.sessions = [session(0x7F0000000000 + i, ESTABLISHED) for i in range(5000)]
+    api.sessions = [session_line(0x7F0000000000 + i, ESTABLISHED) for i in range(5000)]
     api.drops = True
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
-        wait_until(lambda: api.serve() and not api.sessions, 20, "all are shut")
+        wait_until(lambda: not api.sessions, 20, "all are shut")
         assert max(len(line) for _, line in api.lines) < 8192
 
 
 def test_a_session_that_ended_by_itself_is_no_fault(api, tmp_path):
     api.version = "3.0.11"
-    api.sessions = [session(0xA1, ESTABLISHED)]
-    api.reply = b"No such session (use 'show sess').\n\n"
+    api.sessions = [session_line(0xA1, ESTABLISHED)]
+    api.reply = "No such session (use 'show sess').\n"
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
-        wait_until(lambda: api.serve() and len(api.lines) >= 6, 10, "six rounds")
+        wait_until(lambda: api.told(6), 10, "six rounds")
         assert not rig.agent.log_lines(event="runtime-api-failed")
 
 
-@pytest.mark.parametrize("version, reply", [("3.0.11", "Permission denied\n"), ("3.2.1", "Permission denied\n")])
-def test_a_refusal_is_told(api, tmp_path, version, reply):
+@pytest.mark.parametrize("version", ["3.0.11", "3.2.1"])
+def test_a_server_that_is_not_known_is_told(api, tmp_path, version):
+    """Also where it has no session that would be shut."""
     api.version = version
-    api.sessions = [session(0xA1, ESTABLISHED)]
-    api.reply = reply.encode()
+    api.reply = "No such server.\n"
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
-        wait_until(lambda: api.serve() and len(api.lines) >= 3, 10, "three rounds")
+        assert rig.agent.wait_log(event="runtime-api-failed")["reason"] == "No such server."
+
+
+@pytest.mark.parametrize("version", ["3.0.11", "3.2.1"])
+def test_a_refusal_is_told(api, tmp_path, version):
+    api.version = version
+    api.sessions = [session_line(0xA1, ESTABLISHED)]
+    api.reply = "Permission denied\n"
+    with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        switch_master(rig)
+        wait_until(lambda: api.told(3), 10, "three rounds")
         assert rig.agent.wait_log(event="runtime-api-failed")["reason"] == "Permission denied"
         assert len(rig.agent.log_lines(event="runtime-api-failed")) == 1

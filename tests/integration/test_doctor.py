@@ -3,15 +3,16 @@
 import re
 
 import pytest
-from cluster import Cluster
+from cluster import SHIPPED, Cluster
+from fake_api import FakeApi
 from fake_sentinel import FakeSentinel, error
 from resp import Resp
 from rig import SERVERS, Rig, run_agent
 
 
-def examine(path):
+def examine(path, *words):
     """(exit status, findings, all that was printed)."""
-    done = run_agent("-f", path, "check")
+    done = run_agent("-f", path, "check", *words)
     assert done.stderr == ""
     findings = re.findall(r"^  ! (.*)$", done.stdout, re.MULTILINE)
     assert f"{len(findings)} findings" in done.stdout
@@ -87,6 +88,42 @@ def test_nothing_was_changed(cluster):
     with Resp(cluster.haproxy.address, 10) as session:
         examine(cluster.agent.config_path)
         assert session.call("PING") == "PONG"
+
+
+# ---- HAProxy's file ----
+
+PAIR = "on-marked-down shutdown-sessions"
+
+
+@pytest.mark.parametrize("version, is_found", [("2.6.12", False), ("3.0.11-1", True), ("3.2.26", False), (None, True)])
+def test_what_leaves_clients_hanging(tmp_path, version, is_found):
+    """A health check that shuts sessions, on a HAProxy that hangs then, or on one that could not be asked."""
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(f"backend b\n    default-server weight 0 check inter 1s {PAIR}\n    server R1 127.0.0.1:7001\n")
+    with FakeApi(tmp_path / "api.sock") as api, Rig(service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        api.version = version
+        _, findings, text = examine(rig.agent.config_path, "--haproxy", file)
+    found = [finding for finding in findings if PAIR in finding]
+    assert [f"{file}:2: " in finding for finding in found] == ([True] if is_found else []), text
+    assert (version is None) != (f"HAProxy {(version or '')[:3]}\n" in text)
+
+
+def test_recipes_leave_nobody_hanging():
+    with Rig() as rig:
+        rig.wait_votes(3)
+        for file in SHIPPED.glob("**/haproxy.cfg"):
+            _, findings, _ = examine(rig.agent.config_path, "--haproxy", file)
+            assert not [finding for finding in findings if PAIR in finding], file
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with Rig() as rig:
+        rig.wait_votes(3)
+        status, findings, _ = examine(rig.agent.config_path, "--haproxy", tmp_path / "none.cfg")
+    assert (status, findings[-1]) == (1, "cannot be read: No such file or directory")
+    done = run_agent("-f", rig.agent.config_path, "status", "--haproxy", "x")
+    assert (done.returncode, "--haproxy is of the command 'check'" in done.stderr) == (2, True)
 
 
 # ---- scripted Sentinels ----

@@ -40,6 +40,25 @@ def test_whole_and_valid(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_backends_stand_by_themselves(recipe):
+    """What keeps a client from another server, or from waiting, stands in the sections, not in the defaults: those are another
+    file's where a recipe is pasted. HAProxy ignores `tcp-ut` in default-server."""
+    text = (SHIPPED / recipe / "haproxy.cfg").read_text()
+    sections = [part for part in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if re.match("backend|frontend fe_(?!health)", part)]
+    wanted = {"backend be_sentinel_spoa": ("mode tcp", "retries 0", "no option redispatch", "timeout connect", "timeout server"),
+              "frontend": ("mode tcp", "timeout client"),
+              "backend": ("mode tcp", "retries 0", "no option redispatch", "no option persist", "timeout connect", "timeout server",
+                          "option srvtcpka")}
+    for section in sections:
+        lines = next(lines for start, lines in wanted.items() if section.startswith(start))
+        assert [line for line in lines if f"    {line}" not in section] == [], section
+        if lines is wanted["backend"]:
+            servers = re.findall(r"^    server .*", section, re.MULTILINE)
+            assert servers and all(" tcp-ut 3s" in server for server in servers), section
+    assert not re.search("default-server.* tcp-ut", text)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_names_agree(recipe):
     """Services and servers are called the same in all files of a recipe; agent-checks ask for names that there are."""
     haproxy, spoe, agent = ((SHIPPED / recipe / name).read_text() if (recipe, name) not in WITHOUT else ""

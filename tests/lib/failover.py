@@ -31,8 +31,8 @@ NOTICED = 0.05
 
 LONGEST_OVER = 200  # ms that a client may wait longer than Sentinel takes
 # ms after the majority's new name in which the old master may still acknowledge a write, by way: 50, and where HAProxy asks
-# for it one agent-inter more.
-LATEST = {"agent, pull": 250, "agent, push": 50, "agent, push, early fence": 50}
+# for it check-delay and one agent-inter more.
+LATEST = {"agent, pull": 550, "agent, push": 50, "agent, push, early fence": 50}
 
 EARLY = "early-fence = yes\n"
 # way -> folder of haproxy-conf/, lines of the agent's [service]

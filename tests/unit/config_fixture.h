@@ -100,6 +100,7 @@
     "backend = bk_a\n"                                                                                       \
     "check-mode = master\n"                                                                                  \
     "check-pulse = 3000ms\n"                                                                                 \
+    "check-delay = 250ms\n"                                                                                  \
     "replicas = yes\n"                                                                                       \
     "max-lag = 1048576b\n"                                                                                   \
     "replica-fallback = master\n"                                                                            \
@@ -129,6 +130,7 @@
     "allow-any-address = yes\n"                                                                              \
     "check-mode = pulse\n"                                                                                   \
     "check-pulse = 5000ms\n"                                                                                 \
+    "check-delay = 0ms\n"                                                                                    \
     "replicas = no\n"                                                                                        \
     "max-lag = 0\n"                                                                                          \
     "replica-fallback = none\n"                                                                              \
@@ -155,6 +157,7 @@
     "allow-any-address = no\n"                                                                               \
     "check-mode = pulse\n"                                                                                   \
     "check-pulse = 5000ms\n"                                                                                 \
+    "check-delay = 0ms\n"                                                                                    \
     "replicas = no\n"                                                                                        \
     "max-lag = 0\n"                                                                                          \
     "replica-fallback = none\n"                                                                              \

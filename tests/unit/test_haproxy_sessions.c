@@ -34,24 +34,30 @@ static const char *read_pieces(const char *text, size_t piece)
     return seen;
 }
 
-#define OWN_LINE                                                                                                 \
-    "0x7f8bba27ac00: proto=unix_stream src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age=0s calls=1 " \
-    "rate=0 cpu=0 lat=0 rq[f=848000h,i=0,an=00h,ax=] rp[f=80008000h,i=0,an=00h,ax=] scf=[8,0h,fd=23,rex=10s,wex=] " \
+#define OWN_LINE                                                                                             \
+    "0x7f8bba27ac00: proto=unix_stream src=unix:1 fe=GLOBAL be=<NONE> srv=<none> ts=00 epoch=0 age=0s "      \
+    "calls=1 "                                                                                               \
+    "rate=0 cpu=0 lat=0 rq[f=848000h,i=0,an=00h,ax=] rp[f=80008000h,i=0,an=00h,ax=] "                        \
+    "scf=[8,0h,fd=23,rex=10s,wex=] "                                                                         \
     "scb=[8,1h,fd=-1,rex=,wex=] exp=10s rc=0 c_exp=\n"
 
 static void test_sessions_of_several_versions(void **state)
 {
     static const char reply[] =
         /* 2.6 */
-        "0x7f1e3403f450: proto=tcpv4 src=10.77.4.2:40158 fe=fe_redis be=be_redis srv=R1 ts=00 epoch=0 age=0s calls=1 "
+        "0x7f1e3403f450: proto=tcpv4 src=10.77.4.2:40158 fe=fe_redis be=be_redis srv=R1 ts=00 epoch=0 age=0s "
+        "calls=1 "
         "rate=1 cpu=0 lat=0 rq[f=c08002h,i=0,an=00h,rx=10s,wx=,ax=] rp[f=80008000h,i=0,an=00h,rx=,wx=,ax=] "
         "scf=[8,0h,fd=12] scb=[8,118h,fd=13] exp=10s rc=0 c_exp=\n"
         /* before 2.6 */
-        "0x55819693140: proto=tcpv4 src=1.2.3.4:42214 fe=f be=b srv=R2 ts=00 age=58s calls=5 rate=0 cpu=0 lat=0 "
-        "rq[f=848202h,i=0,an=00h,rx=2h59m,wx=,ax=] rp[f=80048202h,i=0,an=00h,rx=9m59s,wx=,ax=] s0=[8,200008h,fd=554,ex=] "
+        "0x55819693140: proto=tcpv4 src=1.2.3.4:42214 fe=f be=b srv=R2 ts=00 age=58s calls=5 rate=0 cpu=0 "
+        "lat=0 "
+        "rq[f=848202h,i=0,an=00h,rx=2h59m,wx=,ax=] rp[f=80048202h,i=0,an=00h,rx=9m59s,wx=,ax=] "
+        "s0=[8,200008h,fd=554,ex=] "
         "s1=[8,200018h,fd=1423,ex=] exp=9m26s\n"
         /* 3.0, connecting, and the one that asks */
-        "0x7f8bba27a000: proto=unix_stream src=unix:1 fe=f be=b srv=R1 ts=00 epoch=0 age=0s calls=1 rate=0 cpu=0 lat=0 "
+        "0x7f8bba27a000: proto=unix_stream src=unix:1 fe=f be=b srv=R1 ts=00 epoch=0 age=0s calls=1 rate=0 "
+        "cpu=0 lat=0 "
         "rq[f=808000h,i=0,an=00h,ax=] rp[f=80000000h,i=0,an=00h,ax=] scf=[8,200h,fd=14,rex=,wex=] "
         "scb=[5,1h,fd=19,rex=,wex=] exp=0s rc=0 c_exp=0s\n" OWN_LINE "\n";
     static const char expected[] = "0x7f1e3403f450 be_redis/R1 established;0x55819693140 b/R2 established;"
@@ -73,14 +79,16 @@ static void test_what_is_no_session(void **state)
     assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[88,1h\n", 7), "0x1 b/R1 not;");
     /* Nothing is written behind the line, and the next one is read. */
     memset(long_line, 'x', sizeof(long_line) - 1);
-    memcpy(long_line + 4000, "\n0x9: fe=f be=b srv=R1 scb=[8,1h\n", strlen("\n0x9: fe=f be=b srv=R1 scb=[8,1h\n"));
+    memcpy(long_line + 4000, "\n0x9: fe=f be=b srv=R1 scb=[8,1h\n",
+           strlen("\n0x9: fe=f be=b srv=R1 scb=[8,1h\n"));
     assert_string_equal(read_pieces(long_line, 1000), "0x9 b/R1 established;");
 }
 
 static void test_versions(void **state)
 {
     (void)state;
-    assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: x\n"), 206);
+    assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 2.6.12-1+deb12u4\nRelease_date: x\n"),
+                     206);
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.2-dev10-1\n"), 302);
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.0.11"), 300);
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: \n"), 0);

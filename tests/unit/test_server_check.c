@@ -22,12 +22,12 @@ struct fixture {
     struct server_checks *checks;
 };
 
-static struct fixture begin(enum check_mode mode)
+static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
 {
     static struct fixture fixture;
     static const char *const names[] = {"R1", "R2", "R3"};
     static const char *const addresses[] = {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"};
-    struct server_check_settings settings = {.mode = mode, .pulse_ms = PULSE};
+    struct server_check_settings settings = {.mode = mode, .delay_ms = delay_ms, .pulse_ms = PULSE};
 
     for (size_t i = 0; i < 3; i++) {
         fixture.servers[i].name = names[i];
@@ -47,6 +47,11 @@ static struct fixture begin(enum check_mode mode)
     assert_non_null(fixture.checks);
     assert_true(server_checks_add(fixture.checks, fixture.service, &settings));
     return fixture;
+}
+
+static struct fixture begin(enum check_mode mode)
+{
+    return begin_delayed(mode, 0);
 }
 
 static void end(const struct fixture *fixture)
@@ -93,6 +98,30 @@ static void test_pulse(void **state)
     assert_string_equal(ask_all(&f, START + 100 + PULSE - 1), "duu");
     assert_string_equal(ask_all(&f, START + 100 + PULSE), "uuu");
     end(&f);
+}
+
+/* Until nobody is connecting any more the old master is up, in both modes. */
+static void test_delay(void **state)
+{
+    static const enum check_mode modes[] = {CHECK_MODE_PULSE, CHECK_MODE_MASTER};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f = begin_delayed(modes[i], 300);
+        char others = modes[i] == CHECK_MODE_PULSE ? 'u' : 'd';
+        name_server(&f, 0, START);
+        name_server(&f, 1, START + 100);
+        assert_int_equal(ask_all(&f, START + 100)[0], 'u');
+        assert_int_equal(ask_all(&f, START + 399)[0], 'u');
+        assert_int_equal(ask_all(&f, START + 400)[0], 'd');
+        assert_int_equal(ask_all(&f, START + 400)[1], 'u');
+        assert_int_equal(ask_all(&f, START + 399 + PULSE)[0], 'd');
+        assert_int_equal(ask_all(&f, START + 400 + PULSE)[0], others);
+        name_server(&f, 2, START + 9000);
+        name_server(&f, 1, START + 9100); /* named again within the delay: it is never down */
+        assert_int_equal(ask_all(&f, START + 9300)[1], 'u');
+        end(&f);
+    }
 }
 
 static void test_second_switch_within_a_pulse(void **state)
@@ -205,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pulse),
+        cmocka_unit_test(test_delay),
         cmocka_unit_test(test_second_switch_within_a_pulse),
         cmocka_unit_test(test_fence_is_a_pulse),
         cmocka_unit_test(test_a_fence_that_ends_gives_the_master_back),
