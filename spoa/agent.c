@@ -1,5 +1,6 @@
 #include "spoa/agent.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +10,7 @@
 #include "spoa/core/service_table.h"
 #include "spoa/io/acceptor.h"
 #include "spoa/io/check_server.h"
+#include "spoa/io/client_look.h"
 #include "spoa/io/http_server.h"
 #include "spoa/io/listen_socket.h"
 #include "spoa/io/log_sink.h"
@@ -35,6 +37,7 @@ struct retired {
 struct agent {
     struct ev_loop *loop;
     struct metrics metrics;
+    struct client_looker *looker; /* NULL: the kernel does not let us */
     struct parking *parking;
     struct service_table *table; /* what the connections answer from */
     struct resolver *resolver;
@@ -367,6 +370,16 @@ static void fill_status(void *context, struct status *ret_status)
     process_stats_read(&ret_status->process);
 }
 
+/* Where the kernel does not let us the alarm gone-clients-unseen is raised, and clients are served as they come. */
+static void look_at_clients(struct agent *agent)
+{
+    agent->looker = client_looker_create();
+    if (agent->looker == NULL)
+        log_event(LOG_LEVEL_WARNING, "clients-unseen", log_text("reason", strerror(errno)));
+    else if (agent->parking != NULL)
+        parking_look_with(agent->parking, client_looker_look, agent->looker);
+}
+
 /* False where memory is short; `config` is the topology's from then on, if there is one. */
 static bool create_parts(struct agent *agent, struct config *config)
 {
@@ -374,6 +387,7 @@ static bool create_parts(struct agent *agent, struct config *config)
     agent->table = service_table_create(agent->parking);
     agent->resolver = resolver_create(agent->loop);
     agent->hooks = hooks_create(agent->loop, &agent->metrics);
+    look_at_clients(agent);
     if (agent->parking == NULL || agent->table == NULL || agent->resolver == NULL || agent->hooks == NULL) {
         config_destroy(config);
         return false;
@@ -487,5 +501,6 @@ void agent_destroy(struct agent *agent)
     resolver_destroy(agent->resolver);
     hooks_destroy(agent->hooks);
     parking_destroy(agent->parking);
+    client_looker_destroy(agent->looker);
     free(agent);
 }

@@ -59,6 +59,7 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
         .server_count = config->server_count,
         .allow_any_address = config->allow_any_address,
         .park_ms = config->park_ms,
+        .refuses_gone = config->gone_clients == GONE_CLIENTS_REFUSE,
         .quorum =
             {
                 .voters = (unsigned)group->address_count,

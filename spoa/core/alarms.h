@@ -27,7 +27,12 @@
     X(PARK, "park", 0,                                                                                       \
       "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies clients are " \
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
-    X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")
+    X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
+    X(GONE_CLIENTS_UNSEEN, "gone-clients-unseen", 0,                                                         \
+      "it cannot be seen whether a waiting client is still there: what it sent before it gave up may be "    \
+      "executed later. Send src, src_port, dst and dst_port in spoe.conf and run the agent in HAProxy's "    \
+      "network namespace; or keep 'park' below the clients' reply time limit; or set 'option abortonclose' " \
+      "in HAProxy 3.2")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,

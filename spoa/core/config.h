@@ -117,6 +117,12 @@ enum when_alone {
     WHEN_ALONE_NAME,
 };
 
+/* What to do with a parked client that has gone. */
+enum gone_clients {
+    GONE_CLIENTS_REFUSE,
+    GONE_CLIENTS_SERVE,
+};
+
 /* A slot of a Redis Cluster. */
 struct config_slot {
     bool is_given;
@@ -149,6 +155,7 @@ struct config_service {
     bool early_fence;
     unsigned early_fence_max_ms;
     unsigned park_ms;
+    enum gone_clients gone_clients;
     enum check_mode check_mode;
     unsigned check_delay_ms;
     unsigned check_pulse_ms;

@@ -135,6 +135,9 @@ const struct config_keyword config_keywords[] = {
      "how long an answer is kept back while nobody can be named, so that clients wait where they were "
      "refused; "
      "shorter than HAProxy's `timeout processing`; 0: not at all"},
+    {CONFIG_SERVICE, "gone-clients", &config_type_gone_clients, SERVICE(gone_clients), "refuse", false, LIVE,
+     "what becomes of a client that has closed its end while it waits: with `refuse` HAProxy gets no name, "
+     "and what the client had sent is dropped; with `serve` it may be executed later"},
     {CONFIG_SERVICE, "role-check", &config_type_role_check, SERVICE(role_check), "veto", false, LIVE,
      "the named node is asked for its `ROLE`: with `veto` one that says that it is no master is not named, "
      "with "

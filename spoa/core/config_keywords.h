@@ -71,6 +71,7 @@ extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
 extern const struct config_type config_type_keep_when;
 extern const struct config_type config_type_check_mode;
+extern const struct config_type config_type_gone_clients;
 extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
 extern const struct config_type config_type_source;

@@ -181,6 +181,7 @@ WORDS_TYPE(format, enum log_format, "logfmt", "json")
 WORDS_TYPE(role_check, enum role_check, "off", "veto", "require")
 WORDS_TYPE(keep_when, enum keep_when, "unreachable", "refused")
 WORDS_TYPE(check_mode, enum check_mode, "pulse", "master")
+WORDS_TYPE(gone_clients, enum gone_clients, "refuse", "serve")
 WORDS_TYPE(replica_fallback, enum replica_fallback, "none", "master")
 WORDS_TYPE(source, enum voter_source, "sentinel", "replication", "cluster")
 WORDS_TYPE(when_alone, enum when_alone, "refuse", "name")
@@ -252,6 +253,8 @@ const struct config_type config_type_format = {"logfmt or json", read_format, wr
 const struct config_type config_type_role_check = {"off, veto or require", read_role_check, write_role_check};
 const struct config_type config_type_keep_when = {"unreachable or refused", read_keep_when, write_keep_when};
 const struct config_type config_type_check_mode = {"pulse or master", read_check_mode, write_check_mode};
+const struct config_type config_type_gone_clients = {"refuse or serve", read_gone_clients,
+                                                     write_gone_clients};
 const struct config_type config_type_replica_fallback = {"none or master", read_replica_fallback,
                                                          write_replica_fallback};
 const struct config_type config_type_source = {"sentinel, replication or cluster", read_source, write_source};

@@ -236,10 +236,12 @@ static void add_engine(struct page *page, const struct config *config, unsigned 
                 "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %us\n    log global\n"
                 "    option dontlog-normal\n\n",
                 longest_park(config) / 1000 + 2);
-    page_printf(page,
-                "spoe-message find-%s\n    args service=var(sess.service) role=str(%s)\n"
-                "    event on-client-session if { nbsrv(be_sentinel_spoa) ge 1 }\n",
-                role, role);
+    page_printf(
+        page,
+        "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "
+        "dst=dst dst_port=dst_port\n"
+        "    event on-client-session if { nbsrv(be_sentinel_spoa) ge 1 }\n",
+        role, role);
 }
 
 void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct page *page)

@@ -17,6 +17,7 @@
     X(answers_named_total, "Answers that name a server or an address")                                       \
     X(answers_unnamed_total, "Answers that name nobody")                                                     \
     X(parked_total, "NOTIFY frames whose answer was kept back")                                              \
+    X(clients_gone_total, "NOTIFY frames answered without a name because the client had gone")               \
     X(protocol_errors_total, "SPOP connections closed because the peer broke the protocol")                  \
     X(votes_total, "Replies of Sentinels recorded as votes")                                                 \
     X(votes_dropped_total, "Replies of Sentinels that came too late to count")                               \

@@ -2,8 +2,12 @@
  * Parked streams: NOTIFYs that get no answer yet, because nobody is named now and somebody may be in a moment. All
  * memory is taken at the start; beyond it streams are answered at once. Pure: time comes in.
  *
- * A stream waits in two lists: that of its service, in the order of the deadlines, and that of its client, which is
- * the connection that it came on. When it is due its client is woken, to answer all that is due in one go.
+ * A stream waits in two lists: that of its service, in the order of the deadlines, and that of its connection (struct
+ * parking_client). When it is due its connection is woken, to answer all that is due in one go.
+ *
+ * HAProxy keeps what a waiting client has sent, and delivers it later even when the client has closed. So the client's own
+ * connection to HAProxy is looked at every PARKING_LOOK_MS, and once more before the stream is answered with a name. A stream
+ * whose client has gone is answered with the state "client-gone", at once.
  */
 #ifndef SPOA_CORE_PARKING_H
 #define SPOA_CORE_PARKING_H
@@ -12,7 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/client.h"
 #include "spoa/core/service.h"
+
+/* How often a waiting client is looked at. */
+#define PARKING_LOOK_MS 250
 
 struct parking;
 struct parked_stream;
@@ -24,6 +32,8 @@ struct parking_queue {
     enum service_role role;
     const uint8_t *identities;     /* its group's, as service_answer() wants them */
     struct parking *parking;       /* NULL: this service's streams are never parked */
+    int64_t sight_ms;              /* when it is to be looked whether clients can be seen; INT64_MAX: never */
+    unsigned misses;               /* clients in a row that were not seen */
     struct parked_stream *streams; /* the oldest first */
     struct parking_queue *next;    /* of those that have some */
     struct parking_queue *prev;
@@ -39,11 +49,15 @@ struct parking_client {
     struct parking_client *prev;
 };
 
-/* Called when a client is woken and none was before. Not the place to answer: it may be deep in another's call. */
+/* Called when a client is woken and none was before, and when parking_look() has something to do. Not the place to answer:
+ * it may be deep in another's call. */
 typedef void (*parking_wake_fn)(void *context);
 
 /* Room for `max` streams. NULL where memory is short. */
 struct parking *parking_create(size_t max, parking_wake_fn wake, void *context);
+
+/* How clients are looked at; before any queue is made. Without it, or with NULL, they are not. */
+void parking_look_with(struct parking *parking, client_look_fn *look, void *context);
 void parking_destroy(struct parking *parking); /* NULL is fine; no stream is parked any more */
 
 /* Begins to watch the service: when it names somebody its streams are due. The queue must outlive the service. */
@@ -57,11 +71,20 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
 
 /*
- * Parks a stream of `queue` that came on `client`. False where it must be answered at once: a name is there and
- * nothing speaks against it, the service does not park, or there is no room.
+ * Parks a stream of `queue` that came on `client`, on behalf of `asker`. False where it must be answered at once: a name is
+ * there and nothing speaks against it, the service does not park, or there is no room.
  */
-bool parking_park(struct parking_queue *queue, struct parking_client *client, uint64_t stream_id,
-                  uint64_t frame_id, int64_t now_ms);
+bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
+                  uint64_t stream_id, uint64_t frame_id, int64_t now_ms);
+
+/*
+ * Looks whether the clients of a queue can be seen at all, by the one that asks now, and tells the service. To be called
+ * with a NOTIFY from `queue->sight_ms` on; that is set anew.
+ */
+void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms);
+
+/* Looks at up to CLIENT_LOOK_MAX clients whose turn it is. True where the turn of more has come. */
+bool parking_look(struct parking *parking, int64_t now_ms);
 
 /* What is to be answered now. */
 struct parking_answer {
@@ -69,6 +92,7 @@ struct parking_answer {
     uint64_t frame_id;
     struct span actions; /* valid until the next call that takes the service */
     bool is_named;
+    bool is_gone;                      /* its client is not there any more */
     const struct parking_queue *queue; /* whose answer it is; NULL: of no service that there is */
     int64_t parked_ms;                 /* how long it was kept back */
 };
@@ -85,10 +109,10 @@ void parking_drop(struct parking_client *client, struct parking *parking);
 /* Takes the next client that was woken. NULL where there is none. */
 struct parking_client *parking_take_woken(struct parking *parking);
 
-/* When parking_tick() is due; INT64_MAX where nothing is parked. */
+/* When parking_tick() is due; INT64_MAX where nothing waits for a time. */
 int64_t parking_wake_ms(const struct parking *parking);
 
-/* Makes due what waited until its deadline. */
+/* Makes due what waited until its deadline, and wakes where clients are to be looked at. */
 void parking_tick(struct parking *parking, int64_t now_ms);
 
 /* Streams that are parked now. */

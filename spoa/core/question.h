@@ -3,13 +3,16 @@
 #define SPOA_CORE_QUESTION_H
 
 #include "proto/span.h"
+#include "spoa/core/client.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The arguments of HAProxy's message. Spans with `data` NULL were not sent. */
 struct service_question {
     struct span service;
     struct span role; /* "master" or "replica"; not sent: the master */
+    struct client client;
 };
 
 /*
@@ -20,5 +23,11 @@ struct service_question {
  * name than the master's for a question that was not about it.
  */
 bool question_read(struct span payload, struct service_question *ret_question);
+
+/*
+ * Up to where the payload is the same for every client of a frontend: to the argument `src` of its first message, where only
+ * arguments with texts come before it. All of it where that is not found, or what it says is not so simple.
+ */
+size_t question_common_len(struct span payload);
 
 #endif

@@ -13,6 +13,7 @@
 struct question_slot {
     struct parking_queue *queue; /* NULL: the slot is empty */
     uint8_t len;
+    uint8_t part; /* an enum question_part */
     uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
 };
 
@@ -62,53 +63,55 @@ static uint64_t mix(uint64_t sum, const uint8_t word[8])
 
 /* Eight bytes at a time; the last eight may overlap the ones before. Who makes many questions meet in one set of
  * slots gains nothing: they take turns in it. */
-static size_t hash(struct span payload)
+static size_t hash(struct span bytes)
 {
-    uint64_t sum = payload.len;
+    uint64_t sum = bytes.len;
     uint8_t last[8] = {0};
     size_t at = 0;
 
-    for (; at + sizeof(last) < payload.len; at += sizeof(last))
-        sum = mix(sum, payload.data + at);
-    if (payload.len >= sizeof(last)) {
-        sum = mix(sum, payload.data + payload.len - sizeof(last));
-    } else if (payload.len > 0) {
-        memcpy(last, payload.data, payload.len);
+    for (; at + sizeof(last) < bytes.len; at += sizeof(last))
+        sum = mix(sum, bytes.data + at);
+    if (bytes.len >= sizeof(last)) {
+        sum = mix(sum, bytes.data + bytes.len - sizeof(last));
+    } else if (bytes.len > 0) {
+        memcpy(last, bytes.data, bytes.len);
         sum = mix(sum, last);
     }
     /* A product's upper bits depend on all bits of what came in, its lower ones do not. */
     return (size_t)((sum ^ sum >> 32) * FACTOR >> 32);
 }
 
-static bool has(const struct question_slot *slot, struct span payload)
+static bool has(const struct question_slot *slot, struct span bytes, enum question_part part)
 {
-    return slot->queue != NULL && span_equals(span_of(slot->payload, slot->len), payload);
+    return slot->queue != NULL && slot->part == part && span_equals(span_of(slot->payload, slot->len), bytes);
 }
 
 /* The first of the WAYS slots where it may stand, one behind the other. NULL where it cannot be kept. */
-static struct question_slot *set_of(const struct question_cache *cache, struct span payload)
+static struct question_slot *set_of(const struct question_cache *cache, struct span bytes)
 {
-    if (cache->slot_count == 0 || payload.len > QUESTION_CACHE_PAYLOAD_MAX)
+    if (cache->slot_count == 0 || bytes.len > QUESTION_CACHE_PAYLOAD_MAX)
         return NULL;
-    return &cache->slots[hash(payload) & (cache->slot_count - 1) & ~(size_t)(WAYS - 1)];
+    return &cache->slots[hash(bytes) & (cache->slot_count - 1) & ~(size_t)(WAYS - 1)];
 }
 
-struct parking_queue *question_cache_find(struct question_cache *cache, struct span payload)
+struct parking_queue *question_cache_find(struct question_cache *cache, struct span bytes,
+                                          enum question_part part)
 {
-    if (cache->latest != NULL && has(cache->latest, payload))
+    if (cache->latest != NULL && has(cache->latest, bytes, part))
         return cache->latest->queue;
-    struct question_slot *set = set_of(cache, payload);
+    struct question_slot *set = set_of(cache, bytes);
     for (size_t i = 0; set != NULL && i < WAYS; i++)
-        if (has(&set[i], payload)) {
+        if (has(&set[i], bytes, part)) {
             cache->latest = &set[i];
             return set[i].queue;
         }
     return NULL;
 }
 
-void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue)
+void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
+                         struct parking_queue *queue)
 {
-    struct question_slot *set = set_of(cache, payload);
+    struct question_slot *set = set_of(cache, bytes);
     size_t way = 0;
 
     if (set == NULL)
@@ -119,8 +122,9 @@ void question_cache_keep(struct question_cache *cache, struct span payload, stru
     if (way == WAYS)
         way = cache->victim++ % WAYS;
     set[way].queue = queue;
-    set[way].len = (uint8_t)payload.len;
-    if (payload.len > 0)
-        memcpy(set[way].payload, payload.data, payload.len);
+    set[way].len = (uint8_t)bytes.len;
+    set[way].part = (uint8_t)part;
+    if (bytes.len > 0)
+        memcpy(set[way].payload, bytes.data, bytes.len);
     cache->latest = &set[way];
 }

@@ -1,6 +1,6 @@
 /*
  * Questions that were met before, by the bytes of their NOTIFY: HAProxy asks with the same bytes for every connection of
- * a frontend, so most need not be read and looked up again. A table of fixed size in which a new question takes the
+ * a frontend, but for the client's address at their end, so most need not be read and looked up again. A table of fixed size in which a new question takes the
  * place of an older one: whatever is asked, it does not grow.
  */
 #ifndef SPOA_CORE_QUESTION_CACHE_H
@@ -12,7 +12,10 @@
 #include <stddef.h>
 
 /* Longer payloads are not kept: they carry more than a question. */
-#define QUESTION_CACHE_PAYLOAD_MAX 119
+#define QUESTION_CACHE_PAYLOAD_MAX 118
+
+/* What is kept of a payload: all of it, or what all clients of a frontend have in common (question_common_len()). */
+enum question_part { QUESTION_WHOLE, QUESTION_COMMON };
 
 struct parking_queue;
 struct question_slot;
@@ -32,10 +35,12 @@ struct question_cache {
 bool question_cache_reserve(struct question_cache *cache, size_t services);
 void question_cache_finish(struct question_cache *cache);
 
-/* Whom the NOTIFY with this payload asked for the last time; NULL where that is not known. */
-struct parking_queue *question_cache_find(struct question_cache *cache, struct span payload);
+/* Whom the NOTIFY with these bytes asked for the last time; NULL where that is not known. */
+struct parking_queue *question_cache_find(struct question_cache *cache, struct span bytes,
+                                          enum question_part part);
 
 /* Keeps the answer to that, as long as there is room. `queue` is borrowed. */
-void question_cache_keep(struct question_cache *cache, struct span payload, struct parking_queue *queue);
+void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
+                         struct parking_queue *queue);
 
 #endif

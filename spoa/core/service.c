@@ -26,6 +26,7 @@ struct service {
     int32_t doubted;        /* a node that our link to broke */
     int64_t doubt_until_ms; /* with `doubted` */
     bool asks_all;
+    enum service_sight sight;
     uint8_t *replica_answer;                  /* with `replicas`: who is a replica, another one each time */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
@@ -384,6 +385,19 @@ void service_witness(struct service *service, unsigned voter, bool says_ok, int6
 {
     reports_take_witness(&service->reports, voter, says_ok, t_sent_ms);
     service_review(service, identities, now_ms);
+}
+
+void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms)
+{
+    if (sight == service->sight)
+        return;
+    service->sight = sight;
+    service_alarms_sight(&service->alarms, service->settings, sight, now_ms);
+}
+
+enum service_sight service_sight(const struct service *service)
+{
+    return service->sight;
 }
 
 void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,

@@ -27,6 +27,7 @@ struct service_settings {
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */
     int64_t park_ms;        /* an answer without a name may be kept back for so long; 0: not at all */
+    bool refuses_gone;      /* one whose client has gone meanwhile gets no name */
     struct quorum_config quorum;
     struct policy_config policy;
     struct replicas_config replicas;
@@ -36,6 +37,15 @@ struct service_settings {
 enum service_role {
     SERVICE_ROLE_MASTER,
     SERVICE_ROLE_REPLICA,
+};
+
+/* Whether we see the connections of the clients to HAProxy, which tells whether they are still there. */
+enum service_sight {
+    SERVICE_SIGHT_UNKNOWN, /* nobody has asked yet */
+    SERVICE_SIGHT_SEEN,
+    SERVICE_SIGHT_NOT_GIVEN,  /* HAProxy does not send the clients' addresses, or not in order */
+    SERVICE_SIGHT_ABSENT,     /* HAProxy is in another network namespace, or behind address translation */
+    SERVICE_SIGHT_IMPOSSIBLE, /* the kernel does not say */
 };
 
 /* What is answered now, and why. */
@@ -144,6 +154,13 @@ enum quorum_receipt service_vote(struct service *service, unsigned voter, const 
 void service_facts(struct service *service, unsigned voter, const struct addr *addr,
                    const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
                    int64_t now_ms);
+
+/* Whether clients can be seen is known anew; raises or clears the alarm about it. */
+void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms);
+enum service_sight service_sight(const struct service *service);
+
+/* "seen", "absent" ... */
+const char *service_sight_text(enum service_sight sight);
 
 /* `voter` answered CKQUORUM: whether it sees a majority of the Sentinels. */
 void service_witness(struct service *service, unsigned voter, bool says_ok, int64_t t_sent_ms,

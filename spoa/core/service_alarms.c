@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "spoa/core/log.h"
+
 static struct alarm_subject subject_of(const struct service_settings *settings)
 {
     return (struct alarm_subject){.key = "service", .name = settings->name};
@@ -74,4 +76,16 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != reports->voters, &subject, text, now_ms);
     (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, reports->voters);
     alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > reports->voters, &subject, text, now_ms);
+}
+
+void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
+                          enum service_sight sight, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+
+    if (sight == SERVICE_SIGHT_SEEN)
+        log_event(LOG_LEVEL_INFO, "clients-seen", log_text("service", settings->name));
+    alarms_note(alarms, ALARM_GONE_CLIENTS_UNSEEN,
+                sight != SERVICE_SIGHT_UNKNOWN && sight != SERVICE_SIGHT_SEEN, &subject,
+                service_sight_text(sight), now_ms);
 }

@@ -21,6 +21,7 @@ struct service_table {
     struct table_entry *entries;
     struct question_cache questions; /* of `entries` */
     struct parking *parking;
+    bool has_clients; /* questions come with the client's address, by now */
     size_t unknown_len;
     uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
 };
@@ -100,18 +101,50 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
                                                                                           : NULL;
 }
 
-bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
+/* A question that was met before. */
+static struct parking_queue *recall(struct service_table *table, struct span payload,
+                                    struct client *ret_client)
+{
+    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
+    struct span common = span_of(payload.data, len);
+
+    if (len == payload.len) {
+        ret_client->kind = CLIENT_NOT_GIVEN;
+        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
+    }
+    if (!client_read(span_of(payload.data + len, payload.len - len), ret_client))
+        return NULL;
+    return question_cache_find(&table->questions, common, QUESTION_COMMON);
+}
+
+static void remember(struct service_table *table, struct span payload, enum client_kind kind,
+                     struct parking_queue *queue)
+{
+    size_t len = question_common_len(payload);
+    struct client client;
+
+    if (kind == CLIENT_NOT_GIVEN) {
+        question_cache_keep(&table->questions, payload, QUESTION_WHOLE, queue);
+    } else if (len < payload.len && client_read(span_of(payload.data + len, payload.len - len), &client)) {
+        question_cache_keep(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
+        table->has_clients = true;
+    }
+}
+
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
+                           struct client *ret_client)
 {
     struct service_question question;
 
-    *ret_queue = question_cache_find(&table->questions, payload);
+    *ret_queue = recall(table, payload, ret_client);
     if (*ret_queue != NULL)
         return true;
     if (!question_read(payload, &question))
         return false;
+    *ret_client = question.client;
     *ret_queue = service_table_find(table, &question);
     if (*ret_queue != NULL)
-        question_cache_keep(&table->questions, payload, *ret_queue);
+        remember(table, payload, question.client.kind, *ret_queue);
     return true;
 }
 

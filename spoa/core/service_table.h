@@ -29,9 +29,10 @@ bool service_table_add(struct service_table *table, struct service *service, con
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
 
-/* The same for the question that the payload of a NOTIFY asks. False where that is malformed. Allocates nothing. */
-bool service_table_resolve(struct service_table *table, struct span payload,
-                           struct parking_queue **ret_queue);
+/* The same for the question that the payload of a NOTIFY asks, and on whose behalf. False where that is malformed. Allocates
+ * nothing. */
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
+                           struct client *ret_client);
 
 /*
  * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells

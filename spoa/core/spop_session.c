@@ -85,15 +85,18 @@ static void take_notify(struct spop_session *session, const struct spop_frame *f
                         struct sink *out)
 {
     struct parking_queue *queue;
+    struct client asker;
     bool named;
 
-    if (!service_table_resolve(session->table, frame->payload, &queue)) {
+    if (!service_table_resolve(session->table, frame->payload, &queue, &asker)) {
         refuse(session, SPOP_STATUS_INVALID, out);
         return;
     }
+    if (queue != NULL && now_ms >= queue->sight_ms)
+        parking_check_sight(queue, &asker, now_ms);
     struct span actions = service_table_answer(session->table, queue, now_ms, &named);
     bool is_parked = queue != NULL && !*session->draining &&
-                     parking_park(queue, &session->parked, frame->stream_id, frame->frame_id, now_ms);
+                     parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
     if (is_parked) {
         session->metrics->parked_total++;
         return;
@@ -109,7 +112,9 @@ void spop_session_release(struct spop_session *session, int64_t now_ms, struct s
     while (session->phase == SPOP_SESSION_ACTIVE && sink_room(out) >= SPOP_SESSION_REPLY_MAX &&
            parking_next(&session->parked, now_ms, &answer)) {
         spop_ack_write(out, answer.stream_id, answer.frame_id, answer.actions);
-        note_answer(session, answer.queue, answer.is_named, now_ms);
+        session->metrics->clients_gone_total += answer.is_gone;
+        /* Of no state of the service. */
+        note_answer(session, answer.is_gone ? NULL : answer.queue, answer.is_named, now_ms);
         histogram_add(&session->metrics->parked_times, metrics_parked_bounds_us,
                       (uint64_t)answer.parked_ms * 1000, 1);
     }

@@ -33,6 +33,9 @@
 /* What all connections together may keep from one event to the next: the one that wants more is closed. */
 #define KEPT_MAX ((size_t)64 * 1024 * 1024)
 
+/* How long waiting clients are looked at in one turn of the loop. */
+#define LOOK_MAX_US 500
+
 /* A host that vanished without a word: probed after this time without traffic, then at this interval. */
 #define KEEP_IDLE_S 60
 #define KEEP_INTERVAL_S 10
@@ -442,15 +445,22 @@ static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
     struct spop_context *context = container_of(timer, struct spop_context, release);
     struct parking *parking = service_table_parking(context->table);
     struct parking_client *client;
+    int64_t begun_us = loop_now_us();
 
     (void)loop;
     (void)events;
+    while (parking_look(parking, loop_now_ms()))
+        if (loop_now_us() - begun_us >= LOOK_MAX_US) {
+            spop_context_wake(context); /* the others in the next turn of the loop */
+            break;
+        }
     while ((client = parking_take_woken(parking)) != NULL) {
         struct spop_session *session = container_of(client, struct spop_session, parked);
         struct spop_connection *connection = container_of(session, struct spop_connection, session);
         if (release(connection))
             settle(connection);
     }
+    arm_park_deadline(context);
 }
 
 static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)

@@ -75,6 +75,7 @@ replicas = yes
 max-lag = 10s
 replica-fallback = master
 park = 2s
+gone-clients = serve
 role-check = require
 username = probe
 password = ${TEST_PASSWORD}

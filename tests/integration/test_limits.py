@@ -46,14 +46,6 @@ def is_refused(source, address):
             return False
 
 
-def metric(rig, name):
-    """The value of a metric without labels."""
-    with socket.create_connection(tuple(rig.agent.http_address.rsplit(":", 1)), 10) as sock:
-        sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
-
-
 # ---- who ----
 
 def test_allow():
@@ -68,7 +60,7 @@ def test_allow():
             assert is_refused("127.2.0.1", address)
         assert rig.agent.wait_log(event="connection-refused", protocol="http")["peer"].startswith("127.0.0.2:")
         assert ask_once(f"unix:{rig.directory}/spop.sock")["state"] is not None
-        assert metric(rig, "redis_spoa_refused_total") == 6
+        assert rig.agent.metric("redis_spoa_refused_total") == 6
         rig.wait_votes(3)
         rig.reload(("allow = 127.1.0.0/16", "allow = 127.0.0.2/32"))
         for address in addresses:
@@ -86,7 +78,7 @@ def test_max_connections():
             with SpopClient(rig.agent.address) as one_more:
                 one_more.expect_closed()
             assert rig.agent.wait_log(event="connection-refused", protocol="spop")["connections"] == "5"
-            assert metric(rig, "redis_spoa_refused_total") == 1
+            assert rig.agent.metric("redis_spoa_refused_total") == 1
             assert all(client.ask()["master"] == "R1" for client in held)
             held[0].close()
             wait_until(lambda: takes_one(rig), 15, "there is room again")
@@ -172,7 +164,7 @@ def test_idle_timeout():
             used.ask()
             time.sleep(0.05)
         assert idle.read_disconnect() == NORMAL
-        assert metric(rig, "redis_spoa_timeouts_total") == 1
+        assert rig.agent.metric("redis_spoa_timeouts_total") == 1
         assert not rig.agent.find_log(event="spop-error")
 
 
@@ -207,7 +199,7 @@ def test_frames_that_do_not_end():
         mute.expect_closed()
         overlapping.send(whole[10:])
         overlapping.expect(spop.ACK)
-        assert metric(rig, "redis_spoa_timeouts_total") == 3
+        assert rig.agent.metric("redis_spoa_timeouts_total") == 3
 
 
 # ---- how much ----

@@ -253,6 +253,13 @@ class Agent(Process):
         line = self.listening("http")
         return line and line["address"]
 
+    def metric(self, name):
+        """The value of a metric without labels; it listens for HTTP."""
+        with Resp(tuple(self.http_address.rsplit(":", 1)), 10) as connection:
+            connection.sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = connection.reader.read().decode()
+        return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
     @property
     def check_address(self):
         """Where it listens for agent-checks; None where it does not."""

@@ -105,6 +105,7 @@
     "max-lag = 1048576b\n"                                                                                   \
     "replica-fallback = master\n"                                                                            \
     "park = 2000ms\n"                                                                                        \
+    "gone-clients = serve\n"                                                                                 \
     "role-check = require\n"                                                                                 \
     "username = probe\n"                                                                                     \
     "password = ***\n"                                                                                       \
@@ -135,6 +136,7 @@
     "max-lag = 0\n"                                                                                          \
     "replica-fallback = none\n"                                                                              \
     "park = 0ms\n"                                                                                           \
+    "gone-clients = refuse\n"                                                                                \
     "role-check = off\n"                                                                                     \
     "password-file = /run/node secret\n"                                                                     \
     "tls = no\n"                                                                                             \
@@ -162,6 +164,7 @@
     "max-lag = 0\n"                                                                                          \
     "replica-fallback = none\n"                                                                              \
     "park = 3000ms\n"                                                                                        \
+    "gone-clients = refuse\n"                                                                                \
     "role-check = veto\n"                                                                                    \
     "tls = no\n"                                                                                             \
     "debounce = 1000ms\n"                                                                                    \

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -21,6 +22,10 @@ struct fixture {
     struct parking *parking;
     struct parking_queue queues[2];
     struct parking_client clients[2];
+    struct client asker;         /* of the next stream that is parked */
+    enum client_state states[8]; /* of the client with this src_port */
+    unsigned looks;              /* clients looked at */
+    size_t most;                 /* in one call */
     int64_t now_ms;
     unsigned wakes;
 };
@@ -78,7 +83,7 @@ static void name(unsigned service)
 
 static bool park(unsigned service, unsigned client, uint64_t stream_id)
 {
-    return parking_park(&f.queues[service], &f.clients[client], stream_id, 7, f.now_ms);
+    return parking_park(&f.queues[service], &f.clients[client], &f.asker, stream_id, 7, f.now_ms);
 }
 
 /* The id of the next stream that is due; 0 where none is. */
@@ -252,6 +257,243 @@ static void test_doubt(void **state)
 
 #define PARKING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* ---- clients that go ---- */
+
+static void look(void *context, const struct client *const *clients, size_t count,
+                 enum client_state *ret_states)
+{
+    struct fixture *own = context;
+
+    own->looks += (unsigned)count;
+    own->most = count > own->most ? count : own->most;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(clients[i]->kind, CLIENT_TCP);
+        ret_states[i] = own->states[clients[i]->src_port];
+    }
+}
+
+/* The queues refuse those who have gone, and looks are possible. */
+static int set_up_looks(void **state)
+{
+    (void)set_up(state);
+    f.settings.refuses_gone = true;
+    parking_look_with(f.parking, look, &f);
+    for (unsigned i = 0; i < 8; i++)
+        f.states[i] = CLIENT_STATE_THERE;
+    for (unsigned i = 0; i < 2; i++)
+        f.queues[i].sight_ms = INT64_MAX;
+    return 0;
+}
+
+/* The stream's id is the port of its client. */
+static void park_tcp(unsigned service, uint16_t stream_id)
+{
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = stream_id, .dst_port = 6379};
+    assert_true(park(service, 0, stream_id));
+}
+
+static void expect_gone(uint64_t stream_id)
+{
+    struct parking_answer answer;
+
+    assert_true(parking_next(&f.clients[0], f.now_ms, &answer));
+    assert_int_equal(answer.stream_id, stream_id);
+    assert_true(answer.is_gone);
+    assert_false(answer.is_named);
+    assert_non_null(memmem(answer.actions.data, answer.actions.len, "client-gone", strlen("client-gone")));
+}
+
+static void test_one_that_goes_is_answered_at_once(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    assert_int_equal(f.wakes, 1); /* for the first look */
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARKING_LOOK_MS);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARKING_LOOK_MS - 1;
+    parking_tick(f.parking, f.now_ms);
+    assert_false(parking_look(f.parking, f.now_ms)); /* not yet */
+    assert_int_equal(f.looks, 2);
+    f.now_ms += 1;
+    parking_tick(f.parking, f.now_ms);
+    assert_int_equal(f.wakes, 2);
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_gone(1);
+    expect_next(0, 0, false);
+    assert_int_equal(parking_count(f.parking), 1);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 2, true);
+}
+
+static void test_looked_at_before_it_is_named(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    park_tcp(0, 3);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.states[2] = CLIENT_STATE_ABSENT; /* it was there: closed for good by now */
+    name(0);
+    expect_next(0, 0, false); /* nobody before the look */
+    assert_false(parking_look(f.parking, f.now_ms));
+    expect_gone(1);
+    expect_gone(2);
+    expect_next(0, 3, true);
+}
+
+/* A name that comes before the first look does not go by without one. */
+static void test_first_look_and_name_at_once(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    f.states[1] = CLIENT_STATE_GONE;
+    name(0);
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+    expect_next(0, 2, true);
+    assert_int_equal(f.looks, 2);
+}
+
+/* At the end of its time a stream may get the name of a master in doubt: after a look as well. */
+static void test_looked_at_at_the_end_of_its_time(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARK;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+}
+
+/* HAProxy elsewhere, another network namespace: served as if nobody looked, and looked at once only. */
+static void test_who_was_never_seen_is_served(void **state)
+{
+    (void)state;
+    f.states[1] = CLIENT_STATE_ABSENT;
+    park_tcp(0, 1);
+    f.states[2] = CLIENT_STATE_UNKNOWN;
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 1, true);
+    expect_next(0, 2, true);
+    assert_int_equal(f.looks, 3);
+}
+
+/* Without addresses, on a UNIX socket, or told not to look. */
+static void test_who_cannot_be_looked_at_is_served(void **state)
+{
+    static const enum client_kind kinds[] = {CLIENT_NOT_GIVEN, CLIENT_LOCAL, CLIENT_ODD};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        f.asker = (struct client){.kind = kinds[i]};
+        assert_true(park(0, 0, i + 1));
+    }
+    f.settings.refuses_gone = false;
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = 4, .dst_port = 1};
+    assert_true(park(0, 0, 4));
+    assert_false(parking_look(f.parking, f.now_ms));
+    name(0);
+    for (unsigned i = 0; i < 4; i++)
+        expect_next(0, i + 1, true);
+    assert_int_equal(f.looks, 0);
+}
+
+/* The name was gone again when it was due: it waits on, and is looked at again. */
+static void test_watched_again_where_the_name_is_gone(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    service_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms, identities, f.now_ms);
+    expect_next(0, 0, false);
+    assert_int_equal(parking_count(f.parking), 1);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARKING_LOOK_MS;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+}
+
+/* What is dropped or moved away is looked at no more, or under its new service. */
+static void test_looks_follow_the_streams(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    parking_drop(&f.clients[0], f.parking);
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_int_equal(f.looks, 0);
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    name(1);
+    parking_queue_move(&f.queues[0], &f.queues[1]);
+    expect_next(0, 0, false);
+    f.states[2] = CLIENT_STATE_GONE;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(2);
+}
+
+/* A stop: all are answered, after a look. */
+static void test_hurry_looks(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[2] = CLIENT_STATE_GONE;
+    parking_hurry(&f.clients[0]);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_gone(2);
+}
+
+/* ---- whether clients can be seen ---- */
+
+static void check_sight(enum client_kind kind, uint16_t port)
+{
+    struct client asker = {.kind = kind, .src_port = port, .dst_port = 1};
+
+    parking_check_sight(&f.queues[0], &asker, f.now_ms);
+}
+
+static void test_sight(void **state)
+{
+    (void)state;
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_UNKNOWN);
+    f.states[1] = CLIENT_STATE_ABSENT;
+    check_sight(CLIENT_TCP, 1);
+    check_sight(CLIENT_TCP, 1);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_UNKNOWN); /* they may have gone just now */
+    check_sight(CLIENT_TCP, 1);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_ABSENT);
+    assert_true(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
+    check_sight(CLIENT_TCP, 2);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_SEEN);
+    assert_false(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
+    check_sight(CLIENT_LOCAL, 0);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_SEEN);
+    for (unsigned i = 0; i < 3; i++)
+        check_sight(CLIENT_NOT_GIVEN, 0);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_NOT_GIVEN);
+    parking_look_with(f.parking, NULL, NULL);
+    check_sight(CLIENT_TCP, 2);
+    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_IMPOSSIBLE);
+    assert_true(f.queues[0].sight_ms > f.now_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +505,16 @@ int main(void)
         PARKING_TEST(test_a_connection_takes_its_streams_with_it),
         PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
+        cmocka_unit_test_setup_teardown(test_one_that_goes_is_answered_at_once, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looked_at_before_it_is_named, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_first_look_and_name_at_once, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looked_at_at_the_end_of_its_time, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_was_never_seen_is_served, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_cannot_be_looked_at_is_served, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_watched_again_where_the_name_is_gone, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_hurry_looks, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_sight, set_up_looks, tear_down),
     };
 
     return cmocka_run_group_tests_name("parking", tests, NULL, NULL);

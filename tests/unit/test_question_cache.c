@@ -26,6 +26,16 @@ static struct span text_of(size_t number)
     return span_of(text, (size_t)len);
 }
 
+static struct parking_queue *find(struct question_cache *cache, struct span bytes)
+{
+    return question_cache_find(cache, bytes, QUESTION_WHOLE);
+}
+
+static void keep(struct question_cache *cache, struct span bytes, struct parking_queue *queue)
+{
+    question_cache_keep(cache, bytes, QUESTION_WHOLE, queue);
+}
+
 static void what_is_kept_is_found(void **state)
 {
     struct question_cache cache = {.slots = NULL};
@@ -35,9 +45,9 @@ static void what_is_kept_is_found(void **state)
     assert_true(question_cache_reserve(&cache, 1));
     for (size_t len = 0; len < sizeof(bytes); len++) {
         struct span payload = span_of(bytes, len);
-        assert_null(question_cache_find(&cache, payload));
-        question_cache_keep(&cache, payload, &queues[len]);
-        assert_ptr_equal(question_cache_find(&cache, payload), &queues[len]);
+        assert_null(find(&cache, payload));
+        keep(&cache, payload, &queues[len]);
+        assert_ptr_equal(find(&cache, payload), &queues[len]);
     }
     question_cache_finish(&cache);
 }
@@ -52,9 +62,9 @@ static void nobody_is_mistaken_for_another(void **state)
     assert_true(question_cache_reserve(&cache, 1));
     size_t room = cache.slot_count;
     for (size_t i = 0; i < SERVICES; i++)
-        question_cache_keep(&cache, text_of(i), &queues[i]);
+        keep(&cache, text_of(i), &queues[i]);
     for (size_t i = 0; i < SERVICES; i++) {
-        const struct parking_queue *queue = question_cache_find(&cache, text_of(i));
+        const struct parking_queue *queue = find(&cache, text_of(i));
         assert_true(queue == NULL || queue == &queues[i]);
         found += queue != NULL;
     }
@@ -73,9 +83,9 @@ static void most_have_a_slot_of_their_own(void **state)
     for (size_t i = 1; i <= SERVICES; i++)
         assert_true(question_cache_reserve(&cache, i));
     for (size_t i = 0; i < SERVICES; i++)
-        question_cache_keep(&cache, text_of(i), &queues[i]);
+        keep(&cache, text_of(i), &queues[i]);
     for (size_t i = 0; i < SERVICES; i++)
-        found += question_cache_find(&cache, text_of(i)) != NULL;
+        found += find(&cache, text_of(i)) != NULL;
     assert_true(found > SERVICES * 94 / 100);
     question_cache_finish(&cache);
 }
@@ -86,12 +96,12 @@ static void another_service_empties_it(void **state)
 
     (void)state;
     assert_true(question_cache_reserve(&cache, 1));
-    question_cache_keep(&cache, text_of(1), &queues[1]);
+    keep(&cache, text_of(1), &queues[1]);
     assert_true(question_cache_reserve(&cache, 2));
-    assert_null(question_cache_find(&cache, text_of(1)));
-    question_cache_keep(&cache, text_of(1), &queues[1]);
+    assert_null(find(&cache, text_of(1)));
+    keep(&cache, text_of(1), &queues[1]);
     assert_true(question_cache_reserve(&cache, SERVICES));
-    assert_null(question_cache_find(&cache, text_of(1)));
+    assert_null(find(&cache, text_of(1)));
     question_cache_finish(&cache);
 }
 
@@ -102,13 +112,26 @@ static void what_is_too_long_is_not_kept(void **state)
     struct span longest = span_of(bytes, QUESTION_CACHE_PAYLOAD_MAX);
 
     (void)state;
-    question_cache_keep(&cache, longest, &queues[0]); /* no room at all */
-    assert_null(question_cache_find(&cache, longest));
+    keep(&cache, longest, &queues[0]); /* no room at all */
+    assert_null(find(&cache, longest));
     assert_true(question_cache_reserve(&cache, 1));
-    question_cache_keep(&cache, longest, &queues[0]);
-    assert_ptr_equal(question_cache_find(&cache, longest), &queues[0]);
-    question_cache_keep(&cache, span_of(bytes, sizeof(bytes)), &queues[1]);
-    assert_null(question_cache_find(&cache, span_of(bytes, sizeof(bytes))));
+    keep(&cache, longest, &queues[0]);
+    assert_ptr_equal(find(&cache, longest), &queues[0]);
+    keep(&cache, span_of(bytes, sizeof(bytes)), &queues[1]);
+    assert_null(find(&cache, span_of(bytes, sizeof(bytes))));
+    question_cache_finish(&cache);
+}
+
+/* The beginning of a question is no question. */
+static void a_part_is_not_the_whole(void **state)
+{
+    struct question_cache cache = {.slots = NULL};
+
+    (void)state;
+    assert_true(question_cache_reserve(&cache, 1));
+    question_cache_keep(&cache, text_of(1), QUESTION_COMMON, &queues[1]);
+    assert_null(find(&cache, text_of(1)));
+    assert_ptr_equal(question_cache_find(&cache, text_of(1), QUESTION_COMMON), &queues[1]);
     question_cache_finish(&cache);
 }
 
@@ -117,7 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_found),         cmocka_unit_test(nobody_is_mistaken_for_another),
         cmocka_unit_test(most_have_a_slot_of_their_own), cmocka_unit_test(another_service_empties_it),
-        cmocka_unit_test(what_is_too_long_is_not_kept),
+        cmocka_unit_test(what_is_too_long_is_not_kept),  cmocka_unit_test(a_part_is_not_the_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

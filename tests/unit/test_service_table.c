@@ -57,7 +57,9 @@ static void check_resolved(struct service_table *table, const struct service_que
     assert_false(payload.full);
     for (int i = 0; i < 2; i++) {
         struct parking_queue *queue = NULL;
-        assert_true(service_table_resolve(table, span_of(space, (size_t)(payload.at - space)), &queue));
+        struct client client;
+        assert_true(
+            service_table_resolve(table, span_of(space, (size_t)(payload.at - space)), &queue, &client));
         assert_ptr_equal(queue, wanted);
     }
 }
@@ -261,7 +263,8 @@ static void test_change_over(void **state)
         struct service_question question = {.service = span_of_text(names[i])};
         struct parking_queue *queue = service_table_find(table, &question);
         check_resolved(table, &question, queue);
-        assert_true(parking_park(queue, &clients[i], i, i, START));
+        assert_true(
+            parking_park(queue, &clients[i], &(struct client){.kind = CLIENT_NOT_GIVEN}, i, i, START));
     }
     service_table_change_over(table, next);
     for (size_t i = 0; i < 2; i++) {

@@ -21,7 +21,7 @@
 #define DEADLINE_S 20.0
 #define MANY 20000
 
-struct client {
+struct caller {
     int fd;
     bool is_over; /* the server has closed */
     size_t got;
@@ -35,7 +35,7 @@ static struct service_table *table;
 static struct metrics metrics;
 static const struct acceptor_rules rules = {.metrics = &metrics};
 static struct addr addr; /* where the server listens */
-static struct client client;
+static struct caller client;
 static unsigned drained;
 static uint8_t out_space[2 * 1024 * 1024];
 

@@ -1,0 +1,143 @@
+"""A client that has gone while it waited is not served later: HAProxy would deliver what it had sent. Others are served."""
+
+import contextlib
+import socket
+
+import pytest
+from cluster import Cluster
+from process import wait_until
+from resp import Resp
+from rig import check_clean
+
+CLIENTS = 200
+
+
+class ParkedCluster(Cluster):
+    """Nobody can be named until the Sentinels are let go on: all who come are parked."""
+
+    def __init__(self):
+        super().__init__(recipe="runtime-api")
+        self.park = "20s"
+
+    def start_all(self, service="", spoe_edits=None):
+        self.start_redis()
+        self.start_sentinels()
+        self.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:0\n", "[service mymaster]\n": f"[service mymaster]\n{service}"})
+        self.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 25s", **(spoe_edits or {})})
+        self.wait_served()
+
+    @contextlib.contextmanager
+    def nobody_named(self):
+        """Two Sentinels hang for the `with` block."""
+        for sentinel in self.sentinels[:2]:
+            sentinel.pause()
+        self.agent.wait_log(event="quorum-lost", timeout=15)
+        try:
+            yield
+        finally:
+            for sentinel in self.sentinels[:2]:
+                sentinel.resume()
+
+    def parked(self):
+        return self.agent.metric("redis_spoa_parked_streams")
+
+
+def connect(cluster):
+    sock = socket.create_connection(cluster.haproxy.address, 30)
+    return sock
+
+
+def increment(sock, key):
+    sock.sendall(f"INCR {key}\r\n".encode())
+
+
+def executed(cluster, prefix):
+    """How often each key was incremented."""
+    keys = [f"{prefix}:{i}" for i in range(CLIENTS)]
+    return [int(value or 0) for value in cluster.redis[0].call("MGET", *keys)]
+
+
+@pytest.fixture
+def cluster():
+    with ParkedCluster() as made:
+        made.start_all()
+        yield made
+        check_clean(made.agent)
+
+
+def test_who_gave_up_is_not_served_and_who_waits_is(cluster):
+    with cluster.nobody_named():
+        gone = [connect(cluster) for _ in range(CLIENTS)]
+        patient = [connect(cluster) for _ in range(CLIENTS)]
+        for i in range(CLIENTS):
+            increment(gone[i], f"gone:{i}")
+            increment(patient[i], f"patient:{i}")
+        wait_until(lambda: cluster.parked() == 2 * CLIENTS, 15, "all are parked")
+        for sock in gone:
+            sock.close()
+        wait_until(lambda: cluster.parked() == CLIENTS, 15, "their places are free at once")
+    assert [sock.recv(100) for sock in patient] == [b":1\r\n"] * CLIENTS
+    assert executed(cluster, "patient") == [1] * CLIENTS
+    assert executed(cluster, "gone") == [0] * CLIENTS
+    assert cluster.agent.metric("redis_spoa_clients_gone_total") == CLIENTS
+
+
+def test_who_gives_up_when_the_master_is_named(cluster):
+    """In the last moment: the look before the answer sees it."""
+    with cluster.nobody_named():
+        gone = [connect(cluster) for _ in range(CLIENTS)]
+        for i, sock in enumerate(gone):
+            increment(sock, f"gone:{i}")
+        wait_until(lambda: cluster.parked() == CLIENTS, 15, "all are parked")
+        cluster.agent.pause()
+        for sock in gone:
+            sock.close()
+    # The votes are there when it goes on.
+    wait_until(lambda: cluster.named() is cluster.redis[0], 15, "a majority names the master")
+    cluster.agent.resume()
+    cluster.wait_served()
+    assert executed(cluster, "gone") == [0] * CLIENTS
+
+
+def test_who_closes_one_half_is_served_in_normal_times(cluster):
+    """`printf ... | nc -N`: only while nobody is named is that taken for a client that has gone."""
+    answers = []
+    for i in range(CLIENTS):
+        with connect(cluster) as sock:
+            increment(sock, f"half:{i}")
+            sock.shutdown(socket.SHUT_WR)
+            answers.append(sock.recv(100))
+    assert answers == [b":1\r\n"] * CLIENTS
+
+
+def test_serve_says_so():
+    """`gone-clients = serve`: as it was."""
+    with ParkedCluster() as cluster:
+        cluster.start_all(service="gone-clients = serve\n")
+        with cluster.nobody_named():
+            gone = [connect(cluster) for _ in range(CLIENTS)]
+            for i, sock in enumerate(gone):
+                increment(sock, f"gone:{i}")
+            wait_until(lambda: cluster.parked() == CLIENTS, 15, "all are parked")
+            for sock in gone:
+                sock.close()
+        wait_until(lambda: executed(cluster, "gone") == [1] * CLIENTS, 15, "all is executed")
+        assert "gone-clients-unseen" not in cluster.agent.log_text()
+        check_clean(cluster.agent)
+
+
+ARGUMENTS = " src=src src_port=src_port dst=dst dst_port=dst_port"
+
+
+def test_without_the_arguments_it_is_as_it_was():
+    """An older spoe.conf: clients are served, and an alarm says what to add."""
+    with ParkedCluster() as cluster:
+        cluster.start_all(spoe_edits={ARGUMENTS: ""})
+        wait_until(lambda: cluster.serves() and cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen"), 15, "the alarm")
+        assert "src_port" in cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen")["detail"]
+        with cluster.nobody_named():
+            sock = connect(cluster)
+            increment(sock, "key")
+            wait_until(lambda: cluster.parked() == 1, 15, "it is parked")
+        assert sock.recv(100) == b":1\r\n"
+        check_clean(cluster.agent)
