@@ -398,6 +398,8 @@ static void check_haproxy_file(struct doctor *doctor, const char *path)
                  "2.8 to 3.1: "
                  "leave out 'on-marked-down shutdown-sessions', and give the server lines 'tcp-ut 3s'",
                  path, number);
+    if (ferror(stream))
+        find(doctor, "cannot be read: %s", strerror(errno));
     free(line);
     (void)fclose(stream);
 }

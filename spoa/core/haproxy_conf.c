@@ -142,15 +142,17 @@ static void add_defaults(struct page *page, const struct config *config)
 {
     const struct config_listens *checks = &config->agent.checks;
 
-    page_add(page, "    default-server weight 0");
-    if (checks->count == 0) {
-        page_add(page, " check inter 1s fastinter 200ms fall 2 rise 1\n");
-        return;
-    }
     if (shuts_when_down(config))
-        page_add(page, " on-marked-down shutdown-sessions");
-    page_printf(page, " agent-check agent-addr %s agent-port %u agent-inter 200ms\n",
-                checks->list[0].addr.host, checks->list[0].addr.port);
+        page_add(
+            page,
+            "    # HAProxy 2.8 to 3.1: 'check-delay' of the service must be longer than 'timeout connect'.\n"
+            "    default-server weight 0 on-marked-down shutdown-sessions");
+    else
+        page_add(page, "    default-server weight 0 check inter 1s fastinter 200ms fall 2 rise 1");
+    if (checks->count > 0)
+        page_printf(page, " agent-check agent-addr %s agent-port %u agent-inter 200ms",
+                    checks->list[0].addr.host, checks->list[0].addr.port);
+    page_add(page, "\n");
 }
 
 static void add_backend(struct page *page, const struct config *config, const struct config_service *service,

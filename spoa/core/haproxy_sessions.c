@@ -1,5 +1,6 @@
 #include "spoa/core/haproxy_sessions.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "spoa/core/haproxy_conf.h"
@@ -7,8 +8,8 @@
 /* Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11, 3.1.0. */
 #define HANGS_FROM 207U
 #define HANGS_UNTIL 301U
-/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. */
-#define ESTABLISHED "8,"
+/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower: on the way there. */
+#define ESTABLISHED 8
 
 struct word {
     const char *text;
@@ -38,7 +39,7 @@ unsigned haproxy_info_version(const char *info)
 
 bool haproxy_hangs(unsigned version)
 {
-    return version >= HANGS_FROM && version <= HANGS_UNTIL;
+    return version == 0 || (version >= HANGS_FROM && version <= HANGS_UNTIL);
 }
 
 /* What stands behind `key` in the line, up to the next blank; .text is NULL where it is not there. */
@@ -52,7 +53,16 @@ static struct word find_value(const char *line, const char *key)
     return (struct word){at, strcspn(at, " ")};
 }
 
-/* "0x7f8bba27a000: proto=tcpv4 src=... fe=F be=B srv=S ... scb=[8,1h,fd=19,...] ..."; 2.7 and older: "s1=[8,...". */
+static enum haproxy_session_state judge_state(const char *number)
+{
+    unsigned long state = strtoul(number, NULL, 10);
+
+    if (state == ESTABLISHED)
+        return HAPROXY_SESSION_ESTABLISHED;
+    return state < ESTABLISHED ? HAPROXY_SESSION_CONNECTING : HAPROXY_SESSION_ENDING;
+}
+
+/* "0x7f8bba27a000: proto=tcpv4 src=... fe=F be=B srv=S ... scb=[8,1h,fd=19,...] ..." */
 static void read_line(const struct session_reader *reader)
 {
     const char *line = reader->line;
@@ -61,8 +71,6 @@ static void read_line(const struct session_reader *reader)
     struct word server = find_value(line, " srv=");
     struct word state = find_value(line, " scb=[");
 
-    if (state.text == NULL)
-        state = find_value(line, " s1=[");
     if (strncmp(line, "0x", 2) != 0 || backend.text == NULL || server.text == NULL || state.text == NULL ||
         server.text[0] == '<')
         return;
@@ -73,7 +81,7 @@ static void read_line(const struct session_reader *reader)
         .backend_len = backend.len,
         .server = server.text,
         .server_len = server.len,
-        .is_established = strncmp(state.text, ESTABLISHED, strlen(ESTABLISHED)) == 0,
+        .state = judge_state(state.text),
     };
     reader->each(reader->context, &session);
 }

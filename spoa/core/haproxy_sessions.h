@@ -8,6 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* How far a session is. */
+enum haproxy_session_state {
+    HAPROXY_SESSION_CONNECTING, /* it waits for its server, in a queue or for a connection */
+    HAPROXY_SESSION_ESTABLISHED,
+    HAPROXY_SESSION_ENDING,
+};
+
 /* A longer line of `show sess` is read up to here; what is looked for stands in its first half. */
 #define SESSION_LINE_MAX 1024
 
@@ -17,7 +24,8 @@ unsigned haproxy_info_version(const char *info);
 /*
  * Whether this HAProxy never closes a session that is still connecting when it is shut. Its client waits for good, and
  * the session stays when the client has gone. 2.6 closes it, and so does 3.2-dev10 and later (HAProxy's commit 51611a5b7).
- * A bug-fix release of 2.8, 3.0 or 3.1 may be mended as well. Nothing is lost by taking care of it, too.
+ * 2.7 was not tried. A bug-fix release of 2.8, 3.0 or 3.1 may be mended as well. Nothing is lost by taking care of all these, nor of one
+ * whose version is not known (0).
  */
 bool haproxy_hangs(unsigned version);
 
@@ -29,7 +37,7 @@ struct haproxy_session {
     size_t backend_len;
     const char *server;
     size_t server_len;
-    bool is_established; /* else it waits for a connection, or is closing already */
+    enum haproxy_session_state state;
 };
 
 /* Reads a reply to `show sess`, in pieces of any size. */

@@ -57,6 +57,19 @@ static int find_server(const struct checked_service *checked, struct span name)
     return -1;
 }
 
+/* Of a server that is fenced off since the pulse before: it stays as it is. Else it begins when nobody is connecting any more. */
+static struct pulse pulse_of(const struct checked_service *checked, const char *server,
+                             const struct service_change *change)
+{
+    int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
+    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
+
+    if (index != -1 && change->before->is_fenced && checked->pulses[index].from_ms != INT64_MIN)
+        from_ms = checked->pulses[index].from_ms;
+    int64_t down_ms = from_ms > change->now_ms ? from_ms : change->now_ms;
+    return (struct pulse){from_ms, down_ms + checked->settings.pulse_ms};
+}
+
 /* NULL: one outside the map, which HAProxy does not ask about. */
 static void set_pulse(struct checked_service *checked, const char *server, struct pulse pulse)
 {
@@ -70,16 +83,14 @@ static void decision_changed(struct service_observer *self, const struct service
                              const struct service_change *change)
 {
     struct checked_service *checked = (struct checked_service *)(void *)self;
-    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
-    struct pulse pulse = {from_ms, from_ms + checked->settings.pulse_ms};
 
     (void)service;
     if (change->switched) {
-        set_pulse(checked, change->replaced_server, pulse);
+        set_pulse(checked, change->replaced_server, pulse_of(checked, change->replaced_server, change));
         checked->master = change->after->server;
     }
     if (change->after->is_fenced && !change->before->is_fenced)
-        set_pulse(checked, checked->master, pulse);
+        set_pulse(checked, checked->master, pulse_of(checked, checked->master, change));
     /* A second switch may come soon: who is named must not be kept down for what was before. */
     set_pulse(checked, change->after->server, no_pulse);
 }

@@ -14,10 +14,12 @@
 #define ROUNDS 6
 #define ROUNDS_MAX 11
 #define ROUND_INTERVAL_S 0.1
-/* What is kept of HAProxy's reply: enough to say what is wrong. */
-#define REPLY_MAX 200
-/* Commands by which sessions are shut one by one, in bytes. What has no room goes with the next look at the sessions. */
+/* What is kept of a line of HAProxy's: enough to say what is wrong. */
+#define LINE_MAX_KEPT 200
+/* Commands by which sessions are shut one by one, in bytes. What has no room goes with the next look at the sessions, and
+ * so many looks follow each other. */
 #define ONE_BY_ONE_MAX 65536
+#define LOOKS_MAX 100
 
 struct watch {
     struct service_observer observer;
@@ -28,20 +30,27 @@ struct watch {
     struct watch *next;
 };
 
+/* What one HAProxy was told of a cut. */
+struct progress {
+    unsigned rounds;    /* that are over, well or not */
+    bool is_in_round;   /* the round under way is about it */
+    bool is_connecting; /* in the last look a session to the server was connecting */
+};
+
 /* Sessions to a server that are being cut. */
 struct cut {
     const struct watch *watch;
     const char *server;
-    unsigned rounds;    /* done */
-    bool is_connecting; /* a session to the server was left alone in this round */
-    bool is_noted;      /* the history has it */
+    bool is_noted; /* the history has it */
     struct cut *next;
+    struct progress progress[]; /* one per HAProxy */
 };
 
 /* What a HAProxy is being asked or told. */
 enum step {
     STEP_INFO,     /* which version it is */
-    STEP_SESSIONS, /* which sessions it has */
+    STEP_SESSIONS, /* which sessions it has, and whether one is connecting */
+    STEP_SINGLE,   /* which are established where others are connecting */
     STEP_SHUT,     /* to shut some */
 };
 
@@ -49,15 +58,18 @@ enum step {
 struct api {
     struct session_cutter *cutter;
     const struct addr *addr;
+    size_t index;
     struct runtime_call *call; /* NULL: none */
     enum step step;
     unsigned version;      /* 0: not one that we know */
     bool is_version_known; /* for as long as there is something to cut */
     bool is_due;           /* a round came during a call */
     bool is_told;          /* the log has what is wrong with it */
-    size_t reply_len;
-    char reply[REPLY_MAX];
+    size_t len;
+    char line[LINE_MAX_KEPT]; /* the beginning of the reply; with STEP_SHUT, of its last line */
+    char complaint[LINE_MAX_KEPT];
     struct session_reader sessions;
+    unsigned looks;       /* that followed each other, because `has_more` */
     bool has_more;        /* sessions for which `commands` had no room */
     struct page commands; /* of this round, with a semicolon behind each */
     size_t commands_sent;
@@ -74,10 +86,65 @@ struct session_cutter {
     ev_timer round;
 };
 
+/* ---- the cuts ---- */
+
+static bool is_settled(const struct progress *progress)
+{
+    return progress->rounds >= (progress->is_connecting ? ROUNDS_MAX : ROUNDS);
+}
+
+/* A server that is the master again must be let alone. */
+static bool is_over(const struct session_cutter *cutter, const struct cut *cut)
+{
+    if (service_decision(cut->watch->service)->server == cut->server)
+        return true;
+    for (size_t i = 0; i < cutter->api_count; i++)
+        if (!is_settled(&cut->progress[i]))
+            return false;
+    return true;
+}
+
+/* Drops the cuts that are done. */
+static void drop_ended(struct session_cutter *cutter)
+{
+    struct cut **link = &cutter->cuts;
+
+    while (*link != NULL) {
+        struct cut *cut = *link;
+        if (is_over(cutter, cut)) {
+            *link = cut->next;
+            free(cut);
+        } else {
+            link = &cut->next;
+        }
+    }
+}
+
 /* ---- one HAProxy ---- */
 
 static void begin_round(struct api *api);
+static void take_sessions(struct api *api);
 static void tell_next(struct api *api);
+
+/* The round is over, for the cuts that it was about. */
+static void end_round(struct api *api, bool is_well)
+{
+    struct session_cutter *cutter = api->cutter;
+
+    for (struct cut *cut = cutter->cuts; cut != NULL; cut = cut->next) {
+        struct progress *progress = &cut->progress[api->index];
+        if (!progress->is_in_round)
+            continue;
+        progress->is_in_round = false;
+        progress->rounds++;
+        if (is_well && !cut->is_noted)
+            history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
+                             loop_now_ms());
+        cut->is_noted = cut->is_noted || is_well;
+    }
+    if (api->is_due)
+        begin_round(api);
+}
 
 static void fail(struct api *api, const char *reason)
 {
@@ -89,65 +156,59 @@ static void fail(struct api *api, const char *reason)
                   log_text("reason", reason));
     }
     api->is_told = true;
-}
-
-/* Of the reply, the first line that complains; NULL where all went well. A session that ended by itself is no fault, and
- * "0 (initial 0)" is a server's weight. */
-static const char *find_complaint(struct api *api)
-{
-    char *rest = api->reply;
-
-    for (char *line; (line = strtok_r(rest, "\r\n", &rest)) != NULL;)
-        if (strspn(line, " ") < strlen(line) && strncmp(line, "No such session", 15) != 0 &&
-            strstr(line, "(initial ") == NULL)
-            return line;
-    return NULL;
+    end_round(api, false);
 }
 
 /* All that this round had to say was said. */
 static void finish_round(struct api *api)
 {
-    struct session_cutter *cutter = api->cutter;
-
-    /* With a round that is due came cuts that this HAProxy was not told of yet. */
-    for (struct cut *cut = api->is_due ? NULL : cutter->cuts; cut != NULL; cut = cut->next) {
-        if (!cut->is_noted)
-            history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
-                             loop_now_ms());
-        cut->is_noted = true;
-    }
-    if (api->has_more || api->is_due)
+    if (api->complaint[0] != '\0')
+        fail(api, api->complaint);
+    else if (api->has_more && ++api->looks < LOOKS_MAX)
         begin_round(api);
+    else
+        end_round(api, true);
 }
 
-static void end_step(struct api *api)
+/* Keeps the first line that complains. A session that ended by itself is no fault. */
+static void judge_line(struct api *api)
 {
-    api->reply[api->reply_len] = '\0';
-    if (api->step == STEP_INFO) {
-        api->version = haproxy_info_version(api->reply);
-        api->is_version_known = true;
-        begin_round(api);
-    } else if (api->step == STEP_SESSIONS && strncmp(api->reply, "0x", 2) != 0) {
-        fail(api, api->reply); /* the session that asks is always there */
-    } else {
-        const char *complaint = api->step == STEP_SHUT ? find_complaint(api) : NULL;
-        if (complaint != NULL)
-            fail(api, complaint);
-        else
-            tell_next(api);
-    }
+    api->line[api->len] = '\0';
+    api->len = 0;
+    if (api->complaint[0] == '\0' && strspn(api->line, " \r") < strlen(api->line) &&
+        strncmp(api->line, "No such session", 15) != 0)
+        memcpy(api->complaint, api->line, sizeof(api->complaint));
 }
 
 static void call_read(void *context, const char *bytes, size_t len)
 {
     struct api *api = context;
-    size_t room = sizeof(api->reply) - 1 - api->reply_len;
-    size_t kept = len < room ? len : room;
 
-    memcpy(api->reply + api->reply_len, bytes, kept);
-    api->reply_len += kept;
-    if (api->step == STEP_SESSIONS)
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\n' && api->step == STEP_SHUT)
+            judge_line(api);
+        else if (api->len + 1 < sizeof(api->line))
+            api->line[api->len++] = bytes[i];
+    }
+    if (api->step == STEP_SESSIONS || api->step == STEP_SINGLE)
         session_reader_take(&api->sessions, bytes, len);
+}
+
+static void end_step(struct api *api)
+{
+    api->line[api->len] = '\0';
+    if (api->step == STEP_INFO) {
+        api->version = haproxy_info_version(api->line);
+        api->is_version_known = true;
+        begin_round(api);
+    } else if (api->step != STEP_SHUT && strncmp(api->line, "0x", 2) != 0) {
+        api->line[strcspn(api->line, "\r\n")] = '\0';
+        fail(api, api->line); /* the session that asks is always there */
+    } else if (api->step == STEP_SESSIONS) {
+        take_sessions(api);
+    } else {
+        tell_next(api);
+    }
 }
 
 static void call_ended(void *context, const char *reason)
@@ -159,17 +220,36 @@ static void call_ended(void *context, const char *reason)
         fail(api, reason);
     else
         end_step(api);
-    if (api->call == NULL && api->is_due)
-        begin_round(api);
 }
 
 static void say(struct api *api, enum step step, const char *line, size_t len)
 {
     api->step = step;
-    api->reply_len = 0;
+    api->len = 0;
     api->call = runtime_call_begin(api->cutter->loop, api->addr, line, len, call_read, call_ended, api);
     if (api->call == NULL)
         fail(api, strerror(errno));
+}
+
+/* A command about the server of a cut. */
+static void add_command(struct page *commands, const char *command, const struct cut *cut)
+{
+    page_add(commands, command);
+    page_add(commands, " ");
+    page_add(commands, cut->watch->backend);
+    page_add(commands, "/");
+    page_add(commands, cut->server);
+    page_add(commands, ";");
+}
+
+/* Shuts all sessions to the servers to which nobody was connecting. */
+static void add_whole_cuts(struct api *api)
+{
+    for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
+        const struct progress *progress = &cut->progress[api->index];
+        if (progress->is_in_round && !progress->is_connecting)
+            add_command(&api->commands, "shutdown sessions server", cut);
+    }
 }
 
 /* The next of the commands, as many as a line takes. */
@@ -177,7 +257,6 @@ static void tell_next(struct api *api)
 {
     char line[RUNTIME_CALL_MAX];
     size_t len = api->commands.len - api->commands_sent;
-
     if (api->commands.has_failed) {
         fail(api, "out of memory");
         return;
@@ -201,112 +280,118 @@ static bool is_text(const char *text, const char *part, size_t len)
     return strlen(text) == len && memcmp(text, part, len) == 0;
 }
 
-/* A session of a HAProxy that must not shut one which is connecting. */
-static void judge_session(void *context, const struct haproxy_session *session)
+static struct cut *find_cut(const struct api *api, const struct haproxy_session *session)
+{
+    for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
+        if (cut->progress[api->index].is_in_round &&
+            is_text(cut->server, session->server, session->server_len) &&
+            is_text(cut->watch->backend, session->backend, session->backend_len))
+            return cut;
+    return NULL;
+}
+
+/* ---- a HAProxy that must not shut a session which is connecting ---- */
+
+static void find_connecting(void *context, const struct haproxy_session *session)
+{
+    const struct api *api = context;
+    struct cut *cut = session->state == HAPROXY_SESSION_CONNECTING ? find_cut(api, session) : NULL;
+
+    if (cut != NULL)
+        cut->progress[api->index].is_connecting = true;
+}
+
+static void shut_established(void *context, const struct haproxy_session *session)
 {
     struct api *api = context;
+    const struct cut *cut = session->state == HAPROXY_SESSION_ESTABLISHED ? find_cut(api, session) : NULL;
 
-    for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
-        if (!is_text(cut->server, session->server, session->server_len) ||
-            !is_text(cut->watch->backend, session->backend, session->backend_len))
-            continue;
-        if (!session->is_established)
-            cut->is_connecting = true;
-        else if (api->commands.len > ONE_BY_ONE_MAX)
-            api->has_more = true;
-        else
-            page_printf(&api->commands, "shutdown session %.*s;", (int)session->id_len, session->id);
-    }
+    if (cut == NULL || !cut->progress[api->index].is_connecting)
+        return;
+    if (api->commands.len > ONE_BY_ONE_MAX)
+        api->has_more = true;
+    else
+        page_printf(&api->commands, "shutdown session %.*s;", (int)session->id_len, session->id);
 }
 
-/* A command about the server of a cut. */
-static void add_command(struct page *commands, const char *command, const struct cut *cut)
+static void ask_sessions(struct api *api, enum step step)
 {
-    page_add(commands, command);
-    page_add(commands, " ");
-    page_add(commands, cut->watch->backend);
-    page_add(commands, "/");
-    page_add(commands, cut->server);
-    page_add(commands, ";");
+    static const char sessions[] = "show sess\n";
+
+    session_reader_init(&api->sessions, step == STEP_SESSIONS ? find_connecting : shut_established, api);
+    say(api, step, sessions, strlen(sessions));
 }
 
+static void look_at_sessions(struct api *api)
+{
+    for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
+        cut->progress[api->index].is_connecting = false;
+    ask_sessions(api, STEP_SESSIONS);
+}
+
+/*
+ * Where nobody was connecting all sessions to the server are shut in one go: these can only be sessions to the server. One by
+ * one they are shut only where somebody was, for an id may be another session's by the time that HAProxy reads it.
+ */
+static void take_sessions(struct api *api)
+{
+    bool any_connects = false;
+
+    for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
+        any_connects = any_connects || cut->progress[api->index].is_connecting;
+    add_whole_cuts(api);
+    if (any_connects)
+        ask_sessions(api, STEP_SINGLE);
+    else
+        tell_next(api);
+}
+
+/* Begins, or goes on with, the round about all cuts of which this HAProxy was not told often enough. */
 static void begin_round(struct api *api)
 {
     static const char info[] = "show info\n";
-    static const char sessions[] = "show sess\n";
+    bool is_idle = true;
 
+    drop_ended(api->cutter);
     api->is_due = false;
     api->has_more = false;
+    api->complaint[0] = '\0';
     api->commands_sent = 0;
     page_finish(&api->commands);
-    if (api->cutter->cuts == NULL)
+    for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
+        struct progress *progress = &cut->progress[api->index];
+        progress->is_in_round = !is_settled(progress);
+        is_idle = is_idle && !progress->is_in_round;
+    }
+    if (is_idle)
         return;
     if (!api->is_version_known) {
         say(api, STEP_INFO, info, strlen(info));
     } else if (haproxy_hangs(api->version)) {
-        /* Where no session is shut nothing else would say that HAProxy does not know the server. */
-        for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
-            if (cut->rounds == 1)
-                add_command(&api->commands, "get weight", cut);
-        session_reader_init(&api->sessions, judge_session, api);
-        say(api, STEP_SESSIONS, sessions, strlen(sessions));
+        look_at_sessions(api);
     } else {
-        for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next)
-            add_command(&api->commands, "shutdown sessions server", cut);
+        add_whole_cuts(api);
         tell_next(api);
     }
 }
 
 /* ---- rounds ---- */
 
-/* A server that is the master again must be let alone. */
-static bool is_over(const struct cut *cut)
-{
-    const struct service_decision *decision = service_decision(cut->watch->service);
-
-    return cut->rounds >= (cut->is_connecting ? ROUNDS_MAX : ROUNDS) || decision->server == cut->server;
-}
-
-/* Drops the cuts that are done. */
-static void drop_ended(struct session_cutter *cutter)
-{
-    struct cut **link = &cutter->cuts;
-
-    while (*link != NULL) {
-        struct cut *cut = *link;
-        if (is_over(cut)) {
-            *link = cut->next;
-            free(cut);
-        } else {
-            link = &cut->next;
-        }
-    }
-}
-
-/* Tells all HAProxys of all cuts. */
-static void do_round(struct session_cutter *cutter)
-{
-    if (cutter->cuts == NULL)
-        return;
-    for (struct cut *cut = cutter->cuts; cut != NULL; cut = cut->next) {
-        cut->rounds++;
-        cut->is_connecting = false;
-    }
-    for (size_t i = 0; i < cutter->api_count; i++) {
-        if (cutter->apis[i].call != NULL)
-            cutter->apis[i].is_due = true;
-        else
-            begin_round(&cutter->apis[i]);
-    }
-}
-
+/* Tells all HAProxys of all cuts. One that has not answered the last time is told when it has. */
 static void on_round(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct session_cutter *cutter = container_of(timer, struct session_cutter, round);
 
     (void)events;
     drop_ended(cutter);
-    do_round(cutter);
+    for (size_t i = 0; i < cutter->api_count; i++) {
+        if (cutter->apis[i].call != NULL) {
+            cutter->apis[i].is_due = true;
+            continue;
+        }
+        cutter->apis[i].looks = 0;
+        begin_round(&cutter->apis[i]);
+    }
     if (cutter->cuts == NULL)
         ev_timer_stop(loop, timer);
 }
@@ -314,7 +399,7 @@ static void on_round(struct ev_loop *loop, ev_timer *timer, int events)
 static void begin_cut(struct watch *watch, const char *server)
 {
     struct session_cutter *cutter = watch->cutter;
-    struct cut *cut = calloc(1, sizeof(*cut));
+    struct cut *cut = calloc(1, sizeof(*cut) + cutter->api_count * sizeof(*cut->progress));
     bool is_first = cutter->cuts == NULL;
 
     if (cut == NULL) {
@@ -372,6 +457,7 @@ struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct 
     for (size_t i = 0; i < count; i++) {
         cutter->apis[i].cutter = cutter;
         cutter->apis[i].addr = &apis[i];
+        cutter->apis[i].index = i;
     }
     cutter->metrics = metrics;
     cutter->history = history;

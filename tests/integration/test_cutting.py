@@ -5,7 +5,7 @@ import time
 
 import pytest
 from cluster import Cluster
-from fake_api import CONNECTING, ESTABLISHED, FakeApi, session_line
+from fake_api import CONNECTING, ENDING, ESTABLISHED, FakeApi, session_line
 from fake_sentinel import GET_MASTER
 from process import wait_until
 from resp import Resp
@@ -135,42 +135,69 @@ def switch_master(rig):
 
 @pytest.mark.parametrize("version", ["2.8.3", "3.0.11-1+deb13u4", "3.1.0"])
 def test_connecting_sessions_are_looked_at_again(api, tmp_path, version):
-    """Those that are established are shut one by one. One that connects is shut when it is established, and not before."""
+    """Those that are established are shut one by one while another one connects; all, when nobody does any more."""
     api.version = version
     api.sessions = [session_line(0xA1, ESTABLISHED), session_line(0xA2, CONNECTING), session_line(0xA3, ESTABLISHED, "b/R2"),
-                    session_line(0xA4, ESTABLISHED, "other/R1")]
+                    session_line(0xA4, ESTABLISHED, "other/R1"), session_line(0xA5, ENDING)]
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
         wait_until(lambda: api.told(6), 10, "six rounds")
-        assert {command for _, line in api.lines for command in line.split(";")} == {"get weight b/R1", "shutdown session 0xa1"}
-        api.sessions = [session_line(0xA2, ESTABLISHED)]
-        wait_until(lambda: api.lines[-1][1] == "shutdown session 0xa2", 10, "it is shut when it is established")
-        assert api.lines[-1][0] - api.lines[0][0] < 5
+        assert {line for _, line in api.lines} == {"shutdown session 0xa1"}
+        api.sessions = [session_line(0xA2, ESTABLISHED), session_line(0xA5, ENDING)]
+        wait_until(lambda: api.lines[-1][1] == "shutdown sessions server b/R1", 10, "all are shut when nobody is connecting")
         assert not rig.agent.log_lines(event="runtime-api-failed")
 
 
 def test_thousands_of_sessions_one_by_one(api, tmp_path):
     """In lines that HAProxy can take."""
     api.version = "3.0.11"
-    api.sessions = [session_line(0x7F0000000000 + i, ESTABLISHED) for i in range(5000)]
+    api.sessions = [session_line(1, CONNECTING), *(session_line(0x7F0000000000 + i, ESTABLISHED) for i in range(5000))]
     api.drops = True
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
-        wait_until(lambda: not api.sessions, 20, "all are shut")
+        wait_until(lambda: len(api.sessions) == 1, 20, "all are shut but the one that is connecting")
         assert max(len(line) for _, line in api.lines) < 8192
 
 
 def test_a_session_that_ended_by_itself_is_no_fault(api, tmp_path):
     api.version = "3.0.11"
-    api.sessions = [session_line(0xA1, ESTABLISHED)]
-    api.reply = "No such session (use 'show sess').\n"
+    api.sessions = [session_line(0xA1, ESTABLISHED), session_line(0xA2, CONNECTING)]
+    api.reply = "No such session (use 'show sess').\n" * 30
     with Rig(sentinels=FAST, service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         switch_master(rig)
         wait_until(lambda: api.told(6), 10, "six rounds")
         assert not rig.agent.log_lines(event="runtime-api-failed")
+
+
+@pytest.mark.parametrize("version", ["3.0.11", "3.2.1"])
+def test_a_slow_haproxy_is_told_all_the_same(api, tmp_path, version):
+    """It takes a second for each answer, and has a HAProxy beside it that does not."""
+    api.version = version
+    api.delay = 1.0
+    with FakeApi(tmp_path / "quick.sock") as quick:
+        apis = f"[haproxy]\nruntime-api = {tmp_path}/api.sock\nruntime-api = {tmp_path}/quick.sock"
+        with Rig(sentinels=FAST, service="backend = b", more=apis) as rig:
+            rig.wait_votes(3)
+            switch_master(rig)
+            wait_until(lambda: api.told(2) and quick.told(6), 20, "both are told")
+        assert {line for _, line in api.lines + quick.lines} == {"shutdown sessions server b/R1"}
+        assert len(quick.lines) == 6
+
+
+def test_a_complaint_does_not_keep_the_others_from_being_told(api, tmp_path):
+    """More services than one line takes, and the first of them is misspelt."""
+    count = 200
+    api.complains_of = "wrong/R1"
+    services = "".join(f"[service s{i}]\nmonitor = mymaster\nbackend = {'wrong' if i == count - 1 else 'b' * 60}{'' if i == count - 1 else i}\n"
+                       "server = R1 127.0.0.1:7001\nserver = R2 127.0.0.1:7002\n" for i in range(count))
+    with Rig(sentinels=FAST, service="backend = b", more=f"{services}[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        switch_master(rig)
+        wait_until(lambda: len({command for _, line in api.lines for command in line.split(";")}) == count + 1, 20, "all are told")
+        assert rig.agent.wait_log(event="runtime-api-failed")["reason"] == "No such backend."
 
 
 @pytest.mark.parametrize("version", ["3.0.11", "3.2.1"])

@@ -122,6 +122,9 @@ def test_a_file_that_is_not_there(tmp_path):
         rig.wait_votes(3)
         status, findings, _ = examine(rig.agent.config_path, "--haproxy", tmp_path / "none.cfg")
     assert (status, findings[-1]) == (1, "cannot be read: No such file or directory")
+    with Rig() as rig:
+        rig.wait_votes(3)
+        assert examine(rig.agent.config_path, "--haproxy", tmp_path)[1][-1] == "cannot be read: Is a directory"
     done = run_agent("-f", rig.agent.config_path, "status", "--haproxy", "x")
     assert (done.returncode, "--haproxy is of the command 'check'" in done.stderr) == (2, True)
 

@@ -6,12 +6,13 @@
         api.lines                       # (when, line) of all that it was told, but for `show info` and `show sess`
 """
 
+import contextlib
 import socket
 import time
 
 from observers import Background
 
-CONNECTING, ESTABLISHED = 5, 8  # HAProxy's SC_ST_CON and SC_ST_EST
+CONNECTING, ESTABLISHED, ENDING = 5, 8, 10  # HAProxy's SC_ST_CON, SC_ST_EST, SC_ST_CLO
 
 
 def session_line(number, state, server="b/R1"):
@@ -27,6 +28,8 @@ class FakeApi(Background):
         self.sessions = []  # lines of `show sess`
         self.drops = False  # those that it is told to shut are gone
         self.reply = "\n"  # to commands
+        self.complains_of = None  # a server that it does not know
+        self.delay = 0.0  # seconds before each answer
         self.lines = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -48,10 +51,10 @@ class FakeApi(Background):
             return
         with sock:
             sock.settimeout(5)
-            line = b""
-            while not line.endswith(b"\n"):
-                line += sock.recv(65536)
-            sock.sendall(self.answer(line.decode().strip()).encode() + b"\n")
+            line = sock.makefile("rb").readline()
+            self.ending.wait(self.delay)
+            with contextlib.suppress(OSError):  # who asked may have given up
+                sock.sendall(self.answer(line.decode().strip()).encode() + b"\n")
 
     def answer(self, line):
         if line == "show info":
@@ -62,4 +65,4 @@ class FakeApi(Background):
         if self.drops:
             shut = {command.split()[-1] for command in line.split(";")}
             self.sessions = [one for one in self.sessions if one.split(":")[0] not in shut]
-        return self.reply
+        return "No such backend.\n" if self.complains_of and self.complains_of in line else self.reply

@@ -15,12 +15,13 @@ static char seen[2048];
 
 static void note(void *context, const struct haproxy_session *session)
 {
+    static const char *const states[] = {"connecting", "established", "ending"};
     size_t len = strlen(seen);
 
     (void)context;
     (void)snprintf(seen + len, sizeof(seen) - len, "%.*s %.*s/%.*s %s;", (int)session->id_len, session->id,
                    (int)session->backend_len, session->backend, (int)session->server_len, session->server,
-                   session->is_established ? "established" : "not");
+                   states[session->state]);
 }
 
 static const char *read_pieces(const char *text, size_t piece)
@@ -49,19 +50,13 @@ static void test_sessions_of_several_versions(void **state)
         "calls=1 "
         "rate=1 cpu=0 lat=0 rq[f=c08002h,i=0,an=00h,rx=10s,wx=,ax=] rp[f=80008000h,i=0,an=00h,rx=,wx=,ax=] "
         "scf=[8,0h,fd=12] scb=[8,118h,fd=13] exp=10s rc=0 c_exp=\n"
-        /* before 2.6 */
-        "0x55819693140: proto=tcpv4 src=1.2.3.4:42214 fe=f be=b srv=R2 ts=00 age=58s calls=5 rate=0 cpu=0 "
-        "lat=0 "
-        "rq[f=848202h,i=0,an=00h,rx=2h59m,wx=,ax=] rp[f=80048202h,i=0,an=00h,rx=9m59s,wx=,ax=] "
-        "s0=[8,200008h,fd=554,ex=] "
-        "s1=[8,200018h,fd=1423,ex=] exp=9m26s\n"
         /* 3.0, connecting, and the one that asks */
         "0x7f8bba27a000: proto=unix_stream src=unix:1 fe=f be=b srv=R1 ts=00 epoch=0 age=0s calls=1 rate=0 "
         "cpu=0 lat=0 "
         "rq[f=808000h,i=0,an=00h,ax=] rp[f=80000000h,i=0,an=00h,ax=] scf=[8,200h,fd=14,rex=,wex=] "
         "scb=[5,1h,fd=19,rex=,wex=] exp=0s rc=0 c_exp=0s\n" OWN_LINE "\n";
-    static const char expected[] = "0x7f1e3403f450 be_redis/R1 established;0x55819693140 b/R2 established;"
-                                   "0x7f8bba27a000 b/R1 not;";
+    static const char expected[] = "0x7f1e3403f450 be_redis/R1 established;"
+                                   "0x7f8bba27a000 b/R1 connecting;";
 
     (void)state;
     for (size_t piece = 1; piece < 700; piece += 13)
@@ -76,7 +71,7 @@ static void test_what_is_no_session(void **state)
     assert_string_equal(read_pieces("Permission denied\n\n", 7), "");
     assert_string_equal(read_pieces("0x1: be=b srv=R1\n0x2: be=b scb=[8,\n0x3: srv=R1 scb=[8,\n", 7), "");
     assert_string_equal(read_pieces("0x1: be=b srv=R1 scb=[8,1h", 7), ""); /* no end of the line */
-    assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[88,1h\n", 7), "0x1 b/R1 not;");
+    assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[88,1h\n", 7), "0x1 b/R1 ending;");
     /* Nothing is written behind the line, and the next one is read. */
     memset(long_line, 'x', sizeof(long_line) - 1);
     memcpy(long_line + 4000, "\n0x9: fe=f be=b srv=R1 scb=[8,1h\n",
@@ -101,7 +96,7 @@ static void test_versions(void **state)
 static void test_which_ones_hang(void **state)
 {
     (void)state;
-    assert_false(haproxy_hangs(0));
+    assert_true(haproxy_hangs(0)); /* not known */
     assert_false(haproxy_hangs(206));
     assert_true(haproxy_hangs(208));
     assert_true(haproxy_hangs(300));

@@ -124,6 +124,24 @@ static void test_delay(void **state)
     }
 }
 
+/* One that is fenced off is down already, and stays down when it is replaced. */
+static void test_delay_after_a_fence(void **state)
+{
+    struct fixture f = begin_delayed(CHECK_MODE_MASTER, 300);
+    int64_t fenced_ms = START + 2000 + FENCE;
+
+    (void)state;
+    name_server(&f, 0, START);
+    service_review(f.service, identities, START + 2000);
+    service_review(f.service, identities, fenced_ms);
+    assert_string_equal(ask_all(&f, fenced_ms + 299), "udd");
+    assert_string_equal(ask_all(&f, fenced_ms + 300), "ddd");
+    name_server(&f, 1, fenced_ms + 400);
+    assert_string_equal(ask_all(&f, fenced_ms + 400), "dud");
+    assert_string_equal(ask_all(&f, fenced_ms + 600), "dud");
+    end(&f);
+}
+
 static void test_second_switch_within_a_pulse(void **state)
 {
     struct fixture f = begin(CHECK_MODE_PULSE);
@@ -235,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pulse),
         cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_delay_after_a_fence),
         cmocka_unit_test(test_second_switch_within_a_pulse),
         cmocka_unit_test(test_fence_is_a_pulse),
         cmocka_unit_test(test_a_fence_that_ends_gives_the_master_back),
