@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/alarms.h"
 #include "spoa/core/haproxy_file.h"
 #include "spoa/core/haproxy_sessions.h"
 #include "spoa/doctor_votes.h"
+#include "spoa/io/http_client.h"
 #include "spoa/io/redis_ask.h"
 #include "spoa/io/runtime_ask.h"
 #include "spoa/options.h"
@@ -404,6 +406,19 @@ static void check_haproxy_file(struct doctor *doctor, const char *path)
     (void)fclose(stream);
 }
 
+/* What only the agent that runs can know. One that does not run, or has no HTTP, is no finding. */
+static void check_agent(struct doctor *doctor)
+{
+    static const char alarm[] = "gone-clients-unseen";
+    const struct config_listens *webs = &doctor->config->agent.webs;
+    struct page body = {.text = NULL};
+
+    if (webs->count > 0 && http_client_get(&webs->list[0].addr, "/status.txt", &body) == 200 &&
+        body.text != NULL && strstr(body.text, alarm) != NULL)
+        find(doctor, "the agent has the alarm %s: %s", alarm, alarm_meaning(ALARM_GONE_CLIENTS_UNSEEN));
+    page_finish(&body);
+}
+
 int doctor_check(const struct config *config, const char *haproxy_file)
 {
     struct doctor doctor = {.config = config};
@@ -412,6 +427,7 @@ int doctor_check(const struct config *config, const char *haproxy_file)
         check_group(&doctor, i);
     for (size_t i = 0; i < config->haproxy.runtime_api_count; i++)
         check_api(&doctor, &config->haproxy.runtime_apis[i]);
+    check_agent(&doctor);
     if (haproxy_file != NULL)
         check_haproxy_file(&doctor, haproxy_file);
     printf("%s%u findings\n", config->haproxy.runtime_api_count > 0 || haproxy_file != NULL ? "\n" : "",

@@ -1,13 +1,16 @@
 """A client that has gone while it waited is not served later: HAProxy would deliver what it had sent. Others are served."""
 
 import contextlib
+import ipaddress
 import socket
+import time
 
 import pytest
+import spop_client as spop
 from cluster import Cluster
+from fake_sentinel import GET_MASTER
 from process import wait_until
-from resp import Resp
-from rig import check_clean
+from rig import Rig, check_clean, run_agent
 
 CLIENTS = 200
 
@@ -22,7 +25,7 @@ class ParkedCluster(Cluster):
     def start_all(self, service="", spoe_edits=None):
         self.start_redis()
         self.start_sentinels()
-        self.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:0\n", "[service mymaster]\n": f"[service mymaster]\n{service}"})
+        self.start_agent({"listen = 127.0.0.1:9012\n": "listen = 127.0.0.1:9012\nhttp = 127.0.0.1:0\n", "[service mymaster]\n": f"[service mymaster]\n{service}"})
         self.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 25s", **(spoe_edits or {})})
         self.wait_served()
 
@@ -43,8 +46,7 @@ class ParkedCluster(Cluster):
 
 
 def connect(cluster):
-    sock = socket.create_connection(cluster.haproxy.address, 30)
-    return sock
+    return socket.create_connection(cluster.haproxy.address, 30)
 
 
 def increment(sock, key):
@@ -110,6 +112,35 @@ def test_who_closes_one_half_is_served_in_normal_times(cluster):
     assert answers == [b":1\r\n"] * CLIENTS
 
 
+def ask_for(client, src, src_port=40000):
+    """The question on behalf of a client at this address; the variables that the agent sets."""
+    client.stream_id += 1
+    addresses = {"src": src, "src_port": src_port, "dst": ipaddress.ip_address("10.9.8.7"), "dst_port": 6379}
+    message = ("find-master", {"service": "mymaster", "role": "master", **addresses})
+    client.send(spop.notify(client.stream_id, 1, [message]))
+    return client.expect(spop.ACK).variables()
+
+
+@pytest.mark.parametrize("src, port, detail", [("10.1.2.3", 40000, "network namespace"), ("10.1.2.3", 0, "src_port"),
+                                               ("fd00::1", 40000, "src_port")])
+def test_addresses_that_name_no_connection(src, port, detail):
+    """HAProxy in another network namespace, or arguments that do not fit: served as ever, told once."""
+    with Rig(service="park = 1s", sentinels="poll = 100ms") as rig:
+        rig.wait_votes(3)
+        with rig.connect() as client:
+            def told():
+                assert ask_for(client, ipaddress.ip_address(src), port)["master"] == "R1"
+                return rig.agent.find_log(event="alarm", alarm="gone-clients-unseen")
+            assert detail in wait_until(told, 15, "the alarm")["detail"]
+            for fake in rig.fakes:
+                fake.reply(GET_MASTER, None)
+            rig.agent.wait_log(event="quorum-lost")
+            begun = time.monotonic()
+            assert ask_for(client, ipaddress.ip_address(src), port)["master"] is None
+            assert time.monotonic() - begun > 0.9  # it has waited as long as others do
+        assert len(rig.agent.log_lines(event="alarm", alarm="gone-clients-unseen")) == 1
+
+
 def test_serve_says_so():
     """`gone-clients = serve`: as it was."""
     with ParkedCluster() as cluster:
@@ -135,6 +166,8 @@ def test_without_the_arguments_it_is_as_it_was():
         cluster.start_all(spoe_edits={ARGUMENTS: ""})
         wait_until(lambda: cluster.serves() and cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen"), 15, "the alarm")
         assert "src_port" in cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen")["detail"]
+        done = run_agent("-f", cluster.agent.config_path, "check")
+        assert "! the agent has the alarm gone-clients-unseen" in done.stdout
         with cluster.nobody_named():
             sock = connect(cluster)
             increment(sock, "key")

@@ -182,8 +182,10 @@ class Compose(Stage):
         super().__init__(images, "sentinel-spoa", len(self.names))
 
     def build(self):
-        for name, host in zip(self.names, self.network.hosts):
+        hosts = dict(zip(self.names, self.network.hosts))
+        for name in self.names:
             image = self.images[self.what[name]["image"]]
+            host = hosts[self.network_of(name) or name]
             self.services[name] = Service(name, self.what[name], image, self.directory, host, self.volumes)
         for name in self.names:
             if "profiles" not in self.what[name]:
@@ -191,6 +193,11 @@ class Compose(Stage):
 
     def all_services(self):
         return list(self.services.values())
+
+    def network_of(self, name):
+        """The service in whose network this one is; None where it has its own, and a name in it."""
+        kind, _, other = self.what[name].get("network_mode", "").partition(":")
+        return other if kind == "service" else None
 
     def start(self, name):
         """After those that it depends on; waits until it is healthy."""
@@ -201,7 +208,10 @@ class Compose(Stage):
             assert how == {"condition": "service_healthy"}
             if other in self.services:
                 self.start(other)
-        self.dns.names[name] = [service.network_host.address]
+        if self.network_of(name):
+            self.start(self.network_of(name))
+        else:
+            self.dns.names[name] = [service.network_host.address]
         service.start(timeout=60)
 
     def kill(self, name):

@@ -78,14 +78,15 @@ def test_ports_are_those_of_the_programs(services):
     haproxy = (DOCKER / "compose/haproxy/haproxy.cfg").read_text()
     listens = {"agent": set(re.findall(r"^http = \S+:(\d+)$", agent, re.MULTILINE)),
                "haproxy": set(re.findall(r"^ +bind :(\d+)$", haproxy, re.MULTILINE))}
+    reachable = listens["agent"] | listens["haproxy"]  # the agent is in HAProxy's network
     for name, service in services.items():
-        kind = name.rsplit("-", 1)[0]
-        if kind in listens:
-            assert {port.rsplit(":", 1)[1] for port in service["ports"]} == listens[kind], name
+        if name.startswith("haproxy"):
+            assert {port.rsplit(":", 1)[1] for port in service["ports"]} == reachable, name
+            assert services[name.replace("haproxy", "agent")]["network_mode"] == f"service:{name}"
     scraped = yaml.safe_load((DOCKER / "compose/prometheus.yml").read_text())["scrape_configs"]
     for target in (target for job in scraped for one in job["static_configs"] for target in one["targets"]):
         name, port = target.split(":")
-        assert name in services and port in listens[name.rsplit("-", 1)[0]], target
+        assert name.startswith("haproxy") and name in services and port in reachable, target
     exposed = read_config()["ExposedPorts"]
     assert all(f"{port}/tcp" in exposed for port in listens["agent"])
 
@@ -128,6 +129,13 @@ def test_failover(world):
     assert f"Connecting to MASTER {new}:6379" in log
 
 
+def test_agents_see_clients(world):
+    """Of the very HAProxy that asks: a client that gives up is not served later."""
+    for agent, haproxy in (("agent-1", "haproxy-1"), ("agent-2", "haproxy-2")):
+        assert write(world, haproxy) == "OK"
+        assert world.services[agent].wait_log(event="clients-seen", service="mymaster")
+
+
 def test_metrics_are_where_they_are_scraped(world):
     for job in yaml.safe_load((DOCKER / "compose/prometheus.yml").read_text())["scrape_configs"]:
         for target in job["static_configs"][0]["targets"]:
@@ -135,7 +143,7 @@ def test_metrics_are_where_they_are_scraped(world):
             host = world.services[name].network_host
             done = subprocess.run([*host.words(), "curl", "-sf", f"http://{host.address}:{port}/metrics"], capture_output=True,
                                   text=True, timeout=30, check=True)
-            assert ("redis_spoa_ready 1" if name.startswith("agent") else "haproxy_process_uptime_seconds") in done.stdout
+            assert ("redis_spoa_ready 1" if port == "9912" else "haproxy_process_uptime_seconds") in done.stdout
 
 
 def test_an_agent_that_is_started_again(world):
