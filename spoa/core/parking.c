@@ -349,10 +349,10 @@ static void unpark(struct parked_stream *stream)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* The name may be gone again since the stream was made due: it has time until its deadline. */
-static bool goes_on_waiting(struct parked_stream *stream, int64_t now_ms)
+/* The name may be gone again since the first stream of those that are due became so: it has time until its deadline. */
+static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
-    struct parking_client *client = stream->client;
+    struct parked_stream *stream = client->due;
 
     if (service_is_open(stream->queue->service, stream->queue->role) || now_ms >= stream->deadline_ms)
         return false;
@@ -372,7 +372,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
         struct parking_queue *queue = stream->queue;
         const struct parking *parking = queue->parking;
         struct span actions = service_answer(queue->service, queue->role, queue->identities, now_ms);
-        if (!stream->is_gone && goes_on_waiting(stream, now_ms))
+        if (!stream->is_gone && goes_on_waiting(client, now_ms))
             continue;
         *ret_answer = (struct parking_answer){
             .stream_id = stream->stream_id,
