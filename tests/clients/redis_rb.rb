@@ -1,0 +1,53 @@
+# redis-rb with its defaults.
+require "json"
+require "redis"
+
+PAUSE = 0.05
+
+def now
+  Process.clock_gettime(Process::CLOCK_MONOTONIC)
+end
+
+def show(line)
+  $stdout.write(JSON.generate(line) + "\n")
+  $stdout.flush
+end
+
+def connect(mode, service, addresses)
+  pairs = addresses.map { |address| address.split(":") }.map { |host, port| { host: host, port: port.to_i } }
+  return Redis.new(**pairs[0]) if mode == "proxy"
+
+  Redis.new(url: "redis://#{service}", sentinels: pairs, role: :master)
+end
+
+def write
+  (0..).each do |i|
+    started = now
+    error = ""
+    begin
+      yield i.to_s
+    rescue Redis::BaseError => e
+      error = "#{e.class}: #{e.message}"
+    end
+    show({ n: i.to_s, started: started, ended: now, ok: error.empty?, error: error })
+    sleep PAUSE
+  end
+end
+
+def subscribe(client, channel)
+  client.subscribe(channel) do |on|
+    on.subscribe { show({ ready: true }) }
+    on.message { |_, message| show({ done: message }) }
+  end
+rescue Redis::BaseError => e
+  warn "#{e.class}: #{e.message}"
+  sleep PAUSE
+end
+
+role, mode, service, prefix, *addresses = ARGV
+client = connect(mode, service, addresses)
+case role
+when "subscribe" then loop { subscribe(client, prefix) }
+when "publish" then write { |n| client.publish(prefix, n) }
+else write { |n| client.incr("#{prefix}:#{n}") }
+end
