@@ -1,10 +1,13 @@
-"""redis-py with its defaults."""
+"""redis-py with its defaults, or with a reply time limit (REPLY_TIMEOUT, in seconds) and three retries."""
 
 import json
+import os
 import sys
 import time
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 PAUSE = 0.05
@@ -16,9 +19,12 @@ def show(line):
 
 def connect(mode, service, addresses):
     pairs = [(host, int(port)) for host, port in (address.split(":") for address in addresses)]
+    limits = {}
+    if timeout := os.environ.get("REPLY_TIMEOUT"):
+        limits = {"socket_timeout": float(timeout), "retry": Retry(NoBackoff(), 3), "retry_on_timeout": True}
     if mode == "proxy":
-        return redis.Redis(*pairs[0])
-    return Sentinel(pairs).master_for(service)
+        return redis.Redis(*pairs[0], **limits)
+    return Sentinel(pairs).master_for(service, **limits)
 
 
 def write(operation):
@@ -35,11 +41,11 @@ def write(operation):
 
 
 def subscribe(client, channel):
-    """After an error the object connects and subscribes again by itself when it is asked for more."""
-    subscription = client.pubsub()
-    subscription.subscribe(channel)
+    """A new subscription after each error: one whose connection has ended is of no use."""
     while True:
+        subscription = client.pubsub()
         try:
+            subscription.subscribe(channel)
             for message in subscription.listen():
                 show({"ready": True} if message["type"] == "subscribe" else {"done": message["data"].decode()})
         except redis.RedisError as error:

@@ -1,4 +1,4 @@
-# redis-rb with its defaults.
+# redis-rb with its defaults, or with another reply time limit (REPLY_TIMEOUT, in seconds).
 require "json"
 require "redis"
 
@@ -15,9 +15,10 @@ end
 
 def connect(mode, service, addresses)
   pairs = addresses.map { |address| address.split(":") }.map { |host, port| { host: host, port: port.to_i } }
-  return Redis.new(**pairs[0]) if mode == "proxy"
+  limits = ENV["REPLY_TIMEOUT"] ? { timeout: Float(ENV["REPLY_TIMEOUT"]) } : {}
+  return Redis.new(**pairs[0], **limits) if mode == "proxy"
 
-  Redis.new(url: "redis://#{service}", sentinels: pairs, role: :master)
+  Redis.new(url: "redis://#{service}", sentinels: pairs, role: :master, **limits)
 end
 
 def write

@@ -17,13 +17,15 @@ prints JSON lines:
     {"done": N}                                                     a message was received, or a job done
     {"ready": true}                                                 it is subscribed
 
-N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes.
+N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes. REPLY_TIMEOUT in
+the environment of two of them is a reply time limit in seconds.
 """
 
 import collections
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,19 +64,27 @@ class Client:
     processes: int = PROCESSES
     has_channels: bool = True  # Pub/Sub
     has_jobs: bool = False  # what was executed is what its worker did
+    environment: tuple = ()
 
 
 def node(program, package, **more):
     return Client(("node", program), ("node", "-p", f"require('{package}/package.json').version"), processes=1, **more)
 
 
+REDIS_PY, REDIS_PY_VERSION = (sys.executable, "redis_py.py"), (sys.executable, "-c", "import redis; print(redis.__version__)")
+REDIS_RB, REDIS_RB_VERSION = ("ruby", "redis_rb.rb"), ("ruby", "-r", "redis", "-e", "puts Redis::VERSION")
+IMPATIENT = ("REPLY_TIMEOUT=1",)  # seconds
+
 CLIENTS = {
     "ioredis": node("ioredis.js", "ioredis"),
     "node-redis": node("node-redis.js", "redis", set="a listener for errors"),
     "BullMQ": node("bullmq.js", "bullmq", set="listeners for errors", has_channels=False, has_jobs=True),
-    "redis-py": Client((sys.executable, "redis_py.py"), (sys.executable, "-c", "import redis; print(redis.__version__)")),
+    "redis-py": Client(REDIS_PY, REDIS_PY_VERSION),
+    "redis-py, impatient": Client(REDIS_PY, REDIS_PY_VERSION, "`socket_timeout=1`, three retries", environment=IMPATIENT),
     "phpredis": Client(("php", "phpredis.php"), ("php", "-r", "echo phpversion('redis') ?: exit(1);")),
-    "redis-rb": Client(("ruby", "redis_rb.rb"), ("ruby", "-r", "redis", "-e", "puts Redis::VERSION")),
+    "redis-rb": Client(REDIS_RB, REDIS_RB_VERSION),
+    "redis-rb, impatient": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, as redis-rb 5 has it by default",
+                                  environment=IMPATIENT),
     "Redis.pm": Client(("perl", "redis_pm.pl"), ("perl", "-MRedis", "-e", "print Redis->VERSION"), set="`reconnect => 60`"),
 }
 
@@ -145,7 +155,7 @@ class Program(Process):
     def __init__(self, directory, client, role, where, prefix):
         """where: the way, and the addresses."""
         super().__init__(prefix.replace(":", "-") + f"-{role}", directory)
-        self.prefix = ["env", f"NODE_PATH={NODE_PATH}"]
+        self.prefix = ["env", f"NODE_PATH={NODE_PATH}", *client.environment]
         self.client = client
         self.role = role
         self.way, self.addresses = where
@@ -306,7 +316,7 @@ class Arena:
     def make(self, role, name, way):
         client = CLIENTS[name]
         where = (way, self.addresses(way))
-        prefix = f"{name}:{self.ways.index(way)}"
+        prefix = f"{re.sub('[, ]+', '-', name)}:{self.ways.index(way)}"
         if role == "write":
             return [Program(self.cluster.directory, client, role, where, f"{prefix}:{i}") for i in range(client.processes)]
         return [Program(self.cluster.directory, client, one, where, prefix) for one in ("subscribe", "publish")]
@@ -331,7 +341,9 @@ class Arena:
         if TCP_CHECK in self.ways:
             self.recipe.config_path.write_text(recipe_config(self.recipe, cluster.redis))
             self.recipe.start()
-            wait_until(lambda: self.recipe.call("PING") == "PONG", 15, "a PING through the recipe's HAProxy is answered")
+            # Until its first checks HAProxy takes all nodes for masters.
+            for replica in cluster.redis[1:]:
+                self.recipe.wait_log(f"Server be_redis/{replica.name} is DOWN", 30)
         for program in self.all():
             program.spawn()
         for program in self.all():
