@@ -1,5 +1,5 @@
-"""Real clients through a failover, each beside the others: behind HAProxy with the agent, with their own support of Sentinel,
-and behind HAProxy with the usual recipe, all against one cluster and through the same failover.
+"""Real clients through a failover, each beside the others: behind HAProxy with the agent in two of its ways, with their own
+support of Sentinel, and behind HAProxy with the usual recipe, all against one cluster and through the same failover.
 
     failover = run("kill", "write", ["ioredis", "redis-rb"], WAYS)
     failover.outcomes       # an Outcome for each client and way
@@ -22,6 +22,7 @@ the environment of two of them is a reply time limit in seconds.
 """
 
 import collections
+import contextlib
 import hashlib
 import json
 import os
@@ -32,9 +33,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from cluster import ROOT, SERVICE, Cluster, HAProxy
-from failover import recipe_config
-from process import PATH, Process, Timeout, free_ports, wait_until
+import failover
+from cluster import ROOT, SERVICE, Cluster
+from failover import DOWN_AFTER, PARK, PROCESSING, RecipeCluster
+from process import PATH, Process, Timeout, wait_until
 from resp import ask
 
 PROGRAMS = ROOT / "tests" / "clients"
@@ -42,14 +44,13 @@ BUILT = ROOT / "build" / "clients"
 NODE_PATH = BUILT / "node_modules"
 
 SCENARIOS = ("kill", "manual", "stop")
-AGENT, SENTINEL, TCP_CHECK = WAYS = ("agent, push", "own Sentinel support", "tcp-check recipe")
-DOWN_AFTER = 2500  # ms
-# Longer than a failover, and HAProxy's patience longer than that.
-PARK, PROCESSING = "8s", "timeout processing 10s"
+# But for the clients' own support, ways of failover.WAYS.
+AGENT, EARLY, SENTINEL, TCP_CHECK = WAYS = ("agent, push", "agent, push, early fence", "own Sentinel support",
+                                            "tcp-check recipe")
 
 PROCESSES = 4  # of a client whose program has one writer
 GOING = 10  # operations of each writer before the failover
-RECOVERY = 30.0  # seconds after the majority's new name in which a client has to be served again
+RECOVERY = 30.0  # seconds after the failover in which a client has to be served again
 AFTER = 2.0  # seconds that are watched after that
 # BullMQ gives a job to another worker when its lock is over (30 s) and the next look at such jobs comes (30 s).
 DELIVERY = 75.0
@@ -101,7 +102,7 @@ def install_packages():
     for name in ("package.json", "package-lock.json"):
         shutil.copy(PROGRAMS / name, BUILT)
     said("npm", "ci", "--prefix", str(BUILT), "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund",
-         "--fetch-retries=1")
+         "--fetch-retries=1", "--fetch-timeout=30000")
     stamp.write_text(digest)
 
 
@@ -205,13 +206,13 @@ class Program(Process):
         writers = self.writers().values()
         return bool(writers) and all(sum(one.ok for one in writer) >= GOING for writer in writers)
 
-    def recovered(self, named):
+    def recovered(self, since):
         """Of how many writers an operation was acknowledged that began after this moment."""
-        return sum(any(one.ok and one.started > named for one in writer) for writer in self.writers().values())
+        return sum(any(one.ok and one.started > since for one in writer) for writer in self.writers().values())
 
-    def has_recovered(self, named):
+    def has_recovered(self, since):
         self.read()
-        return self.role == "subscribe" or self.recovered(named) == len(self.writers())
+        return self.role == "subscribe" or self.recovered(since) == len(self.writers())
 
     def acknowledged(self, before):
         return [one.n for one in self.operations if one.ok and one.ended <= before]
@@ -277,8 +278,9 @@ def jobs_left(program, master):
     return {json.loads(master.call("HGET", f"{queue}:{job}", "data"))["n"] for job in ids}
 
 
-def add_writer_program(outcome, program, master, named, closing):
+def add_writer_program(outcome, program, master, moments):
     """To the outcome of its client and way."""
+    over, closing = moments
     times, left = executions(program, master), jobs_left(program, master)
     judged = [one for one in program.operations if one.ended <= closing]
     missing = {one.n for one in judged if one.ok and not times.get(one.n)}
@@ -292,7 +294,7 @@ def add_writer_program(outcome, program, master, named, closing):
     outcome.ghosts += sum(not one.ok and times.get(one.n, 0) > 0 for one in judged)
     outcome.stall = max(outcome.stall, *(longest_stall(writer, closing) for writer in writers.values()))
     outcome.writers += len(writers)
-    outcome.recovered += program.recovered(named)
+    outcome.recovered += program.recovered(over)
     outcome.last_error = outcome.last_error or next((one.error for one in reversed(judged) if not one.ok), "")
 
 
@@ -304,54 +306,58 @@ def add_publisher(outcome, publisher, subscriber, closing):
 
 # ---- a failover ----
 
+def front(way, cluster):
+    """HAProxy, and the agent where the way has one, before the nodes and Sentinels of the cluster."""
+    recipe, service = failover.WAYS[way]
+    made = RecipeCluster() if recipe is None else Cluster(recipe=recipe)
+    made.redis, made.sentinels = cluster.redis, cluster.sentinels
+    made.park = PARK
+    made.start_agent({f"[service {SERVICE}]\n": f"[service {SERVICE}]\n{service}"})
+    made.start_haproxy(spoe_edits={"timeout processing 5s": PROCESSING})
+    if recipe is None:
+        # Until its first checks HAProxy takes all nodes for masters.
+        for replica in cluster.redis[1:]:
+            made.haproxy.wait_log(f"Server be_redis/{replica.name} is DOWN", 30)
+    made.wait_served()
+    return made
+
+
 class Arena:
-    """A cluster with HAProxy and the agent, a second HAProxy with the recipe, and the programs."""
+    """What stands before a cluster, and the programs."""
 
-    def __init__(self, cluster, role, names, ways):
+    def __init__(self, cluster, stack):
         self.cluster = cluster
-        self.recipe = HAProxy(cluster.directory, free_ports(1)[0], name="haproxy-recipe")
-        self.ways = ways
-        self.programs = {(name, way): self.make(role, name, way) for name in names for way in ways}
+        self.stack = stack  # what is to be ended
+        self.programs = {}
 
-    def make(self, role, name, way):
-        client = CLIENTS[name]
-        where = (way, self.addresses(way))
-        prefix = f"{re.sub('[, ]+', '-', name)}:{self.ways.index(way)}"
-        if role == "write":
-            return [Program(self.cluster.directory, client, role, where, f"{prefix}:{i}") for i in range(client.processes)]
-        return [Program(self.cluster.directory, client, one, where, prefix) for one in ("subscribe", "publish")]
-
-    def addresses(self, way):
-        if way == SENTINEL:
-            return [sentinel.address for sentinel in self.cluster.sentinels]
-        return [(self.recipe if way == TCP_CHECK else self.cluster.haproxy).address]
-
-    def all(self):
-        return [program for programs in self.programs.values() for program in programs]
-
-    def start(self):
+    def start(self, role, names, ways):
         """Returns when all are at work."""
-        cluster = self.cluster
-        cluster.park = PARK
-        cluster.start_redis()
-        cluster.start_sentinels(down_after=DOWN_AFTER)
-        cluster.start_agent()
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": PROCESSING})
-        cluster.wait_served()
-        if TCP_CHECK in self.ways:
-            self.recipe.config_path.write_text(recipe_config(self.recipe, cluster.redis))
-            self.recipe.start()
-            # Until its first checks HAProxy takes all nodes for masters.
-            for replica in cluster.redis[1:]:
-                self.recipe.wait_log(f"Server be_redis/{replica.name} is DOWN", 30)
+        self.cluster.start_redis()
+        self.cluster.start_sentinels(down_after=DOWN_AFTER)
+        for way in ways:
+            addresses = self.addresses(way)
+            for name in names:
+                self.programs[name, way] = self.make(role, name, (way, addresses), f"{ways.index(way)}")
         for program in self.all():
+            self.stack.callback(program.kill)
             program.spawn()
         for program in self.all():
             wait_going(program)
 
-    def stop(self):
-        for program in (*self.all(), self.recipe):
-            program.kill()
+    def addresses(self, way):
+        if way == SENTINEL:
+            return [sentinel.address for sentinel in self.cluster.sentinels]
+        return [self.stack.enter_context(front(way, self.cluster)).haproxy.address]
+
+    def make(self, role, name, where, suffix):
+        client, directory = CLIENTS[name], self.cluster.directory
+        prefix = f"{re.sub('[, ]+', '-', name)}:{suffix}"
+        if role == "write":
+            return [Program(directory, client, role, where, f"{prefix}:{i}") for i in range(client.processes)]
+        return [Program(directory, client, one, where, prefix) for one in ("subscribe", "publish")]
+
+    def all(self):
+        return [program for programs in self.programs.values() for program in programs]
 
 
 def wait_going(program):
@@ -376,13 +382,17 @@ def wait_or_not(condition, deadline):
     wait_until(lambda: condition() or time.monotonic() > deadline, deadline - time.monotonic() + 10, "the time is over")
 
 
-def settle(scenario, arena, named):
-    """Until all writers are served again or had their time, and a while longer. Returns when that was."""
-    programs = arena.all()
-    wait_or_not(lambda: all(program.has_recovered(named) for program in programs), named + RECOVERY)
-    wait_or_not(lambda: False, time.monotonic() + AFTER)
+def wait_over(scenario, cluster):
+    """Until the failover is over: the old master is gone for good, or a replica. Returns when that was."""
     if scenario == "manual":
-        wait_until(lambda: arena.cluster.redis[0].role() == "slave", 60, "the old master is made a replica")
+        wait_until(lambda: cluster.redis[0].role() == "slave", 60, "the old master is made a replica")
+    return time.monotonic()
+
+
+def wait_recovered(arena, over):
+    """Until all writers are served again or had their time, and a while longer. Returns when that was."""
+    wait_or_not(lambda: all(program.has_recovered(over) for program in arena.all()), over + RECOVERY)
+    wait_or_not(lambda: False, time.monotonic() + AFTER)
     return time.monotonic()
 
 
@@ -397,32 +407,29 @@ def wait_done(arena, closing):
 
 
 def outcome_of(name, way, programs, master, moments):
-    """moments: of the majority's new name, and up to which operations count."""
-    named, closing = moments
+    """moments: when the failover was over, and up to which operations count."""
     outcome = Outcome(name, way, ended=sum(not program.alive() for program in programs))
     if programs[0].role == "subscribe":
-        add_publisher(outcome, programs[1], programs[0], closing)
+        add_publisher(outcome, programs[1], programs[0], moments[1])
         return outcome
     for program in programs:
-        add_writer_program(outcome, program, master, named, closing)
+        add_writer_program(outcome, program, master, moments)
     return outcome
 
 
 def run(scenario, role, names, ways=WAYS):
     """One failover. role: `write`, or `publish` for a publisher and a subscriber of each client."""
-    with Cluster(recipe="runtime-api") as cluster:
-        arena = Arena(cluster, role, names, ways)
-        try:
-            arena.start()
-            caused = time.monotonic()
-            cause(scenario, cluster)
-            master = cluster.wait_failover(cluster.redis[0], 60)
-            named = time.monotonic()
-            closing = settle(scenario, arena, named)
-            wait_done(arena, closing)
-            for program in arena.all():
-                program.read()
-            outcomes = [outcome_of(*which, programs, master, (named, closing)) for which, programs in arena.programs.items()]
-        finally:
-            arena.stop()
-    return Failover(scenario, named - caused, outcomes)
+    with contextlib.ExitStack() as stack:
+        arena = Arena(stack.enter_context(Cluster()), stack)
+        arena.start(role, names, ways)
+        caused = time.monotonic()
+        cause(scenario, arena.cluster)
+        master = arena.cluster.wait_failover(arena.cluster.redis[0], 60)
+        took = time.monotonic() - caused
+        over = wait_over(scenario, arena.cluster)
+        closing = wait_recovered(arena, over)
+        wait_done(arena, closing)
+        for program in arena.all():
+            program.read()
+        return Failover(scenario, took, [outcome_of(*which, programs, master, (over, closing))
+                                         for which, programs in arena.programs.items()])

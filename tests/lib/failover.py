@@ -101,13 +101,6 @@ HEAD = ("failover", "way", "min-replicas-to-write", "connections refused", "long
         "old master's last write, ms after the new name", "such writes", "acknowledged and lost")
 
 
-def recipe_config(haproxy, nodes):
-    """The text of the recipe's haproxy.cfg for this HAProxy and these Redis nodes."""
-    bind = haproxy.where if haproxy.host == HOST else f"{haproxy.where}\n    bind unix@{haproxy.address}"
-    servers = "\n".join(f"    server {node.name} {node.where} check inter 1s" for node in nodes)
-    return RECIPE.format(bind=bind, servers=servers)
-
-
 class WithoutAgent:
     """A cluster with the recipe: HAProxy looks for `role:master` itself."""
 
@@ -115,7 +108,11 @@ class WithoutAgent:
         pass
 
     def start_haproxy(self, edits=None, spoe_edits=None):
-        self.haproxy.config_path.write_text(recipe_config(self.haproxy, self.redis))
+        servers = "\n".join(f"    server {node.name} {node.where} check inter 1s" for node in self.redis)
+        bind = self.haproxy.where
+        if self.haproxy.host != HOST:
+            bind += f"\n    bind unix@{self.haproxy.address}"
+        self.haproxy.config_path.write_text(RECIPE.format(bind=bind, servers=servers))
         self.haproxy.start()
 
 
