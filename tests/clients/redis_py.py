@@ -43,11 +43,12 @@ def write(operation):
 def subscribe(client, channel):
     """A new subscription after each error: one whose connection has ended is of no use."""
     while True:
-        subscription = client.pubsub()
         try:
-            subscription.subscribe(channel)
-            for message in subscription.listen():
-                show({"ready": True} if message["type"] == "subscribe" else {"done": message["data"].decode()})
+            # Closed at once: redis-py 4.3 may lock itself out where the garbage collector does it.
+            with client.pubsub() as subscription:
+                subscription.subscribe(channel)
+                for message in subscription.listen():
+                    show({"ready": True} if message["type"] == "subscribe" else {"done": message["data"].decode()})
         except redis.RedisError as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             time.sleep(PAUSE)

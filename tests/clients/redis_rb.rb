@@ -1,4 +1,5 @@
-# redis-rb with its defaults, or with another reply time limit (REPLY_TIMEOUT, in seconds).
+# redis-rb with its defaults, or with another reply time limit (REPLY_TIMEOUT, in seconds), or with a name (CLIENT_NAME): then it
+# sends CLIENT SETNAME on each new connection and waits for the answer.
 require "json"
 require "redis"
 
@@ -15,10 +16,12 @@ end
 
 def connect(mode, service, addresses)
   pairs = addresses.map { |address| address.split(":") }.map { |host, port| { host: host, port: port.to_i } }
-  limits = ENV["REPLY_TIMEOUT"] ? { timeout: Float(ENV["REPLY_TIMEOUT"]) } : {}
-  return Redis.new(**pairs[0], **limits) if mode == "proxy"
+  settings = {}
+  settings[:timeout] = Float(ENV["REPLY_TIMEOUT"]) if ENV["REPLY_TIMEOUT"]
+  settings[:id] = ENV["CLIENT_NAME"] if ENV["CLIENT_NAME"]
+  return Redis.new(**pairs[0], **settings) if mode == "proxy"
 
-  Redis.new(url: "redis://#{service}", sentinels: pairs, role: :master, **limits)
+  Redis.new(url: "redis://#{service}", sentinels: pairs, role: :master, **settings)
 end
 
 def write

@@ -17,8 +17,8 @@ prints JSON lines:
     {"done": N}                                                     a message was received, or a job done
     {"ready": true}                                                 it is subscribed
 
-N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes. REPLY_TIMEOUT in
-the environment of two of them is a reply time limit in seconds.
+N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes. In the environment
+of some, REPLY_TIMEOUT is a reply time limit in seconds and CLIENT_NAME the connection's name.
 """
 
 import collections
@@ -86,6 +86,8 @@ CLIENTS = {
     "redis-rb": Client(REDIS_RB, REDIS_RB_VERSION),
     "redis-rb, impatient": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, as redis-rb 5 has it by default",
                                   environment=IMPATIENT),
+    "redis-rb, impatient, named": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, `id: \"report\"`: CLIENT SETNAME comes first",
+                                         environment=(*IMPATIENT, "CLIENT_NAME=report")),
     "Redis.pm": Client(("perl", "redis_pm.pl"), ("perl", "-MRedis", "-e", "print Redis->VERSION"), set="`reconnect => 60`"),
 }
 
