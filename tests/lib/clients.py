@@ -300,10 +300,13 @@ def add_writer_program(outcome, program, master, moments):
     outcome.last_error = outcome.last_error or next((one.error for one in reversed(judged) if not one.ok), "")
 
 
-def add_publisher(outcome, publisher, subscriber, closing):
+def add_publisher(outcome, publisher, subscriber, moments):
+    over, closing = moments
     sent = publisher.acknowledged(closing)
     outcome.acknowledged += len(sent)
     outcome.lost += sum(n not in subscriber.done for n in sent)
+    outcome.writers += len(publisher.writers())
+    outcome.recovered += publisher.recovered(over)
 
 
 # ---- a failover ----
@@ -412,7 +415,7 @@ def outcome_of(name, way, programs, master, moments):
     """moments: when the failover was over, and up to which operations count."""
     outcome = Outcome(name, way, ended=sum(not program.alive() for program in programs))
     if programs[0].role == "subscribe":
-        add_publisher(outcome, programs[1], programs[0], moments[1])
+        add_publisher(outcome, programs[1], programs[0], moments)
         return outcome
     for program in programs:
         add_writer_program(outcome, program, master, moments)

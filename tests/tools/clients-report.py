@@ -51,7 +51,10 @@ def told(outcome):
 def missed(channel):
     if channel is None:
         return "–"
-    return f"{channel.lost} of {channel.acknowledged}" + (", a program ended" if channel.ended else "")
+    text = f"{channel.lost} of {channel.acknowledged}"
+    if channel.ended:
+        return f"{text}, a program ended"
+    return text if channel.recovered == channel.writers else f"{text}, then no more could be sent"
 
 
 def row(outcome, channel):
