@@ -1,5 +1,5 @@
 """Clients that services use, behind HAProxy with the agent, while the master is killed: each is served again, nothing that was
-acknowledged is lost, and no operation is executed twice.
+acknowledged is lost but what was not replicated yet, and no operation is executed twice.
 
 `make clients-report` has more clients, more failovers, and the other ways beside this one.
 """
@@ -29,6 +29,7 @@ def test_kill(name, absent, request):
     if absent[name]:
         pytest.skip(absent[name])
     outcome = request.getfixturevalue("outcomes")[name]
-    assert (outcome.ended, outcome.recovered) == (0, outcome.writers), outcome
-    assert outcome.lost == 0, outcome
+    assert (outcome.ended, outcome.recovered) == ("", outcome.writers), outcome
+    # The one write of each that Redis was killed over: acknowledged, and not sent to the replicas yet.
+    assert outcome.lost <= outcome.writers, outcome
     assert outcome.twice == 0, outcome

@@ -1,9 +1,8 @@
 """Real clients through a failover, each beside the others: behind HAProxy with the agent in two of its ways, with their own
 support of Sentinel, and behind HAProxy with the usual recipe, all against one cluster and through the same failover.
 
-    failover = run("kill", "write", ["ioredis", "redis-rb"], WAYS)
-    failover.outcomes       # an Outcome for each client and way
-    why_not("ioredis")      # None, or why it cannot be run here
+    run("kill", "write", ["ioredis", "redis-rb"]).outcomes      # an Outcome for each client and way
+    why_not("ioredis")                                          # None, or why it cannot be run here
 
 The programs are in tests/clients/. The words of their command line:
 
@@ -17,8 +16,8 @@ prints JSON lines:
     {"done": N}                                                     a message was received, or a job done
     {"ready": true}                                                 it is subscribed
 
-N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes. In the environment
-of some, REPLY_TIMEOUT is a reply time limit in seconds and CLIENT_NAME the connection's name.
+N is a number, with Node.js LOOP:NUMBER: there four loops share one client, elsewhere there are four processes. In the
+environment of some, REPLY_TIMEOUT is a reply time limit in seconds and CLIENT_NAME the connection's name.
 """
 
 import collections
@@ -28,16 +27,18 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import failover
 from cluster import ROOT, SERVICE, Cluster
 from failover import DOWN_AFTER, PARK, PROCESSING, RecipeCluster
 from process import PATH, Process, Timeout, wait_until
 from resp import ask
+from rig import check_clean
 
 PROGRAMS = ROOT / "tests" / "clients"
 BUILT = ROOT / "build" / "clients"
@@ -86,7 +87,7 @@ CLIENTS = {
     "redis-rb": Client(REDIS_RB, REDIS_RB_VERSION),
     "redis-rb, impatient": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, as redis-rb 5 has it by default",
                                   environment=IMPATIENT),
-    "redis-rb, impatient, named": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, `id: \"report\"`: CLIENT SETNAME comes first",
+    "redis-rb, impatient, named": Client(REDIS_RB, REDIS_RB_VERSION, "`timeout: 1`, `id:`, so that CLIENT SETNAME comes first",
                                          environment=(*IMPATIENT, "CLIENT_NAME=report")),
     "Redis.pm": Client(("perl", "redis_pm.pl"), ("perl", "-MRedis", "-e", "print Redis->VERSION"), set="`reconnect => 60`"),
 }
@@ -216,6 +217,14 @@ class Program(Process):
         self.read()
         return self.role == "subscribe" or self.recovered(since) == len(self.writers())
 
+    def fate(self):
+        """How it ended by itself, with its last words; empty where it has not."""
+        if self.alive():
+            return ""
+        code = self.child.returncode
+        words = [line for line in self.log_text().splitlines() if not line.startswith('{"')]
+        return " ".join([f"exit status {code}" if code >= 0 else signal.Signals(-code).name, *words[-1:]])
+
     def acknowledged(self, before):
         return [one.n for one in self.operations if one.ok and one.ended <= before]
 
@@ -237,7 +246,7 @@ class Outcome:
     ghosts: int = 0  # operations that were executed though their client was told that they failed
     writers: int = 0
     recovered: int = 0  # of these
-    ended: int = 0  # programs that ended by themselves
+    ended: str = ""  # how programs ended that did so by themselves
     last_error: str = ""  # of a writer that has not recovered
 
 
@@ -246,7 +255,7 @@ class Failover:
     """took: seconds from the cause to the majority's new name."""
     scenario: str
     took: float
-    outcomes: list = field(default_factory=list)
+    outcomes: list
 
 
 def longest_stall(writer, closing):
@@ -311,10 +320,10 @@ def add_publisher(outcome, publisher, subscriber, moments):
 
 # ---- a failover ----
 
-def front(way, cluster):
-    """HAProxy, and the agent where the way has one, before the nodes and Sentinels of the cluster."""
+def front(way, cluster, stack):
+    """HAProxy, and the agent where the way has one, before the nodes and Sentinels of the cluster; the stack ends them."""
     recipe, service = failover.WAYS[way]
-    made = RecipeCluster() if recipe is None else Cluster(recipe=recipe)
+    made = stack.enter_context(RecipeCluster() if recipe is None else Cluster(recipe=recipe))
     made.redis, made.sentinels = cluster.redis, cluster.sentinels
     made.park = PARK
     made.start_agent({f"[service {SERVICE}]\n": f"[service {SERVICE}]\n{service}"})
@@ -333,6 +342,7 @@ class Arena:
     def __init__(self, cluster, stack):
         self.cluster = cluster
         self.stack = stack  # what is to be ended
+        self.fronts = []
         self.programs = {}
 
     def start(self, role, names, ways):
@@ -352,7 +362,8 @@ class Arena:
     def addresses(self, way):
         if way == SENTINEL:
             return [sentinel.address for sentinel in self.cluster.sentinels]
-        return [self.stack.enter_context(front(way, self.cluster)).haproxy.address]
+        self.fronts.append(front(way, self.cluster, self.stack))
+        return [self.fronts[-1].haproxy.address]
 
     def make(self, role, name, where, suffix):
         client, directory = CLIENTS[name], self.cluster.directory
@@ -397,7 +408,7 @@ def wait_over(scenario, cluster):
 def wait_recovered(arena, over):
     """Until all writers are served again or had their time, and a while longer. Returns when that was."""
     wait_or_not(lambda: all(program.has_recovered(over) for program in arena.all()), over + RECOVERY)
-    wait_or_not(lambda: False, time.monotonic() + AFTER)
+    failover.watch(AFTER)
     return time.monotonic()
 
 
@@ -413,7 +424,7 @@ def wait_done(arena, closing):
 
 def outcome_of(name, way, programs, master, moments):
     """moments: when the failover was over, and up to which operations count."""
-    outcome = Outcome(name, way, ended=sum(not program.alive() for program in programs))
+    outcome = Outcome(name, way, ended=", ".join(filter(None, (program.fate() for program in programs))))
     if programs[0].role == "subscribe":
         add_publisher(outcome, programs[1], programs[0], moments)
         return outcome
@@ -436,5 +447,8 @@ def run(scenario, role, names, ways=WAYS):
         wait_done(arena, closing)
         for program in arena.all():
             program.read()
-        return Failover(scenario, took, [outcome_of(*which, programs, master, (over, closing))
-                                         for which, programs in arena.programs.items()])
+        result = Failover(scenario, took, [outcome_of(*which, programs, master, (over, closing))
+                                           for which, programs in arena.programs.items()])
+        for agent in (made.agent for made in arena.fronts if made.agent.alive()):
+            check_clean(agent)
+    return result

@@ -2,7 +2,7 @@
 """make clients-report: real clients through failovers, with the agent, with their own support of Sentinel, and with the usual
 recipe, as tables in build/clients/report.md. With --update the tables also replace those in spoa/doc/clients.md.
 
-About ten minutes. Exit code 1 where the agent broke what it promises, or where a client is not there.
+About five minutes. Exit code 1 where the agent broke what it promises, or where a client is not there.
 """
 
 import re
@@ -41,7 +41,7 @@ def server_version(program):
 def told(outcome):
     """Whether its writers were served again."""
     if outcome.ended:
-        return f"no, {outcome.ended} of its programs ended"
+        return f"{outcome.recovered} of {outcome.writers}, a program ended ({outcome.ended})"
     if outcome.recovered == outcome.writers:
         return "yes"
     how_many = "no" if outcome.recovered == 0 else f"{outcome.recovered} of {outcome.writers}"
@@ -53,7 +53,7 @@ def missed(channel):
         return "–"
     text = f"{channel.lost} of {channel.acknowledged}"
     if channel.ended:
-        return f"{text}, a program ended"
+        return f"{text}, a program ended ({channel.ended})"
     return text if channel.recovered == channel.writers else f"{text}, then no more could be sent"
 
 
@@ -70,13 +70,15 @@ def broken_promises(scenario, outcome):
     """What the agent promises and did not keep, a sentence each; nothing is promised of the other ways."""
     if outcome.way not in (clients.AGENT, clients.EARLY):
         return []
-    found = {
-        f"{outcome.recovered} of {outcome.writers} writers were served again": outcome.recovered < outcome.writers,
-        f"{outcome.twice} operations were executed twice": outcome.twice,
-        f"{outcome.ghosts} operations were executed though reported as failed": outcome.ghosts,
-        # In a failover by order the old master takes writes until it is replaced.
-        f"{outcome.lost} acknowledged writes were lost": outcome.lost and scenario != "manual",
-    }
+    found = {f"{outcome.recovered} of {outcome.writers} writers were served again": outcome.recovered < outcome.writers}
+    # In a failover by order the old master takes writes until it is replaced, and whose connection to it is cut may miss an
+    # answer. BullMQ does a job again whose end it missed.
+    if scenario != "manual":
+        # One of each writer may have been acknowledged and not been sent to the replicas yet.
+        found[f"{outcome.lost} acknowledged writes were lost"] = outcome.lost > outcome.writers
+        found[f"{outcome.ghosts} operations were executed though reported as failed"] = outcome.ghosts
+        if not clients.CLIENTS[outcome.client].has_jobs:
+            found[f"{outcome.twice} operations were executed twice"] = outcome.twice
     return [f"{scenario}, {outcome.client}, {outcome.way}: {text}" for text, is_so in found.items() if is_so]
 
 
