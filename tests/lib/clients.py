@@ -110,12 +110,12 @@ def install_packages():
 
 
 def said(*words):
-    """What a program prints; OSError with its last words where it fails."""
+    """What a program prints; OSError with its complaint where it fails."""
     done = subprocess.run(words, env={**os.environ, "PATH": PATH, "NODE_PATH": str(NODE_PATH)}, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=300)
     if done.returncode != 0:
-        last = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()[-1]
-        raise OSError(f"{words[0]}: {last}")
+        complaint = " ".join(done.stderr.split())[:500]
+        raise OSError(f"{words[0]}: {complaint or f'exit status {done.returncode}'}")
     return done.stdout.strip()
 
 

@@ -2,7 +2,7 @@
 """make clients-report: real clients through failovers, with the agent, with their own support of Sentinel, and with the usual
 recipe, as tables in build/clients/report.md. With --update the tables also replace those in spoa/doc/clients.md.
 
-About five minutes. Exit code 1 where the agent broke what it promises, or where a client is not there.
+About six minutes. Exit code 1 where the agent broke what it promises, or where a client is not there.
 """
 
 import re
