@@ -165,7 +165,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report \
-    asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm deploy-test \
+    clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm deploy-test \
     lint format deps man install uninstall clean help
 
 ##@ Build
@@ -216,7 +216,7 @@ run_tests = @RUNS_release=$(or $(RUNS),$(RUNS_release)) RUNS_asan=$(or $(RUNS),$
 run_pytest = $(PYTHON) -m pytest -q -p no:cacheprovider
 
 test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
-	@tests/tools/deps.sh build test page
+	@tests/tools/deps.sh build test clients-short node page
 	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan fuzz-asan
 	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan replay:asan integration:release
 
@@ -231,7 +231,7 @@ sim: ## the simulation in virtual time (RUNS=number of scripts)
 	$(run_tests) sim:release
 
 integration: ## against real haproxy, redis-server and redis-sentinel
-	@tests/tools/deps.sh build test page
+	@tests/tools/deps.sh build test clients-short node page
 	$(Q)$(MAKE) all
 	$(run_tests) integration:release
 
@@ -249,8 +249,13 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/failover-report.py
 
+clients-report: ## how real clients fare in failovers, with the agent and with two other ways (UPDATE=1: into spoa/doc/clients.md)
+	@tests/tools/deps.sh build test clients-short node clients
+	$(Q)$(MAKE) all
+	@$(PYTHON) tests/tools/clients-report.py $(if $(UPDATE),--update)
+
 asan-test: ## unit, sim and integration with ASan and UBSan
-	@tests/tools/deps.sh build test page
+	@tests/tools/deps.sh build test clients-short node page
 	$(Q)$(MAKE) build/asan/sentinel-spoa unit-asan sim-asan fuzz-asan
 	$(run_tests) unit:asan sim:asan replay:asan integration:asan
 

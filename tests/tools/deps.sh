@@ -8,6 +8,10 @@ packages_of() {
     case $1 in
     build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libinih-dev libmicrohttpd-dev libssl-dev uthash-dev libcmocka-dev scdoc python3 ;;
     test) echo haproxy redis-server redis-sentinel redis-tools nutcracker keepalived python3 python3-pytest iproute2 mount procps curl openssl ;;
+    # The clients of `make test`, and those of `make clients-report` besides.
+    clients-short) echo python3-redis ruby ruby-redis ;;
+    node) echo nodejs npm ;;
+    clients) echo php-cli php-redis libredis-perl ;;
     page) echo chromium chromium-driver python3-selenium fonts-dejavu-core ;;
     model) echo spin gcc libc6-dev ;;
     lint) echo clang-format clang-tidy cppcheck shellcheck universal-ctags jq pyflakes3 ;;
@@ -22,7 +26,7 @@ packages_of() {
     # wget is what the health checks of the Compose file run.
     deploy) echo docker-compose python3-yaml python3-kubernetes wget ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, page, model, lint, valgrind, bench, matrix, fuzz, image, deb, rpm, deploy)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, clients-short, node, clients, page, model, lint, valgrind, bench, matrix, fuzz, image, deb, rpm, deploy)" >&2
         exit 2
         ;;
     esac
@@ -31,8 +35,13 @@ packages_of() {
 is_installed() {
     case $(dpkg-query -W -f '${db:Status-Status} ' "$1" 2>/dev/null) in
     *"installed "*) return 0 ;;
-    # Another package may provide it (pkgconf).
-    *) [ "$1" = pkg-config ] && command -v pkg-config >/dev/null ;;
+    esac
+    # It may come from elsewhere: pkgconf provides pkg-config, and a nodejs that is not Debian's has npm in it and conflicts
+    # with Debian's.
+    case $1 in
+    pkg-config | npm) command -v "$1" >/dev/null ;;
+    nodejs) command -v node >/dev/null ;;
+    *) return 1 ;;
     esac
 }
 

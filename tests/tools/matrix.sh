@@ -14,7 +14,8 @@ servers=${MATRIX_SERVER:-redis}
 [ "$servers" != both ] || servers="redis valkey"
 
 packages_for() {
-    tests/tools/deps.sh list build test
+    # Not npm, for which Debian has hundreds of packages: the clients of Node.js are skipped.
+    tests/tools/deps.sh list build test clients-short
     case $1 in
     bookworm) ;; # has no Valkey
     *) echo valkey-server valkey-sentinel valkey-tools ;;
