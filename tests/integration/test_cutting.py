@@ -193,8 +193,9 @@ def test_a_complaint_does_not_keep_the_others_from_being_told(api, tmp_path):
     api.complains_of = "wrong/R1"
     services = "".join(f"[service s{i}]\nmonitor = mymaster\nbackend = {'wrong' if i == count - 1 else 'b' * 60}{'' if i == count - 1 else i}\n"
                        "server = R1 127.0.0.1:7001\nserver = R2 127.0.0.1:7002\n" for i in range(count))
-    with Rig(sentinels=FAST, service="backend = b", more=f"{services}[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
-        rig.wait_votes(3)
+    more = f"{services}[haproxy]\nruntime-api = {tmp_path}/api.sock"
+    with Rig(agent="http = 127.0.0.1:0", sentinels=FAST, service="backend = b", more=more) as rig:
+        wait_until(lambda: rig.agent.metric("redis_spoa_ready") == 1, 20, "all have a master")
         switch_master(rig)
         wait_until(lambda: len({command for _, line in api.lines for command in line.split(";")}) == count + 1, 20, "all are told")
         assert rig.agent.wait_log(event="runtime-api-failed")["reason"] == "No such backend."
