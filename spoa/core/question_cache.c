@@ -108,6 +108,18 @@ struct parking_queue *question_cache_find(struct question_cache *cache, struct s
     return NULL;
 }
 
+struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
+                                                 size_t *ret_len)
+{
+    const struct question_slot *latest = cache->latest;
+
+    if (latest == NULL || latest->part != QUESTION_COMMON || latest->len >= bytes.len ||
+        memcmp(latest->payload, bytes.data, latest->len) != 0)
+        return NULL;
+    *ret_len = latest->len;
+    return latest->queue;
+}
+
 void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
                          struct parking_queue *queue)
 {

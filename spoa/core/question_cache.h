@@ -39,6 +39,11 @@ void question_cache_finish(struct question_cache *cache);
 struct parking_queue *question_cache_find(struct question_cache *cache, struct span bytes,
                                           enum question_part part);
 
+/* The same where the bytes begin as the question that was found or kept last, and that was QUESTION_COMMON; its length comes with
+ * it. What follows must be a client's address (client_read()), else it is another question. */
+struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
+                                                 size_t *ret_len);
+
 /* Keeps the answer to that, as long as there is room. `queue` is borrowed. */
 void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
                          struct parking_queue *queue);

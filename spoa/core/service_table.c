@@ -105,16 +105,20 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
 static struct parking_queue *recall(struct service_table *table, struct span payload,
                                     struct client *ret_client)
 {
-    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
-    struct span common = span_of(payload.data, len);
+    size_t len = payload.len;
+    struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
 
+    if (latest == NULL && table->has_clients)
+        len = question_common_len(payload);
     if (len == payload.len) {
         ret_client->kind = CLIENT_NOT_GIVEN;
         return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
     }
     if (!client_read(span_of(payload.data + len, payload.len - len), ret_client))
         return NULL;
-    return question_cache_find(&table->questions, common, QUESTION_COMMON);
+    return latest != NULL
+               ? latest
+               : question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON);
 }
 
 static void remember(struct service_table *table, struct span payload, enum client_kind kind,

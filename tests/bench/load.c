@@ -122,11 +122,19 @@ static void make_notify(struct notify *notify, const char *name)
     struct sink payload = sink_of(data, sizeof(data) - 16);
     struct spop_value service = spop_text(span_of_text(name));
     struct spop_value role = spop_text(span_of_text("master"));
+    struct spop_value src = {.type = SPOP_IPV4, .ipv4 = {10, 0, 0, 9}};
+    struct spop_value src_port = spop_int64(40000);
+    struct spop_value dst = {.type = SPOP_IPV4, .ipv4 = {10, 0, 0, 1}};
+    struct spop_value dst_port = spop_int64(6379);
 
     spop_name_write(&payload, span_of_text("find-master"));
-    sink_put_byte(&payload, 2);
+    sink_put_byte(&payload, 6);
     spop_kv_write(&payload, "service", &service);
     spop_kv_write(&payload, "role", &role);
+    spop_kv_write(&payload, "src", &src);
+    spop_kv_write(&payload, "src_port", &src_port);
+    spop_kv_write(&payload, "dst", &dst);
+    spop_kv_write(&payload, "dst_port", &dst_port);
     notify->len = put_frame(notify->bytes, SPOP_NOTIFY, 1, &payload, data);
 }
 

@@ -132,6 +132,16 @@ static void a_part_is_not_the_whole(void **state)
     question_cache_keep(&cache, text_of(1), QUESTION_COMMON, &queues[1]);
     assert_null(find(&cache, text_of(1)));
     assert_ptr_equal(question_cache_find(&cache, text_of(1), QUESTION_COMMON), &queues[1]);
+    struct span longer = text_of(1);
+    size_t len = 0;
+    assert_null(question_cache_find_latest(&cache, longer, &len)); /* nothing comes behind it */
+    longer.len++;
+    assert_ptr_equal(question_cache_find_latest(&cache, longer, &len), &queues[1]);
+    assert_int_equal(len, longer.len - 1);
+    keep(&cache, text_of(2), &queues[2]);
+    longer = text_of(2);
+    longer.len++;
+    assert_null(question_cache_find_latest(&cache, longer, &len)); /* that one is a whole */
     question_cache_finish(&cache);
 }
 
