@@ -173,7 +173,7 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
 
     /* A process that is killed shows at once, long before Sentinel says anything. Once for each link that worked: one
      * that is refused for ever, by a firewall say, must not delay everybody for ever. */
-    if (loss->is_by_peer && probe->has_answered)
+    if (loss->end == CONVERSATION_END_CLOSED && probe->has_answered)
         voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
     probe->has_answered = false;
     probe->metrics->role_probe_failures_total++;

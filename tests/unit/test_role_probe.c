@@ -263,10 +263,10 @@ static void test_another_aim_in_other_phases(void **state)
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
     role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    conversation_lost(talk(), "refused", true, f.now_ms);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_int_equal(f.metrics.role_probe_failures_total, 0); /* not the new one's failure */
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-    conversation_lost(talk(), "refused", true, f.now_ms);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_int_equal(f.metrics.role_probe_failures_total, 1);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
     role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
