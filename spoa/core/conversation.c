@@ -121,6 +121,12 @@ void conversation_proved(struct conversation *conversation)
     backoff_reset(&conversation->backoff);
 }
 
+void conversation_hurry(struct conversation *conversation, int64_t wake_ms)
+{
+    if (conversation->phase == CONVERSATION_WAITING && wake_ms < conversation->wake_ms)
+        conversation->wake_ms = wake_ms;
+}
+
 static void finish_one(struct conversation *conversation, struct conversation_run *run)
 {
     if (++run->answered < run->count)

@@ -145,6 +145,9 @@ void conversation_restart(struct conversation *conversation, int64_t now_ms);
 /* The peer is known to work: the next back-off is short again. Called by the topic. */
 void conversation_proved(struct conversation *conversation);
 
+/* Where it waits for its next attempt: that is made at `wake_ms` at the latest. Called by the topic, from lost() too. */
+void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
+
 /* The next command to send, while TALKING; to be called until it says false, after every step. */
 bool conversation_next(struct conversation *conversation, int64_t now_ms,
                        struct conversation_command *ret_command);

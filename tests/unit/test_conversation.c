@@ -231,6 +231,22 @@ static void back_off(void **state)
     check_lost("closed", now_ms, RETRY_MIN_MS);
 }
 
+/* An attempt can be made earlier than planned, and not later; nothing else is. */
+static void hurry(void **state)
+{
+    (void)state;
+    conversation_hurry(&talk, START_MS + 50);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS);
+    start_talking(START_MS);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, START_MS);
+    conversation_hurry(&talk, START_MS + 7);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 7);
+    assert_int_equal(conversation_tick(&talk, START_MS + 6), CONVERSATION_NOTHING);
+    assert_int_equal(conversation_tick(&talk, START_MS + 7), CONVERSATION_CONNECT);
+    conversation_hurry(&talk, START_MS + 8);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 7 + settings.connect_timeout_ms);
+}
+
 /* Peers that are lost together must not come back together. */
 static void seeds_differ(void **state)
 {
@@ -438,6 +454,7 @@ int main(void)
         TEST(connect_timeout),
         TEST(refused_connection),
         TEST(back_off),
+        TEST(hurry),
         TEST(seeds_differ),
         TEST(silence),
         TEST(reconnect_forgets_requests),
