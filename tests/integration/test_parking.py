@@ -114,9 +114,9 @@ def ask_timed(haproxy):
     return answer["master"], time.monotonic() - asked
 
 
-def doubt_node(rig):
-    """The Sentinels tell their limit of 4 s, and the node that they name refuses us from now on. Returns when."""
-    say_facts(rig, down_after=4000)
+def doubt_node(rig, down_after):
+    """The Sentinels tell their limit, over `park`, and the node that they name refuses us from now on. Returns when."""
+    say_facts(rig, down_after=down_after)
     rig.agent.wait_log(event="alarm", alarm="park")  # so the limit is known
     wait_until(lambda: rig.nodes[0].probes >= 2, 15, "the node was probed")
     rig.nodes[0].stop()
@@ -129,7 +129,7 @@ def test_node_that_refuses_delays_each_for_its_own_park():
     it is only we who are refused."""
     with NodeRig(service="park = 1s") as rig, rig.connect() as haproxy:
         rig.wait_master("N1")
-        doubted = doubt_node(rig)
+        doubted = doubt_node(rig, down_after=4000)
         for _ in range(4):  # 0 to 4 s
             name, waited = ask_timed(haproxy)
             assert name == "N1"
@@ -147,7 +147,7 @@ def test_node_that_comes_back_ends_the_doubt():
     """It is named again as soon as it answers, for those who wait and those who come."""
     with NodeRig(service="park = 8s") as rig, rig.connect() as haproxy:
         rig.wait_master("N1")
-        doubt_node(rig)
+        doubt_node(rig, down_after=10000)
         time.sleep(4)  # by the back-off alone it would be asked every one or two seconds now
         back = rig.nodes[0] = Node(port=rig.nodes[0].port)
         name, waited = ask_timed(haproxy)
