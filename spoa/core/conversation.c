@@ -37,11 +37,12 @@ static void part(struct conversation *conversation, const struct conversation_lo
 }
 
 /* The same after a failure: with back-off. */
-static void fail(struct conversation *conversation, const char *reason, bool is_by_peer, int64_t now_ms)
+static void fail(struct conversation *conversation, const char *reason, enum conversation_end end,
+                 int64_t now_ms)
 {
     struct conversation_loss loss = {
         .reason = reason,
-        .is_by_peer = is_by_peer,
+        .end = end,
         .retry_ms = backoff_next(&conversation->backoff),
     };
 
@@ -76,12 +77,12 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
     case CONVERSATION_CONNECTING:
         if (now_ms < conversation->wake_ms)
             return CONVERSATION_NOTHING;
-        fail(conversation, "connect timeout", false, now_ms);
+        fail(conversation, "connect timeout", CONVERSATION_END_SILENT, now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_TALKING:
         if (now_ms < silence_deadline_ms(conversation))
             return CONVERSATION_NOTHING;
-        fail(conversation, "reply timeout", false, now_ms);
+        fail(conversation, "reply timeout", CONVERSATION_END_SILENT, now_ms);
         return CONVERSATION_DISCONNECT;
     }
     return CONVERSATION_NOTHING;
@@ -97,12 +98,13 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms)
     conversation->topic->connected(conversation->context, now_ms);
 }
 
-void conversation_lost(struct conversation *conversation, const char *reason, bool is_by_peer, int64_t now_ms)
+void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
+                       int64_t now_ms)
 {
     if (conversation->restarts)
         wait_until(conversation, now_ms);
     else if (conversation->phase != CONVERSATION_WAITING)
-        fail(conversation, reason, is_by_peer, now_ms);
+        fail(conversation, reason, end, now_ms);
 }
 
 void conversation_restart(struct conversation *conversation, int64_t now_ms)
@@ -117,6 +119,12 @@ void conversation_restart(struct conversation *conversation, int64_t now_ms)
 void conversation_proved(struct conversation *conversation)
 {
     backoff_reset(&conversation->backoff);
+}
+
+void conversation_hurry(struct conversation *conversation, int64_t wake_ms)
+{
+    if (conversation->phase == CONVERSATION_WAITING && wake_ms < conversation->wake_ms)
+        conversation->wake_ms = wake_ms;
 }
 
 static void finish_one(struct conversation *conversation, struct conversation_run *run)
@@ -155,7 +163,7 @@ enum conversation_action conversation_reply(struct conversation *conversation, c
              now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_BROKEN:
-        fail(conversation, "unexpected reply", false, now_ms);
+        fail(conversation, "unexpected reply", CONVERSATION_END_SILENT, now_ms);
         return CONVERSATION_DISCONNECT;
     }
     return CONVERSATION_NOTHING;

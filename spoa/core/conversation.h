@@ -43,11 +43,18 @@ enum conversation_verdict {
     CONVERSATION_BROKEN,  /* the peer talks nonsense: disconnect and come back */
 };
 
-/* Why a connection, or the attempt to make one, came to an end. */
+/* How a connection, or the attempt to make one, came to an end. */
+enum conversation_end {
+    CONVERSATION_END_SILENT, /* by a time limit, or by a failure that says nothing of the peer's host */
+    CONVERSATION_END_CLOSED, /* a connection that was there was closed or reset: the host is in reach */
+    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, and nobody listens there for us */
+};
+
+/* Why it did. */
 struct conversation_loss {
     const char *reason; /* for the log */
-    bool is_by_peer;    /* the peer's host refused, reset or closed it: it is in reach */
-    uint32_t retry_ms;  /* until the next attempt */
+    enum conversation_end end;
+    uint32_t retry_ms; /* until the next attempt */
 };
 
 struct conversation;
@@ -125,8 +132,8 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms);
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
                                             int64_t now_ms);
 
-/* The connection failed or was closed; `reason` is for the log, `is_by_peer` as in conversation_loss. */
-void conversation_lost(struct conversation *conversation, const char *reason, bool is_by_peer,
+/* The connection failed or was closed; `reason` is for the log. */
+void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
                        int64_t now_ms);
 
 /*
@@ -137,6 +144,9 @@ void conversation_restart(struct conversation *conversation, int64_t now_ms);
 
 /* The peer is known to work: the next back-off is short again. Called by the topic. */
 void conversation_proved(struct conversation *conversation);
+
+/* Where it waits for its next attempt: that is made at `wake_ms` at the latest. Called by the topic, from lost() too. */
+void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
 
 /* The next command to send, while TALKING; to be called until it says false, after every step. */
 bool conversation_next(struct conversation *conversation, int64_t now_ms,

@@ -228,7 +228,7 @@ static void node_lost(void *context, const struct conversation_loss *loss, int64
     voter->told_up = false;
     log_event(level, "node-down", log_text("node", voter->name), log_text("reason", loss->reason),
               log_number("retry-ms", loss->retry_ms));
-    voter_group_refuse(voter->group, voter->index, loss->is_by_peer, now_ms);
+    voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
 }
 
 static int64_t node_wake_ms(const void *context)

@@ -86,6 +86,16 @@ enum node_role reports_role(const struct reports *reports, int32_t candidate, in
     return reports->node.role;
 }
 
+uint32_t reports_longest_down_after_ms(const struct reports *reports)
+{
+    uint32_t longest_ms = 0;
+
+    for (unsigned i = 0; i < reports->voters; i++)
+        if (reports->sentinels[i].facts.down_after_ms > longest_ms)
+            longest_ms = reports->sentinels[i].facts.down_after_ms;
+    return longest_ms;
+}
+
 bool reports_refer(const struct reports *reports, int32_t candidate)
 {
     if (reports->node.candidate == candidate)

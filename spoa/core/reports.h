@@ -11,6 +11,9 @@
 
 #include "spoa/core/quorum.h"
 
+/* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms. */
+#define REPORTS_FAILOVER_MS 2000
+
 /* What SENTINEL MASTER says of a service; 0 where it was not said. */
 struct sentinel_facts {
     bool is_o_down;
@@ -73,6 +76,9 @@ bool reports_is_witness(const struct reports *reports, unsigned voter, int64_t n
 /* What `candidate` says of itself, UNKNOWN where it said nothing lately; the expiry as above. */
 enum node_role reports_role(const struct reports *reports, int32_t candidate, int64_t now_ms,
                             int64_t *ret_expiry_ms);
+
+/* The longest down-after-milliseconds that a Sentinel has told, however long ago; 0 where none has. */
+uint32_t reports_longest_down_after_ms(const struct reports *reports);
 
 /* Whether some report is about `candidate`, expired or not. */
 bool reports_refer(const struct reports *reports, int32_t candidate);

@@ -11,6 +11,9 @@ enum probe_kind {
     PROBE_KINDS,
 };
 
+/* While the node is in doubt and refuses us: the wait until the next attempt, so that one that comes back is noticed. */
+#define DOUBT_RETRY_MS 250
+
 /* Digits of an offset that fits into 64 bits, whatever they are. */
 #define NUMBER_DIGITS 18
 
@@ -166,15 +169,31 @@ static enum conversation_verdict probe_reply(void *context, const struct convers
     return CONVERSATION_DONE;
 }
 
+/* Nobody listens where the node was: it stays in doubt until it is known how the next attempt ends. Returns the wait
+ * until that. */
+static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
+{
+    uint32_t soon_ms = retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
+    int64_t until_ms = now_ms + soon_ms + probe->settings->conversation.connect_timeout_ms;
+
+    if (!voter_group_confirm_doubt(probe->group, probe->service, &probe->target, until_ms, now_ms))
+        return retry_ms;
+    conversation_hurry(&probe->conversation, now_ms + soon_ms);
+    return soon_ms;
+}
+
 static void probe_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct role_probe *probe = context;
+    uint32_t retry_ms = loss->retry_ms;
     char text[ADDR_TEXT_MAX];
 
-    /* A process that is killed shows at once, long before Sentinel says anything. Once for each link that worked: one
-     * that is refused for ever, by a firewall say, must not delay everybody for ever. */
-    if (loss->is_by_peer && probe->has_answered)
+    /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises a doubt:
+     * one that is refused for ever, by a firewall say, must not delay everybody for ever. */
+    if (loss->end == CONVERSATION_END_CLOSED && probe->has_answered)
         voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
+    else if (loss->end == CONVERSATION_END_REFUSED)
+        retry_ms = confirm_doubt(probe, retry_ms, now_ms);
     probe->has_answered = false;
     probe->metrics->role_probe_failures_total++;
     enum log_level level = probe->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
@@ -182,7 +201,7 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     log_event(level, "role-probe-down",
               log_text("monitor", voter_group_monitor(probe->group, probe->service)),
               log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
-              log_number("retry-ms", loss->retry_ms));
+              log_number("retry-ms", retry_ms));
 }
 
 static int64_t probe_wake_ms(const void *context)

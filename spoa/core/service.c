@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "spoa/core/answer.h"
+#include "spoa/core/doubt.h"
 #include "spoa/core/service_alarms.h"
 
 struct service {
@@ -21,10 +22,9 @@ struct service {
     struct policy policy;
     struct replicas *replicas; /* NULL: not enabled */
     struct alarms alarms;
-    int32_t current;        /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
-    int32_t subject;        /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
-    int32_t doubted;        /* a node that our link to broke */
-    int64_t doubt_until_ms; /* with `doubted` */
+    int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
+    int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    struct doubt doubt;
     bool asks_all;
     enum service_sight sight;
     uint8_t *replica_answer;                  /* with `replicas`: who is a replica, another one each time */
@@ -61,7 +61,7 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->settings = settings;
     service->current = QUORUM_NO_CANDIDATE;
     service->subject = QUORUM_NO_CANDIDATE;
-    service->doubted = QUORUM_NO_CANDIDATE;
+    doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
     /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
     candidates_init(&service->candidates, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
@@ -217,23 +217,17 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
-static bool is_doubtful(const struct service *service, const struct policy_ruling *ruling, int64_t now_ms)
-{
-    return service_state_names(ruling->state) && ruling->candidate == service->doubted &&
-           now_ms < service->doubt_until_ms;
-}
-
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
                                       const struct policy_ruling *ruling, const uint8_t *identities,
                                       int64_t now_ms)
 {
-    bool doubtful = is_doubtful(service, ruling, now_ms);
     bool names = service_state_names(ruling->state);
+    bool doubtful = names && doubt_holds(&service->doubt, ruling->candidate, now_ms);
     int64_t review_ms = ruling->review_ms;
     uint64_t replicas = 0;
 
-    if (doubtful && service->doubt_until_ms < review_ms)
-        review_ms = service->doubt_until_ms;
+    if (doubtful && service->doubt.until_ms < review_ms)
+        review_ms = service->doubt.until_ms;
     if (service->replicas != NULL)
         replicas = replicas_evaluate(service->replicas, names ? ruling->candidate : service->current,
                                      identities, now_ms, &review_ms);
@@ -412,17 +406,28 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return;
     reports_take_role(&service->reports, &report);
-    if (service->doubted == report.candidate)
-        service->doubted = QUORUM_NO_CANDIDATE;
+    doubt_end(&service->doubt, report.candidate);
     service_review(service, identities, now_ms);
 }
 
 void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
                    int64_t now_ms)
 {
-    service->doubted = candidates_lookup(&service->candidates, addr);
-    service->doubt_until_ms = now_ms + service->settings->park_ms;
+    doubt_begin(&service->doubt, candidates_lookup(&service->candidates, addr), service->settings->park_ms,
+                now_ms);
     service_review(service, identities, now_ms);
+}
+
+bool service_confirm_doubt(struct service *service, const struct addr *addr, int64_t until_ms,
+                           const uint8_t *identities, int64_t now_ms)
+{
+    bool holds =
+        doubt_confirm(&service->doubt, candidates_lookup(&service->candidates, addr), until_ms,
+                      service->settings->park_ms, reports_longest_down_after_ms(&service->reports), now_ms);
+
+    if (holds)
+        service_review(service, identities, now_ms);
+    return holds;
 }
 
 void service_replicas(struct service *service, unsigned voter, const struct addr *master, uint64_t up,

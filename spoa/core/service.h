@@ -171,11 +171,16 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
                   const uint8_t *identities, int64_t now_ms);
 
 /*
- * Our link to the node at `addr`, which worked, was reset, closed or refused. It may be dead: that may delay answers,
- * until the node is heard again, but for park_ms at the most, and never changes them.
+ * Our link to the node at `addr`, which worked, was reset or closed. It may be dead: that may delay answers, until the
+ * node is heard again or park_ms is over, and never changes them.
  */
 void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
                    int64_t now_ms);
+
+/* The node at `addr` refused our attempt to connect: a doubt that there is goes on, see doubt_confirm(). False where there
+ * is none. */
+bool service_confirm_doubt(struct service *service, const struct addr *addr, int64_t until_ms,
+                           const uint8_t *identities, int64_t now_ms);
 
 /* `voter` said that the servers `up` (a bit each) are replicas of `master`, and up. Where replicas are enabled. */
 void service_replicas(struct service *service, unsigned voter, const struct addr *master, uint64_t up,

@@ -23,15 +23,11 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
     alarms_note(alarms, ALARM_DISAGREEMENT, disagree, &subject, NULL, now_ms);
 }
 
-/* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica. */
-#define FAILOVER_MS 2000
-
 /* What the Sentinels' settings come to: the worst of each. */
 struct extremes {
     uint32_t down_after_ms; /* the least; 0 where nobody said */
-    uint32_t longest_down_after_ms;
-    uint32_t quorum; /* the largest */
-    uint32_t known;  /* of Sentinels, by one that knows of another number than configured, if there is one */
+    uint32_t quorum;        /* the largest */
+    uint32_t known; /* of Sentinels, by one that knows of another number than configured, if there is one */
 };
 
 static struct extremes find_extremes(const struct reports *reports)
@@ -44,8 +40,6 @@ static struct extremes find_extremes(const struct reports *reports)
             continue;
         if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
             worst.down_after_ms = facts->down_after_ms;
-        if (facts->down_after_ms > worst.longest_down_after_ms)
-            worst.longest_down_after_ms = facts->down_after_ms;
         if (facts->quorum > worst.quorum)
             worst.quorum = facts->quorum;
         if (facts->other_sentinels + 1 != reports->voters)
@@ -59,6 +53,7 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
 {
     struct alarm_subject subject = subject_of(settings);
     struct extremes worst = find_extremes(reports);
+    uint32_t longest_down_after_ms = reports_longest_down_after_ms(reports);
     int64_t life_ms = settings->quorum.vote_life_ms;
     char text[96];
 
@@ -67,10 +62,10 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     alarms_note(alarms, ALARM_VOTE_LIFE, worst.down_after_ms > 0 && life_ms >= worst.down_after_ms, &subject,
                 text, now_ms);
     (void)snprintf(text, sizeof(text), "park %lld ms, down-after-milliseconds %u",
-                   (long long)settings->park_ms, worst.longest_down_after_ms);
+                   (long long)settings->park_ms, longest_down_after_ms);
     alarms_note(alarms, ALARM_PARK,
-                worst.longest_down_after_ms > 0 && settings->park_ms > 0 &&
-                    settings->park_ms < (int64_t)worst.longest_down_after_ms + FAILOVER_MS,
+                longest_down_after_ms > 0 && settings->park_ms > 0 &&
+                    settings->park_ms < (int64_t)longest_down_after_ms + REPORTS_FAILOVER_MS,
                 &subject, text, now_ms);
     (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", reports->voters, worst.known);
     alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != reports->voters, &subject, text, now_ms);

@@ -353,6 +353,16 @@ void voter_group_doubt(struct voter_group *group, size_t service, const struct a
     follow_up(group, service);
 }
 
+bool voter_group_confirm_doubt(struct voter_group *group, size_t service, const struct addr *addr,
+                               int64_t until_ms, int64_t now_ms)
+{
+    bool is_doubted =
+        service_confirm_doubt(group->options.services[service], addr, until_ms, group->identities, now_ms);
+
+    follow_up(group, service);
+    return is_doubted;
+}
+
 /* ---- what is asked ---- */
 
 void voter_group_poll(struct voter_group *group, unsigned voter)

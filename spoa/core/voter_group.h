@@ -111,8 +111,12 @@ void voter_group_replicas(struct voter_group *group, unsigned voter, size_t serv
 void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
                          const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms);
 
-/* Our link to the node at `addr`, which worked, was reset, closed or refused. */
+/* Our link to the node at `addr`, which worked, was reset or closed. */
 void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms);
+
+/* The node at `addr` refused our attempt to connect: see service_confirm_doubt(). */
+bool voter_group_confirm_doubt(struct voter_group *group, size_t service, const struct addr *addr,
+                               int64_t until_ms, int64_t now_ms);
 
 /* A Sentinel says that it is about to replace the master at `addr`, which it knows as `monitor`. */
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,

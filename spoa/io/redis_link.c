@@ -169,18 +169,26 @@ static void disconnect(struct redis_link *link)
     link->failed = 0;
 }
 
-static void lose(struct redis_link *link, const char *reason, bool is_by_peer)
+static void lose(struct redis_link *link, const char *reason, enum conversation_end end)
 {
-    conversation_lost(link->options.conversation, reason, is_by_peer, loop_now_ms());
+    conversation_lost(link->options.conversation, reason, end, loop_now_ms());
     disconnect(link);
+}
+
+/* A connection that is there is never refused: ECONNREFUSED is connect()'s. */
+static enum conversation_end end_of(int code)
+{
+    if (code == ECONNREFUSED)
+        return CONVERSATION_END_REFUSED;
+    return code == ECONNRESET || code == EPIPE ? CONVERSATION_END_CLOSED : CONVERSATION_END_SILENT;
 }
 
 static void lose_by_errno(struct redis_link *link, int code)
 {
     if (code == EPROTO && link->stream != NULL)
-        lose(link, tls_stream_error(link->stream), false);
+        lose(link, tls_stream_error(link->stream), CONVERSATION_END_SILENT);
     else
-        lose(link, strerror(code), code == ECONNREFUSED || code == ECONNRESET || code == EPIPE);
+        lose(link, strerror(code), end_of(code));
 }
 
 static socklen_t socket_len(const struct sockaddr_storage *address)
@@ -244,7 +252,7 @@ static void on_resolved(void *context, const struct resolver_answer *answer)
     else if (!answer->is_denied && knows_address(link))
         connect_to_one(link, &link->names->good);
     else
-        lose(link, answer->reason, false);
+        lose(link, answer->reason, CONVERSATION_END_SILENT);
     if (!link->is_looking_up)
         finish_step(link);
 }
@@ -313,7 +321,7 @@ static void shake_hands(struct redis_link *link)
     if (result == 1)
         begin_talking(link);
     else if (result == -1)
-        lose(link, tls_stream_error(link->stream), false);
+        lose(link, tls_stream_error(link->stream), CONVERSATION_END_SILENT);
     else
         watch(link, link->io.fd, tls_stream_wants_write(link->stream) ? EV_WRITE : EV_READ);
 }
@@ -353,7 +361,7 @@ static void take_replies(struct redis_link *link)
         }
     }
     if (result == REPLY_PARSER_FAILED)
-        lose(link, reply_parser_error(link->parser), false);
+        lose(link, reply_parser_error(link->parser), CONVERSATION_END_SILENT);
 }
 
 static void take_bytes(struct redis_link *link)
@@ -366,7 +374,7 @@ static void take_bytes(struct redis_link *link)
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
         take_replies(link);
     } else if (got == 0) {
-        lose(link, "connection closed", true);
+        lose(link, "connection closed", CONVERSATION_END_CLOSED);
     } else if (errno != EAGAIN && errno != EINTR) {
         lose_by_errno(link, errno);
     }

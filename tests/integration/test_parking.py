@@ -11,7 +11,7 @@ from process import wait_until
 from resp import Resp
 from rig import Rig, check_clean
 from spop_client import question
-from test_rule import NodeRig
+from test_rule import Node, NodeRig, say_facts
 
 FAST = "poll = 100ms"
 NOTICED = 0.05  # seconds in which the agent's own link shows that the master is dead
@@ -106,20 +106,54 @@ def test_stop_answers_what_is_parked():
         assert rig.agent.child.wait(15) == 0
 
 
-def test_probe_link_that_breaks_delays_and_changes_nothing():
-    """The master's host refuses our probe: new streams wait for `park`, and are then told the majority's name."""
-    with NodeRig(service="park = 2s") as rig, rig.connect() as haproxy:
+def ask_timed(haproxy):
+    """Who is named, and after how many seconds."""
+    asked = time.monotonic()
+    answer = haproxy.ask()
+    assert answer["state"] == "ok"
+    return answer["master"], time.monotonic() - asked
+
+
+def doubt_node(rig, down_after):
+    """The Sentinels tell their limit, over `park`, and the node that they name refuses us from now on. Returns when."""
+    say_facts(rig, down_after=down_after)
+    rig.agent.wait_log(event="alarm", alarm="park")  # so the limit is known
+    wait_until(lambda: rig.nodes[0].probes >= 2, 15, "the node was probed")
+    rig.nodes[0].stop()
+    rig.agent.wait_log(event="master-doubted")
+    return time.monotonic()
+
+
+def test_node_that_refuses_delays_each_for_its_own_park():
+    """The master is dead and named still: every new stream waits for `park`, until the Sentinels have had their time; then
+    it is only we who are refused."""
+    with NodeRig(service="park = 1s") as rig, rig.connect() as haproxy:
         rig.wait_master("N1")
-        wait_until(lambda: rig.nodes[0].probes >= 2, 15, "the node was probed")
-        rig.nodes[0].stop()
-        rig.agent.wait_log(event="master-doubted")
-        asked = time.monotonic()
-        answer = haproxy.ask()
-        assert (answer["state"], answer["master"]) == ("ok", "N1")
-        assert 1 < time.monotonic() - asked < 6
-        asked = time.monotonic()
-        assert haproxy.ask()["master"] == "N1"  # a link that stays broken does not delay for ever
-        assert time.monotonic() - asked < 1
+        doubted = doubt_node(rig, down_after=4000)
+        for _ in range(4):  # 0 to 4 s
+            name, waited = ask_timed(haproxy)
+            assert name == "N1"
+            assert 0.95 < waited < 3
+        assert not rig.agent.find_log(event="master-trusted")
+        rig.agent.wait_log(event="master-trusted")
+        assert 5.5 < time.monotonic() - doubted < 10
+        name, waited = ask_timed(haproxy)  # a link that stays broken does not delay for ever
+        assert name == "N1"
+        assert waited < 0.5
+        assert [len(rig.agent.log_lines(event=event)) for event in ("master-doubted", "master-trusted")] == [1, 1]
+
+
+def test_node_that_comes_back_ends_the_doubt():
+    """It is named again as soon as it answers, for those who wait and those who come."""
+    with NodeRig(service="park = 8s") as rig, rig.connect() as haproxy:
+        rig.wait_master("N1")
+        doubt_node(rig, down_after=10000)
+        time.sleep(4)  # by the back-off alone it would be asked every one or two seconds now
+        back = rig.nodes[0] = Node(port=rig.nodes[0].port)
+        name, waited = ask_timed(haproxy)
+        assert name == "N1"
+        assert waited < 0.8
+        assert back.probes >= 1
 
 
 class Client(Background):

@@ -16,8 +16,8 @@ SHORT = "poll = 100ms\nreply-timeout = 300ms\nvote-life = 600ms"
 class Node(FakeSentinel):
     """A Redis node, as far as a probe sees one."""
 
-    def __init__(self, role="master"):
-        super().__init__()
+    def __init__(self, role="master", port=0):
+        super().__init__(port=port)
         self.address = (HOST, self.port)
         self.be(role)
 

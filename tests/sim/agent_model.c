@@ -195,7 +195,8 @@ void agent_connected(struct world *world, struct sim_link *link)
 
 void agent_lost(struct world *world, struct sim_link *link)
 {
-    conversation_lost(conversation_of(world, link), "reset", true, agent_now_ms(world, link->agent));
+    conversation_lost(conversation_of(world, link), "reset", CONVERSATION_END_CLOSED,
+                      agent_now_ms(world, link->agent));
     network_close(world, link);
     agent_settle(world, link->agent);
 }

@@ -143,7 +143,10 @@ static bool take_item(struct world *world, unsigned agent, unsigned service, con
         return true;
     }
     if (item->kind == NODE_ITEM_LOST) {
-        conversation_lost(conversation, "refused", true, agent_now_ms(world, agent));
+        bool is_there = conversation->phase == CONVERSATION_TALKING;
+        conversation_lost(conversation, is_there ? "reset" : "refused",
+                          is_there ? CONVERSATION_END_CLOSED : CONVERSATION_END_REFUSED,
+                          agent_now_ms(world, agent));
         probe->is_open = false;
         return false;
     }

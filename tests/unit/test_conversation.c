@@ -30,7 +30,7 @@ struct topic {
     unsigned connects;
     unsigned losses;
     const char *reason;
-    bool is_by_peer;
+    enum conversation_end end;
     uint32_t retry_ms;
     unsigned replies;
     struct conversation_request replied; /* of the last reply */
@@ -84,7 +84,7 @@ static void topic_lost(void *context, const struct conversation_loss *loss, int6
     (void)now_ms;
     self->losses++;
     self->reason = loss->reason;
-    self->is_by_peer = loss->is_by_peer;
+    self->end = loss->end;
     self->retry_ms = loss->retry_ms;
 }
 
@@ -195,6 +195,7 @@ static void connect_timeout(void **state)
     assert_int_equal(conversation_tick(&talk, START_MS + 499), CONVERSATION_NOTHING);
     assert_int_equal(conversation_tick(&talk, START_MS + 500), CONVERSATION_DISCONNECT);
     check_lost("connect timeout", START_MS + 500, RETRY_MIN_MS);
+    assert_int_equal(topic.end, CONVERSATION_END_SILENT);
     assert_int_equal(topic.connects, 0);
 }
 
@@ -202,9 +203,11 @@ static void refused_connection(void **state)
 {
     (void)state;
     conversation_tick(&talk, START_MS);
-    conversation_lost(&talk, "connection refused", true, START_MS + 2);
+    conversation_lost(&talk, "connection refused", CONVERSATION_END_REFUSED, START_MS + 2);
     check_lost("connection refused", START_MS + 2, RETRY_MIN_MS);
-    conversation_lost(&talk, "again", true, START_MS + 3); /* a late report changes nothing */
+    assert_int_equal(topic.end, CONVERSATION_END_REFUSED);
+    conversation_lost(&talk, "again", CONVERSATION_END_CLOSED,
+                      START_MS + 3); /* a late report changes nothing */
     assert_int_equal(topic.losses, 1);
     check_lost("connection refused", START_MS + 2, RETRY_MIN_MS);
 }
@@ -218,14 +221,30 @@ static void back_off(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(ceilings) / sizeof(*ceilings); i++) {
         start_talking(now_ms);
-        conversation_lost(&talk, "closed", true, now_ms);
+        conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, now_ms);
         check_lost("closed", now_ms, ceilings[i]);
         now_ms = conversation_wake_ms(&talk);
     }
     start_talking(now_ms);
     conversation_proved(&talk);
-    conversation_lost(&talk, "closed", true, now_ms);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, now_ms);
     check_lost("closed", now_ms, RETRY_MIN_MS);
+}
+
+/* An attempt can be made earlier than planned, and not later; nothing else is. */
+static void hurry(void **state)
+{
+    (void)state;
+    conversation_hurry(&talk, START_MS + 50);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS);
+    start_talking(START_MS);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, START_MS);
+    conversation_hurry(&talk, START_MS + 7);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 7);
+    assert_int_equal(conversation_tick(&talk, START_MS + 6), CONVERSATION_NOTHING);
+    assert_int_equal(conversation_tick(&talk, START_MS + 7), CONVERSATION_CONNECT);
+    conversation_hurry(&talk, START_MS + 8);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 7 + settings.connect_timeout_ms);
 }
 
 /* Peers that are lost together must not come back together. */
@@ -240,9 +259,9 @@ static void seeds_differ(void **state)
     for (unsigned i = 0; i < 20; i++) {
         conversation_tick(&talk, INT64_MAX / 2);
         conversation_tick(&other, INT64_MAX / 2);
-        conversation_lost(&talk, "", true, START_MS);
+        conversation_lost(&talk, "", CONVERSATION_END_CLOSED, START_MS);
         uint32_t first_ms = topic.retry_ms;
-        conversation_lost(&other, "", true, START_MS);
+        conversation_lost(&other, "", CONVERSATION_END_CLOSED, START_MS);
         same += first_ms == topic.retry_ms;
     }
     assert_true(same <= 5);
@@ -271,7 +290,7 @@ static void reconnect_forgets_requests(void **state)
     (void)state;
     start_talking(START_MS);
     ask(1, 0, 3, START_MS);
-    conversation_lost(&talk, "closed", true, START_MS);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, START_MS);
     start_talking(START_MS + 5000);
     assert_int_equal(conversation_wake_ms(&talk), INT64_MAX);
     ask(2, 7, 1, START_MS + 5000);
@@ -383,7 +402,7 @@ static void refused(void **state)
     check_lost("refused", 2000, 60000);
     assert_int_equal(topic.retry_ms, 60000);
     start_talking(62000);
-    conversation_lost(&talk, "closed", true, 62000);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, 62000);
     check_lost("closed", 62000, RETRY_MIN_MS);
 }
 
@@ -435,6 +454,7 @@ int main(void)
         TEST(connect_timeout),
         TEST(refused_connection),
         TEST(back_off),
+        TEST(hurry),
         TEST(seeds_differ),
         TEST(silence),
         TEST(reconnect_forgets_requests),

@@ -336,7 +336,7 @@ static void test_no_identity(void **state)
     (void)state;
     build(VOTER_SOURCE_REPLICATION, false);
     meet_all();
-    conversation_lost(&f.voters[0].conversation, "reset", true, f.now_ms);
+    conversation_lost(&f.voters[0].conversation, "reset", CONVERSATION_END_CLOSED, f.now_ms);
     f.now_ms += 5000;
     connect_node(0);
     collect(0);
@@ -384,7 +384,7 @@ static void test_refused(void **state)
     assert_string_equal(
         log_capture_last("node-without-vote"),
         "warning node-without-vote node=n0 reply=ERR This instance has cluster support disabled");
-    conversation_lost(&f.voters[0].conversation, "connection reset", true, f.now_ms);
+    conversation_lost(&f.voters[0].conversation, "connection reset", CONVERSATION_END_CLOSED, f.now_ms);
     assert_int_equal(log_capture_count("node-down"), 1);
     assert_int_equal(f.metrics.link_failures_total, 1);
 }

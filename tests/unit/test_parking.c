@@ -255,6 +255,37 @@ static void test_doubt(void **state)
     assert_int_equal(service_decision(f.services[0])->generation, 1);
 }
 
+/* A doubt that is longer than `park`: each stream waits for a `park` of its own, and is told the name then. */
+static void test_doubt_that_goes_on(void **state)
+{
+    const int64_t step_ms = PARK / MAX;
+
+    (void)state;
+    name(0);
+    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    for (unsigned i = 1; i <= 4 * MAX; i++) {
+        assert_true(park(0, 0, i));
+        assert_true(
+            service_confirm_doubt(f.services[0], &f.server.addr, f.now_ms + 300, identities, f.now_ms));
+        f.now_ms += step_ms;
+        parking_tick(f.parking, f.now_ms);
+        if (i >= MAX)
+            expect_next(0, i - MAX + 1, true);
+        expect_next(0, 0, false);
+        if (i % MAX == 0)
+            name(0);
+    }
+    assert_true(service_decision(f.services[0])->is_doubtful);
+    assert_int_equal(service_decision(f.services[0])->generation, 1);
+    /* Not confirmed any more: who waits still waits no longer. */
+    f.now_ms += 300 - step_ms;
+    service_review(f.services[0], identities, f.now_ms);
+    for (unsigned i = 3 * MAX + 2; i <= 4 * MAX; i++)
+        expect_next(0, i, true);
+    assert_false(park(0, 0, 99));
+    assert_false(service_confirm_doubt(f.services[0], &f.server.addr, f.now_ms + 300, identities, f.now_ms));
+}
+
 #define PARKING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* ---- clients that go ---- */
@@ -515,6 +546,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_hurry_looks, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_sight, set_up_looks, tear_down),
+        PARKING_TEST(test_doubt_that_goes_on),
     };
 
     return cmocka_run_group_tests_name("parking", tests, NULL, NULL);

@@ -14,6 +14,9 @@
 
 #define START 5000000
 #define INTERVAL 1000
+#define PARK 3000
+#define CONNECT_TIMEOUT 500
+#define FAILOVER 2000
 #define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 /* One service, one voter that names R1, and the probe. */
@@ -55,6 +58,7 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = f.servers,
         .server_count = 2,
+        .park_ms = PARK,
         .quorum =
             {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
         .policy = {.role_check = ROLE_CHECK_VETO},
@@ -70,7 +74,7 @@ static int set_up(void **state)
     voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
     f.settings = (struct role_probe_settings){
         .interval_ms = INTERVAL,
-        .conversation = role_probe_conversation(500, INTERVAL, 500),
+        .conversation = role_probe_conversation(CONNECT_TIMEOUT, INTERVAL, 500),
     };
     role_probe_init(&f.probe, &f.settings, f.group, 0, &f.metrics, 1);
     name(0);
@@ -263,14 +267,202 @@ static void test_another_aim_in_other_phases(void **state)
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
     role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    conversation_lost(talk(), "refused", true, f.now_ms);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_int_equal(f.metrics.role_probe_failures_total, 0); /* not the new one's failure */
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-    conversation_lost(talk(), "refused", true, f.now_ms);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_int_equal(f.metrics.role_probe_failures_total, 1);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
     role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+}
+
+/* ---- doubt ---- */
+
+static bool is_doubted(void)
+{
+    return service_decision(f.service)->is_doubtful;
+}
+
+/* Time passes, in steps: the votes are renewed, and the group looks when it must. */
+static void pass(int64_t ms)
+{
+    for (int64_t end_ms = f.now_ms + ms; f.now_ms < end_ms;) {
+        int64_t wake_ms = voter_group_wake_ms(f.group);
+        int64_t step_ms = wake_ms > f.now_ms && wake_ms < f.now_ms + 100 ? wake_ms - f.now_ms : 100;
+        f.now_ms += f.now_ms + step_ms < end_ms ? step_ms : end_ms - f.now_ms;
+        voter_group_tick(f.group, f.now_ms);
+        name(0);
+    }
+}
+
+/* The node was asked, it answered, and the link to it breaks. */
+static void break_link(void)
+{
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_true(is_doubted());
+}
+
+/* The next attempt, when it is due: ends so, 2 ms later. Returns for how long it was waited for. */
+static int64_t attempt(enum conversation_end end)
+{
+    int64_t begin_ms = f.now_ms;
+    int64_t wait_ms = conversation_wake_ms(talk()) - begin_ms;
+
+    pass(wait_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    pass(2);
+    conversation_lost(talk(), "lost", end, f.now_ms);
+    return wait_ms;
+}
+
+/* Attempts that are refused one after the other, for so long; the node is in doubt all the time. */
+static void refuse_for(int64_t ms)
+{
+    for (int64_t end_ms = f.now_ms + ms; f.now_ms < end_ms;) {
+        assert_true(attempt(CONVERSATION_END_REFUSED) <= 250);
+        assert_true(is_doubted());
+    }
+}
+
+/* As refuse_for(), until it is no longer in doubt; then the attempts become rare. Returns when that was. */
+static int64_t refuse_to_the_end(void)
+{
+    int64_t doubted_ms = f.now_ms;
+
+    while (is_doubted()) {
+        assert_true(f.now_ms < START + 60000);
+        doubted_ms = f.now_ms;
+        (void)attempt(CONVERSATION_END_REFUSED);
+    }
+    for (unsigned i = 0; i < 10; i++)
+        (void)attempt(CONVERSATION_END_REFUSED);
+    assert_true(attempt(CONVERSATION_END_REFUSED) >= 1000);
+    assert_false(is_doubted());
+    return doubted_ms;
+}
+
+static void say_down_after(uint32_t ms)
+{
+    struct sentinel_facts facts = {.down_after_ms = ms, .quorum = 1};
+
+    voter_group_facts(f.group, 0, 0, &f.servers[0].addr, &facts, f.now_ms, f.now_ms);
+}
+
+static void test_doubt_goes_on_while_it_is_refused(void **state)
+{
+    (void)state;
+    say_down_after(8000);
+    break_link();
+    refuse_for(PARK + 5000);
+    expect(SERVICE_OK);
+    assert_int_equal(service_decision(f.service)->generation, 1);
+    /* A refusal is the last that is known for as long as the next attempt may take. */
+    pass(conversation_wake_ms(talk()) - f.now_ms + CONNECT_TIMEOUT - 1);
+    assert_true(is_doubted());
+    pass(1);
+    assert_false(is_doubted());
+}
+
+/* A firewall that refuses only us: the Sentinels have had the time that they need, and name it still. */
+static void test_doubt_ends_when_only_we_are_refused(void **state)
+{
+    (void)state;
+    say_down_after(8000);
+    break_link();
+    int64_t end_ms = refuse_to_the_end();
+    assert_in_range(end_ms - START, 8000 + FAILOVER - 260, 8000 + FAILOVER);
+    expect(SERVICE_OK);
+}
+
+/* Nobody told what the Sentinels' limit is; or it is shorter than `park`. */
+static void test_doubt_ends_by_park_where_nothing_is_known(void **state)
+{
+    (void)state;
+    break_link();
+    assert_in_range(refuse_to_the_end() - START, PARK + FAILOVER - 260, PARK + FAILOVER);
+}
+
+static void test_doubt_lasts_for_park_at_least(void **state)
+{
+    (void)state;
+    say_down_after(500);
+    break_link();
+    assert_in_range(refuse_to_the_end() - START, PARK - 260, PARK);
+}
+
+static void test_doubt_ends_when_the_node_answers(void **state)
+{
+    (void)state;
+    say_down_after(30000);
+    break_link();
+    refuse_for(PARK + 1000);
+    pass(conversation_wake_ms(talk()) - f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+    greet();
+    assert_true(is_doubted()); /* somebody listens, and said nothing yet */
+    probe_once("master");
+    assert_false(is_doubted());
+    /* What comes after that is a doubt of its own. */
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    refuse_for(PARK + 1000);
+}
+
+/* Time limits, and a node that accepts and closes, prove nothing: the doubt is over as it would be without them. */
+static void test_doubt_is_renewed_by_refusals_only(void **state)
+{
+    static const enum conversation_end others[] = {CONVERSATION_END_SILENT, CONVERSATION_END_CLOSED};
+
+    (void)state;
+    say_down_after(30000);
+    for (unsigned i = 0; i < 2; i++) {
+        break_link();
+        int64_t begin_ms = f.now_ms;
+        while (f.now_ms < begin_ms + PARK - 10)
+            if (conversation_wake_ms(talk()) < begin_ms + PARK - 10)
+                (void)attempt(others[i]);
+            else
+                pass(begin_ms + PARK - 10 - f.now_ms);
+        assert_true(is_doubted());
+        pass(10);
+        assert_false(is_doubted());
+        /* What is over is not taken up again by a refusal. */
+        for (unsigned k = 0; k < 5; k++)
+            (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+        role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+        name(0);
+    }
+}
+
+static void test_a_link_that_never_worked_raises_no_doubt(void **state)
+{
+    (void)state;
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+    }
+    assert_true(attempt(CONVERSATION_END_REFUSED) > 250);
+}
+
+/* No stream is kept back: a doubt would delay nothing. */
+static void test_no_doubt_without_park(void **state)
+{
+    (void)state;
+    f.service_settings.park_ms = 0;
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+    }
 }
 
 #define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -340,6 +532,14 @@ int main(void)
         PROBE_TEST(test_other_words_say_nothing),
         PROBE_TEST(test_another_aim),
         PROBE_TEST(test_another_aim_in_other_phases),
+        PROBE_TEST(test_doubt_goes_on_while_it_is_refused),
+        PROBE_TEST(test_doubt_ends_when_only_we_are_refused),
+        PROBE_TEST(test_doubt_ends_by_park_where_nothing_is_known),
+        PROBE_TEST(test_doubt_lasts_for_park_at_least),
+        PROBE_TEST(test_doubt_ends_when_the_node_answers),
+        PROBE_TEST(test_doubt_is_renewed_by_refusals_only),
+        PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
+        PROBE_TEST(test_no_doubt_without_park),
         PROBE_TEST(test_offsets_of_replicas),
     };
 

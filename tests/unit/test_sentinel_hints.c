@@ -203,7 +203,7 @@ static void subscription_refused(void **state)
     assert_int_equal(f.metrics.votes_total, votes + 3);
     connect_hints(1, text); /* once allowed, it is told of again */
     confirm(1);
-    conversation_lost(&f.voters[1].hints, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[1].hints, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     connect_hints(1, text);
     conversation_reply(&f.voters[1].hints, &noperm, f.now_ms);
     assert_int_equal(log_capture_count("hints-refused"), 2);
@@ -246,7 +246,7 @@ static void reconnect_asks_all(void **state)
     char text[512];
 
     (void)state;
-    conversation_lost(&f.voters[0].hints, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].hints, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     assert_int_equal(collect(0), 0);
     assert_int_equal(connect_hints(0, text), 1);
     f.now_ms = f.voters[0].next_poll_ms - 1;

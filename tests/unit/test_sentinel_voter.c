@@ -121,7 +121,7 @@ static void check_fault(const struct reply *reply, const char *event, const char
         poll_once(0);
         poll_once(0);
         assert_int_equal(log_capture_count(event), connection);
-        conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+        conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     }
     assert_string_equal(log_capture_last(event), line);
     assert_int_equal(log_capture_count("sentinel-up"), is_useful ? 2 : 0);
@@ -253,7 +253,7 @@ static void other_myid_after_reconnect(void **state)
     greet(0);
     greet(1);
     assert_int_equal(decision()->state, SERVICE_OK);
-    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     assert_int_equal(decision()->state, SERVICE_OK); /* votes outlive the connection */
     f.fakes[0].myid = text_reply(MYID_D);
     connect_voter(0);
@@ -272,7 +272,7 @@ static void same_myid_after_reconnect(void **state)
     (void)state;
     greet(0);
     greet(1);
-    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     connect_voter(0);
     collect(0);
     assert_int_equal(conversation_reply(&f.voters[0].query, &f.fakes[0].setname, f.now_ms), 0);
@@ -355,7 +355,7 @@ static void myid_refused_after_reconnect(void **state)
     greet(0);
     greet(1);
     assert_int_equal(decision()->state, SERVICE_OK);
-    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     f.fakes[0].myid = error_reply("NOPERM");
     greet(0);
     assert_int_not_equal(decision()->state, SERVICE_OK);
@@ -441,16 +441,16 @@ static void down_is_told_once(void **state)
     (void)state;
     for (unsigned i = 0; i < 4; i++) {
         connect_voter(0);
-        conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+        conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     }
     assert_int_equal(log_capture_count("sentinel-down"), 4);
     assert_non_null(strstr(log_capture_last("sentinel-down"), "debug sentinel-down"));
     log_capture_begin(LOG_LEVEL_INFO);
     greet(0);
     poll_once(0);
-    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     connect_voter(0);
-    conversation_lost(&f.voters[0].query, "closed", true, f.now_ms);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     assert_int_equal(log_capture_count("sentinel-up"), 1);
     assert_int_equal(log_capture_count("sentinel-down"), 1);
     assert_int_equal(f.metrics.link_failures_total, 6);

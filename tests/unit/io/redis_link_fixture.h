@@ -43,8 +43,8 @@ struct talk {
     unsigned connected;
     unsigned replies;
     unsigned lost;
-    unsigned lost_by_peer;
     char reasons[4][64]; /* of the first losses */
+    enum conversation_end ends[4];
     char last_reply[256];
     unsigned stepped;
     bool is_stepping;
@@ -146,9 +146,10 @@ static inline void topic_lost(void *context, const struct conversation_loss *los
     struct talk *own = context;
 
     (void)now_ms;
-    if (own->lost < 4)
+    if (own->lost < 4) {
         snprintf(own->reasons[own->lost], sizeof(own->reasons[0]), "%s", loss->reason);
-    own->lost_by_peer += loss->is_by_peer;
+        own->ends[own->lost] = loss->end;
+    }
     own->lost++;
 }
 

@@ -130,6 +130,7 @@ static void close_in_mid_reply(void **state)
     (void)state;
     peer.closes = true;
     check_lost("*2\r\n$9\r\n127.0", "connection closed");
+    assert_int_equal(talk.ends[0], CONVERSATION_END_CLOSED);
     assert_int_equal(talk.replies, 0);
 }
 
@@ -139,6 +140,7 @@ static void connection_refused(void **state)
     start_link(NULL);
     AWAIT(talk.lost > 0);
     assert_string_equal(talk.reasons[0], strerror(ECONNREFUSED));
+    assert_int_equal(talk.ends[0], CONVERSATION_END_REFUSED);
     assert_int_equal(talk.connected, 0);
     assert_int_equal(conversation.phase, CONVERSATION_WAITING);
 }
@@ -160,6 +162,7 @@ static void connect_timeout(void **state)
     start_link(NULL);
     AWAIT(talk.lost > 0);
     assert_string_equal(talk.reasons[0], "connect timeout");
+    assert_int_equal(talk.ends[0], CONVERSATION_END_SILENT);
     assert_int_equal(talk.connected, 0);
     for (size_t i = 0; i < 4; i++)
         close(fillers[i]);
@@ -226,6 +229,7 @@ static void reset_found_by_pump(void **state)
     assert_int_equal(talk.stepped, stepped);
     ev_run(loop, EVRUN_NOWAIT);
     assert_int_equal(talk.lost, 1);
+    assert_int_equal(talk.ends[0], CONVERSATION_END_CLOSED);
     assert_int_equal(conversation.phase, CONVERSATION_WAITING);
     assert_int_equal(talk.stepped, stepped + 1);
 }
