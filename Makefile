@@ -193,6 +193,7 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -D -m 644 spoa/completions/sentinel-spoa.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
 	install -d $(DESTDIR)$(docdir)
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
+	install -D -m 644 spoa/doc/clients.md $(DESTDIR)$(docdir)/spoa/doc/clients.md
 	rm -rf $(DESTDIR)$(docdir)/examples
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
 

@@ -201,7 +201,9 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     } else {
         queue->sight_ms = now_ms + SIGHT_UNSEEN_MS;
     }
-    service_note_sight(queue->service, sight, now_ms);
+    if (sight != queue->sight)
+        service_note_sight(queue->service, sight, now_ms);
+    queue->sight = sight;
 }
 
 /* ---- looks ---- */

@@ -34,6 +34,7 @@ struct parking_queue {
     struct parking *parking;       /* NULL: this service's streams are never parked */
     int64_t sight_ms;              /* when it is to be looked whether clients can be seen; INT64_MAX: never */
     unsigned misses;               /* clients in a row that were not seen */
+    enum service_sight sight;      /* whether they can be seen, as far as it is known */
     struct parked_stream *streams; /* the oldest first */
     struct parking_queue *next;    /* of those that have some */
     struct parking_queue *prev;

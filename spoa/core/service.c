@@ -26,7 +26,6 @@ struct service {
     int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     struct doubt doubt;
     bool asks_all;
-    enum service_sight sight;
     uint8_t *replica_answer;                  /* with `replicas`: who is a replica, another one each time */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
     struct quorum_vote votes[];
@@ -383,15 +382,7 @@ void service_witness(struct service *service, unsigned voter, bool says_ok, int6
 
 void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms)
 {
-    if (sight == service->sight)
-        return;
-    service->sight = sight;
     service_alarms_sight(&service->alarms, service->settings, sight, now_ms);
-}
-
-enum service_sight service_sight(const struct service *service)
-{
-    return service->sight;
 }
 
 void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,
@@ -513,12 +504,10 @@ int service_find_server(const struct service *service, const struct addr *addr)
 
 struct service_voice service_voice(const struct service *service, unsigned voter)
 {
-    const struct quorum_vote *vote = &service->votes[voter];
-
     return (struct service_voice){
         .addr = service_named_by(service, voter),
-        .ballot = vote->ballot,
-        .t_sent_ms = vote->t_sent_ms,
+        .ballot = service->votes[voter].ballot,
+        .t_sent_ms = service->votes[voter].t_sent_ms,
     };
 }
 
@@ -553,7 +542,6 @@ bool service_is_open(const struct service *service, enum service_role role)
 static struct span answer_replica(struct service *service)
 {
     const struct service_decision *decision = &service->decision;
-    bool names_master = falls_back(service) && service_state_names(decision->state);
     struct answer answer = {
         .state = decision->state == SERVICE_STARTING ? service_state_text(SERVICE_STARTING) : "no-replica",
         .is_replica = true,
@@ -566,7 +554,7 @@ static struct span answer_replica(struct service *service)
         answer.state = service_state_text(SERVICE_OK);
         answer.server = server->name;
         answer.addr = &server->addr;
-    } else if (names_master) {
+    } else if (falls_back(service) && service_state_names(decision->state)) {
         answer.state = service_state_text(decision->state);
         answer.server = decision->server;
         answer.addr = decision->addr;

@@ -155,9 +155,8 @@ void service_facts(struct service *service, unsigned voter, const struct addr *a
                    const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
                    int64_t now_ms);
 
-/* Whether clients can be seen is known anew; raises or clears the alarm about it. */
+/* Whether clients can be seen has changed; raises or clears the alarm about it. */
 void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms);
-enum service_sight service_sight(const struct service *service);
 
 /* "seen", "absent" ... */
 const char *service_sight_text(enum service_sight sight);

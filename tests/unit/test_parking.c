@@ -503,25 +503,25 @@ static void check_sight(enum client_kind kind, uint16_t port)
 static void test_sight(void **state)
 {
     (void)state;
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_UNKNOWN);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN);
     f.states[1] = CLIENT_STATE_ABSENT;
     check_sight(CLIENT_TCP, 1);
     check_sight(CLIENT_TCP, 1);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_UNKNOWN); /* they may have gone just now */
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN); /* they may have gone just now */
     check_sight(CLIENT_TCP, 1);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_ABSENT);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_ABSENT);
     assert_true(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
     check_sight(CLIENT_TCP, 2);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_SEEN);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
     assert_false(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
     check_sight(CLIENT_LOCAL, 0);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_SEEN);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
     for (unsigned i = 0; i < 3; i++)
         check_sight(CLIENT_NOT_GIVEN, 0);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_NOT_GIVEN);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_NOT_GIVEN);
     parking_look_with(f.parking, NULL, NULL);
     check_sight(CLIENT_TCP, 2);
-    assert_int_equal(service_sight(f.services[0]), SERVICE_SIGHT_IMPOSSIBLE);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_IMPOSSIBLE);
     assert_true(f.queues[0].sight_ms > f.now_ms);
 }
 
