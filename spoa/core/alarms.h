@@ -46,6 +46,7 @@ struct alarms {
     int64_t since_ms[ALARM_KINDS]; /* when the condition began; where it holds */
     uint32_t holding;              /* a bit per kind: the condition holds */
     uint32_t raised;               /* a bit per kind: for long enough */
+    uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
 };
 
 /* Whom the alarms of a set are about, for the log: key "service" or "sentinels", and a name. */

@@ -10,7 +10,7 @@
 #define SIGHT_UNSEEN_MS 1000
 #define SIGHT_SEEN_MS 10000
 /* So many in a row that are not there, and it is clear: one may have gone just now. */
-#define MISSES_MAX 3
+#define MISSES_MAX 10
 
 /* For what a stream's client is to be looked at. */
 enum look {
@@ -51,6 +51,7 @@ struct parking {
     size_t count;
     client_look_fn *look; /* NULL: nobody is looked at */
     void *look_context;
+    int64_t t_sight_ms; /* of the last parking_check_sight() */
     struct parked_stream *looks[LOOKS];
     size_t gone_len;
     uint8_t gone[ANSWER_MAX]; /* what is answered where the client has gone */
@@ -182,14 +183,28 @@ static enum service_sight judge_sight(const struct parking_queue *queue, const s
     return state == CLIENT_STATE_ABSENT ? SERVICE_SIGHT_ABSENT : SERVICE_SIGHT_SEEN;
 }
 
+static void note_sight(struct parking_queue *queue, enum service_sight sight, int64_t now_ms)
+{
+    if (sight != queue->sight)
+        service_note_sight(queue->service, queue->role, sight, now_ms);
+    queue->sight = sight;
+}
+
 void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms)
 {
-    const struct parking *parking = queue->parking;
+    struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    queue->sight_ms = now_ms + SIGHT_SEEN_MS;
-    if (asker->kind == CLIENT_LOCAL)
+    if (parking->t_sight_ms ==
+        now_ms) /* one look for all questions of one read, however many services they are about */
         return;
+    parking->t_sight_ms = now_ms;
+    queue->sight_ms = now_ms + SIGHT_SEEN_MS;
+    if (asker->kind == CLIENT_LOCAL) {
+        if (queue->sight == SERVICE_SIGHT_NOT_GIVEN) /* they are given by now */
+            note_sight(queue, SERVICE_SIGHT_UNKNOWN, now_ms);
+        return;
+    }
     if (asker->kind == CLIENT_TCP && parking->look != NULL)
         parking->look(parking->look_context, &asker, 1, &state);
     enum service_sight sight = judge_sight(queue, asker, state);
@@ -201,9 +216,7 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     } else {
         queue->sight_ms = now_ms + SIGHT_UNSEEN_MS;
     }
-    if (sight != queue->sight)
-        service_note_sight(queue->service, sight, now_ms);
-    queue->sight = sight;
+    note_sight(queue, sight, now_ms);
 }
 
 /* ---- looks ---- */
@@ -239,7 +252,7 @@ static void take_look(struct parking *parking, struct parked_stream *stream, enu
     if (state == CLIENT_STATE_GONE || (state == CLIENT_STATE_ABSENT && stream->is_seen))
         stream->is_gone = true;
     else if (state == CLIENT_STATE_ABSENT)
-        stream->asker.kind = CLIENT_ODD;
+        stream->asker.kind = CLIENT_NOT_GIVEN; /* as good as that */
     else if (state == CLIENT_STATE_THERE)
         stream->is_seen = true;
     set_look(stream, can_be_seen(stream) && !is_released ? LOOK_WATCH : LOOK_NEVER);
@@ -351,18 +364,26 @@ static void unpark(struct parked_stream *stream)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* The name may be gone again since the first stream of those that are due became so: it has time until its deadline. */
+/* The first stream of those that are due is not answered now: the name is gone again, and there is time until the deadline; or
+ * its client was looked at too long ago. */
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;
 
-    if (service_is_open(stream->queue->service, stream->queue->role) || now_ms >= stream->deadline_ms)
+    bool is_open = service_is_open(stream->queue->service, stream->queue->role);
+    bool is_over = is_open || now_ms >= stream->deadline_ms;
+    /* HAProxy may have taken nothing for a while. */
+    bool is_stale = can_be_seen(stream) && now_ms - stream->t_looked_ms > PARKING_STALE_MS;
+
+    if (is_over && !is_stale)
         return false;
     DL_DELETE2(client->due, stream, prev_of_client, next_of_client);
     DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
     stream->is_due = false;
-    if (can_be_seen(stream))
-        set_look(stream, LOOK_WATCH);
+    if (can_be_seen(stream)) {
+        stream->t_looked_ms = is_over ? stream->t_looked_ms : now_ms; /* their list is in this order */
+        set_look(stream, is_over ? LOOK_RELEASE : LOOK_WATCH);
+    }
     return true;
 }
 

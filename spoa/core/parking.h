@@ -21,6 +21,8 @@
 
 /* How often a waiting client is looked at. */
 #define PARKING_LOOK_MS 250
+/* A look that is older does not count when a stream is to be answered with a name. */
+#define PARKING_STALE_MS 100
 
 struct parking;
 struct parked_stream;

@@ -1,7 +1,7 @@
 /*
  * Questions that were met before, by the bytes of their NOTIFY: HAProxy asks with the same bytes for every connection of
- * a frontend, but for the client's address at their end, so most need not be read and looked up again. A table of fixed size in which a new question takes the
- * place of an older one: whatever is asked, it does not grow.
+ * a frontend, but for the client's address at their end, so most need not be read and looked up again. A table of fixed
+ * size in which a new question takes the place of an older one: whatever is asked, it does not grow.
  */
 #ifndef SPOA_CORE_QUESTION_CACHE_H
 #define SPOA_CORE_QUESTION_CACHE_H

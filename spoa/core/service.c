@@ -380,9 +380,10 @@ void service_witness(struct service *service, unsigned voter, bool says_ok, int6
     service_review(service, identities, now_ms);
 }
 
-void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms)
+void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,
+                        int64_t now_ms)
 {
-    service_alarms_sight(&service->alarms, service->settings, sight, now_ms);
+    service_alarms_sight(&service->alarms, service->settings, role, sight, now_ms);
 }
 
 void service_role(struct service *service, const struct addr *addr, enum node_role role, int64_t t_sent_ms,
@@ -534,9 +535,8 @@ bool service_can_name(const struct service *service, enum service_role role)
 
 bool service_is_open(const struct service *service, enum service_role role)
 {
-    if (role == SERVICE_ROLE_REPLICA && !falls_back(service))
-        return service->decision.replicas != 0;
-    return service_state_names(service->decision.state) && !service->decision.is_doubtful;
+    bool is_of_replicas = role == SERVICE_ROLE_REPLICA && !falls_back(service);
+    return service_can_name(service, role) && (is_of_replicas || !service->decision.is_doubtful);
 }
 
 static struct span answer_replica(struct service *service)

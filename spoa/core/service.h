@@ -155,11 +155,9 @@ void service_facts(struct service *service, unsigned voter, const struct addr *a
                    const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
                    int64_t now_ms);
 
-/* Whether clients can be seen has changed; raises or clears the alarm about it. */
-void service_note_sight(struct service *service, enum service_sight sight, int64_t now_ms);
-
-/* "seen", "absent" ... */
-const char *service_sight_text(enum service_sight sight);
+/* Whether those who ask for this role can be seen has changed; raises or clears the alarm about it. */
+void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,
+                        int64_t now_ms);
 
 /* `voter` answered CKQUORUM: whether it sees a majority of the Sentinels. */
 void service_witness(struct service *service, unsigned voter, bool says_ok, int64_t t_sent_ms,

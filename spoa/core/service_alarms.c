@@ -73,14 +73,30 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > reports->voters, &subject, text, now_ms);
 }
 
+static const char *sight_text(enum service_sight sight)
+{
+    static const char *const texts[] = {
+        [SERVICE_SIGHT_UNKNOWN] = "unknown",
+        [SERVICE_SIGHT_SEEN] = "seen",
+        [SERVICE_SIGHT_NOT_GIVEN] = "HAProxy does not send src, src_port, dst and dst_port",
+        [SERVICE_SIGHT_ABSENT] = "no such connection in this network namespace",
+        [SERVICE_SIGHT_IMPOSSIBLE] = "the kernel does not say",
+    };
+    return texts[sight];
+}
+
 void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
-                          enum service_sight sight, int64_t now_ms)
+                          enum service_role role, enum service_sight sight, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
+    uint32_t bit = UINT32_C(1) << role;
 
+    alarms->unseen_roles &= ~bit;
     if (sight == SERVICE_SIGHT_SEEN)
-        log_event(LOG_LEVEL_INFO, "clients-seen", log_text("service", settings->name));
-    alarms_note(alarms, ALARM_GONE_CLIENTS_UNSEEN,
-                sight != SERVICE_SIGHT_UNKNOWN && sight != SERVICE_SIGHT_SEEN, &subject,
-                service_sight_text(sight), now_ms);
+        log_event(LOG_LEVEL_INFO, "clients-seen", log_text("service", settings->name),
+                  log_text("role", role == SERVICE_ROLE_MASTER ? "master" : "replica"));
+    else if (sight != SERVICE_SIGHT_UNKNOWN)
+        alarms->unseen_roles |= bit;
+    alarms_note(alarms, ALARM_GONE_CLIENTS_UNSEEN, alarms->unseen_roles != 0, &subject, sight_text(sight),
+                now_ms);
 }

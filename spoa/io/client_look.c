@@ -105,9 +105,11 @@ static enum client_state judge_reply(const struct nlmsghdr *header)
 static void read_replies(struct client_looker *looker, uint32_t first, size_t count,
                          enum client_state *ret_states)
 {
+    size_t found = 0;
     int got;
 
-    while ((got = recvmmsg(looker->fd, looker->messages, CLIENT_LOOK_MAX, MSG_DONTWAIT, NULL)) > 0) {
+    while (found < count &&
+           (got = recvmmsg(looker->fd, looker->messages, CLIENT_LOOK_MAX, MSG_DONTWAIT, NULL)) > 0) {
         for (int i = 0; i < got; i++) {
             struct nlmsghdr header;
             if (looker->messages[i].msg_len < sizeof(header))
@@ -115,11 +117,11 @@ static void read_replies(struct client_looker *looker, uint32_t first, size_t co
             memcpy(&header, looker->replies[i], sizeof(header));
             uint32_t index = header.nlmsg_seq - first;
             bool is_whole = header.nlmsg_len <= looker->messages[i].msg_len;
-            if (index < count && is_whole)
-                ret_states[index] = judge_reply((const struct nlmsghdr *)(const void *)looker->replies[i]);
+            if (index >= count || !is_whole) /* of a look before, whose replies had no room */
+                continue;
+            ret_states[index] = judge_reply((const struct nlmsghdr *)(const void *)looker->replies[i]);
+            found++;
         }
-        if ((size_t)got >= count)
-            return;
     }
 }
 

@@ -90,13 +90,18 @@ struct session_cutter {
 
 static bool is_settled(const struct progress *progress)
 {
-    return progress->rounds >= (progress->is_connecting ? ROUNDS_MAX : ROUNDS);
+    return !progress->is_in_round && progress->rounds >= (progress->is_connecting ? ROUNDS_MAX : ROUNDS);
 }
 
 /* A server that is the master again must be let alone. */
+static bool is_master_again(const struct cut *cut)
+{
+    return service_decision(cut->watch->service)->server == cut->server;
+}
+
 static bool is_over(const struct session_cutter *cutter, const struct cut *cut)
 {
-    if (service_decision(cut->watch->service)->server == cut->server)
+    if (is_master_again(cut))
         return true;
     for (size_t i = 0; i < cutter->api_count; i++)
         if (!is_settled(&cut->progress[i]))
@@ -142,6 +147,7 @@ static void end_round(struct api *api, bool is_well)
                              loop_now_ms());
         cut->is_noted = cut->is_noted || is_well;
     }
+    api->looks = 0;
     if (api->is_due)
         begin_round(api);
 }
@@ -247,7 +253,7 @@ static void add_whole_cuts(struct api *api)
 {
     for (const struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
         const struct progress *progress = &cut->progress[api->index];
-        if (progress->is_in_round && !progress->is_connecting)
+        if (progress->is_in_round && !progress->is_connecting && !is_master_again(cut))
             add_command(&api->commands, "shutdown sessions server", cut);
     }
 }
@@ -306,7 +312,7 @@ static void shut_established(void *context, const struct haproxy_session *sessio
     struct api *api = context;
     const struct cut *cut = session->state == HAPROXY_SESSION_ESTABLISHED ? find_cut(api, session) : NULL;
 
-    if (cut == NULL || !cut->progress[api->index].is_connecting)
+    if (cut == NULL || !cut->progress[api->index].is_connecting || is_master_again(cut))
         return;
     if (api->commands.len > ONE_BY_ONE_MAX)
         api->has_more = true;
@@ -389,7 +395,6 @@ static void on_round(struct ev_loop *loop, ev_timer *timer, int events)
             cutter->apis[i].is_due = true;
             continue;
         }
-        cutter->apis[i].looks = 0;
         begin_round(&cutter->apis[i]);
     }
     if (cutter->cuts == NULL)

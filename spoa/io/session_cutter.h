@@ -4,7 +4,7 @@
  * sessions server"), with each of several, at the switch and for half a second after it, for connections that were
  * being made meanwhile. A fence cuts the sessions to the last master.
  *
- * HAProxy 2.8 to 3.1 never closes a session that is shut while it connects. There the sessions are looked at first. Where
+ * HAProxy 2.8 to 3.1 (2.7 was not tried) never closes a session that is shut while it connects. There the sessions are looked at first. Where
  * some are connecting to the server, those that are established are shut one by one, and the others are looked at again.
  */
 #ifndef SPOA_IO_SESSION_CUTTER_H

@@ -149,6 +149,20 @@ def test_connecting_sessions_are_looked_at_again(api, tmp_path, version):
         assert not rig.agent.log_lines(event="runtime-api-failed")
 
 
+def test_beside_another_haproxy_it_is_looked_at_again_too(api, tmp_path):
+    """One that is done with a cut does not end it for the one that waits for a session to be established."""
+    api.version = "3.0.11"
+    api.sessions = [session_line(0xA2, CONNECTING)]
+    with FakeApi(tmp_path / "quick.sock") as quick:
+        apis = f"[haproxy]\nruntime-api = {tmp_path}/api.sock\nruntime-api = {tmp_path}/quick.sock"
+        with Rig(sentinels=FAST, service="backend = b", more=apis) as rig:
+            rig.wait_votes(3)
+            switch_master(rig)
+            wait_until(lambda: quick.told(6), 20, "the other one is done")
+            api.sessions = [session_line(0xA2, ESTABLISHED)]
+            wait_until(lambda: any(line == "shutdown sessions server b/R1" for _, line in api.lines), 10, "it is shut")
+
+
 def test_thousands_of_sessions_one_by_one(api, tmp_path):
     """In lines that HAProxy can take."""
     api.version = "3.0.11"

@@ -85,7 +85,7 @@ def test_who_gave_up_is_not_served_and_who_waits_is(cluster):
 
 
 def test_who_gives_up_when_the_master_is_named(cluster):
-    """In the last moment: the look before the answer sees it."""
+    """While the agent hangs: it looks before it names."""
     with cluster.nobody_named():
         gone = [connect(cluster) for _ in range(CLIENTS)]
         for i, sock in enumerate(gone):

@@ -58,6 +58,15 @@ def test_backends_stand_by_themselves(recipe):
     assert not re.search("default-server.* tcp-ut", text)
 
 
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if (recipe, "spoe.conf") not in WITHOUT])
+def test_questions_carry_the_client(recipe):
+    """Once, and at the end: so the agent knows a question by its beginning."""
+    lines = re.findall(r"^    args (.*)$", (SHIPPED / recipe / "spoe.conf").read_text(), re.MULTILINE)
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"service=\S+ role=\S+ src=src src_port=src_port dst=dst dst_port=dst_port", line), line
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_names_agree(recipe):
     """Services and servers are called the same in all files of a recipe; agent-checks ask for names that there are."""

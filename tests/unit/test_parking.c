@@ -493,11 +493,20 @@ static void test_hurry_looks(void **state)
 
 /* ---- whether clients can be seen ---- */
 
-static void check_sight(enum client_kind kind, uint16_t port)
+/* One question in each millisecond, `count` of them. */
+static void check_sight(enum client_kind kind, uint16_t port, unsigned count)
 {
     struct client asker = {.kind = kind, .src_port = port, .dst_port = 1};
 
-    parking_check_sight(&f.queues[0], &asker, f.now_ms);
+    for (unsigned i = 0; i < count; i++) {
+        f.now_ms++;
+        parking_check_sight(&f.queues[0], &asker, f.now_ms);
+    }
+}
+
+static bool is_alarmed(void)
+{
+    return alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN);
 }
 
 static void test_sight(void **state)
@@ -505,24 +514,54 @@ static void test_sight(void **state)
     (void)state;
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN);
     f.states[1] = CLIENT_STATE_ABSENT;
-    check_sight(CLIENT_TCP, 1);
-    check_sight(CLIENT_TCP, 1);
+    check_sight(CLIENT_TCP, 1, 9);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN); /* they may have gone just now */
-    check_sight(CLIENT_TCP, 1);
+    check_sight(CLIENT_TCP, 1, 1);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_ABSENT);
-    assert_true(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
-    check_sight(CLIENT_TCP, 2);
+    assert_true(is_alarmed());
+    check_sight(CLIENT_TCP, 2, 1);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
-    assert_false(alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN));
-    check_sight(CLIENT_LOCAL, 0);
+    assert_false(is_alarmed());
+    check_sight(CLIENT_LOCAL, 0, 1);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
-    for (unsigned i = 0; i < 3; i++)
-        check_sight(CLIENT_NOT_GIVEN, 0);
+    check_sight(CLIENT_NOT_GIVEN, 0, 10);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_NOT_GIVEN);
+    assert_true(is_alarmed());
+    check_sight(CLIENT_LOCAL, 0, 1); /* given by now, and nobody to be looked at */
+    assert_false(is_alarmed());
     parking_look_with(f.parking, NULL, NULL);
-    check_sight(CLIENT_TCP, 2);
+    check_sight(CLIENT_TCP, 2, 10);
     assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_IMPOSSIBLE);
     assert_true(f.queues[0].sight_ms > f.now_ms);
+}
+
+/* However many services the questions of one read are about. */
+static void test_one_look_for_sight_in_a_read(void **state)
+{
+    struct client asker = {.kind = CLIENT_TCP, .src_port = 1, .dst_port = 1};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        parking_check_sight(&f.queues[i], &asker, f.now_ms);
+    assert_int_equal(f.looks, 1);
+    parking_check_sight(&f.queues[1], &asker, f.now_ms + 1);
+    assert_int_equal(f.looks, 2);
+}
+
+/* HAProxy took no answers for a while: what was seen before that does not count. */
+static void test_a_stale_look_does_not_count(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    f.now_ms += PARKING_STALE_MS + 1;
+    f.states[1] = CLIENT_STATE_GONE;
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+    expect_next(0, 2, true);
 }
 
 int main(void)
@@ -546,6 +585,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_hurry_looks, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_sight, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_look_for_sight_in_a_read, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stale_look_does_not_count, set_up_looks, tear_down),
         PARKING_TEST(test_doubt_that_goes_on),
     };
 

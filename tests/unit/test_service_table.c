@@ -290,6 +290,59 @@ static void test_change_over(void **state)
     parking_destroy(parking);
 }
 
+/* The NOTIFY of a client at this port; the bytes are in `space`. */
+static struct span with_client(uint8_t *space, size_t size, const char *service, int64_t src_port)
+{
+    struct sink out = sink_of(space, size);
+    struct spop_value name = spop_text(span_of_text(service));
+    struct spop_value addr = {.type = SPOP_IPV4, .ipv4 = {10, 0, 0, 1}};
+    struct spop_value port = spop_int64(src_port);
+    struct spop_value dst_port = spop_int64(6379);
+
+    spop_name_write(&out, span_of_text("find-master"));
+    sink_put_byte(&out, 5);
+    spop_kv_write(&out, "service", &name);
+    spop_kv_write(&out, "src", &addr);
+    spop_kv_write(&out, "src_port", &port);
+    spop_kv_write(&out, "dst", &addr);
+    spop_kv_write(&out, "dst_port", &dst_port);
+    return span_of(space, (size_t)(out.at - space));
+}
+
+/* Questions that differ in the client only are known by what they have in common, and by no less and no more. */
+static void test_clients_of_a_known_question(void **state)
+{
+    struct service_settings settings[2] = {settings_of("m"), settings_of("n")};
+    struct service *services[2] = {service_create(&settings[0], START), service_create(&settings[1], START)};
+    struct service_table *table = service_table_create(NULL);
+    uint8_t space[256];
+    struct parking_queue *queue;
+    struct client client;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_true(service_table_add(table, services[i], identities));
+    for (int64_t port = 1; port < 60000; port += 7919) {
+        for (size_t i = 0; i < 2; i++) {
+            struct span payload = with_client(space, sizeof(space), i == 0 ? "m" : "n", port);
+            assert_true(service_table_resolve(table, payload, &queue, &client));
+            assert_ptr_equal(queue->service, services[i]);
+            assert_int_equal(client.kind, CLIENT_TCP);
+            assert_int_equal(client.src_port, port);
+        }
+    }
+    /* Behind a beginning that is known: cut off anywhere, or something more. */
+    struct span payload = with_client(space, sizeof(space), "m", 40000);
+    for (size_t len = 1; len < payload.len; len++)
+        assert_false(service_table_resolve(table, span_of(space, len), &queue, &client));
+    space[payload.len] = 0;
+    assert_false(service_table_resolve(table, span_of(space, payload.len + 1), &queue, &client));
+    assert_true(service_table_resolve(table, payload, &queue, &client));
+    service_table_destroy(table);
+    for (size_t i = 0; i < 2; i++)
+        service_destroy(services[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_answer_fits),
         cmocka_unit_test(test_no_name_unsets),
         cmocka_unit_test(test_change_over),
+        cmocka_unit_test(test_clients_of_a_known_question),
     };
 
     return cmocka_run_group_tests_name("service_table", tests, NULL, NULL);
