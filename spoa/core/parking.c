@@ -195,8 +195,8 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    if (parking->t_sight_ms ==
-        now_ms) /* one look for all questions of one read, however many services they are about */
+    /* One look for all questions of one read, however many services they are about. */
+    if (parking->t_sight_ms == now_ms)
         return;
     parking->t_sight_ms = now_ms;
     queue->sight_ms = now_ms + SIGHT_SEEN_MS;
@@ -369,7 +369,6 @@ static void unpark(struct parked_stream *stream)
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;
-
     bool is_open = service_is_open(stream->queue->service, stream->queue->role);
     bool is_over = is_open || now_ms >= stream->deadline_ms;
     /* HAProxy may have taken nothing for a while. */
