@@ -187,7 +187,12 @@ static int run(const struct options *options, struct config *config)
     log_warnings(config);
     raise_descriptor_limit();
     sandbox_harden();
-    struct running running = {.agent = agent_create(loop, config, &build), .options = options};
+    /* First: one that comes while the agent starts is handled by the loop, and does not end the process. */
+    struct running running = {.options = options};
+    watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
+    watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
+    watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
+    running.agent = agent_create(loop, config, &build);
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
     if (!confine(config, options->file)) {
@@ -196,9 +201,6 @@ static int run(const struct options *options, struct config *config)
     }
     running.watch = file_watch_create(loop, on_file_change, &running);
     watch_files(&running, config);
-    watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
-    watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
-    watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
     ev_run(loop, 0);
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         ev_signal_stop(loop, &signals[i]);

@@ -329,6 +329,17 @@ def test_quick_start(tmp_path):
             fake.stop()
 
 
+def test_stops_by_a_signal_that_comes_early(tmp_path):
+    """While it still starts: it has just said where it listens."""
+    agent = Agent(tmp_path)
+    agent.config_path.write_text(GOOD)
+    for _ in range(30):
+        agent.spawn()
+        while agent.check_alive() and agent.mark() == agent.started_at:
+            pass  # without a pause: there is a millisecond
+        assert agent.stop(15) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stops_by_signal(tmp_path, number):
     """In well under drain-timeout where nobody is connected."""
