@@ -33,8 +33,9 @@ packages_of() {
 }
 
 is_installed() {
-    case $(dpkg-query -W -f '${db:Status-Status} ' "$1" 2>/dev/null) in
-    *"installed "*) return 0 ;;
+    # A package that another one merely mentions is "not-installed".
+    case " $(dpkg-query -W -f '${db:Status-Status} ' "$1" 2>/dev/null)" in
+    *" installed "*) return 0 ;;
     esac
     # It may come from elsewhere: pkgconf provides pkg-config, and a nodejs that is not Debian's has npm in it and conflicts
     # with Debian's.
