@@ -16,10 +16,14 @@ master() {
     done
 }
 
-write before || {
-    echo "no write through $haproxy: is everything up?" >&2
-    exit 1
-}
+begun=$(now)
+until write before; do
+    [ $(($(now) - begun)) -lt 1000 ] || {
+        echo "no write through $haproxy: is everything up?" >&2
+        exit 1
+    }
+    sleep 0.1
+done
 old=$(master "$@")
 echo "master            $old"
 last=$(now)

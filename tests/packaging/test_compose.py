@@ -28,6 +28,8 @@ def services():
 def world():
     assert why_not() is None, why_not()
     with Compose(FILE, IMAGES, leave_out=WITHOUT) as compose:
+        # HAProxy is there before its agent, and asks every 200 ms whether that has come.
+        wait_until(lambda: (write(compose, "haproxy-1"), write(compose, "haproxy-2")) == ("OK", "OK"), 30, "both serve")
         yield compose
 
 
