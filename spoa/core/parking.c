@@ -364,8 +364,8 @@ static void unpark(struct parked_stream *stream)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* The first stream of those that are due is not answered now: the name is gone again, and there is time until the deadline; or
- * its client was looked at too long ago. */
+/* Whether the first due stream must wait on. It must where the name is gone again before its deadline, or where the last
+ * look at its client is too old. */
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;

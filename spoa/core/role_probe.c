@@ -189,7 +189,7 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     char text[ADDR_TEXT_MAX];
 
     /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises a doubt:
-     * one that is refused for ever, by a firewall say, must not delay everybody for ever. */
+     * a firewall that always refuses us must not delay everybody for ever. */
     if (loss->end == CONVERSATION_END_CLOSED && probe->has_answered)
         voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
     else if (loss->end == CONVERSATION_END_REFUSED)

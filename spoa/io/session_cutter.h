@@ -5,7 +5,7 @@
  * being made meanwhile. A fence cuts the sessions to the last master.
  *
  * HAProxy 2.8 to 3.1 (2.7 was not tried) never closes a session that is shut while it connects. There the sessions are looked at first. Where
- * some are connecting to the server, those that are established are shut one by one, and the others are looked at again.
+ * some are connecting to the server, the established ones are shut one by one, and the others are looked at again.
  */
 #ifndef SPOA_IO_SESSION_CUTTER_H
 #define SPOA_IO_SESSION_CUTTER_H

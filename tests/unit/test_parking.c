@@ -277,7 +277,7 @@ static void test_doubt_that_goes_on(void **state)
     }
     assert_true(service_decision(f.services[0])->is_doubtful);
     assert_int_equal(service_decision(f.services[0])->generation, 1);
-    /* Not confirmed any more: who waits still waits no longer. */
+    /* Not confirmed any more: the streams that still wait are answered at once. */
     f.now_ms += 300 - step_ms;
     service_review(f.services[0], identities, f.now_ms);
     for (unsigned i = 3 * MAX + 2; i <= 4 * MAX; i++)
