@@ -76,19 +76,21 @@ CMOCKA_LIBS = $(eval CMOCKA_LIBS := $$(call checked,$$(call pkg_config,--libs cm
 # --- Sources ---
 
 PROTO := $(wildcard proto/*.c)
-CORE := $(wildcard spoa/core/*.c)
+# A room is a folder; spoa/core/README.md says what stands in which.
+CORE := $(wildcard spoa/core/*/*.c)
 # TLS is left out where OpenSSL is missing, or by WITH_TLS= on the command line.
 WITH_TLS := $(shell pkg-config --exists openssl 2>/dev/null && echo yes)
-IO := $(filter-out $(if $(WITH_TLS),spoa/io/tls_none.c,spoa/io/tls.c),$(wildcard spoa/io/*.c))
+IO := $(filter-out $(if $(WITH_TLS),spoa/io/net/tls_none.c,spoa/io/net/tls.c),$(wildcard spoa/io/*/*.c))
 # What stands beside main.c.
-TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c))
+TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c spoa/cli/*.c))
 TEST_LIB := $(wildcard tests/lib/*.c)
-UNIT := $(wildcard tests/unit/test_*.c)
-UNIT_IO := $(wildcard tests/unit/io/test_*.c)
+UNIT := $(wildcard tests/unit/proto/test_*.c tests/unit/core/*/test_*.c)
+# Those of io/ link the whole program but main.c.
+UNIT_IO := $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c)
 SIM := $(wildcard tests/sim/*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)
-C_FILES := $(wildcard $(foreach d,proto spoa spoa/core spoa/io tests/lib tests/unit tests/unit/io tests/sim tests/fuzz tests/bench,$d/*.[ch]))
+C_FILES := $(sort $(shell find proto spoa tests -name '*.[ch]'))
 
 objects = $(patsubst %.c,build/$(1)/obj/%.o,$(2))
 unit_programs = $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT) $(UNIT_IO))
@@ -130,7 +132,7 @@ build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% bui
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
 build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
-build/$(1)/obj/spoa/core/status_page.o: build/status_page.inc
+build/$(1)/obj/spoa/core/status/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision
 build/$(1)/obj/spoa/main.o: private OWN_CPPFLAGS = -DSENTINEL_SPOA_VERSION='"$(VERSION)"' \
     -DSENTINEL_SPOA_REVISION='"$$(file <build/revision)"'
@@ -153,7 +155,7 @@ replace = printf '%s' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s' '$(sub
 $(foreach v,$(VARIANTS),$(eval $(call variant_rules,$v)))
 
 # The page's bytes as numbers, for C.
-build/status_page.inc: spoa/core/status_page.html
+build/status_page.inc: spoa/core/status/status_page.html
 	@mkdir -p build
 	@od -An -v -tu1 $< | sed 's/[0-9][0-9]*/&,/g' > $@
 

@@ -5,21 +5,21 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "spoa/core/log.h"
-#include "spoa/core/metrics.h"
-#include "spoa/core/service_table.h"
-#include "spoa/io/acceptor.h"
-#include "spoa/io/check_server.h"
-#include "spoa/io/client_look.h"
-#include "spoa/io/http_server.h"
-#include "spoa/io/listen_socket.h"
-#include "spoa/io/log_sink.h"
-#include "spoa/io/loop.h"
-#include "spoa/io/process_stats.h"
-#include "spoa/io/resolver.h"
-#include "spoa/io/sdnotify.h"
-#include "spoa/io/spop_server.h"
-#include "spoa/topology.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/haproxy/service_table.h"
+#include "spoa/io/net/acceptor.h"
+#include "spoa/io/serve/agent_check_server.h"
+#include "spoa/io/serve/client_look.h"
+#include "spoa/io/serve/http_server.h"
+#include "spoa/io/net/listen_socket.h"
+#include "spoa/io/process/log_sink.h"
+#include "spoa/io/net/loop.h"
+#include "spoa/io/process/process_stats.h"
+#include "spoa/io/net/resolver.h"
+#include "spoa/io/process/service_manager.h"
+#include "spoa/io/serve/spop_server.h"
+#include "spoa/deployment.h"
 
 /* How often it is looked at whether the next topology is ready, and for how long at the most beyond the longest life of
  * a vote: by then no service can be starting any more. */

@@ -4,7 +4,7 @@
 
 #include <ev.h>
 
-#include "spoa/core/config.h"
+#include "spoa/core/config/config.h"
 
 struct agent;
 

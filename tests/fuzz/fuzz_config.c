@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "spoa/io/config_file.h"
+#include "spoa/io/process/config_file.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Reads the text as a file; NULL where it is refused. */

@@ -4,9 +4,9 @@
  */
 #include <string.h>
 
-#include "spoa/core/node_voter.h"
-#include "spoa/core/sentinel_voter.h"
-#include "spoa/io/reply_parser.h"
+#include "spoa/core/voters/node_voter.h"
+#include "spoa/core/voters/sentinel_voter.h"
+#include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 
 static struct world world;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/spop_frame.h"
-#include "spoa/core/spop_session.h"
+#include "spoa/core/haproxy/spop_session.h"
 #include "tests/fuzz/fuzz_world.h"
 
 #define IN_MAX ((size_t)80 * 1024)

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#include "spoa/core/parking.h"
-#include "spoa/core/service_table.h"
-#include "spoa/core/voter_group.h"
+#include "spoa/core/haproxy/parking.h"
+#include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/voters/voter_group.h"
 #include "tests/fuzz/fuzz.h"
 
 #define WORLD_START_MS 1000000

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "spoa/core/log.h"
+#include "spoa/core/base/log.h"
 
 /* From now on the log comes here; what was kept is dropped. */
 void log_capture_begin(enum log_level max_level);

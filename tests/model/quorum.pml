@@ -1,5 +1,5 @@
 /*
- * The quorum rule of spoa/core/quorum.c for N Sentinels and AGENTS agents, for spin. README.md says what is left out
+ * The quorum rule of spoa/core/decision/quorum.c for N Sentinels and AGENTS agents, for spin. README.md says what is left out
  * and why that is sound. Time goes in ticks; all times are ages, so that the state space is finite.
  *
  *   AGENTS 1 or 2      N 3 or 5      F life of a vote, T reply timeout, in ticks (T < F)

@@ -79,7 +79,7 @@ judge() {
     fi
 }
 
-for file in "$work"/tree/proto/*.c "$work"/tree/spoa/core/*.c "$work"/tree/tests/sim/*.c; do
+for file in "$work"/tree/proto/*.c "$work"/tree/spoa/core/*/*.c "$work"/tree/tests/sim/*.c; do
     compile "${file#"$work/tree/"}"
 done
 link
@@ -89,15 +89,15 @@ if ! "$work/sim" --runs 2000 >"$work/output"; then
     exit 1
 fi
 
-quorum=spoa/core/quorum.c
-service=spoa/core/service.c
-group=spoa/core/voter_group.c
-query=spoa/core/sentinel_query.c
-hints=spoa/core/sentinel_hints.c
-policy=spoa/core/policy.c
-conversation=spoa/core/conversation.c
-node=spoa/core/node_voter.c
-node_reply=spoa/core/node_reply.c
+quorum=spoa/core/decision/quorum.c
+service=spoa/core/decision/service.c
+group=spoa/core/voters/voter_group.c
+query=spoa/core/voters/sentinel_query.c
+hints=spoa/core/voters/sentinel_hints.c
+policy=spoa/core/decision/policy.c
+conversation=spoa/core/redis/conversation.c
+node=spoa/core/voters/node_voter.c
+node_reply=spoa/core/voters/node_reply.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'

@@ -2,8 +2,8 @@
 #ifndef TESTS_SIM_REPLIES_H
 #define TESTS_SIM_REPLIES_H
 
-#include "spoa/core/conversation.h"
-#include "spoa/core/reply.h"
+#include "spoa/core/redis/conversation.h"
+#include "spoa/core/redis/reply.h"
 #include "tests/sim/world.h"
 
 #define REPLY_ELEMENTS_MAX 12

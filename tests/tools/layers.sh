@@ -27,7 +27,7 @@ $found"
 found=$(grep -rnE '#include *"tests/' proto spoa) && complain "the program includes tests/:
 $found"
 
-for layer in proto "proto spoa/core"; do
+for layer in proto "proto spoa/core/*"; do
     objects=()
     for directory in $layer; do
         for source in "$directory"/*.c; do

@@ -93,9 +93,9 @@ def record_texts():
     for path in ("/", "/metrics", "/healthz", "/readyz", "/status", "/status.txt", "/master/m", "/master/m/R1", "/replica/m/R2",
                  "/master/", "/master/m/", "/x"):
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
-            keep("fuzz_web", f"{method}\n{path}\napplication/openmetrics-text\n".encode())
+            keep("fuzz_http", f"{method}\n{path}\napplication/openmetrics-text\n".encode())
     for line in ("m R1\n", "m R2\r\n", "m R3\n", "other R1\n", "m\n", " \n"):
-        keep("fuzz_check", line.encode())
+        keep("fuzz_agent_check", line.encode())
     for text in ("10.0.0.1:6379", "[2001:db8::1]:6379", "redis.example.org:6379", "unix:/run/x.sock", "10.0.0.0/8", "::/0"):
         keep("fuzz_frame", text.encode())
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "spoa/core/config.h"
+#include "spoa/core/config/config.h"
 
 #define TEXT_MAX ((size_t)256 * 1024)
 

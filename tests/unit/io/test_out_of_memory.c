@@ -16,13 +16,13 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
-#include "spoa/core/log.h"
-#include "spoa/core/web.h"
-#include "spoa/io/blocking_socket.h"
-#include "spoa/io/reply_parser.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/status/http_routes.h"
+#include "spoa/cli/blocking_socket.h"
+#include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
-#include "tests/unit/config_fixture.h"
+#include "tests/unit/core/config/config_fixture.h"
 
 #define TURNS 50
 

@@ -1,0 +1,84 @@
+#include "spoa/cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spoa/core/config/haproxy_conf.h"
+#include "spoa/cli/http_client.h"
+#include "spoa/cli/options.h"
+
+#define WATCH_INTERVAL_S 1
+#define CLEAR_SCREEN "\033[H\033[2J"
+
+/* Asks the first `http` address. The code, or -1 with a message on stderr; the body is the caller's. */
+static int ask(const struct config *config, const char *path, struct page *body)
+{
+    char text[ADDR_TEXT_MAX];
+
+    *body = (struct page){.text = NULL};
+    if (config->agent.webs.count == 0) {
+        fputs("the configuration has no 'http' in [agent]: there is nobody to ask\n", stderr);
+        return -1;
+    }
+    const struct addr *addr = &config->agent.webs.list[0].addr;
+    int code = http_client_get(addr, path, body);
+    if (code == -1)
+        fprintf(stderr, "no answer from %s: %s\n", addr_format(addr, text), strerror(errno));
+    return code;
+}
+
+static int print_once(const struct config *config, const char *path, const char *before)
+{
+    struct page body;
+    int code = ask(config, path, &body);
+
+    if (code != -1) {
+        fputs(before, stdout);
+        fputs(body.text != NULL ? body.text : "", stdout);
+        fflush(stdout);
+    }
+    page_finish(&body);
+    return code == 200 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
+}
+
+int command_status(const struct config *config, bool is_json, bool watches)
+{
+    const char *path = is_json ? "/status" : "/status.txt";
+
+    if (!watches)
+        return print_once(config, path, "");
+    for (;;) {
+        (void)print_once(config, path, isatty(STDOUT_FILENO) ? CLEAR_SCREEN : "");
+        sleep(WATCH_INTERVAL_S);
+    }
+}
+
+int command_healthcheck(const struct config *config)
+{
+    struct page body;
+    int code = ask(config, "/readyz", &body);
+
+    if (code != 200 && body.text != NULL)
+        fputs(body.text, stderr);
+    page_finish(&body);
+    return code == 200 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
+}
+
+int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe)
+{
+    struct page page = {.text = NULL};
+
+    if (is_spoe)
+        haproxy_conf_write_spoe(config, version, &page);
+    else
+        haproxy_conf_write(config, version, &page);
+    bool is_whole = !page.has_failed;
+    if (is_whole)
+        fputs(page.text, stdout);
+    else
+        fputs("out of memory\n", stderr);
+    page_finish(&page);
+    return is_whole ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
+}

@@ -1,0 +1,279 @@
+#include "spoa/cli/options.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "spoa/core/config/haproxy_conf.h"
+
+/* The colon in front tells a missing value from an unknown option. */
+#define SHORT_OPTIONS ":f:tVh"
+
+/* Where the commands look for the configuration of an agent that runs. */
+#define DEFAULT_FILE "/etc/sentinel-spoa.conf"
+/* The oldest that is supported: what fits it fits the later ones. */
+#define DEFAULT_HAPROXY 206
+
+/* Long options without a letter. */
+enum long_option {
+    OPTION_DUMP = 256,
+    OPTION_LISTEN,
+    OPTION_SENTINEL,
+    OPTION_SERVICE,
+    OPTION_SERVER,
+    OPTION_LOG_LEVEL,
+    OPTION_HEALTHCHECK,
+    OPTION_JSON,
+    OPTION_WATCH,
+    OPTION_SPOE,
+    OPTION_FOR,
+    OPTION_HAPROXY,
+};
+
+static const struct option long_options[] = {
+    {"file", required_argument, NULL, 'f'},
+    {"test", no_argument, NULL, 't'},
+    {"dump-config", no_argument, NULL, OPTION_DUMP},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"sentinel", required_argument, NULL, OPTION_SENTINEL},
+    {"service", required_argument, NULL, OPTION_SERVICE},
+    {"server", required_argument, NULL, OPTION_SERVER},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"healthcheck", no_argument, NULL, OPTION_HEALTHCHECK},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"watch", no_argument, NULL, OPTION_WATCH},
+    {"spoe", no_argument, NULL, OPTION_SPOE},
+    {"for", required_argument, NULL, OPTION_FOR},
+    {"haproxy", required_argument, NULL, OPTION_HAPROXY},
+    {NULL, 0, NULL, 0},
+};
+
+static const struct config_place command_line = {.file = "command line"};
+
+void options_print_help(FILE *out)
+{
+    fputs(
+        "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
+        "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+        "       sentinel-spoa [-f FILE] --healthcheck\n"
+        "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
+        "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
+        "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
+        "\n"
+        "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
+        "\n"
+        "  -f, --file FILE      read the configuration from FILE\n"
+        "  -t, --test           check the configuration and exit\n"
+        "      --dump-config    print the configuration with all defaults and exit\n"
+        "  -V, --version        print the version and exit\n"
+        "  -h, --help           print this and exit\n"
+        "\n"
+        "Without a file:\n"
+        "      --listen ADDR    where HAProxy connects (127.0.0.1:9012; unix:/path; repeatable)\n"
+        "      --sentinel ADDR  a Sentinel, HOST:PORT (name all of them)\n"
+        "      --service NAME   a master's name in Sentinel (repeatable)\n"
+        "      --server NAME=ADDR\n"
+        "                       a server of the --service before it: HAProxy's name for it, and the\n"
+        "                       address as Sentinel says it (repeatable)\n"
+        "      --log-level LEVEL\n"
+        "                       error, warning, info or debug\n"
+        "\n"
+        "Of an agent that runs (FILE is /etc/sentinel-spoa.conf unless given; it needs 'http' in [agent]):\n"
+        "  status               who is the master, who says so, the last switches\n"
+        "      --json           as JSON\n"
+        "      --watch          again every second\n"
+        "      --healthcheck    exit 0 where every service has a master, else 1\n"
+        "\n"
+        "Of what FILE names, whether an agent runs or not:\n"
+        "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
+        "then\n"
+        "      --haproxy FILE   read HAProxy's configuration as well\n"
+        "\n"
+        "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
+        "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
+        "2 the command line or the configuration is wrong.\n",
+        out);
+}
+
+/* Sets all values of one option; together, because a section is begun once. */
+static void set_all(struct config *config, int argc, char *const *argv, int wanted, const char *section,
+                    const char *key, struct config_errors *errors)
+{
+    bool is_begun = false;
+    int option;
+
+    optind = 1;
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
+        if (option != wanted)
+            continue;
+        if (!is_begun)
+            config_section(config, &command_line, section, errors);
+        is_begun = true;
+        config_set(config, &command_line, key, optarg, errors);
+    }
+}
+
+/* "NAME=ADDR" as the file has it: "NAME ADDR". */
+static void set_server(struct config *config, const char *value, struct config_errors *errors)
+{
+    char server[512];
+
+    assert(value != NULL); /* getopt_long(): --server has a required argument */
+    size_t name_len = strcspn(value, "=");
+
+    if (value[name_len] == '\0' || strlen(value) >= sizeof(server)) {
+        config_error(errors, &command_line, "bad value '%s' for '--server': it takes NAME=ADDR", value);
+        return;
+    }
+    memcpy(server, value, strlen(value) + 1);
+    server[name_len] = ' ';
+    config_set(config, &command_line, "server", server, errors);
+}
+
+static void begin_service(struct config *config, const char *name, struct config_errors *errors)
+{
+    char section[CONFIG_NAME_MAX + 32];
+
+    if (snprintf(section, sizeof(section), "service %s", name) >= (int)sizeof(section))
+        config_error(errors, &command_line, "the name of the service is too long");
+    else
+        config_section(config, &command_line, section, errors);
+}
+
+static void set_services(struct config *config, int argc, char *const *argv, struct config_errors *errors)
+{
+    bool is_begun = false;
+    int option;
+
+    optind = 1;
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
+        if (option == OPTION_SERVICE) {
+            begin_service(config, optarg, errors);
+            is_begun = true;
+        } else if (option == OPTION_SERVER && is_begun) {
+            set_server(config, optarg, errors);
+        } else if (option == OPTION_SERVER) {
+            config_error(errors, &command_line, "--server %s needs a --service before it", optarg);
+        }
+    }
+}
+
+/* False where it is no command. */
+static bool take_command(const char *word, struct options *options)
+{
+    static const struct {
+        const char *word;
+        enum command command;
+    } commands[] = {
+        {"status", COMMAND_STATUS}, {"check", COMMAND_CHECK}, {"haproxy-conf", COMMAND_HAPROXY_CONF}};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+        if (strcmp(word, commands[i].word) == 0) {
+            options->command = commands[i].command;
+            return true;
+        }
+    return false;
+}
+
+static void check_combination(struct options *options, struct config_errors *errors)
+{
+    if ((options->json || options->watch) && options->command != COMMAND_STATUS)
+        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options->haproxy_file != NULL && options->command != COMMAND_CHECK)
+        config_error(errors, &command_line, "--haproxy is of the command 'check'");
+    if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
+        config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
+    if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
+        options->haproxy = DEFAULT_HAPROXY;
+    if (options->file == NULL && !options->has_keys &&
+        (options->command != COMMAND_RUN || options->healthcheck))
+        options->file = DEFAULT_FILE;
+}
+
+static void take_version(const char *text, struct options *options, struct config_errors *errors)
+{
+    assert(text != NULL); /* getopt_long(): --for has a required argument */
+    options->haproxy = haproxy_conf_version(text);
+    if (options->haproxy == 0)
+        config_error(errors, &command_line, "bad value '%s' for '--for': a version of HAProxy, 2.6 or later",
+                     text);
+}
+
+static void take_option(int option, struct options *options)
+{
+    switch (option) {
+    case 'f':
+        options->file = optarg;
+        break;
+    case 't':
+        options->check = true;
+        break;
+    case 'V':
+        options->version = true;
+        break;
+    case 'h':
+        options->help = true;
+        break;
+    case OPTION_DUMP:
+        options->dump = true;
+        break;
+    case OPTION_HEALTHCHECK:
+        options->healthcheck = true;
+        break;
+    case OPTION_JSON:
+        options->json = true;
+        break;
+    case OPTION_WATCH:
+        options->watch = true;
+        break;
+    case OPTION_SPOE:
+        options->spoe = true;
+        break;
+    case OPTION_HAPROXY:
+        options->haproxy_file = optarg;
+        break;
+    default:
+        options->has_keys = true;
+        break;
+    }
+}
+
+bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
+                   struct config_errors *errors)
+{
+    struct options options = {.file = NULL};
+    int option;
+
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
+        if (option == ':')
+            config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);
+        else if (option == '?')
+            config_error(errors, &command_line, "unknown option '%s'", argv[optind - 1]);
+        else if (option == OPTION_FOR)
+            take_version(optarg, &options, errors);
+        else
+            take_option(option, &options);
+    }
+    if (optind < argc && take_command(argv[optind], &options))
+        optind++;
+    if (optind < argc)
+        config_error(errors, &command_line, "unexpected argument '%s'", argv[optind]);
+    check_combination(&options, errors);
+    if (options.file != NULL && options.has_keys)
+        config_error(errors, &command_line, "-f and the options of a quick start exclude each other");
+    if (options.file == NULL && !options.has_keys && !options.help && !options.version)
+        config_error(errors, &command_line,
+                     "-f FILE, or --sentinel, --service and --server are needed; see --help");
+    if (errors->count == 0 && options.has_keys) {
+        set_all(config, argc, argv, OPTION_LISTEN, "agent", "listen", errors);
+        set_all(config, argc, argv, OPTION_LOG_LEVEL, "agent", "log-level", errors);
+        set_all(config, argc, argv, OPTION_SENTINEL, "sentinels", "address", errors);
+        set_services(config, argc, argv, errors);
+    }
+    if (errors->count == 0)
+        *ret_options = options;
+    return errors->count == 0;
+}

@@ -1,0 +1,49 @@
+/* The command line. */
+#ifndef SPOA_CLI_OPTIONS_H
+#define SPOA_CLI_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "spoa/core/config/config.h"
+
+/* Exit codes of the program. */
+enum exit_code {
+    EXIT_CODE_OK = 0,
+    EXIT_CODE_RUNTIME = 1, /* cannot listen, out of memory ... */
+    EXIT_CODE_USAGE = 2,   /* the command line or the configuration is wrong */
+};
+
+/* What is to be done. */
+enum command {
+    COMMAND_RUN,
+    COMMAND_STATUS,
+    COMMAND_CHECK,
+    COMMAND_HAPROXY_CONF,
+};
+
+struct options {
+    const char *file; /* -f, or NULL */
+    enum command command;
+    bool check;               /* -t */
+    bool dump;                /* --dump-config */
+    bool version;             /* -V */
+    bool help;                /* -h */
+    bool healthcheck;         /* --healthcheck */
+    bool json;                /* --json */
+    bool watch;               /* --watch */
+    bool spoe;                /* --spoe */
+    unsigned haproxy;         /* --for, see haproxy_conf_version() */
+    const char *haproxy_file; /* --haproxy, or NULL */
+    bool has_keys;            /* a quick start's options were given, and are in `config` */
+};
+
+/*
+ * Reads the command line. What a quick start gives (--listen, --sentinel, --service, --server, --log-level) is
+ * put into `config` as if a file had said it. False, with `errors`, where it is wrong.
+ */
+bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
+                   struct config_errors *errors);
+
+void options_print_help(FILE *out);
+
+#endif

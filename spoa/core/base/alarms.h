@@ -1,0 +1,74 @@
+/*
+ * What an operator should look into although answers are given: raised and cleared with a line in the log each,
+ * and kept as a list for those who show them. Pure: time comes in.
+ */
+#ifndef SPOA_CORE_BASE_ALARMS_H
+#define SPOA_CORE_BASE_ALARMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* name, text, after how many ms of holding, what it means */
+#define ALARMS(X)                                                                                            \
+    X(VOTER_COUNT, "voter-count", 0,                                                                         \
+      "one Sentinel, or an even number of them: the last one adds no safety, only a failure more")           \
+    X(SAME_SENTINEL, "same-sentinel", 0,                                                                     \
+      "two configured Sentinels have one MYID: one address leads to another's Sentinel, or a file was "      \
+      "copied")                                                                                              \
+    X(VOTE_LIFE, "vote-life", 0,                                                                             \
+      "'vote-life' is not below Sentinel's down-after-milliseconds: a cut-off agent could still name the "   \
+      "old master when the new one is in use")                                                               \
+    X(SENTINEL_COUNT, "sentinel-count", 30000,                                                               \
+      "a Sentinel knows of more or fewer Sentinels than are configured: one is missing here, or a dead one " \
+      "was never forgotten there (SENTINEL RESET)")                                                          \
+    X(SENTINEL_QUORUM, "sentinel-quorum", 0,                                                                 \
+      "Sentinel's own quorum is larger than the number of Sentinels: it will never fail over")               \
+    X(DISAGREEMENT, "disagreement", 5000, "the Sentinels name different masters")                            \
+    X(PARK, "park", 0,                                                                                       \
+      "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies clients are " \
+      "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
+    X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
+    X(GONE_CLIENTS_UNSEEN, "gone-clients-unseen", 0,                                                         \
+      "it cannot be seen whether a waiting client is still there: what it sent before it gave up may be "    \
+      "executed later. Send src, src_port, dst and dst_port in spoe.conf and run the agent in HAProxy's "    \
+      "network namespace; or keep 'park' below the clients' reply time limit; or set 'option abortonclose' " \
+      "in HAProxy 3.2")
+
+enum alarm_kind {
+#define X(name, text, hold_ms, meaning) ALARM_##name,
+    ALARMS(X)
+#undef X
+        ALARM_KINDS
+};
+
+/* One per service and per group of voters; zero is a good start. */
+struct alarms {
+    int64_t since_ms[ALARM_KINDS]; /* when the condition began; where it holds */
+    uint32_t holding;              /* a bit per kind: the condition holds */
+    uint32_t raised;               /* a bit per kind: for long enough */
+    uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
+};
+
+/* Whom the alarms of a set are about, for the log: key "service" or "sentinels", and a name. */
+struct alarm_subject {
+    const char *key;
+    const char *name;
+};
+
+/*
+ * The condition behind `kind` holds, or not. Raises the alarm once it has held for the kind's time (as of the
+ * calls: there is no timer), clears it at once; both are logged. `detail` is for the log, or NULL.
+ */
+void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
+                 const char *detail, int64_t now_ms);
+
+static inline bool alarms_is_raised(const struct alarms *alarms, enum alarm_kind kind)
+{
+    return (alarms->raised >> kind & 1) != 0;
+}
+
+/* "vote-life", and what it means. */
+const char *alarm_text(enum alarm_kind kind);
+const char *alarm_meaning(enum alarm_kind kind);
+
+#endif

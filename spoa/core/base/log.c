@@ -1,0 +1,36 @@
+#include "spoa/core/base/log.h"
+
+/* The one global of the program: passing a sink through every call would tell the reader nothing. */
+static struct {
+    log_sink_fn sink;
+    void *context;
+    enum log_level max_level;
+} log_state;
+
+void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level)
+{
+    log_state.sink = sink;
+    log_state.context = context;
+    log_state.max_level = max_level;
+}
+
+void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+{
+    if (log_state.sink != NULL && level <= log_state.max_level)
+        log_state.sink(log_state.context, level, event, fields, count);
+}
+
+const char *log_level_text(enum log_level level)
+{
+    switch (level) {
+    case LOG_LEVEL_ERROR:
+        return "error";
+    case LOG_LEVEL_WARNING:
+        return "warning";
+    case LOG_LEVEL_INFO:
+        return "info";
+    case LOG_LEVEL_DEBUG:
+        return "debug";
+    }
+    return "unknown";
+}

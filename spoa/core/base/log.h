@@ -1,0 +1,65 @@
+/* The log as the core sees it: events with named fields, handed to one sink that the I/O layer sets. */
+#ifndef SPOA_CORE_BASE_LOG_H
+#define SPOA_CORE_BASE_LOG_H
+
+#include "proto/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level {
+    LOG_LEVEL_ERROR,
+    LOG_LEVEL_WARNING,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DEBUG,
+};
+
+/* How the sink writes a line. */
+enum log_format {
+    LOG_FORMAT_LOGFMT,
+    LOG_FORMAT_JSON,
+};
+
+struct log_field {
+    const char *key;
+    bool is_number;
+    int64_t number;
+    struct span text; /* where it is not a number; any bytes: the sink escapes them */
+};
+
+/* The fields are valid during the call only. */
+typedef void (*log_sink_fn)(void *context, enum log_level level, const char *event,
+                            const struct log_field *fields, size_t count);
+
+/* Sets where events go from now on; NULL drops them. Events above `max_level` never reach the sink. */
+void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level);
+
+/* `event` is a stable name in lower case with dashes ("master-switch"); the README lists them all. */
+void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t count);
+
+/* "error", "warning", "info", "debug". */
+const char *log_level_text(enum log_level level);
+
+static inline struct log_field log_number(const char *key, int64_t number)
+{
+    return (struct log_field){.key = key, .is_number = true, .number = number};
+}
+
+static inline struct log_field log_span(const char *key, struct span text)
+{
+    return (struct log_field){.key = key, .text = text};
+}
+
+/* NULL is written as an empty text. */
+static inline struct log_field log_text(const char *key, const char *text)
+{
+    return log_span(key, span_of_text(text != NULL ? text : ""));
+}
+
+/* log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)); at least one field. */
+#define log_event(level, event, ...)                                                                         \
+    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                      \
+             sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+
+#endif

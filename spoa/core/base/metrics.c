@@ -1,0 +1,9 @@
+#include "spoa/core/base/metrics.h"
+
+/* 10 us to 1 s: a look-up takes microseconds, what is above a millisecond is worth a look. */
+const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS] = {10,   25,   50,    100,   250,    500,
+                                                             1000, 2500, 10000, 50000, 250000, 1000000};
+
+/* 10 ms to 30 s: a failover takes seconds. */
+const uint32_t metrics_parked_bounds_us[HISTOGRAM_BOUNDS] = {
+    10000, 50000, 100000, 250000, 500000, 1000000, 2000000, 3000000, 5000000, 8000000, 15000000, 30000000};

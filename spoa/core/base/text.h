@@ -1,0 +1,32 @@
+/* Text that grows: what is shown over HTTP. A failure to get memory shows once, at the end. */
+#ifndef SPOA_CORE_BASE_TEXT_H
+#define SPOA_CORE_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zero is an empty one. */
+struct page {
+    char *text; /* `len` bytes and a NUL; NULL where nothing was added */
+    size_t len;
+    size_t size;
+    bool has_failed; /* memory was short: what is there is not the whole */
+};
+
+/* Frees the text; it is empty then. */
+void page_finish(struct page *page);
+
+void page_add(struct page *page, const char *text);
+void page_printf(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Adds a number in decimal. A scrape has thousands of them, and page_printf() took two thirds of its time. */
+void page_add_number(struct page *page, uint64_t number);
+
+/* Adds a JSON string, with its quotes; NULL is `null`. Control characters are escaped. */
+void page_add_json(struct page *page, const char *text);
+
+/* Adds the value of a Prometheus label: escapes the backslash, the quote and the line feed. */
+void page_add_label(struct page *page, const char *text);
+
+#endif

@@ -1,0 +1,428 @@
+#include "spoa/core/config/config.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/config/config_keywords.h"
+
+/* How a group of nodes is called. */
+#define NODES "nodes"
+
+/* The section that keys go to now. */
+struct config_cursor {
+    enum config_section_kind kind; /* CONFIG_SECTIONS: none, or one that is unknown */
+    size_t index;                  /* of the group or service */
+    bool is_begun;                 /* some section was, even an unknown one */
+    uint64_t agent_seen;           /* bits of keywords given, for each section */
+    uint64_t haproxy_seen;
+    uint64_t *group_seen;
+    uint64_t *service_seen;
+};
+
+static bool apply_presets(enum config_section_kind kind, void *section)
+{
+    for (size_t i = 0; i < config_keyword_count; i++) {
+        const struct config_keyword *keyword = &config_keywords[i];
+        if (keyword->section == kind && keyword->preset != NULL &&
+            keyword->type->read((char *)section + keyword->offset, keyword->preset) != CONFIG_READ_OK)
+            return false;
+    }
+    return true;
+}
+
+struct config *config_create(void)
+{
+    struct config *config = calloc(1, sizeof(*config));
+
+    if (config == NULL)
+        return NULL;
+    config->cursor = calloc(1, sizeof(*config->cursor));
+    if (config->cursor == NULL || !apply_presets(CONFIG_AGENT, &config->agent)) {
+        config_destroy(config);
+        return NULL;
+    }
+    config->cursor->kind = CONFIG_SECTIONS;
+    return config;
+}
+
+/* Overwrites it first: it may be a password. */
+static void free_secret(char *secret)
+{
+    if (secret == NULL)
+        return;
+    explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static void finish_credentials(struct config_credentials *credentials)
+{
+    free(credentials->username);
+    free_secret(credentials->password);
+    free(credentials->password_file);
+}
+
+static void finish_tls(struct config_tls *tls)
+{
+    free(tls->ca_file);
+    free(tls->cert_file);
+    free(tls->key_file);
+    free(tls->server_name);
+}
+
+static void finish_group(struct config_sentinels *group)
+{
+    free(group->name);
+    free(group->addresses);
+    finish_credentials(&group->credentials);
+    finish_tls(&group->tls);
+}
+
+static void finish_service(struct config_service *service)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        free((char *)service->servers[i].name);
+    free(service->servers);
+    free(service->name);
+    free(service->monitor);
+    free(service->sentinels);
+    free(service->nodes);
+    free(service->on_switch);
+    free(service->backend);
+    finish_credentials(&service->credentials);
+    finish_tls(&service->tls);
+}
+
+void config_destroy(struct config *config)
+{
+    if (config == NULL)
+        return;
+    free(config->agent.syslog);
+    free(config->agent.listens.list);
+    free(config->agent.checks.list);
+    free(config->agent.webs.list);
+    free(config->agent.allowed.list);
+    free(config->agent.user);
+    free(config->agent.group);
+    free(config->haproxy.runtime_apis);
+    free(config->haproxy.backend);
+    for (size_t i = 0; i < config->group_count; i++)
+        finish_group(&config->groups[i]);
+    for (size_t i = 0; i < config->service_count; i++)
+        finish_service(&config->services[i]);
+    free(config->groups);
+    free(config->services);
+    config_errors_finish(&config->warnings);
+    if (config->cursor != NULL) {
+        free(config->cursor->group_seen);
+        free(config->cursor->service_seen);
+    }
+    free(config->cursor);
+    free(config);
+}
+
+/* Room for one more element at the end of both lists. */
+static bool grow_pair(void **list, size_t size, uint64_t **seen, size_t count)
+{
+    void *larger = realloc(*list, (count + 1) * size);
+
+    if (larger == NULL)
+        return false;
+    *list = larger;
+    uint64_t *larger_seen = realloc(*seen, (count + 1) * sizeof(**seen));
+    if (larger_seen == NULL)
+        return false;
+    *seen = larger_seen;
+    (*seen)[count] = 0;
+    return true;
+}
+
+static bool add_group(struct config *config, const struct config_place *place, const char *name,
+                      bool is_nodes)
+{
+    void *list = config->groups;
+    bool has_room =
+        grow_pair(&list, sizeof(*config->groups), &config->cursor->group_seen, config->group_count);
+
+    config->groups = list;
+    if (!has_room)
+        return false;
+    struct config_sentinels group = {.name = strdup(name), .line = place->line, .is_nodes = is_nodes};
+    if (group.name == NULL || !apply_presets(CONFIG_SENTINELS, &group)) {
+        finish_group(&group);
+        return false;
+    }
+    config->cursor->index = config->group_count;
+    config->groups[config->group_count++] = group;
+    return true;
+}
+
+static bool add_service(struct config *config, const struct config_place *place, const char *name)
+{
+    void *list = config->services;
+    bool has_room =
+        grow_pair(&list, sizeof(*config->services), &config->cursor->service_seen, config->service_count);
+
+    config->services = list;
+    if (!has_room)
+        return false;
+    struct config_service service = {.name = strdup(name), .line = place->line};
+    if (service.name == NULL || !apply_presets(CONFIG_SERVICE, &service)) {
+        finish_service(&service);
+        return false;
+    }
+    config->cursor->index = config->service_count;
+    config->services[config->service_count++] = service;
+    return true;
+}
+
+/* Names go into log lines, metrics and messages: printable, without blanks and brackets. */
+static bool is_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isgraph((unsigned char)name[i]) || name[i] == '[' || name[i] == ']')
+            return false;
+    return len <= CONFIG_NAME_MAX;
+}
+
+static enum config_section_kind section_kind(const char *word, size_t len)
+{
+    for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
+        if (strlen(config_section_names[kind]) == len && memcmp(config_section_names[kind], word, len) == 0)
+            return kind;
+    return CONFIG_SECTIONS;
+}
+
+static void report_unknown_section(const struct config_place *place, const char *text, size_t word_len,
+                                   struct config_errors *errors)
+{
+    char word[16] = {0};
+
+    memcpy(word, text, word_len < sizeof(word) ? word_len : sizeof(word) - 1);
+    for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
+        if (config_distance(word, config_section_names[kind]) < 4) {
+            config_error(errors, place, "unknown section [%s], did you mean [%s%s]?", text,
+                         config_section_names[kind], text + word_len);
+            return;
+        }
+    config_error(
+        errors, place,
+        "unknown section [%s]: there are [agent], [haproxy], [sentinels], [nodes NAME] and [service NAME]",
+        text);
+}
+
+static bool begin_section(struct config *config, const struct config_place *place,
+                          enum config_section_kind kind, const char *name, bool is_nodes,
+                          struct config_errors *errors)
+{
+    bool is_added = true;
+
+    if (!is_name(name)) {
+        config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks",
+                     name, CONFIG_NAME_MAX);
+        return false;
+    }
+    if ((kind == CONFIG_AGENT || kind == CONFIG_HAPROXY) && name[0] != '\0') {
+        config_error(errors, place, "[%s] has no name", config_section_names[kind]);
+        return false;
+    }
+    if (kind == CONFIG_SERVICE && name[0] == '\0') {
+        config_error(errors, place, "[service NAME] needs a name");
+        return false;
+    }
+    if (is_nodes && name[0] == '\0') {
+        config_error(errors, place, "[nodes NAME] needs a name");
+        return false;
+    }
+    if (kind == CONFIG_SENTINELS)
+        is_added = add_group(config, place, name, is_nodes);
+    else if (kind == CONFIG_SERVICE)
+        is_added = add_service(config, place, name);
+    if (!is_added)
+        errors->out_of_memory = true;
+    return is_added;
+}
+
+void config_section(struct config *config, const struct config_place *place, const char *text,
+                    struct config_errors *errors)
+{
+    size_t word_len = strcspn(text, " \t");
+    const char *name = text + word_len + strspn(text + word_len, " \t");
+    /* Other voters: the same keys. */
+    bool is_nodes = word_len == strlen(NODES) && memcmp(text, NODES, word_len) == 0;
+    enum config_section_kind kind = is_nodes ? CONFIG_SENTINELS : section_kind(text, word_len);
+
+    config->cursor->is_begun = true;
+    config->cursor->kind = CONFIG_SECTIONS;
+    if (kind == CONFIG_SECTIONS)
+        report_unknown_section(place, text, word_len, errors);
+    else if (begin_section(config, place, kind, name, is_nodes, errors))
+        config->cursor->kind = kind;
+}
+
+/*
+ * Can a line of the file say it? A value that came out of the environment may not be; refused, because
+ * --dump-config would write what reads as something else.
+ */
+static bool fits_line(const char *value)
+{
+    bool is_behind_blank = true;
+
+    if (value[0] == ' ' || strstr(value, "${") != NULL)
+        return false;
+    for (; *value != '\0'; value++) {
+        if (iscntrl((unsigned char)*value) || (*value == ';' && is_behind_blank))
+            return false;
+        is_behind_blank = *value == ' ';
+    }
+    return true;
+}
+
+static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
+                      const char *value, struct config_errors *errors)
+{
+    bool is_secret = keyword->type == &config_type_password;
+
+    if (!is_secret && !fits_line(value)) {
+        config_error(errors, place,
+                     "bad value '%s' for '%s': no control characters, no '${' and no ';' behind a blank",
+                     value, keyword->key);
+        return;
+    }
+    switch (keyword->type->read((char *)section + keyword->offset, value)) {
+    case CONFIG_READ_OK:
+        break;
+    case CONFIG_READ_BAD:
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s", is_secret ? "***" : value,
+                     keyword->key, keyword->type->form);
+        break;
+    case CONFIG_READ_NO_MEMORY:
+        errors->out_of_memory = true;
+        break;
+    }
+}
+
+/* The struct of the section that keys go to, the marks of the keys that it was given, and its name. */
+static void *current_section(struct config *config, uint64_t **ret_seen, const char **ret_name)
+{
+    struct config_cursor *cursor = config->cursor;
+
+    switch (cursor->kind) {
+    case CONFIG_AGENT:
+        *ret_seen = &cursor->agent_seen;
+        *ret_name = "";
+        return &config->agent;
+    case CONFIG_HAPROXY:
+        *ret_seen = &cursor->haproxy_seen;
+        *ret_name = "";
+        return &config->haproxy;
+    case CONFIG_SENTINELS:
+        *ret_seen = &cursor->group_seen[cursor->index];
+        *ret_name = config->groups[cursor->index].name;
+        return &config->groups[cursor->index];
+    case CONFIG_SERVICE:
+        *ret_seen = &cursor->service_seen[cursor->index];
+        *ret_name = config->services[cursor->index].name;
+        return &config->services[cursor->index];
+    case CONFIG_SECTIONS:
+        break;
+    }
+    return NULL;
+}
+
+/* What the section that keys go to is called in the file. */
+static const char *section_word(const struct config *config)
+{
+    enum config_section_kind kind = config->cursor->kind;
+
+    return kind == CONFIG_SENTINELS ? config_voters_word(&config->groups[config->cursor->index])
+                                    : config_section_names[kind];
+}
+
+/* Remembers the line of a key whose files are read later, in a section that has such keys. */
+static void note_line(struct config *config, const char *key, unsigned line)
+{
+    bool is_group = config->cursor->kind == CONFIG_SENTINELS;
+    size_t index = config->cursor->index;
+
+    if (strcmp(key, "password-file") == 0)
+        (is_group ? &config->groups[index].credentials : &config->services[index].credentials)
+            ->password_file_line = line;
+    else if (strncmp(key, "tls", 3) == 0)
+        (is_group ? &config->groups[index].tls : &config->services[index].tls)->line = line;
+}
+
+static void report_unknown_key(const struct config *config, const struct config_place *place,
+                               const char *name, const char *key, struct config_errors *errors)
+{
+    const char *nearest = config_keyword_nearest(config->cursor->kind, key);
+    const char *word = section_word(config);
+    const char *blank = name[0] != '\0' ? " " : "";
+
+    if (nearest != NULL)
+        config_error(errors, place, "unknown key '%s' in [%s%s%s], did you mean '%s'?", key, word, blank,
+                     name, nearest);
+    else
+        config_error(errors, place, "unknown key '%s' in [%s%s%s]", key, word, blank, name);
+}
+
+void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
+                struct config_errors *errors)
+{
+    uint64_t *seen = NULL;
+    const char *name = "";
+    void *section = current_section(config, &seen, &name);
+    enum config_section_kind kind = config->cursor->kind;
+
+    if (section == NULL) {
+        if (!config->cursor->is_begun)
+            config_error(errors, place, "key '%s' stands before any section", key);
+        return; /* the section was reported already */
+    }
+    const struct config_keyword *keyword = config_keyword_find(kind, key);
+    if (keyword == NULL) {
+        report_unknown_key(config, place, name, key, errors);
+        return;
+    }
+    uint64_t bit = config_keyword_bit(keyword);
+    if ((*seen & bit) != 0 && !keyword->repeatable) {
+        config_error(errors, place, "'%s' is given twice in [%s%s%s]", key, section_word(config),
+                     name[0] != '\0' ? " " : "", name);
+        return;
+    }
+    *seen |= bit;
+    set_value(keyword, section, place, value, errors);
+    note_line(config, key, place->line);
+}
+
+const char *config_voters_word(const struct config_sentinels *group)
+{
+    return group->is_nodes ? NODES : config_section_names[CONFIG_SENTINELS];
+}
+
+bool config_same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void each_secret(const struct config_credentials *credentials, const struct config_tls *tls,
+                        void (*each)(void *context, const char *path), void *context)
+{
+    const char *const paths[] = {credentials->password_file, tls->ca_file, tls->cert_file, tls->key_file};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        if (paths[i] != NULL)
+            each(context, paths[i]);
+}
+
+void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
+                      void *context)
+{
+    for (size_t i = 0; i < config->group_count; i++)
+        each_secret(&config->groups[i].credentials, &config->groups[i].tls, each, context);
+    for (size_t i = 0; i < config->service_count; i++)
+        each_secret(&config->services[i].credentials, &config->services[i].tls, each, context);
+}

@@ -1,0 +1,226 @@
+/* What can only be said of the whole configuration. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/config_keywords.h"
+#include "spoa/core/config/config_voters.h"
+#include "spoa/core/observers/hook_request.h"
+#include "spoa/core/decision/quorum.h"
+
+#define DEFAULT_LISTEN "127.0.0.1:9012"
+
+static void check_agent(struct config *config, const char *file, struct config_errors *errors)
+{
+    struct config_place whole = config_at_line(file, 0);
+
+    if (config->agent.group != NULL && config->agent.user == NULL)
+        config_error(errors, &whole, "'group' needs 'user'");
+    if (config->agent.listens.count == 0 &&
+        config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
+        errors->out_of_memory = true;
+}
+
+/* What HAProxy takes for a server's name. */
+static bool is_server_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)name[i]) && strchr("-_.:", name[i]) == NULL)
+            return false;
+    return len <= ANSWER_SERVER_MAX;
+}
+
+static void check_servers(const struct config_service *service, const struct config_place *place,
+                          struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (service->server_count == 0 && !service->allow_any_address)
+        config_error(errors, place, "[service %s] has no 'server' (and no 'allow-any-address = yes')",
+                     service->name);
+    for (size_t i = 0; i < service->server_count; i++) {
+        const struct service_server *server = &service->servers[i];
+        if (!is_server_name(server->name))
+            config_error(errors, place,
+                         "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
+                         server->name, ANSWER_SERVER_MAX);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(server->name, service->servers[k].name) == 0)
+                config_error(errors, place, "two servers of [service %s] are called '%s'", service->name,
+                             server->name);
+            if (addr_equals(&server->addr, &service->servers[k].addr))
+                config_error(errors, place, "servers '%s' and '%s' of [service %s] have one address, %s",
+                             service->servers[k].name, server->name, service->name,
+                             addr_format(&server->addr, text));
+        }
+    }
+}
+
+/* Half of it HAProxy may take to ask, at its shortest `agent-inter`. */
+#define CHECK_PULSE_MIN_MS 100
+
+static void check_policy(struct config *config, const struct config_service *service,
+                         const struct config_place *place, struct config_errors *errors)
+{
+    config_check_credentials(&service->credentials, place, errors);
+    config_check_tls(&service->tls, place, errors);
+    if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
+        config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
+    if (service->early_fence && service->early_fence_max_ms == 0)
+        config_error(errors, place, "'early-fence-max' must be over 0");
+    if (service->early_fence && service->park_ms < service->early_fence_max_ms)
+        config_error(
+            &config->warnings, place,
+            "'park' (%u ms) is shorter than 'early-fence-max' (%u ms): clients are refused meanwhile",
+            service->park_ms, service->early_fence_max_ms);
+    if (service->keep_ms > 0 && service->keep_when == KEEP_WHEN_UNREACHABLE)
+        config_error(
+            &config->warnings, place,
+            "'keep' names the last master without a majority for %u ms: an agent that is cut off with "
+            "the old master sends writes there which will be lost",
+            service->keep_ms);
+    if (service->keep_when == KEEP_WHEN_REFUSED && service->keep_ms == 0)
+        config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
+}
+
+/* It goes into HAProxy's commands: what is no name there could be another command. */
+static void check_backend(const struct config *config, const struct config_service *service,
+                          const struct config_place *place, struct config_errors *errors)
+{
+    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+
+    if (backend == NULL && config->haproxy.runtime_api_count > 0)
+        config_error(errors, place,
+                     "[service %s] needs a 'backend', here or in [haproxy]: there is a 'runtime-api'",
+                     service->name);
+    if (backend != NULL && !is_server_name(backend))
+        config_error(errors, place,
+                     "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :", backend,
+                     ANSWER_SERVER_MAX);
+}
+
+static void check_replicas(struct config *config, const struct config_service *service,
+                           const struct config_place *place, struct config_errors *errors)
+{
+    unsigned poll_ms = config->group_count > 0 ? config->groups[service->group].poll_ms : 0;
+
+    if (service->server_count > REPLICAS_MAX)
+        config_error(errors, place, "[service %s] has more than %d servers", service->name, REPLICAS_MAX);
+    if (!service->replicas &&
+        (service->max_lag.unit != LAG_UNLIMITED || service->replica_fallback != REPLICA_FALLBACK_NONE))
+        config_error(&config->warnings, place,
+                     "'max-lag' and 'replica-fallback' do nothing without 'replicas = yes'");
+    if (service->max_lag.unit != LAG_UNLIMITED && service->role_check == ROLE_CHECK_OFF)
+        config_error(errors, place, "'max-lag' needs 'role-check': it is the master that knows");
+    if (service->max_lag.unit == LAG_MS && service->max_lag.amount < 3 * (int64_t)poll_ms)
+        config_error(errors, place,
+                     "'max-lag' must be three times 'poll' (%u ms) or more: that is how well it can be known",
+                     poll_ms);
+    if (service->replicas && service->server_count == 0)
+        config_error(errors, place,
+                     "'replicas' needs a 'server' for each: addresses outside the map are not named");
+}
+
+static void check_hook(const struct config_service *service, const struct config_place *place,
+                       struct config_errors *errors)
+{
+    if (service->on_switch != NULL && !hook_command_is_good(service->on_switch))
+        config_error(errors, place,
+                     "'on-switch' needs the whole path of a program, and not too many arguments");
+    if (service->on_switch_timeout_ms == 0)
+        config_error(errors, place, "'on-switch-timeout' must be over 0");
+}
+
+/* Keys that mean something to one kind of voters only. */
+static void check_source(struct config *config, const struct config_service *service,
+                         const struct config_place *place, struct config_errors *errors)
+{
+    enum voter_source source =
+        config->group_count > 0 ? config->groups[service->group].source : VOTER_SOURCE_SENTINEL;
+
+    if (service->slot.is_given != (source == VOTER_SOURCE_CLUSTER))
+        config_error(errors, place, "'slot' and 'source = cluster' need each other");
+    if (service->when_alone != WHEN_ALONE_REFUSE && source != VOTER_SOURCE_REPLICATION)
+        config_error(errors, place, "'when-alone' needs 'source = replication'");
+    if (source == VOTER_SOURCE_SENTINEL)
+        return;
+    if (service->witness || service->early_fence || service->replicas)
+        config_error(errors, place, "'witness', 'early-fence' and 'replicas' need Sentinels");
+    if (service->when_alone == WHEN_ALONE_NAME)
+        config_error(
+            &config->warnings, place,
+            "'when-alone = name' believes a master that no majority names: where the nodes are cut off from "
+            "each other, agents on both sides may name different ones");
+}
+
+static void check_services(struct config *config, const char *file, struct config_errors *errors)
+{
+    struct config_place whole = config_at_line(file, 0);
+
+    if (config->service_count == 0)
+        config_error(errors, &whole, "no section [service NAME]: there is nothing to answer");
+    for (size_t i = 0; i < config->service_count; i++) {
+        struct config_service *service = &config->services[i];
+        struct config_place place = config_at_line(file, service->line);
+        if (service->monitor == NULL)
+            service->monitor = strdup(service->name);
+        if (service->monitor == NULL)
+            errors->out_of_memory = true;
+        else if (strlen(service->monitor) > CONFIG_NAME_MAX)
+            config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
+        check_servers(service, &place, errors);
+        check_policy(config, service, &place, errors);
+        check_backend(config, service, &place, errors);
+        config_join_group(config, service, &place, errors);
+        check_replicas(config, service, &place, errors);
+        check_source(config, service, &place, errors);
+        check_hook(service, &place, errors);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct config_service *const *left = a;
+    const struct config_service *const *right = b;
+    int order = strcmp((*left)->name, (*right)->name);
+
+    return order != 0 ? order : (*left)->line < (*right)->line ? -1 : 1;
+}
+
+/* Sorted, because there may be thousands. */
+static void check_service_names(const struct config *config, const char *file, struct config_errors *errors)
+{
+    const struct config_service **sorted = calloc(config->service_count + 1, sizeof(struct config_service *));
+
+    if (sorted == NULL) {
+        errors->out_of_memory = true;
+        return;
+    }
+    for (size_t i = 0; i < config->service_count; i++)
+        sorted[i] = &config->services[i];
+    qsort(sorted, config->service_count, sizeof(*sorted), by_name);
+    for (size_t i = 1; i < config->service_count; i++) {
+        struct config_place place = config_at_line(file, sorted[i]->line);
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
+            config_error(errors, &place, "a section [service %s] is there already", sorted[i]->name);
+    }
+    free(sorted);
+}
+
+void config_finish(struct config *config, const char *file, struct config_errors *errors)
+{
+    if (errors->out_of_memory)
+        return; /* what is missing is missing for that reason */
+    check_agent(config, file, errors);
+    if (!config_gather_voters(config)) {
+        errors->out_of_memory = true;
+        return;
+    }
+    config_check_groups(config, file, errors);
+    check_services(config, file, errors);
+    check_service_names(config, file, errors);
+}

@@ -1,0 +1,87 @@
+/* The table of keywords: what the reader, the dump and the manual share. */
+#ifndef SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
+#define SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "spoa/core/config/config.h"
+
+enum config_section_kind {
+    CONFIG_AGENT,
+    CONFIG_HAPROXY,
+    CONFIG_SENTINELS,
+    CONFIG_SERVICE,
+    CONFIG_SECTIONS,
+};
+
+struct config_keyword;
+
+enum config_reading {
+    CONFIG_READ_OK,
+    CONFIG_READ_BAD, /* the value has not the type's form */
+    CONFIG_READ_NO_MEMORY,
+};
+
+/* How the values of a keyword are read and written. `field` points into the section's struct. */
+struct config_type {
+    const char *form; /* "a duration such as 500ms, 3s or 2m" */
+    enum config_reading (*read)(void *field, const char *value);
+    /* Writes the lines "key = value" for all values; none where nothing is set. */
+    void (*write)(const void *field, const char *key, FILE *out);
+};
+
+struct config_keyword {
+    enum config_section_kind section;
+    const char *key;
+    const struct config_type *type;
+    size_t offset; /* of the field in the section's struct */
+    const char *preset;
+    bool repeatable;
+    enum config_reload reload;
+    const char *help;
+};
+
+extern const struct config_keyword config_keywords[];
+extern const size_t config_keyword_count;
+
+extern const char *const config_section_names[CONFIG_SECTIONS];
+
+/* NULL where the section has no such key. */
+const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
+
+/* A bit for it among those of its section, which has 64 at the most. */
+uint64_t config_keyword_bit(const struct config_keyword *keyword);
+
+/* The key of the section that is most like `key`, or NULL where none is near. */
+const char *config_keyword_nearest(enum config_section_kind section, const char *key);
+
+/* Edit distance of two short words (at most 31 bytes count). */
+unsigned config_distance(const char *a, const char *b);
+
+/* The types, by name of what they hold. */
+extern const struct config_type config_type_duration;
+extern const struct config_type config_type_count;
+extern const struct config_type config_type_bool;
+extern const struct config_type config_type_text;
+extern const struct config_type config_type_level;
+extern const struct config_type config_type_format;
+extern const struct config_type config_type_role_check;
+extern const struct config_type config_type_keep_when;
+extern const struct config_type config_type_check_mode;
+extern const struct config_type config_type_gone_clients;
+extern const struct config_type config_type_replica_fallback;
+extern const struct config_type config_type_lag;
+extern const struct config_type config_type_source;
+extern const struct config_type config_type_when_alone;
+extern const struct config_type config_type_slot;         /* struct config_slot */
+extern const struct config_type config_type_listens;      /* struct config_listens */
+extern const struct config_type config_type_networks;     /* struct config_networks */
+extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
+extern const struct config_type config_type_addresses;    /* struct config_sentinels */
+extern const struct config_type config_type_password;     /* struct config_credentials */
+extern const struct config_type config_type_servers;      /* struct config_service */
+
+#endif

@@ -1,0 +1,249 @@
+/* The types of keywords that may be given several times. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/config/config_keywords.h"
+
+#define LISTEN_MODE_MAX 0777
+#define WEIGHT_MAX 256
+
+/* Room for one more element at the end of a list; NULL where memory is short. */
+static void *grow(void **list, size_t *count, size_t size)
+{
+    char *larger = realloc(*list, (*count + 1) * size);
+
+    if (larger == NULL)
+        return NULL;
+    *list = larger;
+    void *element = larger + *count * size;
+    memset(element, 0, size);
+    (*count)++;
+    return element;
+}
+
+/* A listener's port may be 0, which addr_parse() refuses because nobody can connect to it. */
+static bool read_listen_addr(struct span text, struct addr *addr)
+{
+    char copy[ADDR_TEXT_MAX];
+    bool is_path = text.len >= 5 && memcmp(text.data, "unix:", 5) == 0; /* ":0" may end one */
+    bool asks_kernel = !is_path && text.len > 2 && memcmp(text.data + text.len - 2, ":0", 2) == 0;
+
+    if (!asks_kernel)
+        return addr_parse(text, addr) && addr->kind != ADDR_NAME;
+    if (text.len >= sizeof(copy))
+        return false;
+    memcpy(copy, text.data, text.len);
+    copy[text.len - 1] = '1';
+    bool is_good = addr_parse(span_of(copy, text.len), addr);
+    addr->port = 0;
+    return is_good && (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6);
+}
+
+/* "KEY=VALUE", a value that fits its field. */
+static bool read_option(struct span word, const char *key, char value[CONFIG_ACCOUNT_MAX])
+{
+    size_t prefix = strlen(key);
+
+    if (word.len <= prefix || memcmp(word.data, key, prefix) != 0 || word.len - prefix >= CONFIG_ACCOUNT_MAX)
+        return false;
+    memcpy(value, word.data + prefix, word.len - prefix);
+    value[word.len - prefix] = '\0';
+    return true;
+}
+
+static bool read_mode(struct span word, int *mode)
+{
+    char text[CONFIG_ACCOUNT_MAX];
+    char *rest;
+
+    if (!read_option(word, "mode=", text))
+        return false;
+    unsigned long bits = strtoul(text, &rest, 8);
+    if (*rest != '\0' || bits > LISTEN_MODE_MAX)
+        return false;
+    *mode = (int)bits;
+    return true;
+}
+
+static enum config_reading read_listens(void *field, const char *value)
+{
+    struct config_listens *listens = field;
+    struct config_listen listen = {.mode = -1};
+    struct span rest = span_of_text(value);
+
+    if (!read_listen_addr(span_take_word(&rest), &listen.addr))
+        return CONFIG_READ_BAD;
+    for (struct span word = span_take_word(&rest); word.len > 0; word = span_take_word(&rest))
+        if (listen.addr.kind != ADDR_UNIX ||
+            !(read_mode(word, &listen.mode) || read_option(word, "owner=", listen.owner) ||
+              read_option(word, "group=", listen.group)))
+            return CONFIG_READ_BAD;
+    void *list = listens->list;
+    struct config_listen *place = grow(&list, &listens->count, sizeof(*place));
+    listens->list = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = listen;
+    return CONFIG_READ_OK;
+}
+
+static void write_listens(const void *field, const char *key, FILE *out)
+{
+    const struct config_listens *listens = field;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < listens->count; i++) {
+        const struct config_listen *listen = &listens->list[i];
+        fprintf(out, "%s = %s", key, addr_format(&listen->addr, text));
+        if (listen->mode != -1)
+            fprintf(out, " mode=%o", (unsigned)listen->mode);
+        if (listen->owner[0] != '\0')
+            fprintf(out, " owner=%s", listen->owner);
+        if (listen->group[0] != '\0')
+            fprintf(out, " group=%s", listen->group);
+        fputc('\n', out);
+    }
+}
+
+static enum config_reading read_networks(void *field, const char *value)
+{
+    struct config_networks *networks = field;
+    struct network network;
+
+    if (!network_parse(span_of_text(value), &network))
+        return CONFIG_READ_BAD;
+    void *list = networks->list;
+    struct network *place = grow(&list, &networks->count, sizeof(*place));
+    networks->list = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = network;
+    return CONFIG_READ_OK;
+}
+
+static void write_networks(const void *field, const char *key, FILE *out)
+{
+    const struct config_networks *networks = field;
+    char text[NETWORK_TEXT_MAX];
+
+    for (size_t i = 0; i < networks->count; i++)
+        fprintf(out, "%s = %s\n", key, network_format(&networks->list[i], text));
+}
+
+static enum config_reading append_addr(struct addr **addresses, size_t *count, const struct addr *addr)
+{
+    void *list = *addresses;
+    struct addr *place = grow(&list, count, sizeof(*place));
+
+    *addresses = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = *addr;
+    return CONFIG_READ_OK;
+}
+
+static enum config_reading read_addresses(void *field, const char *value)
+{
+    struct config_sentinels *group = field;
+    struct addr addr;
+
+    if (!addr_parse(span_of_text(value), &addr))
+        return CONFIG_READ_BAD;
+    return append_addr(&group->addresses, &group->address_count, &addr);
+}
+
+/* A path may go without "unix:", as HAProxy has it. */
+static enum config_reading read_runtime_apis(void *field, const char *value)
+{
+    struct config_haproxy *haproxy = field;
+    char text[ADDR_TEXT_MAX];
+    struct addr addr;
+
+    if (snprintf(text, sizeof(text), "%s%s", value[0] == '/' ? "unix:" : "", value) >= (int)sizeof(text) ||
+        !addr_parse(span_of_text(text), &addr) || addr.kind == ADDR_NAME)
+        return CONFIG_READ_BAD;
+    return append_addr(&haproxy->runtime_apis, &haproxy->runtime_api_count, &addr);
+}
+
+static void write_runtime_apis(const void *field, const char *key, FILE *out)
+{
+    const struct config_haproxy *haproxy = field;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        fprintf(out, "%s = %s\n", key, addr_format(&haproxy->runtime_apis[i], text));
+}
+
+static void write_addresses(const void *field, const char *key, FILE *out)
+{
+    const struct config_sentinels *group = field;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < group->address_count; i++)
+        fprintf(out, "%s = %s\n", key, addr_format(&group->addresses[i], text));
+}
+
+static bool read_weight(struct span word, unsigned *weight)
+{
+    char text[CONFIG_ACCOUNT_MAX];
+    char *rest;
+
+    if (!read_option(word, "weight=", text) || !isdigit((unsigned char)text[0]))
+        return false;
+    unsigned long number = strtoul(text, &rest, 10);
+    if (*rest != '\0' || number > WEIGHT_MAX)
+        return false;
+    *weight = (unsigned)number;
+    return true;
+}
+
+static enum config_reading read_servers(void *field, const char *value)
+{
+    struct config_service *service = field;
+    struct addr addr;
+    struct span rest = span_of_text(value);
+    struct span name = span_take_word(&rest);
+    struct span where = span_take_word(&rest);
+
+    struct span option = span_take_word(&rest);
+    unsigned weight = 1;
+
+    if (name.len == 0 || !addr_parse(where, &addr) || span_take_word(&rest).len > 0 ||
+        (option.len > 0 && !read_weight(option, &weight)))
+        return CONFIG_READ_BAD;
+    char *copy = strndup((const char *)name.data, name.len);
+    void *list = service->servers;
+    struct service_server *place = copy != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
+    service->servers = list;
+    if (place == NULL) {
+        free(copy);
+        return CONFIG_READ_NO_MEMORY;
+    }
+    *place = (struct service_server){.name = copy, .addr = addr, .weight = weight};
+    return CONFIG_READ_OK;
+}
+
+static void write_servers(const void *field, const char *key, FILE *out)
+{
+    const struct config_service *service = field;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < service->server_count; i++) {
+        const struct service_server *server = &service->servers[i];
+        fprintf(out, "%s = %s %s", key, server->name, addr_format(&server->addr, text));
+        if (server->weight != 1)
+            fprintf(out, " weight=%u", server->weight);
+        fputc('\n', out);
+    }
+}
+
+const struct config_type config_type_listens = {
+    "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
+const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
+const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
+                                                  write_addresses};
+const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",
+                                                     read_runtime_apis, write_runtime_apis};
+const struct config_type config_type_servers = {"NAME HOST:PORT, and perhaps weight=0 to weight=256",
+                                                read_servers, write_servers};

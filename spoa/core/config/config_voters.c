@@ -1,0 +1,218 @@
+/* What is said of the groups of voters: Sentinels, or nodes. */
+#include "spoa/core/config/config_voters.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/decision/quorum.h"
+
+struct config_place config_at_line(const char *file, unsigned line)
+{
+    return (struct config_place){.file = file, .line = line};
+}
+
+void config_check_credentials(const struct config_credentials *credentials, const struct config_place *place,
+                              struct config_errors *errors)
+{
+    bool has_password = credentials->password != NULL || credentials->password_file != NULL;
+
+    if (credentials->password != NULL && credentials->password_file != NULL)
+        config_error(errors, place, "'password' and 'password-file' exclude each other");
+    if (credentials->username != NULL && !has_password)
+        config_error(errors, place, "'username' needs a 'password' or a 'password-file'");
+}
+
+void config_check_tls(const struct config_tls *tls, const struct config_place *place,
+                      struct config_errors *errors)
+{
+    if (!tls->is_on &&
+        (tls->ca_file != NULL || tls->cert_file != NULL || tls->key_file != NULL || tls->server_name != NULL))
+        config_error(errors, place, "'tls-ca' and its like do nothing without 'tls = yes'");
+    if ((tls->cert_file != NULL) != (tls->key_file != NULL))
+        config_error(errors, place, "'tls-cert' and 'tls-key' need each other");
+}
+
+/* ---- groups ---- */
+
+static const char *noun_of(const struct config_sentinels *group)
+{
+    return group->is_nodes ? "node" : "Sentinel";
+}
+
+static const char *blank_of(const struct config_sentinels *group)
+{
+    return group->name[0] != '\0' ? " " : "";
+}
+
+static void check_addresses(const struct config_sentinels *group, const struct config_place *place,
+                            struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (group->address_count == 0)
+        config_error(errors, place,
+                     group->is_nodes ? "[%s%s%s] has no 'address', and no service refers to it"
+                                     : "[%s%s%s] has no 'address'",
+                     config_voters_word(group), blank_of(group), group->name);
+    if (group->address_count > QUORUM_VOTERS_MAX)
+        config_error(errors, place, "more than %d %ss in one group", QUORUM_VOTERS_MAX, noun_of(group));
+    for (size_t i = 0; i < group->address_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (addr_equals(&group->addresses[i], &group->addresses[k]))
+                config_error(errors, place, "%s %s is listed twice in one group: it has one vote",
+                             noun_of(group), addr_format(&group->addresses[i], text));
+}
+
+static void check_group(const struct config_sentinels *group, const struct config_place *place,
+                        struct config_errors *errors)
+{
+    if (group->is_nodes == (group->source == VOTER_SOURCE_SENTINEL))
+        config_error(errors, place,
+                     "'source' is replication or cluster in [nodes NAME], and nothing else in [sentinels]");
+    check_addresses(group, place, errors);
+    config_check_credentials(&group->credentials, place, errors);
+    config_check_tls(&group->tls, place, errors);
+    for (size_t i = 0; group->tls.is_on && i < group->address_count; i++)
+        if (group->addresses[i].kind == ADDR_UNIX)
+            config_error(errors, place, "there is no TLS to a UNIX socket");
+    if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
+        config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
+    if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
+        config_error(
+            errors, place,
+            "'vote-life' (%u ms) must be longer than 'poll' + 'reply-timeout' (%u ms): votes would expire "
+            "before they are renewed",
+            group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
+}
+
+/* The longest vote-life that needs no second thought. */
+#define VOTE_LIFE_WARN_MS 5000
+
+static void warn_of_life(const struct config_sentinels *group, const struct config_place *place,
+                         struct config_errors *warnings)
+{
+    if (!group->is_nodes && group->vote_life_ms > VOTE_LIFE_WARN_MS)
+        config_error(
+            warnings, place,
+            "'vote-life' is %u ms: an agent that is cut off names the old master for so long; it must be "
+            "shorter than the Sentinels' down-after-milliseconds",
+            group->vote_life_ms);
+}
+
+static void warn_of_count(const struct config_sentinels *group, const struct config_place *place,
+                          struct config_errors *warnings)
+{
+    size_t n = group->address_count;
+
+    if (n == 1)
+        config_error(warnings, place, "one %s only: nothing is named while it is down", noun_of(group));
+    else if (!group->is_nodes && n > 0 && n % 2 == 0)
+        config_error(warnings, place, "an even number of Sentinels (%zu) bears no more failures than %zu", n,
+                     n - 1);
+}
+
+void config_check_groups(struct config *config, const char *file, struct config_errors *errors)
+{
+    struct config_place whole = config_at_line(file, 0);
+
+    if (config->group_count == 0)
+        config_error(errors, &whole, "no section [sentinels]: nobody can name a master");
+    for (size_t i = 0; i < config->group_count; i++) {
+        struct config_place place = config_at_line(file, config->groups[i].line);
+        check_group(&config->groups[i], &place, errors);
+        warn_of_count(&config->groups[i], &place, &config->warnings);
+        warn_of_life(&config->groups[i], &place, &config->warnings);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
+                config_error(errors, &place, "a section [%s%s%s] is there already",
+                             config_voters_word(&config->groups[k]), blank_of(&config->groups[k]),
+                             config->groups[k].name);
+    }
+}
+
+/* Finds the service's group and settles how many votes it takes. */
+void config_join_group(const struct config *config, struct config_service *service,
+                       const struct config_place *place, struct config_errors *errors)
+{
+    bool is_nodes = service->nodes != NULL;
+    const char *wanted = is_nodes ? service->nodes : service->sentinels != NULL ? service->sentinels : "";
+
+    if (is_nodes && service->sentinels != NULL)
+        config_error(errors, place, "'nodes' and 'sentinels' exclude each other");
+    for (size_t i = 0; i < config->group_count; i++) {
+        if (config->groups[i].is_nodes != is_nodes || strcmp(config->groups[i].name, wanted) != 0)
+            continue;
+        unsigned voters = (unsigned)config->groups[i].address_count;
+        service->group = i;
+        if (voters == 0)
+            return; /* reported already */
+        if (service->quorum == 0)
+            service->quorum = quorum_majority(voters);
+        if (service->quorum < quorum_majority(voters) || service->quorum > voters)
+            config_error(errors, place, "quorum %u of [service %s]: with %u %ss it can be %u to %u",
+                         service->quorum, service->name, voters, noun_of(&config->groups[i]),
+                         quorum_majority(voters), voters);
+        return;
+    }
+    if (config->group_count > 0)
+        config_error(errors, place, "[service %s]: there is no section [%s%s%s]", service->name,
+                     is_nodes ? "nodes" : "sentinels", wanted[0] != '\0' ? " " : "", wanted);
+}
+
+/* ---- nodes that vote, and are asked as nodes as well ---- */
+
+const struct config_credentials *config_node_credentials(const struct config_service *service,
+                                                         const struct config_sentinels *group)
+{
+    return group->is_nodes && service->credentials.password == NULL ? &group->credentials
+                                                                    : &service->credentials;
+}
+
+const struct config_tls *config_node_tls(const struct config_service *service,
+                                         const struct config_sentinels *group)
+{
+    return group->is_nodes && !service->tls.is_on ? &group->tls : &service->tls;
+}
+
+/* ---- voters that are not listed ---- */
+
+static bool has_address(const struct config_sentinels *group, const struct addr *addr)
+{
+    for (size_t i = 0; i < group->address_count; i++)
+        if (addr_equals(&group->addresses[i], addr))
+            return true;
+    return false;
+}
+
+static bool add_address(struct config_sentinels *group, const struct addr *addr)
+{
+    struct addr *larger = realloc(group->addresses, (group->address_count + 1) * sizeof(*larger));
+
+    if (larger == NULL)
+        return false;
+    group->addresses = larger;
+    group->addresses[group->address_count++] = *addr;
+    return true;
+}
+
+static bool gather_servers(struct config_sentinels *group, const struct config_service *service)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        if (!has_address(group, &service->servers[i].addr) && !add_address(group, &service->servers[i].addr))
+            return false;
+    return true;
+}
+
+bool config_gather_voters(struct config *config)
+{
+    for (size_t i = 0; i < config->group_count; i++) {
+        struct config_sentinels *group = &config->groups[i];
+        if (!group->is_nodes || group->address_count > 0)
+            continue;
+        for (size_t k = 0; k < config->service_count; k++)
+            if (config_same_text(config->services[k].nodes, group->name) &&
+                !gather_servers(group, &config->services[k]))
+                return false;
+    }
+    return true;
+}

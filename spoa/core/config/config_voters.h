@@ -1,0 +1,23 @@
+/* The part of config_finish() that is about voters; private to the configuration. */
+#ifndef SPOA_CORE_CONFIG_CONFIG_VOTERS_H
+#define SPOA_CORE_CONFIG_CONFIG_VOTERS_H
+
+#include "spoa/core/config/config.h"
+
+struct config_place config_at_line(const char *file, unsigned line);
+
+void config_check_credentials(const struct config_credentials *credentials, const struct config_place *place,
+                              struct config_errors *errors);
+void config_check_tls(const struct config_tls *tls, const struct config_place *place,
+                      struct config_errors *errors);
+
+/* Gives [nodes NAME] without an address the servers of the services that refer to it. False where memory is short. */
+bool config_gather_voters(struct config *config);
+
+void config_check_groups(struct config *config, const char *file, struct config_errors *errors);
+
+/* Finds the service's group and settles how many votes it takes. */
+void config_join_group(const struct config *config, struct config_service *service,
+                       const struct config_place *place, struct config_errors *errors);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * Doubt of a node: our own link to it worked, and broke. The node may be dead long before the Sentinels say so. That
+ * delays answers for a while and changes none. Pure: time comes in.
+ */
+#ifndef SPOA_CORE_DECISION_DOUBT_H
+#define SPOA_CORE_DECISION_DOUBT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct doubt {
+    int32_t candidate; /* QUORUM_NO_CANDIDATE: of nobody */
+    int64_t since_ms;
+    int64_t until_ms; /* goes on with each attempt to connect that is refused */
+};
+
+void doubt_init(struct doubt *doubt);
+
+/* Our link to `candidate` broke: that is a doubt for `park_ms`. */
+void doubt_begin(struct doubt *doubt, int32_t candidate, int64_t park_ms, int64_t now_ms);
+
+/*
+ * `candidate` refused our attempt to connect. A doubt that there is goes on until `until_ms` at least; but for no longer in
+ * all than Sentinels need to replace a dead master, by their longest down-after-milliseconds (0: not known, `park_ms`
+ * stands for it), and for `park_ms` at least: by then it refuses only us. False where there is none: a refusal begins none.
+ */
+bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int64_t park_ms,
+                   uint32_t down_after_ms, int64_t now_ms);
+
+/* `candidate` was heard. */
+void doubt_end(struct doubt *doubt, int32_t candidate);
+
+bool doubt_holds(const struct doubt *doubt, int32_t candidate, int64_t now_ms);
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * What is known of a service's nodes beside the votes: o_down and CKQUORUM as the Sentinels say them, ROLE as
+ * the named node says it. None of it can name a master; it can keep one from being named, and CKQUORUM can,
+ * where the operator chose so, stand in for a majority that is out of reach. Pure; dated and expired as votes.
+ */
+#ifndef SPOA_CORE_DECISION_EVIDENCE_H
+#define SPOA_CORE_DECISION_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spoa/core/decision/quorum.h"
+
+/* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms. */
+#define REPORTS_FAILOVER_MS 2000
+
+/* What SENTINEL MASTER says of a service; 0 where it was not said. */
+struct sentinel_facts {
+    bool is_o_down;
+    bool is_failing_over; /* it is replacing this master, or about to */
+    uint32_t down_after_ms;
+    uint32_t other_sentinels;
+    uint32_t quorum; /* Sentinel's own, for o_down */
+};
+
+/* What one Sentinel said last. */
+struct sentinel_report {
+    int64_t facts_sent_ms;   /* INT64_MIN: never */
+    int64_t witness_sent_ms; /* CKQUORUM said OK; INT64_MIN: never, or it said no since */
+    int32_t candidate;       /* whom `facts` is about */
+    struct sentinel_facts facts;
+};
+
+enum node_role {
+    NODE_ROLE_UNKNOWN,
+    NODE_ROLE_MASTER,
+    NODE_ROLE_REPLICA,
+    NODE_ROLE_LOADING, /* refuses commands: LOADING, MASTERDOWN */
+};
+
+/* What a node said of itself. */
+struct node_report {
+    int64_t t_sent_ms;
+    int32_t candidate;
+    enum node_role role;
+};
+
+struct reports {
+    struct sentinel_report *sentinels; /* one per voter; the caller's memory */
+    unsigned voters;
+    int64_t life_ms;         /* a report of this age has expired */
+    struct node_report node; /* the last */
+};
+
+void reports_init(struct reports *reports, struct sentinel_report *sentinels, unsigned voters,
+                  int64_t life_ms);
+
+/* Drops what `voter` said: it turned out to be another Sentinel than before. */
+void reports_forget(struct reports *reports, unsigned voter);
+
+/* Each drops a report that was asked for before the one that is there. */
+void reports_take_facts(struct reports *reports, unsigned voter, int32_t candidate,
+                        const struct sentinel_facts *facts, int64_t t_sent_ms);
+void reports_take_witness(struct reports *reports, unsigned voter, bool says_ok, int64_t t_sent_ms);
+void reports_take_role(struct reports *reports, const struct node_report *report);
+
+/* How many identities (see quorum_evaluate()) say that `candidate` is down. `*ret_expiry_ms` becomes the time at
+ * which the first of these reports expires, where that is before what it was. */
+unsigned reports_count_down(const struct reports *reports, int32_t candidate, const uint8_t *identities,
+                            int64_t now_ms, int64_t *ret_expiry_ms);
+
+/* Whether a voter of known identity says that it sees a majority; the expiry as above. */
+bool reports_is_witness(const struct reports *reports, unsigned voter, int64_t now_ms,
+                        int64_t *ret_expiry_ms);
+
+/* What `candidate` says of itself, UNKNOWN where it said nothing lately; the expiry as above. */
+enum node_role reports_role(const struct reports *reports, int32_t candidate, int64_t now_ms,
+                            int64_t *ret_expiry_ms);
+
+/* The longest down-after-milliseconds that a Sentinel has told, however long ago; 0 where none has. */
+uint32_t reports_longest_down_after_ms(const struct reports *reports);
+
+/* Whether some report is about `candidate`, expired or not. */
+bool reports_refer(const struct reports *reports, int32_t candidate);
+
+#endif

@@ -1,0 +1,256 @@
+#include "spoa/core/decision/policy.h"
+
+void policy_init(struct policy *policy, const struct policy_config *config)
+{
+    *policy = (struct policy){
+        .config = config,
+        .t_lost_ms = POLICY_NEVER,
+        .t_unnamed_ms = POLICY_NEVER,
+        .unconfirmed = QUORUM_NO_CANDIDATE,
+        .leaving = QUORUM_NO_CANDIDATE,
+    };
+}
+
+void policy_inherit(struct policy *policy, const struct policy *former)
+{
+    policy->t_lost_ms = former->t_lost_ms;
+    policy->t_unnamed_ms = former->t_unnamed_ms;
+    policy->may_keep = former->may_keep;
+}
+
+void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms)
+{
+    int64_t rest_ms = (1 + EARLY_FENCE_REST) * policy->config->early_fence_max_ms;
+
+    if (!policy->config->early_fence)
+        return;
+    if (candidate == policy->leaving && now_ms - policy->t_leaving_ms < rest_ms)
+        return;
+    policy->leaving = candidate;
+    policy->t_leaving_ms = now_ms;
+}
+
+static void review_by(struct policy_ruling *ruling, int64_t time_ms)
+{
+    if (time_ms < ruling->review_ms)
+        ruling->review_ms = time_ms;
+}
+
+static void refuse(struct policy_ruling *ruling, enum service_state state, enum service_reason reason)
+{
+    ruling->state = state;
+    ruling->reason = reason;
+}
+
+/* ---- whom the voters leave us: a majority's master, a witnessed one, one that is kept, or nobody ---- */
+
+static enum service_reason reason_of(enum quorum_reason reason)
+{
+    static const enum service_reason reasons[] = {
+        [QUORUM_REASON_NONE] = SERVICE_BECAUSE_NONE,     [QUORUM_UNREACHABLE] = SERVICE_BECAUSE_UNREACHABLE,
+        [QUORUM_REFUSED] = SERVICE_BECAUSE_REFUSED,      [QUORUM_DISAGREE] = SERVICE_BECAUSE_DISAGREE,
+        [QUORUM_UNKNOWN] = SERVICE_BECAUSE_UNKNOWN_NAME,
+    };
+    return reasons[reason];
+}
+
+static bool is_out_of_reach(const struct quorum_result *quorum)
+{
+    return quorum->reason == QUORUM_UNREACHABLE || quorum->reason == QUORUM_REFUSED;
+}
+
+static void rule_won(struct policy *policy, const struct policy_facts *facts, struct policy_ruling *ruling)
+{
+    policy->t_lost_ms = POLICY_NEVER;
+    policy->t_unnamed_ms = POLICY_NEVER;
+    ruling->state = SERVICE_OK;
+    ruling->candidate = facts->quorum->winner;
+}
+
+/* Whether the last master may be named although too few voters are in reach. A disagreement ends that for good:
+ * the voice that is missing may be the one that names another. */
+static bool is_kept(const struct policy *policy, const struct policy_facts *facts, int64_t now_ms)
+{
+    const struct policy_config *config = policy->config;
+
+    if (config->keep_when == KEEP_WHEN_REFUSED && facts->quorum->reason != QUORUM_REFUSED)
+        return false;
+    return policy->may_keep && now_ms - policy->t_lost_ms < config->keep_ms;
+}
+
+static void rule_unnamed(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                         struct policy_ruling *ruling)
+{
+    const struct policy_config *config = policy->config;
+    bool had_name = facts->current != QUORUM_NO_CANDIDATE;
+
+    if (policy->t_unnamed_ms == POLICY_NEVER)
+        policy->t_unnamed_ms = now_ms;
+    int64_t debounced_ms = policy->t_lost_ms + config->debounce_ms;
+    int64_t fenced_ms = policy->t_unnamed_ms + config->fence_ms;
+    refuse(ruling, SERVICE_NO_QUORUM, reason_of(facts->quorum->reason));
+    if (had_name && now_ms < debounced_ms) {
+        ruling->state = SERVICE_PENDING;
+        review_by(ruling, debounced_ms);
+    }
+    ruling->is_fenced = config->fence_ms > 0 && now_ms >= fenced_ms;
+    if (config->fence_ms > 0 && !ruling->is_fenced)
+        review_by(ruling, fenced_ms);
+}
+
+static void rule_lost(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                      struct policy_ruling *ruling)
+{
+    bool is_reachability = is_out_of_reach(facts->quorum);
+
+    if (!is_reachability)
+        policy->may_keep = false;
+    if (policy->t_lost_ms == POLICY_NEVER)
+        policy->t_lost_ms = now_ms;
+    if (is_reachability && facts->is_witnessed) {
+        policy->t_lost_ms = POLICY_NEVER;
+        policy->t_unnamed_ms = POLICY_NEVER;
+        refuse(ruling, SERVICE_WITNESSED, reason_of(facts->quorum->reason));
+        ruling->candidate = facts->quorum->sole;
+        review_by(ruling, facts->witness_expiry_ms);
+    } else if (is_reachability && is_kept(policy, facts, now_ms)) {
+        policy->t_unnamed_ms = POLICY_NEVER;
+        refuse(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
+        ruling->candidate = facts->current;
+        review_by(ruling, policy->t_lost_ms + policy->config->keep_ms);
+    } else {
+        rule_unnamed(policy, facts, now_ms, ruling);
+    }
+}
+
+static void rule_quorum(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                        struct policy_ruling *ruling)
+{
+    const struct quorum_result *quorum = facts->quorum;
+
+    /* Somebody in reach does not name the last master, even if too few are left to say so as a majority. */
+    if (quorum->in_reach > 0 && quorum->sole != facts->current)
+        policy->may_keep = false;
+    switch (quorum->verdict) {
+    case QUORUM_STARTING:
+        refuse(ruling, SERVICE_STARTING, SERVICE_BECAUSE_NONE);
+        break;
+    case QUORUM_PENDING:
+        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_SUSPECTED);
+        break;
+    case QUORUM_LOST:
+        rule_lost(policy, facts, now_ms, ruling);
+        break;
+    case QUORUM_WON:
+        rule_won(policy, facts, ruling);
+        break;
+    }
+}
+
+/* ---- what speaks against naming it ---- */
+
+static void check_down(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                       struct policy_ruling *ruling)
+{
+    int64_t expiry_ms = INT64_MAX;
+    unsigned down =
+        reports_count_down(facts->reports, ruling->candidate, facts->identities, now_ms, &expiry_ms);
+
+    if (down < facts->threshold)
+        return;
+    review_by(ruling, expiry_ms);
+    refuse(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
+    if (ruling->candidate == facts->current)
+        policy_expect_failover(policy, ruling->candidate, now_ms);
+}
+
+/* A new master has to say that it is one, and gets some time for it. */
+static void require_master(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                           struct policy_ruling *ruling)
+{
+    if (ruling->candidate == facts->current)
+        return;
+    if (policy->unconfirmed != ruling->candidate) {
+        policy->unconfirmed = ruling->candidate;
+        policy->t_unconfirmed_ms = now_ms;
+    }
+    int64_t deadline_ms = policy->t_unconfirmed_ms + policy->config->confirm_ms;
+    if (now_ms < deadline_ms) {
+        review_by(ruling, deadline_ms);
+        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_UNCONFIRMED);
+    } else {
+        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_UNCONFIRMED);
+    }
+}
+
+static void check_role(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                       struct policy_ruling *ruling)
+{
+    int64_t expiry_ms = INT64_MAX;
+
+    if (policy->config->role_check == ROLE_CHECK_OFF)
+        return;
+    switch (reports_role(facts->reports, ruling->candidate, now_ms, &expiry_ms)) {
+    case NODE_ROLE_MASTER:
+        return;
+    case NODE_ROLE_REPLICA:
+        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA);
+        break;
+    case NODE_ROLE_LOADING:
+        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_LOADING);
+        break;
+    case NODE_ROLE_UNKNOWN:
+        if (policy->config->role_check == ROLE_CHECK_REQUIRE)
+            require_master(policy, facts, now_ms, ruling);
+        return;
+    }
+    review_by(ruling, expiry_ms);
+}
+
+/* What is written to a master after its successor was promoted is lost, and that is about a second before a majority
+ * names the successor. */
+static void check_leaving(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                          struct policy_ruling *ruling)
+{
+    bool names = service_state_names(ruling->state);
+    int64_t until_ms = policy->t_leaving_ms + policy->config->early_fence_max_ms;
+
+    if (policy->leaving != facts->current)
+        policy->leaving = QUORUM_NO_CANDIDATE;
+    if (policy->leaving == QUORUM_NO_CANDIDATE || now_ms >= until_ms)
+        return;
+    if (names && ruling->candidate != policy->leaving)
+        return;
+    if (names)
+        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER);
+    ruling->is_fenced = true;
+    review_by(ruling, until_ms);
+}
+
+/* The map has the last word: what it does not have is never named, whatever it says of itself. */
+static void check_map(const struct policy_facts *facts, struct policy_ruling *ruling)
+{
+    if (ruling->candidate != QUORUM_NO_CANDIDATE && !facts->is_nameable(facts->context, ruling->candidate))
+        refuse(ruling, SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE);
+}
+
+struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms)
+{
+    struct policy_ruling ruling = {
+        .candidate = QUORUM_NO_CANDIDATE,
+        .review_ms = facts->quorum->review_ms,
+    };
+
+    rule_quorum(policy, facts, now_ms, &ruling);
+    if (service_state_names(ruling.state)) {
+        check_role(policy, facts, now_ms, &ruling);
+        check_down(policy, facts, now_ms, &ruling);
+        check_map(facts, &ruling);
+    }
+    check_leaving(policy, facts, now_ms, &ruling);
+    if (facts->quorum->verdict == QUORUM_WON)
+        policy->may_keep = ruling.state == SERVICE_OK;
+    if (ruling.reason != SERVICE_BECAUSE_UNCONFIRMED)
+        policy->unconfirmed = QUORUM_NO_CANDIDATE;
+    return ruling;
+}

@@ -1,0 +1,90 @@
+/*
+ * What a service answers, given what its voters say: the quorum's result, what else is known of the nodes, and
+ * what the operator chose. The default is to name nobody unless a majority does. Pure; all times in ms.
+ */
+#ifndef SPOA_CORE_DECISION_POLICY_H
+#define SPOA_CORE_DECISION_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/service_state.h"
+
+enum role_check {
+    ROLE_CHECK_OFF,
+    ROLE_CHECK_VETO,    /* a node that says that it is no master is not named */
+    ROLE_CHECK_REQUIRE, /* and a new one only when it has said that it is */
+};
+
+/* When the last master may be kept. */
+enum keep_when {
+    KEEP_WHEN_UNREACHABLE, /* too few voters are in reach, for whatever cause */
+    KEEP_WHEN_REFUSED, /* and all that are missing refuse connections: they are dead, we are not cut off */
+};
+
+struct policy_config {
+    enum role_check role_check;
+    enum keep_when keep_when;
+    bool witness;        /* one voter that sees a majority may stand in for one that is out of reach */
+    int64_t keep_ms;     /* the last master is named for so long after reachability was lost; 0: not at all */
+    int64_t fence_ms;    /* no quorum for so long: existing sessions are to be cut; 0: never */
+    int64_t debounce_ms; /* a loss that is shorter is `pending` */
+    bool early_fence;    /* a master that is about to be replaced is not named, and its sessions are cut */
+    int64_t early_fence_max_ms; /* for so long at the most */
+    int64_t confirm_ms;         /* with ROLE_CHECK_REQUIRE: a new master has so long to say that it is one */
+};
+
+#define POLICY_NEVER INT64_MIN
+
+/* What the policy remembers. */
+struct policy {
+    const struct policy_config *config; /* borrowed */
+    int64_t t_lost_ms;                  /* reachability was lost; POLICY_NEVER while it is there */
+    int64_t t_unnamed_ms;               /* naming ended for want of a majority; POLICY_NEVER else */
+    int64_t t_unconfirmed_ms;           /* since when `unconfirmed` is waited for */
+    int32_t unconfirmed;                /* a winner that has not said that it is a master */
+    int64_t t_leaving_ms;               /* since when `leaving` is about to be replaced */
+    int32_t leaving;                    /* the candidate named last, or QUORUM_NO_CANDIDATE */
+    bool may_keep;                      /* the last that a majority said was a master that could be named */
+};
+
+/* What it judges by. */
+struct policy_facts {
+    const struct quorum_result *quorum;
+    unsigned threshold;
+    const uint8_t *identities; /* as in quorum_evaluate() */
+    const struct reports *reports;
+    bool (*is_nameable)(const void *context, int32_t candidate); /* by the server map */
+    const void *context;
+    int32_t current;   /* the candidate named last, or QUORUM_NO_CANDIDATE */
+    bool is_witnessed; /* a voter that names quorum->sole sees a majority; with `witness` only */
+    int64_t witness_expiry_ms;
+};
+
+struct policy_ruling {
+    enum service_state state;
+    enum service_reason reason;
+    int32_t candidate; /* whom the state is about: named, vetoed or down; or QUORUM_NO_CANDIDATE */
+    bool is_fenced;    /* existing sessions are to be cut */
+    int64_t review_ms; /* from this time on the ruling no longer stands */
+};
+
+/* `config` is borrowed. */
+void policy_init(struct policy *policy, const struct policy_config *config);
+
+/* Takes over since when there is no majority, and whether the last master may be kept. */
+void policy_inherit(struct policy *policy, const struct policy *former);
+
+/*
+ * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority that it is
+ * down. Does nothing unless `early_fence` is set. Where no other follows it is named again; what is said for
+ * EARLY_FENCE_REST times as long after that is not believed, so that one Sentinel cannot keep it from being named.
+ */
+#define EARLY_FENCE_REST 10
+void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms);
+
+struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms);
+
+#endif

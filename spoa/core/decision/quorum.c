@@ -1,0 +1,255 @@
+#include "spoa/core/decision/quorum.h"
+
+#include <string.h>
+
+void quorum_init(struct quorum *quorum, const struct quorum_config *config, struct quorum_vote *votes,
+                 int64_t now_ms)
+{
+    memset(votes, 0, config->voters * sizeof(*votes));
+    *quorum = (struct quorum){
+        .config = *config,
+        .votes = votes,
+        .t_start_ms = now_ms,
+        .t_suspect_ms = INT64_MIN,
+    };
+}
+
+bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64_t now_ms)
+{
+    return now_ms - t_sent_ms > config->reply_timeout_ms;
+}
+
+static bool is_fresh(const struct quorum *quorum, const struct quorum_vote *vote, int64_t now_ms)
+{
+    return vote->ballot != QUORUM_SILENT && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;
+}
+
+enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
+                                  int32_t current, int64_t now_ms)
+{
+    struct quorum_vote *slot = &quorum->votes[voter];
+
+    if (quorum_is_late(&quorum->config, vote->t_sent_ms, now_ms))
+        return QUORUM_DROPPED;
+    if (slot->ballot != QUORUM_SILENT && vote->t_sent_ms < slot->t_sent_ms)
+        return QUORUM_DROPPED;
+
+    /* A voter that repeats its dissent brings nothing new. Suspecting on every repetition would let one stale
+     * Sentinel keep the service pending for good where a round trip is longer than the suspect interval. */
+    bool repeats = is_fresh(quorum, slot, now_ms) && slot->ballot == vote->ballot &&
+                   (vote->ballot != QUORUM_NAMES || slot->candidate == vote->candidate);
+    bool agrees = vote->ballot == QUORUM_NAMES && vote->candidate == current;
+    bool says_nothing = vote->ballot == QUORUM_INVALID;
+
+    *slot = *vote;
+    return repeats || agrees || says_nothing ? QUORUM_CONFIRMED : QUORUM_NEWS;
+}
+
+bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
+                  int64_t *ret_expiry_ms)
+{
+    const struct quorum_vote *vote = &quorum->votes[voter];
+
+    if (!is_fresh(quorum, vote, now_ms) || vote->ballot != QUORUM_NAMES || vote->candidate != candidate)
+        return false;
+    *ret_expiry_ms = vote->t_sent_ms + quorum->config.vote_life_ms;
+    return true;
+}
+
+void quorum_forget(struct quorum *quorum, unsigned voter)
+{
+    quorum->votes[voter] = (struct quorum_vote){.ballot = QUORUM_SILENT};
+}
+
+void quorum_refuse(struct quorum *quorum, unsigned voter, bool is_refusing)
+{
+    uint64_t bit = (uint64_t)1 << voter;
+
+    quorum->refusing = is_refusing ? quorum->refusing | bit : quorum->refusing & ~bit;
+}
+
+bool quorum_suspect(struct quorum *quorum, int64_t now_ms)
+{
+    quorum->asks_again = quorum->t_suspect_ms != INT64_MIN &&
+                         now_ms - quorum->t_suspect_ms < quorum->config.suspect_interval_ms;
+    if (quorum->asks_again)
+        return false;
+    quorum->t_suspect_ms = now_ms;
+    return true;
+}
+
+bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
+{
+    bool is_due = quorum->asks_again && now_ms - quorum->t_suspect_ms >= quorum->config.suspect_interval_ms;
+
+    quorum->asks_again = quorum->asks_again && !is_due;
+    return is_due;
+}
+
+/* Whether the suspicion still keeps older votes out: HOLD has not passed and somebody has not answered. */
+static bool is_held(const struct quorum *quorum, int64_t now_ms)
+{
+    if (quorum->t_suspect_ms == INT64_MIN || now_ms - quorum->t_suspect_ms >= quorum->config.hold_ms)
+        return false;
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        if (quorum->votes[i].ballot == QUORUM_SILENT || quorum->votes[i].t_sent_ms < quorum->t_suspect_ms)
+            return true;
+    return false;
+}
+
+/* The votes that count, one per identity: its newest. */
+struct ballot_box {
+    const struct quorum_vote *votes[QUORUM_VOTERS_MAX];
+    unsigned count;
+    int64_t earliest_expiry_ms;
+};
+
+static void box_collect(const struct quorum *quorum, const uint8_t *identities, int64_t since_ms,
+                        int64_t now_ms, struct ballot_box *box)
+{
+    const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX] = {NULL};
+
+    box->count = 0;
+    box->earliest_expiry_ms = QUORUM_NEVER;
+    for (unsigned i = 0; i < quorum->config.voters; i++) {
+        const struct quorum_vote *vote = &quorum->votes[i];
+        if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) ||
+            vote->t_sent_ms < since_ms)
+            continue;
+        const struct quorum_vote **slot = &by_identity[identities[i]];
+        if (*slot == NULL || (*slot)->t_sent_ms < vote->t_sent_ms)
+            *slot = vote;
+    }
+    for (unsigned i = 0; i < QUORUM_VOTERS_MAX; i++) {
+        if (by_identity[i] == NULL)
+            continue;
+        box->votes[box->count++] = by_identity[i];
+        int64_t expiry_ms = by_identity[i]->t_sent_ms + quorum->config.vote_life_ms;
+        if (expiry_ms < box->earliest_expiry_ms)
+            box->earliest_expiry_ms = expiry_ms;
+    }
+}
+
+/* The candidate with at least `threshold` votes: at most one, because the threshold is over half of n. */
+static bool box_winner(const struct ballot_box *box, unsigned threshold, struct quorum_result *result)
+{
+    for (unsigned i = 0; i < box->count; i++) {
+        if (box->votes[i]->ballot != QUORUM_NAMES)
+            continue;
+        unsigned votes = 0;
+        int64_t oldest_ms = INT64_MAX;
+        for (unsigned k = 0; k < box->count; k++) {
+            if (box->votes[k]->ballot != QUORUM_NAMES || box->votes[k]->candidate != box->votes[i]->candidate)
+                continue;
+            votes++;
+            if (box->votes[k]->t_sent_ms < oldest_ms)
+                oldest_ms = box->votes[k]->t_sent_ms;
+        }
+        if (votes >= threshold) {
+            result->winner = box->votes[i]->candidate;
+            result->votes = votes;
+            result->oldest_sent_ms = oldest_ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the voters in reach have in common. One that answers with an error says nothing. */
+static void box_survey(const struct ballot_box *box, struct quorum_result *result)
+{
+    bool agree = true;
+
+    for (unsigned i = 0; i < box->count; i++) {
+        if (box->votes[i]->ballot == QUORUM_INVALID)
+            continue;
+        int32_t candidate =
+            box->votes[i]->ballot == QUORUM_NAMES ? box->votes[i]->candidate : QUORUM_NO_CANDIDATE;
+        agree =
+            agree && candidate != QUORUM_NO_CANDIDATE && (result->in_reach == 0 || candidate == result->sole);
+        result->sole = candidate;
+        result->in_reach++;
+    }
+    if (!agree)
+        result->sole = QUORUM_NO_CANDIDATE;
+}
+
+/* Whether all voters that say nothing of use refuse connections. */
+static bool are_silent_refusing(const struct quorum *quorum, int64_t now_ms)
+{
+    for (unsigned i = 0; i < quorum->config.voters; i++) {
+        bool says_something =
+            is_fresh(quorum, &quorum->votes[i], now_ms) && quorum->votes[i].ballot != QUORUM_INVALID;
+        if (!says_something && (quorum->refusing >> i & 1) == 0)
+            return false;
+    }
+    return true;
+}
+
+static enum quorum_reason box_reason(const struct ballot_box *box, unsigned threshold)
+{
+    unsigned named = 0;
+    unsigned unknown = 0;
+
+    for (unsigned i = 0; i < box->count; i++) {
+        named += box->votes[i]->ballot == QUORUM_NAMES;
+        unknown += box->votes[i]->ballot == QUORUM_UNKNOWN_NAME;
+    }
+    if (named + unknown < threshold)
+        return QUORUM_UNREACHABLE;
+    return named >= threshold ? QUORUM_DISAGREE : QUORUM_UNKNOWN;
+}
+
+/* At the start nobody can tell a silent voter from one that is about to answer, for the life of a vote. */
+static bool is_starting(const struct quorum *quorum, int64_t now_ms)
+{
+    if (quorum->is_settled || now_ms - quorum->t_start_ms >= quorum->config.vote_life_ms)
+        return false;
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        if (quorum->votes[i].ballot == QUORUM_SILENT)
+            return true;
+    return false;
+}
+
+void quorum_settle(struct quorum *quorum)
+{
+    quorum->is_settled = true;
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t *identities, int64_t now_ms)
+{
+    bool held = is_held(quorum, now_ms);
+    struct ballot_box box;
+    struct quorum_result result = {.winner = QUORUM_NO_CANDIDATE, .sole = QUORUM_NO_CANDIDATE};
+
+    box_collect(quorum, identities, INT64_MIN, now_ms, &box);
+    box_survey(&box, &result);
+    if (held)
+        box_collect(quorum, identities, quorum->t_suspect_ms, now_ms, &box);
+    result.review_ms = box.earliest_expiry_ms;
+    if (box_winner(&box, quorum->config.threshold, &result)) {
+        result.verdict = QUORUM_WON;
+    } else if (is_starting(quorum, now_ms)) {
+        result.verdict = QUORUM_STARTING;
+        result.review_ms = earlier(result.review_ms, quorum->t_start_ms + quorum->config.vote_life_ms);
+        if (held)
+            result.review_ms = earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.hold_ms);
+    } else if (held) {
+        result.verdict = QUORUM_PENDING;
+        result.review_ms = quorum->t_suspect_ms + quorum->config.hold_ms;
+    } else {
+        result.verdict = QUORUM_LOST;
+        result.reason = box_reason(&box, quorum->config.threshold);
+        if (result.reason == QUORUM_UNREACHABLE && are_silent_refusing(quorum, now_ms))
+            result.reason = QUORUM_REFUSED;
+    }
+    if (quorum->asks_again)
+        result.review_ms =
+            earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);
+    return result;
+}

@@ -1,0 +1,197 @@
+#include "spoa/core/decision/replicas.h"
+
+#include <stdlib.h>
+
+/* One server of the map. */
+struct replica {
+    int64_t turn;           /* smooth weighted round robin: the largest is next */
+    bool is_known;          /* the master told how far it is */
+    int64_t behind;         /* bytes, then */
+    int64_t target;         /* an offset that the master had reached at t_target_ms */
+    int64_t t_target_ms;    /* with `target` */
+    int64_t t_caught_up_ms; /* all that the master had at this time it has; INT64_MIN: not known */
+};
+
+struct replicas {
+    const struct replicas_config *config;
+    const struct service_server *map;
+    size_t server_count;
+    unsigned voters;
+    unsigned threshold;
+    int64_t life_ms;
+    struct replica *servers; /* behind the views, one per server of the map */
+    struct replicas_view views[];
+};
+
+_Static_assert(_Alignof(struct replica) <= _Alignof(struct replicas_view), "stands behind the views");
+
+struct replicas *replicas_create(const struct replicas_config *config, const struct quorum_config *quorum,
+                                 const struct service_server *servers, size_t server_count)
+{
+    size_t views_size = quorum->voters * sizeof(struct replicas_view);
+    struct replicas *replicas =
+        calloc(1, sizeof(*replicas) + views_size + server_count * sizeof(struct replica));
+
+    if (replicas == NULL)
+        return NULL;
+    replicas->config = config;
+    replicas->map = servers;
+    replicas->server_count = server_count;
+    replicas->voters = quorum->voters;
+    replicas->threshold = quorum->threshold;
+    replicas->life_ms = quorum->vote_life_ms;
+    replicas->servers = (struct replica *)(void *)&replicas->views[quorum->voters];
+    for (unsigned i = 0; i < quorum->voters; i++)
+        replicas_forget(replicas, i);
+    replicas_forget_offsets(replicas);
+    return replicas;
+}
+
+void replicas_destroy(struct replicas *replicas)
+{
+    free(replicas);
+}
+
+bool replicas_refer(const struct replicas *replicas, int32_t candidate)
+{
+    for (unsigned i = 0; i < replicas->voters; i++)
+        if (replicas->views[i].master == candidate)
+            return true;
+    return false;
+}
+
+void replicas_forget(struct replicas *replicas, unsigned voter)
+{
+    replicas->views[voter] = (struct replicas_view){.t_sent_ms = INT64_MIN, .master = QUORUM_NO_CANDIDATE};
+}
+
+void replicas_forget_offsets(struct replicas *replicas)
+{
+    for (size_t i = 0; i < replicas->server_count; i++) {
+        replicas->servers[i].is_known = false;
+        replicas->servers[i].t_caught_up_ms = INT64_MIN;
+    }
+}
+
+void replicas_take_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view)
+{
+    if (view->t_sent_ms >= replicas->views[voter].t_sent_ms)
+        replicas->views[voter] = *view;
+}
+
+/* ---- lag ---- */
+
+/*
+ * How old its data are is not said by anybody. But all that the master had when it was at `target` has arrived once the
+ * replica is there: an upper bound, some probes too high and never too low.
+ */
+static void note_progress(struct replica *server, int64_t master_offset, int64_t offset, int64_t t_sent_ms)
+{
+    /* A master that begins anew counts anew. */
+    bool is_first = !server->is_known || master_offset < server->target;
+
+    server->is_known = true;
+    server->behind = master_offset > offset ? master_offset - offset : 0;
+    if (server->behind == 0)
+        server->t_caught_up_ms = t_sent_ms;
+    else if (!is_first && offset >= server->target && server->t_target_ms > server->t_caught_up_ms)
+        server->t_caught_up_ms = server->t_target_ms;
+    else if (!is_first && offset < server->target)
+        return;
+    server->target = master_offset;
+    server->t_target_ms = t_sent_ms;
+}
+
+void replicas_take_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
+                           int64_t t_sent_ms)
+{
+    for (size_t i = 0; i < replicas->server_count; i++) {
+        struct replica *server = &replicas->servers[i];
+        if (offsets[i] == REPLICA_NOT_CONNECTED) {
+            server->is_known = false;
+            server->t_caught_up_ms = INT64_MIN;
+        } else {
+            note_progress(server, offset, offsets[i], t_sent_ms);
+        }
+    }
+}
+
+static bool is_near(const struct replica *server, const struct lag_limit *limit, int64_t now_ms,
+                    int64_t *ret_review_ms)
+{
+    switch (limit->unit) {
+    case LAG_UNLIMITED:
+        return true;
+    case LAG_BYTES:
+        return server->is_known && server->behind <= limit->amount;
+    case LAG_MS:
+        break;
+    }
+    if (server->t_caught_up_ms == INT64_MIN || now_ms - server->t_caught_up_ms > limit->amount)
+        return false;
+    if (server->t_caught_up_ms + limit->amount + 1 < *ret_review_ms)
+        *ret_review_ms = server->t_caught_up_ms + limit->amount + 1;
+    return true;
+}
+
+/* ---- who may be named ---- */
+
+/* How many identities hold the server to be an up replica of `master`; the first of these views to expire sets the
+ * review. */
+static unsigned count_views(const struct replicas *replicas, size_t server, int32_t master,
+                            const uint8_t *identities, int64_t now_ms, int64_t *ret_review_ms)
+{
+    bool is_counted[QUORUM_VOTERS_MAX] = {false};
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < replicas->voters; i++) {
+        const struct replicas_view *view = &replicas->views[i];
+        if (identities[i] == QUORUM_NO_IDENTITY || is_counted[identities[i]] || view->master != master ||
+            (view->up >> server & 1) == 0 || now_ms - view->t_sent_ms >= replicas->life_ms)
+            continue;
+        is_counted[identities[i]] = true;
+        count++;
+        if (view->t_sent_ms + replicas->life_ms < *ret_review_ms)
+            *ret_review_ms = view->t_sent_ms + replicas->life_ms;
+    }
+    return count;
+}
+
+uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, const uint8_t *identities,
+                           int64_t now_ms, int64_t *ret_review_ms)
+{
+    uint64_t set = 0;
+
+    if (master == QUORUM_NO_CANDIDATE)
+        return 0;
+    for (size_t i = 0; i < replicas->server_count; i++) {
+        const struct replica *server = &replicas->servers[i];
+        if (replicas->map[i].weight == 0 || (int32_t)i == master)
+            continue;
+        if (count_views(replicas, i, master, identities, now_ms, ret_review_ms) >= replicas->threshold &&
+            is_near(server, &replicas->config->max_lag, now_ms, ret_review_ms))
+            set |= (uint64_t)1 << i;
+    }
+    return set;
+}
+
+size_t replicas_next(struct replicas *replicas, uint64_t set)
+{
+    int64_t total = 0;
+    size_t next = 0;
+    int64_t highest = INT64_MIN;
+
+    for (size_t i = 0; i < replicas->server_count; i++) {
+        struct replica *server = &replicas->servers[i];
+        if ((set >> i & 1) == 0)
+            continue;
+        server->turn += replicas->map[i].weight;
+        total += replicas->map[i].weight;
+        if (server->turn > highest) {
+            highest = server->turn;
+            next = i;
+        }
+    }
+    replicas->servers[next].turn -= total;
+    return next;
+}

@@ -1,0 +1,102 @@
+#include "spoa/core/decision/service_alarms.h"
+
+#include <stdio.h>
+
+#include "spoa/core/base/log.h"
+
+static struct alarm_subject subject_of(const struct service_settings *settings)
+{
+    return (struct alarm_subject){.key = "service", .name = settings->name};
+}
+
+void service_alarms_review(struct alarms *alarms, const struct service_settings *settings,
+                           const struct service_decision *decision, const struct quorum_result *quorum,
+                           int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    bool is_outside = decision->state == SERVICE_UNKNOWN_ADDRESS;
+    bool disagree = quorum->in_reach > 1 && quorum->sole == QUORUM_NO_CANDIDATE;
+    char text[ADDR_TEXT_MAX];
+
+    alarms_note(alarms, ALARM_UNKNOWN_ADDRESS, is_outside, &subject,
+                is_outside ? addr_format(decision->addr, text) : NULL, now_ms);
+    alarms_note(alarms, ALARM_DISAGREEMENT, disagree, &subject, NULL, now_ms);
+}
+
+/* What the Sentinels' settings come to: the worst of each. */
+struct extremes {
+    uint32_t down_after_ms; /* the least; 0 where nobody said */
+    uint32_t quorum;        /* the largest */
+    uint32_t known; /* of Sentinels, by one that knows of another number than configured, if there is one */
+};
+
+static struct extremes find_extremes(const struct reports *reports)
+{
+    struct extremes worst = {.known = reports->voters};
+
+    for (unsigned i = 0; i < reports->voters; i++) {
+        const struct sentinel_facts *facts = &reports->sentinels[i].facts;
+        if (reports->sentinels[i].facts_sent_ms == INT64_MIN)
+            continue;
+        if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
+            worst.down_after_ms = facts->down_after_ms;
+        if (facts->quorum > worst.quorum)
+            worst.quorum = facts->quorum;
+        if (facts->other_sentinels + 1 != reports->voters)
+            worst.known = facts->other_sentinels + 1;
+    }
+    return worst;
+}
+
+void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
+                          const struct reports *reports, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    struct extremes worst = find_extremes(reports);
+    uint32_t longest_down_after_ms = reports_longest_down_after_ms(reports);
+    int64_t life_ms = settings->quorum.vote_life_ms;
+    char text[96];
+
+    (void)snprintf(text, sizeof(text), "vote-life %lld ms, down-after-milliseconds %u", (long long)life_ms,
+                   worst.down_after_ms);
+    alarms_note(alarms, ALARM_VOTE_LIFE, worst.down_after_ms > 0 && life_ms >= worst.down_after_ms, &subject,
+                text, now_ms);
+    (void)snprintf(text, sizeof(text), "park %lld ms, down-after-milliseconds %u",
+                   (long long)settings->park_ms, longest_down_after_ms);
+    alarms_note(alarms, ALARM_PARK,
+                longest_down_after_ms > 0 && settings->park_ms > 0 &&
+                    settings->park_ms < (int64_t)longest_down_after_ms + REPORTS_FAILOVER_MS,
+                &subject, text, now_ms);
+    (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", reports->voters, worst.known);
+    alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != reports->voters, &subject, text, now_ms);
+    (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, reports->voters);
+    alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > reports->voters, &subject, text, now_ms);
+}
+
+static const char *sight_text(enum service_sight sight)
+{
+    static const char *const texts[] = {
+        [SERVICE_SIGHT_UNKNOWN] = "unknown",
+        [SERVICE_SIGHT_SEEN] = "seen",
+        [SERVICE_SIGHT_NOT_GIVEN] = "HAProxy does not send src, src_port, dst and dst_port",
+        [SERVICE_SIGHT_ABSENT] = "no such connection in this network namespace",
+        [SERVICE_SIGHT_IMPOSSIBLE] = "the kernel does not say",
+    };
+    return texts[sight];
+}
+
+void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
+                          enum service_role role, enum service_sight sight, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    uint32_t bit = UINT32_C(1) << role;
+
+    alarms->unseen_roles &= ~bit;
+    if (sight == SERVICE_SIGHT_SEEN)
+        log_event(LOG_LEVEL_INFO, "clients-seen", log_text("service", settings->name),
+                  log_text("role", role == SERVICE_ROLE_MASTER ? "master" : "replica"));
+    else if (sight != SERVICE_SIGHT_UNKNOWN)
+        alarms->unseen_roles |= bit;
+    alarms_note(alarms, ALARM_GONE_CLIENTS_UNSEEN, alarms->unseen_roles != 0, &subject, sight_text(sight),
+                now_ms);
+}

@@ -1,0 +1,169 @@
+#include "spoa/core/haproxy/agent_check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* A server is up before it, down in it, and what the mode says after it. */
+struct pulse {
+    int64_t from_ms;
+    int64_t until_ms;
+};
+
+static const struct pulse no_pulse = {INT64_MIN, INT64_MIN};
+
+struct checked_service {
+    struct service_observer observer;
+    const struct service *service;
+    struct server_check_settings settings;
+    const char *master;    /* the server of the master named last, or NULL; borrowed from the configuration */
+    UT_hash_handle hh;     /* by the service's name */
+    struct pulse pulses[]; /* one per server of the map */
+};
+
+struct server_checks {
+    struct checked_service *services;
+};
+
+struct server_checks *server_checks_create(void)
+{
+    return calloc(1, sizeof(struct server_checks));
+}
+
+void server_checks_destroy(struct server_checks *checks)
+{
+    if (checks == NULL)
+        return;
+    struct checked_service *checked = checks->services;
+    HASH_CLEAR(hh, checks->services);
+    while (checked != NULL) {
+        struct checked_service *next = checked->hh.next;
+        free(checked);
+        checked = next;
+    }
+    free(checks);
+}
+
+/* -1 where the map has no such server. */
+static int find_server(const struct checked_service *checked, struct span name)
+{
+    const struct service_settings *settings = service_settings(checked->service);
+
+    for (size_t i = 0; i < settings->server_count; i++)
+        if (span_equals_text(name, settings->servers[i].name))
+            return (int)i;
+    return -1;
+}
+
+/* Of a server that is fenced off since the pulse before: it stays as it is. Else it begins when nobody is connecting any more. */
+static struct pulse pulse_of(const struct checked_service *checked, const char *server,
+                             const struct service_change *change)
+{
+    int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
+    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
+
+    if (index != -1 && change->before->is_fenced && checked->pulses[index].from_ms != INT64_MIN)
+        from_ms = checked->pulses[index].from_ms;
+    int64_t down_ms = from_ms > change->now_ms ? from_ms : change->now_ms;
+    return (struct pulse){from_ms, down_ms + checked->settings.pulse_ms};
+}
+
+/* NULL: one outside the map, which HAProxy does not ask about. */
+static void set_pulse(struct checked_service *checked, const char *server, struct pulse pulse)
+{
+    int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
+
+    if (index != -1)
+        checked->pulses[index] = pulse;
+}
+
+static void decision_changed(struct service_observer *self, const struct service *service,
+                             const struct service_change *change)
+{
+    struct checked_service *checked = (struct checked_service *)(void *)self;
+
+    (void)service;
+    if (change->switched) {
+        set_pulse(checked, change->replaced_server, pulse_of(checked, change->replaced_server, change));
+        checked->master = change->after->server;
+    }
+    if (change->after->is_fenced && !change->before->is_fenced)
+        set_pulse(checked, checked->master, pulse_of(checked, checked->master, change));
+    /* A second switch may come soon: who is named must not be kept down for what was before. */
+    set_pulse(checked, change->after->server, no_pulse);
+}
+
+bool server_checks_add(struct server_checks *checks, struct service *service,
+                       const struct server_check_settings *settings)
+{
+    const struct service_settings *watched = service_settings(service);
+    struct checked_service *checked =
+        calloc(1, sizeof(*checked) + watched->server_count * sizeof(*checked->pulses));
+    unsigned before = HASH_COUNT(checks->services);
+
+    if (checked == NULL)
+        return false;
+    checked->observer.changed = decision_changed;
+    checked->service = service;
+    checked->settings = *settings;
+    checked->master = service_last_server(service);
+    for (size_t i = 0; i < watched->server_count; i++)
+        checked->pulses[i] = no_pulse;
+    HASH_ADD_KEYPTR(hh, checks->services, watched->name, strlen(watched->name), checked);
+    if (HASH_COUNT(checks->services) == before) {
+        free(checked);
+        return false;
+    }
+    service_observe(service, &checked->observer);
+    return true;
+}
+
+void server_checks_inherit(struct server_checks *checks, const struct server_checks *former)
+{
+    for (const struct checked_service *old = former->services; old != NULL; old = old->hh.next) {
+        const struct service_settings *settings = service_settings(old->service);
+        struct checked_service *checked = NULL;
+        HASH_FIND(hh, checks->services, settings->name, strlen(settings->name), checked);
+        for (size_t i = 0; checked != NULL && i < settings->server_count; i++)
+            set_pulse(checked, settings->servers[i].name, old->pulses[i]);
+    }
+}
+
+static struct span judge(const struct checked_service *checked, int server, int64_t now_ms)
+{
+    const struct service_decision *decision = service_decision(checked->service);
+    const char *name = service_settings(checked->service)->servers[server].name;
+
+    if (now_ms < checked->pulses[server].from_ms)
+        return span_of_text("up\n");
+    if (now_ms < checked->pulses[server].until_ms)
+        return span_of_text("down #its sessions are to be cut\n");
+    if (checked->settings.mode == CHECK_MODE_PULSE)
+        return span_of_text("up\n");
+    /* An agent that has just begun must not have sessions cut that its predecessor saw made. */
+    if (decision->state == SERVICE_STARTING)
+        return span_of_text("#starting\n");
+    if (decision->is_fenced)
+        return span_of_text("down #fenced\n");
+    return checked->master == name ? span_of_text("up\n") : span_of_text("down #not the master\n");
+}
+
+struct span server_checks_answer(const struct server_checks *checks, struct span question, int64_t now_ms,
+                                 bool *ret_known)
+{
+    struct span service = span_take_word(&question);
+    struct span server = span_take_word(&question);
+    struct checked_service *checked = NULL;
+
+    *ret_known = false;
+    HASH_FIND(hh, checks->services, service.data, service.len, checked);
+    if (checked == NULL)
+        return span_of_text("fail #unknown service\n");
+    int index = find_server(checked, server);
+    if (index == -1)
+        return span_of_text("fail #unknown server\n");
+    *ret_known = true;
+    return judge(checked, index, now_ms);
+}

@@ -1,0 +1,108 @@
+#include "spoa/core/haproxy/haproxy_sessions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/config/haproxy_conf.h"
+
+/* Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11, 3.1.0. */
+#define HANGS_FROM 207U
+#define HANGS_UNTIL 301U
+/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower: on the way there. */
+#define ESTABLISHED 8
+
+struct word {
+    const char *text;
+    size_t len;
+};
+
+unsigned haproxy_info_version(const char *info)
+{
+    static const char name[] = "Name: HAProxy";
+    static const char version[] = "Version: ";
+    char number[16];
+
+    if (strncmp(info, name, strlen(name)) != 0)
+        return 0;
+    const char *at = info + strlen(name);
+    at += strspn(at, " \r\n");
+    if (strncmp(at, version, strlen(version)) != 0)
+        return 0;
+    at += strlen(version);
+    size_t len = strspn(at, "0123456789.");
+    if (len >= sizeof(number))
+        return 0;
+    memcpy(number, at, len);
+    number[len] = '\0';
+    return haproxy_conf_version(number);
+}
+
+bool haproxy_hangs(unsigned version)
+{
+    return version == 0 || (version >= HANGS_FROM && version <= HANGS_UNTIL);
+}
+
+/* What stands behind `key` in the line, up to the next blank; .text is NULL where it is not there. */
+static struct word find_value(const char *line, const char *key)
+{
+    const char *at = strstr(line, key);
+
+    if (at == NULL)
+        return (struct word){NULL, 0};
+    at += strlen(key);
+    return (struct word){at, strcspn(at, " ")};
+}
+
+static enum haproxy_session_state judge_state(const char *number)
+{
+    unsigned long state = strtoul(number, NULL, 10);
+
+    if (state == ESTABLISHED)
+        return HAPROXY_SESSION_ESTABLISHED;
+    return state < ESTABLISHED ? HAPROXY_SESSION_CONNECTING : HAPROXY_SESSION_ENDING;
+}
+
+/* "0x7f8bba27a000: proto=tcpv4 src=... fe=F be=B srv=S ... scb=[8,1h,fd=19,...] ..." */
+static void read_line(const struct session_reader *reader)
+{
+    const char *line = reader->line;
+    size_t id_len = strcspn(line, ":");
+    struct word backend = find_value(line, " be=");
+    struct word server = find_value(line, " srv=");
+    struct word state = find_value(line, " scb=[");
+
+    if (strncmp(line, "0x", 2) != 0 || backend.text == NULL || server.text == NULL || state.text == NULL ||
+        server.text[0] == '<')
+        return;
+    const struct haproxy_session session = {
+        .id = line,
+        .id_len = id_len,
+        .backend = backend.text,
+        .backend_len = backend.len,
+        .server = server.text,
+        .server_len = server.len,
+        .state = judge_state(state.text),
+    };
+    reader->each(reader->context, &session);
+}
+
+void session_reader_init(struct session_reader *reader,
+                         void (*each)(void *context, const struct haproxy_session *session), void *context)
+{
+    reader->each = each;
+    reader->context = context;
+    reader->len = 0;
+}
+
+void session_reader_take(struct session_reader *reader, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\n') {
+            reader->line[reader->len] = '\0';
+            read_line(reader);
+            reader->len = 0;
+        } else if (reader->len + 1 < sizeof(reader->line)) {
+            reader->line[reader->len++] = bytes[i];
+        }
+    }
+}

@@ -1,0 +1,475 @@
+#include "spoa/core/haproxy/parking.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "spoa/core/haproxy/answer.h"
+
+/* A client is looked at again so soon where it is not clear yet whether clients can be seen, and later where it is. */
+#define SIGHT_DOUBT_MS 100
+#define SIGHT_UNSEEN_MS 1000
+#define SIGHT_SEEN_MS 10000
+/* So many in a row that are not there, and it is clear: one may have gone just now. */
+#define MISSES_MAX 10
+
+/* For what a stream's client is to be looked at. */
+enum look {
+    LOOK_NEVER,
+    LOOK_FIRST,   /* whether it can be seen */
+    LOOK_WATCH,   /* from time to time; the list is in the order of the last looks */
+    LOOK_RELEASE, /* before it is answered */
+    LOOKS,
+};
+
+struct parked_stream {
+    uint64_t stream_id;
+    uint64_t frame_id;
+    int64_t t_parked_ms;
+    int64_t deadline_ms;
+    int64_t t_looked_ms;
+    struct client asker; /* kind CLIENT_TCP: to be looked at */
+    enum look look;
+    bool is_due;
+    bool is_seen; /* the asker was there at the last look */
+    bool is_gone;
+    struct parking_queue *queue;
+    struct parking_client *client;
+    struct parked_stream *next_of_queue; /* of the free ones too */
+    struct parked_stream *prev_of_queue;
+    struct parked_stream *next_of_client;
+    struct parked_stream *prev_of_client;
+    struct parked_stream *next_of_look;
+    struct parked_stream *prev_of_look;
+};
+
+struct parking {
+    parking_wake_fn wake;
+    void *context;
+    struct parking_queue *busy; /* the queues that have streams */
+    struct parking_client *woken;
+    int64_t wake_ms; /* no deadline is before; it may lie too early, which costs a look */
+    size_t count;
+    client_look_fn *look; /* NULL: nobody is looked at */
+    void *look_context;
+    int64_t t_sight_ms; /* of the last parking_check_sight() */
+    struct parked_stream *looks[LOOKS];
+    size_t gone_len;
+    uint8_t gone[ANSWER_MAX]; /* what is answered where the client has gone */
+    struct parked_stream *free;
+    struct parked_stream streams[];
+};
+
+struct parking *parking_create(size_t max, parking_wake_fn wake, void *context)
+{
+    struct parking *parking = calloc(1, sizeof(*parking) + max * sizeof(struct parked_stream));
+
+    if (parking == NULL)
+        return NULL;
+    parking->wake = wake;
+    parking->context = context;
+    parking->wake_ms = INT64_MAX;
+    parking->gone_len = answer_encode(&(struct answer){.state = "client-gone"}, parking->gone);
+    for (size_t i = 0; i < max; i++)
+        LL_PREPEND2(parking->free, &parking->streams[i], next_of_queue);
+    return parking;
+}
+
+void parking_look_with(struct parking *parking, client_look_fn *look, void *context)
+{
+    parking->look = look;
+    parking->look_context = context;
+}
+
+void parking_destroy(struct parking *parking)
+{
+    free(parking);
+}
+
+size_t parking_count(const struct parking *parking)
+{
+    return parking->count;
+}
+
+static void make_due(struct parking *parking, struct parked_stream *stream)
+{
+    struct parking_client *client = stream->client;
+    bool was_quiet = parking->woken == NULL;
+
+    if (!stream->is_due) {
+        DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
+        DL_APPEND2(client->due, stream, prev_of_client, next_of_client);
+        stream->is_due = true;
+    }
+    if (client->is_woken)
+        return;
+    client->is_woken = true;
+    DL_APPEND(parking->woken, client);
+    if (was_quiet)
+        parking->wake(parking->context);
+}
+
+static bool is_refusing_gone(const struct service *service)
+{
+    const struct service_settings *settings = service_settings(service);
+
+    return settings->park_ms > 0 && settings->refuses_gone;
+}
+
+static void set_look(struct parked_stream *stream, enum look look)
+{
+    struct parking *parking = stream->queue->parking;
+
+    if (stream->look != LOOK_NEVER)
+        DL_DELETE2(parking->looks[stream->look], stream, prev_of_look, next_of_look);
+    stream->look = look;
+    if (look == LOOK_NEVER)
+        return;
+    bool was_empty = parking->looks[look] == NULL;
+    DL_APPEND2(parking->looks[look], stream, prev_of_look, next_of_look);
+    if (was_empty && look != LOOK_WATCH)
+        parking->wake(parking->context);
+}
+
+static bool can_be_seen(const struct parked_stream *stream)
+{
+    return stream->asker.kind == CLIENT_TCP && !stream->is_gone;
+}
+
+/* It is to be answered: after a look at its client, where that is possible. */
+static void make_ready(struct parking *parking, struct parked_stream *stream)
+{
+    if (stream->is_due || !can_be_seen(stream))
+        make_due(parking, stream);
+    else if (stream->look != LOOK_RELEASE)
+        set_look(stream, LOOK_RELEASE);
+}
+
+static void decision_changed(struct service_observer *self, const struct service *service,
+                             const struct service_change *change)
+{
+    struct parking_queue *queue = (struct parking_queue *)(void *)self;
+
+    (void)change;
+    if (!service_is_open(service, queue->role))
+        return;
+    for (struct parked_stream *stream = queue->streams; stream != NULL; stream = stream->next_of_queue)
+        make_ready(queue->parking, stream);
+}
+
+void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
+                        enum service_role role, const uint8_t *identities)
+{
+    *queue = (struct parking_queue){
+        .observer = {.changed = decision_changed},
+        .service = service,
+        .role = role,
+        .identities = identities,
+        .parking = parking,
+        .sight_ms = parking != NULL && is_refusing_gone(service) ? INT64_MIN : INT64_MAX,
+    };
+    if (parking != NULL)
+        service_observe(service, &queue->observer);
+}
+
+/* ---- whether clients can be seen ---- */
+
+static enum service_sight judge_sight(const struct parking_queue *queue, const struct client *asker,
+                                      enum client_state state)
+{
+    if (asker->kind != CLIENT_TCP)
+        return SERVICE_SIGHT_NOT_GIVEN;
+    if (queue->parking->look == NULL || state == CLIENT_STATE_UNKNOWN)
+        return SERVICE_SIGHT_IMPOSSIBLE;
+    return state == CLIENT_STATE_ABSENT ? SERVICE_SIGHT_ABSENT : SERVICE_SIGHT_SEEN;
+}
+
+static void note_sight(struct parking_queue *queue, enum service_sight sight, int64_t now_ms)
+{
+    if (sight != queue->sight)
+        service_note_sight(queue->service, queue->role, sight, now_ms);
+    queue->sight = sight;
+}
+
+void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms)
+{
+    struct parking *parking = queue->parking;
+    enum client_state state = CLIENT_STATE_UNKNOWN;
+
+    /* One look for all questions of one read, however many services they are about. */
+    if (parking->t_sight_ms == now_ms)
+        return;
+    parking->t_sight_ms = now_ms;
+    queue->sight_ms = now_ms + SIGHT_SEEN_MS;
+    if (asker->kind == CLIENT_LOCAL) {
+        if (queue->sight == SERVICE_SIGHT_NOT_GIVEN) /* they are given by now */
+            note_sight(queue, SERVICE_SIGHT_UNKNOWN, now_ms);
+        return;
+    }
+    if (asker->kind == CLIENT_TCP && parking->look != NULL)
+        parking->look(parking->look_context, &asker, 1, &state);
+    enum service_sight sight = judge_sight(queue, asker, state);
+    if (sight == SERVICE_SIGHT_SEEN) {
+        queue->misses = 0;
+    } else if (++queue->misses < MISSES_MAX) {
+        queue->sight_ms = now_ms + SIGHT_DOUBT_MS;
+        return;
+    } else {
+        queue->sight_ms = now_ms + SIGHT_UNSEEN_MS;
+    }
+    note_sight(queue, sight, now_ms);
+}
+
+/* ---- looks ---- */
+
+static bool is_watch_due(const struct parked_stream *stream, int64_t now_ms)
+{
+    return now_ms - stream->t_looked_ms >= PARKING_LOOK_MS;
+}
+
+static size_t choose(const struct parking *parking, int64_t now_ms,
+                     struct parked_stream *chosen[CLIENT_LOOK_MAX])
+{
+    static const enum look order[] = {LOOK_RELEASE, LOOK_FIRST, LOOK_WATCH};
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
+        for (struct parked_stream *stream = parking->looks[order[i]];
+             stream != NULL && count < CLIENT_LOOK_MAX; stream = stream->next_of_look) {
+            if (order[i] == LOOK_WATCH && !is_watch_due(stream, now_ms))
+                break;
+            chosen[count++] = stream;
+        }
+    return count;
+}
+
+/* What a look has shown. One that was never seen is served, as where nobody looks: its connection is elsewhere. */
+static void take_look(struct parking *parking, struct parked_stream *stream, enum client_state state,
+                      int64_t now_ms)
+{
+    bool is_released = stream->look == LOOK_RELEASE;
+
+    stream->t_looked_ms = now_ms;
+    if (state == CLIENT_STATE_GONE || (state == CLIENT_STATE_ABSENT && stream->is_seen))
+        stream->is_gone = true;
+    else if (state == CLIENT_STATE_ABSENT)
+        stream->asker.kind = CLIENT_NOT_GIVEN; /* as good as that */
+    else if (state == CLIENT_STATE_THERE)
+        stream->is_seen = true;
+    set_look(stream, can_be_seen(stream) && !is_released ? LOOK_WATCH : LOOK_NEVER);
+    if (is_released || stream->is_gone)
+        make_due(parking, stream);
+}
+
+static bool has_looks(const struct parking *parking, int64_t now_ms)
+{
+    const struct parked_stream *watched = parking->looks[LOOK_WATCH];
+
+    return parking->looks[LOOK_RELEASE] != NULL || parking->looks[LOOK_FIRST] != NULL ||
+           (watched != NULL && is_watch_due(watched, now_ms));
+}
+
+bool parking_look(struct parking *parking, int64_t now_ms)
+{
+    struct parked_stream *chosen[CLIENT_LOOK_MAX];
+    const struct client *clients[CLIENT_LOOK_MAX];
+    enum client_state states[CLIENT_LOOK_MAX];
+    size_t count = choose(parking, now_ms, chosen);
+
+    if (count == 0)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        clients[i] = &chosen[i]->asker;
+    parking->look(parking->look_context, clients, count, states);
+    for (size_t i = 0; i < count; i++)
+        take_look(parking, chosen[i], states[i], now_ms);
+    return has_looks(parking, now_ms);
+}
+
+/* ---- parking ---- */
+
+bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
+                  uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
+{
+    struct parking *parking = queue->parking;
+
+    if (parking == NULL || parking->free == NULL || service_is_open(queue->service, queue->role))
+        return false;
+    int64_t park_ms = service_settings(queue->service)->park_ms;
+    if (park_ms == 0)
+        return false;
+    struct parked_stream *stream = parking->free;
+    LL_DELETE2(parking->free, stream, next_of_queue);
+    *stream = (struct parked_stream){
+        .stream_id = stream_id,
+        .frame_id = frame_id,
+        .t_parked_ms = now_ms,
+        .deadline_ms = now_ms + park_ms,
+        .asker = *asker,
+        .queue = queue,
+        .client = client,
+    };
+    if (parking->look == NULL || !is_refusing_gone(queue->service))
+        stream->asker.kind = CLIENT_NOT_GIVEN;
+    if (can_be_seen(stream))
+        set_look(stream, LOOK_FIRST);
+    if (queue->streams == NULL)
+        DL_APPEND(parking->busy, queue);
+    DL_APPEND2(queue->streams, stream, prev_of_queue, next_of_queue);
+    DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
+    client->count++;
+    parking->count++;
+    if (stream->deadline_ms < parking->wake_ms)
+        parking->wake_ms = stream->deadline_ms;
+    return true;
+}
+
+void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
+{
+    struct parked_stream *streams = from->streams;
+
+    if (streams == NULL)
+        return;
+    if (to != NULL) {
+        DL_DELETE(from->parking->busy, from);
+        DL_APPEND(to->parking->busy, to);
+        from->streams = NULL;
+        to->streams = streams;
+    }
+    for (struct parked_stream *stream = streams; stream != NULL; stream = stream->next_of_queue) {
+        if (to == NULL)
+            stream->deadline_ms = INT64_MIN;
+        else
+            stream->queue = to;
+        if (to == NULL || service_is_open(to->service, to->role))
+            make_ready(from->parking, stream);
+    }
+}
+
+static void unpark(struct parked_stream *stream)
+{
+    struct parking_client *client = stream->client;
+    struct parking_queue *queue = stream->queue;
+    struct parking *parking = queue->parking;
+
+    set_look(stream, LOOK_NEVER);
+    DL_DELETE2(queue->streams, stream, prev_of_queue, next_of_queue);
+    if (stream->is_due)
+        DL_DELETE2(client->due, stream, prev_of_client, next_of_client);
+    else
+        DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
+    client->count--;
+    parking->count--;
+    if (queue->streams == NULL)
+        DL_DELETE(parking->busy, queue);
+    LL_PREPEND2(parking->free, stream, next_of_queue);
+}
+
+/* Whether the first due stream must wait on. It must where the name is gone again before its deadline, or where the last
+ * look at its client is too old. */
+static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
+{
+    struct parked_stream *stream = client->due;
+    bool is_open = service_is_open(stream->queue->service, stream->queue->role);
+    bool is_over = is_open || now_ms >= stream->deadline_ms;
+    /* HAProxy may have taken nothing for a while. */
+    bool is_stale = can_be_seen(stream) && now_ms - stream->t_looked_ms > PARKING_STALE_MS;
+
+    if (is_over && !is_stale)
+        return false;
+    DL_DELETE2(client->due, stream, prev_of_client, next_of_client);
+    DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
+    stream->is_due = false;
+    if (can_be_seen(stream)) {
+        stream->t_looked_ms = is_over ? stream->t_looked_ms : now_ms; /* their list is in this order */
+        set_look(stream, is_over ? LOOK_RELEASE : LOOK_WATCH);
+    }
+    return true;
+}
+
+bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer)
+{
+    struct parked_stream *stream;
+
+    while ((stream = client->due) != NULL) {
+        struct parking_queue *queue = stream->queue;
+        const struct parking *parking = queue->parking;
+        struct span actions = service_answer(queue->service, queue->role, queue->identities, now_ms);
+        if (!stream->is_gone && goes_on_waiting(client, now_ms))
+            continue;
+        *ret_answer = (struct parking_answer){
+            .stream_id = stream->stream_id,
+            .frame_id = stream->frame_id,
+            .actions = stream->is_gone ? span_of(parking->gone, parking->gone_len) : actions,
+            .is_named = !stream->is_gone && service_can_name(queue->service, queue->role),
+            .is_gone = stream->is_gone,
+            .queue = queue,
+            .parked_ms = now_ms - stream->t_parked_ms,
+        };
+        unpark(stream);
+        return true;
+    }
+    return false;
+}
+
+void parking_hurry(struct parking_client *client)
+{
+    for (struct parked_stream *stream = client->waiting, *next = NULL; stream != NULL; stream = next) {
+        next = stream->next_of_client;
+        stream->deadline_ms = INT64_MIN;
+        make_ready(stream->queue->parking, stream);
+    }
+    for (struct parked_stream *stream = client->due; stream != NULL; stream = stream->next_of_client) {
+        stream->deadline_ms = INT64_MIN;
+        make_due(stream->queue->parking, stream); /* so that the client is woken where nothing waited */
+    }
+}
+
+void parking_drop(struct parking_client *client, struct parking *parking)
+{
+    while (client->waiting != NULL)
+        unpark(client->waiting);
+    while (client->due != NULL)
+        unpark(client->due);
+    if (client->is_woken)
+        DL_DELETE(parking->woken, client);
+    client->is_woken = false;
+}
+
+struct parking_client *parking_take_woken(struct parking *parking)
+{
+    struct parking_client *client = parking->woken;
+
+    if (client == NULL)
+        return NULL;
+    DL_DELETE(parking->woken, client);
+    client->is_woken = false;
+    return client;
+}
+
+int64_t parking_wake_ms(const struct parking *parking)
+{
+    const struct parked_stream *watched = parking->looks[LOOK_WATCH];
+    int64_t look_ms = watched != NULL ? watched->t_looked_ms + PARKING_LOOK_MS : INT64_MAX;
+
+    return look_ms < parking->wake_ms ? look_ms : parking->wake_ms;
+}
+
+static void end_waits(struct parking *parking, int64_t now_ms)
+{
+    parking->wake_ms = INT64_MAX;
+    for (struct parking_queue *queue = parking->busy; queue != NULL; queue = queue->next) {
+        struct parked_stream *stream = queue->streams;
+        for (; stream != NULL && stream->deadline_ms <= now_ms; stream = stream->next_of_queue)
+            make_ready(parking, stream);
+        if (stream != NULL && stream->deadline_ms < parking->wake_ms)
+            parking->wake_ms = stream->deadline_ms;
+    }
+}
+
+void parking_tick(struct parking *parking, int64_t now_ms)
+{
+    if (now_ms >= parking->wake_ms)
+        end_waits(parking, now_ms);
+    if (has_looks(parking, now_ms))
+        parking->wake(parking->context);
+}

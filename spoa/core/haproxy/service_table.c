@@ -1,0 +1,200 @@
+#include "spoa/core/haproxy/service_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A table that cannot grow goes on as it was. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/haproxy/question_cache.h"
+
+struct table_entry {
+    struct parking_queue masters; /* who asks for the master */
+    struct parking_queue
+        replicas;      /* who asks for a replica; unused where the service has replicas disabled */
+    UT_hash_handle hh; /* by the service's name */
+};
+
+struct service_table {
+    struct table_entry *entries;
+    struct question_cache questions; /* of `entries` */
+    struct parking *parking;
+    bool has_clients; /* questions come with the client's address, by now */
+    size_t unknown_len;
+    uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
+};
+
+struct service_table *service_table_create(struct parking *parking)
+{
+    struct service_table *table = calloc(1, sizeof(*table));
+    struct answer unknown = {.state = "unknown-service"};
+
+    if (table == NULL)
+        return NULL;
+    table->parking = parking;
+    table->unknown_len = answer_encode(&unknown, table->unknown);
+    return table;
+}
+
+struct parking *service_table_parking(const struct service_table *table)
+{
+    return table->parking;
+}
+
+void service_table_destroy(struct service_table *table)
+{
+    if (table == NULL)
+        return;
+    struct table_entry *entry = table->entries;
+    HASH_CLEAR(hh, table->entries);
+    while (entry != NULL) {
+        struct table_entry *next = entry->hh.next;
+        free(entry);
+        entry = next;
+    }
+    question_cache_finish(&table->questions);
+    free(table);
+}
+
+bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities)
+{
+    const char *name = service_settings(service)->name;
+    struct table_entry *entry = calloc(1, sizeof(*entry));
+    unsigned before = HASH_COUNT(table->entries);
+
+    if (entry == NULL)
+        return false;
+    /* Where there is no room for more of them they are only slower to answer. */
+    (void)question_cache_reserve(&table->questions, before + 1);
+    HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
+    if (HASH_COUNT(table->entries) == before) {
+        free(entry);
+        return false;
+    }
+    parking_queue_init(&entry->masters, table->parking, service, SERVICE_ROLE_MASTER, identities);
+    if (service_settings(service)->replicas.is_enabled)
+        parking_queue_init(&entry->replicas, table->parking, service, SERVICE_ROLE_REPLICA, identities);
+    return true;
+}
+
+static struct table_entry *find_entry(struct service_table *table, struct span name)
+{
+    struct table_entry *entry = NULL;
+
+    if (name.data == NULL)
+        return HASH_COUNT(table->entries) == 1 ? table->entries : NULL;
+    HASH_FIND(hh, table->entries, name.data, name.len, entry);
+    return entry;
+}
+
+struct parking_queue *service_table_find(struct service_table *table, const struct service_question *question)
+{
+    struct table_entry *entry = find_entry(table, question->service);
+
+    if (entry == NULL)
+        return NULL;
+    if (question->role.data == NULL || span_equals_text(question->role, "master"))
+        return &entry->masters;
+    return span_equals_text(question->role, "replica") && entry->replicas.service != NULL ? &entry->replicas
+                                                                                          : NULL;
+}
+
+/* A question that was met before. */
+static struct parking_queue *recall(struct service_table *table, struct span payload,
+                                    struct client *ret_client)
+{
+    size_t len = payload.len;
+    struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
+
+    if (latest == NULL && table->has_clients)
+        len = question_common_len(payload);
+    if (len == payload.len) {
+        ret_client->kind = CLIENT_NOT_GIVEN;
+        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
+    }
+    if (!client_read(span_of(payload.data + len, payload.len - len), ret_client))
+        return NULL;
+    return latest != NULL
+               ? latest
+               : question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON);
+}
+
+static void remember(struct service_table *table, struct span payload, enum client_kind kind,
+                     struct parking_queue *queue)
+{
+    size_t len = question_common_len(payload);
+    struct client client;
+
+    if (kind == CLIENT_NOT_GIVEN) {
+        question_cache_keep(&table->questions, payload, QUESTION_WHOLE, queue);
+    } else if (len < payload.len && client_read(span_of(payload.data + len, payload.len - len), &client)) {
+        question_cache_keep(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
+        table->has_clients = true;
+    }
+}
+
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
+                           struct client *ret_client)
+{
+    struct service_question question;
+
+    *ret_queue = recall(table, payload, ret_client);
+    if (*ret_queue != NULL)
+        return true;
+    if (!question_read(payload, &question))
+        return false;
+    *ret_client = question.client;
+    *ret_queue = service_table_find(table, &question);
+    if (*ret_queue != NULL)
+        remember(table, payload, question.client.kind, *ret_queue);
+    return true;
+}
+
+struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
+                                 int64_t now_ms, bool *ret_named)
+{
+    if (queue == NULL) {
+        *ret_named = false;
+        return span_of(table->unknown, table->unknown_len);
+    }
+    struct span answer = service_answer(queue->service, queue->role, queue->identities, now_ms);
+    *ret_named = service_can_name(queue->service, queue->role);
+    return answer;
+}
+
+void service_table_change_over(struct service_table *table, struct service_table *next)
+{
+    struct table_entry *former = table->entries;
+    struct question_cache questions = table->questions;
+
+    for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
+        const char *name = service_settings(entry->masters.service)->name;
+        struct table_entry *successor = NULL;
+        HASH_FIND(hh, next->entries, name, strlen(name), successor);
+        bool has_replicas = successor != NULL && successor->replicas.service != NULL;
+        parking_queue_move(&entry->masters, successor != NULL ? &successor->masters : NULL);
+        parking_queue_move(&entry->replicas, has_replicas ? &successor->replicas : NULL);
+    }
+    table->entries = next->entries;
+    next->entries = former;
+    table->questions = next->questions;
+    next->questions = questions;
+}
+
+bool service_table_is_idle(const struct service_table *table)
+{
+    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
+        if (entry->masters.streams != NULL || entry->replicas.streams != NULL)
+            return false;
+    return true;
+}
+
+bool service_table_is_ready(const struct service_table *table)
+{
+    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
+        if (service_decision(entry->masters.service)->state == SERVICE_STARTING)
+            return false;
+    return true;
+}

@@ -1,0 +1,170 @@
+#include "spoa/core/haproxy/spop_session.h"
+
+#include "spoa/core/haproxy/answer.h"
+
+_Static_assert(ANSWER_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN,
+               "an ACK must fit the smallest frame size");
+_Static_assert(SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES <= SPOP_SESSION_REPLY_MAX, "a reply needs that room");
+
+void spop_session_init(struct spop_session *session, struct service_table *table, struct metrics *metrics,
+                       const bool *draining)
+{
+    *session = (struct spop_session){
+        .phase = SPOP_SESSION_HELLO,
+        .max_frame_size = SPOP_SESSION_FRAME_MAX,
+        .status = SPOP_STATUS_NORMAL,
+        .table = table,
+        .metrics = metrics,
+        .draining = draining,
+    };
+}
+
+static void disconnect(struct spop_session *session, enum spop_status status, const char *message,
+                       struct sink *out)
+{
+    spop_agent_disconnect_write(out, status, message);
+    session->phase = SPOP_SESSION_CLOSED;
+    session->status = status;
+}
+
+void spop_session_close(struct spop_session *session, enum spop_status status, struct sink *out)
+{
+    if (session->phase != SPOP_SESSION_CLOSED)
+        disconnect(session, status, spop_status_text(status), out);
+}
+
+static void refuse(struct spop_session *session, enum spop_status status, struct sink *out)
+{
+    session->metrics->protocol_errors_total++;
+    disconnect(session, status, spop_status_text(status), out);
+}
+
+/* A refused check marks the agent's server DOWN in HAProxy, so that nobody waits for an agent that cannot
+ * answer yet, or soon will not any more. */
+static bool may_pass_check(const struct spop_session *session)
+{
+    return !*session->draining && service_table_is_ready(session->table);
+}
+
+static void take_hello(struct spop_session *session, const struct spop_frame *frame, struct sink *out)
+{
+    struct spop_hello hello;
+
+    if (frame->stream_id != 0 || frame->frame_id != 0) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+        return;
+    }
+    enum spop_status status = spop_hello_decode(frame->payload, &hello);
+    if (status != SPOP_STATUS_NORMAL) {
+        refuse(session, status, out);
+        return;
+    }
+    if (hello.healthcheck && !may_pass_check(session)) {
+        disconnect(session, SPOP_STATUS_RESOURCE, "not ready", out);
+        return;
+    }
+    if (hello.max_frame_size < session->max_frame_size)
+        session->max_frame_size = hello.max_frame_size;
+    session->metrics->healthchecks_total += hello.healthcheck;
+    session->phase = hello.healthcheck ? SPOP_SESSION_CHECKED : SPOP_SESSION_ACTIVE;
+    spop_agent_hello_write(out, session->max_frame_size, true);
+}
+
+/* An ACK was written. */
+static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
+                        int64_t now_ms)
+{
+    session->metrics->notifies_total++;
+    session->metrics->answers_named_total += is_named;
+    session->metrics->answers_unnamed_total += !is_named;
+    if (queue != NULL)
+        service_note_answer(queue->service, queue->role, is_named, now_ms);
+}
+
+static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+                        struct sink *out)
+{
+    struct parking_queue *queue;
+    struct client asker;
+    bool named;
+
+    if (!service_table_resolve(session->table, frame->payload, &queue, &asker)) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+        return;
+    }
+    if (queue != NULL && now_ms >= queue->sight_ms)
+        parking_check_sight(queue, &asker, now_ms);
+    struct span actions = service_table_answer(session->table, queue, now_ms, &named);
+    bool is_parked = queue != NULL && !*session->draining &&
+                     parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
+    if (is_parked) {
+        session->metrics->parked_total++;
+        return;
+    }
+    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
+    note_answer(session, queue, named, now_ms);
+}
+
+void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
+{
+    struct parking_answer answer;
+
+    while (session->phase == SPOP_SESSION_ACTIVE && sink_room(out) >= SPOP_SESSION_REPLY_MAX &&
+           parking_next(&session->parked, now_ms, &answer)) {
+        spop_ack_write(out, answer.stream_id, answer.frame_id, answer.actions);
+        session->metrics->clients_gone_total += answer.is_gone;
+        /* Of no state of the service. */
+        note_answer(session, answer.is_gone ? NULL : answer.queue, answer.is_named, now_ms);
+        histogram_add(&session->metrics->parked_times, metrics_parked_bounds_us,
+                      (uint64_t)answer.parked_ms * 1000, 1);
+    }
+}
+
+void spop_session_finish(struct spop_session *session)
+{
+    struct parking *parking = service_table_parking(session->table);
+
+    if (parking != NULL)
+        parking_drop(&session->parked, parking);
+}
+
+static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+                       struct sink *out)
+{
+    bool is_whole = (frame->flags & SPOP_FLAG_FIN) != 0;
+
+    if (frame->type == SPOP_UNSET || !is_whole) {
+        refuse(session, SPOP_STATUS_NO_FRAGMENTATION, out);
+    } else if (frame->type == SPOP_HAPROXY_DISCONNECT) {
+        disconnect(session, SPOP_STATUS_NORMAL, "bye", out);
+    } else if (session->phase == SPOP_SESSION_HELLO) {
+        if (frame->type == SPOP_HAPROXY_HELLO)
+            take_hello(session, frame, out);
+        else
+            refuse(session, SPOP_STATUS_INVALID, out);
+    } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
+        take_notify(session, frame, now_ms, out);
+    } else if (frame->type <= SPOP_NOTIFY || (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
+        refuse(session, SPOP_STATUS_INVALID, out); /* known, but not here or not from HAProxy */
+    }
+    /* The rest are types that the specification does not know: they may be skipped. */
+}
+
+size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
+{
+    size_t taken = 0;
+
+    while (session->phase != SPOP_SESSION_CLOSED && sink_room(out) >= SPOP_SESSION_REPLY_MAX) {
+        struct spop_frame frame;
+        int size = spop_frame_parse(in.data + taken, in.len - taken, session->max_frame_size, &frame);
+        if (size == 0)
+            break;
+        if (size < 0) {
+            refuse(session, (enum spop_status) - size, out);
+            break;
+        }
+        taken += (size_t)size;
+        take_frame(session, &frame, now_ms, out);
+    }
+    return taken;
+}

@@ -1,0 +1,158 @@
+#include "spoa/core/observers/decision_log.h"
+
+#include <stdio.h>
+
+#include "spoa/core/base/log.h"
+
+/* What a line has of the names of replicas; those beyond are left out. */
+#define LOG_NAMES_MAX 512
+
+static const char *addr_text(const struct addr *addr, char out[ADDR_TEXT_MAX])
+{
+    return addr != NULL ? addr_format(addr, out) : "none";
+}
+
+static const char *server_text(const char *server)
+{
+    return server != NULL ? server : "none";
+}
+
+static void log_switch(const struct service_settings *settings, const struct service_change *change)
+{
+    char old_text[ADDR_TEXT_MAX];
+    char new_text[ADDR_TEXT_MAX];
+    const struct service_decision *after = change->after;
+
+    log_event(LOG_LEVEL_INFO, "master-switch", log_text("service", settings->name),
+              log_text("old", addr_text(change->replaced, old_text)),
+              log_text("new", addr_text(after->addr, new_text)),
+              log_text("old-server", server_text(change->replaced_server)),
+              log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
+              log_number("quorum", settings->quorum.threshold),
+              log_number("age-ms", change->now_ms - after->oldest_sent_ms),
+              log_number("generation", (int64_t)after->generation));
+}
+
+static void log_state(const struct service_settings *settings, enum service_state old,
+                      const struct service_decision *after)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (after->state == SERVICE_NO_QUORUM)
+        log_event(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
+                  log_number("voters", settings->quorum.voters));
+    else if (after->state == SERVICE_UNKNOWN_ADDRESS)
+        log_event(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
+                  log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
+    else
+        log_event(after->state == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
+                  log_text("service", settings->name), log_text("old", service_state_text(old)),
+                  log_text("new", service_state_text(after->state)),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
+}
+
+static void log_fence(const struct service_settings *settings, const struct service_decision *after)
+{
+    if (after->is_fenced)
+        log_event(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
+                  log_text("reason", service_reason_text(after->reason)));
+    else
+        log_event(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
+                  log_text("state", service_state_text(after->state)));
+}
+
+/* Whether the log said just that already. */
+static bool is_told(const struct decision_log *log, const struct service_decision *after)
+{
+    if (after->state != log->told_state || after->reason != log->told_reason)
+        return false;
+    return service_state_names(after->state) || after->addr == NULL ||
+           addr_equals(after->addr, &log->told_addr);
+}
+
+static void log_replicas(const struct service_settings *settings, uint64_t replicas)
+{
+    char names[LOG_NAMES_MAX] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < settings->server_count && len < sizeof(names); i++)
+        if ((replicas >> i & 1) != 0)
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? " " : "",
+                                    settings->servers[i].name);
+    log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
+}
+
+static void note(struct decision_log *log, const struct service_decision *decision)
+{
+    log->told_state = decision->state;
+    log->told_reason = decision->reason;
+    if (decision->addr != NULL)
+        log->told_addr = *decision->addr;
+}
+
+static void tell(struct decision_log *log, const struct service_settings *settings,
+                 const struct service_decision *decision)
+{
+    if (!is_told(log, decision))
+        log_state(settings, log->told_state, decision);
+    note(log, decision);
+}
+
+static void decision_changed(struct service_observer *self, const struct service *service,
+                             const struct service_change *change)
+{
+    struct decision_log *log = (struct decision_log *)(void *)self;
+    const struct service_settings *settings = service_settings(service);
+    const struct service_decision *after = change->after;
+
+    if (after->is_doubtful != change->before->is_doubtful &&
+        (after->is_doubtful || service_state_names(after->state)))
+        log_event(LOG_LEVEL_INFO, after->is_doubtful ? "master-doubted" : "master-trusted",
+                  log_text("service", settings->name), log_text("state", service_state_text(after->state)));
+    if (after->replicas != change->before->replicas)
+        log_replicas(settings, after->replicas);
+    if (after->is_fenced != log->told_fenced)
+        log_fence(settings, after);
+    log->told_fenced = after->is_fenced;
+    /* A suspicion is cleared up in a round trip, a short loss is over soon; what it leads to is told. */
+    if (after->state == SERVICE_PENDING)
+        return;
+    if (service_state_names(change->before->state) &&
+        (after->state == SERVICE_NOT_MASTER || after->state == SERVICE_DOWN))
+        log->metrics->vetoes_total++;
+    if (change->switched) {
+        log->metrics->switches_total++;
+        log_switch(settings, change);
+    }
+    /* A switch says that the state is ok. */
+    if (change->switched && after->state == SERVICE_OK)
+        note(log, after);
+    else
+        tell(log, settings, after);
+}
+
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
+                        const struct service *former)
+{
+    const struct service_decision *decision = service_decision(service);
+
+    *log = (struct decision_log){
+        .observer = {.changed = decision_changed},
+        .metrics = metrics,
+        .told_state = SERVICE_STARTING,
+    };
+    service_observe(service, &log->observer);
+    if (former != NULL) {
+        const struct service_decision *before = service_decision(former);
+        log->told_state = before->state;
+        log->told_reason = before->reason;
+        log->told_fenced = before->is_fenced;
+        if (before->addr != NULL)
+            log->told_addr = *before->addr;
+    }
+    if (decision->state != SERVICE_STARTING && decision->state != SERVICE_PENDING)
+        tell(log, service_settings(service), decision);
+}

@@ -1,0 +1,25 @@
+/* An observer that writes every change of a service's decision to the log, and counts the switches. */
+#ifndef SPOA_CORE_OBSERVERS_DECISION_LOG_H
+#define SPOA_CORE_OBSERVERS_DECISION_LOG_H
+
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/decision/service.h"
+
+/* One per service. */
+struct decision_log {
+    struct service_observer observer; /* first */
+    struct metrics *metrics;
+    enum service_state told_state; /* what the log said last */
+    enum service_reason told_reason;
+    bool told_fenced;
+    struct addr told_addr; /* of a node that is not named */
+};
+
+/*
+ * Begins to watch `service`; both must stay. Where `former` is given, which is the service of that name under another
+ * configuration, what is different now is logged.
+ */
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
+                        const struct service *former);
+
+#endif

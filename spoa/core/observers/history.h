@@ -1,0 +1,55 @@
+/*
+ * The last switches and how each went: when the old master was given up or doubted, when the new one was named, when its
+ * predecessor's sessions were cut, when the first answer with the new name went out. Pure: time comes in.
+ */
+#ifndef SPOA_CORE_OBSERVERS_HISTORY_H
+#define SPOA_CORE_OBSERVERS_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/decision/service.h"
+
+#define HISTORY_LENGTH 32
+#define HISTORY_NAME_MAX 200 /* CONFIG_NAME_MAX */
+#define HISTORY_NEVER INT64_MIN
+
+/* Copies, for the configuration may be another since. */
+struct history_switch {
+    char service[HISTORY_NAME_MAX + 1];
+    char old_server[ANSWER_SERVER_MAX + 1]; /* "" for the first master, or one outside the map */
+    char new_server[ANSWER_SERVER_MAX + 1];
+    char old_addr[ADDR_TEXT_MAX];
+    char new_addr[ADDR_TEXT_MAX];
+    uint64_t generation;
+    int64_t t_suspected_ms; /* the old master was named without a doubt for the last time */
+    int64_t t_named_ms;
+    int64_t t_cut_ms;   /* HAProxy has confirmed; HISTORY_NEVER: not yet, or nobody is told */
+    int64_t t_first_ms; /* HISTORY_NEVER: nobody asked yet */
+};
+
+/* Zero is an empty one. */
+struct history {
+    uint64_t count; /* of all that there were; the last HISTORY_LENGTH are kept */
+    struct history_switch switches[HISTORY_LENGTH];
+};
+
+/* Watches one service; must not move. */
+struct history_watch {
+    struct service_observer observer; /* first */
+    struct history *history;
+    int64_t t_suspected_ms; /* HISTORY_NEVER while the master is named without a doubt */
+};
+
+/* `history` and the service are borrowed. */
+void history_watch_service(struct history_watch *watch, struct history *history, struct service *service);
+
+/* HAProxy has cut the sessions to `server` of `service`. */
+void history_note_cut(struct history *history, const char *service, const char *server, int64_t now_ms);
+
+/* The switch that is `back` before the last one; NULL beyond the first that is kept. */
+const struct history_switch *history_get(const struct history *history, size_t back);
+
+#endif

@@ -1,0 +1,158 @@
+/*
+ * One conversation with a Redis-protocol peer as a step function: it says when to connect, what to send and
+ * when to give up, and is told what happened. It knows no socket and no clock, nor what is talked about: that
+ * is the topic's (sentinel_voter.h has two). Commands are pipelined and answered in order.
+ */
+#ifndef SPOA_CORE_REDIS_CONVERSATION_H
+#define SPOA_CORE_REDIS_CONVERSATION_H
+
+#include "proto/span.h"
+#include "spoa/core/base/backoff.h"
+#include "spoa/core/redis/reply.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Room for SUBSCRIBE and its channels. */
+#define CONVERSATION_ARGS_MAX 20
+
+enum conversation_phase {
+    CONVERSATION_WAITING,    /* until wake_ms, then to be connected */
+    CONVERSATION_CONNECTING, /* until connected, or given up at wake_ms */
+    CONVERSATION_TALKING,
+};
+
+/* One command: borrowed arguments, valid until the next call that takes the conversation. */
+struct conversation_command {
+    size_t count;
+    struct span args[CONVERSATION_ARGS_MAX];
+};
+
+/* What a reply belongs to. */
+struct conversation_request {
+    unsigned kind;  /* the topic's own */
+    size_t subject; /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
+    int64_t t_sent_ms;
+};
+
+enum conversation_verdict {
+    CONVERSATION_DONE,    /* the request is answered */
+    CONVERSATION_GOES_ON, /* more replies to it will follow, for an unlimited time (a subscription) */
+    CONVERSATION_REFUSED, /* pointless to go on: disconnect and wait for a long time */
+    CONVERSATION_BROKEN,  /* the peer talks nonsense: disconnect and come back */
+};
+
+/* How a connection, or the attempt to make one, came to an end. */
+enum conversation_end {
+    CONVERSATION_END_SILENT, /* by a time limit, or by a failure that says nothing of the peer's host */
+    CONVERSATION_END_CLOSED, /* a connection that was there was closed or reset: the host is in reach */
+    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, and nobody listens there for us */
+};
+
+/* Why it did. */
+struct conversation_loss {
+    const char *reason; /* for the log */
+    enum conversation_end end;
+    uint32_t retry_ms; /* until the next attempt */
+};
+
+struct conversation;
+
+/* What is talked about. All members are set. */
+struct conversation_topic {
+    /* The next command to send. False where there is none now. `ret_request` gets kind and subject. */
+    bool (*next)(void *context, int64_t now_ms, struct conversation_command *ret_command,
+                 struct conversation_request *ret_request);
+    /* A reply to `request` came. */
+    enum conversation_verdict (*reply)(void *context, const struct conversation_request *request,
+                                       const struct reply *reply, int64_t now_ms);
+    /* The connection is there: begin anew. */
+    void (*connected)(void *context, int64_t now_ms);
+    /* The connection, or the attempt, came to an end. */
+    void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
+    /* When next() will have something to send by time alone; INT64_MAX for never. */
+    int64_t (*wake_ms)(const void *context);
+};
+
+struct conversation_settings {
+    uint32_t connect_timeout_ms;
+    uint32_t silence_ms;   /* the oldest request unanswered for this long: the link is dead */
+    uint32_t retry_min_ms; /* back-off after a failure */
+    uint32_t retry_max_ms;
+    uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
+};
+
+struct conversation_run {
+    struct conversation_request first;
+    size_t count;
+    size_t answered;
+    bool endless; /* GOES_ON: has no deadline */
+};
+
+/* Where runs of commands await their replies: room for so many; beyond it nothing is sent until some have come. */
+struct conversation_room {
+    struct conversation_run *runs;
+    unsigned size;
+};
+
+struct conversation {
+    const struct conversation_settings *settings;
+    const struct conversation_topic *topic;
+    void *context;
+    enum conversation_phase phase;
+    int64_t wake_ms; /* WAITING and CONNECTING */
+    bool restarts;   /* the next tick disconnects, to begin anew */
+    struct backoff backoff;
+    struct conversation_room pending; /* a ring */
+    unsigned head;                    /* of it */
+    unsigned pending_count;
+};
+
+/* What the caller must do after a step. */
+enum conversation_action {
+    CONVERSATION_NOTHING,
+    CONVERSATION_CONNECT,    /* open a connection; report connected or lost */
+    CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
+};
+
+/* Borrows all; begins WAITING until `begin_ms`: the first tick from then on connects. INT64_MAX: not before
+ * conversation_restart(). */
+void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
+                       const struct conversation_topic *topic, void *context,
+                       struct conversation_room pending, uint64_t seed, int64_t begin_ms);
+
+/* Time has come (see conversation_wake_ms). */
+enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
+
+/* The connection that was asked for is there. */
+void conversation_connected(struct conversation *conversation, int64_t now_ms);
+
+/* A reply came. */
+enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
+                                            int64_t now_ms);
+
+/* The connection failed or was closed; `reason` is for the log. */
+void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
+                       int64_t now_ms);
+
+/*
+ * The peer's address is another now: what is under way is dropped, and a connection made at once. The topic is not
+ * told of a loss, nor of replies that still come; the next tick, which is due, asks to disconnect.
+ */
+void conversation_restart(struct conversation *conversation, int64_t now_ms);
+
+/* The peer is known to work: the next back-off is short again. Called by the topic. */
+void conversation_proved(struct conversation *conversation);
+
+/* Where it waits for its next attempt: that is made at `wake_ms` at the latest. Called by the topic, from lost() too. */
+void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
+
+/* The next command to send, while TALKING; to be called until it says false, after every step. */
+bool conversation_next(struct conversation *conversation, int64_t now_ms,
+                       struct conversation_command *ret_command);
+
+/* When conversation_tick(), followed by conversation_next(), is due. */
+int64_t conversation_wake_ms(const struct conversation *conversation);
+
+#endif

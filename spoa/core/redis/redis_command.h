@@ -1,0 +1,21 @@
+/* Commands as conversations send them. */
+#ifndef SPOA_CORE_REDIS_REDIS_COMMAND_H
+#define SPOA_CORE_REDIS_REDIS_COMMAND_H
+
+#include <stddef.h>
+
+#include "spoa/core/redis/conversation.h"
+
+/* What AUTH takes; borrowed. */
+struct redis_credentials {
+    const char *username; /* NULL: none */
+    const char *password; /* NULL: no AUTH */
+};
+
+/* A command of `count` words, at most CONVERSATION_ARGS_MAX, which are borrowed. */
+void redis_command_of(struct conversation_command *command, const char *const *words, size_t count);
+
+/* AUTH; there is a password. */
+void redis_command_auth(struct conversation_command *command, const struct redis_credentials *credentials);
+
+#endif

@@ -1,0 +1,192 @@
+#include "spoa/core/status/http_routes.h"
+
+#include <string.h>
+
+#include "spoa/core/status/prometheus.h"
+#include "spoa/core/status/status_json.h"
+#include "spoa/core/status/status_text.h"
+
+#define TYPE_JSON "application/json"
+#define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_HTML "text/html; charset=utf-8"
+#define TYPE_PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
+#define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+static void respond_text(struct web_answer *answer, unsigned code, const char *text)
+{
+    answer->code = code;
+    answer->type = TYPE_TEXT;
+    page_add(&answer->page, text);
+}
+
+static void respond_page(const struct status *status, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    (void)status;
+    (void)request;
+    answer->type = TYPE_HTML;
+    page_add(&answer->page, web_status_page);
+}
+
+static void respond_metrics(const struct status *status, const struct web_request *request,
+                            struct web_answer *answer)
+{
+    bool is_openmetrics =
+        request->accept != NULL && strstr(request->accept, "application/openmetrics-text") != NULL;
+
+    answer->type = is_openmetrics ? TYPE_OPENMETRICS : TYPE_PROMETHEUS;
+    exposition_write(status, is_openmetrics, &answer->page);
+}
+
+/* The loop turns: else nobody would answer. */
+static void respond_health(const struct status *status, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    (void)status;
+    (void)request;
+    respond_text(answer, WEB_OK, "ok\n");
+}
+
+static void respond_ready(const struct status *status, const struct web_request *request,
+                          struct web_answer *answer)
+{
+    const char *service = NULL;
+    const char *reason = status_unready(status, &service);
+
+    (void)request;
+    answer->code = reason == NULL ? WEB_OK : WEB_UNAVAILABLE;
+    page_printf(&answer->page, "{\"ready\":%s,\"service\":", reason == NULL ? "true" : "false");
+    page_add_json(&answer->page, service);
+    page_add(&answer->page, ",\"reason\":");
+    page_add_json(&answer->page, reason);
+    page_add(&answer->page, "}\n");
+}
+
+static void respond_status(const struct status *status, const struct web_request *request,
+                           struct web_answer *answer)
+{
+    (void)request;
+    status_json_write(status, &answer->page);
+}
+
+static void respond_text_status(const struct status *status, const struct web_request *request,
+                                struct web_answer *answer)
+{
+    (void)request;
+    answer->type = TYPE_TEXT;
+    status_text_write(status, &answer->page);
+}
+
+/* ---- one service ---- */
+
+static const struct service *find_service(const struct status *status, struct span name)
+{
+    for (size_t i = 0; i < status->group_count; i++)
+        for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
+            const struct service *service = voter_group_service(status->groups[i], k);
+            if (span_equals_text(name, service_settings(service)->name))
+                return service;
+        }
+    return NULL;
+}
+
+/* Whether the node is named for the role, `server` empty: whether any is. */
+static bool is_named(const struct service *service, enum service_role role, struct span server)
+{
+    const struct service_decision *decision = service_decision(service);
+    const struct service_settings *settings = service_settings(service);
+
+    if (!service_can_name(service, role))
+        return false;
+    if (server.len == 0)
+        return true;
+    for (size_t i = 0; role == SERVICE_ROLE_REPLICA && decision->replicas != 0 && i < settings->server_count;
+         i++)
+        if ((decision->replicas >> i & 1) != 0 && span_equals_text(server, settings->servers[i].name))
+            return true;
+    return (role == SERVICE_ROLE_MASTER || decision->replicas == 0) && decision->server != NULL &&
+           span_equals_text(server, decision->server);
+}
+
+static void respond_role(const struct status *status, struct span rest, enum service_role role,
+                         struct web_answer *answer)
+{
+    const uint8_t *slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
+    size_t name_len = slash != NULL ? (size_t)(slash - rest.data) : rest.len;
+    struct span server = slash != NULL ? span_of(slash + 1, rest.len - name_len - 1) : span_of("", 0);
+    const struct service *service = find_service(status, span_of(rest.data, name_len));
+
+    if (service == NULL) {
+        respond_text(answer, WEB_NOT_FOUND, "no such service\n");
+        return;
+    }
+    const struct service_decision *decision = service_decision(service);
+    bool holds = status->now_ms < decision->review_ms && is_named(service, role, server);
+    answer->code = holds ? WEB_OK : WEB_UNAVAILABLE;
+    page_add(&answer->page, "{\"service\":");
+    page_add_json(&answer->page, service_settings(service)->name);
+    page_add(&answer->page, ",\"state\":");
+    page_add_json(&answer->page, service_state_text(decision->state));
+    page_add(&answer->page, ",\"master\":");
+    page_add_json(&answer->page, decision->server);
+    page_printf(&answer->page, ",\"generation\":%llu}\n", (unsigned long long)decision->generation);
+}
+
+/* ---- routes ---- */
+
+static const struct {
+    const char *path;
+    void (*respond)(const struct status *status, const struct web_request *request,
+                    struct web_answer *answer);
+} routes[] = {
+    {"/", respond_page},          {"/metrics", respond_metrics},
+    {"/healthz", respond_health}, {"/status.txt", respond_text_status},
+    {"/readyz", respond_ready},   {"/status", respond_status},
+};
+
+static bool takes_prefix(const char *path, const char *prefix, struct span *ret_rest)
+{
+    size_t len = strlen(prefix);
+
+    if (strncmp(path, prefix, len) != 0)
+        return false;
+    *ret_rest = span_of_text(path + len);
+    return true;
+}
+
+static void respond_path(const struct status *status, const struct web_request *request,
+                         struct web_answer *answer)
+{
+    struct span rest;
+
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
+        if (strcmp(request->path, routes[i].path) == 0) {
+            routes[i].respond(status, request, answer);
+            return;
+        }
+    if (takes_prefix(request->path, "/master/", &rest))
+        respond_role(status, rest, SERVICE_ROLE_MASTER, answer);
+    else if (takes_prefix(request->path, "/replica/", &rest))
+        respond_role(status, rest, SERVICE_ROLE_REPLICA, answer);
+    else
+        respond_text(answer, WEB_NOT_FOUND, "not found\n");
+}
+
+void web_respond(const struct status *status, const struct web_request *request,
+                 struct web_answer *ret_answer)
+{
+    *ret_answer = (struct web_answer){.code = WEB_OK, .type = TYPE_JSON};
+    if (strcmp(request->method, "OPTIONS") == 0) {
+        respond_text(ret_answer, WEB_OK, "");
+        ret_answer->is_methods_allowed = true;
+    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        respond_text(ret_answer, WEB_METHOD_NOT_ALLOWED, "method not allowed\n");
+        ret_answer->is_methods_allowed = true;
+    } else {
+        respond_path(status, request, ret_answer);
+    }
+    if (!ret_answer->page.has_failed)
+        return;
+    page_finish(&ret_answer->page);
+    *ret_answer = (struct web_answer){.code = WEB_FAILED, .type = TYPE_TEXT};
+}

@@ -1,0 +1,381 @@
+#include "spoa/core/status/prometheus.h"
+
+#include <string.h>
+
+#define PREFIX "redis_spoa_"
+
+/* What a family's samples are written with. */
+struct exposition {
+    const struct status *status;
+    bool is_openmetrics;
+    struct page *page;
+    const char *family; /* without the prefix */
+};
+
+/* ---- families and samples ---- */
+
+/* OpenMetrics names the family of counters without their "_total". */
+static void begin_family(struct exposition *out, const char *family, const char *type, const char *help)
+{
+    size_t len = strlen(family);
+    bool is_cut = out->is_openmetrics && strcmp(type, "counter") == 0;
+
+    if (is_cut)
+        len -= strlen("_total");
+    out->family = family;
+    page_printf(out->page, "# HELP " PREFIX "%.*s %s\n# TYPE " PREFIX "%.*s %s\n", (int)len, family, help,
+                (int)len, family, type);
+}
+
+static void begin_sample(const struct exposition *out)
+{
+    page_add(out->page, PREFIX);
+    page_add(out->page, out->family);
+}
+
+/* `first`: whether it is the first of the sample. */
+static void add_label(const struct exposition *out, bool first, const char *name, const char *value)
+{
+    page_add(out->page, first ? "{" : ",");
+    page_add(out->page, name);
+    page_add(out->page, "=\"");
+    page_add_label(out->page, value);
+    page_add(out->page, "\"");
+}
+
+static void end_labels(const struct exposition *out)
+{
+    page_add(out->page, "} ");
+}
+
+static void end_number(const struct exposition *out, uint64_t number)
+{
+    page_add_number(out->page, number);
+    page_add(out->page, "\n");
+}
+
+static void end_ms(const struct exposition *out, int64_t ms)
+{
+    page_printf(out->page, "%lld.%03d\n", (long long)(ms / 1000), (int)(ms % 1000));
+}
+
+static void write_plain(struct exposition *out, const char *family, const char *type, const char *help,
+                        uint64_t number)
+{
+    begin_family(out, family, type, help);
+    begin_sample(out);
+    page_add(out->page, " ");
+    end_number(out, number);
+}
+
+/* ---- of the agent ---- */
+
+static void write_counters(struct exposition *out)
+{
+    const struct metrics *metrics = out->status->metrics;
+
+#define X(name, help) write_plain(out, #name, "counter", help, metrics->name);
+    METRICS_COUNTERS(X)
+#undef X
+}
+
+static void write_histogram(struct exposition *out, const char *family, const char *help,
+                            const struct histogram *histogram, const uint32_t *bounds_us)
+{
+    uint64_t count = 0;
+
+    begin_family(out, family, "histogram", help);
+    for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
+        count += histogram->counts[i];
+        page_printf(out->page, PREFIX "%s_bucket{le=\"", family);
+        if (i == HISTOGRAM_BOUNDS)
+            page_add(out->page, "+Inf");
+        else
+            page_printf(out->page, "%g", bounds_us[i] / 1e6);
+        page_printf(out->page, "\"} %llu\n", (unsigned long long)count);
+    }
+    page_printf(out->page, PREFIX "%s_sum %llu.%06u\n" PREFIX "%s_count %llu\n", family,
+                (unsigned long long)(histogram->sum_us / 1000000), (unsigned)(histogram->sum_us % 1000000),
+                family, (unsigned long long)count);
+}
+
+static void write_agent(struct exposition *out)
+{
+    const struct status *status = out->status;
+    const char *service = NULL;
+
+    begin_family(out, "build_info", "gauge", "1; the version is in the labels");
+    begin_sample(out);
+    add_label(out, true, "version", status->version);
+    add_label(out, false, "revision", status->revision);
+    end_labels(out);
+    end_number(out, 1);
+    write_plain(out, "ready", "gauge", "Whether every service has a master",
+                status_unready(status, &service) == NULL);
+    write_plain(out, "spop_connections", "gauge", "SPOP connections", status->connections);
+    write_plain(out, "parked_streams", "gauge", "NOTIFY frames whose answer is kept back now",
+                status->parked);
+    write_plain(out, "config_last_reload_successful", "gauge",
+                "Whether the last reload was taken over; 1 where none was asked for", status->is_reload_good);
+    begin_family(out, "config_last_reload_success_timestamp_seconds", "gauge",
+                 "When the configuration in use was taken over");
+    begin_sample(out);
+    page_add(out->page, " ");
+    end_ms(out, status_unix_ms(status, status->t_loaded_ms));
+    write_histogram(out, "answer_duration_seconds",
+                    "From the read of a NOTIFY to the write of its ACK, without those that were kept back",
+                    &status->metrics->answer_times, metrics_answer_bounds_us);
+    write_histogram(out, "parked_duration_seconds", "How long answers were kept back",
+                    &status->metrics->parked_times, metrics_parked_bounds_us);
+}
+
+static void write_process(struct exposition *out)
+{
+    const struct process_stats *process = &out->status->process;
+    struct page *page = out->page;
+    const struct {
+        const char *name;
+        const char *help;
+        uint64_t value;
+    } gauges[] = {
+        {"process_resident_memory_bytes", "Resident memory size in bytes.", process->resident_bytes},
+        {"process_virtual_memory_bytes", "Virtual memory size in bytes.", process->virtual_bytes},
+        {"process_open_fds", "Number of open file descriptors.", process->open_fds},
+        {"process_max_fds", "Maximum number of open file descriptors.", process->max_fds},
+    };
+
+    for (size_t i = 0; i < sizeof(gauges) / sizeof(*gauges); i++)
+        page_printf(page, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name, gauges[i].help,
+                    gauges[i].name, gauges[i].name, (unsigned long long)gauges[i].value);
+    page_printf(page,
+                "# HELP process_start_time_seconds Start time of the process since unix epoch in seconds.\n"
+                "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.3f\n",
+                (double)process->t_start_unix_ms / 1000.0);
+    page_printf(page,
+                "# HELP process_cpu_seconds%s Total user and system CPU time spent in seconds.\n"
+                "# TYPE process_cpu_seconds%s counter\nprocess_cpu_seconds_total %.3f\n",
+                out->is_openmetrics ? "" : "_total", out->is_openmetrics ? "" : "_total",
+                process->cpu_seconds);
+}
+
+/* ---- of services: each function writes the samples of one family for one service ---- */
+
+static void begin_service(const struct exposition *out, const struct service *service)
+{
+    begin_sample(out);
+    add_label(out, true, "service", service_settings(service)->name);
+}
+
+static void end_service(const struct exposition *out, uint64_t number)
+{
+    end_labels(out);
+    end_number(out, number);
+}
+
+static void write_info(const struct exposition *out, const struct service *service)
+{
+    const struct service_decision *decision = service_decision(service);
+    char text[ADDR_TEXT_MAX];
+
+    if (!service_state_names(decision->state))
+        return;
+    begin_service(out, service);
+    add_label(out, false, "server", decision->server != NULL ? decision->server : "");
+    add_label(out, false, "addr", addr_format(decision->addr, text));
+    end_service(out, 1);
+}
+
+static void write_agreed(const struct exposition *out, const struct service *service)
+{
+    begin_service(out, service);
+    end_service(out, service_decision(service)->state == SERVICE_OK);
+}
+
+static void write_state(const struct exposition *out, const struct service *service)
+{
+    for (enum service_state state = SERVICE_STARTING; state < SERVICE_STATE_COUNT; state++) {
+        begin_service(out, service);
+        add_label(out, false, "state", service_state_text(state));
+        end_service(out, service_decision(service)->state == state);
+    }
+}
+
+static void write_votes(const struct exposition *out, const struct service *service)
+{
+    begin_service(out, service);
+    end_service(out, service_decision(service)->votes);
+}
+
+static void write_quorum(const struct exposition *out, const struct service *service)
+{
+    begin_service(out, service);
+    end_service(out, service_settings(service)->quorum.threshold);
+}
+
+static void write_generation(const struct exposition *out, const struct service *service)
+{
+    begin_service(out, service);
+    end_service(out, service_decision(service)->generation);
+}
+
+static void write_last_switch(const struct exposition *out, const struct service *service)
+{
+    int64_t t_switched_ms = service_decision(service)->t_switched_ms;
+
+    if (t_switched_ms == INT64_MIN)
+        return;
+    begin_service(out, service);
+    end_labels(out);
+    end_ms(out, status_unix_ms(out->status, t_switched_ms));
+}
+
+static void write_replicas(const struct exposition *out, const struct service *service)
+{
+    begin_service(out, service);
+    end_service(out, (uint64_t)__builtin_popcountll(service_decision(service)->replicas));
+}
+
+static void write_answer_count(const struct exposition *out, const struct service *service, const char *role,
+                               const char *outcome, uint64_t count)
+{
+    begin_service(out, service);
+    add_label(out, false, "role", role);
+    add_label(out, false, "outcome", outcome);
+    end_service(out, count);
+}
+
+static void write_answers(const struct exposition *out, const struct service *service)
+{
+    const struct service_counters *counters = service_counters(service);
+
+    for (enum service_state state = SERVICE_STARTING; state < SERVICE_STATE_COUNT; state++)
+        write_answer_count(out, service, "master", service_state_text(state), counters->answers[state]);
+    write_answer_count(out, service, "replica", "ok", counters->replicas_named);
+    write_answer_count(out, service, "replica", "no-replica", counters->replicas_unnamed);
+}
+
+static void write_alarms(const struct exposition *out, const struct service *service)
+{
+    for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
+        begin_service(out, service);
+        add_label(out, false, "alarm", alarm_text(kind));
+        end_service(out, alarms_is_raised(service_alarms(service), kind));
+    }
+}
+
+/* Of the voters of its group, by their addresses. */
+static void write_voices(const struct exposition *out, const struct voter_group *group,
+                         const struct service *service, bool tells_time)
+{
+    const struct addr *named = service_decision(service)->addr;
+
+    for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
+        struct service_voice voice = service_voice(service, i);
+        if (tells_time && voice.ballot == QUORUM_SILENT)
+            continue;
+        begin_service(out, service);
+        add_label(out, false, "sentinel", voter_group_voter_name(group, i));
+        end_labels(out);
+        if (tells_time)
+            end_ms(out, status_unix_ms(out->status, voice.t_sent_ms));
+        else
+            end_number(out, voice.addr != NULL && named != NULL && addr_equals(voice.addr, named));
+    }
+}
+
+static void write_agreement(const struct exposition *out, const struct voter_group *group,
+                            const struct service *service)
+{
+    write_voices(out, group, service, false);
+}
+
+static void write_vote_times(const struct exposition *out, const struct voter_group *group,
+                             const struct service *service)
+{
+    write_voices(out, group, service, true);
+}
+
+/* One of `one` and `two`. */
+struct service_family {
+    const char *name;
+    const char *type;
+    const char *help;
+    void (*one)(const struct exposition *out, const struct service *service);
+    void (*two)(const struct exposition *out, const struct voter_group *group, const struct service *service);
+};
+
+static const struct service_family service_families[] = {
+    {"master_info", "gauge", "1 where a master is named: who it is", write_info, NULL},
+    {"master_agreed", "gauge", "Whether a majority names a master, and nothing speaks against it",
+     write_agreed, NULL},
+    {"master_votes", "gauge", "Sentinels that name the master", write_votes, NULL},
+    {"master_quorum", "gauge", "Sentinels that must name it", write_quorum, NULL},
+    {"master_switches_total", "counter", "Masters so far, the first one included", write_generation, NULL},
+    {"master_last_switch_timestamp_seconds", "gauge", "When the master was named first", write_last_switch,
+     NULL},
+    {"service_state", "gauge", "1 for the state that the service is in, 0 for the others", write_state, NULL},
+    {"replicas", "gauge", "Replicas that can be named", write_replicas, NULL},
+    {"service_answers_total", "counter", "Answers, by role and outcome", write_answers, NULL},
+    {"service_alarm", "gauge", "Whether the alarm is raised", write_alarms, NULL},
+    {"sentinel_agrees", "gauge", "Whether this Sentinel names the master that is named", NULL,
+     write_agreement},
+    {"sentinel_vote_timestamp_seconds", "gauge", "When this Sentinel's last vote was asked for", NULL,
+     write_vote_times},
+};
+
+static void write_services(struct exposition *out)
+{
+    const struct status *status = out->status;
+
+    for (size_t f = 0; f < sizeof(service_families) / sizeof(*service_families); f++) {
+        const struct service_family *family = &service_families[f];
+        begin_family(out, family->name, family->type, family->help);
+        for (size_t i = 0; i < status->group_count; i++)
+            for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
+                const struct service *service = voter_group_service(status->groups[i], k);
+                if (family->one != NULL)
+                    family->one(out, service);
+                else
+                    family->two(out, status->groups[i], service);
+            }
+    }
+}
+
+/* ---- of Sentinels ---- */
+
+static void write_sentinels(struct exposition *out)
+{
+    const struct status *status = out->status;
+
+    begin_family(out, "sentinel_up", "gauge", "Whether this Sentinel answered lately");
+    for (size_t i = 0; i < status->group_count; i++)
+        for (unsigned k = 0; k < voter_group_voter_count(status->groups[i]); k++) {
+            begin_sample(out);
+            add_label(out, true, "group", voter_group_name(status->groups[i]));
+            add_label(out, false, "sentinel", voter_group_voter_name(status->groups[i], k));
+            end_labels(out);
+            end_number(out, voter_group_is_heard(status->groups[i], k, status->now_ms));
+        }
+    begin_family(out, "sentinels_alarm", "gauge", "Whether the alarm about a group of Sentinels is raised");
+    for (size_t i = 0; i < status->group_count; i++)
+        for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
+            begin_sample(out);
+            add_label(out, true, "group", voter_group_name(status->groups[i]));
+            add_label(out, false, "alarm", alarm_text(kind));
+            end_labels(out);
+            end_number(out, alarms_is_raised(voter_group_alarms(status->groups[i]), kind));
+        }
+}
+
+void exposition_write(const struct status *status, bool is_openmetrics, struct page *page)
+{
+    struct exposition out = {.status = status, .is_openmetrics = is_openmetrics, .page = page};
+
+    write_agent(&out);
+    write_counters(&out);
+    write_services(&out);
+    write_sentinels(&out);
+    write_process(&out);
+    if (is_openmetrics)
+        page_add(page, "# EOF\n");
+}

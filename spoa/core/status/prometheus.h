@@ -1,0 +1,12 @@
+/* The metrics as text, for Prometheus: format 0.0.4, or OpenMetrics 1.0.0. Names are listed in the README. */
+#ifndef SPOA_CORE_STATUS_PROMETHEUS_H
+#define SPOA_CORE_STATUS_PROMETHEUS_H
+
+#include <stdbool.h>
+
+#include "spoa/core/base/text.h"
+#include "spoa/core/status/status.h"
+
+void exposition_write(const struct status *status, bool is_openmetrics, struct page *page);
+
+#endif

@@ -1,0 +1,10 @@
+/* The status as JSON, for the status page, the status command and scripts. */
+#ifndef SPOA_CORE_STATUS_STATUS_JSON_H
+#define SPOA_CORE_STATUS_STATUS_JSON_H
+
+#include "spoa/core/base/text.h"
+#include "spoa/core/status/status.h"
+
+void status_json_write(const struct status *status, struct page *page);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * A Redis node as a voter, where there is no Sentinel: one conversation with it. With `replication` it says whom it follows,
+ * with `cluster` who owns the slots; both for all services of its group at once.
+ */
+#ifndef SPOA_CORE_VOTERS_NODE_VOTER_H
+#define SPOA_CORE_VOTERS_NODE_VOTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/addr.h"
+#include "spoa/core/redis/conversation.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/redis/redis_command.h"
+#include "spoa/core/voters/voter_group.h"
+#include "spoa/core/voters/voter_source.h"
+
+/* Commands that may await their replies. So many that there is always room for both of a poll: what CLUSTER INFO says of a
+ * node must not be older than its CLUSTER SLOTS. */
+#define NODE_VOTER_RUNS 64
+
+/* Shared by the nodes of a group; borrowed. */
+struct node_settings {
+    enum voter_source source; /* not of a Sentinel */
+    struct redis_credentials credentials;
+    uint32_t poll_ms;
+    struct conversation_settings conversation;
+};
+
+struct node_voter {
+    const struct node_settings *settings;
+    struct voter_group *group;
+    struct metrics *metrics;
+    const struct addr *addr; /* whom a master names: itself */
+    const char *name;        /* for the log */
+    unsigned index;          /* in the group */
+    struct conversation conversation;
+    struct conversation_run runs[NODE_VOTER_RUNS];
+    unsigned step; /* what is sent next */
+    int64_t next_poll_ms;
+    bool is_identified; /* on this connection */
+    bool is_cluster_up; /* by its reply to CLUSTER INFO, which comes before each CLUSTER SLOTS */
+    bool told_fault;    /* in the log, since it gave a vote */
+    bool told_up;       /* likewise, since the last "node-down" */
+    bool told_down;
+};
+
+/* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */
+void node_voter_init(struct node_voter *voter, const struct node_settings *settings,
+                     struct voter_group *group, unsigned index, const struct addr *addr, const char *name,
+                     struct metrics *metrics, uint64_t seed, int64_t now_ms);
+
+#endif

@@ -1,0 +1,153 @@
+/* The conversation with a Sentinel that listens: its events are hints to ask now, never votes. */
+#include "spoa/core/voters/sentinel_voter.h"
+
+#include "spoa/core/base/log.h"
+#include "spoa/core/voters/sentinel_topics.h"
+
+enum hint_kind {
+    HINT_AUTH,
+    HINT_SUBSCRIBE,
+};
+
+/* Events that may mean another master (or another view of one), or that one is near. Channels are named one by
+ * one: with ACLs a pattern would have to be granted literally. */
+static const char *const hint_channels[] = {
+    "SUBSCRIBE",
+    "+switch-master",
+    "+promoted-slave",
+    "+failover-state-reconf-slaves",
+    "+config-update-from",
+    "+monitor",
+    "-monitor",
+    "+reset-master",
+    "-role-change",
+    "+odown",
+    "-odown",
+    /* The Sentinel has begun a failover. The last ones, for only `early-fence` is to need the right to them. */
+    "+try-failover",
+    "+selected-slave",
+};
+#define HINT_CHANNELS (sizeof(hint_channels) / sizeof(*hint_channels))
+#define EARLY_CHANNELS 2
+
+static void hints_connected(void *context, int64_t now_ms)
+{
+    struct sentinel_voter *voter = context;
+
+    (void)now_ms;
+    voter->hint_greeted = voter->settings->credentials.password == NULL;
+    voter->hint_subscribed = false;
+}
+
+static bool hints_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
+                       struct conversation_request *ret_request)
+{
+    struct sentinel_voter *voter = context;
+
+    (void)now_ms;
+    if (!voter->hint_greeted) {
+        voter->hint_greeted = true;
+        ret_request->kind = HINT_AUTH;
+        redis_command_auth(ret_command, &voter->settings->credentials);
+        return true;
+    }
+    if (voter->hint_subscribed)
+        return false;
+    voter->hint_subscribed = true;
+    ret_request->kind = HINT_SUBSCRIBE;
+    redis_command_of(ret_command, hint_channels,
+                     voter->settings->early ? HINT_CHANNELS : HINT_CHANNELS - EARLY_CHANNELS);
+    return true;
+}
+
+/* The master that an event is about: "NAME OLDIP ..." on +switch-master, else "master NAME IP PORT ..." or, for a
+ * replica or a Sentinel, "TYPE ... @ NAME IP PORT". Empty where it does not say. What follows the name is left. */
+static struct span take_monitor(struct span channel, struct span *payload)
+{
+    struct span word = span_take_word(payload);
+
+    if (span_equals_text(channel, "+switch-master"))
+        return word;
+    if (span_equals_text(word, "master"))
+        return span_take_word(payload);
+    while (word.len > 0 && !span_equals_text(word, "@"))
+        word = span_take_word(payload);
+    return span_take_word(payload);
+}
+
+static bool is_early(struct span channel)
+{
+    for (size_t i = HINT_CHANNELS - EARLY_CHANNELS; i < HINT_CHANNELS; i++)
+        if (span_equals_text(channel, hint_channels[i]))
+            return true;
+    return false;
+}
+
+static void take_hint(struct sentinel_voter *voter, struct span channel, struct span payload, int64_t now_ms)
+{
+    struct span rest = payload;
+    struct span monitor = take_monitor(channel, &rest);
+    struct span host = span_take_word(&rest);
+    struct span port = span_take_word(&rest);
+    struct addr addr;
+
+    voter->metrics->hints_total++;
+    log_event(LOG_LEVEL_DEBUG, "sentinel-hint", log_text("sentinel", voter->name),
+              log_span("channel", channel), log_span("payload", payload));
+    if (is_early(channel) && monitor.len > 0 && addr_from_parts(host, port, &addr))
+        voter_group_expect_failover(voter->group, monitor, &addr, now_ms);
+    voter_group_ask(voter->group, voter->index, monitor);
+}
+
+static enum conversation_verdict take_subscription(struct sentinel_voter *voter, const struct reply *reply,
+                                                   int64_t now_ms)
+{
+    if (reply->kind == REPLY_ERROR) {
+        if (!voter->hints_refused)
+            log_event(LOG_LEVEL_INFO, "hints-refused", log_text("sentinel", voter->name),
+                      log_span("error", reply->text));
+        voter->hints_refused = true;
+        return CONVERSATION_REFUSED;
+    }
+    if (reply->kind != REPLY_ARRAY || reply->count != 3 || reply->elements[0].kind != REPLY_TEXT ||
+        reply->elements[1].kind != REPLY_TEXT)
+        return CONVERSATION_BROKEN;
+    voter->hints_refused = false;
+    conversation_proved(&voter->hints);
+    if (span_equals_text(reply->elements[0].text, "message") && reply->elements[2].kind == REPLY_TEXT)
+        take_hint(voter, reply->elements[1].text, reply->elements[2].text, now_ms);
+    else /* just subscribed: events before that are lost */
+        voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
+    return CONVERSATION_GOES_ON;
+}
+
+static enum conversation_verdict hints_reply(void *context, const struct conversation_request *request,
+                                             const struct reply *reply, int64_t now_ms)
+{
+    if (request->kind == HINT_AUTH)
+        return CONVERSATION_DONE; /* the other conversation has told of a refusal */
+    return take_subscription(context, reply, now_ms);
+}
+
+static void hints_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
+{
+    const struct sentinel_voter *voter = context;
+
+    (void)now_ms;
+    log_event(LOG_LEVEL_DEBUG, "hints-down", log_text("sentinel", voter->name),
+              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
+}
+
+static int64_t hints_wake_ms(const void *context)
+{
+    (void)context;
+    return INT64_MAX;
+}
+
+const struct conversation_topic sentinel_hints_topic = {
+    .next = hints_next,
+    .reply = hints_reply,
+    .connected = hints_connected,
+    .lost = hints_lost,
+    .wake_ms = hints_wake_ms,
+};

@@ -1,0 +1,316 @@
+/* The conversation with a Sentinel that asks: its votes, and what else it knows. */
+#include "spoa/core/voters/sentinel_voter.h"
+
+#include <string.h>
+
+#include "spoa/core/base/log.h"
+#include "spoa/core/voters/sentinel_reply.h"
+#include "spoa/core/voters/sentinel_topics.h"
+
+/* The requests of the conversation that asks, in the order in which they greet a new connection. */
+enum query_kind {
+    QUERY_AUTH,
+    QUERY_SETNAME,
+    QUERY_MYID,
+    /* From here on the subject is a service. */
+    QUERY_MASTER,
+    QUERY_FACTS,
+    QUERY_WITNESS,
+    QUERY_REPLICAS,
+};
+
+/* Says a fault once per connection: a poll a second would repeat it for ever. */
+static bool is_new_fault(struct sentinel_voter *voter, enum sentinel_fault fault)
+{
+    bool is_new = (voter->faults & fault) == 0;
+
+    voter->faults |= fault;
+    return is_new;
+}
+
+/* ---- what is sent ---- */
+
+static enum query_kind first_greeting(const struct sentinel_voter *voter)
+{
+    return voter->settings->credentials.password != NULL ? QUERY_AUTH : QUERY_SETNAME;
+}
+
+static void query_connected(void *context, int64_t now_ms)
+{
+    struct sentinel_voter *voter = context;
+
+    voter->greetings = first_greeting(voter);
+    voter->myid_refused = false;
+    voter->faults = 0;
+    voter->next_poll_ms = now_ms;
+    voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
+    voter_group_connected(voter->group, voter->index, now_ms);
+}
+
+static bool query_greet(struct sentinel_voter *voter, struct conversation_command *ret_command,
+                        struct conversation_request *ret_request)
+{
+    static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
+    static const char *const myid[] = {"SENTINEL", "MYID"};
+
+    ret_request->kind = voter->greetings;
+    switch (voter->greetings) {
+    case QUERY_AUTH:
+        redis_command_auth(ret_command, &voter->settings->credentials);
+        break;
+    case QUERY_SETNAME:
+        redis_command_of(ret_command, setname, 3);
+        break;
+    case QUERY_MYID:
+        redis_command_of(ret_command, myid, 2);
+        break;
+    default:
+        return false;
+    }
+    voter->greetings++;
+    return true;
+}
+
+static void command_question(const struct sentinel_voter *voter, enum voter_question question, size_t service,
+                             struct conversation_command *ret_command,
+                             struct conversation_request *ret_request)
+{
+    static const struct {
+        const char *word;
+        enum query_kind kind;
+    } questions[] = {
+        [VOTER_ASK_MASTER] = {"GET-MASTER-ADDR-BY-NAME", QUERY_MASTER},
+        [VOTER_ASK_FACTS] = {"MASTER", QUERY_FACTS},
+        [VOTER_ASK_WITNESS] = {"CKQUORUM", QUERY_WITNESS},
+        [VOTER_ASK_REPLICAS] = {"REPLICAS", QUERY_REPLICAS},
+    };
+    const char *const words[] = {"SENTINEL", questions[question].word,
+                                 voter_group_monitor(voter->group, service)};
+
+    redis_command_of(ret_command, words, 3);
+    ret_request->kind = questions[question].kind;
+    ret_request->subject = service;
+}
+
+static bool query_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
+                       struct conversation_request *ret_request)
+{
+    struct sentinel_voter *voter = context;
+    enum voter_question question;
+    size_t service;
+
+    if (voter->myid_refused && now_ms >= voter->next_poll_ms) {
+        /* Its password or our rights may have been put right since. The connection stays, so nothing else
+         * would make us ask again. */
+        voter->myid_refused = false;
+        voter->greetings = first_greeting(voter);
+    }
+    if (query_greet(voter, ret_command, ret_request))
+        return true;
+    if (now_ms >= voter->next_poll_ms) {
+        voter_group_poll(voter->group, voter->index);
+        voter->next_poll_ms =
+            voter_group_next_poll_ms(voter->group, voter->index, voter->settings->poll_ms, now_ms);
+    }
+    if (!voter_group_next(voter->group, voter->index, &question, &service))
+        return false;
+    command_question(voter, question, service, ret_command, ret_request);
+    return true;
+}
+
+/* ---- what is answered ---- */
+
+static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
+                      struct log_field detail)
+{
+    if (is_new_fault(voter, fault))
+        log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), detail);
+}
+
+/* "ERR Client sent AUTH, but no password is set": the Sentinel wants none, which is harmless. */
+static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
+{
+    if (reply->kind == REPLY_ERROR)
+        log_fault(voter, SENTINEL_FAULT_AUTH, "sentinel-auth-failed", log_span("error", reply->text));
+}
+
+static void take_myid(struct sentinel_voter *voter, const struct reply *reply, int64_t now_ms)
+{
+    if (!sentinel_reply_is_identity(reply)) {
+        log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", log_span("reply", reply->text));
+        voter->myid_refused = true;
+        voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
+        return;
+    }
+    voter_group_identify(voter->group, voter->index, reply->text, now_ms);
+}
+
+/* Reads the reply to GET-MASTER-ADDR-BY-NAME; `addr` is written where it returns QUORUM_NAMES. */
+static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct reply *reply,
+                                      struct addr *addr, const char *monitor)
+{
+    if (reply->kind == REPLY_NIL) {
+        log_fault(voter, SENTINEL_FAULT_UNKNOWN, "sentinel-knows-no-master", log_text("monitor", monitor));
+        return QUORUM_UNKNOWN_NAME;
+    }
+    if (reply->kind == REPLY_ERROR) {
+        if (is_new_fault(voter, SENTINEL_FAULT_ERROR))
+            log_event(LOG_LEVEL_WARNING, "sentinel-error", log_text("sentinel", voter->name),
+                      log_text("monitor", monitor), log_span("error", reply->text));
+        return QUORUM_INVALID;
+    }
+    if (reply->kind != REPLY_ARRAY || reply->count != 2 || reply->elements[0].kind != REPLY_TEXT ||
+        reply->elements[1].kind != REPLY_TEXT) {
+        log_fault(voter, SENTINEL_FAULT_REPLY, "sentinel-nonsense", log_text("monitor", monitor));
+        return QUORUM_INVALID;
+    }
+    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, addr)) {
+        if (is_new_fault(voter, SENTINEL_FAULT_ADDRESS))
+            log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", log_text("sentinel", voter->name),
+                      log_text("monitor", monitor), log_span("host", reply->elements[0].text),
+                      log_span("port", reply->elements[1].text));
+        return QUORUM_INVALID;
+    }
+    return QUORUM_NAMES;
+}
+
+/* It gave an answer that counts. Not before: one that greets well and then talks nonsense must not be called again and
+ * again, nor fill the log. */
+static void welcome(struct sentinel_voter *voter)
+{
+    conversation_proved(&voter->query);
+    if (!voter->told_up)
+        log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
+                  log_text("myid", voter_group_identity(voter->group, voter->index)));
+    voter->told_up = true;
+    voter->told_down = false;
+}
+
+static void take_master(struct sentinel_voter *voter, const struct conversation_request *request,
+                        const struct reply *reply, int64_t now_ms)
+{
+    struct addr addr;
+    const char *monitor = voter_group_monitor(voter->group, request->subject);
+    struct service_ballot ballot = {
+        .ballot = read_ballot(voter, reply, &addr, monitor),
+        .addr = &addr,
+        .t_sent_ms = request->t_sent_ms,
+    };
+
+    enum quorum_receipt receipt =
+        voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
+    bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
+    if (ballot.ballot != QUORUM_INVALID && receipt != QUORUM_DROPPED && is_known)
+        welcome(voter);
+}
+
+/* Without the right to it nothing is lost but an early notice of a dead master, and alarms. */
+static void take_facts(struct sentinel_voter *voter, const struct conversation_request *request,
+                       const struct reply *reply, int64_t now_ms)
+{
+    struct sentinel_facts facts;
+    struct addr addr;
+
+    if (sentinel_reply_read_facts(reply, &addr, &facts))
+        voter_group_facts(voter->group, voter->index, request->subject, &addr, &facts, request->t_sent_ms,
+                          now_ms);
+    else if (reply_is_error(reply, "NOPERM"))
+        log_fault(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", log_span("error", reply->text));
+}
+
+/* "OK 3 usable Sentinels ...", or an error: NOQUORUM, NOPERM, no such master. */
+static void take_witness(struct sentinel_voter *voter, const struct conversation_request *request,
+                         const struct reply *reply, int64_t now_ms)
+{
+    bool says_ok =
+        reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
+
+    if (reply_is_error(reply, "NOPERM"))
+        log_fault(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", log_span("error", reply->text));
+    voter_group_witness(voter->group, voter->index, request->subject, says_ok, request->t_sent_ms, now_ms);
+}
+
+/* Those of the master that it names now; during a failover it may still show those of the old one. */
+static void take_replicas(struct sentinel_voter *voter, const struct conversation_request *request,
+                          const struct reply *reply, int64_t now_ms)
+{
+    const struct addr *master = voter_group_named_by(voter->group, voter->index, request->subject);
+    struct sentinel_replica replica;
+    uint64_t up = 0;
+
+    if (reply_is_error(reply, "NOPERM"))
+        log_fault(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused",
+                  log_span("error", reply->text));
+    if (reply->kind != REPLY_ARRAY || master == NULL)
+        return;
+    for (size_t i = 0; i < reply->count; i++) {
+        if (!sentinel_reply_read_replica(&reply->elements[i], &replica) || !replica.is_up ||
+            !addr_equals(&replica.master, master))
+            continue;
+        int server = voter_group_find_server(voter->group, request->subject, &replica.addr);
+        if (server != -1)
+            up |= (uint64_t)1 << server;
+    }
+    struct addr named = *master;
+    voter_group_replicas(voter->group, voter->index, request->subject, &named, up, request->t_sent_ms,
+                         now_ms);
+}
+
+static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,
+                                             const struct reply *reply, int64_t now_ms)
+{
+    struct sentinel_voter *voter = context;
+
+    switch ((enum query_kind)request->kind) {
+    case QUERY_AUTH:
+        take_auth(voter, reply);
+        break;
+    case QUERY_SETNAME: /* a convenience for who lists the Sentinel's clients; may be refused */
+        break;
+    case QUERY_MYID:
+        take_myid(voter, reply, now_ms);
+        break;
+    case QUERY_MASTER:
+        take_master(voter, request, reply, now_ms);
+        break;
+    case QUERY_FACTS:
+        take_facts(voter, request, reply, now_ms);
+        break;
+    case QUERY_WITNESS:
+        take_witness(voter, request, reply, now_ms);
+        break;
+    case QUERY_REPLICAS:
+        take_replicas(voter, request, reply, now_ms);
+        break;
+    }
+    return CONVERSATION_DONE;
+}
+
+/* Its votes stay until they expire. */
+static void query_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
+{
+    struct sentinel_voter *voter = context;
+    enum log_level level = voter->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
+
+    voter->metrics->link_failures_total++;
+    voter->told_down = true;
+    voter->told_up = false;
+    log_event(level, "sentinel-down", log_text("sentinel", voter->name), log_text("reason", loss->reason),
+              log_number("retry-ms", loss->retry_ms));
+    voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
+}
+
+static int64_t query_wake_ms(const void *context)
+{
+    const struct sentinel_voter *voter = context;
+
+    return voter_group_wants(voter->group, voter->index) ? INT64_MIN : voter->next_poll_ms;
+}
+
+const struct conversation_topic sentinel_query_topic = {
+    .next = query_next,
+    .reply = query_reply,
+    .connected = query_connected,
+    .lost = query_lost,
+    .wake_ms = query_wake_ms,
+};

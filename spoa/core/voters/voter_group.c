@@ -1,0 +1,497 @@
+#include "spoa/core/voters/voter_group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spoa/core/base/log.h"
+
+#define WORD_BITS 64
+
+/* Marks of services, one bit each. */
+struct marks {
+    size_t count;
+    size_t first_word; /* all before it are 0 */
+    uint64_t *words;
+};
+
+struct voter {
+    const char *name;
+    char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
+    bool collides;                         /* told once in the log */
+    bool is_refusing;
+    unsigned polls; /* says whose turn it is to be asked for facts */
+    struct marks marks[VOTER_QUESTIONS];
+};
+
+/* A service under the name by which the voters know it. */
+struct monitored {
+    const char *monitor;
+    size_t service;
+};
+
+struct voter_group {
+    struct voter_group_options options;
+    int64_t wake_ms;
+    uint64_t *words;             /* all marks in one piece */
+    struct monitored *monitored; /* sorted by monitor: events name it, and there may be thousands */
+    struct alarms alarms;
+    uint8_t identities[QUORUM_VOTERS_MAX];
+    struct voter voters[];
+};
+
+/* ---- marks ---- */
+
+static void mark(struct marks *marks, size_t service)
+{
+    uint64_t *word = &marks->words[service / WORD_BITS];
+    uint64_t bit = (uint64_t)1 << (service % WORD_BITS);
+
+    marks->count += (*word & bit) == 0;
+    *word |= bit;
+    if (service / WORD_BITS < marks->first_word)
+        marks->first_word = service / WORD_BITS;
+}
+
+/* Takes the first mark off; there is one. */
+static size_t take_mark(struct marks *marks)
+{
+    while (marks->words[marks->first_word] == 0)
+        marks->first_word++;
+    uint64_t *word = &marks->words[marks->first_word];
+    size_t service = marks->first_word * WORD_BITS + (unsigned)__builtin_ctzll(*word);
+    *word &= *word - 1;
+    marks->count--;
+    return service;
+}
+
+/* ---- the group ---- */
+
+static int by_monitor(const void *a, const void *b)
+{
+    const struct monitored *left = a;
+    const struct monitored *right = b;
+
+    return strcmp(left->monitor, right->monitor);
+}
+
+static bool create_lists(struct voter_group *group)
+{
+    const struct voter_group_options *options = &group->options;
+    size_t words = (options->service_count + WORD_BITS - 1) / WORD_BITS;
+
+    group->words = calloc(words * VOTER_QUESTIONS * options->voter_count + 1, sizeof(*group->words));
+    group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
+    if (group->words == NULL || group->monitored == NULL)
+        return false;
+    for (unsigned i = 0; i < options->voter_count; i++) {
+        group->voters[i].name = options->voter_names[i];
+        for (unsigned k = 0; k < VOTER_QUESTIONS; k++)
+            group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
+    }
+    for (size_t i = 0; i < options->service_count; i++)
+        group->monitored[i] = (struct monitored){.monitor = voter_group_monitor(group, i), .service = i};
+    qsort(group->monitored, options->service_count, sizeof(*group->monitored), by_monitor);
+    return true;
+}
+
+static void note_alarm(struct voter_group *group, enum alarm_kind kind, bool holds, const char *detail,
+                       int64_t now_ms)
+{
+    struct alarm_subject subject = {.key = "sentinels", .name = group->options.name};
+
+    alarms_note(&group->alarms, kind, holds, &subject, detail, now_ms);
+}
+
+struct voter_group *voter_group_create(const struct voter_group_options *options, int64_t now_ms)
+{
+    unsigned voters = options->voter_count;
+    struct voter_group *group = calloc(1, sizeof(*group) + voters * sizeof(struct voter));
+    char text[32];
+
+    if (group == NULL)
+        return NULL;
+    group->options = *options;
+    group->wake_ms = INT64_MIN;
+    memset(group->identities, QUORUM_NO_IDENTITY, sizeof(group->identities));
+    if (!create_lists(group)) {
+        voter_group_destroy(group);
+        return NULL;
+    }
+    (void)snprintf(text, sizeof(text), "%u configured", voters);
+    bool is_unwise = options->source == VOTER_SOURCE_SENTINEL && (voters % 2 == 0 || voters == 1);
+    note_alarm(group, ALARM_VOTER_COUNT, is_unwise, text, now_ms);
+    return group;
+}
+
+void voter_group_destroy(struct voter_group *group)
+{
+    if (group == NULL)
+        return;
+    free(group->words);
+    free(group->monitored);
+    free(group);
+}
+
+unsigned voter_group_voter_count(const struct voter_group *group)
+{
+    return group->options.voter_count;
+}
+
+const char *voter_group_name(const struct voter_group *group)
+{
+    return group->options.name;
+}
+
+const char *voter_group_voter_name(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].name;
+}
+
+bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        struct service_voice voice = service_voice(group->options.services[i], voter);
+        int64_t life_ms = service_settings(group->options.services[i])->quorum.vote_life_ms;
+        if (voice.ballot != QUORUM_SILENT && now_ms - voice.t_sent_ms < life_ms)
+            return true;
+    }
+    return false;
+}
+
+size_t voter_group_service_count(const struct voter_group *group)
+{
+    return group->options.service_count;
+}
+
+const struct service *voter_group_service(const struct voter_group *group, size_t service)
+{
+    return group->options.services[service];
+}
+
+const uint8_t *voter_group_identities(const struct voter_group *group)
+{
+    return group->identities;
+}
+
+const char *voter_group_identity(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].identity;
+}
+
+const char *voter_group_monitor(const struct voter_group *group, size_t service)
+{
+    return service_settings(group->options.services[service])->monitor;
+}
+
+unsigned voter_group_slot(const struct voter_group *group, size_t service)
+{
+    return service_settings(group->options.services[service])->slot;
+}
+
+const struct alarms *voter_group_alarms(const struct voter_group *group)
+{
+    return &group->alarms;
+}
+
+/* After each call that made the service evaluate: somebody's dissent may be to be cleared up, and the time of the
+ * next review is another. That time may lie too early, which costs a look. */
+static void follow_up(struct voter_group *group, size_t service)
+{
+    struct service *one = group->options.services[service];
+    int64_t review_ms = service_decision(one)->review_ms;
+
+    if (review_ms < group->wake_ms)
+        group->wake_ms = review_ms;
+    if (!service_take_ask_all(one))
+        return;
+    group->options.metrics->suspicions_total++;
+    for (unsigned i = 0; i < group->options.voter_count; i++)
+        mark(&group->voters[i].marks[VOTER_ASK_MASTER], service);
+}
+
+/* ---- who is who ---- */
+
+/* Voters with one identity share a number: the index of the first of them. */
+static void number_identities(struct voter_group *group, int64_t now_ms)
+{
+    bool any_collides = false;
+
+    for (unsigned i = 0; i < group->options.voter_count; i++) {
+        struct voter *voter = &group->voters[i];
+        group->identities[i] = QUORUM_NO_IDENTITY;
+        if (voter->identity[0] == '\0')
+            continue;
+        unsigned first = 0;
+        while (strcmp(group->voters[first].identity, voter->identity) != 0)
+            first++;
+        group->identities[i] = (uint8_t)first;
+        bool collides = first != i;
+        if (collides && !voter->collides)
+            log_event(LOG_LEVEL_WARNING, "same-sentinel", log_text("sentinel", voter->name),
+                      log_text("same-as", group->voters[first].name), log_text("myid", voter->identity));
+        voter->collides = collides;
+        any_collides = any_collides || collides;
+    }
+    note_alarm(group, ALARM_SAME_SENTINEL, any_collides, NULL, now_ms);
+}
+
+static void store_identity(struct voter *voter, struct span identity)
+{
+    memset(voter->identity, 0, sizeof(voter->identity));
+    if (identity.len == VOTER_IDENTITY_LEN)
+        memcpy(voter->identity, identity.data, identity.len);
+}
+
+void voter_group_identify(struct voter_group *group, unsigned voter, struct span identity, int64_t now_ms)
+{
+    struct voter *who = &group->voters[voter];
+    bool was_known = who->identity[0] != '\0';
+
+    if (was_known && span_equals_text(identity, who->identity))
+        return;
+    store_identity(who, identity);
+    number_identities(group, now_ms);
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        /* What it said under its former identity must not count for the new one. */
+        if (was_known)
+            service_forget(group->options.services[i], voter, group->identities, now_ms);
+        else
+            service_review(group->options.services[i], group->identities, now_ms);
+        follow_up(group, i);
+    }
+}
+
+void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    voter_group_refuse(group, voter, false, now_ms);
+    if (group->voters[voter].identity[0] != '\0')
+        return;
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        service_forget(group->options.services[i], voter, group->identities, now_ms);
+        follow_up(group, i);
+    }
+}
+
+void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms)
+{
+    if (group->voters[voter].is_refusing == is_refusing)
+        return;
+    group->voters[voter].is_refusing = is_refusing;
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        service_refuse(group->options.services[i], voter, is_refusing, group->identities, now_ms);
+        follow_up(group, i);
+    }
+}
+
+/* ---- what is said ---- */
+
+enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
+                                     const struct service_ballot *ballot, int64_t now_ms)
+{
+    enum quorum_receipt receipt =
+        service_vote(group->options.services[service], voter, ballot, group->identities, now_ms);
+
+    if (receipt == QUORUM_DROPPED)
+        group->options.metrics->votes_dropped_total++;
+    else
+        group->options.metrics->votes_total++;
+    follow_up(group, service);
+    return receipt;
+}
+
+void voter_group_facts(struct voter_group *group, unsigned voter, size_t service, const struct addr *addr,
+                       const struct sentinel_facts *facts, int64_t t_sent_ms, int64_t now_ms)
+{
+    service_facts(group->options.services[service], voter, addr, facts, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_witness(struct voter_group *group, unsigned voter, size_t service, bool says_ok,
+                         int64_t t_sent_ms, int64_t now_ms)
+{
+    service_witness(group->options.services[service], voter, says_ok, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
+                      int64_t t_sent_ms, int64_t now_ms)
+{
+    service_role(group->options.services[service], addr, role, t_sent_ms, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+int voter_group_find_server(const struct voter_group *group, size_t service, const struct addr *addr)
+{
+    return service_find_server(group->options.services[service], addr);
+}
+
+const struct addr *voter_group_named_by(const struct voter_group *group, unsigned voter, size_t service)
+{
+    return service_named_by(group->options.services[service], voter);
+}
+
+void voter_group_replicas(struct voter_group *group, unsigned voter, size_t service,
+                          const struct addr *master, uint64_t up, int64_t t_sent_ms, int64_t now_ms)
+{
+    service_replicas(group->options.services[service], voter, master, up, t_sent_ms, group->identities,
+                     now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
+                         const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms)
+{
+    service_offsets(group->options.services[service], master, offset, offsets, t_sent_ms, group->identities,
+                    now_ms);
+    follow_up(group, service);
+}
+
+void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms)
+{
+    service_doubt(group->options.services[service], addr, group->identities, now_ms);
+    follow_up(group, service);
+}
+
+bool voter_group_confirm_doubt(struct voter_group *group, size_t service, const struct addr *addr,
+                               int64_t until_ms, int64_t now_ms)
+{
+    bool is_doubted =
+        service_confirm_doubt(group->options.services[service], addr, until_ms, group->identities, now_ms);
+
+    follow_up(group, service);
+    return is_doubted;
+}
+
+/* ---- what is asked ---- */
+
+void voter_group_poll(struct voter_group *group, unsigned voter)
+{
+    struct voter *who = &group->voters[voter];
+    size_t count = group->options.service_count;
+    unsigned turn = who->polls++ % VOTER_FACTS_POLLS;
+    size_t turn_begin = count * turn / VOTER_FACTS_POLLS;
+    size_t turn_end = count * (turn + 1) / VOTER_FACTS_POLLS;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct service *service = group->options.services[i];
+        mark(&who->marks[VOTER_ASK_MASTER], i);
+        if ((i >= turn_begin && i < turn_end) || service_wants_facts(service, voter))
+            mark(&who->marks[VOTER_ASK_FACTS], i);
+        if (service_wants_witness(service))
+            mark(&who->marks[VOTER_ASK_WITNESS], i);
+        if (service_settings(service)->replicas.is_enabled)
+            mark(&who->marks[VOTER_ASK_REPLICAS], i);
+    }
+}
+
+int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
+                                 int64_t now_ms)
+{
+    int64_t offset_ms = voter * (int64_t)poll_ms / group->options.voter_count;
+
+    return now_ms + poll_ms - (now_ms - offset_ms) % poll_ms;
+}
+
+static void ask(struct voter_group *group, unsigned voter, size_t service)
+{
+    mark(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
+    mark(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
+    if (service_settings(group->options.services[service])->replicas.is_enabled)
+        mark(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
+}
+
+/* Compares a name out of an event with one of ours, as strcmp(). */
+static int compare_monitor(struct span monitor, const char *ours)
+{
+    size_t len = strlen(ours);
+    int order = memcmp(monitor.data, ours, monitor.len < len ? monitor.len : len);
+
+    return order != 0 ? order : (monitor.len > len) - (monitor.len < len);
+}
+
+/* The services that the voters know as `monitor`: from the one returned on in `monitored`, `*ret_count` of them. */
+static const struct monitored *find_monitored(const struct voter_group *group, struct span monitor,
+                                              size_t *ret_count)
+{
+    size_t low = 0;
+    size_t high = group->options.service_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_monitor(monitor, group->monitored[middle].monitor) > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (high < group->options.service_count &&
+           compare_monitor(monitor, group->monitored[high].monitor) == 0)
+        high++;
+    *ret_count = high - low;
+    return &group->monitored[low];
+}
+
+void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
+{
+    size_t count = group->options.service_count;
+    const struct monitored *monitored =
+        monitor.len > 0 ? find_monitored(group, monitor, &count) : group->monitored;
+
+    for (size_t i = 0; i < count; i++)
+        ask(group, voter, monitored[i].service);
+}
+
+void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
+                                 int64_t now_ms)
+{
+    size_t count = 0;
+    const struct monitored *monitored = find_monitored(group, monitor, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        service_expect_failover(group->options.services[monitored[i].service], addr, group->identities,
+                                now_ms);
+        follow_up(group, monitored[i].service);
+    }
+}
+
+bool voter_group_wants(const struct voter_group *group, unsigned voter)
+{
+    for (unsigned i = 0; i < VOTER_QUESTIONS; i++)
+        if (group->voters[voter].marks[i].count > 0)
+            return true;
+    return false;
+}
+
+bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_question *ret_question,
+                      size_t *ret_service)
+{
+    struct marks *marks = group->voters[voter].marks;
+
+    for (enum voter_question i = VOTER_ASK_MASTER; i < VOTER_QUESTIONS; i++) {
+        if (marks[i].count == 0)
+            continue;
+        *ret_question = i;
+        *ret_service = take_mark(&marks[i]);
+        return true;
+    }
+    return false;
+}
+
+/* ---- time ---- */
+
+int64_t voter_group_wake_ms(const struct voter_group *group)
+{
+    return group->wake_ms;
+}
+
+void voter_group_tick(struct voter_group *group, int64_t now_ms)
+{
+    if (now_ms < group->wake_ms)
+        return;
+    group->wake_ms = QUORUM_NEVER;
+    for (size_t i = 0; i < group->options.service_count; i++) {
+        if (now_ms >= service_decision(group->options.services[i])->review_ms)
+            service_review(group->options.services[i], group->identities, now_ms);
+        follow_up(group, i);
+    }
+}

@@ -1,0 +1,405 @@
+#include "spoa/deployment.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "spoa/core/observers/decision_log.h"
+#include "spoa/io/net/loop.h"
+#include "spoa/core/base/log.h"
+#include "spoa/io/effects/session_cutter.h"
+#include "spoa/io/net/tls.h"
+
+/* A service with all that hangs on it. */
+struct topology_service {
+    struct service_settings settings;
+    struct service *service;
+    struct decision_log log;
+    struct history_watch history;
+    struct hook_watch hook;
+};
+
+/* A group of Sentinels and the services that it monitors. */
+struct topology_group {
+    struct service **services;
+    struct role_probe_settings *probes; /* one per service */
+    const struct tls **node_tls;        /* one per service */
+    size_t service_count;
+    struct voter_links *links;
+};
+
+/* TLS as some sections want it, all in the same way. */
+struct topology_tls {
+    struct config_tls settings; /* borrowed, but for the struct itself */
+    struct tls *tls;
+};
+
+struct topology {
+    struct topology_options options;
+    struct topology_service *services;
+    struct topology_group *groups;
+    const struct voter_group **voters; /* of the groups */
+    struct topology_tls *tls;
+    size_t tls_count;
+    struct session_cutter *cutter; /* NULL: no runtime API, or not active */
+    struct server_checks *checks;
+};
+
+static bool create_service(struct topology *topology, size_t index, int64_t now_ms)
+{
+    const struct config_service *config = &topology->options.config->services[index];
+    const struct config_sentinels *group = &topology->options.config->groups[config->group];
+    struct topology_service *service = &topology->services[index];
+
+    service->settings = (struct service_settings){
+        .name = config->name,
+        .monitor = config->monitor,
+        .slot = config->slot.number,
+        .servers = config->servers,
+        .server_count = config->server_count,
+        .allow_any_address = config->allow_any_address,
+        .park_ms = config->park_ms,
+        .refuses_gone = config->gone_clients == GONE_CLIENTS_REFUSE,
+        .quorum =
+            {
+                .voters = (unsigned)group->address_count,
+                .threshold = config->quorum,
+                .reply_timeout_ms = group->reply_timeout_ms,
+                .vote_life_ms = group->vote_life_ms,
+                .hold_ms = QUORUM_HOLD_MS,
+                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
+            },
+        .policy =
+            {
+                .role_check = config->role_check,
+                .keep_when = config->keep_when,
+                /* Of nodes, a master bears witness to itself. */
+                .witness = config->witness || config->when_alone == WHEN_ALONE_NAME,
+                .keep_ms = config->keep_ms,
+                .fence_ms = config->fence_ms,
+                .early_fence = config->early_fence,
+                .early_fence_max_ms = config->early_fence_max_ms,
+                .debounce_ms = config->debounce_ms,
+                .confirm_ms = group->connect_timeout_ms + group->reply_timeout_ms,
+            },
+    };
+    service->settings.replicas = (struct replicas_config){
+        .is_enabled = config->replicas,
+        .max_lag = config->max_lag,
+        .fall_back = config->replica_fallback == REPLICA_FALLBACK_MASTER,
+    };
+    service->service = service_create(&service->settings, now_ms);
+    if (service->service == NULL)
+        return false;
+    return true;
+}
+
+/* One for all that want the same: thousands of services would else read and keep the certificates each. `ret_tls` is NULL
+ * for plain. False where it cannot be had, which is logged. */
+static bool find_tls(struct topology *topology, const struct config_tls *settings, const struct tls **ret_tls)
+{
+    char error[TLS_ERROR_MAX];
+
+    *ret_tls = NULL;
+    if (!settings->is_on)
+        return true;
+    for (size_t i = 0; i < topology->tls_count; i++) {
+        const struct config_tls *other = &topology->tls[i].settings;
+        *ret_tls = topology->tls[i].tls;
+        if (config_same_text(other->ca_file, settings->ca_file) &&
+            config_same_text(other->cert_file, settings->cert_file) &&
+            config_same_text(other->key_file, settings->key_file) &&
+            config_same_text(other->server_name, settings->server_name))
+            return true;
+    }
+    struct topology_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
+    if (one.tls == NULL) {
+        log_event(LOG_LEVEL_ERROR, "tls-failed", log_text("error", error));
+        return false;
+    }
+    topology->tls[topology->tls_count++] = one;
+    *ret_tls = one.tls;
+    return true;
+}
+
+static struct role_probe_settings probe_settings(const struct config_service *service,
+                                                 const struct config_sentinels *group)
+{
+    const struct config_credentials *credentials = config_node_credentials(service, group);
+
+    return (struct role_probe_settings){
+        .credentials = {.username = credentials->username, .password = credentials->password},
+        .interval_ms = group->poll_ms,
+        .conversation =
+            role_probe_conversation(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
+    };
+}
+
+/* The services of a group, in the order of the configuration. */
+static bool collect_services(struct topology *topology, size_t index)
+{
+    const struct config *config = topology->options.config;
+    struct topology_group *group = &topology->groups[index];
+
+    group->services = calloc(config->service_count, sizeof(*group->services));
+    group->probes = calloc(config->service_count, sizeof(*group->probes));
+    group->node_tls = calloc(config->service_count, sizeof(const struct tls *));
+    if (group->services == NULL || group->probes == NULL || group->node_tls == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++) {
+        if (config->services[i].group != index)
+            continue;
+        const struct config_tls *tls = config_node_tls(&config->services[i], &config->groups[index]);
+        if (!find_tls(topology, tls, &group->node_tls[group->service_count]))
+            return false;
+        group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
+        group->services[group->service_count++] = topology->services[i].service;
+    }
+    return true;
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed;
+
+    /* Only keeps agents out of step: the clock will do where there is no randomness. */
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
+        seed = (uint64_t)loop_now_us();
+    return seed;
+}
+
+static bool create_group(struct topology *topology, size_t index)
+{
+    const struct config_sentinels *config = &topology->options.config->groups[index];
+    struct topology_group *group = &topology->groups[index];
+
+    const struct redis_credentials credentials = {.username = config->credentials.username,
+                                                  .password = config->credentials.password};
+    const struct tls *tls = NULL;
+
+    if (!collect_services(topology, index) || !find_tls(topology, &config->tls, &tls))
+        return false;
+    bool early = false;
+    for (size_t i = 0; i < group->service_count; i++)
+        early = early || service_settings(group->services[i])->policy.early_fence;
+    struct voter_links_options options = {
+        .name = config->name,
+        .source = config->source,
+        .addresses = config->addresses,
+        .count = (unsigned)config->address_count,
+        .tls = tls,
+        .subscribe = config->subscribe,
+        .sentinel =
+            {
+                .credentials = credentials,
+                .poll_ms = config->poll_ms,
+                .early = early,
+                .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
+                                                 config->reply_timeout_ms),
+                .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
+            },
+        .node =
+            {
+                .source = config->source,
+                .credentials = credentials,
+                .poll_ms = config->poll_ms,
+                .conversation = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
+                                                        config->reply_timeout_ms),
+            },
+        .services = group->services,
+        .probes = group->probes,
+        .node_tls = group->node_tls,
+        .service_count = group->service_count,
+    };
+    group->links = voter_links_create(topology->options.loop, topology->options.resolver, &options,
+                                      topology->options.metrics, random_seed());
+    if (group->links == NULL)
+        return false;
+    topology->voters[index] = voter_links_group(group->links);
+    return true;
+}
+
+/* NULL where `topology`, which may be NULL, has no such service. */
+static struct service *find_service(const struct topology *topology, const char *name)
+{
+    for (size_t i = 0; topology != NULL && i < topology->options.config->service_count; i++)
+        if (strcmp(topology->services[i].settings.name, name) == 0)
+            return topology->services[i].service;
+    return NULL;
+}
+
+static bool create_parts(struct topology *topology, const struct topology *former)
+{
+    const struct config *config = topology->options.config;
+    int64_t now_ms = loop_now_ms();
+
+    topology->services = calloc(config->service_count, sizeof(*topology->services));
+    topology->groups = calloc(config->group_count, sizeof(*topology->groups));
+    topology->voters = calloc(config->group_count, sizeof(const struct voter_group *));
+    topology->tls = calloc(config->group_count + config->service_count, sizeof(*topology->tls));
+    topology->checks = server_checks_create();
+    if (topology->tls == NULL || topology->services == NULL || topology->groups == NULL ||
+        topology->voters == NULL || topology->checks == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++)
+        if (!create_service(topology, i, now_ms))
+            return false;
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct service *same = find_service(former, config->services[i].name);
+        if (same != NULL)
+            service_inherit(topology->services[i].service, same);
+    }
+    for (size_t i = 0; i < config->group_count; i++)
+        if (!create_group(topology, i))
+            return false;
+    return true;
+}
+
+struct topology *topology_create(const struct topology_options *options, const struct topology *former)
+{
+    struct topology *topology = calloc(1, sizeof(*topology));
+
+    if (topology == NULL) {
+        config_destroy(options->config);
+        return NULL;
+    }
+    topology->options = *options;
+    if (!create_parts(topology, former)) {
+        topology_destroy(topology);
+        return NULL;
+    }
+    return topology;
+}
+
+void topology_destroy(struct topology *topology)
+{
+    if (topology == NULL)
+        return;
+    struct config *config = topology->options.config;
+    for (size_t i = 0; topology->groups != NULL && i < config->group_count; i++) {
+        voter_links_destroy(topology->groups[i].links);
+        free(topology->groups[i].services);
+        free(topology->groups[i].probes);
+        free(topology->groups[i].node_tls);
+    }
+    for (size_t i = 0; i < topology->tls_count; i++)
+        tls_destroy(topology->tls[i].tls);
+    free(topology->tls);
+    session_cutter_destroy(topology->cutter);
+    server_checks_destroy(topology->checks);
+    for (size_t i = 0; topology->services != NULL && i < config->service_count; i++)
+        service_destroy(topology->services[i].service);
+    free(topology->voters);
+    free(topology->groups);
+    free(topology->services);
+    free(topology);
+    config_destroy(config);
+}
+
+/* ---- acting on changes ---- */
+
+static bool activate_cutter(struct topology *topology)
+{
+    const struct config *config = topology->options.config;
+
+    if (config->haproxy.runtime_api_count == 0)
+        return true;
+    topology->cutter = session_cutter_create(topology->options.loop, config->haproxy.runtime_apis,
+                                             config->haproxy.runtime_api_count, topology->options.metrics,
+                                             topology->options.history);
+    if (topology->cutter == NULL)
+        return false;
+    for (size_t i = 0; i < config->service_count; i++) {
+        const char *backend = config->services[i].backend;
+        if (!session_cutter_watch(topology->cutter, topology->services[i].service,
+                                  backend != NULL ? backend : config->haproxy.backend))
+            return false;
+    }
+    return true;
+}
+
+static bool activate_hooks(struct topology *topology)
+{
+    const struct config *config = topology->options.config;
+
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        if (service->on_switch != NULL &&
+            !hooks_watch(topology->options.hooks, &topology->services[i].hook, topology->services[i].service,
+                         service->on_switch, service->on_switch_timeout_ms))
+            return false;
+    }
+    return true;
+}
+
+static bool activate_checks(struct topology *topology)
+{
+    const struct config *config = topology->options.config;
+
+    for (size_t i = 0; i < config->service_count; i++) {
+        struct server_check_settings settings = {
+            .mode = config->services[i].check_mode,
+            .delay_ms = config->services[i].check_delay_ms,
+            .pulse_ms = config->services[i].check_pulse_ms,
+        };
+        if (!server_checks_add(topology->checks, topology->services[i].service, &settings))
+            return false;
+    }
+    return true;
+}
+
+bool topology_activate(struct topology *topology, const struct topology *former)
+{
+    for (size_t i = 0; i < topology->options.config->service_count; i++) {
+        struct topology_service *service = &topology->services[i];
+        decision_log_watch(&service->log, topology->options.metrics, service->service,
+                           find_service(former, service->settings.name));
+        history_watch_service(&service->history, topology->options.history, service->service);
+    }
+    if (!activate_cutter(topology) || !activate_checks(topology) || !activate_hooks(topology))
+        return false;
+    if (former != NULL)
+        server_checks_inherit(topology->checks, former->checks);
+    for (size_t i = 0; i < topology->options.config->service_count; i++) {
+        struct service *service = topology->services[i].service;
+        struct service *same = find_service(former, service_settings(service)->name);
+        if (same != NULL)
+            service_succeed(service, same, loop_now_ms());
+    }
+    return true;
+}
+
+bool topology_is_ready(const struct topology *topology)
+{
+    for (size_t i = 0; i < topology->options.config->service_count; i++)
+        if (service_decision(topology->services[i].service)->state == SERVICE_STARTING)
+            return false;
+    return true;
+}
+
+bool topology_fill(const struct topology *topology, struct service_table *table)
+{
+    for (size_t i = 0; i < topology->options.config->group_count; i++) {
+        const struct topology_group *group = &topology->groups[i];
+        for (size_t k = 0; k < group->service_count; k++)
+            if (!service_table_add(table, group->services[k], voter_links_identities(group->links)))
+                return false;
+    }
+    return true;
+}
+
+const struct server_checks *topology_checks(const struct topology *topology)
+{
+    return topology->checks;
+}
+
+const struct voter_group *const *topology_groups(const struct topology *topology, size_t *ret_count)
+{
+    *ret_count = topology->options.config->group_count;
+    return topology->voters;
+}
+
+const struct config *topology_config(const struct topology *topology)
+{
+    return topology->options.config;
+}

@@ -1,0 +1,36 @@
+/* Listening sockets, TCP and UNIX, for every kind of listener. */
+#ifndef SPOA_IO_NET_LISTEN_SOCKET_H
+#define SPOA_IO_NET_LISTEN_SOCKET_H
+
+#include "proto/addr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define LISTEN_SOCKET_ERROR_MAX 256
+
+struct listen_socket {
+    int fd;
+    bool is_inherited; /* the service manager's: a UNIX socket is not removed */
+    struct addr addr;  /* as bound: the kernel's choice in place of port 0 */
+};
+
+struct listen_socket_options {
+    const struct addr *addr; /* numeric or UNIX; port 0 lets the kernel choose */
+    int mode;                /* of a UNIX socket, or -1: as the umask says */
+    const char *owner;       /* user and group of a UNIX socket, or "" */
+    const char *group;
+};
+
+/*
+ * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that the service manager opened is
+ * taken as it is. A UNIX socket that nobody listens on any more is
+ * replaced, one in use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
+ */
+int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
+                       char error[LISTEN_SOCKET_ERROR_MAX]);
+
+/* Closes it; a UNIX socket is removed from the file system. */
+void listen_socket_close(struct listen_socket *listening);
+
+#endif

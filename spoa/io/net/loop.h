@@ -1,0 +1,21 @@
+/* Small helpers around libev that every adapter uses. */
+#ifndef SPOA_IO_NET_LOOP_H
+#define SPOA_IO_NET_LOOP_H
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The struct that embeds the watcher `pointer` points to. */
+#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+/* Milliseconds that go on while the machine sleeps (CLOCK_BOOTTIME): a vote must age then, too. */
+int64_t loop_now_ms(void);
+
+/* Microseconds of the same clock, for durations. */
+int64_t loop_now_us(void);
+
+/* Arms `timer` for the moment `wake_ms` (loop_now_ms() time; INT64_MAX: stops it). Never earlier than that. */
+void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms);
+
+#endif

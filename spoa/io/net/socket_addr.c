@@ -1,0 +1,84 @@
+#include "spoa/io/net/socket_addr.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/un.h>
+
+bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_storage, socklen_t *ret_len)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(addr->port)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+
+    memset(ret_storage, 0, sizeof(*ret_storage));
+    switch (addr->kind) {
+    case ADDR_IPV4:
+        memcpy(&ipv4.sin_addr, addr->ip, sizeof(ipv4.sin_addr));
+        memcpy(ret_storage, &ipv4, sizeof(ipv4));
+        *ret_len = sizeof(ipv4);
+        return true;
+    case ADDR_IPV6:
+        memcpy(&ipv6.sin6_addr, addr->ip, sizeof(ipv6.sin6_addr));
+        memcpy(ret_storage, &ipv6, sizeof(ipv6));
+        *ret_len = sizeof(ipv6);
+        return true;
+    case ADDR_UNIX: /* addr.h: never longer than sun_path less its NUL */
+        memcpy(local.sun_path, addr->host, strnlen(addr->host, sizeof(local.sun_path) - 1));
+        memcpy(ret_storage, &local, sizeof(local));
+        *ret_len = sizeof(local);
+        return true;
+    case ADDR_NONE:
+    case ADDR_NAME:
+        break;
+    }
+    return false;
+}
+
+static void print_ip(struct addr *addr, int family, const void *ip, size_t len)
+{
+    memcpy(addr->ip, ip, len);
+    if (inet_ntop(family, ip, addr->host, sizeof(addr->host)) == NULL)
+        addr->host[0] = '\0';
+}
+
+bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr)
+{
+    struct addr addr = {.kind = ADDR_NONE};
+
+    if (storage->ss_family == AF_INET) {
+        struct sockaddr_in ipv4;
+        memcpy(&ipv4, storage, sizeof(ipv4));
+        addr.kind = ADDR_IPV4;
+        addr.port = ntohs(ipv4.sin_port);
+        print_ip(&addr, AF_INET, &ipv4.sin_addr, sizeof(ipv4.sin_addr));
+    } else if (storage->ss_family == AF_INET6) {
+        struct sockaddr_in6 ipv6;
+        memcpy(&ipv6, storage, sizeof(ipv6));
+        addr.kind = ADDR_IPV6;
+        addr.port = ntohs(ipv6.sin6_port);
+        print_ip(&addr, AF_INET6, &ipv6.sin6_addr, sizeof(ipv6.sin6_addr));
+    } else {
+        return false;
+    }
+    *ret_addr = addr;
+    return true;
+}
+
+void socket_tune_tcp(int fd, int idle_s, int interval_s)
+{
+    const struct {
+        int level;
+        int option;
+        int value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},       {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, idle_s}, {IPPROTO_TCP, TCP_KEEPINTVL, interval_s},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+        (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                         sizeof(options[i].value));
+}

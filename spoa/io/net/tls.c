@@ -1,0 +1,231 @@
+#include "spoa/io/net/tls.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tls {
+    SSL_CTX *context;
+    char *server_name; /* or NULL: the peer's own */
+};
+
+struct tls_stream {
+    SSL *ssl;
+    char error[TLS_ERROR_MAX];
+};
+
+const char *tls_version(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION);
+}
+
+/* ---- settings ---- */
+
+/* "WHAT 'FILE': why", and forgets what OpenSSL has to say. */
+static bool refuse(char error[TLS_ERROR_MAX], const char *what, const char *file)
+{
+    unsigned long code = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(code);
+
+    /* OpenSSL 3 has no text for an errno. */
+    if (reason == NULL)
+        reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : "unknown error";
+    (void)snprintf(error, TLS_ERROR_MAX, "%s '%s': %s", what, file, reason);
+    ERR_clear_error();
+    return false;
+}
+
+/* Nobody is there to type one. */
+static int no_passphrase(char *buffer, int size, int is_writing, void *context)
+{
+    (void)buffer;
+    (void)size;
+    (void)is_writing;
+    (void)context;
+    return 0;
+}
+
+static bool load_authorities(SSL_CTX *context, const char *file, char error[TLS_ERROR_MAX])
+{
+    if (file == NULL)
+        return SSL_CTX_set_default_verify_paths(context) == 1 ||
+               refuse(error, "cannot read the system's certificates", X509_get_default_cert_dir());
+    return SSL_CTX_load_verify_locations(context, file, NULL) == 1 ||
+           refuse(error, "no certificates in 'tls-ca'", file);
+}
+
+static bool load_identity(SSL_CTX *context, const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    if (settings->cert_file == NULL)
+        return true;
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(context, settings->cert_file) != 1)
+        return refuse(error, "no certificate in 'tls-cert'", settings->cert_file);
+    if (SSL_CTX_use_PrivateKey_file(context, settings->key_file, SSL_FILETYPE_PEM) != 1)
+        return refuse(error, "no key for the certificate in 'tls-key'", settings->key_file);
+    return true;
+}
+
+struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    struct tls *tls = calloc(1, sizeof(*tls));
+
+    (void)snprintf(error, TLS_ERROR_MAX, "out of memory");
+    if (tls == NULL)
+        return NULL;
+    ERR_clear_error();
+    tls->context = SSL_CTX_new(TLS_client_method());
+    if (settings->server_name != NULL)
+        tls->server_name = strdup(settings->server_name);
+    if (tls->context == NULL || (settings->server_name != NULL && tls->server_name == NULL) ||
+        !load_authorities(tls->context, settings->ca_file, error) ||
+        !load_identity(tls->context, settings, error)) {
+        ERR_clear_error();
+        tls_destroy(tls);
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+    SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return tls;
+}
+
+void tls_destroy(struct tls *tls)
+{
+    if (tls == NULL)
+        return;
+    SSL_CTX_free(tls->context);
+    free(tls->server_name);
+    free(tls);
+}
+
+/* ---- one connection ---- */
+
+/* Whom the certificate must be for: an address by its number, else a name, which the peer is told as well. */
+static bool expect_name(SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
+        return true;
+    ERR_clear_error();
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+}
+
+struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer)
+{
+    struct tls_stream *stream = calloc(1, sizeof(*stream));
+
+    if (stream == NULL)
+        return NULL;
+    stream->ssl = SSL_new(tls->context);
+    if (stream->ssl == NULL || SSL_set_fd(stream->ssl, fd) != 1 ||
+        !expect_name(stream->ssl, tls->server_name != NULL ? tls->server_name : peer->host)) {
+        ERR_clear_error();
+        tls_stream_destroy(stream);
+        return NULL;
+    }
+    SSL_set_connect_state(stream->ssl);
+    return stream;
+}
+
+void tls_stream_destroy(struct tls_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    SSL_free(stream->ssl);
+    free(stream);
+}
+
+static void note_error(struct tls_stream *stream, int problem)
+{
+    long verdict = SSL_get_verify_result(stream->ssl);
+    unsigned long code = ERR_get_error();
+    const char *reason = ERR_reason_error_string(code);
+
+    if (verdict != X509_V_OK)
+        reason = X509_verify_cert_error_string(verdict);
+    else if (problem == SSL_ERROR_ZERO_RETURN)
+        reason = "closed by the peer";
+    else if (problem == SSL_ERROR_SYSCALL && errno != 0)
+        reason = strerror(errno);
+    else if (reason == NULL)
+        reason = "closed in the middle";
+    (void)snprintf(stream->error, sizeof(stream->error), "TLS: %s", reason);
+    ERR_clear_error();
+}
+
+int tls_stream_shake_hands(struct tls_stream *stream)
+{
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_do_handshake(stream->ssl);
+
+    if (result == 1)
+        return 1;
+    int problem = SSL_get_error(stream->ssl, result);
+    if (problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE)
+        return 0;
+    note_error(stream, problem);
+    return -1;
+}
+
+/* What a read or write came to that did not move a byte: with errno as a socket call has it. */
+static ssize_t settle(struct tls_stream *stream, int result)
+{
+    int problem = SSL_get_error(stream->ssl, result);
+
+    if (problem == SSL_ERROR_ZERO_RETURN)
+        return 0;
+    if (problem == SSL_ERROR_WANT_READ || problem == SSL_ERROR_WANT_WRITE) {
+        errno = EAGAIN;
+        return -1;
+    }
+    if (problem == SSL_ERROR_SYSCALL && errno != 0) {
+        ERR_clear_error();
+        return -1;
+    }
+    note_error(stream, problem);
+    errno = EPROTO;
+    return -1;
+}
+
+static int length_of(size_t len)
+{
+    return len < INT_MAX ? (int)len : INT_MAX;
+}
+
+ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size)
+{
+    ERR_clear_error();
+    errno = 0;
+    int got = SSL_read(stream->ssl, bytes, length_of(size));
+
+    return got > 0 ? got : settle(stream, got);
+}
+
+ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len)
+{
+    ERR_clear_error();
+    errno = 0;
+    int sent = SSL_write(stream->ssl, bytes, length_of(len));
+
+    return sent > 0 ? sent : settle(stream, sent);
+}
+
+bool tls_stream_wants_write(const struct tls_stream *stream)
+{
+    return SSL_want_write(stream->ssl);
+}
+
+const char *tls_stream_error(const struct tls_stream *stream)
+{
+    return stream->error;
+}

@@ -1,0 +1,71 @@
+/* In the place of io/tls.c where OpenSSL is missing: nothing can be made, so that no stream ever is. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "spoa/io/net/tls.h"
+
+const char *tls_version(void)
+{
+    return "not built";
+}
+
+struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    (void)settings;
+    (void)snprintf(error, TLS_ERROR_MAX, "this build has no TLS: OpenSSL was missing");
+    return NULL;
+}
+
+void tls_destroy(struct tls *tls)
+{
+    (void)tls;
+}
+
+struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer)
+{
+    (void)tls;
+    (void)fd;
+    (void)peer;
+    return NULL;
+}
+
+void tls_stream_destroy(struct tls_stream *stream)
+{
+    (void)stream;
+}
+
+int tls_stream_shake_hands(struct tls_stream *stream)
+{
+    (void)stream;
+    return -1;
+}
+
+ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size)
+{
+    (void)stream;
+    (void)bytes;
+    (void)size;
+    errno = EPROTO;
+    return -1;
+}
+
+ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len)
+{
+    (void)stream;
+    (void)bytes;
+    (void)len;
+    errno = EPROTO;
+    return -1;
+}
+
+bool tls_stream_wants_write(const struct tls_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+const char *tls_stream_error(const struct tls_stream *stream)
+{
+    (void)stream;
+    return tls_version();
+}

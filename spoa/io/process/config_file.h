@@ -1,0 +1,15 @@
+/* The configuration file: inih reads it line by line into core/config.h; environment and secrets are put in. */
+#ifndef SPOA_IO_PROCESS_CONFIG_FILE_H
+#define SPOA_IO_PROCESS_CONFIG_FILE_H
+
+#include <stdbool.h>
+
+#include "spoa/core/config/config.h"
+
+/*
+ * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False
+ * where anything was wrong; `errors` then says all of it. config->warnings has what is unwise.
+ */
+bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
+
+#endif

@@ -1,0 +1,168 @@
+#include "spoa/io/process/file_watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/*
+ * ev_stat is inotify where that works, and a look now and then where it does not. It sees a file that is written to. One that
+ * is replaced, and a symbolic link that leads elsewhere (Kubernetes changes a link of the folder, not the file's), are changes
+ * of the folder. But a folder changes for other reasons, too: what decides is the file's own stat().
+ */
+struct file {
+    struct file *next;
+    struct file_watch *watch;
+    char *path;
+    char *folder;
+    struct stat last;
+    ev_stat in_file;
+    ev_stat in_folder;
+};
+
+struct file_watch {
+    struct ev_loop *loop;
+    void (*on_change)(void *context, const char *path);
+    void *context;
+    struct file *files;
+    ev_timer delay;
+};
+
+/* Of what `path` leads to; all zero where there is nothing. */
+static struct stat look(const char *path)
+{
+    struct stat now;
+
+    if (stat(path, &now) == -1)
+        memset(&now, 0, sizeof(now));
+    return now;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Looks at all; one that has changed, or NULL. */
+static const struct file *find_changed(struct file_watch *watch)
+{
+    const struct file *changed = NULL;
+
+    for (struct file *file = watch->files; file != NULL; file = file->next) {
+        struct stat now = look(file->path);
+        if (!is_same(&now, &file->last))
+            changed = file;
+        file->last = now;
+    }
+    return changed;
+}
+
+static void on_delay(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct file_watch *watch = timer->data;
+    const struct file *changed = find_changed(watch);
+
+    (void)loop;
+    (void)events;
+    if (changed != NULL)
+        watch->on_change(watch->context, changed->path);
+}
+
+static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
+{
+    const struct file *file = watcher->data;
+    ev_timer *delay = &file->watch->delay;
+
+    (void)events;
+    if (ev_is_active(delay))
+        return; /* once for all that comes meanwhile */
+    ev_timer_set(delay, FILE_WATCH_DELAY_S, 0.);
+    ev_timer_start(loop, delay);
+}
+
+struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(void *context, const char *path),
+                                     void *context)
+{
+    struct file_watch *watch = calloc(1, sizeof(*watch));
+
+    if (watch == NULL)
+        return NULL;
+    watch->loop = loop;
+    watch->on_change = on_change;
+    watch->context = context;
+    ev_timer_init(&watch->delay, on_delay, 0., 0.);
+    watch->delay.data = watch;
+    return watch;
+}
+
+/* The folder of `path`; the caller's. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL)
+        return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static void destroy(struct file *file)
+{
+    free(file->path);
+    free(file->folder);
+    free(file);
+}
+
+static void watch_path(struct ev_loop *loop, ev_stat *watcher, const char *path, struct file *file)
+{
+    ev_stat_init(watcher, on_event, path, 0.);
+    watcher->data = file;
+    ev_stat_start(loop, watcher);
+}
+
+bool file_watch_add(struct file_watch *watch, const char *path)
+{
+    for (const struct file *file = watch->files; file != NULL; file = file->next)
+        if (strcmp(file->path, path) == 0)
+            return true;
+    struct file *file = calloc(1, sizeof(*file));
+    if (file == NULL)
+        return false;
+    file->path = strdup(path);
+    file->folder = folder_of(path);
+    if (file->path == NULL || file->folder == NULL) {
+        destroy(file);
+        return false;
+    }
+    file->watch = watch;
+    file->last = look(path);
+    file->next = watch->files;
+    watch->files = file;
+    watch_path(watch->loop, &file->in_file, file->path, file);
+    watch_path(watch->loop, &file->in_folder, file->folder, file);
+    return true;
+}
+
+void file_watch_look(struct file_watch *watch)
+{
+    (void)find_changed(watch);
+}
+
+void file_watch_clear(struct file_watch *watch)
+{
+    while (watch->files != NULL) {
+        struct file *file = watch->files;
+        watch->files = file->next;
+        ev_stat_stop(watch->loop, &file->in_file);
+        ev_stat_stop(watch->loop, &file->in_folder);
+        destroy(file);
+    }
+}
+
+void file_watch_destroy(struct file_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    file_watch_clear(watch);
+    ev_timer_stop(watch->loop, &watch->delay);
+    free(watch);
+}

@@ -1,0 +1,75 @@
+#include "spoa/io/process/process_stats.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spoa/io/net/loop.h"
+
+int64_t process_now_unix_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static uint64_t count_fds(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    uint64_t count = 0;
+
+    if (directory == NULL)
+        return 0;
+    while (readdir(directory) != NULL)
+        count++;
+    closedir(directory);
+    return count > 3 ? count - 3 : 0; /* "." and "..", and the directory itself */
+}
+
+/* The n-th field behind the name in /proc/self/stat, which is the third of all for n 0. */
+static uint64_t read_field(const char *fields, unsigned n)
+{
+    for (unsigned i = 0; i < n && fields != NULL; i++)
+        fields = strchr(fields + 1, ' ');
+    return fields != NULL ? strtoull(fields + 1, NULL, 10) : 0;
+}
+
+static void read_stat(struct process_stats *stats)
+{
+    char text[1024] = "";
+    FILE *file = fopen("/proc/self/stat", "re");
+
+    if (file == NULL)
+        return;
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    text[len] = '\0';
+    (void)fclose(file);
+    const char *fields = strrchr(text, ')'); /* the name before may have anything in it */
+    if (fields == NULL)
+        return;
+    fields++;
+    uint64_t start_ticks = read_field(fields, 19);
+    stats->virtual_bytes = read_field(fields, 20);
+    stats->resident_bytes = read_field(fields, 21) * (uint64_t)sysconf(_SC_PAGESIZE);
+    int64_t t_start_ms = (int64_t)(start_ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
+    stats->t_start_unix_ms = process_now_unix_ms() - (loop_now_ms() - t_start_ms);
+}
+
+void process_stats_read(struct process_stats *ret_stats)
+{
+    struct rusage usage;
+    struct rlimit limit;
+
+    *ret_stats = (struct process_stats){.open_fds = count_fds()};
+    read_stat(ret_stats);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        ret_stats->cpu_seconds = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                                 (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        ret_stats->max_fds = (uint64_t)limit.rlim_cur;
+}

@@ -1,0 +1,12 @@
+/* What the kernel says of our process (proc(5)). */
+#ifndef SPOA_IO_PROCESS_PROCESS_STATS_H
+#define SPOA_IO_PROCESS_PROCESS_STATS_H
+
+#include "spoa/core/status/status.h"
+
+void process_stats_read(struct process_stats *ret_stats);
+
+/* Unix time in ms. */
+int64_t process_now_unix_ms(void);
+
+#endif

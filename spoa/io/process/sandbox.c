@@ -1,0 +1,246 @@
+#include "spoa/io/process/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "spoa/core/base/log.h"
+
+void sandbox_harden(void)
+{
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
+
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+#ifndef __SANITIZE_ADDRESS__ /* the leak check looks at us as a debugger would */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
+/* ---- user and capabilities ---- */
+
+/* What a reload as root may need: low ports, and UNIX sockets with other owners. */
+#define KEPT_AS_ROOT                                                                                         \
+    (1U << CAP_NET_BIND_SERVICE | 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_DAC_OVERRIDE)
+
+#ifdef __SANITIZE_ADDRESS__ /* as above */
+#define ALWAYS_KEPT (1U << CAP_SYS_PTRACE)
+#else
+#define ALWAYS_KEPT 0U
+#endif
+
+/* No program that it might run, and no other way, gives it more than `kept` again. While it is still root. */
+static void drop_bounds(uint32_t kept)
+{
+    kept |= ALWAYS_KEPT;
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        if (capability >= 32 || (kept & 1U << capability) == 0)
+            (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
+/* Leaves those of `kept` that it has; never more than there were. */
+static void drop_capabilities(uint32_t kept)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capget, &header, sets) == -1)
+        return;
+    sets[0].effective &= kept | ALWAYS_KEPT;
+    sets[0].permitted &= kept | ALWAYS_KEPT;
+    for (size_t i = 1; i < _LINUX_CAPABILITY_U32S_3; i++)
+        sets[i] = (struct __user_cap_data_struct){.effective = 0};
+    sets[0].inheritable = 0;
+    (void)syscall(SYS_capset, &header, sets);
+}
+
+static bool fail(char error[SANDBOX_ERROR_MAX], const char *what, const char *name)
+{
+    (void)snprintf(error, SANDBOX_ERROR_MAX, "cannot become %s '%s': %s", what, name,
+                   errno != 0 ? strerror(errno) : "there is none");
+    return false;
+}
+
+bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_MAX])
+{
+    if (config->user == NULL) {
+        drop_bounds(KEPT_AS_ROOT);
+        drop_capabilities(KEPT_AS_ROOT);
+        return true;
+    }
+    errno = 0;
+    const struct passwd *user = getpwnam(config->user);
+    if (user == NULL)
+        return fail(error, "user", config->user);
+    uid_t uid = user->pw_uid;
+    gid_t gid = user->pw_gid;
+    if (config->group != NULL) {
+        errno = 0;
+        const struct group *group = getgrnam(config->group);
+        if (group == NULL)
+            return fail(error, "group", config->group);
+        gid = group->gr_gid;
+    }
+    drop_bounds(0);
+    if (geteuid() != uid && (initgroups(config->user, gid) == -1 || setresgid(gid, gid, gid) == -1 ||
+                             setresuid(uid, uid, uid) == -1))
+        return fail(error, "user", config->user);
+    drop_capabilities(0);
+    /* Another user makes it dumpable again. */
+    sandbox_harden();
+    return true;
+}
+
+/* ---- files ---- */
+
+#define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define SOCKETS (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+/* All that the first version of Landlock knows, which every later one does. */
+#define HANDLED                                                                                              \
+    (READ | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |     \
+     LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |           \
+     LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |             \
+     LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+/* What c-ares, OpenSSL, the C library and our metrics read, now or later. */
+static const char *const read_paths[] = {
+    "/etc",
+    "/proc",
+    "/usr/lib",
+    "/lib",
+    "/lib64",
+    "/usr/share",
+    "/usr/local/share",
+    "/var/lib/ca-certificates",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/run/nscd",
+    "/dev/urandom",
+    "/sys/devices/system/cpu",
+};
+
+/* A path that is not there needs no right. */
+static void allow(int ruleset, const char *path, uint64_t access)
+{
+    int fd = open(path, O_PATH | O_CLOEXEC);
+    struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
+
+    if (fd == -1)
+        return;
+    /* A file has no entries to make, remove or list. */
+    if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == -1) {
+        rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE;
+        (void)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    }
+    close(fd);
+}
+
+static void allow_folder(int ruleset, const char *path, uint64_t access)
+{
+    char folder[PATH_MAX];
+
+    if (strlen(path) >= sizeof(folder))
+        return;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        (void)snprintf(folder, sizeof(folder), ".");
+    else
+        (void)snprintf(folder, sizeof(folder), "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    allow(ruleset, folder, access);
+}
+
+/* The folder that `path` is in: files are replaced by others of their name. And that of what it is a link to. */
+static void allow_beside(int ruleset, const char *path, uint64_t access)
+{
+    if (path == NULL)
+        return;
+    char *real = realpath(path, NULL);
+    allow_folder(ruleset, path, access);
+    if (real != NULL)
+        allow_folder(ruleset, real, access);
+    free(real);
+}
+
+static void allow_listeners(int ruleset, const struct config_listens *listens)
+{
+    for (size_t i = 0; i < listens->count; i++)
+        if (listens->list[i].addr.kind == ADDR_UNIX)
+            allow_beside(ruleset, listens->list[i].addr.host, SOCKETS);
+}
+
+static void allow_secret(void *context, const char *path)
+{
+    const int *ruleset = context;
+
+    allow_beside(*ruleset, path, READ);
+}
+
+static void allow_all(int ruleset, const struct config *config, const char *file)
+{
+    const char *runtime = getenv("RUNTIME_DIRECTORY"); /* systemd.exec(5) */
+
+    for (size_t i = 0; i < sizeof(read_paths) / sizeof(*read_paths); i++)
+        allow(ruleset, read_paths[i], READ);
+    allow_beside(ruleset, file, READ);
+    if (runtime != NULL)
+        allow(ruleset, runtime, SOCKETS);
+    allow_listeners(ruleset, &config->agent.listens);
+    allow_listeners(ruleset, &config->agent.checks);
+    allow_listeners(ruleset, &config->agent.webs);
+    config_each_file(config, allow_secret, &ruleset);
+}
+
+/* 0, or the errno of what failed. */
+static int restrict_files(const struct config *config, const char *file)
+{
+    const struct landlock_ruleset_attr handled = {.handled_access_fs = HANDLED};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
+    int code = 0;
+
+    if (ruleset == -1)
+        return errno;
+    allow_all(ruleset, config, file);
+    if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
+        code = errno;
+    close(ruleset);
+    return code;
+}
+
+/* They would inherit what we may do with files, and could not even be started. */
+static bool runs_programs(const struct config *config)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->services[i].on_switch != NULL)
+            return true;
+    return false;
+}
+
+void sandbox_enter(const struct config *config, const char *file)
+{
+    if (config->agent.sandbox && runs_programs(config)) {
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"),
+                  log_text("reason", "'on-switch' runs programs"));
+        return;
+    }
+    int code = config->agent.sandbox ? restrict_files(config, file) : 0;
+
+    if (!config->agent.sandbox)
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", "'sandbox = no'"));
+    else if (code != 0)
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", strerror(code)));
+    else
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "its own"));
+}

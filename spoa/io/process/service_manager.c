@@ -1,0 +1,110 @@
+#include "spoa/io/process/service_manager.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spoa/io/net/socket_addr.h"
+
+/* The first of the sockets that we are started with. */
+#define FIRST_FD 3
+#define FDS_MAX 64
+
+static void send_text(const char *path, const char *text)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(address.sun_path, path, len);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd == -1)
+        return;
+    (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    close(fd);
+}
+
+void sdnotify_send(const char *format, ...)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    char text[512];
+    va_list args;
+
+    if (path == NULL)
+        return;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (len > 0 && (size_t)len < sizeof(text))
+        send_text(path, text);
+}
+
+void sdnotify_reloading(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sdnotify_send("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading",
+                  (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+/* A number out of the environment, if it is meant for us: `pid_name` may name another process. */
+static unsigned long long read_number(const char *name, const char *pid_name)
+{
+    const char *value = getenv(name);
+    const char *pid = getenv(pid_name);
+
+    if (value == NULL || (pid != NULL && strtoll(pid, NULL, 10) != getpid()))
+        return 0;
+    return strtoull(value, NULL, 10);
+}
+
+double sdnotify_watchdog_interval(void)
+{
+    /* Twice as often as it must be. */
+    return (double)read_number("WATCHDOG_USEC", "WATCHDOG_PID") / 1e6 / 2.0;
+}
+
+static bool is_listener_of(int fd, const struct addr *addr)
+{
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(storage);
+    struct addr bound;
+    int listens = 0;
+    socklen_t option_len = sizeof(listens);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &option_len) == -1 || listens == 0 ||
+        getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
+        return false;
+    if (storage.ss_family != AF_UNIX)
+        return socket_addr_to(&storage, &bound) && addr_equals(&bound, addr);
+    const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
+    return addr->kind == ADDR_UNIX && strncmp(path->sun_path, addr->host, sizeof(path->sun_path)) == 0;
+}
+
+int sdnotify_take_socket(const struct addr *addr)
+{
+    static bool is_taken[FDS_MAX];
+    unsigned long long count = getenv("LISTEN_PID") != NULL ? read_number("LISTEN_FDS", "LISTEN_PID") : 0;
+
+    for (int i = 0; i < FDS_MAX && (unsigned long long)i < count; i++) {
+        int fd = FIRST_FD + i;
+        if (is_taken[i] || !is_listener_of(fd, addr))
+            continue;
+        is_taken[i] = true;
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        return fd;
+    }
+    return -1;
+}

@@ -1,0 +1,248 @@
+#include "spoa/io/redis/reply_parser.h"
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define BLOCK_SIZE ((size_t)64 * 1024)
+#define ALIGNMENT sizeof(max_align_t)
+
+/* hiredis changed the type of createArray's count with 1.0, and has two more functions from there on. */
+#if HIREDIS_MAJOR < 1
+typedef int array_count;
+#else
+typedef size_t array_count;
+#endif
+
+struct block {
+    struct block *next;
+    max_align_t bytes[];
+};
+
+struct reply_parser {
+    redisReader *reader;
+    const char *refusal; /* why we failed it, where not the reader did */
+    size_t fed;          /* bytes since the last complete reply */
+    struct reply root;
+    struct reply *slots[REPLY_PARSER_DEPTH_MAX]; /* the elements of the array that is open at each depth */
+    size_t memory_used;                          /* by the current reply */
+    struct block *blocks;                        /* beyond the first */
+    uint8_t *free_at;                            /* in the newest block */
+    size_t free_len;
+    size_t first_size;
+    max_align_t first[]; /* the first block */
+};
+
+static void memory_reset(struct reply_parser *parser)
+{
+    while (parser->blocks != NULL) {
+        struct block *block = parser->blocks;
+        parser->blocks = block->next;
+        free(block);
+    }
+    parser->memory_used = 0;
+    parser->free_at = (uint8_t *)parser->first;
+    parser->free_len = parser->first_size;
+}
+
+static bool memory_grow(struct reply_parser *parser, size_t size)
+{
+    size_t payload = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+    struct block *block = malloc(sizeof(*block) + payload);
+
+    if (block == NULL)
+        return false;
+    block->next = parser->blocks;
+    parser->blocks = block;
+    parser->free_at = (uint8_t *)block->bytes;
+    parser->free_len = payload;
+    return true;
+}
+
+/* Memory of the current reply, freed with it. NULL beyond the limit and where there is none. */
+static void *memory_take(struct reply_parser *parser, size_t size)
+{
+    /* Beyond that the rounding could overflow. */
+    bool is_too_large = size > REPLY_PARSER_BYTES_MAX;
+
+    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (is_too_large || size > REPLY_PARSER_BYTES_MAX - parser->memory_used) {
+        parser->refusal = "reply too large";
+        return NULL;
+    }
+    parser->memory_used += size;
+    if (size > parser->free_len && !memory_grow(parser, size))
+        return NULL;
+    void *taken = parser->free_at;
+    parser->free_at += size;
+    parser->free_len -= size;
+    return taken;
+}
+
+static size_t depth_of(const redisReadTask *task)
+{
+    size_t depth = 0;
+
+    for (; task->parent != NULL; task = task->parent)
+        depth++;
+    return depth;
+}
+
+/* Puts a value where `task` belongs: the root or an element of the array above it. */
+static struct reply *place(const redisReadTask *task, struct reply value)
+{
+    struct reply_parser *parser = task->privdata;
+    size_t depth = depth_of(task);
+    struct reply *slot = depth == 0 ? &parser->root : &parser->slots[depth - 1][task->idx];
+
+    *slot = value;
+    return slot;
+}
+
+static void *refuse(const redisReadTask *task, const char *refusal)
+{
+    struct reply_parser *parser = task->privdata;
+
+    parser->refusal = refusal;
+    return NULL;
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t len)
+{
+    struct reply_parser *parser = task->privdata;
+    enum reply_kind kind = task->type == REDIS_REPLY_ERROR ? REPLY_ERROR : REPLY_TEXT;
+
+    if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS &&
+        task->type != REDIS_REPLY_ERROR)
+        return refuse(task, "unexpected RESP3 type");
+    uint8_t *copy = memory_take(parser, len);
+    if (copy == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, text, len);
+    return place(task, (struct reply){.kind = kind, .text = span_of(copy, len)});
+}
+
+static void *create_array(const redisReadTask *task, array_count elements)
+{
+    struct reply_parser *parser = task->privdata;
+    size_t count = (size_t)elements;
+    size_t depth = depth_of(task);
+
+    if (task->type != REDIS_REPLY_ARRAY)
+        return refuse(task, "unexpected RESP3 type");
+    if (depth >= REPLY_PARSER_DEPTH_MAX)
+        return refuse(task, "reply nested too deeply");
+    if (count > REPLY_PARSER_BYTES_MAX / sizeof(struct reply))
+        return refuse(task, "reply too large");
+    parser->slots[depth] = memory_take(parser, count * sizeof(struct reply));
+    if (parser->slots[depth] == NULL)
+        return NULL;
+    return place(task, (struct reply){.kind = REPLY_ARRAY, .elements = parser->slots[depth], .count = count});
+}
+
+static void *create_integer(const redisReadTask *task, long long number)
+{
+    return place(task, (struct reply){.kind = REPLY_INTEGER, .number = number});
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+    return place(task, (struct reply){.kind = REPLY_NIL});
+}
+
+#if HIREDIS_MAJOR >= 1
+/* Without these two hiredis would hand out the number of the type in place of a reply. */
+static void *create_double(const redisReadTask *task, double number, char *text, size_t len)
+{
+    (void)number;
+    (void)text;
+    (void)len;
+    return refuse(task, "unexpected RESP3 type");
+}
+
+static void *create_bool(const redisReadTask *task, int value)
+{
+    (void)value;
+    return refuse(task, "unexpected RESP3 type");
+}
+#endif
+
+/* The memory goes with the next reply or with the parser. */
+static void free_object(void *object)
+{
+    (void)object;
+}
+
+/* Not const: hiredis wants it so. It is never written to. */
+static redisReplyObjectFunctions functions = {
+    .createString = create_string,
+    .createArray = create_array,
+    .createInteger = create_integer,
+    .createNil = create_nil,
+#if HIREDIS_MAJOR >= 1
+    .createDouble = create_double,
+    .createBool = create_bool,
+#endif
+    .freeObject = free_object,
+};
+
+struct reply_parser *reply_parser_create(size_t everyday)
+{
+    struct reply_parser *parser = calloc(1, sizeof(*parser) + everyday);
+
+    if (parser == NULL)
+        return NULL;
+    parser->first_size = everyday;
+    memory_reset(parser);
+    parser->reader = redisReaderCreateWithFunctions(&functions);
+    if (parser->reader == NULL) {
+        free(parser);
+        return NULL;
+    }
+    parser->reader->privdata = parser;
+    return parser;
+}
+
+void reply_parser_destroy(struct reply_parser *parser)
+{
+    if (parser == NULL)
+        return;
+    redisReaderFree(parser->reader);
+    memory_reset(parser);
+    free(parser);
+}
+
+void reply_parser_feed(struct reply_parser *parser, struct span bytes)
+{
+    if (bytes.len > REPLY_PARSER_BYTES_MAX - parser->fed) {
+        parser->refusal = "reply too large";
+        return;
+    }
+    parser->fed += bytes.len;
+    /* A failure shows in the next redisReaderGetReply(). */
+    (void)redisReaderFeed(parser->reader, (const char *)bytes.data, bytes.len);
+}
+
+enum reply_parser_result reply_parser_next(struct reply_parser *parser, const struct reply **ret_reply)
+{
+    void *reply = NULL;
+
+    if (parser->refusal != NULL)
+        return REPLY_PARSER_FAILED;
+    /* Between two replies: what the last one used is free again. */
+    if (parser->reader->ridx == -1)
+        memory_reset(parser);
+    if (redisReaderGetReply(parser->reader, &reply) != REDIS_OK)
+        return REPLY_PARSER_FAILED;
+    if (reply == NULL)
+        return REPLY_PARSER_NEEDS_MORE;
+    parser->fed = 0;
+    *ret_reply = reply;
+    return REPLY_PARSER_REPLY;
+}
+
+const char *reply_parser_error(const struct reply_parser *parser)
+{
+    return parser->refusal != NULL ? parser->refusal : parser->reader->errstr;
+}

@@ -1,0 +1,82 @@
+#include "spoa/io/redis/role_links.h"
+
+#include <stdlib.h>
+
+#include "spoa/io/net/loop.h"
+
+/* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
+#define EVERYDAY_SIZE 1024
+
+struct role_link {
+    struct service_observer observer;
+    struct role_probe probe;
+    struct redis_link *link; /* NULL: this service is not probed */
+};
+
+struct role_links {
+    size_t count;
+    struct role_link links[];
+};
+
+/* The link goes on with its next tick, which redis_link_pump() makes due. */
+static void on_changed(struct service_observer *self, const struct service *service,
+                       const struct service_change *change)
+{
+    struct role_link *link = container_of(self, struct role_link, observer);
+
+    (void)service;
+    if (change->after->addr == NULL)
+        return;
+    role_probe_aim(&link->probe, change->after->addr, change->now_ms);
+    redis_link_pump(link->link);
+}
+
+static bool create_link(struct role_link *link, struct ev_loop *loop, struct resolver *resolver,
+                        const struct role_links_options *options, size_t index)
+{
+    struct service *service = options->services[index];
+
+    if (service_settings(service)->policy.role_check == ROLE_CHECK_OFF)
+        return true;
+    role_probe_init(&link->probe, &options->settings[index], options->group, index, options->metrics,
+                    options->seed + index);
+    struct redis_link_options link_options = {
+        .peer = &link->probe.target,
+        .tls = options->tls[index],
+        .conversation = &link->probe.conversation,
+        .everyday = EVERYDAY_SIZE,
+        .stepped = options->stepped,
+        .context = options->context,
+    };
+    link->link = redis_link_create(loop, resolver, &link_options);
+    if (link->link == NULL)
+        return false;
+    link->observer.changed = on_changed;
+    service_observe(service, &link->observer);
+    return true;
+}
+
+struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                     const struct role_links_options *options)
+{
+    struct role_links *links = calloc(1, sizeof(*links) + options->service_count * sizeof(struct role_link));
+
+    if (links == NULL)
+        return NULL;
+    links->count = options->service_count;
+    for (size_t i = 0; i < options->service_count; i++)
+        if (!create_link(&links->links[i], loop, resolver, options, i)) {
+            role_links_destroy(links);
+            return NULL;
+        }
+    return links;
+}
+
+void role_links_destroy(struct role_links *links)
+{
+    if (links == NULL)
+        return;
+    for (size_t i = 0; i < links->count; i++)
+        redis_link_destroy(links->links[i].link);
+    free(links);
+}

@@ -1,0 +1,36 @@
+/* The ROLE probes of one group's services as seen from the loop: a link each, aimed at the node that is named. */
+#ifndef SPOA_IO_REDIS_ROLE_LINKS_H
+#define SPOA_IO_REDIS_ROLE_LINKS_H
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/voters/role_probe.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/io/redis/redis_link.h"
+#include "spoa/io/net/resolver.h"
+#include "spoa/io/net/tls.h"
+
+struct role_links;
+
+struct role_links_options {
+    struct voter_group *group;
+    struct service *const *services;            /* of the group, in its order */
+    const struct role_probe_settings *settings; /* one per service */
+    const struct tls *const *tls;               /* one per service, NULL for plain */
+    size_t service_count;
+    struct metrics *metrics;
+    redis_link_stepped_fn stepped; /* after every step: the group may have something to ask */
+    void *context;
+    uint64_t seed;
+};
+
+/* Observes the services that have `role_check` on. All is borrowed but the options themselves. The links must be
+ * destroyed after the last call that takes a service. NULL where memory is short. */
+struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                     const struct role_links_options *options);
+void role_links_destroy(struct role_links *links); /* NULL is fine */
+
+#endif

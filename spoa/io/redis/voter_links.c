@@ -1,0 +1,174 @@
+#include "spoa/io/redis/voter_links.h"
+
+#include <stdlib.h>
+
+#include "spoa/io/net/loop.h"
+#include "spoa/io/redis/redis_link.h"
+#include "spoa/io/redis/role_links.h"
+
+/* One voter, of the kind that the group is of. */
+struct voter_link {
+    union {
+        struct sentinel_voter sentinel;
+        struct node_voter node;
+    };
+    struct redis_link *query;
+    struct redis_link *hints; /* of a Sentinel; NULL without subscribe */
+    char name[ADDR_TEXT_MAX];
+};
+
+struct voter_links {
+    struct ev_loop *loop;
+    struct voter_links_options options;
+    struct voter_group *group;
+    struct role_links *roles;
+    ev_timer review;
+    struct voter_link voters[];
+};
+
+/* What one voter said may make all be asked, and moves the time of the next review. */
+static void on_stepped(void *context)
+{
+    struct voter_links *links = context;
+
+    for (unsigned i = 0; i < links->options.count; i++)
+        if (links->voters[i].query != NULL && voter_group_wants(links->group, i))
+            redis_link_pump(links->voters[i].query);
+    loop_arm(links->loop, &links->review, voter_group_wake_ms(links->group));
+}
+
+static void on_review(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct voter_links *links = container_of(timer, struct voter_links, review);
+
+    (void)loop;
+    (void)events;
+    voter_group_tick(links->group, loop_now_ms());
+    on_stepped(links);
+}
+
+static bool create_group(struct voter_links *links, struct metrics *metrics)
+{
+    const struct voter_links_options *options = &links->options;
+    const char *names[QUORUM_VOTERS_MAX];
+
+    for (unsigned i = 0; i < options->count; i++)
+        names[i] = addr_format(&options->addresses[i], links->voters[i].name);
+    struct voter_group_options group = {
+        .name = options->name,
+        .source = options->source,
+        .voter_count = options->count,
+        .voter_names = names,
+        .services = options->services,
+        .service_count = options->service_count,
+        .metrics = metrics,
+    };
+    links->group = voter_group_create(&group, loop_now_ms());
+    return links->group != NULL;
+}
+
+static bool create_roles(struct voter_links *links, struct resolver *resolver, struct metrics *metrics,
+                         uint64_t seed)
+{
+    struct role_links_options options = {
+        .group = links->group,
+        .services = links->options.services,
+        .settings = links->options.probes,
+        .tls = links->options.node_tls,
+        .service_count = links->options.service_count,
+        .metrics = metrics,
+        .stepped = on_stepped,
+        .context = links,
+        .seed = seed,
+    };
+
+    links->roles = role_links_create(links->loop, resolver, &options);
+    return links->roles != NULL;
+}
+
+/* The conversation that asks. */
+static struct conversation *init_voter(struct voter_links *links, unsigned index, struct metrics *metrics,
+                                       uint64_t seed)
+{
+    const struct voter_links_options *options = &links->options;
+    struct voter_link *voter = &links->voters[index];
+
+    if (options->source == VOTER_SOURCE_SENTINEL) {
+        sentinel_voter_init(&voter->sentinel, &options->sentinel, links->group, index, voter->name, metrics,
+                            seed + index, loop_now_ms());
+        return &voter->sentinel.query;
+    }
+    node_voter_init(&voter->node, &options->node, links->group, index, &options->addresses[index],
+                    voter->name, metrics, seed + index, loop_now_ms());
+    return &voter->node.conversation;
+}
+
+/* The reply to SENTINEL MASTER. */
+#define EVERYDAY_SIZE 4096
+
+static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index,
+                         struct conversation *query)
+{
+    struct voter_link *voter = &links->voters[index];
+    struct redis_link_options options = {
+        .peer = &links->options.addresses[index],
+        .tls = links->options.tls,
+        .conversation = query,
+        .everyday = EVERYDAY_SIZE,
+        .stepped = on_stepped,
+        .context = links,
+    };
+    bool listens = links->options.subscribe && links->options.source == VOTER_SOURCE_SENTINEL;
+
+    voter->query = redis_link_create(links->loop, resolver, &options);
+    options.conversation = &voter->sentinel.hints;
+    if (listens)
+        voter->hints = redis_link_create(links->loop, resolver, &options);
+    return voter->query != NULL && (voter->hints != NULL || !listens);
+}
+
+struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                       const struct voter_links_options *options, struct metrics *metrics,
+                                       uint64_t seed)
+{
+    struct voter_links *links = calloc(1, sizeof(*links) + options->count * sizeof(struct voter_link));
+
+    if (links == NULL)
+        return NULL;
+    links->loop = loop;
+    links->options = *options;
+    ev_timer_init(&links->review, on_review, 0.0, 0.0);
+    bool is_complete = create_group(links, metrics) && create_roles(links, resolver, metrics, seed);
+    for (unsigned i = 0; is_complete && i < options->count; i++)
+        is_complete = create_links(links, resolver, i, init_voter(links, i, metrics, seed));
+    if (!is_complete) {
+        voter_links_destroy(links);
+        return NULL;
+    }
+    on_stepped(links);
+    return links;
+}
+
+void voter_links_destroy(struct voter_links *links)
+{
+    if (links == NULL)
+        return;
+    ev_timer_stop(links->loop, &links->review);
+    for (unsigned i = 0; i < links->options.count; i++) {
+        redis_link_destroy(links->voters[i].query);
+        redis_link_destroy(links->voters[i].hints);
+    }
+    role_links_destroy(links->roles);
+    voter_group_destroy(links->group);
+    free(links);
+}
+
+const struct voter_group *voter_links_group(const struct voter_links *links)
+{
+    return links->group;
+}
+
+const uint8_t *voter_links_identities(const struct voter_links *links)
+{
+    return voter_group_identities(links->group);
+}

@@ -1,0 +1,51 @@
+/* The voters of one group as seen from the loop: their links, those to the nodes that they name, and the timer of
+ * the decisions. */
+#ifndef SPOA_IO_REDIS_VOTER_LINKS_H
+#define SPOA_IO_REDIS_VOTER_LINKS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/addr.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/voters/node_voter.h"
+#include "spoa/core/voters/role_probe.h"
+#include "spoa/core/voters/sentinel_voter.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/io/net/resolver.h"
+#include "spoa/io/net/tls.h"
+
+struct voter_links;
+
+struct voter_links_options {
+    const char *name; /* of the group, "" for the unnamed one */
+    enum voter_source source;
+    const struct addr *addresses; /* one voter each */
+    unsigned count;
+    const struct tls *tls; /* NULL: in plain */
+    bool subscribe;        /* take hints by Pub/Sub; Sentinels only */
+    struct sentinel_settings sentinel;
+    struct node_settings node; /* in place of `sentinel` for another source */
+    struct service *const *services;
+    const struct role_probe_settings *probes; /* one per service */
+    const struct tls *const *node_tls;        /* one per service, NULL for plain */
+    size_t service_count;
+};
+
+/*
+ * Connects to the voters at once and keeps their votes on the services up to date, and to the nodes that they
+ * name, to hear what these are. The options are copied, what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
+ */
+struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                       const struct voter_links_options *options, struct metrics *metrics,
+                                       uint64_t seed);
+void voter_links_destroy(struct voter_links *links); /* NULL is fine */
+
+/* The identities of the voters, for service_table_add(). */
+const uint8_t *voter_links_identities(const struct voter_links *links);
+
+const struct voter_group *voter_links_group(const struct voter_links *links);
+
+#endif

@@ -1,0 +1,172 @@
+#include "spoa/io/serve/agent_check_server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/core/config/config.h"
+#include "spoa/core/base/log.h"
+#include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/loop.h"
+
+/* Two names and what stands between. */
+#define QUESTION_MAX (2 * CONFIG_NAME_MAX + 8)
+/* A peer that has not asked by then does not want to know. */
+#define QUESTION_TIMEOUT_S 5.0
+/* A check takes a round trip: more at one time come from no HAProxy. */
+#define CONNECTIONS_MAX 1024
+
+struct check_connection {
+    ev_io readable;
+    ev_timer deadline;
+    struct check_server *server;
+    struct check_connection *next;
+    struct check_connection *previous;
+    size_t len;
+    uint8_t question[QUESTION_MAX];
+};
+
+struct check_server {
+    struct ev_loop *loop;
+    const struct server_checks *checks;
+    struct metrics *metrics;
+    const struct acceptor_rules *rules;
+    struct acceptor *acceptors;
+    struct check_connection *connections;
+    size_t connection_count;
+};
+
+static void close_connection(struct check_connection *connection)
+{
+    struct check_server *server = connection->server;
+
+    ev_io_stop(server->loop, &connection->readable);
+    ev_timer_stop(server->loop, &connection->deadline);
+    close(connection->readable.fd);
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        server->connections = connection->next;
+    server->connection_count--;
+    free(connection);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    close_connection(container_of(timer, struct check_connection, deadline));
+}
+
+static void answer(const struct check_connection *connection)
+{
+    struct check_server *server = connection->server;
+    struct span question = span_of(connection->question, connection->len);
+    bool is_known = false;
+    struct span line = server_checks_answer(server->checks, question, loop_now_ms(), &is_known);
+
+    server->metrics->checks_total++;
+    if (!is_known) {
+        server->metrics->checks_unknown_total++;
+        log_event(LOG_LEVEL_DEBUG, "check-unknown", log_span("question", question));
+    }
+    /* An empty socket takes a line at once; a HAProxy that is gone asks again. */
+    (void)send(connection->readable.fd, line.data, line.len, MSG_NOSIGNAL);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct check_connection *connection = container_of(watcher, struct check_connection, readable);
+    uint8_t *end = connection->question + connection->len;
+    ssize_t got = read(watcher->fd, end, QUESTION_MAX - connection->len);
+
+    (void)loop;
+    (void)events;
+    if (got == -1 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        close_connection(connection);
+        return;
+    }
+    connection->len += (size_t)got;
+    bool is_whole = memchr(end, '\n', (size_t)got) != NULL;
+    if (is_whole)
+        answer(connection);
+    if (is_whole || connection->len == QUESTION_MAX)
+        close_connection(connection);
+}
+
+static bool take(void *context, int fd)
+{
+    struct check_server *server = context;
+
+    if (server->connection_count == CONNECTIONS_MAX) {
+        server->metrics->refused_total++;
+        close(fd);
+        return true;
+    }
+    struct check_connection *connection = calloc(1, sizeof(*connection));
+    if (connection == NULL)
+        return false;
+    connection->server = server;
+    ev_io_init(&connection->readable, on_readable, fd, EV_READ);
+    ev_timer_init(&connection->deadline, on_deadline, QUESTION_TIMEOUT_S, 0.0);
+    ev_io_start(server->loop, &connection->readable);
+    ev_timer_start(server->loop, &connection->deadline);
+    connection->next = server->connections;
+    if (connection->next != NULL)
+        connection->next->previous = connection;
+    server->connections = connection;
+    server->connection_count++;
+    return true;
+}
+
+struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
+                                         struct metrics *metrics, const struct acceptor_rules *rules)
+{
+    struct check_server *server = calloc(1, sizeof(*server));
+
+    if (server == NULL)
+        return NULL;
+    server->loop = loop;
+    server->checks = checks;
+    server->metrics = metrics;
+    server->rules = rules;
+    return server;
+}
+
+void check_server_destroy(struct check_server *server)
+{
+    if (server == NULL)
+        return;
+    acceptor_close_all(&server->acceptors);
+    for (struct check_connection *connection = server->connections, *next = NULL; connection != NULL;
+         connection = next) {
+        next = connection->next;
+        close_connection(connection);
+    }
+    free(server);
+}
+
+int check_server_listen(struct check_server *server, const struct listen_socket_options *options,
+                        char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const struct acceptor_options accepting = {
+        .protocol = "agent-check", .rules = server->rules, .take = take, .context = server};
+
+    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
+}
+
+void check_server_use(struct check_server *server, const struct server_checks *checks)
+{
+    server->checks = checks;
+}
+
+void check_server_keep(struct check_server *server, const struct config_listens *wanted)
+{
+    acceptor_keep(&server->acceptors, wanted);
+}

@@ -1,0 +1,22 @@
+/*
+ * Asks the kernel what became of clients' connections: HAProxy's side of each, by its addresses (sock_diag(7), inet_diag_req_v2
+ * without NLM_F_DUMP). The kernel answers while it takes the question, so nothing is waited for. Seen are connections in our
+ * own network namespace.
+ */
+#ifndef SPOA_IO_SERVE_CLIENT_LOOK_H
+#define SPOA_IO_SERVE_CLIENT_LOOK_H
+
+#include <stddef.h>
+
+#include "spoa/core/haproxy/client.h"
+
+struct client_looker;
+
+/* NULL with errno where the kernel has no such socket for us, or memory is short. */
+struct client_looker *client_looker_create(void);
+void client_looker_destroy(struct client_looker *looker); /* NULL is fine */
+
+/* A client_look_fn; `context` is the looker. Up to CLIENT_LOOK_MAX clients, all of kind CLIENT_TCP. */
+client_look_fn client_looker_look;
+
+#endif

@@ -1,0 +1,195 @@
+#include "spoa/io/serve/http_server.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "spoa/core/status/http_routes.h"
+#include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/loop.h"
+
+/* Scrapers, health checks and a few people. */
+#define CONNECTIONS_MAX 64U
+#define CONNECTION_MEMORY ((size_t)16 * 1024)
+/* A connection that says nothing for so long, in the middle of a request or between two, is closed. */
+#define CONNECTION_TIMEOUT_S 5U
+
+struct http_server {
+    struct ev_loop *loop;
+    http_status_fn status;
+    void *context;
+    const struct acceptor_rules *rules;
+    struct acceptor *acceptors;
+    /* We accept and libmicrohttpd does the rest: its own accept() spins where descriptors run out. */
+    struct MHD_Daemon *daemon;
+    ev_io ready;
+    ev_timer timeout;
+};
+
+/* ---- one request ---- */
+
+static struct MHD_Response *make_response(struct web_answer *answer)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(answer->page.len, answer->page.text, MHD_RESPMEM_MUST_FREE);
+
+    if (response == NULL)
+        return NULL;
+    answer->page = (struct page){.text = NULL};
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (answer->is_methods_allowed)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, WEB_ALLOW);
+    return response;
+}
+
+static enum MHD_Result answer_request(struct http_server *server, struct MHD_Connection *connection,
+                                      const char *path, const char *method)
+{
+    struct web_request request = {
+        .method = method,
+        .path = path,
+        .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
+    };
+    struct status status;
+    struct web_answer answer;
+
+    server->status(server->context, &status);
+    web_respond(&status, &request, &answer);
+    struct MHD_Response *response = make_response(&answer);
+    page_finish(&answer.page);
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result result = MHD_queue_response(connection, answer.code, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* Called with the headers, for each piece of a body, and at its end. Bodies are read and dropped. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *body, size_t *body_len,
+                                  void **state)
+{
+    static char is_begun;
+
+    (void)version;
+    (void)body;
+    if (*state == NULL) {
+        *state = &is_begun;
+        return MHD_YES;
+    }
+    if (*body_len > 0) {
+        *body_len = 0;
+        return MHD_YES;
+    }
+    return answer_request(context, connection, path, method);
+}
+
+/* ---- the loop ---- */
+
+static void run(struct http_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+
+    MHD_run(server->daemon);
+    ev_timer_stop(server->loop, &server->timeout);
+    if (MHD_get_timeout(server->daemon, &wait_ms) != MHD_YES)
+        return;
+    ev_timer_set(&server->timeout, (double)wait_ms / 1000.0, 0.0);
+    ev_timer_start(server->loop, &server->timeout);
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    run(container_of(watcher, struct http_server, ready));
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    run(container_of(timer, struct http_server, timeout));
+}
+
+/* libmicrohttpd closes what it does not want: too many. */
+static bool take(void *context, int fd)
+{
+    struct http_server *server = context;
+    struct sockaddr_storage from = {.ss_family = AF_UNIX};
+    socklen_t len = sizeof(from);
+
+    (void)getpeername(fd, (struct sockaddr *)&from, &len);
+    if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, len) != MHD_YES)
+        server->rules->metrics->refused_total++;
+    run(server);
+    return true;
+}
+
+/* Only where there is something to listen on. */
+static bool start_daemon(struct http_server *server)
+{
+    if (server->daemon != NULL)
+        return true;
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
+                                      server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+                                      MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
+    if (server->daemon == NULL)
+        return false;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (info == NULL)
+        return false;
+    ev_io_set(&server->ready, info->epoll_fd, EV_READ);
+    ev_io_start(server->loop, &server->ready);
+    return true;
+}
+
+int http_server_listen(struct http_server *server, const struct listen_socket_options *options,
+                       char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const struct acceptor_options accepting = {
+        .protocol = "http", .rules = server->rules, .take = take, .context = server};
+
+    if (!start_daemon(server)) {
+        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "libmicrohttpd does not start");
+        return -1;
+    }
+    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
+}
+
+void http_server_keep(struct http_server *server, const struct config_listens *wanted)
+{
+    acceptor_keep(&server->acceptors, wanted);
+}
+
+struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context,
+                                       const struct acceptor_rules *rules)
+{
+    struct http_server *server = calloc(1, sizeof(*server));
+
+    if (server == NULL)
+        return NULL;
+    server->loop = loop;
+    server->status = status;
+    server->context = context;
+    server->rules = rules;
+    ev_io_init(&server->ready, on_ready, -1, EV_READ);
+    ev_timer_init(&server->timeout, on_timeout, 0.0, 0.0);
+    return server;
+}
+
+void http_server_destroy(struct http_server *server)
+{
+    if (server == NULL)
+        return;
+    acceptor_close_all(&server->acceptors);
+    ev_io_stop(server->loop, &server->ready);
+    ev_timer_stop(server->loop, &server->timeout);
+    if (server->daemon != NULL)
+        MHD_stop_daemon(server->daemon);
+    free(server);
+}

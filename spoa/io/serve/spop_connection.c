@@ -1,0 +1,513 @@
+#include "spoa/io/serve/spop_connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "spoa/core/base/log.h"
+#include "spoa/core/haproxy/spop_session.h"
+#include "spoa/io/net/buffer.h"
+#include "spoa/io/net/loop.h"
+#include "spoa/io/net/socket_addr.h"
+
+/* What the kernel may keep of our answers: else it takes megabytes for a peer that does not read. */
+#define SEND_BUFFER (128 * 1024)
+/* One read() takes this much; the rest waits in the kernel until the other connections had their turn. */
+#define READ_SIZE ((size_t)64 * 1024)
+#define IN_SIZE (READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
+/* Replies are up to six times as long as the shortest NOTIFY: room for all of one read in one write(). */
+#define OUT_SIZE (6 * READ_SIZE)
+
+/* A peer that has not said HELLO, or not closed after its health check, by then is none. */
+#define HELLO_TIMEOUT_S 10.0
+/* How long we wait for the peer to close after AGENT-DISCONNECT, so that it can read that. */
+#define LINGER_S 2.0
+/* A peer that takes nothing of what waits for it for so long is given up. */
+#define WRITE_TIMEOUT_S 30.0
+/* A frame must be whole so soon after its first byte. */
+#define FRAME_TIMEOUT_S 10.0
+
+/* What all connections together may keep from one event to the next: the one that wants more is closed. */
+#define KEPT_MAX ((size_t)64 * 1024 * 1024)
+
+/* How long waiting clients are looked at in one turn of the loop. */
+#define LOOK_MAX_US 500
+
+/* A host that vanished without a word: probed after this time without traffic, then at this interval. */
+#define KEEP_IDLE_S 60
+#define KEEP_INTERVAL_S 10
+
+struct spop_connection {
+    ev_io readable;
+    ev_io writable;
+    ev_timer deadline;     /* of HELLO, of writing, of lingering, of the rest of a frame, of the next */
+    ev_tstamp watch_until; /* when it comes, if it is one of the last two; else 0 */
+    ev_tstamp t_heard;     /* when something came last */
+    ev_tstamp t_partial;   /* when the frame began of which the rest is missing; 0: none */
+    struct spop_session session;
+    struct spop_context *context;
+    struct spop_connection *next;
+    struct spop_connection *previous;
+    struct buffer in;  /* the beginning of a frame; while `out` is not empty up to a whole read */
+    struct buffer out; /* what the socket did not take; nothing is read before it is gone */
+    bool lingering;    /* our side is shut down, the peer's input is dropped */
+};
+
+struct spop_connection *spop_connection_next(const struct spop_connection *connection)
+{
+    return connection->next;
+}
+
+void spop_connection_close(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+
+    ev_io_stop(context->loop, &connection->readable);
+    ev_io_stop(context->loop, &connection->writable);
+    ev_timer_stop(context->loop, &connection->deadline);
+    close(connection->readable.fd);
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        context->connections = connection->next;
+    spop_session_finish(&connection->session);
+    context->kept -= connection->in.size + connection->out.size;
+    buffer_finish(&connection->in);
+    buffer_finish(&connection->out);
+    free(connection);
+    context->connection_count--;
+    context->metrics->connections_closed_total++;
+    context->gone(context);
+}
+
+static void set_deadline(struct spop_connection *connection, double wait_s)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    connection->watch_until = 0.0;
+    ev_timer_stop(loop, &connection->deadline);
+    ev_now_update(loop);
+    ev_timer_set(&connection->deadline, wait_s, 0.0);
+    ev_timer_start(loop, &connection->deadline);
+}
+
+static void linger(struct spop_connection *connection)
+{
+    if (connection->session.status != SPOP_STATUS_NORMAL)
+        log_event(LOG_LEVEL_WARNING, "spop-error",
+                  log_text("error", spop_status_text(connection->session.status)),
+                  log_number("status", connection->session.status));
+    connection->lingering = true;
+    shutdown(connection->readable.fd, SHUT_WR);
+    set_deadline(connection, LINGER_S);
+}
+
+static bool replace(struct spop_context *context, struct buffer *buffer, struct span bytes)
+{
+    context->kept -= buffer->size;
+    if (context->kept + bytes.len > KEPT_MAX) {
+        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
+        buffer_finish(buffer);
+        return false;
+    }
+    bool is_kept = buffer_store(buffer, bytes);
+    context->kept += buffer->size;
+    return is_kept;
+}
+
+/* Stores `bytes` until the next event, as far as there is memory for all. */
+static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+{
+    bool is_nothing = bytes.len == 0 && buffer->size == 0; /* as nearly always */
+
+    return is_nothing || replace(context, buffer, bytes);
+}
+
+/* Sends `bytes`; what the socket does not take is kept. False where the connection had to be closed. */
+static bool send_or_keep(struct spop_connection *connection, struct span bytes)
+{
+    ssize_t sent = 0;
+
+    if (bytes.len > 0)
+        sent = send(connection->readable.fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+    if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        spop_connection_close(connection);
+        return false;
+    }
+    size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (!keep(connection->context, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+        spop_connection_close(connection);
+        return false;
+    }
+    return true;
+}
+
+/* After every event: reads only while nothing waits to be written. */
+static void update_watchers(struct spop_connection *connection)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    if (connection->out.len > 0) {
+        ev_io_stop(loop, &connection->readable);
+        ev_io_start(loop, &connection->writable);
+        if (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0)
+            set_deadline(connection, WRITE_TIMEOUT_S);
+    } else if (ev_is_active(&connection->writable)) {
+        ev_io_stop(loop, &connection->writable);
+        ev_io_start(loop, &connection->readable);
+    }
+}
+
+/* Whether answers are owed: something waits to be written, to be read, for the rest of its frame, or for a name. */
+static bool is_owing(const struct spop_connection *connection)
+{
+    int unread = 0;
+
+    if (connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0)
+        return true;
+    return ioctl(connection->readable.fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* While draining a session ends as soon as it owes nothing. False where the connection was closed. */
+static bool say_goodbye(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    struct sink out = sink_of(context->out, OUT_SIZE);
+
+    if (!context->draining || connection->session.phase == SPOP_SESSION_CLOSED || is_owing(connection))
+        return true;
+    spop_session_close(&connection->session, SPOP_STATUS_NORMAL, &out);
+    return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
+}
+
+/* When the peer will have taken too long; 0: never. */
+static ev_tstamp patience(const struct spop_connection *connection)
+{
+    double idle_s = connection->context->idle_timeout_s;
+    ev_tstamp idle = idle_s > 0.0 ? connection->t_heard + idle_s : 0.0;
+    ev_tstamp partial = connection->t_partial > 0.0 ? connection->t_partial + FRAME_TIMEOUT_S : 0.0;
+
+    return partial > 0.0 && (idle <= 0.0 || partial < idle) ? partial : idle;
+}
+
+/* The timer is not set anew with every frame, only where it would come too late: it looks at the time by itself. */
+static void watch_peer(struct spop_connection *connection)
+{
+    struct ev_loop *loop = connection->context->loop;
+
+    connection->t_heard = ev_now(loop);
+    if (connection->in.len == 0 || connection->session.parked.count > 0)
+        connection->t_partial = 0.0;
+    else if (connection->t_partial <= 0.0)
+        connection->t_partial = connection->t_heard;
+    ev_tstamp until = patience(connection);
+    if (connection->watch_until > 0.0 && (until <= 0.0 || connection->watch_until <= until))
+        return;
+    ev_timer_stop(loop, &connection->deadline);
+    connection->watch_until = until;
+    if (until <= 0.0)
+        return;
+    ev_timer_set(&connection->deadline, until - connection->t_heard, 0.0);
+    ev_timer_start(loop, &connection->deadline);
+}
+
+/* After every event: what follows from the phase that the session is in now. */
+static void settle(struct spop_connection *connection)
+{
+    if (!say_goodbye(connection))
+        return;
+    enum spop_session_phase phase = connection->session.phase;
+    if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
+        linger(connection);
+    else if (phase == SPOP_SESSION_ACTIVE && connection->out.len == 0)
+        watch_peer(connection);
+    update_watchers(connection);
+}
+
+/* The timer of the parked streams: set anew only where it must be earlier. */
+static void arm_park_deadline(struct spop_context *context)
+{
+    const struct parking *parking = service_table_parking(context->table);
+
+    if (parking == NULL || parking_wake_ms(parking) >= context->deadline_ms)
+        return;
+    context->deadline_ms = parking_wake_ms(parking);
+    loop_arm(context->loop, &context->deadline, context->deadline_ms);
+}
+
+/* Answers the parked streams that are due: one write() for all, as long as OUT_SIZE lasts. False where the connection was
+ * closed. */
+static bool release(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    bool is_full = true;
+
+    while (is_full && connection->out.len == 0) {
+        struct sink out = sink_of(context->out, OUT_SIZE);
+        spop_session_release(&connection->session, loop_now_ms(), &out);
+        is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
+        if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+            return false;
+    }
+    return true;
+}
+
+/* Hands `in` to the session and sends its replies: one write() for all of it, as long as OUT_SIZE lasts. */
+static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
+{
+    struct spop_context *context = connection->context;
+    bool is_full = true;
+
+    while (is_full && connection->out.len == 0 && connection->session.phase != SPOP_SESSION_CLOSED) {
+        struct sink out = sink_of(context->out, OUT_SIZE);
+        size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
+        in = span_of(in.data + taken, in.len - taken);
+        if (taken > 0)
+            connection->t_partial = 0.0; /* what is missing now is the rest of another frame */
+        is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
+        if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+            return;
+    }
+    arm_park_deadline(context);
+    if (connection->session.phase == SPOP_SESSION_CLOSED)
+        in.len = 0;
+    if (keep(context, &connection->in, in))
+        settle(connection);
+    else
+        spop_connection_close(connection);
+}
+
+/* All frames of one read share its time. The connection may be gone afterwards. */
+static void answer_timed(struct spop_connection *connection, struct span in)
+{
+    struct metrics *metrics = connection->context->metrics;
+    uint64_t answered = metrics->notifies_total;
+    int64_t started_us = loop_now_us();
+
+    answer(connection, in, started_us / 1000);
+    answered = metrics->notifies_total - answered;
+    if (answered > 0)
+        histogram_add(&metrics->answer_times, metrics_answer_bounds_us,
+                      (uint64_t)(loop_now_us() - started_us), answered);
+}
+
+/* Reads once, behind what is kept from the last time, and answers. */
+static void receive(struct spop_connection *connection)
+{
+    uint8_t *in = connection->context->in;
+    size_t kept = connection->in.len;
+
+    if (kept > 0)
+        memcpy(in, buffer_span(&connection->in).data, kept);
+    ssize_t got = recv(connection->readable.fd, in + kept, READ_SIZE, 0);
+    if (got > 0) {
+        if (!connection->lingering)
+            answer_timed(connection, span_of(in, kept + (size_t)got));
+    } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+        settle(connection);
+    } else {
+        /* HAProxy 3.1 and later close idle connections with a reset: nothing to warn of. */
+        log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
+        spop_connection_close(connection);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    receive(container_of(watcher, struct spop_connection, readable));
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct spop_connection *connection = container_of(watcher, struct spop_connection, writable);
+    struct spop_context *context = connection->context;
+    struct span waiting = buffer_span(&connection->out);
+    ssize_t sent = send(connection->readable.fd, waiting.data, waiting.len, MSG_NOSIGNAL);
+
+    (void)loop;
+    (void)events;
+    if (sent == -1) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            spop_connection_close(connection);
+        return;
+    }
+    context->kept -= connection->out.size;
+    buffer_consume(&connection->out, (size_t)sent);
+    context->kept += connection->out.size;
+    if (connection->out.len > 0) {
+        set_deadline(connection, WRITE_TIMEOUT_S);
+        return;
+    }
+    if (!release(connection))
+        return;
+    /* Go on with what was received before the socket was full. */
+    struct span kept = buffer_span(&connection->in);
+    if (kept.len > 0)
+        memcpy(context->in, kept.data, kept.len);
+    answer(connection, span_of(context->in, kept.len), loop_now_ms());
+}
+
+/* Tells a peer that took too long, and closes. */
+static void give_up(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    struct sink out = sink_of(context->out, OUT_SIZE);
+
+    context->metrics->timeouts_total++;
+    spop_session_close(&connection->session,
+                       connection->t_partial > 0.0 ? SPOP_STATUS_TIMEOUT : SPOP_STATUS_NORMAL, &out);
+    if (send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+        settle(connection);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_connection *connection = container_of(timer, struct spop_connection, deadline);
+
+    (void)events;
+    if (connection->watch_until <= 0.0) {
+        if (!connection->lingering)
+            connection->context->metrics->timeouts_total++;
+        spop_connection_close(connection);
+        return;
+    }
+    /* It is we who are waited for. */
+    if (connection->session.parked.count > 0)
+        connection->t_heard = ev_now(loop);
+    ev_tstamp until = patience(connection);
+    connection->watch_until = until;
+    if (until > 0.0 && until <= ev_now(loop)) {
+        give_up(connection);
+    } else if (until > 0.0) {
+        ev_timer_set(timer, until - ev_now(loop), 0.0);
+        ev_timer_start(loop, timer);
+    }
+}
+
+/* Every connection costs a descriptor, which the Sentinels' links need, too. */
+static void refuse(const struct spop_context *context, int fd)
+{
+    close(fd);
+    context->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
+              log_text("reason", "'max-connections' are there"),
+              log_number("connections", (int64_t)context->connection_count));
+}
+
+bool spop_connection_open(struct spop_context *context, int fd)
+{
+    if (context->connections_max > 0 && context->connection_count >= context->connections_max) {
+        refuse(context, fd);
+        return true;
+    }
+    const int send_buffer = SEND_BUFFER;
+    struct spop_connection *connection = calloc(1, sizeof(*connection));
+
+    if (connection == NULL)
+        return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
+    socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
+    spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
+    connection->context = context;
+    connection->next = context->connections;
+    if (context->connections != NULL)
+        context->connections->previous = connection;
+    context->connections = connection;
+    context->connection_count++;
+    context->metrics->connections_total++;
+    ev_io_init(&connection->readable, on_readable, fd, EV_READ);
+    ev_io_init(&connection->writable, on_writable, fd, EV_WRITE);
+    ev_timer_init(&connection->deadline, on_deadline, HELLO_TIMEOUT_S, 0.0);
+    ev_io_start(context->loop, &connection->readable);
+    set_deadline(connection, HELLO_TIMEOUT_S);
+    return true;
+}
+
+void spop_connection_drain(struct spop_connection *connection)
+{
+    parking_hurry(&connection->session.parked);
+    /* What it does not read is waited for, within the bound of the drain. */
+    if (!connection->lingering && connection->out.len == 0)
+        receive(connection);
+}
+
+/* ---- what the connections share ---- */
+
+static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_context *context = container_of(timer, struct spop_context, release);
+    struct parking *parking = service_table_parking(context->table);
+    struct parking_client *client;
+    int64_t begun_us = loop_now_us();
+
+    (void)loop;
+    (void)events;
+    while (parking_look(parking, loop_now_ms()))
+        if (loop_now_us() - begun_us >= LOOK_MAX_US) {
+            spop_context_wake(context); /* the others in the next turn of the loop */
+            break;
+        }
+    while ((client = parking_take_woken(parking)) != NULL) {
+        struct spop_session *session = container_of(client, struct spop_session, parked);
+        struct spop_connection *connection = container_of(session, struct spop_connection, session);
+        if (release(connection))
+            settle(connection);
+    }
+    arm_park_deadline(context);
+}
+
+static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct spop_context *context = container_of(timer, struct spop_context, deadline);
+
+    (void)loop;
+    (void)events;
+    context->deadline_ms = INT64_MAX;
+    parking_tick(service_table_parking(context->table), loop_now_ms());
+    arm_park_deadline(context);
+}
+
+void spop_context_wake(struct spop_context *context)
+{
+    /* It may be under way already, for a client that was woken and then went. */
+    ev_timer_stop(context->loop, &context->release);
+    ev_timer_set(&context->release, 0.0, 0.0);
+    ev_timer_start(context->loop, &context->release);
+}
+
+bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
+                       struct metrics *metrics, spop_gone_fn gone)
+{
+    *context = (struct spop_context){
+        .loop = loop,
+        .table = table,
+        .metrics = metrics,
+        .gone = gone,
+        .in = malloc(IN_SIZE),
+        .out = malloc(OUT_SIZE),
+    };
+    ev_timer_init(&context->release, on_release, 0.0, 0.0);
+    ev_timer_init(&context->deadline, on_park_deadline, 0.0, 0.0);
+    context->deadline_ms = INT64_MAX;
+    if (context->in != NULL && context->out != NULL)
+        return true;
+    spop_context_finish(context);
+    return false;
+}
+
+void spop_context_finish(struct spop_context *context)
+{
+    ev_timer_stop(context->loop, &context->release);
+    ev_timer_stop(context->loop, &context->deadline);
+    free(context->in);
+    free(context->out);
+    context->in = NULL;
+    context->out = NULL;
+}

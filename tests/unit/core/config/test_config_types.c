@@ -1,0 +1,246 @@
+/* The table of keywords, and every type of value at its edges. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/core/config/config_fixture.h"
+#include "spoa/core/config/config_keywords.h"
+
+static void test_durations(void **state)
+{
+    static const struct {
+        const char *value;
+        unsigned ms; /* 0: refused */
+    } cases[] = {{"1", 1},
+                 {"1ms", 1},
+                 {"3s", 3000},
+                 {"2m", 120000},
+                 {"24h", 86400000},
+                 {"86400000", 86400000},
+                 {"86400s", 86400000},
+                 {"25h", 0},
+                 {"86400001", 0},
+                 {"86401s", 0},
+                 {"", 0},
+                 {"s", 0},
+                 {"-1", 0},
+                 {"+1", 0},
+                 {" 1", 0},
+                 {"1.5s", 0},
+                 {"1 s", 0},
+                 {"1S", 0},
+                 {"1d", 0},
+                 {"0x10", 0},
+                 {"99999999999999999999", 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        unsigned ms = 0;
+        enum config_reading reading = config_type_duration.read(&ms, cases[i].value);
+        assert_int_equal(reading, cases[i].ms != 0 ? CONFIG_READ_OK : CONFIG_READ_BAD);
+        assert_int_equal(ms, cases[i].ms);
+    }
+}
+
+static void test_listens(void **state)
+{
+    static const char *const good[] = {
+        "127.0.0.1:9012", "127.0.0.1:0", "127.0.0.1:10",   "[::1]:0",         "[::]:65535",
+        "unix:/a",        "unix:/a:0",   "unix:/a mode=0", "unix:/a owner=u", "unix:/a mode=777 group=g",
+    };
+    static const char *const bad[] = {
+        "",
+        "9012",
+        ":9012",
+        "localhost:9012",
+        "localhost:0",
+        "127.0.0.1",
+        "1.2.3.4:",
+        "1.2.3.4:00",
+        "1.2.3.4:65536",
+        "::1:0",
+        "unix:",
+        "1.2.3.4:1 mode=660",
+        ":0",
+        "[]:0",
+        "unix:/a mode=",
+        "unix:/a mode=1000",
+        "unix:/a mode=8",
+        "unix:/a mode=-1",
+        "unix:/a x",
+        "unix:/a owner=",
+        "unix:/a mod=660",
+    };
+    struct config_listens listens = {.list = NULL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        if (config_type_listens.read(&listens, good[i]) != CONFIG_READ_OK)
+            fail_msg("refused: '%s'", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        if (config_type_listens.read(&listens, bad[i]) != CONFIG_READ_BAD)
+            fail_msg("taken: '%s'", bad[i]);
+    assert_int_equal(listens.count, sizeof(good) / sizeof(*good));
+    assert_int_equal(listens.list[6].addr.port, 0); /* a path may end in ":0" */
+    assert_string_equal(listens.list[6].addr.host, "/a:0");
+    free(listens.list);
+}
+
+/* A name that is longer than its field, and one that just fits. */
+static void test_account_length(void **state)
+{
+    char value[128] = "unix:/a owner=";
+    struct config_listens listens = {.list = NULL};
+    size_t prefix = strlen(value);
+
+    (void)state;
+    memset(value + prefix, 'u', CONFIG_ACCOUNT_MAX);
+    assert_int_equal(config_type_listens.read(&listens, value), CONFIG_READ_BAD);
+    value[prefix + CONFIG_ACCOUNT_MAX - 1] = '\0';
+    assert_int_equal(config_type_listens.read(&listens, value), CONFIG_READ_OK);
+    assert_int_equal(strlen(listens.list[0].owner), CONFIG_ACCOUNT_MAX - 1);
+    free(listens.list);
+}
+
+static void test_lags(void **state)
+{
+    static const struct {
+        const char *value;
+        enum lag_unit unit;
+        int64_t amount;
+    } cases[] = {
+        {"0", LAG_UNLIMITED, 0}, {"0s", LAG_UNLIMITED, 0}, {"0kb", LAG_BYTES, 0},
+        {"77b", LAG_BYTES, 77},  {"2kb", LAG_BYTES, 2048}, {"4294967295gb", LAG_BYTES, 4294967295LL << 30},
+        {"5s", LAG_MS, 5000},    {"2m", LAG_MS, 120000},   {"10mb", LAG_BYTES, 10 << 20},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct lag_limit lag = {.amount = 1};
+        assert_int_equal(config_type_lag.read(&lag, cases[i].value), CONFIG_READ_OK);
+        assert_int_equal(lag.unit, cases[i].unit);
+        assert_int_equal(lag.amount, cases[i].amount);
+    }
+}
+
+static void test_bad_values(void **state)
+{
+    static const struct {
+        const char *line; /* in [service m] behind GOOD: line 7 */
+        const char *expected;
+    } cases[] = {
+        {"quorum = 0", "t.conf:7: bad value '0' for 'quorum': it takes a number, 1 or more"},
+        {"quorum = 2x", "t.conf:7: bad value '2x' for 'quorum': it takes a number, 1 or more"},
+        {"quorum = 4294967298",
+         "t.conf:7: bad value '4294967298' for 'quorum': it takes a number, 1 or more"},
+        {"allow-any-address = true",
+         "t.conf:7: bad value 'true' for 'allow-any-address': it takes yes or no"},
+        {"server = R2", "t.conf:7: bad value 'R2' for 'server': it takes NAME HOST:PORT, and perhaps "
+                        "weight=0 to weight=256"},
+        {"server = R2 10.0.0.2:0", "t.conf:7: bad value 'R2 10.0.0.2:0' for 'server': it takes NAME "
+                                   "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=257", "t.conf:7: bad value 'R2 h:1 weight=257' for 'server': it takes NAME "
+                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=", "t.conf:7: bad value 'R2 h:1 weight=' for 'server': it takes NAME "
+                                    "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 weight=1 x", "t.conf:7: bad value 'R2 h:1 weight=1 x' for 'server': it takes NAME "
+                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"max-lag = 5", "t.conf:7: bad value '5' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
+                        "duration such as 5s, or 0"},
+        {"max-lag = 5tb", "t.conf:7: bad value '5tb' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
+                          "duration such as 5s, or 0"},
+        {"server = R2 h:1 x", "t.conf:7: bad value 'R2 h:1 x' for 'server': it takes NAME HOST:PORT, and "
+                              "perhaps weight=0 to weight=256"},
+        {"monitor = ", "t.conf:7: bad value '' for 'monitor': it takes a text"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), GOOD "%s\n", cases[i].line);
+        check_error(text, cases[i].expected);
+    }
+    check_errors("[agent]\nlog-level = Info\nlog-format = xml\nlisten = x\n" GOOD,
+                 (const char *const[]){
+                     "t.conf:2: bad value 'Info' for 'log-level': it takes error, warning, info or debug",
+                     "t.conf:3: bad value 'xml' for 'log-format': it takes logfmt or json",
+                     "t.conf:4: bad value 'x' for 'listen': it takes IP:PORT, [IPv6]:PORT or unix:/path with "
+                     "mode=, owner= and group=",
+                     NULL});
+    check_error("[sentinels]\naddress = s1:1\naddress = s2\n" SERVICE,
+                "t.conf:3: bad value 's2' for 'address': it takes HOST:PORT, [IPv6]:PORT or unix:/path");
+}
+
+static bool is_one_of(const char *word, const char *words)
+{
+    struct span rest = span_of_text(words);
+
+    for (struct span one = span_take_word(&rest); one.len > 0; one = span_take_word(&rest))
+        if (span_equals_text(one, word))
+            return true;
+    return false;
+}
+
+static void count_keyword(void *context, const struct config_keyword_info *info)
+{
+    size_t *count = context;
+
+    assert_non_null(info->section);
+    assert_non_null(info->key);
+    assert_true(strlen(info->form) > 0);
+    assert_true(strlen(info->help) > 0);
+    assert_int_equal(info->reload == CONFIG_RELOAD_RESTART,
+                     is_one_of(info->key, "park-max user group sandbox"));
+    assert_int_equal(info->repeatable,
+                     is_one_of(info->key, "listen check http allow address runtime-api server"));
+    (*count)++;
+}
+
+static void test_keyword_table(void **state)
+{
+    size_t count = 0;
+
+    (void)state;
+    config_each_keyword(count_keyword, &count);
+    assert_int_equal(count, config_keyword_count);
+    for (size_t i = 0; i < config_keyword_count; i++) {
+        const struct config_keyword *keyword = &config_keywords[i];
+        assert_ptr_equal(config_keyword_find(keyword->section, keyword->key), keyword); /* no second one */
+        assert_string_equal(config_keyword_nearest(keyword->section, keyword->key), keyword->key);
+        assert_int_not_equal(config_keyword_bit(keyword), 0); /* it fits into the word */
+        /* FULL has them all, so that the test of the dump tests them all. */
+        char line[64];
+        snprintf(line, sizeof(line), "\n%s = ", keyword->key);
+        assert_non_null(strstr(FULL, line));
+    }
+}
+
+static void test_distance(void **state)
+{
+    static const char long_word[] = "a-word-of-more-than-thirty-one-bytes-for-sure";
+
+    (void)state;
+    assert_int_equal(config_distance("", ""), 0);
+    assert_int_equal(config_distance("quorum", ""), 6);
+    assert_int_equal(config_distance("", "quorum"), 6);
+    assert_int_equal(config_distance("quorun", "quorum"), 1);
+    assert_int_equal(config_distance("kitten", "sitting"), 3);
+    assert_int_equal(config_distance("pol", "poll"), 1);
+    assert_int_equal(config_distance(long_word, long_word), 0);
+    assert_int_equal(config_distance(long_word, ""), 31);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_durations),  cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_lags),       cmocka_unit_test(test_account_length),
+        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_keyword_table),
+        cmocka_unit_test(test_distance),
+    };
+
+    return cmocka_run_group_tests_name("config_types", tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* What is written for HAProxy fits the configuration; whether HAProxy takes it is seen by test_recipes.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/config/haproxy_conf.h"
+#include "tests/unit/core/config/config_fixture.h"
+
+static struct loaded made;
+static struct page page;
+
+static const char *written(const char *text, unsigned version)
+{
+    made = load_good(text);
+    haproxy_conf_write(made.config, version, &page);
+    assert_false(page.has_failed);
+    return page.text;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    page_finish(&page);
+    end(&made);
+    return 0;
+}
+
+static void has(const char *part)
+{
+    if (strstr(page.text, part) == NULL)
+        fail_msg("'%s' is not in:\n%s", part, page.text);
+}
+
+static void test_servers_and_rules(void **state)
+{
+    (void)state;
+    (void)written(GOOD "server = R2 10.0.0.2:6379\n", 206);
+    has("    server R1 10.0.0.1:6379 tcp-ut 3s\n    server R2 10.0.0.2:6379 tcp-ut 3s\n");
+    has("    use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }\n");
+    has("default-server weight 0 ");
+    has("reject unless { var(txn.redis.master) -m found }");
+    has("    server agent1 127.0.0.1:9012\n");
+    has("    mode tcp\n    option spop-check\n");
+    assert_null(strstr(page.text, "agent-check"));
+    assert_null(strstr(page.text, "txn.redis.replica"));
+}
+
+static void test_newer_versions_have_a_mode_for_it(void **state)
+{
+    (void)state;
+    (void)written("[agent]\nlisten = unix:/run/spop.sock\n" GOOD, 302);
+    has("    mode spop\n    option spop-check\n");
+    has("    server agent1 unix@/run/spop.sock\n");
+}
+
+static void test_agent_checks_replicas_and_any_address(void **state)
+{
+    (void)state;
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
+                  "backend = be\n" GOOD "replicas = yes\n"
+                  "[service any]\nallow-any-address = yes\nbackend = be_any\n",
+                  206);
+    has("agent-check agent-addr 127.0.0.1 agent-port 9013");
+    has("agent-send \"m R1\\n\"");
+    has("use-server %[var(txn.redis.replica)]");
+    has("    server any 0.0.0.0:0 tcp-ut 3s\n");
+    has("set-dst");
+    has("/run/haproxy/admin.sock");
+}
+
+/* A health check that shuts sessions leaves clients hanging on HAProxy 3.0. */
+static void test_what_shuts_sessions(void **state)
+{
+    (void)state;
+    (void)written(GOOD, 300);
+    has("default-server weight 0 check ");
+    assert_null(strstr(page.text, "on-marked-down"));
+    end(&made);
+    page_finish(&page);
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n" GOOD, 300);
+    has("default-server weight 0 on-marked-down shutdown-sessions agent-check ");
+    end(&made);
+    page_finish(&page);
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
+                  "backend = be\n" GOOD,
+                  300);
+    assert_null(strstr(page.text, "on-marked-down"));
+}
+
+static void test_a_backend_stands_by_itself(void **state)
+{
+    (void)state;
+    (void)written(GOOD, 206);
+    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
+        "    no option redispatch\n    no option persist\n");
+    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    bind ");
+}
+
+static void test_spoe(void **state)
+{
+    (void)state;
+    made = load_good(GOOD "replicas = yes\npark = 8s\n");
+    haproxy_conf_write_spoe(made.config, 206, &page);
+    has("[sentinel]\n");
+    has("[sentinel-replica]\n");
+    has("role=str(replica)");
+    has("timeout processing 10s");
+    has("no option async");
+    page_finish(&page);
+    haproxy_conf_write_spoe(made.config, 301, &page);
+    assert_null(strstr(page.text, "no option async"));
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    assert_int_equal(haproxy_conf_version("2.6"), 206);
+    assert_int_equal(haproxy_conf_version("3.2.1"), 302);
+    assert_int_equal(haproxy_conf_version("2.4"), 0);
+    assert_int_equal(haproxy_conf_version("three"), 0);
+    assert_int_equal(haproxy_conf_version(""), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_servers_and_rules, tear_down),
+        cmocka_unit_test_teardown(test_newer_versions_have_a_mode_for_it, tear_down),
+        cmocka_unit_test_teardown(test_agent_checks_replicas_and_any_address, tear_down),
+        cmocka_unit_test_teardown(test_what_shuts_sessions, tear_down),
+        cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
+        cmocka_unit_test_teardown(test_spoe, tear_down),
+        cmocka_unit_test(test_versions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

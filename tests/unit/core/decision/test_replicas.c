@@ -1,0 +1,235 @@
+/* Which replicas may be named: what a majority says, for how long, how far they are behind, and whose turn it is. */
+#include "spoa/core/decision/replicas.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define VOTERS 3
+#define SERVERS 4
+#define F 2000
+#define START 100000
+
+static const uint8_t three[VOTERS] = {0, 1, 2};
+
+static struct service_server servers[SERVERS] = {{.weight = 1}, {.weight = 1}, {.weight = 1}, {.weight = 1}};
+static const struct quorum_config quorum = {.voters = VOTERS, .threshold = 2, .vote_life_ms = F};
+static struct replicas_config config;
+static struct replicas *replicas;
+
+static int set_up(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SERVERS; i++)
+        servers[i].weight = 1;
+    config = (struct replicas_config){.is_enabled = true};
+    replicas = replicas_create(&config, &quorum, servers, SERVERS);
+    assert_non_null(replicas);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    replicas_destroy(replicas);
+    return 0;
+}
+
+/* Server 0 is the master; `up` is a bit for each of the others. */
+static void say(unsigned voter, uint64_t up, int64_t t_sent_ms)
+{
+    const struct replicas_view view = {.t_sent_ms = t_sent_ms, .master = 0, .up = up};
+
+    replicas_take_view(replicas, voter, &view);
+}
+
+static uint64_t evaluate(int64_t now_ms)
+{
+    int64_t review_ms = INT64_MAX;
+
+    return replicas_evaluate(replicas, 0, three, now_ms, &review_ms);
+}
+
+static void test_a_majority(void **state)
+{
+    (void)state;
+    assert_int_equal(evaluate(START), 0);
+    say(0, 0x6, START);
+    assert_int_equal(evaluate(START), 0);
+    say(1, 0xA, START);
+    assert_int_equal(evaluate(START), 0x2); /* each server is counted for itself */
+    say(2, 0x8, START);
+    assert_int_equal(evaluate(START), 0xA);
+    say(2, 0x0, START + 1); /* it says otherwise now */
+    assert_int_equal(evaluate(START + 1), 0x2);
+    say(2, 0x8, START); /* an older reply that comes late */
+    assert_int_equal(evaluate(START + 1), 0x2);
+    replicas_forget(replicas, 0);
+    assert_int_equal(evaluate(START + 1), 0);
+}
+
+static void test_views_expire(void **state)
+{
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    say(0, 0x2, START);
+    say(1, 0x2, START + 100);
+    say(2, 0x2, START + 500);
+    assert_int_equal(replicas_evaluate(replicas, 0, three, START + 500, &review_ms), 0x2);
+    assert_int_equal(review_ms, START + F);
+    assert_int_equal(evaluate(START + F), 0x2);
+    assert_int_equal(evaluate(START + 100 + F - 1), 0x2);
+    assert_int_equal(evaluate(START + 100 + F), 0);
+}
+
+static void test_only_of_this_master(void **state)
+{
+    const struct replicas_view of_another = {.t_sent_ms = START, .master = 1, .up = 0x4};
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    say(0, 0x4, START);
+    replicas_take_view(replicas, 1, &of_another);
+    assert_int_equal(evaluate(START), 0);
+    say(2, 0x5, START); /* whoever is the master is no replica of itself */
+    say(0, 0x5, START);
+    assert_int_equal(evaluate(START), 0x4);
+    assert_int_equal(replicas_evaluate(replicas, 1, three, START, &review_ms), 0);
+    assert_int_equal(replicas_evaluate(replicas, QUORUM_NO_CANDIDATE, three, START, &review_ms), 0);
+    assert_true(replicas_refer(replicas, 1));
+    assert_false(replicas_refer(replicas, 2));
+}
+
+static void test_one_identity_counts_once(void **state)
+{
+    static const uint8_t twins[VOTERS] = {0, 0, QUORUM_NO_IDENTITY};
+    static const uint8_t two[VOTERS] = {0, 0, 2};
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        say(i, 0x2, START);
+    assert_int_equal(replicas_evaluate(replicas, 0, twins, START, &review_ms), 0);
+    assert_int_equal(replicas_evaluate(replicas, 0, two, START, &review_ms), 0x2);
+}
+
+/* ---- lag ---- */
+
+/* The master is at `offset`, servers 1 to 3 so far. */
+static void probe(int64_t offset, int64_t one, int64_t two, int64_t other, int64_t t_sent_ms)
+{
+    const int64_t offsets[SERVERS] = {REPLICA_NOT_CONNECTED, one, two, other};
+
+    replicas_take_offsets(replicas, offset, offsets, t_sent_ms);
+    say(0, 0xE, t_sent_ms);
+    say(1, 0xE, t_sent_ms);
+}
+
+static void test_lag_in_bytes(void **state)
+{
+    (void)state;
+    config.max_lag = (struct lag_limit){.unit = LAG_BYTES, .amount = 100};
+    say(0, 0xE, START);
+    say(1, 0xE, START);
+    assert_int_equal(evaluate(START), 0); /* nobody said how far they are */
+    probe(1000, 1000, 900, 899, START);
+    assert_int_equal(evaluate(START), 0x6);
+    probe(1000, 1000, REPLICA_NOT_CONNECTED, 899, START);
+    assert_int_equal(evaluate(START), 0x2);
+    probe(1000, 1001, 0, 900, START); /* it acknowledged more since the master spoke of itself */
+    assert_int_equal(evaluate(START), 0xA);
+    replicas_forget_offsets(replicas);
+    assert_int_equal(evaluate(START), 0);
+}
+
+static void test_lag_in_time(void **state)
+{
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    config.max_lag = (struct lag_limit){.unit = LAG_MS, .amount = 3000};
+    /* 1 follows at once, 2 is a second behind, 3 stands still. */
+    probe(1000, 1000, 900, 500, START);
+    assert_int_equal(evaluate(START), 0x2);
+    probe(2000, 2000, 1000, 500, START + 1000);
+    assert_int_equal(evaluate(START + 1000), 0x6);
+    probe(3000, 3000, 2000, 500, START + 2000);
+    assert_int_equal(evaluate(START + 2000), 0x6);
+    probe(4000, 4000, 2500, 500, START + 3000); /* slower now */
+    probe(5000, 5000, 2600, 500, START + 4000);
+    assert_int_equal(replicas_evaluate(replicas, 0, three, START + 4000, &review_ms), 0x6);
+    assert_int_equal(review_ms, START + 1000 + 3001); /* all up to 2000 it has, which was at START + 1000 */
+    probe(5000, 5000, 2700, 500, START + 4001);
+    assert_int_equal(evaluate(START + 4001), 0x2);
+    probe(5000, 5000, 5000, 5000, START + 5000);
+    assert_int_equal(evaluate(START + 5000), 0xE);
+}
+
+static void test_a_master_that_counts_anew(void **state)
+{
+    (void)state;
+    config.max_lag = (struct lag_limit){.unit = LAG_MS, .amount = 3000};
+    probe(1000000, 1000000, 999999, 0, START);
+    probe(50, 50, 40, 0, START + 1000);
+    probe(100, 100, 50, 0, START + 2000);
+    assert_int_equal(evaluate(START + 2000), 0x6);
+}
+
+/* ---- turns ---- */
+
+/* The next `count` of a set, as digits. */
+static const char *turns(uint64_t set, size_t count)
+{
+    static char digits[32];
+
+    assert_true(count < sizeof(digits));
+    for (size_t i = 0; i < count; i++)
+        digits[i] = (char)('0' + replicas_next(replicas, set));
+    digits[count] = '\0';
+    return digits;
+}
+
+static void test_turns(void **state)
+{
+    (void)state;
+    assert_string_equal(turns(0xE, 6), "123123");
+    assert_string_equal(turns(0x4, 2), "22");
+    servers[1].weight = 2;
+    assert_string_equal(turns(0x6, 9), "121121121");
+    servers[1].weight = 256;
+    const char *many = turns(0x6, 30);
+    assert_null(strchr(many, '3'));
+    assert_non_null(strchr(many, '1'));
+}
+
+static void test_weight_0_is_never_named(void **state)
+{
+    (void)state;
+    servers[2].weight = 0;
+    say(0, 0x6, START);
+    say(1, 0x6, START);
+    assert_int_equal(evaluate(START), 0x2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_majority, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_views_expire, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_of_this_master, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_identity_counts_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lag_in_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lag_in_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_master_that_counts_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_weight_0_is_never_named, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

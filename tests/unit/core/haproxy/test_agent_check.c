@@ -1,0 +1,266 @@
+/* What agent-checks are told: pulses, the master alone, names that are not known. */
+#include "spoa/core/haproxy/agent_check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define START 100000
+#define PULSE 5000
+#define FENCE 3000
+
+static const uint8_t identities[1] = {0};
+
+/* One Sentinel, three servers. */
+struct fixture {
+    struct service_server servers[3];
+    struct service_settings settings;
+    struct service *service;
+    struct server_checks *checks;
+};
+
+static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
+{
+    static struct fixture fixture;
+    static const char *const names[] = {"R1", "R2", "R3"};
+    static const char *const addresses[] = {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"};
+    struct server_check_settings settings = {.mode = mode, .delay_ms = delay_ms, .pulse_ms = PULSE};
+
+    for (size_t i = 0; i < 3; i++) {
+        fixture.servers[i].name = names[i];
+        assert_true(addr_parse(span_of_text(addresses[i]), &fixture.servers[i].addr));
+    }
+    fixture.settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = fixture.servers,
+        .server_count = 3,
+        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000},
+        .policy = {.fence_ms = FENCE},
+    };
+    fixture.service = service_create(&fixture.settings, START);
+    fixture.checks = server_checks_create();
+    assert_non_null(fixture.service);
+    assert_non_null(fixture.checks);
+    assert_true(server_checks_add(fixture.checks, fixture.service, &settings));
+    return fixture;
+}
+
+static struct fixture begin(enum check_mode mode)
+{
+    return begin_delayed(mode, 0);
+}
+
+static void end(const struct fixture *fixture)
+{
+    service_destroy(fixture->service);
+    server_checks_destroy(fixture->checks);
+}
+
+/* The Sentinel names a server, 0 to 2. */
+static void name_server(const struct fixture *fixture, size_t server, int64_t now_ms)
+{
+    const struct service_ballot ballot = {
+        .ballot = QUORUM_NAMES, .addr = &fixture->settings.servers[server].addr, .t_sent_ms = now_ms};
+
+    service_vote(fixture->service, 0, &ballot, identities, now_ms);
+}
+
+/* The first letters of the answers for R1, R2 and R3: 'u'p, 'd'own or '#'. */
+static const char *ask_all(const struct fixture *fixture, int64_t now_ms)
+{
+    static char letters[4];
+    static const char *const questions[] = {"m R1\n", "m R2\n", "m R3\n"};
+    bool is_known = false;
+
+    for (size_t i = 0; i < 3; i++) {
+        letters[i] =
+            (char)server_checks_answer(fixture->checks, span_of_text(questions[i]), now_ms, &is_known)
+                .data[0];
+        assert_true(is_known);
+    }
+    return letters;
+}
+
+static void test_pulse(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+
+    (void)state;
+    assert_string_equal(ask_all(&f, START), "uuu");
+    name_server(&f, 0, START);
+    assert_string_equal(ask_all(&f, START), "uuu"); /* the first master replaces nobody */
+    name_server(&f, 1, START + 100);
+    assert_string_equal(ask_all(&f, START + 100), "duu");
+    assert_string_equal(ask_all(&f, START + 100 + PULSE - 1), "duu");
+    assert_string_equal(ask_all(&f, START + 100 + PULSE), "uuu");
+    end(&f);
+}
+
+/* Until nobody is connecting any more the old master is up, in both modes. */
+static void test_delay(void **state)
+{
+    static const enum check_mode modes[] = {CHECK_MODE_PULSE, CHECK_MODE_MASTER};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f = begin_delayed(modes[i], 300);
+        char others = modes[i] == CHECK_MODE_PULSE ? 'u' : 'd';
+        name_server(&f, 0, START);
+        name_server(&f, 1, START + 100);
+        assert_int_equal(ask_all(&f, START + 100)[0], 'u');
+        assert_int_equal(ask_all(&f, START + 399)[0], 'u');
+        assert_int_equal(ask_all(&f, START + 400)[0], 'd');
+        assert_int_equal(ask_all(&f, START + 400)[1], 'u');
+        assert_int_equal(ask_all(&f, START + 399 + PULSE)[0], 'd');
+        assert_int_equal(ask_all(&f, START + 400 + PULSE)[0], others);
+        name_server(&f, 2, START + 9000);
+        name_server(&f, 1, START + 9100); /* named again within the delay: it is never down */
+        assert_int_equal(ask_all(&f, START + 9300)[1], 'u');
+        end(&f);
+    }
+}
+
+/* One that is fenced off is down already, and stays down when it is replaced. */
+static void test_delay_after_a_fence(void **state)
+{
+    struct fixture f = begin_delayed(CHECK_MODE_MASTER, 300);
+    int64_t fenced_ms = START + 2000 + FENCE;
+
+    (void)state;
+    name_server(&f, 0, START);
+    service_review(f.service, identities, START + 2000);
+    service_review(f.service, identities, fenced_ms);
+    assert_string_equal(ask_all(&f, fenced_ms + 299), "udd");
+    assert_string_equal(ask_all(&f, fenced_ms + 300), "ddd");
+    name_server(&f, 1, fenced_ms + 400);
+    assert_string_equal(ask_all(&f, fenced_ms + 400), "dud");
+    assert_string_equal(ask_all(&f, fenced_ms + 600), "dud");
+    end(&f);
+}
+
+static void test_second_switch_within_a_pulse(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+
+    (void)state;
+    name_server(&f, 0, START);
+    name_server(&f, 1, START + 100);
+    name_server(&f, 2, START + 200);
+    assert_string_equal(ask_all(&f, START + 200), "ddu");
+    name_server(&f, 0, START + 300); /* the master again: HAProxy must not hold it down */
+    assert_string_equal(ask_all(&f, START + 300), "udd");
+    assert_string_equal(ask_all(&f, START + 100 + PULSE), "udd");
+    assert_string_equal(ask_all(&f, START + 300 + PULSE), "uuu");
+    end(&f);
+}
+
+static void test_fence_is_a_pulse(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+    int64_t fenced_ms = START + 2000 + FENCE;
+
+    (void)state;
+    name_server(&f, 0, START);
+    service_review(f.service, identities, START + 2000);
+    assert_string_equal(ask_all(&f, START + 2000), "uuu");
+    service_review(f.service, identities, fenced_ms);
+    assert_true(service_decision(f.service)->is_fenced);
+    assert_string_equal(ask_all(&f, fenced_ms), "duu");
+    assert_string_equal(ask_all(&f, fenced_ms + PULSE), "uuu");
+    end(&f);
+}
+
+static void test_a_fence_that_ends_gives_the_master_back(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+    int64_t fenced_ms = START + 2000 + FENCE;
+
+    (void)state;
+    name_server(&f, 0, START);
+    service_review(f.service, identities, START + 2000);
+    service_review(f.service, identities, fenced_ms);
+    name_server(&f, 0, fenced_ms + 10);
+    assert_string_equal(ask_all(&f, fenced_ms + 10), "uuu");
+    end(&f);
+}
+
+static void test_master_mode(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_MASTER);
+
+    (void)state;
+    assert_string_equal(ask_all(&f, START), "###"); /* starting: HAProxy changes nothing */
+    name_server(&f, 0, START);
+    assert_string_equal(ask_all(&f, START), "udd");
+    name_server(&f, 1, START + 100);
+    assert_string_equal(ask_all(&f, START + 100), "dud");
+    service_review(f.service, identities, START + 2100); /* no majority: sessions live on until the fence */
+    assert_string_equal(ask_all(&f, START + 2100), "dud");
+    service_review(f.service, identities, START + 2100 + FENCE);
+    assert_string_equal(ask_all(&f, START + 2100 + FENCE), "ddd");
+    assert_string_equal(ask_all(&f, START + 2100 + FENCE + 2 * PULSE), "ddd");
+    name_server(&f, 1, START + 60000);
+    assert_string_equal(ask_all(&f, START + 60000), "dud");
+    end(&f);
+}
+
+/* `down` and the reason are words of their own, for HAProxy reads by words. */
+static void test_wording(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_MASTER);
+    bool is_known = false;
+
+    (void)state;
+    name_server(&f, 0, START);
+    struct span up = server_checks_answer(f.checks, span_of_text("m R1\n"), START, &is_known);
+    assert_true(span_equals_text(up, "up\n"));
+    struct span down = server_checks_answer(f.checks, span_of_text("m\tR2 \r\n"), START, &is_known);
+    assert_true(span_equals_text(down, "down #not the master\n"));
+    end(&f);
+}
+
+static void test_unknown_names(void **state)
+{
+    static const struct {
+        const char *question;
+        const char *answer;
+    } cases[] = {
+        {"x R1\n", "fail #unknown service\n"}, {"m R4\n", "fail #unknown server\n"},
+        {"m\n", "fail #unknown server\n"},     {"\n", "fail #unknown service\n"},
+        {"mR1\n", "fail #unknown service\n"},  {"m R\n", "fail #unknown server\n"},
+        {"m R11\n", "fail #unknown server\n"}, {"R1 m\n", "fail #unknown service\n"},
+    };
+    struct fixture f = begin(CHECK_MODE_PULSE);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        bool is_known = true;
+        struct span answer =
+            server_checks_answer(f.checks, span_of_text(cases[i].question), START, &is_known);
+        assert_false(is_known);
+        if (!span_equals_text(answer, cases[i].answer))
+            fail_msg("'%s' was answered otherwise than '%s'", cases[i].question, cases[i].answer);
+    }
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pulse),
+        cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_delay_after_a_fence),
+        cmocka_unit_test(test_second_switch_within_a_pulse),
+        cmocka_unit_test(test_fence_is_a_pulse),
+        cmocka_unit_test(test_a_fence_that_ends_gives_the_master_back),
+        cmocka_unit_test(test_master_mode),
+        cmocka_unit_test(test_wording),
+        cmocka_unit_test(test_unknown_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,184 @@
+/* The client's address in HAProxy's message: the usual form, any other order, and what is no address. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/haproxy/question.h"
+
+static uint8_t space[512];
+
+static struct span written;
+
+static void add(struct sink *out, const char *name, struct spop_value value)
+{
+    spop_kv_write(out, name, &value);
+}
+
+static struct spop_value ipv4(uint8_t last)
+{
+    return (struct spop_value){.type = SPOP_IPV4, .ipv4 = {10, 0, 0, last}};
+}
+
+static struct spop_value ipv6(uint8_t last)
+{
+    struct spop_value value = {.type = SPOP_IPV6, .ipv6 = {0xfd}};
+
+    value.ipv6[15] = last;
+    return value;
+}
+
+static const struct spop_value nothing = {.type = SPOP_NULL};
+
+/* The four arguments as the recipes have them. */
+static struct span usual(struct spop_value src, struct spop_value src_port, struct spop_value dst,
+                         struct spop_value dst_port)
+{
+    struct sink out = sink_of(space, sizeof(space));
+
+    add(&out, "src", src);
+    add(&out, "src_port", src_port);
+    add(&out, "dst", dst);
+    add(&out, "dst_port", dst_port);
+    written = span_of(space, (size_t)(out.at - space));
+    return written;
+}
+
+static void test_the_usual_form(void **state)
+{
+    struct client client;
+
+    (void)state;
+    for (int64_t port = 1; port <= UINT16_MAX; port += 239) { /* of one, two and three bytes */
+        assert_true(
+            client_read(usual(ipv4(7), spop_int64(port), ipv4(9), spop_int64(65536 - port)), &client));
+        assert_int_equal(client.kind, CLIENT_TCP);
+        assert_false(client.is_ipv6);
+        assert_int_equal(client.src_port, port);
+        assert_int_equal(client.dst_port, 65536 - port);
+        assert_memory_equal(client.src, "\12\0\0\7", 4);
+        assert_memory_equal(client.dst, "\12\0\0\11", 4);
+    }
+    assert_true(client_read(usual(ipv6(1), spop_int64(1), ipv6(2), spop_int64(2)), &client));
+    assert_true(client.is_ipv6);
+    assert_int_equal(client.src[15], 1);
+    assert_int_equal(client.dst[15], 2);
+    assert_true(client_read(usual(nothing, nothing, nothing, nothing), &client));
+    assert_int_equal(client.kind, CLIENT_LOCAL);
+}
+
+static void test_any_other_form_is_not_read(void **state)
+{
+    struct client client;
+
+    (void)state;
+    struct span good = usual(ipv4(7), spop_int64(40000), ipv4(9), spop_int64(6379));
+    for (size_t len = 0; len < good.len; len++)
+        assert_false(client_read(span_of(good.data, len), &client));
+    assert_false(client_read(span_of(good.data, good.len + 1), &client));
+    assert_false(client_read(usual(ipv4(7), spop_int64(0), ipv4(9), spop_int64(6379)), &client));
+    assert_false(client_read(usual(ipv4(7), spop_int64(65536), ipv4(9), spop_int64(6379)), &client));
+    assert_false(client_read(usual(ipv4(7), spop_int64(-1), ipv4(9), spop_int64(6379)), &client));
+    assert_false(client_read(usual(ipv4(7), spop_int64(1), ipv6(9), spop_int64(6379)), &client));
+    assert_false(client_read(usual(nothing, spop_int64(1), ipv6(9), spop_int64(6379)), &client));
+}
+
+/* ---- within a question ---- */
+
+static struct sink begin(const char *service, uint8_t count)
+{
+    struct sink out = sink_of(space, sizeof(space));
+
+    spop_name_write(&out, span_of_text("find-master"));
+    sink_put_byte(&out, count);
+    add(&out, "service", spop_text(span_of_text(service)));
+    return out;
+}
+
+static struct client read_question(const struct sink *out)
+{
+    struct service_question question;
+
+    written = span_of(space, (size_t)(out->at - space));
+    assert_true(question_read(written, &question));
+    assert_true(span_equals_text(question.service, "mymaster"));
+    return question.client;
+}
+
+static void test_any_order(void **state)
+{
+    (void)state;
+    struct sink out = begin("mymaster", 6);
+    add(&out, "dst_port", spop_uint32(6379));
+    add(&out, "src", ipv4(1));
+    add(&out, "role", spop_text(span_of_text("master")));
+    add(&out, "dst", ipv4(2));
+    add(&out, "src_port", spop_int64(40000));
+    struct client client = read_question(&out);
+    assert_int_equal(client.kind, CLIENT_TCP);
+    assert_int_equal(client.src_port, 40000);
+    assert_int_equal(client.dst_port, 6379);
+    assert_int_equal(question_common_len(written), written.len); /* a number comes first */
+}
+
+static void test_what_is_no_address(void **state)
+{
+    (void)state;
+    struct sink out = begin("mymaster", 1);
+    assert_int_equal(read_question(&out).kind, CLIENT_NOT_GIVEN);
+    out = begin("mymaster", 2);
+    add(&out, "src", ipv4(1));
+    assert_int_equal(read_question(&out).kind, CLIENT_ODD);
+    out = begin("mymaster", 5);
+    add(&out, "src", ipv4(1));
+    add(&out, "src_port", spop_int64(0));
+    add(&out, "dst", ipv4(1));
+    add(&out, "dst_port", spop_int64(1));
+    assert_int_equal(read_question(&out).kind, CLIENT_ODD);
+    out = begin("mymaster", 5);
+    add(&out, "src", spop_text(span_of_text("10.0.0.1")));
+    add(&out, "src_port", spop_int64(1));
+    add(&out, "dst", spop_text(span_of_text("10.0.0.1")));
+    add(&out, "dst_port", spop_int64(1));
+    assert_int_equal(read_question(&out).kind, CLIENT_ODD);
+    out = begin("mymaster", 5);
+    add(&out, "src", nothing);
+    add(&out, "src_port", spop_int64(0));
+    add(&out, "dst", nothing);
+    add(&out, "dst_port", nothing);
+    assert_int_equal(read_question(&out).kind, CLIENT_LOCAL);
+}
+
+/* What all clients of a frontend have in common ends where the client's address begins. */
+static void test_common_part(void **state)
+{
+    (void)state;
+    struct sink out = begin("mymaster", 6);
+    add(&out, "role", spop_text(span_of_text("src")));
+    size_t len = (size_t)(out.at - space);
+    add(&out, "src", ipv4(1));
+    add(&out, "src_port", spop_int64(40000));
+    add(&out, "dst", ipv4(2));
+    add(&out, "dst_port", spop_int64(6379));
+    assert_int_equal(read_question(&out).kind, CLIENT_TCP);
+    assert_int_equal(question_common_len(written), len);
+    for (size_t cut = 0; cut < written.len; cut++) { /* never beyond the end */
+        size_t common = question_common_len(span_of(written.data, cut));
+        assert_true(common <= cut);
+        assert_true(common == cut || common == len);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_usual_form), cmocka_unit_test(test_any_other_form_is_not_read),
+        cmocka_unit_test(test_any_order),      cmocka_unit_test(test_what_is_no_address),
+        cmocka_unit_test(test_common_part),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

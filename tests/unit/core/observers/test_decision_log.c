@@ -1,0 +1,134 @@
+/* What the log says of a service: every switch, every lasting change, and no passing suspicion. */
+#include "spoa/core/observers/decision_log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/log_capture.h"
+
+enum { VOTERS = 3, F = 2000 };
+#define START 100000
+
+static const uint8_t identities[VOTERS] = {0, 1, 2};
+
+struct fixture {
+    struct metrics metrics;
+    struct service_server server;
+    struct service_settings settings;
+    struct service *service;
+    struct decision_log log;
+};
+
+static void begin(struct fixture *f)
+{
+    *f = (struct fixture){
+        .server = {.name = "R1"},
+        .settings = {.name = "mymaster",
+                     .monitor = "mymaster",
+                     .server_count = 1,
+                     .quorum = {.voters = VOTERS,
+                                .threshold = 2,
+                                .reply_timeout_ms = 500,
+                                .vote_life_ms = F,
+                                .hold_ms = QUORUM_HOLD_MS,
+                                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS}},
+    };
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->server.addr));
+    f->settings.servers = &f->server;
+    f->service = service_create(&f->settings, START);
+    assert_non_null(f->service);
+    decision_log_watch(&f->log, &f->metrics, f->service, NULL);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+}
+
+/* Answers come 3 ms after they were asked for. */
+static void vote(struct fixture *f, unsigned voter, const char *address, int64_t at_ms)
+{
+    struct addr addr;
+    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
+
+    assert_true(addr_parse(span_of_text(address), &addr));
+    service_vote(f->service, voter, &ballot, identities, at_ms + 3);
+}
+
+/* The first dissent makes all be asked again: what counts is the second round. */
+static void agree(struct fixture *f, const char *address, int64_t at_ms)
+{
+    for (unsigned i = 0; i < 2 * VOTERS; i++)
+        vote(f, i % VOTERS, address, i < VOTERS ? at_ms : at_ms + 3);
+}
+
+static void test_a_switch_is_one_line(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    assert_int_equal(log_capture_count(NULL), 1);
+    assert_string_equal(
+        log_capture_last("master-switch"),
+        "info master-switch service=mymaster old=none new=10.0.0.1:6379 old-server=none new-server=R1 "
+        "votes=2 quorum=2 age-ms=3 generation=1");
+    assert_int_equal(f.metrics.switches_total, 1);
+    service_destroy(f.service);
+}
+
+static void test_loss_and_return_are_told_and_suspicions_are_not(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    log_capture_clear();
+    vote(&f, 0, "10.0.0.9:6379", START + 100); /* pending */
+    assert_int_equal(log_capture_count(NULL), 0);
+    vote(&f, 1, "10.0.0.1:6379", START + 110);
+    vote(&f, 2, "10.0.0.1:6379", START + 110); /* ok, as before */
+    assert_int_equal(log_capture_count(NULL), 0);
+    service_review(f.service, identities, START + 110 + F);
+    assert_string_equal(log_capture_last("quorum-lost"),
+                        "warning quorum-lost service=mymaster reason=unreachable old=ok quorum=2 voters=3");
+    vote(&f, 1, "10.0.0.1:6379", START + 5000);
+    vote(&f, 2, "10.0.0.1:6379", START + 5000);
+    assert_string_equal(
+        log_capture_last("state-change"),
+        "info state-change service=mymaster old=no-quorum new=ok reason= node=10.0.0.1:6379 votes=2");
+    assert_int_equal(log_capture_count(NULL), 2);
+    assert_int_equal(f.metrics.switches_total, 1);
+    service_destroy(f.service);
+}
+
+static void test_an_address_outside_the_map_is_told(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.9:6379", START + 10);
+    assert_string_equal(log_capture_last("address-not-in-map"),
+                        "warning address-not-in-map service=mymaster address=10.0.0.9:6379 votes=2");
+    assert_int_equal(log_capture_count("address-not-in-map"), 1);
+    agree(&f, "10.0.0.8:6379", START + 300);
+    assert_string_equal(log_capture_last("address-not-in-map"),
+                        "warning address-not-in-map service=mymaster address=10.0.0.8:6379 votes=2");
+    assert_int_equal(log_capture_count("address-not-in-map"), 2);
+    assert_int_equal(f.metrics.switches_total, 0);
+    service_destroy(f.service);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_switch_is_one_line),
+        cmocka_unit_test(test_loss_and_return_are_told_and_suspicions_are_not),
+        cmocka_unit_test(test_an_address_outside_the_map_is_told),
+    };
+
+    return cmocka_run_group_tests_name("decision_log", tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell. */
+#include "spoa/core/status/http_routes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+#define START 100000
+#define LIFE 2000
+#define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static struct service_server servers[2];
+static struct service_settings settings;
+static struct service *service;
+static struct voter_group *group;
+static struct metrics metrics;
+static struct history history;
+
+static int set_up(void **state)
+{
+    static const char *const names[] = {"s0"};
+
+    (void)state;
+    servers[0].name = "R1";
+    servers[1].name = "R2";
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &servers[0].addr));
+    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &servers[1].addr));
+    settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = servers,
+        .server_count = 2,
+        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = LIFE},
+    };
+    service = service_create(&settings, START);
+    const struct voter_group_options options = {.name = "",
+                                                .voter_count = 1,
+                                                .voter_names = names,
+                                                .services = &service,
+                                                .service_count = 1,
+                                                .metrics = &metrics};
+    group = voter_group_create(&options, START);
+    assert_non_null(group);
+    const struct service_ballot ballot = {
+        .ballot = QUORUM_NAMES, .addr = &servers[0].addr, .t_sent_ms = START};
+    voter_group_identify(group, 0, span_of_text(IDENTITY), START);
+    (void)voter_group_vote(group, 0, 0, &ballot, START);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    voter_group_destroy(group);
+    service_destroy(service);
+    return 0;
+}
+
+/* The code of a GET at that time; what was answered goes to `text`, if it is wanted. */
+static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t size)
+{
+    const struct voter_group *const groups[] = {group};
+    const struct status status = {.version = "",
+                                  .revision = "",
+                                  .metrics = &metrics,
+                                  .history = &history,
+                                  .groups = groups,
+                                  .group_count = 1,
+                                  .now_ms = now_ms};
+    const struct web_request request = {.method = "GET", .path = path};
+    struct web_answer answer;
+
+    web_respond(&status, &request, &answer);
+    if (text != NULL)
+        snprintf(text, size, "%s", answer.page.text != NULL ? answer.page.text : "");
+    page_finish(&answer.page);
+    return answer.code;
+}
+
+static unsigned get(const char *path, int64_t now_ms)
+{
+    return get_text(path, now_ms, NULL, 0);
+}
+
+static void test_a_decision_that_has_run_out(void **state)
+{
+    static const char *const paths[] = {"/master/m", "/master/m/R1", "/readyz"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        assert_int_equal(get(paths[i], START + LIFE - 1), WEB_OK);
+        assert_int_equal(get(paths[i], START + LIFE), WEB_UNAVAILABLE); /* nobody has reviewed it */
+    }
+    assert_int_equal(get("/healthz", START + LIFE), WEB_OK);
+}
+
+/* A switch, when it was told, cut and first answered, in both forms of the status. */
+static void test_switches_are_shown(void **state)
+{
+    static char text[32 * 1024];
+    struct history_watch watch;
+
+    (void)state;
+    history_watch_service(&watch, &history, service);
+    const struct service_ballot ballot = {
+        .ballot = QUORUM_NAMES, .addr = &servers[1].addr, .t_sent_ms = START + 100};
+    (void)voter_group_vote(group, 0, 0, &ballot, START + 100);
+    history_note_cut(&history, "m", "R1", START + 105);
+    (void)service_answer(service, SERVICE_ROLE_MASTER, voter_group_identities(group), START + 120);
+    assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), WEB_OK);
+    assert_non_null(strstr(text, "10.0.0.2:6379"));
+    assert_non_null(strstr(text, "\"R2\""));
+    assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), WEB_OK);
+    assert_non_null(strstr(text, "R2"));
+    assert_non_null(strstr(text, "R1"));
+}
+
+static void test_other_paths_and_methods(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/nowhere", START), WEB_NOT_FOUND);
+    assert_int_equal(get("/master/other", START), WEB_NOT_FOUND);
+    assert_int_equal(get("/master/m/R9", START), WEB_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R2", START), WEB_UNAVAILABLE);
+    assert_int_equal(get("/replica/m", START), WEB_UNAVAILABLE);
+    assert_int_equal(get("/metrics", START), WEB_OK);
+    assert_int_equal(get("/", START), WEB_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

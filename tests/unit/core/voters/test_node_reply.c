@@ -1,0 +1,168 @@
+/* What nodes say: whose replica they are, who owns a slot, who they are. */
+#include "spoa/core/voters/node_reply.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ID "0123456789abcdef0123456789ABCDEF01234567"
+
+static struct reply text(const char *words)
+{
+    return (struct reply){.kind = REPLY_TEXT, .text = span_of_text(words)};
+}
+
+static struct reply number(int64_t value)
+{
+    return (struct reply){.kind = REPLY_INTEGER, .number = value};
+}
+
+static struct reply array(const struct reply *elements, size_t count)
+{
+    return (struct reply){.kind = REPLY_ARRAY, .elements = elements, .count = count};
+}
+
+static struct addr addr_of(const char *words)
+{
+    struct addr addr;
+
+    assert_true(addr_parse(span_of_text(words), &addr));
+    return addr;
+}
+
+static void test_run_id(void **state)
+{
+    const struct reply good = text("# Server\r\nredis_version:7.0.15\r\nrun_id:" ID "\r\ntcp_port:6379\r\n");
+    const struct reply last = text("run_id:" ID);
+    const struct reply without[] = {
+        text(""),
+        text("run_id:"),
+        text("run_id:0123\r\n"),
+        text("xrun_id:" ID "\r\n"),
+        text("run_id:" ID "0\r\n"),
+        text("run_id:g123456789abcdef0123456789ABCDEF01234567\r\n"),
+        number(3),
+    };
+
+    (void)state;
+    assert_true(span_equals_text(node_reply_run_id(&good), ID));
+    assert_true(span_equals_text(node_reply_run_id(&last), ID));
+    for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
+        assert_int_equal(node_reply_run_id(&without[i]).len, 0);
+}
+
+static void test_cluster_state(void **state)
+{
+    const struct reply up = text("cluster_state:ok\r\ncluster_slots_assigned:16384\r\n");
+    const struct reply down = text("cluster_state:fail\r\ncluster_slots_ok:0\r\n");
+    const struct reply odd = text("cluster_state:okay\r\n");
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("cluster_state:ok")};
+
+    (void)state;
+    assert_true(node_reply_is_cluster_up(&up));
+    assert_false(node_reply_is_cluster_up(&down));
+    assert_false(node_reply_is_cluster_up(&odd));
+    assert_false(node_reply_is_cluster_up(&error));
+}
+
+static void test_role(void **state)
+{
+    const struct addr self = addr_of("10.0.0.1:6379");
+    const struct addr other = addr_of("10.0.0.2:6380");
+    const struct reply none = array(NULL, 0);
+    const struct reply master[] = {text("master"), number(7), none};
+    const struct reply replica[] = {text("slave"), text("10.0.0.2"), number(6380), text("connect"),
+                                    number(-1)};
+    const struct reply bad[][3] = {
+        {text("sentinel"), none, none},           {text("slave"), text(""), number(1)},
+        {text("slave"), text("h"), number(0)},    {text("slave"), text("h"), number(65536)},
+        {text("slave"), text("h"), text("6379")}, {number(1), number(2), number(3)},
+    };
+    struct addr addr;
+    bool is_self;
+
+    (void)state;
+    const struct reply one = array(master, 3);
+    assert_int_equal(node_reply_read_role(&one, &self, &addr, &is_self), QUORUM_NAMES);
+    assert_true(is_self && addr_equals(&addr, &self));
+    const struct reply two = array(replica, 5);
+    assert_int_equal(node_reply_read_role(&two, &self, &addr, &is_self), QUORUM_NAMES);
+    assert_true(!is_self && addr_equals(&addr, &other));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        const struct reply reply = array(bad[i], 3);
+        assert_int_equal(node_reply_read_role(&reply, &self, &addr, &is_self), QUORUM_INVALID);
+    }
+    const struct reply brief = array(master, 2);
+    assert_int_equal(node_reply_read_role(&brief, &self, &addr, &is_self), QUORUM_INVALID);
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOPERM")};
+    assert_int_equal(node_reply_read_role(&error, &self, &addr, &is_self), QUORUM_INVALID);
+}
+
+static void test_slots(void **state)
+{
+    const struct reply first[] = {text("10.0.0.1"), number(7001), text(ID)};
+    const struct reply second[] = {text("10.0.0.2"), number(7002), text(ID)};
+    const struct reply nobody[] = {{.kind = REPLY_NIL}, number(7003), text(ID)};
+    const struct reply low[] = {number(0), number(100), array(first, 3), array(second, 3)};
+    const struct reply high[] = {number(101), number(16000), array(second, 3)};
+    const struct reply odd[] = {number(16001), number(16001), array(nobody, 3)};
+    const struct reply ranges[] = {array(low, 4), array(high, 3), array(odd, 3)};
+    const struct reply reply = array(ranges, 3);
+    const struct addr one = addr_of("10.0.0.1:7001");
+    const struct addr two = addr_of("10.0.0.2:7002");
+    struct addr addr;
+
+    (void)state;
+    assert_int_equal(node_reply_find_owner(&reply, 0, &addr), QUORUM_NAMES);
+    assert_true(addr_equals(&addr, &one));
+    assert_int_equal(node_reply_find_owner(&reply, 100, &addr), QUORUM_NAMES);
+    assert_true(addr_equals(&addr, &one));
+    assert_int_equal(node_reply_find_owner(&reply, 101, &addr), QUORUM_NAMES);
+    assert_true(addr_equals(&addr, &two));
+    assert_int_equal(node_reply_find_owner(&reply, 16001, &addr), QUORUM_INVALID);
+    assert_int_equal(node_reply_find_owner(&reply, 16002, &addr), QUORUM_UNKNOWN_NAME);
+}
+
+static void test_slots_of_another_shape(void **state)
+{
+    const struct reply pair[] = {text("10.0.0.1"), number(7001)};
+    const struct reply half[] = {text("10.0.0.1")};
+    const struct reply shapes[][3] = {
+        {number(0), number(9), text("10.0.0.1")},
+        {number(0), text("9"), array(pair, 2)},
+        {text("0"), number(9), array(pair, 2)},
+        {number(0), number(9), array(half, 1)},
+    };
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        const struct reply range = array(shapes[i], 3);
+        const struct reply reply = array(&range, 1);
+        assert_int_equal(node_reply_find_owner(&reply, 5, &addr), QUORUM_INVALID);
+    }
+    const struct reply range = array(shapes[0], 2);
+    const struct reply brief = array(&range, 1);
+    assert_int_equal(node_reply_find_owner(&brief, 5, &addr), QUORUM_INVALID);
+    const struct reply none = array(NULL, 0);
+    assert_int_equal(node_reply_find_owner(&none, 5, &addr), QUORUM_UNKNOWN_NAME);
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("ERR cluster support disabled")};
+    assert_int_equal(node_reply_find_owner(&error, 5, &addr), QUORUM_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run_id),
+        cmocka_unit_test(test_cluster_state),
+        cmocka_unit_test(test_role),
+        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_slots_of_another_shape),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

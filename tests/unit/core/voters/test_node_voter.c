@@ -1,0 +1,405 @@
+/* A node that votes: what it is asked and when, whose word counts, what is made of one that cannot vote. */
+#include "spoa/core/voters/node_voter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/log_capture.h"
+
+#define START 5000000
+#define POLL 1000
+#define NODES 3
+#define SENT_MAX 512
+
+static const char *const ids[NODES] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                       "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                                       "cccccccccccccccccccccccccccccccccccccccc"};
+
+/* Two services of one group: with `cluster` the shards of slots 0 and 9000. */
+struct fixture {
+    struct service_server servers[NODES];
+    struct service_settings service_settings[2];
+    struct service *services[2];
+    struct metrics metrics;
+    struct voter_group *group;
+    struct node_settings settings;
+    struct node_voter voters[NODES];
+    bool refuses;        /* to say who it is, and the password */
+    const char *state;   /* in the reply to CLUSTER INFO */
+    unsigned masters[2]; /* whom the nodes name for each service; with `replication` the first for both */
+    int64_t now_ms;
+    char sent[SENT_MAX]; /* commands, a line each */
+};
+
+static struct fixture f;
+
+static void build(enum voter_source source, bool when_alone)
+{
+    static const char *const names[NODES] = {"n0", "n1", "n2"};
+    static const char *const addresses[NODES] = {"10.0.0.1:7001", "10.0.0.2:7002", "10.0.0.3:7003"};
+
+    memset(&f, 0, sizeof(f));
+    f.now_ms = START;
+    f.state = "ok";
+    f.masters[1] = 1;
+    for (unsigned i = 0; i < NODES; i++) {
+        f.servers[i].name = names[i];
+        assert_true(addr_parse(span_of_text(addresses[i]), &f.servers[i].addr));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        f.service_settings[i] = (struct service_settings){
+            .name = i == 0 ? "a" : "b",
+            .monitor = i == 0 ? "a" : "b",
+            .slot = i * 9000,
+            .servers = f.servers,
+            .server_count = NODES,
+            .quorum = {.voters = NODES,
+                       .threshold = 2,
+                       .reply_timeout_ms = 500,
+                       .vote_life_ms = 2000,
+                       .hold_ms = 150,
+                       .suspect_interval_ms = 50},
+            .policy = {.witness = when_alone},
+        };
+        f.services[i] = service_create(&f.service_settings[i], f.now_ms);
+        assert_non_null(f.services[i]);
+    }
+    struct voter_group_options options = {.name = "g",
+                                          .source = source,
+                                          .voter_count = NODES,
+                                          .voter_names = names,
+                                          .services = f.services,
+                                          .service_count = 2,
+                                          .metrics = &f.metrics};
+    f.group = voter_group_create(&options, f.now_ms);
+    assert_non_null(f.group);
+    f.settings = (struct node_settings){
+        .source = source,
+        .credentials = {.password = "secret"},
+        .poll_ms = POLL,
+        .conversation = {.connect_timeout_ms = 500,
+                         .silence_ms = 1500,
+                         .retry_min_ms = 100,
+                         .retry_max_ms = 2000,
+                         .refused_retry_ms = 60000},
+    };
+    for (unsigned i = 0; i < NODES; i++)
+        node_voter_init(&f.voters[i], &f.settings, f.group, i, &f.servers[i].addr, names[i], &f.metrics, i,
+                        f.now_ms);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    voter_group_destroy(f.group);
+    for (unsigned i = 0; i < 2; i++)
+        service_destroy(f.services[i]);
+    return 0;
+}
+
+static void connect_node(unsigned node)
+{
+    assert_int_equal(conversation_tick(&f.voters[node].conversation, f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(&f.voters[node].conversation, f.now_ms);
+}
+
+/* All that is to be sent to it now, into f.sent. */
+static void collect(unsigned node)
+{
+    struct conversation_command command;
+    size_t used = 0;
+
+    f.sent[0] = '\0';
+    while (conversation_next(&f.voters[node].conversation, f.now_ms, &command)) {
+        for (size_t i = 0; i < command.count; i++)
+            used += (size_t)snprintf(f.sent + used, sizeof(f.sent) - used, "%.*s%s", (int)command.args[i].len,
+                                     (const char *)command.args[i].data, i + 1 < command.count ? " " : "\n");
+        assert_true(used < sizeof(f.sent));
+    }
+}
+
+static void give(unsigned node, const struct reply *reply)
+{
+    assert_int_equal(conversation_reply(&f.voters[node].conversation, reply, f.now_ms), CONVERSATION_NOTHING);
+}
+
+static void give_text(unsigned node, const char *text)
+{
+    const struct reply reply = {.kind = REPLY_TEXT, .text = span_of_text(text)};
+
+    give(node, &reply);
+}
+
+static void give_error(unsigned node, const char *text)
+{
+    const struct reply reply = {.kind = REPLY_ERROR, .text = span_of_text(text)};
+
+    give(node, &reply);
+}
+
+static void split_addr(const struct addr *addr, char host[ADDR_TEXT_MAX], struct reply ret_pair[2])
+{
+    char text[ADDR_TEXT_MAX];
+
+    (void)snprintf(host, ADDR_TEXT_MAX, "%s", addr_format(addr, text));
+    *strrchr(host, ':') = '\0';
+    ret_pair[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(host)};
+    ret_pair[1] = (struct reply){.kind = REPLY_INTEGER, .number = addr->port};
+}
+
+static void give_role(unsigned node)
+{
+    bool is_master = node == f.masters[0];
+    char host[ADDR_TEXT_MAX];
+    struct reply elements[3] = {{.kind = REPLY_TEXT, .text = span_of_text(is_master ? "master" : "slave")}};
+
+    split_addr(&f.servers[f.masters[0]].addr, host, &elements[1]); /* of a master, other things stand there */
+    const struct reply reply = {.kind = REPLY_ARRAY, .elements = elements, .count = 3};
+    give(node, &reply);
+}
+
+static void give_slots(unsigned node)
+{
+    char hosts[2][ADDR_TEXT_MAX];
+    struct reply nodes[2][2];
+    struct reply ranges[2][3];
+    struct reply list[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        split_addr(&f.servers[f.masters[i]].addr, hosts[i], nodes[i]);
+        ranges[i][0] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192};
+        ranges[i][1] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192 + 8191};
+        ranges[i][2] = (struct reply){.kind = REPLY_ARRAY, .elements = nodes[i], .count = 2};
+        list[i] = (struct reply){.kind = REPLY_ARRAY, .elements = ranges[i], .count = 3};
+    }
+    const struct reply reply = {.kind = REPLY_ARRAY, .elements = list, .count = 2};
+    give(node, &reply);
+}
+
+/* Answers what was collected, line by line. */
+static void answer(unsigned node)
+{
+    char sent[SENT_MAX];
+    char text[128];
+    char *rest = sent;
+
+    memcpy(sent, f.sent, sizeof(sent));
+    for (char *line = strsep(&rest, "\n"); line != NULL && *line != '\0'; line = strsep(&rest, "\n")) {
+        if (f.refuses && (strncmp(line, "AUTH", 4) == 0 || strcmp(line, "INFO server") == 0)) {
+            give_error(node, "NOPERM this user has no permissions");
+        } else if (strcmp(line, "INFO server") == 0) {
+            (void)snprintf(text, sizeof(text), "# Server\r\nrun_id:%s\r\n", ids[node]);
+            give_text(node, text);
+        } else if (strcmp(line, "CLUSTER MYID") == 0) {
+            give_text(node, ids[node]);
+        } else if (strcmp(line, "CLUSTER INFO") == 0) {
+            (void)snprintf(text, sizeof(text), "cluster_state:%s\r\n", f.state);
+            give_text(node, text);
+        } else if (strcmp(line, "CLUSTER SLOTS") == 0) {
+            give_slots(node);
+        } else if (strcmp(line, "ROLE") == 0) {
+            give_role(node);
+        } else {
+            give_text(node, "OK");
+        }
+    }
+}
+
+static void meet_all(void)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        connect_node(i);
+        collect(i);
+        answer(i);
+    }
+}
+
+/* A poll of one node later. */
+static void poll_node(unsigned node)
+{
+    f.now_ms += POLL;
+    (void)conversation_tick(&f.voters[node].conversation, f.now_ms);
+    collect(node);
+}
+
+static const char *named(unsigned service)
+{
+    service_review(f.services[service], voter_group_identities(f.group), f.now_ms);
+    const struct service_decision *decision = service_decision(f.services[service]);
+
+    return service_state_names(decision->state) ? decision->server : NULL;
+}
+
+static enum service_state state_of(unsigned service)
+{
+    (void)named(service);
+    return service_decision(f.services[service])->state;
+}
+
+static void test_replication(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, false);
+    connect_node(0);
+    collect(0);
+    assert_string_equal(f.sent, "AUTH secret\nCLIENT SETNAME sentinel-spoa\nINFO server\nROLE\n");
+    answer(0);
+    assert_null(named(0)); /* one of three */
+    connect_node(1);
+    collect(1);
+    answer(1);
+    assert_string_equal(named(0), "n0");
+    assert_string_equal(named(1), "n0");
+    assert_int_equal(log_capture_count("node-up"), 2);
+    poll_node(1);
+    assert_string_equal(f.sent, "ROLE\n");
+}
+
+static void test_cluster(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    connect_node(0);
+    collect(0);
+    assert_string_equal(
+        f.sent, "AUTH secret\nCLIENT SETNAME sentinel-spoa\nCLUSTER MYID\nCLUSTER INFO\nCLUSTER SLOTS\n");
+    answer(0);
+    assert_null(named(0));
+    connect_node(1);
+    collect(1);
+    answer(1);
+    assert_string_equal(named(0), "n0");
+    assert_string_equal(named(1), "n1");
+    poll_node(0);
+    assert_string_equal(f.sent, "CLUSTER INFO\nCLUSTER SLOTS\n");
+}
+
+/* It reaches no majority of the masters: what it knows is what was. */
+static void test_a_cluster_that_is_down(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    meet_all();
+    assert_string_equal(named(0), "n0");
+    f.state = "fail";
+    for (unsigned i = 0; i < NODES; i++) {
+        (void)conversation_tick(&f.voters[i].conversation, f.now_ms + POLL);
+        f.now_ms += i == 0 ? POLL : 0;
+        collect(i);
+        answer(i);
+    }
+    f.now_ms += 2000;
+    assert_null(named(0));
+    assert_int_equal(log_capture_count("node-without-vote"), NODES);
+    assert_string_equal(log_capture_last("node-without-vote"),
+                        "warning node-without-vote node=n2 reply=cluster_state is not ok");
+    f.state = "ok";
+    poll_node(0);
+    answer(0);
+    (void)conversation_tick(&f.voters[1].conversation, f.now_ms);
+    collect(1);
+    answer(1);
+    assert_string_equal(named(0), "n0");
+}
+
+/* Somebody names another: all are asked at once, and the majority's word counts. */
+static void test_a_dissent(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, false);
+    meet_all();
+    f.masters[0] = 1;
+    poll_node(1);
+    answer(1);
+    assert_true(voter_group_wants(f.group, 0) && voter_group_wants(f.group, 2));
+    f.masters[0] = 0;
+    collect(0);
+    answer(0); /* still takes itself for the master */
+    f.masters[0] = 1;
+    collect(2);
+    answer(2);
+    collect(1);
+    answer(1);
+    assert_string_equal(named(0), "n1");
+}
+
+/* Without the right to say who it is it has no vote, is asked again with each poll, and is told of once. */
+static void test_no_identity(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, false);
+    meet_all();
+    conversation_lost(&f.voters[0].conversation, "reset", CONVERSATION_END_CLOSED, f.now_ms);
+    f.now_ms += 5000;
+    connect_node(0);
+    collect(0);
+    f.refuses = true;
+    answer(0);
+    assert_string_equal(voter_group_identity(f.group, 0), "");
+    assert_int_equal(log_capture_count("node-auth-failed"), 1);
+    assert_int_equal(log_capture_count("node-without-identity"), 0); /* one fault at a time */
+    poll_node(0);
+    assert_string_equal(f.sent, "AUTH secret\nCLIENT SETNAME sentinel-spoa\nINFO server\nROLE\n");
+    f.refuses = false;
+    answer(0);
+    assert_string_equal(voter_group_identity(f.group, 0), ids[0]);
+}
+
+/* `when-alone`: one that says that it is the master is believed where nobody else is in reach, one that follows is not. */
+static void test_alone(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, true);
+    meet_all();
+    assert_int_equal(state_of(0), SERVICE_OK);
+    f.now_ms += 1500;
+    poll_node(1);
+    answer(1);
+    f.now_ms += 400;
+    assert_int_not_equal(state_of(0), SERVICE_WITNESSED); /* n1 follows n0, which nobody has heard */
+    assert_null(named(0));
+    f.masters[0] = 1;
+    poll_node(1);
+    answer(1);
+    f.now_ms += QUORUM_HOLD_MS + 1; /* the others were asked, and do not answer */
+    assert_int_equal(state_of(0), SERVICE_WITNESSED);
+    assert_string_equal(named(0), "n1");
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    meet_all();
+    poll_node(0);
+    give_error(0, "ERR This instance has cluster support disabled");
+    give_error(0, "ERR This instance has cluster support disabled");
+    assert_string_equal(
+        log_capture_last("node-without-vote"),
+        "warning node-without-vote node=n0 reply=ERR This instance has cluster support disabled");
+    conversation_lost(&f.voters[0].conversation, "connection reset", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_int_equal(log_capture_count("node-down"), 1);
+    assert_int_equal(f.metrics.link_failures_total, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_replication, tear_down),
+        cmocka_unit_test_teardown(test_cluster, tear_down),
+        cmocka_unit_test_teardown(test_a_cluster_that_is_down, tear_down),
+        cmocka_unit_test_teardown(test_a_dissent, tear_down),
+        cmocka_unit_test_teardown(test_no_identity, tear_down),
+        cmocka_unit_test_teardown(test_alone, tear_down),
+        cmocka_unit_test_teardown(test_refused, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,547 @@
+/* The conversation that asks a node what it is: what is sent when, what is made of the replies, the change of aim. */
+#include "spoa/core/voters/role_probe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/log_capture.h"
+
+#define START 5000000
+#define INTERVAL 1000
+#define PARK 3000
+#define CONNECT_TIMEOUT 500
+#define FAILOVER 2000
+#define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+/* One service, one voter that names R1, and the probe. */
+struct fixture {
+    struct service_server servers[2];
+    struct service_settings service_settings;
+    struct service *service;
+    struct metrics metrics;
+    struct voter_group *group;
+    struct role_probe_settings settings;
+    struct role_probe probe;
+    int64_t now_ms;
+    char sent[96];
+};
+
+static struct fixture f;
+
+static void name(unsigned server)
+{
+    struct service_ballot ballot = {
+        .ballot = QUORUM_NAMES, .addr = &f.servers[server].addr, .t_sent_ms = f.now_ms};
+
+    (void)voter_group_vote(f.group, 0, 0, &ballot, f.now_ms);
+}
+
+static int set_up(void **state)
+{
+    static const char *const voter_names[] = {"s0"};
+
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    f.now_ms = START;
+    f.servers[0].name = "R1";
+    f.servers[1].name = "R2";
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f.servers[0].addr));
+    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &f.servers[1].addr));
+    f.service_settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = f.servers,
+        .server_count = 2,
+        .park_ms = PARK,
+        .quorum =
+            {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
+        .policy = {.role_check = ROLE_CHECK_VETO},
+    };
+    f.service = service_create(&f.service_settings, START);
+    struct voter_group_options options = {.name = "",
+                                          .voter_count = 1,
+                                          .voter_names = voter_names,
+                                          .services = &f.service,
+                                          .service_count = 1,
+                                          .metrics = &f.metrics};
+    f.group = voter_group_create(&options, START);
+    voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
+    f.settings = (struct role_probe_settings){
+        .interval_ms = INTERVAL,
+        .conversation = role_probe_conversation(CONNECT_TIMEOUT, INTERVAL, 500),
+    };
+    role_probe_init(&f.probe, &f.settings, f.group, 0, &f.metrics, 1);
+    name(0);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    voter_group_destroy(f.group);
+    service_destroy(f.service);
+    return 0;
+}
+
+static struct conversation *talk(void)
+{
+    return &f.probe.conversation;
+}
+
+/* All commands that the probe has to send now, by their first words. */
+static const char *sent(void)
+{
+    struct conversation_command command;
+    size_t len = 0;
+
+    f.sent[0] = '\0';
+    while (conversation_next(talk(), f.now_ms, &command))
+        len += (size_t)snprintf(f.sent + len, sizeof(f.sent) - len, "%s%.*s", len > 0 ? " " : "",
+                                (int)command.args[0].len, (const char *)command.args[0].data);
+    return f.sent;
+}
+
+static void aim_and_connect(unsigned server)
+{
+    role_probe_aim(&f.probe, &f.servers[server].addr, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) <= f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+}
+
+static void reply(struct reply one)
+{
+    assert_int_equal(conversation_reply(talk(), &one, f.now_ms), CONVERSATION_NOTHING);
+}
+
+static struct reply text_reply(const char *text)
+{
+    return (struct reply){.kind = REPLY_TEXT, .text = span_of_text(text)};
+}
+
+static struct reply error_reply(const char *text)
+{
+    return (struct reply){.kind = REPLY_ERROR, .text = span_of_text(text)};
+}
+
+/* ROLE's reply begins with the role; the rest does not matter. */
+static void reply_role(const char *role)
+{
+    struct reply element = text_reply(role);
+
+    reply((struct reply){.kind = REPLY_ARRAY, .elements = &element, .count = 1});
+}
+
+static void greet(void)
+{
+    assert_string_equal(sent(), "CLIENT PING ROLE");
+    reply(text_reply("OK"));
+}
+
+static void probe_once(const char *role)
+{
+    reply(text_reply("PONG"));
+    reply_role(role);
+}
+
+static void expect(enum service_state state)
+{
+    assert_string_equal(service_state_text(service_decision(f.service)->state), service_state_text(state));
+}
+
+static void test_does_nothing_before_it_is_aimed(void **state)
+{
+    (void)state;
+    assert_true(conversation_wake_ms(talk()) == INT64_MAX);
+}
+
+static void test_asks_at_once_and_then_by_the_interval(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("slave");
+    expect(SERVICE_NOT_MASTER);
+    assert_int_equal(f.metrics.role_probes_total, 1);
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_wake_ms(talk()), f.now_ms + INTERVAL);
+    f.now_ms += INTERVAL;
+    name(0);
+    assert_string_equal(sent(), "PING ROLE");
+    probe_once("master");
+    expect(SERVICE_OK);
+}
+
+static void test_credentials(void **state)
+{
+    (void)state;
+    f.settings.credentials = (struct redis_credentials){.username = "probe", .password = "secret"};
+    aim_and_connect(0);
+    assert_string_equal(sent(), "AUTH CLIENT PING ROLE");
+    reply(error_reply("WRONGPASS invalid username-password pair"));
+    reply(error_reply("NOAUTH Authentication required."));
+    reply(error_reply("NOAUTH Authentication required."));
+    reply(error_reply("NOAUTH Authentication required."));
+    expect(SERVICE_OK); /* whoever says nothing of itself is not vetoed */
+    assert_int_equal(log_capture_count("role-probe-refused"), 1);
+    assert_string_equal(log_capture_last("role-probe-refused"),
+                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 error=WRONGPASS invalid "
+                        "username-password pair");
+}
+
+static void test_loading(void **state)
+{
+    static const char *const errors[] = {"LOADING Redis is loading the dataset in memory",
+                                         "MASTERDOWN Link with MASTER is down"};
+
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    for (unsigned i = 0; i < 2; i++) {
+        reply(error_reply(errors[i]));
+        reply_role("master");
+        expect(SERVICE_NOT_MASTER);
+        assert_int_equal(service_decision(f.service)->reason, SERVICE_BECAUSE_LOADING);
+        f.now_ms += INTERVAL;
+        name(0);
+        assert_string_equal(sent(), "PING ROLE");
+    }
+    reply(error_reply("BUSY Redis is busy running a script"));
+    reply_role("master");
+    expect(SERVICE_OK);
+}
+
+static void test_other_words_say_nothing(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("sentinel");
+    expect(SERVICE_OK);
+    assert_int_equal(f.metrics.role_probes_total, 0);
+}
+
+/* What the old node says after the aim was changed is not the new one's word. */
+static void test_another_aim(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    f.now_ms += 200;
+    name(1);
+    f.now_ms += 200;
+    name(1);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_int_equal(conversation_wake_ms(talk()), INT64_MIN);
+    probe_once("slave");
+    expect(SERVICE_OK);
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+    greet();
+    probe_once("slave");
+    expect(SERVICE_NOT_MASTER);
+    assert_int_equal(f.metrics.role_probe_failures_total, 0);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) > f.now_ms); /* the same aim: nothing happens */
+}
+
+/* An aim that changes while connecting, or is waited for, takes effect at once. */
+static void test_another_aim_in_other_phases(void **state)
+{
+    (void)state;
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    conversation_connected(talk(), f.now_ms); /* to the old one */
+    assert_string_equal(sent(), "");
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
+    assert_int_equal(f.metrics.role_probe_failures_total, 0); /* not the new one's failure */
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
+    assert_int_equal(f.metrics.role_probe_failures_total, 1);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
+    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+}
+
+/* ---- doubt ---- */
+
+static bool is_doubted(void)
+{
+    return service_decision(f.service)->is_doubtful;
+}
+
+/* Time passes, in steps: the votes are renewed, and the group looks when it must. */
+static void pass(int64_t ms)
+{
+    for (int64_t end_ms = f.now_ms + ms; f.now_ms < end_ms;) {
+        int64_t wake_ms = voter_group_wake_ms(f.group);
+        int64_t step_ms = wake_ms > f.now_ms && wake_ms < f.now_ms + 100 ? wake_ms - f.now_ms : 100;
+        f.now_ms += f.now_ms + step_ms < end_ms ? step_ms : end_ms - f.now_ms;
+        voter_group_tick(f.group, f.now_ms);
+        name(0);
+    }
+}
+
+/* The node was asked, it answered, and the link to it breaks. */
+static void break_link(void)
+{
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_true(is_doubted());
+}
+
+/* The next attempt, when it is due: ends so, 2 ms later. Returns for how long it was waited for. */
+static int64_t attempt(enum conversation_end end)
+{
+    int64_t begin_ms = f.now_ms;
+    int64_t wait_ms = conversation_wake_ms(talk()) - begin_ms;
+
+    pass(wait_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    pass(2);
+    conversation_lost(talk(), "lost", end, f.now_ms);
+    return wait_ms;
+}
+
+/* Attempts that are refused one after the other, for so long; the node is in doubt all the time. */
+static void refuse_for(int64_t ms)
+{
+    for (int64_t end_ms = f.now_ms + ms; f.now_ms < end_ms;) {
+        assert_true(attempt(CONVERSATION_END_REFUSED) <= 250);
+        assert_true(is_doubted());
+    }
+}
+
+/* As refuse_for(), until it is no longer in doubt; then the attempts become rare. Returns when that was. */
+static int64_t refuse_to_the_end(void)
+{
+    int64_t doubted_ms = f.now_ms;
+
+    while (is_doubted()) {
+        assert_true(f.now_ms < START + 60000);
+        doubted_ms = f.now_ms;
+        (void)attempt(CONVERSATION_END_REFUSED);
+    }
+    for (unsigned i = 0; i < 10; i++)
+        (void)attempt(CONVERSATION_END_REFUSED);
+    assert_true(attempt(CONVERSATION_END_REFUSED) >= 1000);
+    assert_false(is_doubted());
+    return doubted_ms;
+}
+
+static void say_down_after(uint32_t ms)
+{
+    struct sentinel_facts facts = {.down_after_ms = ms, .quorum = 1};
+
+    voter_group_facts(f.group, 0, 0, &f.servers[0].addr, &facts, f.now_ms, f.now_ms);
+}
+
+static void test_doubt_goes_on_while_it_is_refused(void **state)
+{
+    (void)state;
+    say_down_after(8000);
+    break_link();
+    refuse_for(PARK + 5000);
+    expect(SERVICE_OK);
+    assert_int_equal(service_decision(f.service)->generation, 1);
+    /* A refusal is the last that is known for as long as the next attempt may take. */
+    pass(conversation_wake_ms(talk()) - f.now_ms + CONNECT_TIMEOUT - 1);
+    assert_true(is_doubted());
+    pass(1);
+    assert_false(is_doubted());
+}
+
+/* A firewall that refuses only us: the Sentinels have had the time that they need, and name it still. */
+static void test_doubt_ends_when_only_we_are_refused(void **state)
+{
+    (void)state;
+    say_down_after(8000);
+    break_link();
+    int64_t end_ms = refuse_to_the_end();
+    assert_in_range(end_ms - START, 8000 + FAILOVER - 260, 8000 + FAILOVER);
+    expect(SERVICE_OK);
+}
+
+/* Nobody told what the Sentinels' limit is; or it is shorter than `park`. */
+static void test_doubt_ends_by_park_where_nothing_is_known(void **state)
+{
+    (void)state;
+    break_link();
+    assert_in_range(refuse_to_the_end() - START, PARK + FAILOVER - 260, PARK + FAILOVER);
+}
+
+static void test_doubt_lasts_for_park_at_least(void **state)
+{
+    (void)state;
+    say_down_after(500);
+    break_link();
+    assert_in_range(refuse_to_the_end() - START, PARK - 260, PARK);
+}
+
+static void test_doubt_ends_when_the_node_answers(void **state)
+{
+    (void)state;
+    say_down_after(30000);
+    break_link();
+    refuse_for(PARK + 1000);
+    pass(conversation_wake_ms(talk()) - f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_connected(talk(), f.now_ms);
+    greet();
+    assert_true(is_doubted()); /* somebody listens, and said nothing yet */
+    probe_once("master");
+    assert_false(is_doubted());
+    /* What comes after that is a doubt of its own. */
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    refuse_for(PARK + 1000);
+}
+
+/* Time limits, and a node that accepts and closes, prove nothing: the doubt is over as it would be without them. */
+static void test_doubt_is_renewed_by_refusals_only(void **state)
+{
+    static const enum conversation_end others[] = {CONVERSATION_END_SILENT, CONVERSATION_END_CLOSED};
+
+    (void)state;
+    say_down_after(30000);
+    for (unsigned i = 0; i < 2; i++) {
+        break_link();
+        int64_t begin_ms = f.now_ms;
+        while (f.now_ms < begin_ms + PARK - 10)
+            if (conversation_wake_ms(talk()) < begin_ms + PARK - 10)
+                (void)attempt(others[i]);
+            else
+                pass(begin_ms + PARK - 10 - f.now_ms);
+        assert_true(is_doubted());
+        pass(10);
+        assert_false(is_doubted());
+        /* What is over is not taken up again by a refusal. */
+        for (unsigned k = 0; k < 5; k++)
+            (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+        role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+        name(0);
+    }
+}
+
+static void test_a_link_that_never_worked_raises_no_doubt(void **state)
+{
+    (void)state;
+    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+    }
+    assert_true(attempt(CONVERSATION_END_REFUSED) > 250);
+}
+
+/* No stream is kept back: a doubt would delay nothing. */
+static void test_no_doubt_without_park(void **state)
+{
+    (void)state;
+    f.service_settings.park_ms = 0;
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)attempt(CONVERSATION_END_REFUSED);
+        assert_false(is_doubted());
+    }
+}
+
+#define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+/* ---- offsets of replicas ---- */
+
+/* What a master at 1000 says of R2. */
+static void reply_offsets(struct reply host, struct reply port, struct reply offset)
+{
+    const struct reply replica[] = {host, port, offset};
+    const struct reply list[] = {{.kind = REPLY_ARRAY, .elements = replica, .count = 3}};
+    const struct reply role[] = {text_reply("master"),
+                                 {.kind = REPLY_INTEGER, .number = 1000},
+                                 {.kind = REPLY_ARRAY, .elements = list, .count = 1}};
+
+    reply(text_reply("PONG"));
+    reply((struct reply){.kind = REPLY_ARRAY, .elements = role, .count = 3});
+    voter_group_replicas(f.group, 0, 0, &f.servers[0].addr, 0x2, f.now_ms, f.now_ms);
+    name(0);
+    f.now_ms += INTERVAL;
+    assert_string_equal(sent(), "PING ROLE");
+}
+
+static bool is_replica_named(void)
+{
+    return service_decision(f.service)->replicas != 0;
+}
+
+static void test_offsets_of_replicas(void **state)
+{
+    const struct reply integer = {.kind = REPLY_INTEGER, .number = 950};
+
+    (void)state;
+    service_destroy(f.service);
+    f.service_settings.replicas =
+        (struct replicas_config){.is_enabled = true, .max_lag = {.unit = LAG_BYTES, .amount = 100}};
+    f.servers[1].weight = 1;
+    f.service = service_create(&f.service_settings, START);
+    name(0);
+    aim_and_connect(0);
+    greet();
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("950"));
+    assert_true(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("899"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("900"));
+    assert_true(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), integer);
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("-5"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("9999999999999999999"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.9"), text_reply("6379"), text_reply("950"));
+    assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("1200"));
+    assert_true(is_replica_named());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PROBE_TEST(test_does_nothing_before_it_is_aimed),
+        PROBE_TEST(test_asks_at_once_and_then_by_the_interval),
+        PROBE_TEST(test_credentials),
+        PROBE_TEST(test_loading),
+        PROBE_TEST(test_other_words_say_nothing),
+        PROBE_TEST(test_another_aim),
+        PROBE_TEST(test_another_aim_in_other_phases),
+        PROBE_TEST(test_doubt_goes_on_while_it_is_refused),
+        PROBE_TEST(test_doubt_ends_when_only_we_are_refused),
+        PROBE_TEST(test_doubt_ends_by_park_where_nothing_is_known),
+        PROBE_TEST(test_doubt_lasts_for_park_at_least),
+        PROBE_TEST(test_doubt_ends_when_the_node_answers),
+        PROBE_TEST(test_doubt_is_renewed_by_refusals_only),
+        PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
+        PROBE_TEST(test_no_doubt_without_park),
+        PROBE_TEST(test_offsets_of_replicas),
+    };
+
+    return cmocka_run_group_tests_name("role_probe", tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+/* What SENTINEL MASTER, REPLICAS and MYID say, in good and bad form. */
+#include "spoa/core/voters/sentinel_reply.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define FIELDS_MAX 20
+
+static struct reply elements[FIELDS_MAX];
+
+/* An array of these texts, ended by NULL. */
+static struct reply array_of(const char *const *texts)
+{
+    size_t count = 0;
+
+    for (; texts[count] != NULL; count++)
+        elements[count] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(texts[count])};
+    return (struct reply){.kind = REPLY_ARRAY, .elements = elements, .count = count};
+}
+
+#define MAP(...) array_of((const char *const[]){__VA_ARGS__, NULL})
+#define ADDRESS "ip", "10.0.0.1", "port", "6379"
+
+static bool read(struct reply reply, struct sentinel_facts *facts)
+{
+    struct addr addr;
+
+    return sentinel_reply_read_facts(&reply, &addr, facts);
+}
+
+static void test_master_in_good_health(void **state)
+{
+    struct reply reply = MAP("name", "mymaster", ADDRESS, "flags", "master", "config-epoch", "3",
+                             "num-other-sentinels", "2", "quorum", "2", "down-after-milliseconds", "30000");
+    struct sentinel_facts facts;
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+
+    (void)state;
+    assert_true(sentinel_reply_read_facts(&reply, &addr, &facts));
+    assert_string_equal(addr_format(&addr, text), "10.0.0.1:6379");
+    assert_false(facts.is_o_down);
+    assert_int_equal(facts.down_after_ms, 30000);
+    assert_int_equal(facts.other_sentinels, 2);
+    assert_int_equal(facts.quorum, 2);
+}
+
+static void test_flags(void **state)
+{
+    static const struct {
+        const char *flags;
+        bool is_o_down;
+    } cases[] = {
+        {"o_down", true},
+        {"master,o_down", true},
+        {"s_down,o_down,master,disconnected", true},
+        {"s_down,master", false},
+        {"no_down", false},
+        {"o_downs", false},
+        {"s_down,o_dow", false},
+        {"", false},
+        {",", false},
+        {"master,,o_down,", true},
+        {"O_DOWN", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct sentinel_facts facts;
+        assert_true(read(MAP(ADDRESS, "flags", cases[i].flags), &facts));
+        assert_int_equal(facts.is_o_down, cases[i].is_o_down);
+    }
+}
+
+/* What is not there, or no number, is 0. */
+static void test_numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t number;
+    } cases[] = {{"0", 0},          {"4294967295", UINT32_MAX},
+                 {"4294967296", 0}, {"99999999999999999999999", 0},
+                 {"-1", 0},         {"1x", 0},
+                 {"", 0},           {"007", 7}};
+    struct sentinel_facts facts;
+
+    (void)state;
+    assert_true(read(MAP(ADDRESS), &facts));
+    assert_int_equal(facts.quorum, 0);
+    assert_int_equal(facts.down_after_ms, 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_true(read(MAP(ADDRESS, "quorum", cases[i].text), &facts));
+        assert_int_equal(facts.quorum, cases[i].number);
+    }
+}
+
+#define MASTER "master-host", "10.0.0.9", "master-port", "6380"
+
+static void test_replicas(void **state)
+{
+    static const struct {
+        const char *flags;
+        const char *link;
+        bool is_up;
+    } cases[] = {
+        {"slave", "ok", true},
+        {"slave", "err", false},
+        {"slave", "", false},
+        {"s_down,slave", "ok", false},
+        {"slave,disconnected", "ok", false},
+        {"o_down,slave", "ok", false},
+        {"slave,master_down", "ok", false},
+        {"slave,reconf_inprog", "ok", false},
+        {"master", "ok", false},
+        {"", "ok", false},
+    };
+    struct sentinel_replica replica;
+    char text[ADDR_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct reply element =
+            MAP(ADDRESS, "flags", cases[i].flags, MASTER, "master-link-status", cases[i].link);
+        assert_true(sentinel_reply_read_replica(&element, &replica));
+        assert_string_equal(addr_format(&replica.addr, text), "10.0.0.1:6379");
+        assert_string_equal(addr_format(&replica.master, text), "10.0.0.9:6380");
+        assert_int_equal(replica.is_up, cases[i].is_up);
+    }
+    struct reply without_master = MAP(ADDRESS, "flags", "slave", "master-host", "?", "master-port", "0");
+    assert_false(sentinel_reply_read_replica(&without_master, &replica));
+    struct reply without_address = MAP(MASTER, "flags", "slave");
+    assert_false(sentinel_reply_read_replica(&without_address, &replica));
+    const struct reply text_instead = {.kind = REPLY_TEXT, .text = span_of_text("slave")};
+    assert_false(sentinel_reply_read_replica(&text_instead, &replica));
+}
+
+static void test_other_shapes(void **state)
+{
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("ERR No such master")};
+    const struct reply nil = {.kind = REPLY_NIL};
+    struct sentinel_facts facts = {.quorum = 77};
+
+    (void)state;
+    assert_false(read(error, &facts));
+    assert_false(read(nil, &facts));
+    assert_false(read(MAP("ip", "10.0.0.1"), &facts));
+    assert_false(read(MAP("ip", "10.0.0.1", "port"), &facts)); /* without its value */
+    assert_false(read(MAP("ip", "", "port", "6379"), &facts));
+    assert_false(read(MAP("ip", "10.0.0.1", "port", "0"), &facts));
+    assert_false(read(MAP("x", "ip", "10.0.0.1", "port", "6379"), &facts)); /* names are values here */
+    struct reply broken = MAP(ADDRESS);
+    elements[1].kind = REPLY_INTEGER;
+    assert_false(read(broken, &facts));
+    assert_int_equal(facts.quorum, 77);
+}
+
+static bool is_identity(enum reply_kind kind, const char *text)
+{
+    struct reply reply = {.kind = kind, .text = span_of_text(text)};
+
+    return sentinel_reply_is_identity(&reply);
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    assert_true(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef01"));
+    assert_false(is_identity(REPLY_ERROR, "0123456789abcdefABCDEF0123456789abcdef01"));
+    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef0"));
+    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef012"));
+    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdeg01"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_master_in_good_health),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_replicas),
+        cmocka_unit_test(test_other_shapes),
+        cmocka_unit_test(test_identity),
+    };
+
+    return cmocka_run_group_tests_name("sentinel_reply", tests, NULL, NULL);
+}

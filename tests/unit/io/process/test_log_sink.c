@@ -1,0 +1,229 @@
+/* The log's sink on real descriptors: one write a line, levels, the journal's prefix, a reader that is gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "spoa/io/process/log_sink.h"
+
+static int ends[2]; /* read, write */
+
+static int open_pipe(void **state)
+{
+    (void)state;
+    unsetenv("JOURNAL_STREAM");
+    return pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1 || fcntl(ends[1], F_SETFL, 0) == -1 ? -1 : 0;
+}
+
+static int close_pipe(void **state)
+{
+    (void)state;
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+/* All that was written so far, as text; empty where nothing was. */
+static const char *written(void)
+{
+    static char text[65536];
+    ssize_t got = read(ends[0], text, sizeof(text) - 1);
+
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+/* The line without its time; checks that that looks like one. */
+static const char *without_time(const char *line, const char *prefix)
+{
+    int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, millisecond = 0, end = 0;
+
+    assert_memory_equal(line, prefix, strlen(prefix));
+    line += strlen(prefix);
+    assert_int_equal(sscanf(line, "ts=%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %n", &year, &month, &day, &hour, &minute,
+                            &second, &millisecond, &end),
+                     7);
+    assert_int_equal(end, 28);
+    assert_true(year >= 2024 && year <= 2200);
+    return line + end;
+}
+
+static void line_is_written(void **state)
+{
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(LOG_LEVEL_INFO, "line-is-written", log_text("address", "127.0.0.1:9012"));
+    assert_string_equal(without_time(written(), ""),
+                        "level=info event=line-is-written address=127.0.0.1:9012\n");
+}
+
+static void level_and_format_change(void **state)
+{
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(LOG_LEVEL_DEBUG, "change", log_number("n", 1));
+    assert_string_equal(written(), "");
+    log_sink_open(ends[1], LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
+    log_event(LOG_LEVEL_DEBUG, "change", log_number("n", 1));
+    const char *line = written();
+    assert_memory_equal(line, "{\"ts\":\"", 7);
+    assert_string_equal(strstr(line, ",\"level\""), ",\"level\":\"debug\",\"event\":\"change\",\"n\":1}\n");
+}
+
+static void burst_is_held_back(void **state)
+{
+    unsigned lines = 0;
+
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    for (int i = 0; i < 10 * LOG_SINK_BURST; i++)
+        log_event(LOG_LEVEL_INFO, "burst", log_number("n", i));
+    for (const char *at = written(); (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    /* More only where a second began meanwhile. */
+    assert_true(lines >= LOG_SINK_BURST && lines <= 3 * LOG_SINK_BURST);
+    log_event(LOG_LEVEL_ERROR, "burst", log_number("n", 1));
+    assert_non_null(strstr(written(), " n=1 suppressed="));
+}
+
+static void journal_gets_a_prefix(void **state)
+{
+    struct stat status;
+    char stream[64];
+
+    (void)state;
+    assert_int_equal(fstat(ends[1], &status), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_DEBUG);
+    static const struct {
+        enum log_level level;
+        const char *prefix;
+    } prefixes[] = {{LOG_LEVEL_ERROR, "<3>"},
+                    {LOG_LEVEL_WARNING, "<4>"},
+                    {LOG_LEVEL_INFO, "<6>"},
+                    {LOG_LEVEL_DEBUG, "<7>"}};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        log_event(prefixes[i].level, "journal", log_number("n", 1));
+        (void)without_time(written(), prefixes[i].prefix);
+    }
+    /* Another stream's identity: stderr was sent elsewhere. */
+    setenv("JOURNAL_STREAM", "1:2", 1);
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_DEBUG);
+    log_event(LOG_LEVEL_INFO, "journal", log_number("n", 1));
+    (void)without_time(written(), "");
+    unsetenv("JOURNAL_STREAM");
+}
+
+/* A write to a full pipe would never return: alarm() ends the test then. */
+static void full_pipe_does_not_block(void **state)
+{
+    char filler[4096] = "";
+
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(ends[1], filler, sizeof(filler)) > 0)
+        continue;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    alarm(20);
+    log_event(LOG_LEVEL_ERROR, "full", log_number("n", 1));
+    alarm(0);
+    while (read(ends[0], filler, sizeof(filler)) > 0)
+        assert_null(memchr(filler, '\n', sizeof(filler)));
+    log_event(LOG_LEVEL_ERROR, "full", log_number("n", 2));
+    assert_string_equal(without_time(written(), ""), "level=error event=full n=2\n");
+}
+
+/* SIGPIPE has its default action here: it would end the test. */
+static void gone_reader_is_survived(void **state)
+{
+    int pair[2];
+
+    (void)state;
+    close(ends[0]);
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(LOG_LEVEL_ERROR, "gone", log_number("n", 1));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    log_sink_open(pair[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    close(pair[0]);
+    log_event(LOG_LEVEL_ERROR, "gone", log_number("n", 2));
+    close(pair[1]);
+}
+
+/* ---- syslog ---- */
+
+static char syslog_path[64];
+
+static int listen_as_syslog(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    snprintf(syslog_path, sizeof(syslog_path), "/tmp/test-log-sink-%d.sock", (int)getpid());
+    memcpy(address.sun_path, syslog_path, strlen(syslog_path) + 1);
+    unlink(syslog_path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* The next line that the daemon got, "" where there is none. */
+static const char *heard(int fd)
+{
+    static char text[8192];
+    ssize_t got = recv(fd, text, sizeof(text) - 1, 0);
+
+    text[got > 0 ? got : 0] = '\0';
+    return text;
+}
+
+static void goes_to_syslog(void **state)
+{
+    char prefix[64];
+    int fd = listen_as_syslog();
+
+    (void)state;
+    assert_true(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
+    log_event(LOG_LEVEL_WARNING, "one", log_number("n", 1));
+    snprintf(prefix, sizeof(prefix), "<28>sentinel-spoa[%d]: ", (int)getpid());
+    assert_string_equal(without_time(heard(fd), prefix), "level=warning event=one n=1\n");
+    log_event(LOG_LEVEL_DEBUG, "too-quiet", log_number("n", 2));
+    assert_string_equal(heard(fd), "");
+    close(fd); /* the daemon is started anew */
+    fd = listen_as_syslog();
+    log_event(LOG_LEVEL_INFO, "two", log_number("n", 3));
+    assert_non_null(strstr(heard(fd), "event=two"));
+    close(fd);
+    unlink(syslog_path);
+    log_event(LOG_LEVEL_ERROR, "nobody-hears-it", log_number("n", 4));
+    assert_false(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(LOG_LEVEL_INFO, "three", log_number("n", 5));
+    assert_non_null(strstr(written(), "event=three"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(line_is_written, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(level_and_format_change, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(burst_is_held_back, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(journal_gets_a_prefix, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(full_pipe_does_not_block, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(gone_reader_is_survived, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(goes_to_syslog, open_pipe, close_pipe),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
