@@ -14,6 +14,7 @@
 #include "spoa/cli/redis_client.h"
 #include "spoa/cli/runtime_client.h"
 #include "spoa/cli/options.h"
+#include "spoa/core/haproxy/haproxy_version.h"
 
 /* What Sentinel needs to fail over, once it holds a master to be down. */
 #define FAILOVER_MS 2000

@@ -4,7 +4,7 @@
 #include <getopt.h>
 #include <string.h>
 
-#include "spoa/core/config/haproxy_conf.h"
+#include "spoa/core/haproxy/haproxy_version.h"
 
 /* The colon in front tells a missing value from an unknown option. */
 #define SHORT_OPTIONS ":f:tVh"
@@ -195,7 +195,7 @@ static void check_combination(struct options *options, struct config_errors *err
 static void take_version(const char *text, struct options *options, struct config_errors *errors)
 {
     assert(text != NULL); /* getopt_long(): --for has a required argument */
-    options->haproxy = haproxy_conf_version(text);
+    options->haproxy = haproxy_version(text);
     if (options->haproxy == 0)
         config_error(errors, &command_line, "bad value '%s' for '--for': a version of HAProxy, 2.6 or later",
                      text);

@@ -32,7 +32,7 @@ struct options {
     bool json;                /* --json */
     bool watch;               /* --watch */
     bool spoe;                /* --spoe */
-    unsigned haproxy;         /* --for, see haproxy_conf_version() */
+    unsigned haproxy;         /* --for, see haproxy_version() */
     const char *haproxy_file; /* --haproxy, or NULL */
     bool has_keys;            /* a quick start's options were given, and are in `config` */
 };

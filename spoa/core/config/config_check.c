@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spoa/core/haproxy/answer.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/config_voters.h"
@@ -31,7 +30,7 @@ static bool is_server_name(const char *name)
     for (size_t i = 0; i < len; i++)
         if (!isalnum((unsigned char)name[i]) && strchr("-_.:", name[i]) == NULL)
             return false;
-    return len <= ANSWER_SERVER_MAX;
+    return len <= SERVER_NAME_MAX;
 }
 
 static void check_servers(const struct config_service *service, const struct config_place *place,
@@ -47,7 +46,7 @@ static void check_servers(const struct config_service *service, const struct con
         if (!is_server_name(server->name))
             config_error(errors, place,
                          "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
-                         server->name, ANSWER_SERVER_MAX);
+                         server->name, SERVER_NAME_MAX);
         for (size_t k = 0; k < i; k++) {
             if (strcmp(server->name, service->servers[k].name) == 0)
                 config_error(errors, place, "two servers of [service %s] are called '%s'", service->name,
@@ -100,7 +99,7 @@ static void check_backend(const struct config *config, const struct config_servi
     if (backend != NULL && !is_server_name(backend))
         config_error(errors, place,
                      "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :", backend,
-                     ANSWER_SERVER_MAX);
+                     SERVER_NAME_MAX);
 }
 
 static void check_replicas(struct config *config, const struct config_service *service,

@@ -5,23 +5,8 @@
 
 /* The first port that clients connect to; one more for each further frontend. */
 #define FIRST_PORT 6379U
-#define VERSION_MIN 206U
 /* From here on an agent's backend can say what it is, and two options of SPOE are gone. */
 #define VERSION_SPOP 301U
-
-unsigned haproxy_conf_version(const char *text)
-{
-    char *rest;
-    unsigned long major = strtoul(text, &rest, 10);
-
-    if (!isdigit((unsigned char)text[0]) || rest[0] != '.' || !isdigit((unsigned char)rest[1]) || major > 99)
-        return 0;
-    unsigned long minor = strtoul(rest + 1, &rest, 10);
-    if ((rest[0] != '\0' && rest[0] != '.' && rest[0] != '-') || minor > 99)
-        return 0;
-    unsigned version = (unsigned)(major * 100 + minor);
-    return version >= VERSION_MIN ? version : 0;
-}
 
 static const char *backend_of(const struct config *config, const struct config_service *service)
 {

@@ -9,7 +9,4 @@
 void haproxy_conf_write(const struct config *config, unsigned version, struct page *page);
 void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct page *page);
 
-/* "3.2" or "3.2.1" as a version; 0 where it is none, or older than 2.6. */
-unsigned haproxy_conf_version(const char *text);
-
 #endif

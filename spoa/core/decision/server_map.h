@@ -11,6 +11,9 @@
 
 #include "proto/addr.h"
 
+/* So that an answer fits the smallest frame that HAProxy may ask for (ANSWER_MAX). */
+#define SERVER_NAME_MAX 100
+
 /* One line of the server map: the address as Sentinel says it, and the name that HAProxy has for it. */
 struct service_server {
     const char *name; /* borrowed from the configuration */

@@ -10,9 +10,8 @@
 #include <stdint.h>
 
 /* Room for the longest answer: it fits the smallest frame that HAProxy may ask for (256 bytes with a header of
- * 25) as long as the server's name keeps to ANSWER_SERVER_MAX. */
+ * 25) as long as the server's name keeps to SERVER_NAME_MAX. */
 #define ANSWER_MAX 231
-#define ANSWER_SERVER_MAX 100
 
 struct answer {
     const char *state;       /* never NULL: an ACK without an action hangs HAProxy 3.1 */

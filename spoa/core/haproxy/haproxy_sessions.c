@@ -3,11 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spoa/core/config/haproxy_conf.h"
-
-/* Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11, 3.1.0. */
-#define HANGS_FROM 207U
-#define HANGS_UNTIL 301U
 /* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower: on the way there. */
 #define ESTABLISHED 8
 
@@ -15,32 +10,6 @@ struct word {
     const char *text;
     size_t len;
 };
-
-unsigned haproxy_info_version(const char *info)
-{
-    static const char name[] = "Name: HAProxy";
-    static const char version[] = "Version: ";
-    char number[16];
-
-    if (strncmp(info, name, strlen(name)) != 0)
-        return 0;
-    const char *at = info + strlen(name);
-    at += strspn(at, " \r\n");
-    if (strncmp(at, version, strlen(version)) != 0)
-        return 0;
-    at += strlen(version);
-    size_t len = strspn(at, "0123456789.");
-    if (len >= sizeof(number))
-        return 0;
-    memcpy(number, at, len);
-    number[len] = '\0';
-    return haproxy_conf_version(number);
-}
-
-bool haproxy_hangs(unsigned version)
-{
-    return version == 0 || (version >= HANGS_FROM && version <= HANGS_UNTIL);
-}
 
 /* What stands behind `key` in the line, up to the next blank; .text is NULL where it is not there. */
 static struct word find_value(const char *line, const char *key)

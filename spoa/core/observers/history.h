@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "spoa/core/haproxy/answer.h"
 #include "spoa/core/decision/service.h"
 
 #define HISTORY_LENGTH 32
@@ -19,8 +18,8 @@
 /* Copies, for the configuration may be another since. */
 struct history_switch {
     char service[HISTORY_NAME_MAX + 1];
-    char old_server[ANSWER_SERVER_MAX + 1]; /* "" for the first master, or one outside the map */
-    char new_server[ANSWER_SERVER_MAX + 1];
+    char old_server[SERVER_NAME_MAX + 1]; /* "" for the first master, or one outside the map */
+    char new_server[SERVER_NAME_MAX + 1];
     char old_addr[ADDR_TEXT_MAX];
     char new_addr[ADDR_TEXT_MAX];
     uint64_t generation;

@@ -7,6 +7,7 @@
 #include "spoa/core/haproxy/haproxy_sessions.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/haproxy/haproxy_version.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/effects/runtime_call.h"
 

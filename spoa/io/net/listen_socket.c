@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "spoa/io/process/service_manager.h"
+#include "spoa/io/net/socket_activation.h"
 #include "spoa/io/net/socket_addr.h"
 
 /* A HAProxy that reloads opens all its connections at once. */
@@ -110,7 +110,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         errno = EAFNOSUPPORT;
         return fail(error, "cannot listen on a host name,", options->addr);
     }
-    *ret_socket = (struct listen_socket){.fd = sdnotify_take_socket(options->addr), .addr = *options->addr};
+    *ret_socket = (struct listen_socket){.fd = socket_activation_take(options->addr), .addr = *options->addr};
     ret_socket->is_inherited = ret_socket->fd != -1;
     if (ret_socket->is_inherited)
         return 0;

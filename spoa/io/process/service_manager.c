@@ -1,7 +1,7 @@
 #include "spoa/io/process/service_manager.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "spoa/io/net/socket_addr.h"
-
-/* The first of the sockets that we are started with. */
-#define FIRST_FD 3
-#define FDS_MAX 64
 
 static void send_text(const char *path, const char *text)
 {
@@ -73,38 +67,4 @@ double sdnotify_watchdog_interval(void)
 {
     /* Twice as often as it must be. */
     return (double)read_number("WATCHDOG_USEC", "WATCHDOG_PID") / 1e6 / 2.0;
-}
-
-static bool is_listener_of(int fd, const struct addr *addr)
-{
-    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof(storage);
-    struct addr bound;
-    int listens = 0;
-    socklen_t option_len = sizeof(listens);
-
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &option_len) == -1 || listens == 0 ||
-        getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
-        return false;
-    if (storage.ss_family != AF_UNIX)
-        return socket_addr_to(&storage, &bound) && addr_equals(&bound, addr);
-    const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
-    return addr->kind == ADDR_UNIX && strncmp(path->sun_path, addr->host, sizeof(path->sun_path)) == 0;
-}
-
-int sdnotify_take_socket(const struct addr *addr)
-{
-    static bool is_taken[FDS_MAX];
-    unsigned long long count = getenv("LISTEN_PID") != NULL ? read_number("LISTEN_FDS", "LISTEN_PID") : 0;
-
-    for (int i = 0; i < FDS_MAX && (unsigned long long)i < count; i++) {
-        int fd = FIRST_FD + i;
-        if (is_taken[i] || !is_listener_of(fd, addr))
-            continue;
-        is_taken[i] = true;
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        return fd;
-    }
-    return -1;
 }

@@ -304,11 +304,11 @@ static void ids_are_opaque(void **state)
  * smallest frame size, and it is never without an action (HAProxy 3.1 hangs on that). */
 static void longest_ack(void **state)
 {
-    char name[ANSWER_SERVER_MAX + 1];
+    char name[SERVER_NAME_MAX + 1];
 
     (void)state;
     memset(name, 'R', sizeof(name));
-    name[ANSWER_SERVER_MAX] = '\0';
+    name[SERVER_NAME_MAX] = '\0';
     add_service(1, "long", name, "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
     vote(1);
     open_session();

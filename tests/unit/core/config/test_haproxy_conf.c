@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "spoa/core/config/haproxy_conf.h"
+#include "spoa/core/haproxy/haproxy_version.h"
 #include "tests/unit/core/config/config_fixture.h"
 
 static struct loaded made;
@@ -117,11 +118,11 @@ static void test_spoe(void **state)
 static void test_versions(void **state)
 {
     (void)state;
-    assert_int_equal(haproxy_conf_version("2.6"), 206);
-    assert_int_equal(haproxy_conf_version("3.2.1"), 302);
-    assert_int_equal(haproxy_conf_version("2.4"), 0);
-    assert_int_equal(haproxy_conf_version("three"), 0);
-    assert_int_equal(haproxy_conf_version(""), 0);
+    assert_int_equal(haproxy_version("2.6"), 206);
+    assert_int_equal(haproxy_version("3.2.1"), 302);
+    assert_int_equal(haproxy_version("2.4"), 0);
+    assert_int_equal(haproxy_version("three"), 0);
+    assert_int_equal(haproxy_version(""), 0);
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "spoa/core/haproxy/haproxy_sessions.h"
+#include "spoa/core/haproxy/haproxy_version.h"
 
 /* The sessions that were read: "ID BACKEND/SERVER STATE;" each. */
 static char seen[2048];

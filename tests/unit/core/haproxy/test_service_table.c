@@ -122,7 +122,7 @@ static void test_questions(void **state)
 /* The value of a text variable that is set in an answer, "" where it is not. */
 static const char *text_set(struct span actions, const char *name)
 {
-    static char text[ANSWER_SERVER_MAX + 1];
+    static char text[SERVER_NAME_MAX + 1];
     char head[32];
     int len = snprintf(head, sizeof(head), "\x01\x03\x02%c%s\x08", (char)strlen(name), name);
     const uint8_t *at = memmem(actions.data, actions.len, head, (size_t)len);
@@ -189,7 +189,7 @@ static void test_replicas(void **state)
 /* The longest of everything still fits the smallest frame that HAProxy may ask for. */
 static void test_the_longest_answer_fits(void **state)
 {
-    char server[ANSWER_SERVER_MAX + 1];
+    char server[SERVER_NAME_MAX + 1];
     uint8_t actions[ANSWER_MAX];
     uint8_t out[SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES];
     struct addr addr;
