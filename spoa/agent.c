@@ -21,16 +21,16 @@
 #include "spoa/io/serve/spop_server.h"
 #include "spoa/deployment.h"
 
-/* How often it is looked at whether the next topology is ready, and for how long at the most beyond the longest life of
+/* How often it is looked at whether the next deployment is ready, and for how long at the most beyond the longest life of
  * a vote: by then no service can be starting any more. */
 #define READY_INTERVAL_S 0.01
 #define READY_SLACK_MS 500
-/* How long a topology that was replaced stays: cuts of sessions that it began go on for half a second. */
+/* How long a deployment that was replaced stays: cuts of sessions that it began go on for half a second. */
 #define RETIRE_S 1.0
 
-/* A topology that was replaced, and the table that its services went into. */
+/* A deployment that was replaced, and the table that its services went into. */
 struct retired {
-    struct topology *topology;
+    struct deployment *deployment;
     struct service_table *table;
 };
 
@@ -41,11 +41,11 @@ struct agent {
     struct parking *parking;
     struct service_table *table; /* what the connections answer from */
     struct resolver *resolver;
-    struct topology *topology;
-    struct topology *next; /* that a reload changes over to, or NULL */
+    struct deployment *deployment;
+    struct deployment *next; /* that a reload changes over to, or NULL */
     struct retired retired;
     struct spop_server *server;
-    struct check_server *check_server;
+    struct agent_check_server *check_server;
     struct http_server *http_server;
     struct acceptor_rules rules;
     struct history history;
@@ -71,13 +71,13 @@ static void on_parked_due(void *context)
 
 static const struct config *config_of(const struct agent *agent)
 {
-    return topology_config(agent->topology);
+    return deployment_config(agent->deployment);
 }
 
 /* The configuration is gone where it fails. */
-static struct topology *create_topology(struct agent *agent, struct config *config)
+static struct deployment *create_deployment(struct agent *agent, struct config *config)
 {
-    struct topology_options options = {
+    struct deployment_options options = {
         .loop = agent->loop,
         .config = config,
         .resolver = agent->resolver,
@@ -86,7 +86,7 @@ static struct topology *create_topology(struct agent *agent, struct config *conf
         .hooks = agent->hooks,
     };
 
-    return topology_create(&options, agent->topology);
+    return deployment_create(&options, agent->deployment);
 }
 
 /* ---- listening ---- */
@@ -112,11 +112,11 @@ static int open_listeners(struct agent *agent, const struct config_agent *config
     }
     for (size_t i = 0; i < config->checks.count; i++) {
         struct listen_socket_options options = listen_options(&config->checks.list[i]);
-        if (check_server_listen(agent->check_server, &options, error) == -1)
+        if (agent_check_server_listen(agent->check_server, &options, error) == -1)
             return -1;
     }
-    for (size_t i = 0; i < config->webs.count; i++) {
-        struct listen_socket_options options = listen_options(&config->webs.list[i]);
+    for (size_t i = 0; i < config->web.count; i++) {
+        struct listen_socket_options options = listen_options(&config->web.list[i]);
         if (http_server_listen(agent->http_server, &options, error) == -1)
             return -1;
     }
@@ -126,8 +126,8 @@ static int open_listeners(struct agent *agent, const struct config_agent *config
 static void close_other_listeners(struct agent *agent, const struct config_agent *config)
 {
     spop_server_keep(agent->server, &config->listens);
-    check_server_keep(agent->check_server, &config->checks);
-    http_server_keep(agent->http_server, &config->webs);
+    agent_check_server_keep(agent->check_server, &config->checks);
+    http_server_keep(agent->http_server, &config->web);
 }
 
 /* ---- reload ---- */
@@ -136,8 +136,8 @@ static void retire_former(struct agent *agent)
 {
     ev_timer_stop(agent->loop, &agent->retire);
     service_table_destroy(agent->retired.table);
-    topology_destroy(agent->retired.topology);
-    agent->retired = (struct retired){.topology = NULL};
+    deployment_destroy(agent->retired.deployment);
+    agent->retired = (struct retired){.deployment = NULL};
 }
 
 static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
@@ -185,7 +185,7 @@ static void log_reload(const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
         log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
-    sdnotify_send("READY=1\nSTATUS=%zu services", config->service_count);
+    service_manager_send("READY=1\nSTATUS=%zu services", config->service_count);
     log_event(LOG_LEVEL_INFO, "reloaded", log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
 }
@@ -193,20 +193,20 @@ static void log_reload(const struct config *config)
 static void change_over(struct agent *agent)
 {
     struct service_table *table = service_table_create(agent->parking);
-    struct topology *next = agent->next;
+    struct deployment *next = agent->next;
 
     ev_timer_stop(agent->loop, &agent->ready);
     agent->next = NULL;
-    if (table == NULL || !topology_fill(next, table) || !topology_activate(next, agent->topology)) {
+    if (table == NULL || !deployment_fill(next, table) || !deployment_activate(next, agent->deployment)) {
         service_table_destroy(table);
-        topology_destroy(next);
+        deployment_destroy(next);
         agent_reload_failed(agent, "out of memory");
         return;
     }
     service_table_change_over(agent->table, table);
-    check_server_use(agent->check_server, topology_checks(next));
-    agent->retired = (struct retired){.topology = agent->topology, .table = table};
-    agent->topology = next;
+    agent_check_server_use(agent->check_server, deployment_checks(next));
+    agent->retired = (struct retired){.deployment = agent->deployment, .table = table};
+    agent->deployment = next;
     ev_timer_set(&agent->retire, RETIRE_S, 0.0);
     ev_timer_start(agent->loop, &agent->retire);
     close_other_listeners(agent, &config_of(agent)->agent);
@@ -215,7 +215,7 @@ static void change_over(struct agent *agent)
                     config_of(agent)->agent.log_level);
     agent->metrics.reloads_total++;
     agent->is_reload_good = true;
-    agent->t_loaded_ms = loop_now_ms();
+    agent->t_loaded_ms = clock_ms();
     log_reload(config_of(agent));
 }
 
@@ -225,9 +225,9 @@ static void on_ready(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    if (agent->retired.topology != NULL)
+    if (agent->retired.deployment != NULL)
         return;
-    if (topology_is_ready(agent->next) || loop_now_ms() >= agent->ready_deadline_ms)
+    if (deployment_is_ready(agent->next) || clock_ms() >= agent->ready_deadline_ms)
         change_over(agent);
 }
 
@@ -245,7 +245,7 @@ void agent_reload_failed(struct agent *agent, const char *error)
 {
     agent->metrics.reload_failures_total++;
     agent->is_reload_good = false;
-    sdnotify_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
+    service_manager_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
     log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
 }
 
@@ -276,7 +276,7 @@ static void tell_what_needs_a_restart(const struct config_agent *old, const stru
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "listen"));
     if (has_other_rights(&old->checks, &new->checks))
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "check"));
-    if (has_other_rights(&old->webs, &new->webs))
+    if (has_other_rights(&old->web, &new->web))
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "http"));
 }
 
@@ -294,15 +294,15 @@ void agent_reload(struct agent *agent, struct config *config)
         agent_reload_failed(agent, error);
         return;
     }
-    topology_destroy(agent->next);
-    agent->next = create_topology(agent, config);
+    deployment_destroy(agent->next);
+    agent->next = create_deployment(agent, config);
     if (agent->next == NULL) {
         ev_timer_stop(agent->loop, &agent->ready);
         agent_reload_failed(agent, "out of memory");
         return;
     }
     tell_what_needs_a_restart(&config_of(agent)->agent, &config->agent);
-    agent->ready_deadline_ms = loop_now_ms() + longest_vote_life(config) + READY_SLACK_MS;
+    agent->ready_deadline_ms = clock_ms() + longest_vote_life(config) + READY_SLACK_MS;
     ev_timer_again(agent->loop, &agent->ready);
 }
 
@@ -314,10 +314,10 @@ static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
     struct agent *agent = container_of(timer, struct agent, started);
 
     (void)events;
-    if (!topology_is_ready(agent->topology))
+    if (!deployment_is_ready(agent->deployment))
         return;
     ev_timer_stop(loop, timer);
-    sdnotify_send("READY=1\nSTATUS=%zu services", config_of(agent)->service_count);
+    service_manager_send("READY=1\nSTATUS=%zu services", config_of(agent)->service_count);
 }
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
@@ -325,12 +325,12 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)timer;
     (void)events;
-    sdnotify_send("WATCHDOG=1");
+    service_manager_send("WATCHDOG=1");
 }
 
 static void start_timers(struct agent *agent)
 {
-    double interval_s = sdnotify_watchdog_interval();
+    double interval_s = service_manager_watchdog_interval();
 
     ev_timer_start(agent->loop, &agent->started);
     if (interval_s <= 0.0)
@@ -363,10 +363,10 @@ static void fill_status(void *context, struct status *ret_status)
         .is_stopping = agent->is_stopping,
         .is_reload_good = agent->is_reload_good,
         .t_loaded_ms = agent->t_loaded_ms,
-        .now_ms = loop_now_ms(),
-        .now_unix_ms = process_now_unix_ms(),
+        .now_ms = clock_ms(),
+        .now_unix_ms = clock_unix_ms(),
     };
-    ret_status->groups = topology_groups(agent->topology, &ret_status->group_count);
+    ret_status->groups = deployment_groups(agent->deployment, &ret_status->group_count);
     process_stats_read(&ret_status->process);
 }
 
@@ -380,7 +380,7 @@ static void look_at_clients(struct agent *agent)
         parking_look_with(agent->parking, client_looker_look, agent->looker);
 }
 
-/* False where memory is short; `config` is the topology's from then on, if there is one. */
+/* False where memory is short; `config` is the deployment's from then on, if there is one. */
 static bool create_parts(struct agent *agent, struct config *config)
 {
     agent->parking = parking_create(config->agent.park_max, on_parked_due, agent);
@@ -392,16 +392,16 @@ static bool create_parts(struct agent *agent, struct config *config)
         config_destroy(config);
         return false;
     }
-    agent->topology = create_topology(agent, config);
-    if (agent->topology == NULL)
+    agent->deployment = create_deployment(agent, config);
+    if (agent->deployment == NULL)
         return false;
     agent->rules = (struct acceptor_rules){.allowed = &config->agent.allowed, .metrics = &agent->metrics};
     agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics, &agent->rules);
-    agent->check_server =
-        check_server_create(agent->loop, topology_checks(agent->topology), &agent->metrics, &agent->rules);
+    agent->check_server = agent_check_server_create(agent->loop, deployment_checks(agent->deployment),
+                                                    &agent->metrics, &agent->rules);
     agent->http_server = http_server_create(agent->loop, fill_status, agent, &agent->rules);
     return agent->server != NULL && agent->check_server != NULL && agent->http_server != NULL &&
-           topology_fill(agent->topology, agent->table) && topology_activate(agent->topology, NULL);
+           deployment_fill(agent->deployment, agent->table) && deployment_activate(agent->deployment, NULL);
 }
 
 struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build)
@@ -417,7 +417,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->loop = loop;
     agent->build = build;
     agent->is_reload_good = true;
-    agent->t_loaded_ms = loop_now_ms();
+    agent->t_loaded_ms = clock_ms();
     ev_timer_init(&agent->ready, on_ready, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->retire, on_retire, 0.0, 0.0);
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
@@ -457,7 +457,7 @@ void agent_stop(struct agent *agent)
         return;
     }
     agent->is_stopping = true;
-    sdnotify_send("STOPPING=1\nSTATUS=draining");
+    service_manager_send("STOPPING=1\nSTATUS=draining");
     log_event(LOG_LEVEL_INFO, "stopping",
               log_number("connections", (int64_t)spop_server_connections(agent->server)),
               log_number("drain-timeout-ms", timeout_ms));
@@ -493,11 +493,11 @@ void agent_destroy(struct agent *agent)
     if (agent->is_stopping)
         log_totals(agent);
     http_server_destroy(agent->http_server);
-    check_server_destroy(agent->check_server);
+    agent_check_server_destroy(agent->check_server);
     retire_former(agent);
     service_table_destroy(agent->table);
-    topology_destroy(agent->next);
-    topology_destroy(agent->topology);
+    deployment_destroy(agent->next);
+    deployment_destroy(agent->deployment);
     resolver_destroy(agent->resolver);
     hooks_destroy(agent->hooks);
     parking_destroy(agent->parking);

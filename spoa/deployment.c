@@ -11,7 +11,7 @@
 #include "spoa/io/net/tls.h"
 
 /* A service with all that hangs on it. */
-struct topology_service {
+struct deployment_service {
     struct service_settings settings;
     struct service *service;
     struct decision_log log;
@@ -20,7 +20,7 @@ struct topology_service {
 };
 
 /* A group of Sentinels and the services that it monitors. */
-struct topology_group {
+struct deployment_group {
     struct service **services;
     struct role_probe_settings *probes; /* one per service */
     const struct tls **node_tls;        /* one per service */
@@ -29,27 +29,27 @@ struct topology_group {
 };
 
 /* TLS as some sections want it, all in the same way. */
-struct topology_tls {
+struct deployment_tls {
     struct config_tls settings; /* borrowed, but for the struct itself */
     struct tls *tls;
 };
 
-struct topology {
-    struct topology_options options;
-    struct topology_service *services;
-    struct topology_group *groups;
+struct deployment {
+    struct deployment_options options;
+    struct deployment_service *services;
+    struct deployment_group *groups;
     const struct voter_group **voters; /* of the groups */
-    struct topology_tls *tls;
+    struct deployment_tls *tls;
     size_t tls_count;
     struct session_cutter *cutter; /* NULL: no runtime API, or not active */
-    struct server_checks *checks;
+    struct agent_checks *checks;
 };
 
-static bool create_service(struct topology *topology, size_t index, int64_t now_ms)
+static bool create_service(struct deployment *deployment, size_t index, int64_t now_ms)
 {
-    const struct config_service *config = &topology->options.config->services[index];
-    const struct config_sentinels *group = &topology->options.config->groups[config->group];
-    struct topology_service *service = &topology->services[index];
+    const struct config_service *config = &deployment->options.config->services[index];
+    const struct config_voters *group = &deployment->options.config->groups[config->group];
+    struct deployment_service *service = &deployment->services[index];
 
     service->settings = (struct service_settings){
         .name = config->name,
@@ -96,34 +96,35 @@ static bool create_service(struct topology *topology, size_t index, int64_t now_
 
 /* One for all that want the same: thousands of services would else read and keep the certificates each. `ret_tls` is NULL
  * for plain. False where it cannot be had, which is logged. */
-static bool find_tls(struct topology *topology, const struct config_tls *settings, const struct tls **ret_tls)
+static bool find_tls(struct deployment *deployment, const struct config_tls *settings,
+                     const struct tls **ret_tls)
 {
     char error[TLS_ERROR_MAX];
 
     *ret_tls = NULL;
     if (!settings->is_on)
         return true;
-    for (size_t i = 0; i < topology->tls_count; i++) {
-        const struct config_tls *other = &topology->tls[i].settings;
-        *ret_tls = topology->tls[i].tls;
+    for (size_t i = 0; i < deployment->tls_count; i++) {
+        const struct config_tls *other = &deployment->tls[i].settings;
+        *ret_tls = deployment->tls[i].tls;
         if (config_same_text(other->ca_file, settings->ca_file) &&
             config_same_text(other->cert_file, settings->cert_file) &&
             config_same_text(other->key_file, settings->key_file) &&
             config_same_text(other->server_name, settings->server_name))
             return true;
     }
-    struct topology_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
+    struct deployment_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
     if (one.tls == NULL) {
         log_event(LOG_LEVEL_ERROR, "tls-failed", log_text("error", error));
         return false;
     }
-    topology->tls[topology->tls_count++] = one;
+    deployment->tls[deployment->tls_count++] = one;
     *ret_tls = one.tls;
     return true;
 }
 
 static struct role_probe_settings probe_settings(const struct config_service *service,
-                                                 const struct config_sentinels *group)
+                                                 const struct config_voters *group)
 {
     const struct config_credentials *credentials = config_node_credentials(service, group);
 
@@ -136,10 +137,10 @@ static struct role_probe_settings probe_settings(const struct config_service *se
 }
 
 /* The services of a group, in the order of the configuration. */
-static bool collect_services(struct topology *topology, size_t index)
+static bool collect_services(struct deployment *deployment, size_t index)
 {
-    const struct config *config = topology->options.config;
-    struct topology_group *group = &topology->groups[index];
+    const struct config *config = deployment->options.config;
+    struct deployment_group *group = &deployment->groups[index];
 
     group->services = calloc(config->service_count, sizeof(*group->services));
     group->probes = calloc(config->service_count, sizeof(*group->probes));
@@ -150,10 +151,10 @@ static bool collect_services(struct topology *topology, size_t index)
         if (config->services[i].group != index)
             continue;
         const struct config_tls *tls = config_node_tls(&config->services[i], &config->groups[index]);
-        if (!find_tls(topology, tls, &group->node_tls[group->service_count]))
+        if (!find_tls(deployment, tls, &group->node_tls[group->service_count]))
             return false;
         group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
-        group->services[group->service_count++] = topology->services[i].service;
+        group->services[group->service_count++] = deployment->services[i].service;
     }
     return true;
 }
@@ -164,20 +165,20 @@ static uint64_t random_seed(void)
 
     /* Only keeps agents out of step: the clock will do where there is no randomness. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
-        seed = (uint64_t)loop_now_us();
+        seed = (uint64_t)clock_us();
     return seed;
 }
 
-static bool create_group(struct topology *topology, size_t index)
+static bool create_group(struct deployment *deployment, size_t index)
 {
-    const struct config_sentinels *config = &topology->options.config->groups[index];
-    struct topology_group *group = &topology->groups[index];
+    const struct config_voters *config = &deployment->options.config->groups[index];
+    struct deployment_group *group = &deployment->groups[index];
 
     const struct redis_credentials credentials = {.username = config->credentials.username,
                                                   .password = config->credentials.password};
     const struct tls *tls = NULL;
 
-    if (!collect_services(topology, index) || !find_tls(topology, &config->tls, &tls))
+    if (!collect_services(deployment, index) || !find_tls(deployment, &config->tls, &tls))
         return false;
     bool early = false;
     for (size_t i = 0; i < group->service_count; i++)
@@ -211,176 +212,177 @@ static bool create_group(struct topology *topology, size_t index)
         .node_tls = group->node_tls,
         .service_count = group->service_count,
     };
-    group->links = voter_links_create(topology->options.loop, topology->options.resolver, &options,
-                                      topology->options.metrics, random_seed());
+    group->links = voter_links_create(deployment->options.loop, deployment->options.resolver, &options,
+                                      deployment->options.metrics, random_seed());
     if (group->links == NULL)
         return false;
-    topology->voters[index] = voter_links_group(group->links);
+    deployment->voters[index] = voter_links_group(group->links);
     return true;
 }
 
-/* NULL where `topology`, which may be NULL, has no such service. */
-static struct service *find_service(const struct topology *topology, const char *name)
+/* NULL where `deployment`, which may be NULL, has no such service. */
+static struct service *find_service(const struct deployment *deployment, const char *name)
 {
-    for (size_t i = 0; topology != NULL && i < topology->options.config->service_count; i++)
-        if (strcmp(topology->services[i].settings.name, name) == 0)
-            return topology->services[i].service;
+    for (size_t i = 0; deployment != NULL && i < deployment->options.config->service_count; i++)
+        if (strcmp(deployment->services[i].settings.name, name) == 0)
+            return deployment->services[i].service;
     return NULL;
 }
 
-static bool create_parts(struct topology *topology, const struct topology *former)
+static bool create_parts(struct deployment *deployment, const struct deployment *former)
 {
-    const struct config *config = topology->options.config;
-    int64_t now_ms = loop_now_ms();
+    const struct config *config = deployment->options.config;
+    int64_t now_ms = clock_ms();
 
-    topology->services = calloc(config->service_count, sizeof(*topology->services));
-    topology->groups = calloc(config->group_count, sizeof(*topology->groups));
-    topology->voters = calloc(config->group_count, sizeof(const struct voter_group *));
-    topology->tls = calloc(config->group_count + config->service_count, sizeof(*topology->tls));
-    topology->checks = server_checks_create();
-    if (topology->tls == NULL || topology->services == NULL || topology->groups == NULL ||
-        topology->voters == NULL || topology->checks == NULL)
+    deployment->services = calloc(config->service_count, sizeof(*deployment->services));
+    deployment->groups = calloc(config->group_count, sizeof(*deployment->groups));
+    deployment->voters = calloc(config->group_count, sizeof(const struct voter_group *));
+    deployment->tls = calloc(config->group_count + config->service_count, sizeof(*deployment->tls));
+    deployment->checks = agent_checks_create();
+    if (deployment->tls == NULL || deployment->services == NULL || deployment->groups == NULL ||
+        deployment->voters == NULL || deployment->checks == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++)
-        if (!create_service(topology, i, now_ms))
+        if (!create_service(deployment, i, now_ms))
             return false;
     for (size_t i = 0; i < config->service_count; i++) {
         const struct service *same = find_service(former, config->services[i].name);
         if (same != NULL)
-            service_inherit(topology->services[i].service, same);
+            service_inherit(deployment->services[i].service, same);
     }
     for (size_t i = 0; i < config->group_count; i++)
-        if (!create_group(topology, i))
+        if (!create_group(deployment, i))
             return false;
     return true;
 }
 
-struct topology *topology_create(const struct topology_options *options, const struct topology *former)
+struct deployment *deployment_create(const struct deployment_options *options,
+                                     const struct deployment *former)
 {
-    struct topology *topology = calloc(1, sizeof(*topology));
+    struct deployment *deployment = calloc(1, sizeof(*deployment));
 
-    if (topology == NULL) {
+    if (deployment == NULL) {
         config_destroy(options->config);
         return NULL;
     }
-    topology->options = *options;
-    if (!create_parts(topology, former)) {
-        topology_destroy(topology);
+    deployment->options = *options;
+    if (!create_parts(deployment, former)) {
+        deployment_destroy(deployment);
         return NULL;
     }
-    return topology;
+    return deployment;
 }
 
-void topology_destroy(struct topology *topology)
+void deployment_destroy(struct deployment *deployment)
 {
-    if (topology == NULL)
+    if (deployment == NULL)
         return;
-    struct config *config = topology->options.config;
-    for (size_t i = 0; topology->groups != NULL && i < config->group_count; i++) {
-        voter_links_destroy(topology->groups[i].links);
-        free(topology->groups[i].services);
-        free(topology->groups[i].probes);
-        free(topology->groups[i].node_tls);
+    struct config *config = deployment->options.config;
+    for (size_t i = 0; deployment->groups != NULL && i < config->group_count; i++) {
+        voter_links_destroy(deployment->groups[i].links);
+        free(deployment->groups[i].services);
+        free(deployment->groups[i].probes);
+        free(deployment->groups[i].node_tls);
     }
-    for (size_t i = 0; i < topology->tls_count; i++)
-        tls_destroy(topology->tls[i].tls);
-    free(topology->tls);
-    session_cutter_destroy(topology->cutter);
-    server_checks_destroy(topology->checks);
-    for (size_t i = 0; topology->services != NULL && i < config->service_count; i++)
-        service_destroy(topology->services[i].service);
-    free(topology->voters);
-    free(topology->groups);
-    free(topology->services);
-    free(topology);
+    for (size_t i = 0; i < deployment->tls_count; i++)
+        tls_destroy(deployment->tls[i].tls);
+    free(deployment->tls);
+    session_cutter_destroy(deployment->cutter);
+    agent_checks_destroy(deployment->checks);
+    for (size_t i = 0; deployment->services != NULL && i < config->service_count; i++)
+        service_destroy(deployment->services[i].service);
+    free(deployment->voters);
+    free(deployment->groups);
+    free(deployment->services);
+    free(deployment);
     config_destroy(config);
 }
 
 /* ---- acting on changes ---- */
 
-static bool activate_cutter(struct topology *topology)
+static bool activate_cutter(struct deployment *deployment)
 {
-    const struct config *config = topology->options.config;
+    const struct config *config = deployment->options.config;
 
     if (config->haproxy.runtime_api_count == 0)
         return true;
-    topology->cutter = session_cutter_create(topology->options.loop, config->haproxy.runtime_apis,
-                                             config->haproxy.runtime_api_count, topology->options.metrics,
-                                             topology->options.history);
-    if (topology->cutter == NULL)
+    deployment->cutter = session_cutter_create(deployment->options.loop, config->haproxy.runtime_apis,
+                                               config->haproxy.runtime_api_count, deployment->options.metrics,
+                                               deployment->options.history);
+    if (deployment->cutter == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++) {
         const char *backend = config->services[i].backend;
-        if (!session_cutter_watch(topology->cutter, topology->services[i].service,
+        if (!session_cutter_watch(deployment->cutter, deployment->services[i].service,
                                   backend != NULL ? backend : config->haproxy.backend))
             return false;
     }
     return true;
 }
 
-static bool activate_hooks(struct topology *topology)
+static bool activate_hooks(struct deployment *deployment)
 {
-    const struct config *config = topology->options.config;
+    const struct config *config = deployment->options.config;
 
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
         if (service->on_switch != NULL &&
-            !hooks_watch(topology->options.hooks, &topology->services[i].hook, topology->services[i].service,
-                         service->on_switch, service->on_switch_timeout_ms))
+            !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
+                         deployment->services[i].service, service->on_switch, service->on_switch_timeout_ms))
             return false;
     }
     return true;
 }
 
-static bool activate_checks(struct topology *topology)
+static bool activate_checks(struct deployment *deployment)
 {
-    const struct config *config = topology->options.config;
+    const struct config *config = deployment->options.config;
 
     for (size_t i = 0; i < config->service_count; i++) {
-        struct server_check_settings settings = {
+        struct agent_check_settings settings = {
             .mode = config->services[i].check_mode,
             .delay_ms = config->services[i].check_delay_ms,
             .pulse_ms = config->services[i].check_pulse_ms,
         };
-        if (!server_checks_add(topology->checks, topology->services[i].service, &settings))
+        if (!agent_checks_add(deployment->checks, deployment->services[i].service, &settings))
             return false;
     }
     return true;
 }
 
-bool topology_activate(struct topology *topology, const struct topology *former)
+bool deployment_activate(struct deployment *deployment, const struct deployment *former)
 {
-    for (size_t i = 0; i < topology->options.config->service_count; i++) {
-        struct topology_service *service = &topology->services[i];
-        decision_log_watch(&service->log, topology->options.metrics, service->service,
+    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
+        struct deployment_service *service = &deployment->services[i];
+        decision_log_watch(&service->log, deployment->options.metrics, service->service,
                            find_service(former, service->settings.name));
-        history_watch_service(&service->history, topology->options.history, service->service);
+        history_watch_service(&service->history, deployment->options.history, service->service);
     }
-    if (!activate_cutter(topology) || !activate_checks(topology) || !activate_hooks(topology))
+    if (!activate_cutter(deployment) || !activate_checks(deployment) || !activate_hooks(deployment))
         return false;
     if (former != NULL)
-        server_checks_inherit(topology->checks, former->checks);
-    for (size_t i = 0; i < topology->options.config->service_count; i++) {
-        struct service *service = topology->services[i].service;
+        agent_checks_inherit(deployment->checks, former->checks);
+    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
+        struct service *service = deployment->services[i].service;
         struct service *same = find_service(former, service_settings(service)->name);
         if (same != NULL)
-            service_succeed(service, same, loop_now_ms());
+            service_succeed(service, same, clock_ms());
     }
     return true;
 }
 
-bool topology_is_ready(const struct topology *topology)
+bool deployment_is_ready(const struct deployment *deployment)
 {
-    for (size_t i = 0; i < topology->options.config->service_count; i++)
-        if (service_decision(topology->services[i].service)->state == SERVICE_STARTING)
+    for (size_t i = 0; i < deployment->options.config->service_count; i++)
+        if (service_decision(deployment->services[i].service)->state == SERVICE_STARTING)
             return false;
     return true;
 }
 
-bool topology_fill(const struct topology *topology, struct service_table *table)
+bool deployment_fill(const struct deployment *deployment, struct service_table *table)
 {
-    for (size_t i = 0; i < topology->options.config->group_count; i++) {
-        const struct topology_group *group = &topology->groups[i];
+    for (size_t i = 0; i < deployment->options.config->group_count; i++) {
+        const struct deployment_group *group = &deployment->groups[i];
         for (size_t k = 0; k < group->service_count; k++)
             if (!service_table_add(table, group->services[k], voter_links_identities(group->links)))
                 return false;
@@ -388,18 +390,18 @@ bool topology_fill(const struct topology *topology, struct service_table *table)
     return true;
 }
 
-const struct server_checks *topology_checks(const struct topology *topology)
+const struct agent_checks *deployment_checks(const struct deployment *deployment)
 {
-    return topology->checks;
+    return deployment->checks;
 }
 
-const struct voter_group *const *topology_groups(const struct topology *topology, size_t *ret_count)
+const struct voter_group *const *deployment_groups(const struct deployment *deployment, size_t *ret_count)
 {
-    *ret_count = topology->options.config->group_count;
-    return topology->voters;
+    *ret_count = deployment->options.config->group_count;
+    return deployment->voters;
 }
 
-const struct config *topology_config(const struct topology *topology)
+const struct config *deployment_config(const struct deployment *deployment)
 {
-    return topology->options.config;
+    return deployment->options.config;
 }

@@ -20,10 +20,10 @@
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/redis/voter_links.h"
 
-struct topology;
+struct deployment;
 
 /* Borrowed but for `config`, which was checked. */
-struct topology_options {
+struct deployment_options {
     struct ev_loop *loop;
     struct config *config;
     struct resolver *resolver;
@@ -33,28 +33,29 @@ struct topology_options {
 };
 
 /*
- * Begins to ask the Sentinels. Nobody acts on what they say before topology_activate(). Of services that `former` (or
+ * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). Of services that `former` (or
  * NULL) has as well it takes over what that one remembers. `config` is its own from then on. NULL, and the configuration
  * is gone, where memory is short.
  */
-struct topology *topology_create(const struct topology_options *options, const struct topology *former);
+struct deployment *deployment_create(const struct deployment_options *options,
+                                     const struct deployment *former);
 
 /* No table refers to its services any more. NULL is fine. */
-void topology_destroy(struct topology *topology);
+void deployment_destroy(struct deployment *deployment);
 
 /* From now on changes are logged, sessions cut, agent-checks kept up to date. `former` as above. False where memory is
  * short. */
-bool topology_activate(struct topology *topology, const struct topology *former);
+bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
 /* Whether no service is starting any more. */
-bool topology_is_ready(const struct topology *topology);
+bool deployment_is_ready(const struct deployment *deployment);
 
 /* Adds all services. False where memory is short. */
-bool topology_fill(const struct topology *topology, struct service_table *table);
+bool deployment_fill(const struct deployment *deployment, struct service_table *table);
 
-const struct server_checks *topology_checks(const struct topology *topology);
-/* One for each section [sentinels]; valid as long as the topology. */
-const struct voter_group *const *topology_groups(const struct topology *topology, size_t *ret_count);
-const struct config *topology_config(const struct topology *topology);
+const struct agent_checks *deployment_checks(const struct deployment *deployment);
+/* One for each section [sentinels]; valid as long as the deployment. */
+const struct voter_group *const *deployment_groups(const struct deployment *deployment, size_t *ret_count);
+const struct config *deployment_config(const struct deployment *deployment);
 
 #endif

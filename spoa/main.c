@@ -118,7 +118,7 @@ static void reload(const struct running *running)
         agent_reload_failed(running->agent, "there is no file: it was started with options");
         return;
     }
-    sdnotify_reloading();
+    service_manager_reloading();
     /* Before they are read: what changes meanwhile is read again. */
     if (running->watch != NULL)
         file_watch_look(running->watch);
@@ -227,7 +227,7 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
     case COMMAND_CHECK:
-        return doctor_check(config, options->haproxy_file);
+        return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:

@@ -5,15 +5,15 @@
 
 #define RUN_ID "run_id:"
 
-redisReply *doctor_ask_identity(struct redis_ask *ask, enum voter_source source,
-                                char ret_id[DOCTOR_ID_LEN + 1])
+redisReply *check_ask_identity(struct redis_client *ask, enum voter_source source,
+                               char ret_id[CHECK_ID_LEN + 1])
 {
     static const char *const commands[][3] = {
         [VOTER_SOURCE_SENTINEL] = {"SENTINEL", "MYID", NULL},
         [VOTER_SOURCE_REPLICATION] = {"INFO", "server", NULL},
         [VOTER_SOURCE_CLUSTER] = {"CLUSTER", "MYID", NULL},
     };
-    redisReply *reply = redis_ask(ask, commands[source]);
+    redisReply *reply = redis_client_ask(ask, commands[source]);
 
     ret_id[0] = '\0';
     if (reply == NULL || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_STATUS))
@@ -23,9 +23,9 @@ redisReply *doctor_ask_identity(struct redis_ask *ask, enum voter_source source,
         const char *line = strstr(reply->str, RUN_ID);
         id = line != NULL ? line + strlen(RUN_ID) : "";
     }
-    if (strlen(id) >= DOCTOR_ID_LEN) {
-        memcpy(ret_id, id, DOCTOR_ID_LEN);
-        ret_id[DOCTOR_ID_LEN] = '\0';
+    if (strlen(id) >= CHECK_ID_LEN) {
+        memcpy(ret_id, id, CHECK_ID_LEN);
+        ret_id[CHECK_ID_LEN] = '\0';
     }
     return reply;
 }
@@ -70,15 +70,15 @@ static bool read_slots(const redisReply *reply, long long slot, struct addr *ret
     return false;
 }
 
-bool doctor_ask_vote(struct redis_ask *ask, enum voter_source source, const struct config_service *service,
-                     const struct addr *self, struct addr *ret_addr, redisReply **ret_reply)
+bool check_ask_vote(struct redis_client *ask, enum voter_source source, const struct config_service *service,
+                    const struct addr *self, struct addr *ret_addr, redisReply **ret_reply)
 {
     const char *const commands[][4] = {
         [VOTER_SOURCE_SENTINEL] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", service->monitor, NULL},
         [VOTER_SOURCE_REPLICATION] = {"ROLE", NULL},
         [VOTER_SOURCE_CLUSTER] = {"CLUSTER", "SLOTS", NULL},
     };
-    redisReply *reply = redis_ask(ask, commands[source]);
+    redisReply *reply = redis_client_ask(ask, commands[source]);
 
     *ret_reply = reply;
     if (reply == NULL)

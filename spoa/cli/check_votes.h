@@ -1,4 +1,4 @@
-/* For doctor.c: what one voter says, asked in passing and not by the rule. */
+/* For check.c: what one voter says, asked in passing and not by the rule. */
 #ifndef SPOA_CLI_CHECK_VOTES_H
 #define SPOA_CLI_CHECK_VOTES_H
 
@@ -8,16 +8,16 @@
 #include "spoa/core/config/config.h"
 #include "spoa/cli/redis_client.h"
 
-#define DOCTOR_ID_LEN 40
+#define CHECK_ID_LEN 40
 
 /* Who it is: SENTINEL MYID, CLUSTER MYID, the run_id of INFO; "" where it would not say, and `reply` then has the reason.
  * The reply is the caller's. */
-redisReply *doctor_ask_identity(struct redis_ask *ask, enum voter_source source,
-                                char ret_id[DOCTOR_ID_LEN + 1]);
+redisReply *check_ask_identity(struct redis_client *ask, enum voter_source source,
+                               char ret_id[CHECK_ID_LEN + 1]);
 
 /* Whom it, which is at `self`, names as the master of `service`. False where it names nobody: the reply, the caller's,
  * says why. */
-bool doctor_ask_vote(struct redis_ask *ask, enum voter_source source, const struct config_service *service,
-                     const struct addr *self, struct addr *ret_addr, redisReply **ret_reply);
+bool check_ask_vote(struct redis_client *ask, enum voter_source source, const struct config_service *service,
+                    const struct addr *self, struct addr *ret_addr, redisReply **ret_reply);
 
 #endif

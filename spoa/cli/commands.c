@@ -13,16 +13,16 @@
 #define CLEAR_SCREEN "\033[H\033[2J"
 
 /* Asks the first `http` address. The code, or -1 with a message on stderr; the body is the caller's. */
-static int ask(const struct config *config, const char *path, struct page *body)
+static int ask(const struct config *config, const char *path, struct text *body)
 {
     char text[ADDR_TEXT_MAX];
 
-    *body = (struct page){.text = NULL};
-    if (config->agent.webs.count == 0) {
+    *body = (struct text){.data = NULL};
+    if (config->agent.web.count == 0) {
         fputs("the configuration has no 'http' in [agent]: there is nobody to ask\n", stderr);
         return -1;
     }
-    const struct addr *addr = &config->agent.webs.list[0].addr;
+    const struct addr *addr = &config->agent.web.list[0].addr;
     int code = http_client_get(addr, path, body);
     if (code == -1)
         fprintf(stderr, "no answer from %s: %s\n", addr_format(addr, text), strerror(errno));
@@ -31,15 +31,15 @@ static int ask(const struct config *config, const char *path, struct page *body)
 
 static int print_once(const struct config *config, const char *path, const char *before)
 {
-    struct page body;
+    struct text body;
     int code = ask(config, path, &body);
 
     if (code != -1) {
         fputs(before, stdout);
-        fputs(body.text != NULL ? body.text : "", stdout);
+        fputs(body.data != NULL ? body.data : "", stdout);
         fflush(stdout);
     }
-    page_finish(&body);
+    text_finish(&body);
     return code == 200 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }
 
@@ -57,28 +57,28 @@ int command_status(const struct config *config, bool is_json, bool watches)
 
 int command_healthcheck(const struct config *config)
 {
-    struct page body;
+    struct text body;
     int code = ask(config, "/readyz", &body);
 
-    if (code != 200 && body.text != NULL)
-        fputs(body.text, stderr);
-    page_finish(&body);
+    if (code != 200 && body.data != NULL)
+        fputs(body.data, stderr);
+    text_finish(&body);
     return code == 200 ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }
 
 int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe)
 {
-    struct page page = {.text = NULL};
+    struct text out = {.data = NULL};
 
     if (is_spoe)
-        haproxy_conf_write_spoe(config, version, &page);
+        haproxy_conf_write_spoe(config, version, &out);
     else
-        haproxy_conf_write(config, version, &page);
-    bool is_whole = !page.has_failed;
+        haproxy_conf_write(config, version, &out);
+    bool is_whole = !out.has_failed;
     if (is_whole)
-        fputs(page.text, stdout);
+        fputs(out.data, stdout);
     else
         fputs("out of memory\n", stderr);
-    page_finish(&page);
+    text_finish(&out);
     return is_whole ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
 }

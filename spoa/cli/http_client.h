@@ -6,6 +6,6 @@
 #include "spoa/core/base/text.h"
 
 /* The code of the reply, and its body in `*body` (the caller's, to be finished). -1 with errno where nobody answers. */
-int http_client_get(const struct addr *addr, const char *path, struct page *body);
+int http_client_get(const struct addr *addr, const char *path, struct text *body);
 
 #endif

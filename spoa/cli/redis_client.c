@@ -10,26 +10,26 @@
 
 #define WORDS_MAX 8
 
-static void fail(struct redis_ask *ask, const char *reason)
+static void fail(struct redis_client *ask, const char *reason)
 {
     (void)snprintf(ask->error, sizeof(ask->error), "%s", reason);
-    redis_ask_close(ask);
+    redis_client_close(ask);
 }
 
-static void authenticate(struct redis_ask *ask, const struct config_credentials *credentials)
+static void authenticate(struct redis_client *ask, const struct config_credentials *credentials)
 {
     const char *const old[] = {"AUTH", credentials->password, NULL};
     const char *const new[] = {"AUTH", credentials->username, credentials->password, NULL};
 
     if (credentials->password == NULL)
         return;
-    redisReply *reply = redis_ask(ask, credentials->username != NULL ? new : old);
+    redisReply *reply = redis_client_ask(ask, credentials->username != NULL ? new : old);
     if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
         (void)snprintf(ask->error, sizeof(ask->error), "AUTH: %s", reply != NULL ? reply->str : "no reply");
     freeReplyObject(reply);
 }
 
-static void begin_tls(struct redis_ask *ask, const struct addr *addr, const struct config_tls *settings)
+static void begin_tls(struct redis_client *ask, const struct addr *addr, const struct config_tls *settings)
 {
     char reason[TLS_ERROR_MAX];
 
@@ -44,15 +44,15 @@ static void begin_tls(struct redis_ask *ask, const struct addr *addr, const stru
         return;
     }
     /* The socket blocks: it wants more only when the time is up. */
-    int result = tls_stream_shake_hands(ask->stream);
+    int result = tls_stream_handshake(ask->stream);
     if (result != 1)
         fail(ask, result == 0 ? "TLS: no answer" : tls_stream_error(ask->stream));
 }
 
-struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials,
-                                const struct config_tls *tls)
+struct redis_client redis_client_open(const struct addr *addr, const struct config_credentials *credentials,
+                                      const struct config_tls *tls)
 {
-    struct redis_ask ask = {.fd = blocking_socket_connect(addr), .error = ""};
+    struct redis_client ask = {.fd = blocking_socket_connect(addr), .error = ""};
 
     if (ask.fd == -1) {
         fail(&ask, strerror(errno));
@@ -68,7 +68,7 @@ struct redis_ask redis_ask_open(const struct addr *addr, const struct config_cre
     return ask;
 }
 
-void redis_ask_close(struct redis_ask *ask)
+void redis_client_close(struct redis_client *ask)
 {
     tls_stream_destroy(ask->stream);
     tls_destroy(ask->tls);
@@ -82,7 +82,7 @@ void redis_ask_close(struct redis_ask *ask)
     ask->fd = -1;
 }
 
-static bool send_all(struct redis_ask *ask, const char *bytes, size_t len)
+static bool send_all(struct redis_client *ask, const char *bytes, size_t len)
 {
     while (len > 0) {
         ssize_t sent = ask->stream != NULL ? tls_stream_write(ask->stream, bytes, len)
@@ -95,7 +95,7 @@ static bool send_all(struct redis_ask *ask, const char *bytes, size_t len)
     return true;
 }
 
-static redisReply *read_reply(struct redis_ask *ask)
+static redisReply *read_reply(struct redis_client *ask)
 {
     char bytes[TLS_RECORD_MAX];
     void *reply = NULL;
@@ -109,7 +109,7 @@ static redisReply *read_reply(struct redis_ask *ask)
     return reply;
 }
 
-redisReply *redis_ask(struct redis_ask *ask, const char *const *words)
+redisReply *redis_client_ask(struct redis_client *ask, const char *const *words)
 {
     const char *copies[WORDS_MAX];
     char *command = NULL;
@@ -134,12 +134,12 @@ redisReply *redis_ask(struct redis_ask *ask, const char *const *words)
     return reply;
 }
 
-bool redis_ask_is_error(const redisReply *reply, const char *code)
+bool redis_client_is_error(const redisReply *reply, const char *code)
 {
     return reply != NULL && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
 }
 
-const char *redis_ask_field(const redisReply *reply, const char *name)
+const char *redis_client_field(const redisReply *reply, const char *name)
 {
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
         return "";

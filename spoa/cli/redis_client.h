@@ -8,7 +8,7 @@
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
 
-struct redis_ask {
+struct redis_client {
     redisReader *reader; /* NULL where it cannot be reached */
     int fd;
     struct tls *tls;
@@ -17,17 +17,17 @@ struct redis_ask {
 };
 
 /* Connects and says AUTH where there is a password. To be closed in any case. */
-struct redis_ask redis_ask_open(const struct addr *addr, const struct config_credentials *credentials,
-                                const struct config_tls *tls);
-void redis_ask_close(struct redis_ask *ask);
+struct redis_client redis_client_open(const struct addr *addr, const struct config_credentials *credentials,
+                                      const struct config_tls *tls);
+void redis_client_close(struct redis_client *ask);
 
 /* The reply, freed with freeReplyObject(); NULL where there is none. The words end with NULL. */
-redisReply *redis_ask(struct redis_ask *ask, const char *const *words);
+redisReply *redis_client_ask(struct redis_client *ask, const char *const *words);
 
 /* Whether it is an error that begins with `code`. */
-bool redis_ask_is_error(const redisReply *reply, const char *code);
+bool redis_client_is_error(const redisReply *reply, const char *code);
 
 /* The value of a field in a reply that has names and values by turns; "" where it is not there. */
-const char *redis_ask_field(const redisReply *reply, const char *name);
+const char *redis_client_field(const redisReply *reply, const char *name);
 
 #endif

@@ -22,7 +22,7 @@ static void read_all(int fd, char reply[RUNTIME_ASK_MAX])
     reply[len] = '\0';
 }
 
-bool runtime_ask(const struct addr *api, const char *command, char ret_reply[RUNTIME_ASK_MAX])
+bool runtime_client_ask(const struct addr *api, const char *command, char ret_reply[RUNTIME_ASK_MAX])
 {
     int fd = blocking_socket_connect(api);
     size_t len = strlen(command);

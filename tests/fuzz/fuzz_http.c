@@ -46,13 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_line(&rest, method);
     take_line(&rest, path);
     take_line(&rest, accept);
-    struct web_request request = {.method = method, .path = path, .accept = accept};
-    struct web_answer answer;
-    web_respond(&status, &request, &answer);
-    CHECK(answer.code == WEB_OK || answer.code == WEB_NOT_FOUND || answer.code == WEB_METHOD_NOT_ALLOWED ||
-          answer.code == WEB_UNAVAILABLE || answer.code == 204);
+    struct http_request request = {.method = method, .path = path, .accept = accept};
+    struct http_answer answer;
+    http_respond(&status, &request, &answer);
+    CHECK(answer.code == HTTP_OK || answer.code == HTTP_NOT_FOUND || answer.code == HTTP_METHOD_NOT_ALLOWED ||
+          answer.code == HTTP_UNAVAILABLE || answer.code == 204);
     CHECK(answer.type != NULL);
-    page_finish(&answer.page);
+    text_finish(&answer.body);
     world_end(&world);
     return 0;
 }

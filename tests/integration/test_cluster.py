@@ -147,7 +147,7 @@ def test_documented_rights_suffice():
         check_clean(cluster.agent)
 
 
-def test_doctor(shards):
+def test_check(shards):
     done = run_agent("-f", shards.agent.config_path, "check")
     assert (done.returncode, "0 findings" in done.stdout) == (0, True), done.stdout
     assert done.stdout.count(f"names {shards.redis[2].where}") == 6

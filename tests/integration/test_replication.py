@@ -189,7 +189,7 @@ def test_documented_rights_suffice():
         check_clean(cluster.agent)
 
 
-def test_doctor(nodes):
+def test_check(nodes):
     """`check` asks the nodes, says how they vote, and finds the second master."""
     one, two, three = nodes.redis
     done = run_agent("-f", nodes.agent.config_path, "check")

@@ -7,48 +7,48 @@
 
 #define FIRST_SIZE 4096
 
-void page_finish(struct page *page)
+void text_finish(struct text *out)
 {
-    free(page->text);
-    *page = (struct page){.text = NULL};
+    free(out->data);
+    *out = (struct text){.data = NULL};
 }
 
 /* Room for `len` more bytes and a NUL. */
-static bool grow(struct page *page, size_t len)
+static bool grow(struct text *out, size_t len)
 {
-    size_t size = page->size > 0 ? page->size : FIRST_SIZE;
+    size_t size = out->size > 0 ? out->size : FIRST_SIZE;
 
-    if (page->has_failed)
+    if (out->has_failed)
         return false;
-    while (size - page->len <= len)
+    while (size - out->len <= len)
         size *= 2;
-    if (size == page->size)
+    if (size == out->size)
         return true;
-    char *larger = realloc(page->text, size);
+    char *larger = realloc(out->data, size);
     if (larger == NULL) {
-        page->has_failed = true;
+        out->has_failed = true;
         return false;
     }
-    page->text = larger;
-    page->size = size;
+    out->data = larger;
+    out->size = size;
     return true;
 }
 
-static void add_bytes(struct page *page, const char *bytes, size_t len)
+static void add_bytes(struct text *out, const char *bytes, size_t len)
 {
-    if (!grow(page, len))
+    if (!grow(out, len))
         return;
-    memcpy(page->text + page->len, bytes, len);
-    page->len += len;
-    page->text[page->len] = '\0';
+    memcpy(out->data + out->len, bytes, len);
+    out->len += len;
+    out->data[out->len] = '\0';
 }
 
-void page_add(struct page *page, const char *text)
+void text_add(struct text *out, const char *text)
 {
-    add_bytes(page, text, strlen(text));
+    add_bytes(out, text, strlen(text));
 }
 
-void page_printf(struct page *page, const char *format, ...)
+void text_printf(struct text *out, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -57,12 +57,12 @@ void page_printf(struct page *page, const char *format, ...)
     int len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (len < 0 || (size_t)len >= sizeof(text))
-        page->has_failed = true; /* names go in by page_add(): nothing else is as long */
+        out->has_failed = true; /* names go in by text_add(): nothing else is as long */
     else
-        add_bytes(page, text, (size_t)len);
+        add_bytes(out, text, (size_t)len);
 }
 
-void page_add_number(struct page *page, uint64_t number)
+void text_add_number(struct text *out, uint64_t number)
 {
     char digits[20];
     size_t first = sizeof(digits);
@@ -70,37 +70,37 @@ void page_add_number(struct page *page, uint64_t number)
     do
         digits[--first] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    add_bytes(page, digits + first, sizeof(digits) - first);
+    add_bytes(out, digits + first, sizeof(digits) - first);
 }
 
-void page_add_json(struct page *page, const char *text)
+void text_add_json(struct text *out, const char *text)
 {
     if (text == NULL) {
-        page_add(page, "null");
+        text_add(out, "null");
         return;
     }
-    add_bytes(page, "\"", 1);
+    add_bytes(out, "\"", 1);
     for (; *text != '\0'; text++) {
         if (*text == '"' || *text == '\\')
-            add_bytes(page, "\\", 1);
+            add_bytes(out, "\\", 1);
         if ((unsigned char)*text < 0x20)
-            page_printf(page, "\\u%04x", (unsigned)(unsigned char)*text);
+            text_printf(out, "\\u%04x", (unsigned)(unsigned char)*text);
         else
-            add_bytes(page, text, 1);
+            add_bytes(out, text, 1);
     }
-    add_bytes(page, "\"", 1);
+    add_bytes(out, "\"", 1);
 }
 
-void page_add_label(struct page *page, const char *text)
+void text_add_label(struct text *out, const char *text)
 {
     for (;;) {
         size_t len = strcspn(text, "\"\\\n");
-        add_bytes(page, text, len);
+        add_bytes(out, text, len);
         text += len;
         if (*text == '\0')
             return;
-        add_bytes(page, "\\", 1);
-        add_bytes(page, *text == '\n' ? "n" : text, 1);
+        add_bytes(out, "\\", 1);
+        add_bytes(out, *text == '\n' ? "n" : text, 1);
         text++;
     }
 }

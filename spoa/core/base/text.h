@@ -7,26 +7,26 @@
 #include <stdint.h>
 
 /* Zero is an empty one. */
-struct page {
-    char *text; /* `len` bytes and a NUL; NULL where nothing was added */
+struct text {
+    char *data; /* `len` bytes and a NUL; NULL where nothing was added */
     size_t len;
     size_t size;
     bool has_failed; /* memory was short: what is there is not the whole */
 };
 
 /* Frees the text; it is empty then. */
-void page_finish(struct page *page);
+void text_finish(struct text *out);
 
-void page_add(struct page *page, const char *text);
-void page_printf(struct page *page, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add(struct text *out, const char *text);
+void text_printf(struct text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds a number in decimal. A scrape has thousands of them, and page_printf() took two thirds of its time. */
-void page_add_number(struct page *page, uint64_t number);
+/* Adds a number in decimal. A scrape has thousands of them, and text_printf() took two thirds of its time. */
+void text_add_number(struct text *out, uint64_t number);
 
 /* Adds a JSON string, with its quotes; NULL is `null`. Control characters are escaped. */
-void page_add_json(struct page *page, const char *text);
+void text_add_json(struct text *out, const char *text);
 
 /* Adds the value of a Prometheus label: escapes the backslash, the quote and the line feed. */
-void page_add_label(struct page *page, const char *text);
+void text_add_label(struct text *out, const char *text);
 
 #endif

@@ -71,7 +71,7 @@ static void finish_tls(struct config_tls *tls)
     free(tls->server_name);
 }
 
-static void finish_group(struct config_sentinels *group)
+static void finish_group(struct config_voters *group)
 {
     free(group->name);
     free(group->addresses);
@@ -101,7 +101,7 @@ void config_destroy(struct config *config)
     free(config->agent.syslog);
     free(config->agent.listens.list);
     free(config->agent.checks.list);
-    free(config->agent.webs.list);
+    free(config->agent.web.list);
     free(config->agent.allowed.list);
     free(config->agent.user);
     free(config->agent.group);
@@ -148,7 +148,7 @@ static bool add_group(struct config *config, const struct config_place *place, c
     config->groups = list;
     if (!has_room)
         return false;
-    struct config_sentinels group = {.name = strdup(name), .line = place->line, .is_nodes = is_nodes};
+    struct config_voters group = {.name = strdup(name), .line = place->line, .is_nodes = is_nodes};
     if (group.name == NULL || !apply_presets(CONFIG_SENTINELS, &group)) {
         finish_group(&group);
         return false;
@@ -398,7 +398,7 @@ void config_set(struct config *config, const struct config_place *place, const c
     note_line(config, key, place->line);
 }
 
-const char *config_voters_word(const struct config_sentinels *group)
+const char *config_voters_word(const struct config_voters *group)
 {
     return group->is_nodes ? NODES : config_section_names[CONFIG_SENTINELS];
 }

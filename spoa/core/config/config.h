@@ -49,7 +49,7 @@ struct config_networks {
 struct config_agent {
     struct config_listens listens; /* for SPOP */
     struct config_listens checks;  /* for agent-checks */
-    struct config_listens webs;    /* for HTTP */
+    struct config_listens web;     /* for HTTP */
     enum log_level log_level;
     enum log_format log_format;
     char *syslog;                   /* the path of its socket; NULL: the log goes to stderr */
@@ -83,7 +83,7 @@ struct config_tls {
 };
 
 /* A group of voters: [sentinels], [sentinels NAME], [nodes NAME]. */
-struct config_sentinels {
+struct config_voters {
     char *name; /* "" for [sentinels] */
     unsigned line;
     bool is_nodes;
@@ -178,7 +178,7 @@ struct config_errors {
 struct config {
     struct config_agent agent;
     struct config_haproxy haproxy;
-    struct config_sentinels *groups;
+    struct config_voters *groups;
     size_t group_count;
     struct config_service *services;
     size_t service_count;
@@ -210,13 +210,13 @@ void config_each_file(const struct config *config, void (*each)(void *context, c
                       void *context);
 
 /* What the group's section is called: "sentinels" or "nodes". */
-const char *config_voters_word(const struct config_sentinels *group);
+const char *config_voters_word(const struct config_voters *group);
 
 /* What the service's nodes are to be told, and how: its own, or, where the nodes themselves vote, that of their group. */
 const struct config_credentials *config_node_credentials(const struct config_service *service,
-                                                         const struct config_sentinels *group);
+                                                         const struct config_voters *group);
 const struct config_tls *config_node_tls(const struct config_service *service,
-                                         const struct config_sentinels *group);
+                                         const struct config_voters *group);
 
 /* Of two texts of a configuration, which may be NULL. */
 bool config_same_text(const char *a, const char *b);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #define AGENT(field) offsetof(struct config_agent, field)
-#define GROUP(field) offsetof(struct config_sentinels, field)
+#define GROUP(field) offsetof(struct config_voters, field)
 #define SERVICE(field) offsetof(struct config_service, field)
 #define LIVE CONFIG_RELOAD_LIVE
 #define RESTART CONFIG_RELOAD_RESTART
@@ -17,7 +17,7 @@ const struct config_keyword config_keywords[] = {
      "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen`; they make it "
      "cut "
      "the sessions to an old master where it has no runtime API for us"},
-    {CONFIG_AGENT, "http", &config_type_listens, AGENT(webs), NULL, true, LIVE,
+    {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
      "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may"},

@@ -145,7 +145,7 @@ static enum config_reading append_addr(struct addr **addresses, size_t *count, c
 
 static enum config_reading read_addresses(void *field, const char *value)
 {
-    struct config_sentinels *group = field;
+    struct config_voters *group = field;
     struct addr addr;
 
     if (!addr_parse(span_of_text(value), &addr))
@@ -177,7 +177,7 @@ static void write_runtime_apis(const void *field, const char *key, FILE *out)
 
 static void write_addresses(const void *field, const char *key, FILE *out)
 {
-    const struct config_sentinels *group = field;
+    const struct config_voters *group = field;
     char text[ADDR_TEXT_MAX];
 
     for (size_t i = 0; i < group->address_count; i++)

@@ -34,17 +34,17 @@ void config_check_tls(const struct config_tls *tls, const struct config_place *p
 
 /* ---- groups ---- */
 
-static const char *noun_of(const struct config_sentinels *group)
+static const char *noun_of(const struct config_voters *group)
 {
     return group->is_nodes ? "node" : "Sentinel";
 }
 
-static const char *blank_of(const struct config_sentinels *group)
+static const char *blank_of(const struct config_voters *group)
 {
     return group->name[0] != '\0' ? " " : "";
 }
 
-static void check_addresses(const struct config_sentinels *group, const struct config_place *place,
+static void check_addresses(const struct config_voters *group, const struct config_place *place,
                             struct config_errors *errors)
 {
     char text[ADDR_TEXT_MAX];
@@ -63,7 +63,7 @@ static void check_addresses(const struct config_sentinels *group, const struct c
                              noun_of(group), addr_format(&group->addresses[i], text));
 }
 
-static void check_group(const struct config_sentinels *group, const struct config_place *place,
+static void check_group(const struct config_voters *group, const struct config_place *place,
                         struct config_errors *errors)
 {
     if (group->is_nodes == (group->source == VOTER_SOURCE_SENTINEL))
@@ -88,7 +88,7 @@ static void check_group(const struct config_sentinels *group, const struct confi
 /* The longest vote-life that needs no second thought. */
 #define VOTE_LIFE_WARN_MS 5000
 
-static void warn_of_life(const struct config_sentinels *group, const struct config_place *place,
+static void warn_of_life(const struct config_voters *group, const struct config_place *place,
                          struct config_errors *warnings)
 {
     if (!group->is_nodes && group->vote_life_ms > VOTE_LIFE_WARN_MS)
@@ -99,7 +99,7 @@ static void warn_of_life(const struct config_sentinels *group, const struct conf
             group->vote_life_ms);
 }
 
-static void warn_of_count(const struct config_sentinels *group, const struct config_place *place,
+static void warn_of_count(const struct config_voters *group, const struct config_place *place,
                           struct config_errors *warnings)
 {
     size_t n = group->address_count;
@@ -162,21 +162,21 @@ void config_join_group(const struct config *config, struct config_service *servi
 /* ---- nodes that vote, and are asked as nodes as well ---- */
 
 const struct config_credentials *config_node_credentials(const struct config_service *service,
-                                                         const struct config_sentinels *group)
+                                                         const struct config_voters *group)
 {
     return group->is_nodes && service->credentials.password == NULL ? &group->credentials
                                                                     : &service->credentials;
 }
 
 const struct config_tls *config_node_tls(const struct config_service *service,
-                                         const struct config_sentinels *group)
+                                         const struct config_voters *group)
 {
     return group->is_nodes && !service->tls.is_on ? &group->tls : &service->tls;
 }
 
 /* ---- voters that are not listed ---- */
 
-static bool has_address(const struct config_sentinels *group, const struct addr *addr)
+static bool has_address(const struct config_voters *group, const struct addr *addr)
 {
     for (size_t i = 0; i < group->address_count; i++)
         if (addr_equals(&group->addresses[i], addr))
@@ -184,7 +184,7 @@ static bool has_address(const struct config_sentinels *group, const struct addr 
     return false;
 }
 
-static bool add_address(struct config_sentinels *group, const struct addr *addr)
+static bool add_address(struct config_voters *group, const struct addr *addr)
 {
     struct addr *larger = realloc(group->addresses, (group->address_count + 1) * sizeof(*larger));
 
@@ -195,7 +195,7 @@ static bool add_address(struct config_sentinels *group, const struct addr *addr)
     return true;
 }
 
-static bool gather_servers(struct config_sentinels *group, const struct config_service *service)
+static bool gather_servers(struct config_voters *group, const struct config_service *service)
 {
     for (size_t i = 0; i < service->server_count; i++)
         if (!has_address(group, &service->servers[i].addr) && !add_address(group, &service->servers[i].addr))
@@ -206,7 +206,7 @@ static bool gather_servers(struct config_sentinels *group, const struct config_s
 bool config_gather_voters(struct config *config)
 {
     for (size_t i = 0; i < config->group_count; i++) {
-        struct config_sentinels *group = &config->groups[i];
+        struct config_voters *group = &config->groups[i];
         if (!group->is_nodes || group->address_count > 0)
             continue;
         for (size_t k = 0; k < config->service_count; k++)

@@ -6,7 +6,7 @@
 #include "spoa/core/base/text.h"
 
 /* `version`: HAProxy's, as major * 100 + minor: 206 and later. */
-void haproxy_conf_write(const struct config *config, unsigned version, struct page *page);
-void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct page *page);
+void haproxy_conf_write(const struct config *config, unsigned version, struct text *out);
+void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct text *out);
 
 #endif

@@ -16,7 +16,7 @@ void doubt_begin(struct doubt *doubt, int32_t candidate, int64_t park_ms, int64_
 bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int64_t park_ms,
                    uint32_t down_after_ms, int64_t now_ms)
 {
-    int64_t longest_ms = (down_after_ms > 0 ? down_after_ms : park_ms) + REPORTS_FAILOVER_MS;
+    int64_t longest_ms = (down_after_ms > 0 ? down_after_ms : park_ms) + EVIDENCE_FAILOVER_MS;
 
     if (!doubt_holds(doubt, candidate, now_ms))
         return false;

@@ -3,10 +3,10 @@
 static const struct sentinel_report no_report = {
     .facts_sent_ms = INT64_MIN, .witness_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE};
 
-void reports_init(struct reports *reports, struct sentinel_report *sentinels, unsigned voters,
-                  int64_t life_ms)
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, unsigned voters,
+                   int64_t life_ms)
 {
-    *reports = (struct reports){
+    *evidence = (struct evidence){
         .sentinels = sentinels,
         .voters = voters,
         .life_ms = life_ms,
@@ -16,15 +16,15 @@ void reports_init(struct reports *reports, struct sentinel_report *sentinels, un
         sentinels[i] = no_report;
 }
 
-void reports_forget(struct reports *reports, unsigned voter)
+void evidence_forget(struct evidence *evidence, unsigned voter)
 {
-    reports->sentinels[voter] = no_report;
+    evidence->sentinels[voter] = no_report;
 }
 
-void reports_take_facts(struct reports *reports, unsigned voter, int32_t candidate,
-                        const struct sentinel_facts *facts, int64_t t_sent_ms)
+void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
+                         const struct sentinel_facts *facts, int64_t t_sent_ms)
 {
-    struct sentinel_report *report = &reports->sentinels[voter];
+    struct sentinel_report *report = &evidence->sentinels[voter];
 
     if (t_sent_ms < report->facts_sent_ms)
         return;
@@ -33,38 +33,39 @@ void reports_take_facts(struct reports *reports, unsigned voter, int32_t candida
     report->facts = *facts;
 }
 
-void reports_take_witness(struct reports *reports, unsigned voter, bool says_ok, int64_t t_sent_ms)
+void evidence_take_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms)
 {
-    reports->sentinels[voter].witness_sent_ms = says_ok ? t_sent_ms : INT64_MIN;
+    evidence->sentinels[voter].witness_sent_ms = says_ok ? t_sent_ms : INT64_MIN;
 }
 
-void reports_take_role(struct reports *reports, const struct node_report *report)
+void evidence_take_role(struct evidence *evidence, const struct node_report *report)
 {
-    if (report->candidate != reports->node.candidate || report->t_sent_ms >= reports->node.t_sent_ms)
-        reports->node = *report;
+    if (report->candidate != evidence->node.candidate || report->t_sent_ms >= evidence->node.t_sent_ms)
+        evidence->node = *report;
 }
 
 /* Whether something asked for at `t_sent_ms` still counts; if so it may be the first to expire. */
-static bool is_fresh(const struct reports *reports, int64_t t_sent_ms, int64_t now_ms, int64_t *ret_expiry_ms)
+static bool is_fresh(const struct evidence *evidence, int64_t t_sent_ms, int64_t now_ms,
+                     int64_t *ret_expiry_ms)
 {
-    if (t_sent_ms == INT64_MIN || now_ms - t_sent_ms >= reports->life_ms)
+    if (t_sent_ms == INT64_MIN || now_ms - t_sent_ms >= evidence->life_ms)
         return false;
-    if (t_sent_ms + reports->life_ms < *ret_expiry_ms)
-        *ret_expiry_ms = t_sent_ms + reports->life_ms;
+    if (t_sent_ms + evidence->life_ms < *ret_expiry_ms)
+        *ret_expiry_ms = t_sent_ms + evidence->life_ms;
     return true;
 }
 
-unsigned reports_count_down(const struct reports *reports, int32_t candidate, const uint8_t *identities,
-                            int64_t now_ms, int64_t *ret_expiry_ms)
+unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, const uint8_t *identities,
+                             int64_t now_ms, int64_t *ret_expiry_ms)
 {
     bool is_counted[QUORUM_VOTERS_MAX] = {false};
     unsigned count = 0;
 
-    for (unsigned i = 0; i < reports->voters; i++) {
-        const struct sentinel_report *report = &reports->sentinels[i];
+    for (unsigned i = 0; i < evidence->voters; i++) {
+        const struct sentinel_report *report = &evidence->sentinels[i];
         if (identities[i] == QUORUM_NO_IDENTITY || is_counted[identities[i]] ||
             report->candidate != candidate || !report->facts.is_o_down ||
-            !is_fresh(reports, report->facts_sent_ms, now_ms, ret_expiry_ms))
+            !is_fresh(evidence, report->facts_sent_ms, now_ms, ret_expiry_ms))
             continue;
         is_counted[identities[i]] = true;
         count++;
@@ -72,36 +73,37 @@ unsigned reports_count_down(const struct reports *reports, int32_t candidate, co
     return count;
 }
 
-bool reports_is_witness(const struct reports *reports, unsigned voter, int64_t now_ms, int64_t *ret_expiry_ms)
+bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,
+                         int64_t *ret_expiry_ms)
 {
-    return is_fresh(reports, reports->sentinels[voter].witness_sent_ms, now_ms, ret_expiry_ms);
+    return is_fresh(evidence, evidence->sentinels[voter].witness_sent_ms, now_ms, ret_expiry_ms);
 }
 
-enum node_role reports_role(const struct reports *reports, int32_t candidate, int64_t now_ms,
-                            int64_t *ret_expiry_ms)
+enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
+                             int64_t *ret_expiry_ms)
 {
-    if (reports->node.candidate != candidate ||
-        !is_fresh(reports, reports->node.t_sent_ms, now_ms, ret_expiry_ms))
+    if (evidence->node.candidate != candidate ||
+        !is_fresh(evidence, evidence->node.t_sent_ms, now_ms, ret_expiry_ms))
         return NODE_ROLE_UNKNOWN;
-    return reports->node.role;
+    return evidence->node.role;
 }
 
-uint32_t reports_longest_down_after_ms(const struct reports *reports)
+uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
 {
     uint32_t longest_ms = 0;
 
-    for (unsigned i = 0; i < reports->voters; i++)
-        if (reports->sentinels[i].facts.down_after_ms > longest_ms)
-            longest_ms = reports->sentinels[i].facts.down_after_ms;
+    for (unsigned i = 0; i < evidence->voters; i++)
+        if (evidence->sentinels[i].facts.down_after_ms > longest_ms)
+            longest_ms = evidence->sentinels[i].facts.down_after_ms;
     return longest_ms;
 }
 
-bool reports_refer(const struct reports *reports, int32_t candidate)
+bool evidence_refer(const struct evidence *evidence, int32_t candidate)
 {
-    if (reports->node.candidate == candidate)
+    if (evidence->node.candidate == candidate)
         return true;
-    for (unsigned i = 0; i < reports->voters; i++)
-        if (reports->sentinels[i].candidate == candidate)
+    for (unsigned i = 0; i < evidence->voters; i++)
+        if (evidence->sentinels[i].candidate == candidate)
             return true;
     return false;
 }

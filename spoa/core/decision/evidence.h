@@ -12,7 +12,7 @@
 #include "spoa/core/decision/quorum.h"
 
 /* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms. */
-#define REPORTS_FAILOVER_MS 2000
+#define EVIDENCE_FAILOVER_MS 2000
 
 /* What SENTINEL MASTER says of a service; 0 where it was not said. */
 struct sentinel_facts {
@@ -45,42 +45,42 @@ struct node_report {
     enum node_role role;
 };
 
-struct reports {
+struct evidence {
     struct sentinel_report *sentinels; /* one per voter; the caller's memory */
     unsigned voters;
     int64_t life_ms;         /* a report of this age has expired */
     struct node_report node; /* the last */
 };
 
-void reports_init(struct reports *reports, struct sentinel_report *sentinels, unsigned voters,
-                  int64_t life_ms);
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, unsigned voters,
+                   int64_t life_ms);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
-void reports_forget(struct reports *reports, unsigned voter);
+void evidence_forget(struct evidence *evidence, unsigned voter);
 
 /* Each drops a report that was asked for before the one that is there. */
-void reports_take_facts(struct reports *reports, unsigned voter, int32_t candidate,
-                        const struct sentinel_facts *facts, int64_t t_sent_ms);
-void reports_take_witness(struct reports *reports, unsigned voter, bool says_ok, int64_t t_sent_ms);
-void reports_take_role(struct reports *reports, const struct node_report *report);
+void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
+                         const struct sentinel_facts *facts, int64_t t_sent_ms);
+void evidence_take_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms);
+void evidence_take_role(struct evidence *evidence, const struct node_report *report);
 
 /* How many identities (see quorum_evaluate()) say that `candidate` is down. `*ret_expiry_ms` becomes the time at
  * which the first of these reports expires, where that is before what it was. */
-unsigned reports_count_down(const struct reports *reports, int32_t candidate, const uint8_t *identities,
-                            int64_t now_ms, int64_t *ret_expiry_ms);
+unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, const uint8_t *identities,
+                             int64_t now_ms, int64_t *ret_expiry_ms);
 
 /* Whether a voter of known identity says that it sees a majority; the expiry as above. */
-bool reports_is_witness(const struct reports *reports, unsigned voter, int64_t now_ms,
-                        int64_t *ret_expiry_ms);
+bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,
+                         int64_t *ret_expiry_ms);
 
 /* What `candidate` says of itself, UNKNOWN where it said nothing lately; the expiry as above. */
-enum node_role reports_role(const struct reports *reports, int32_t candidate, int64_t now_ms,
-                            int64_t *ret_expiry_ms);
+enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
+                             int64_t *ret_expiry_ms);
 
 /* The longest down-after-milliseconds that a Sentinel has told, however long ago; 0 where none has. */
-uint32_t reports_longest_down_after_ms(const struct reports *reports);
+uint32_t evidence_longest_down_after_ms(const struct evidence *evidence);
 
 /* Whether some report is about `candidate`, expired or not. */
-bool reports_refer(const struct reports *reports, int32_t candidate);
+bool evidence_refer(const struct evidence *evidence, int32_t candidate);
 
 #endif

@@ -154,7 +154,7 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
 {
     int64_t expiry_ms = INT64_MAX;
     unsigned down =
-        reports_count_down(facts->reports, ruling->candidate, facts->identities, now_ms, &expiry_ms);
+        evidence_count_down(facts->evidence, ruling->candidate, facts->identities, now_ms, &expiry_ms);
 
     if (down < facts->threshold)
         return;
@@ -190,7 +190,7 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
 
     if (policy->config->role_check == ROLE_CHECK_OFF)
         return;
-    switch (reports_role(facts->reports, ruling->candidate, now_ms, &expiry_ms)) {
+    switch (evidence_role(facts->evidence, ruling->candidate, now_ms, &expiry_ms)) {
     case NODE_ROLE_MASTER:
         return;
     case NODE_ROLE_REPLICA:

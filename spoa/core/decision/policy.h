@@ -55,7 +55,7 @@ struct policy_facts {
     const struct quorum_result *quorum;
     unsigned threshold;
     const uint8_t *identities; /* as in quorum_evaluate() */
-    const struct reports *reports;
+    const struct evidence *evidence;
     bool (*is_nameable)(const void *context, int32_t candidate); /* by the server map */
     const void *context;
     int32_t current;   /* the candidate named last, or QUORUM_NO_CANDIDATE */

@@ -4,72 +4,72 @@
 
 #include "spoa/core/decision/quorum.h"
 
-void candidates_init(struct candidates *candidates, const struct service_server *servers, size_t server_count,
+void server_map_init(struct server_map *map, const struct service_server *servers, size_t server_count,
                      size_t places)
 {
-    *candidates = (struct candidates){.servers = servers, .server_count = server_count, .places = places};
+    *map = (struct server_map){.servers = servers, .server_count = server_count, .places = places};
 }
 
-void candidates_finish(struct candidates *candidates)
+void server_map_finish(struct server_map *map)
 {
-    free(candidates->strangers);
+    free(map->strangers);
 }
 
-static int32_t lookup_server(const struct candidates *candidates, const struct addr *addr)
+static int32_t lookup_server(const struct server_map *map, const struct addr *addr)
 {
-    for (size_t i = 0; i < candidates->server_count; i++)
-        if (addr_equals(&candidates->servers[i].addr, addr))
+    for (size_t i = 0; i < map->server_count; i++)
+        if (addr_equals(&map->servers[i].addr, addr))
             return (int32_t)i;
     return QUORUM_NO_CANDIDATE;
 }
 
-int32_t candidates_lookup(const struct candidates *candidates, const struct addr *addr)
+int32_t server_map_lookup(const struct server_map *map, const struct addr *addr)
 {
-    int32_t server = lookup_server(candidates, addr);
+    int32_t server = lookup_server(map, addr);
 
-    if (server != QUORUM_NO_CANDIDATE || candidates->strangers == NULL)
+    if (server != QUORUM_NO_CANDIDATE || map->strangers == NULL)
         return server;
-    for (size_t i = 0; i < candidates->places; i++)
-        if (addr_equals(&candidates->strangers[i], addr))
-            return (int32_t)(candidates->server_count + i);
+    for (size_t i = 0; i < map->places; i++)
+        if (addr_equals(&map->strangers[i], addr))
+            return (int32_t)(map->server_count + i);
     return QUORUM_NO_CANDIDATE;
 }
 
-int32_t candidates_find(struct candidates *candidates, const struct addr *addr,
+int32_t server_map_find(struct server_map *map, const struct addr *addr,
                         bool (*is_referred)(const void *context, int32_t candidate), const void *context)
 {
-    int32_t base = (int32_t)candidates->server_count;
-    int32_t known = candidates_lookup(candidates, addr);
+    int32_t base = (int32_t)map->server_count;
+    int32_t known = server_map_lookup(map, addr);
 
     if (known != QUORUM_NO_CANDIDATE)
         return known;
-    if (candidates->strangers == NULL)
-        candidates->strangers = calloc(candidates->places, sizeof(*candidates->strangers));
-    if (candidates->strangers == NULL)
+    if (map->strangers == NULL)
+        map->strangers = calloc(map->places, sizeof(*map->strangers));
+    if (map->strangers == NULL)
         return QUORUM_NO_CANDIDATE;
-    for (int32_t i = 0; i < (int32_t)candidates->places; i++)
+    for (int32_t i = 0; i < (int32_t)map->places; i++)
         if (!is_referred(context, base + i)) {
-            candidates->strangers[i] = *addr;
+            map->strangers[i] = *addr;
             return base + i;
         }
     return QUORUM_NO_CANDIDATE;
 }
 
-const struct addr *candidates_addr(const struct candidates *candidates, int32_t candidate)
+const struct addr *server_map_addr(const struct server_map *map, int32_t candidate)
 {
     if (candidate == QUORUM_NO_CANDIDATE)
         return NULL;
-    if (candidates_is_mapped(candidates, candidate))
-        return &candidates->servers[candidate].addr;
-    return &candidates->strangers[(size_t)candidate - candidates->server_count];
+    if (server_map_is_mapped(map, candidate))
+        return &map->servers[candidate].addr;
+    return &map->strangers[(size_t)candidate - map->server_count];
 }
 
-const char *candidates_server(const struct candidates *candidates, int32_t candidate)
+const char *server_map_server(const struct server_map *map, int32_t candidate)
 {
-    return candidates_is_mapped(candidates, candidate) ? candidates->servers[candidate].name : NULL;
+    return server_map_is_mapped(map, candidate) ? map->servers[candidate].name : NULL;
 }
 
-bool candidates_is_mapped(const struct candidates *candidates, int32_t candidate)
+bool server_map_is_mapped(const struct server_map *map, int32_t candidate)
 {
-    return candidate != QUORUM_NO_CANDIDATE && (size_t)candidate < candidates->server_count;
+    return candidate != QUORUM_NO_CANDIDATE && (size_t)candidate < map->server_count;
 }

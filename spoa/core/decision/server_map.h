@@ -21,7 +21,7 @@ struct service_server {
     unsigned weight; /* as a replica, see replicas.h */
 };
 
-struct candidates {
+struct server_map {
     const struct service_server *servers; /* borrowed */
     size_t server_count;
     struct addr *strangers; /* `places` of them, or NULL before the first */
@@ -29,26 +29,26 @@ struct candidates {
 };
 
 /* `places`: for as many addresses outside the map as can be referred to at one time, and a newcomer. */
-void candidates_init(struct candidates *candidates, const struct service_server *servers, size_t server_count,
+void server_map_init(struct server_map *map, const struct service_server *servers, size_t server_count,
                      size_t places);
-void candidates_finish(struct candidates *candidates);
+void server_map_finish(struct server_map *map);
 
 /* The candidate of an address that is there already, or QUORUM_NO_CANDIDATE. */
-int32_t candidates_lookup(const struct candidates *candidates, const struct addr *addr);
+int32_t server_map_lookup(const struct server_map *map, const struct addr *addr);
 
 /*
  * The same, or one made for it in a place that nothing refers to: `is_referred` tells. QUORUM_NO_CANDIDATE where
  * there is no place or no memory.
  */
-int32_t candidates_find(struct candidates *candidates, const struct addr *addr,
+int32_t server_map_find(struct server_map *map, const struct addr *addr,
                         bool (*is_referred)(const void *context, int32_t candidate), const void *context);
 
 /* NULL for QUORUM_NO_CANDIDATE. */
-const struct addr *candidates_addr(const struct candidates *candidates, int32_t candidate);
+const struct addr *server_map_addr(const struct server_map *map, int32_t candidate);
 
 /* Its server's name; NULL for those outside the map. */
-const char *candidates_server(const struct candidates *candidates, int32_t candidate);
+const char *server_map_server(const struct server_map *map, int32_t candidate);
 
-bool candidates_is_mapped(const struct candidates *candidates, int32_t candidate);
+bool server_map_is_mapped(const struct server_map *map, int32_t candidate);
 
 #endif

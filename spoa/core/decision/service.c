@@ -16,9 +16,9 @@ struct service {
     uint8_t answer[ANSWER_MAX]; /* who is the master */
     const struct service_settings *settings;
     struct service_observer *observers;
-    struct candidates candidates;
+    struct server_map map;
     struct quorum quorum;
-    struct reports reports;
+    struct evidence evidence;
     struct policy policy;
     struct replicas *replicas; /* NULL: not enabled */
     struct alarms alarms;
@@ -63,9 +63,9 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
     /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
-    candidates_init(&service->candidates, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
+    server_map_init(&service->map, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
-    reports_init(&service->reports, service->sentinel_reports, voters, settings->quorum.vote_life_ms);
+    evidence_init(&service->evidence, service->sentinel_reports, voters, settings->quorum.vote_life_ms);
     policy_init(&service->policy, &settings->policy);
     service->decision =
         (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .review_ms = now_ms};
@@ -86,7 +86,7 @@ void service_destroy(struct service *service)
 {
     if (service == NULL)
         return;
-    candidates_finish(&service->candidates);
+    server_map_finish(&service->map);
     replicas_destroy(service->replicas);
     free(service->replica_answer);
     free(service);
@@ -94,7 +94,7 @@ void service_destroy(struct service *service)
 
 const char *service_last_server(const struct service *service)
 {
-    return candidates_server(&service->candidates, service->current);
+    return server_map_server(&service->map, service->current);
 }
 
 void service_observe(struct service *service, struct service_observer *observer)
@@ -129,7 +129,7 @@ static bool is_referred(const void *context, int32_t candidate)
     const struct service *service = context;
 
     if (service->current == candidate || service->subject == candidate ||
-        reports_refer(&service->reports, candidate) ||
+        evidence_refer(&service->evidence, candidate) ||
         (service->replicas != NULL && replicas_refer(service->replicas, candidate)))
         return true;
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
@@ -140,10 +140,10 @@ static bool is_referred(const void *context, int32_t candidate)
 
 void service_inherit(struct service *service, const struct service *former)
 {
-    const struct addr *master = candidates_addr(&former->candidates, former->current);
+    const struct addr *master = server_map_addr(&former->map, former->current);
 
     if (master != NULL)
-        service->current = candidates_find(&service->candidates, master, is_referred, service);
+        service->current = server_map_find(&service->map, master, is_referred, service);
     policy_inherit(&service->policy, &former->policy);
     service->decision.generation = former->decision.generation;
     service->decision.t_switched_ms = former->decision.t_switched_ms;
@@ -167,9 +167,8 @@ static bool is_nameable(const void *context, int32_t candidate)
 {
     const struct service *service = context;
 
-    return candidates_is_mapped(&service->candidates, candidate) ||
-           (service->settings->allow_any_address &&
-            is_numeric(candidates_addr(&service->candidates, candidate)));
+    return server_map_is_mapped(&service->map, candidate) ||
+           (service->settings->allow_any_address && is_numeric(server_map_addr(&service->map, candidate)));
 }
 
 /* Looks for a voter in reach that sees a majority, where all that are in reach name the same. */
@@ -182,7 +181,7 @@ static void find_witness(const struct service *service, const uint8_t *identitie
         int64_t expiry_ms = INT64_MAX;
         if (identities[i] == QUORUM_NO_IDENTITY ||
             !quorum_names(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
-            !reports_is_witness(&service->reports, i, now_ms, &expiry_ms))
+            !evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))
             continue;
         /* The one that stays longest: the others need not be looked at before. */
         if (!facts->is_witnessed || expiry_ms > facts->witness_expiry_ms)
@@ -198,7 +197,7 @@ static struct policy_ruling rule(struct service *service, const struct quorum_re
         .quorum = quorum,
         .threshold = service->settings->quorum.threshold,
         .identities = identities,
-        .reports = &service->reports,
+        .evidence = &service->evidence,
         .is_nameable = is_nameable,
         .context = service,
         .current = service->current,
@@ -233,8 +232,8 @@ static struct service_decision decide(const struct service *service, const struc
     return (struct service_decision){
         .state = ruling->state,
         .reason = ruling->reason,
-        .addr = candidates_addr(&service->candidates, ruling->candidate),
-        .server = names ? candidates_server(&service->candidates, ruling->candidate) : NULL,
+        .addr = server_map_addr(&service->map, ruling->candidate),
+        .server = names ? server_map_server(&service->map, ruling->candidate) : NULL,
         .votes = votes_behind(quorum, ruling),
         .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
         .generation = service->decision.generation,
@@ -286,8 +285,8 @@ static void adopt(struct service *service, struct service_decision *after, int32
         .before = &before,
         .after = &service->decision,
         .switched = switched,
-        .replaced = switched ? candidates_addr(&service->candidates, previous) : NULL,
-        .replaced_server = switched ? candidates_server(&service->candidates, previous) : NULL,
+        .replaced = switched ? server_map_addr(&service->map, previous) : NULL,
+        .replaced_server = switched ? server_map_server(&service->map, previous) : NULL,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);
@@ -295,8 +294,8 @@ static void adopt(struct service *service, struct service_decision *after, int32
 
 void service_succeed(struct service *service, struct service *former, int64_t now_ms)
 {
-    const struct addr *told = candidates_addr(&former->candidates, former->current);
-    const struct addr *named = candidates_addr(&service->candidates, service->current);
+    const struct addr *told = server_map_addr(&former->map, former->current);
+    const struct addr *named = server_map_addr(&service->map, service->current);
     bool names = named != NULL && service_state_names(service->decision.state);
     bool switched = names && (told == NULL || !addr_equals(told, named));
     uint64_t generation = former->decision.generation + switched;
@@ -312,9 +311,8 @@ void service_succeed(struct service *service, struct service *former, int64_t no
         .after = &service->decision,
         .switched = true,
         .replaced = told,
-        .replaced_server = told != NULL ? candidates_server(&service->candidates,
-                                                            candidates_lookup(&service->candidates, told))
-                                        : NULL,
+        .replaced_server =
+            told != NULL ? server_map_server(&service->map, server_map_lookup(&service->map, told)) : NULL,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);
@@ -347,7 +345,7 @@ enum quorum_receipt service_vote(struct service *service, unsigned voter, const 
     if (quorum_is_late(&service->settings->quorum, ballot->t_sent_ms, now_ms))
         return QUORUM_DROPPED;
     if (ballot->ballot == QUORUM_NAMES) {
-        vote.candidate = candidates_find(&service->candidates, ballot->addr, is_referred, service);
+        vote.candidate = server_map_find(&service->map, ballot->addr, is_referred, service);
         if (vote.candidate == QUORUM_NO_CANDIDATE)
             vote.ballot = QUORUM_INVALID;
     }
@@ -364,19 +362,19 @@ void service_facts(struct service *service, unsigned voter, const struct addr *a
                    const struct sentinel_facts *facts, int64_t t_sent_ms, const uint8_t *identities,
                    int64_t now_ms)
 {
-    int32_t candidate = candidates_find(&service->candidates, addr, is_referred, service);
+    int32_t candidate = server_map_find(&service->map, addr, is_referred, service);
 
-    reports_take_facts(&service->reports, voter, candidate, facts, t_sent_ms);
+    evidence_take_facts(&service->evidence, voter, candidate, facts, t_sent_ms);
     if (facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
         policy_expect_failover(&service->policy, candidate, now_ms);
-    service_alarms_facts(&service->alarms, service->settings, &service->reports, now_ms);
+    service_alarms_facts(&service->alarms, service->settings, &service->evidence, now_ms);
     service_review(service, identities, now_ms);
 }
 
 void service_witness(struct service *service, unsigned voter, bool says_ok, int64_t t_sent_ms,
                      const uint8_t *identities, int64_t now_ms)
 {
-    reports_take_witness(&service->reports, voter, says_ok, t_sent_ms);
+    evidence_take_witness(&service->evidence, voter, says_ok, t_sent_ms);
     service_review(service, identities, now_ms);
 }
 
@@ -391,13 +389,13 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
 {
     struct node_report report = {
         .t_sent_ms = t_sent_ms,
-        .candidate = candidates_lookup(&service->candidates, addr),
+        .candidate = server_map_lookup(&service->map, addr),
         .role = role,
     };
 
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return;
-    reports_take_role(&service->reports, &report);
+    evidence_take_role(&service->evidence, &report);
     doubt_end(&service->doubt, report.candidate);
     service_review(service, identities, now_ms);
 }
@@ -405,8 +403,7 @@ void service_role(struct service *service, const struct addr *addr, enum node_ro
 void service_doubt(struct service *service, const struct addr *addr, const uint8_t *identities,
                    int64_t now_ms)
 {
-    doubt_begin(&service->doubt, candidates_lookup(&service->candidates, addr), service->settings->park_ms,
-                now_ms);
+    doubt_begin(&service->doubt, server_map_lookup(&service->map, addr), service->settings->park_ms, now_ms);
     service_review(service, identities, now_ms);
 }
 
@@ -414,8 +411,8 @@ bool service_confirm_doubt(struct service *service, const struct addr *addr, int
                            const uint8_t *identities, int64_t now_ms)
 {
     bool holds =
-        doubt_confirm(&service->doubt, candidates_lookup(&service->candidates, addr), until_ms,
-                      service->settings->park_ms, reports_longest_down_after_ms(&service->reports), now_ms);
+        doubt_confirm(&service->doubt, server_map_lookup(&service->map, addr), until_ms,
+                      service->settings->park_ms, evidence_longest_down_after_ms(&service->evidence), now_ms);
 
     if (holds)
         service_review(service, identities, now_ms);
@@ -427,7 +424,7 @@ void service_replicas(struct service *service, unsigned voter, const struct addr
 {
     struct replicas_view view = {
         .t_sent_ms = t_sent_ms,
-        .master = candidates_find(&service->candidates, master, is_referred, service),
+        .master = server_map_find(&service->map, master, is_referred, service),
         .up = up,
     };
 
@@ -440,7 +437,7 @@ void service_replicas(struct service *service, unsigned voter, const struct addr
 void service_offsets(struct service *service, const struct addr *master, int64_t offset,
                      const int64_t *offsets, int64_t t_sent_ms, const uint8_t *identities, int64_t now_ms)
 {
-    int32_t candidate = candidates_lookup(&service->candidates, master);
+    int32_t candidate = server_map_lookup(&service->map, master);
 
     if (service->replicas == NULL || candidate == QUORUM_NO_CANDIDATE || candidate != service->current)
         return;
@@ -451,7 +448,7 @@ void service_offsets(struct service *service, const struct addr *master, int64_t
 void service_expect_failover(struct service *service, const struct addr *addr, const uint8_t *identities,
                              int64_t now_ms)
 {
-    int32_t candidate = candidates_lookup(&service->candidates, addr);
+    int32_t candidate = server_map_lookup(&service->map, addr);
 
     if (candidate == QUORUM_NO_CANDIDATE || candidate != service->current)
         return;
@@ -469,7 +466,7 @@ void service_refuse(struct service *service, unsigned voter, bool is_refusing, c
 void service_forget(struct service *service, unsigned voter, const uint8_t *identities, int64_t now_ms)
 {
     quorum_forget(&service->quorum, voter);
-    reports_forget(&service->reports, voter);
+    evidence_forget(&service->evidence, voter);
     if (service->replicas != NULL)
         replicas_forget(service->replicas, voter);
     service_review(service, identities, now_ms);
@@ -498,9 +495,9 @@ bool service_wants_witness(const struct service *service)
 
 int service_find_server(const struct service *service, const struct addr *addr)
 {
-    int32_t candidate = candidates_lookup(&service->candidates, addr);
+    int32_t candidate = server_map_lookup(&service->map, addr);
 
-    return candidates_is_mapped(&service->candidates, candidate) ? candidate : -1;
+    return server_map_is_mapped(&service->map, candidate) ? candidate : -1;
 }
 
 struct service_voice service_voice(const struct service *service, unsigned voter)
@@ -516,7 +513,7 @@ const struct addr *service_named_by(const struct service *service, unsigned vote
 {
     const struct quorum_vote *vote = &service->votes[voter];
 
-    return vote->ballot == QUORUM_NAMES ? candidates_addr(&service->candidates, vote->candidate) : NULL;
+    return vote->ballot == QUORUM_NAMES ? server_map_addr(&service->map, vote->candidate) : NULL;
 }
 
 /* ---- answers ---- */

@@ -30,30 +30,30 @@ struct extremes {
     uint32_t known; /* of Sentinels, by one that knows of another number than configured, if there is one */
 };
 
-static struct extremes find_extremes(const struct reports *reports)
+static struct extremes find_extremes(const struct evidence *evidence)
 {
-    struct extremes worst = {.known = reports->voters};
+    struct extremes worst = {.known = evidence->voters};
 
-    for (unsigned i = 0; i < reports->voters; i++) {
-        const struct sentinel_facts *facts = &reports->sentinels[i].facts;
-        if (reports->sentinels[i].facts_sent_ms == INT64_MIN)
+    for (unsigned i = 0; i < evidence->voters; i++) {
+        const struct sentinel_facts *facts = &evidence->sentinels[i].facts;
+        if (evidence->sentinels[i].facts_sent_ms == INT64_MIN)
             continue;
         if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
             worst.down_after_ms = facts->down_after_ms;
         if (facts->quorum > worst.quorum)
             worst.quorum = facts->quorum;
-        if (facts->other_sentinels + 1 != reports->voters)
+        if (facts->other_sentinels + 1 != evidence->voters)
             worst.known = facts->other_sentinels + 1;
     }
     return worst;
 }
 
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
-                          const struct reports *reports, int64_t now_ms)
+                          const struct evidence *evidence, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
-    struct extremes worst = find_extremes(reports);
-    uint32_t longest_down_after_ms = reports_longest_down_after_ms(reports);
+    struct extremes worst = find_extremes(evidence);
+    uint32_t longest_down_after_ms = evidence_longest_down_after_ms(evidence);
     int64_t life_ms = settings->quorum.vote_life_ms;
     char text[96];
 
@@ -65,12 +65,13 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
                    (long long)settings->park_ms, longest_down_after_ms);
     alarms_note(alarms, ALARM_PARK,
                 longest_down_after_ms > 0 && settings->park_ms > 0 &&
-                    settings->park_ms < (int64_t)longest_down_after_ms + REPORTS_FAILOVER_MS,
+                    settings->park_ms < (int64_t)longest_down_after_ms + EVIDENCE_FAILOVER_MS,
                 &subject, text, now_ms);
-    (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", reports->voters, worst.known);
-    alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != reports->voters, &subject, text, now_ms);
-    (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, reports->voters);
-    alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > reports->voters, &subject, text, now_ms);
+    (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", evidence->voters,
+                   worst.known);
+    alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != evidence->voters, &subject, text, now_ms);
+    (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, evidence->voters);
+    alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > evidence->voters, &subject, text, now_ms);
 }
 
 static const char *sight_text(enum service_sight sight)

@@ -13,8 +13,8 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
 void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
                           enum service_role role, enum service_sight sight, int64_t now_ms);
 
-/* A Sentinel told its settings, which are in `reports` by now. */
+/* A Sentinel told its settings, which are in `evidence` by now. */
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
-                          const struct reports *reports, int64_t now_ms);
+                          const struct evidence *evidence, int64_t now_ms);
 
 #endif

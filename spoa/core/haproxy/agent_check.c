@@ -17,22 +17,22 @@ static const struct pulse no_pulse = {INT64_MIN, INT64_MIN};
 struct checked_service {
     struct service_observer observer;
     const struct service *service;
-    struct server_check_settings settings;
+    struct agent_check_settings settings;
     const char *master;    /* the server of the master named last, or NULL; borrowed from the configuration */
     UT_hash_handle hh;     /* by the service's name */
     struct pulse pulses[]; /* one per server of the map */
 };
 
-struct server_checks {
+struct agent_checks {
     struct checked_service *services;
 };
 
-struct server_checks *server_checks_create(void)
+struct agent_checks *agent_checks_create(void)
 {
-    return calloc(1, sizeof(struct server_checks));
+    return calloc(1, sizeof(struct agent_checks));
 }
 
-void server_checks_destroy(struct server_checks *checks)
+void agent_checks_destroy(struct agent_checks *checks)
 {
     if (checks == NULL)
         return;
@@ -95,8 +95,8 @@ static void decision_changed(struct service_observer *self, const struct service
     set_pulse(checked, change->after->server, no_pulse);
 }
 
-bool server_checks_add(struct server_checks *checks, struct service *service,
-                       const struct server_check_settings *settings)
+bool agent_checks_add(struct agent_checks *checks, struct service *service,
+                      const struct agent_check_settings *settings)
 {
     const struct service_settings *watched = service_settings(service);
     struct checked_service *checked =
@@ -120,7 +120,7 @@ bool server_checks_add(struct server_checks *checks, struct service *service,
     return true;
 }
 
-void server_checks_inherit(struct server_checks *checks, const struct server_checks *former)
+void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former)
 {
     for (const struct checked_service *old = former->services; old != NULL; old = old->hh.next) {
         const struct service_settings *settings = service_settings(old->service);
@@ -150,8 +150,8 @@ static struct span judge(const struct checked_service *checked, int server, int6
     return checked->master == name ? span_of_text("up\n") : span_of_text("down #not the master\n");
 }
 
-struct span server_checks_answer(const struct server_checks *checks, struct span question, int64_t now_ms,
-                                 bool *ret_known)
+struct span agent_checks_answer(const struct agent_checks *checks, struct span question, int64_t now_ms,
+                                bool *ret_known)
 {
     struct span service = span_take_word(&question);
     struct span server = span_take_word(&question);

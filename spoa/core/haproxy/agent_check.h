@@ -17,25 +17,25 @@ enum check_mode {
     CHECK_MODE_MASTER, /* only the master named last is up, and while it is fenced off nobody */
 };
 
-struct server_check_settings {
+struct agent_check_settings {
     enum check_mode mode;
     int64_t
         delay_ms; /* before a server is told to be down; until then no client is connecting to it any more */
     int64_t pulse_ms; /* longer than HAProxy takes to ask twice */
 };
 
-struct server_checks;
+struct agent_checks;
 
-struct server_checks *server_checks_create(void);         /* NULL where memory is short */
-void server_checks_destroy(struct server_checks *checks); /* NULL is fine */
+struct agent_checks *agent_checks_create(void);         /* NULL where memory is short */
+void agent_checks_destroy(struct agent_checks *checks); /* NULL is fine */
 
 /* Begins to watch `service`, which is borrowed and must not change any more when the checks are destroyed. False where
  * memory is short. */
-bool server_checks_add(struct server_checks *checks, struct service *service,
-                       const struct server_check_settings *settings);
+bool agent_checks_add(struct agent_checks *checks, struct service *service,
+                      const struct agent_check_settings *settings);
 
 /* Takes over what `former`, of another configuration, was still saying of servers that both have. */
-void server_checks_inherit(struct server_checks *checks, const struct server_checks *former);
+void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former);
 
 /*
  * The line for a question "SERVICE SERVER", both with the newline: "up" or "down #reason" (HAProxy configuration
@@ -43,7 +43,7 @@ void server_checks_inherit(struct server_checks *checks, const struct server_che
  * logs that and holds the server down, of which we would never speak well. (A word that it does not know it would only
  * show in its statistics.)
  */
-struct span server_checks_answer(const struct server_checks *checks, struct span question, int64_t now_ms,
-                                 bool *ret_known);
+struct span agent_checks_answer(const struct agent_checks *checks, struct span question, int64_t now_ms,
+                                bool *ret_known);
 
 #endif

@@ -12,69 +12,69 @@
 #define TYPE_PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-static void respond_text(struct web_answer *answer, unsigned code, const char *text)
+static void respond_text(struct http_answer *answer, unsigned code, const char *text)
 {
     answer->code = code;
     answer->type = TYPE_TEXT;
-    page_add(&answer->page, text);
+    text_add(&answer->body, text);
 }
 
-static void respond_page(const struct status *status, const struct web_request *request,
-                         struct web_answer *answer)
+static void respond_page(const struct status *status, const struct http_request *request,
+                         struct http_answer *answer)
 {
     (void)status;
     (void)request;
     answer->type = TYPE_HTML;
-    page_add(&answer->page, web_status_page);
+    text_add(&answer->body, status_page);
 }
 
-static void respond_metrics(const struct status *status, const struct web_request *request,
-                            struct web_answer *answer)
+static void respond_metrics(const struct status *status, const struct http_request *request,
+                            struct http_answer *answer)
 {
     bool is_openmetrics =
         request->accept != NULL && strstr(request->accept, "application/openmetrics-text") != NULL;
 
     answer->type = is_openmetrics ? TYPE_OPENMETRICS : TYPE_PROMETHEUS;
-    exposition_write(status, is_openmetrics, &answer->page);
+    prometheus_write(status, is_openmetrics, &answer->body);
 }
 
 /* The loop turns: else nobody would answer. */
-static void respond_health(const struct status *status, const struct web_request *request,
-                           struct web_answer *answer)
+static void respond_health(const struct status *status, const struct http_request *request,
+                           struct http_answer *answer)
 {
     (void)status;
     (void)request;
-    respond_text(answer, WEB_OK, "ok\n");
+    respond_text(answer, HTTP_OK, "ok\n");
 }
 
-static void respond_ready(const struct status *status, const struct web_request *request,
-                          struct web_answer *answer)
+static void respond_ready(const struct status *status, const struct http_request *request,
+                          struct http_answer *answer)
 {
     const char *service = NULL;
     const char *reason = status_unready(status, &service);
 
     (void)request;
-    answer->code = reason == NULL ? WEB_OK : WEB_UNAVAILABLE;
-    page_printf(&answer->page, "{\"ready\":%s,\"service\":", reason == NULL ? "true" : "false");
-    page_add_json(&answer->page, service);
-    page_add(&answer->page, ",\"reason\":");
-    page_add_json(&answer->page, reason);
-    page_add(&answer->page, "}\n");
+    answer->code = reason == NULL ? HTTP_OK : HTTP_UNAVAILABLE;
+    text_printf(&answer->body, "{\"ready\":%s,\"service\":", reason == NULL ? "true" : "false");
+    text_add_json(&answer->body, service);
+    text_add(&answer->body, ",\"reason\":");
+    text_add_json(&answer->body, reason);
+    text_add(&answer->body, "}\n");
 }
 
-static void respond_status(const struct status *status, const struct web_request *request,
-                           struct web_answer *answer)
+static void respond_status(const struct status *status, const struct http_request *request,
+                           struct http_answer *answer)
 {
     (void)request;
-    status_json_write(status, &answer->page);
+    status_json_write(status, &answer->body);
 }
 
-static void respond_text_status(const struct status *status, const struct web_request *request,
-                                struct web_answer *answer)
+static void respond_text_status(const struct status *status, const struct http_request *request,
+                                struct http_answer *answer)
 {
     (void)request;
     answer->type = TYPE_TEXT;
-    status_text_write(status, &answer->page);
+    status_text_write(status, &answer->body);
 }
 
 /* ---- one service ---- */
@@ -109,7 +109,7 @@ static bool is_named(const struct service *service, enum service_role role, stru
 }
 
 static void respond_role(const struct status *status, struct span rest, enum service_role role,
-                         struct web_answer *answer)
+                         struct http_answer *answer)
 {
     const uint8_t *slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
     size_t name_len = slash != NULL ? (size_t)(slash - rest.data) : rest.len;
@@ -117,27 +117,27 @@ static void respond_role(const struct status *status, struct span rest, enum ser
     const struct service *service = find_service(status, span_of(rest.data, name_len));
 
     if (service == NULL) {
-        respond_text(answer, WEB_NOT_FOUND, "no such service\n");
+        respond_text(answer, HTTP_NOT_FOUND, "no such service\n");
         return;
     }
     const struct service_decision *decision = service_decision(service);
     bool holds = status->now_ms < decision->review_ms && is_named(service, role, server);
-    answer->code = holds ? WEB_OK : WEB_UNAVAILABLE;
-    page_add(&answer->page, "{\"service\":");
-    page_add_json(&answer->page, service_settings(service)->name);
-    page_add(&answer->page, ",\"state\":");
-    page_add_json(&answer->page, service_state_text(decision->state));
-    page_add(&answer->page, ",\"master\":");
-    page_add_json(&answer->page, decision->server);
-    page_printf(&answer->page, ",\"generation\":%llu}\n", (unsigned long long)decision->generation);
+    answer->code = holds ? HTTP_OK : HTTP_UNAVAILABLE;
+    text_add(&answer->body, "{\"service\":");
+    text_add_json(&answer->body, service_settings(service)->name);
+    text_add(&answer->body, ",\"state\":");
+    text_add_json(&answer->body, service_state_text(decision->state));
+    text_add(&answer->body, ",\"master\":");
+    text_add_json(&answer->body, decision->server);
+    text_printf(&answer->body, ",\"generation\":%llu}\n", (unsigned long long)decision->generation);
 }
 
 /* ---- routes ---- */
 
 static const struct {
     const char *path;
-    void (*respond)(const struct status *status, const struct web_request *request,
-                    struct web_answer *answer);
+    void (*respond)(const struct status *status, const struct http_request *request,
+                    struct http_answer *answer);
 } routes[] = {
     {"/", respond_page},          {"/metrics", respond_metrics},
     {"/healthz", respond_health}, {"/status.txt", respond_text_status},
@@ -154,8 +154,8 @@ static bool takes_prefix(const char *path, const char *prefix, struct span *ret_
     return true;
 }
 
-static void respond_path(const struct status *status, const struct web_request *request,
-                         struct web_answer *answer)
+static void respond_path(const struct status *status, const struct http_request *request,
+                         struct http_answer *answer)
 {
     struct span rest;
 
@@ -169,24 +169,24 @@ static void respond_path(const struct status *status, const struct web_request *
     else if (takes_prefix(request->path, "/replica/", &rest))
         respond_role(status, rest, SERVICE_ROLE_REPLICA, answer);
     else
-        respond_text(answer, WEB_NOT_FOUND, "not found\n");
+        respond_text(answer, HTTP_NOT_FOUND, "not found\n");
 }
 
-void web_respond(const struct status *status, const struct web_request *request,
-                 struct web_answer *ret_answer)
+void http_respond(const struct status *status, const struct http_request *request,
+                  struct http_answer *ret_answer)
 {
-    *ret_answer = (struct web_answer){.code = WEB_OK, .type = TYPE_JSON};
+    *ret_answer = (struct http_answer){.code = HTTP_OK, .type = TYPE_JSON};
     if (strcmp(request->method, "OPTIONS") == 0) {
-        respond_text(ret_answer, WEB_OK, "");
+        respond_text(ret_answer, HTTP_OK, "");
         ret_answer->is_methods_allowed = true;
     } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        respond_text(ret_answer, WEB_METHOD_NOT_ALLOWED, "method not allowed\n");
+        respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
     } else {
         respond_path(status, request, ret_answer);
     }
-    if (!ret_answer->page.has_failed)
+    if (!ret_answer->body.has_failed)
         return;
-    page_finish(&ret_answer->page);
-    *ret_answer = (struct web_answer){.code = WEB_FAILED, .type = TYPE_TEXT};
+    text_finish(&ret_answer->body);
+    *ret_answer = (struct http_answer){.code = HTTP_FAILED, .type = TYPE_TEXT};
 }

@@ -8,131 +8,132 @@
 struct exposition {
     const struct status *status;
     bool is_openmetrics;
-    struct page *page;
+    struct text *out;
     const char *family; /* without the prefix */
 };
 
 /* ---- families and samples ---- */
 
 /* OpenMetrics names the family of counters without their "_total". */
-static void begin_family(struct exposition *out, const char *family, const char *type, const char *help)
+static void begin_family(struct exposition *exposition, const char *family, const char *type,
+                         const char *help)
 {
     size_t len = strlen(family);
-    bool is_cut = out->is_openmetrics && strcmp(type, "counter") == 0;
+    bool is_cut = exposition->is_openmetrics && strcmp(type, "counter") == 0;
 
     if (is_cut)
         len -= strlen("_total");
-    out->family = family;
-    page_printf(out->page, "# HELP " PREFIX "%.*s %s\n# TYPE " PREFIX "%.*s %s\n", (int)len, family, help,
-                (int)len, family, type);
+    exposition->family = family;
+    text_printf(exposition->out, "# HELP " PREFIX "%.*s %s\n# TYPE " PREFIX "%.*s %s\n", (int)len, family,
+                help, (int)len, family, type);
 }
 
-static void begin_sample(const struct exposition *out)
+static void begin_sample(const struct exposition *exposition)
 {
-    page_add(out->page, PREFIX);
-    page_add(out->page, out->family);
+    text_add(exposition->out, PREFIX);
+    text_add(exposition->out, exposition->family);
 }
 
 /* `first`: whether it is the first of the sample. */
-static void add_label(const struct exposition *out, bool first, const char *name, const char *value)
+static void add_label(const struct exposition *exposition, bool first, const char *name, const char *value)
 {
-    page_add(out->page, first ? "{" : ",");
-    page_add(out->page, name);
-    page_add(out->page, "=\"");
-    page_add_label(out->page, value);
-    page_add(out->page, "\"");
+    text_add(exposition->out, first ? "{" : ",");
+    text_add(exposition->out, name);
+    text_add(exposition->out, "=\"");
+    text_add_label(exposition->out, value);
+    text_add(exposition->out, "\"");
 }
 
-static void end_labels(const struct exposition *out)
+static void end_labels(const struct exposition *exposition)
 {
-    page_add(out->page, "} ");
+    text_add(exposition->out, "} ");
 }
 
-static void end_number(const struct exposition *out, uint64_t number)
+static void end_number(const struct exposition *exposition, uint64_t number)
 {
-    page_add_number(out->page, number);
-    page_add(out->page, "\n");
+    text_add_number(exposition->out, number);
+    text_add(exposition->out, "\n");
 }
 
-static void end_ms(const struct exposition *out, int64_t ms)
+static void end_ms(const struct exposition *exposition, int64_t ms)
 {
-    page_printf(out->page, "%lld.%03d\n", (long long)(ms / 1000), (int)(ms % 1000));
+    text_printf(exposition->out, "%lld.%03d\n", (long long)(ms / 1000), (int)(ms % 1000));
 }
 
-static void write_plain(struct exposition *out, const char *family, const char *type, const char *help,
+static void write_plain(struct exposition *exposition, const char *family, const char *type, const char *help,
                         uint64_t number)
 {
-    begin_family(out, family, type, help);
-    begin_sample(out);
-    page_add(out->page, " ");
-    end_number(out, number);
+    begin_family(exposition, family, type, help);
+    begin_sample(exposition);
+    text_add(exposition->out, " ");
+    end_number(exposition, number);
 }
 
 /* ---- of the agent ---- */
 
-static void write_counters(struct exposition *out)
+static void write_counters(struct exposition *exposition)
 {
-    const struct metrics *metrics = out->status->metrics;
+    const struct metrics *metrics = exposition->status->metrics;
 
-#define X(name, help) write_plain(out, #name, "counter", help, metrics->name);
+#define X(name, help) write_plain(exposition, #name, "counter", help, metrics->name);
     METRICS_COUNTERS(X)
 #undef X
 }
 
-static void write_histogram(struct exposition *out, const char *family, const char *help,
+static void write_histogram(struct exposition *exposition, const char *family, const char *help,
                             const struct histogram *histogram, const uint32_t *bounds_us)
 {
     uint64_t count = 0;
 
-    begin_family(out, family, "histogram", help);
+    begin_family(exposition, family, "histogram", help);
     for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
         count += histogram->counts[i];
-        page_printf(out->page, PREFIX "%s_bucket{le=\"", family);
+        text_printf(exposition->out, PREFIX "%s_bucket{le=\"", family);
         if (i == HISTOGRAM_BOUNDS)
-            page_add(out->page, "+Inf");
+            text_add(exposition->out, "+Inf");
         else
-            page_printf(out->page, "%g", bounds_us[i] / 1e6);
-        page_printf(out->page, "\"} %llu\n", (unsigned long long)count);
+            text_printf(exposition->out, "%g", bounds_us[i] / 1e6);
+        text_printf(exposition->out, "\"} %llu\n", (unsigned long long)count);
     }
-    page_printf(out->page, PREFIX "%s_sum %llu.%06u\n" PREFIX "%s_count %llu\n", family,
+    text_printf(exposition->out, PREFIX "%s_sum %llu.%06u\n" PREFIX "%s_count %llu\n", family,
                 (unsigned long long)(histogram->sum_us / 1000000), (unsigned)(histogram->sum_us % 1000000),
                 family, (unsigned long long)count);
 }
 
-static void write_agent(struct exposition *out)
+static void write_agent(struct exposition *exposition)
 {
-    const struct status *status = out->status;
+    const struct status *status = exposition->status;
     const char *service = NULL;
 
-    begin_family(out, "build_info", "gauge", "1; the version is in the labels");
-    begin_sample(out);
-    add_label(out, true, "version", status->version);
-    add_label(out, false, "revision", status->revision);
-    end_labels(out);
-    end_number(out, 1);
-    write_plain(out, "ready", "gauge", "Whether every service has a master",
+    begin_family(exposition, "build_info", "gauge", "1; the version is in the labels");
+    begin_sample(exposition);
+    add_label(exposition, true, "version", status->version);
+    add_label(exposition, false, "revision", status->revision);
+    end_labels(exposition);
+    end_number(exposition, 1);
+    write_plain(exposition, "ready", "gauge", "Whether every service has a master",
                 status_unready(status, &service) == NULL);
-    write_plain(out, "spop_connections", "gauge", "SPOP connections", status->connections);
-    write_plain(out, "parked_streams", "gauge", "NOTIFY frames whose answer is kept back now",
+    write_plain(exposition, "spop_connections", "gauge", "SPOP connections", status->connections);
+    write_plain(exposition, "parked_streams", "gauge", "NOTIFY frames whose answer is kept back now",
                 status->parked);
-    write_plain(out, "config_last_reload_successful", "gauge",
+    write_plain(exposition, "config_last_reload_successful", "gauge",
                 "Whether the last reload was taken over; 1 where none was asked for", status->is_reload_good);
-    begin_family(out, "config_last_reload_success_timestamp_seconds", "gauge",
+    begin_family(exposition, "config_last_reload_success_timestamp_seconds", "gauge",
                  "When the configuration in use was taken over");
-    begin_sample(out);
-    page_add(out->page, " ");
-    end_ms(out, status_unix_ms(status, status->t_loaded_ms));
-    write_histogram(out, "answer_duration_seconds",
+    begin_sample(exposition);
+    text_add(exposition->out, " ");
+    end_ms(exposition, status_unix_ms(status, status->t_loaded_ms));
+    write_histogram(exposition, "answer_duration_seconds",
                     "From the read of a NOTIFY to the write of its ACK, without those that were kept back",
                     &status->metrics->answer_times, metrics_answer_bounds_us);
-    write_histogram(out, "parked_duration_seconds", "How long answers were kept back",
+    write_histogram(exposition, "parked_duration_seconds", "How long answers were kept back",
                     &status->metrics->parked_times, metrics_parked_bounds_us);
 }
 
-static void write_process(struct exposition *out)
+static void write_process(struct exposition *exposition)
 {
-    const struct process_stats *process = &out->status->process;
-    struct page *page = out->page;
+    const struct process_stats *process = &exposition->status->process;
+    struct text *out = exposition->out;
     const struct {
         const char *name;
         const char *help;
@@ -145,126 +146,127 @@ static void write_process(struct exposition *out)
     };
 
     for (size_t i = 0; i < sizeof(gauges) / sizeof(*gauges); i++)
-        page_printf(page, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name, gauges[i].help,
+        text_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", gauges[i].name, gauges[i].help,
                     gauges[i].name, gauges[i].name, (unsigned long long)gauges[i].value);
-    page_printf(page,
+    text_printf(out,
                 "# HELP process_start_time_seconds Start time of the process since unix epoch in seconds.\n"
                 "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.3f\n",
                 (double)process->t_start_unix_ms / 1000.0);
-    page_printf(page,
+    text_printf(out,
                 "# HELP process_cpu_seconds%s Total user and system CPU time spent in seconds.\n"
                 "# TYPE process_cpu_seconds%s counter\nprocess_cpu_seconds_total %.3f\n",
-                out->is_openmetrics ? "" : "_total", out->is_openmetrics ? "" : "_total",
+                exposition->is_openmetrics ? "" : "_total", exposition->is_openmetrics ? "" : "_total",
                 process->cpu_seconds);
 }
 
 /* ---- of services: each function writes the samples of one family for one service ---- */
 
-static void begin_service(const struct exposition *out, const struct service *service)
+static void begin_service(const struct exposition *exposition, const struct service *service)
 {
-    begin_sample(out);
-    add_label(out, true, "service", service_settings(service)->name);
+    begin_sample(exposition);
+    add_label(exposition, true, "service", service_settings(service)->name);
 }
 
-static void end_service(const struct exposition *out, uint64_t number)
+static void end_service(const struct exposition *exposition, uint64_t number)
 {
-    end_labels(out);
-    end_number(out, number);
+    end_labels(exposition);
+    end_number(exposition, number);
 }
 
-static void write_info(const struct exposition *out, const struct service *service)
+static void write_info(const struct exposition *exposition, const struct service *service)
 {
     const struct service_decision *decision = service_decision(service);
     char text[ADDR_TEXT_MAX];
 
     if (!service_state_names(decision->state))
         return;
-    begin_service(out, service);
-    add_label(out, false, "server", decision->server != NULL ? decision->server : "");
-    add_label(out, false, "addr", addr_format(decision->addr, text));
-    end_service(out, 1);
+    begin_service(exposition, service);
+    add_label(exposition, false, "server", decision->server != NULL ? decision->server : "");
+    add_label(exposition, false, "addr", addr_format(decision->addr, text));
+    end_service(exposition, 1);
 }
 
-static void write_agreed(const struct exposition *out, const struct service *service)
+static void write_agreed(const struct exposition *exposition, const struct service *service)
 {
-    begin_service(out, service);
-    end_service(out, service_decision(service)->state == SERVICE_OK);
+    begin_service(exposition, service);
+    end_service(exposition, service_decision(service)->state == SERVICE_OK);
 }
 
-static void write_state(const struct exposition *out, const struct service *service)
+static void write_state(const struct exposition *exposition, const struct service *service)
 {
     for (enum service_state state = SERVICE_STARTING; state < SERVICE_STATE_COUNT; state++) {
-        begin_service(out, service);
-        add_label(out, false, "state", service_state_text(state));
-        end_service(out, service_decision(service)->state == state);
+        begin_service(exposition, service);
+        add_label(exposition, false, "state", service_state_text(state));
+        end_service(exposition, service_decision(service)->state == state);
     }
 }
 
-static void write_votes(const struct exposition *out, const struct service *service)
+static void write_votes(const struct exposition *exposition, const struct service *service)
 {
-    begin_service(out, service);
-    end_service(out, service_decision(service)->votes);
+    begin_service(exposition, service);
+    end_service(exposition, service_decision(service)->votes);
 }
 
-static void write_quorum(const struct exposition *out, const struct service *service)
+static void write_quorum(const struct exposition *exposition, const struct service *service)
 {
-    begin_service(out, service);
-    end_service(out, service_settings(service)->quorum.threshold);
+    begin_service(exposition, service);
+    end_service(exposition, service_settings(service)->quorum.threshold);
 }
 
-static void write_generation(const struct exposition *out, const struct service *service)
+static void write_generation(const struct exposition *exposition, const struct service *service)
 {
-    begin_service(out, service);
-    end_service(out, service_decision(service)->generation);
+    begin_service(exposition, service);
+    end_service(exposition, service_decision(service)->generation);
 }
 
-static void write_last_switch(const struct exposition *out, const struct service *service)
+static void write_last_switch(const struct exposition *exposition, const struct service *service)
 {
     int64_t t_switched_ms = service_decision(service)->t_switched_ms;
 
     if (t_switched_ms == INT64_MIN)
         return;
-    begin_service(out, service);
-    end_labels(out);
-    end_ms(out, status_unix_ms(out->status, t_switched_ms));
+    begin_service(exposition, service);
+    end_labels(exposition);
+    end_ms(exposition, status_unix_ms(exposition->status, t_switched_ms));
 }
 
-static void write_replicas(const struct exposition *out, const struct service *service)
+static void write_replicas(const struct exposition *exposition, const struct service *service)
 {
-    begin_service(out, service);
-    end_service(out, (uint64_t)__builtin_popcountll(service_decision(service)->replicas));
+    begin_service(exposition, service);
+    end_service(exposition, (uint64_t)__builtin_popcountll(service_decision(service)->replicas));
 }
 
-static void write_answer_count(const struct exposition *out, const struct service *service, const char *role,
-                               const char *outcome, uint64_t count)
+static void write_answer_count(const struct exposition *exposition, const struct service *service,
+                               const char *role, const char *outcome, uint64_t count)
 {
-    begin_service(out, service);
-    add_label(out, false, "role", role);
-    add_label(out, false, "outcome", outcome);
-    end_service(out, count);
+    begin_service(exposition, service);
+    add_label(exposition, false, "role", role);
+    add_label(exposition, false, "outcome", outcome);
+    end_service(exposition, count);
 }
 
-static void write_answers(const struct exposition *out, const struct service *service)
+static void write_answers(const struct exposition *exposition, const struct service *service)
 {
     const struct service_counters *counters = service_counters(service);
 
     for (enum service_state state = SERVICE_STARTING; state < SERVICE_STATE_COUNT; state++)
-        write_answer_count(out, service, "master", service_state_text(state), counters->answers[state]);
-    write_answer_count(out, service, "replica", "ok", counters->replicas_named);
-    write_answer_count(out, service, "replica", "no-replica", counters->replicas_unnamed);
+        write_answer_count(exposition, service, "master", service_state_text(state),
+                           counters->answers[state]);
+    write_answer_count(exposition, service, "replica", "ok", counters->replicas_named);
+    write_answer_count(exposition, service, "replica", "no-replica", counters->replicas_unnamed);
 }
 
-static void write_alarms(const struct exposition *out, const struct service *service)
+static void write_alarms(const struct exposition *exposition, const struct service *service)
 {
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
-        begin_service(out, service);
-        add_label(out, false, "alarm", alarm_text(kind));
-        end_service(out, alarms_is_raised(service_alarms(service), kind));
+        begin_service(exposition, service);
+        add_label(exposition, false, "alarm", alarm_text(kind));
+        end_service(exposition, alarms_is_raised(service_alarms(service), kind));
     }
 }
 
 /* Of the voters of its group, by their addresses. */
-static void write_voices(const struct exposition *out, const struct voter_group *group,
+static void write_voices(const struct exposition *exposition, const struct voter_group *group,
                          const struct service *service, bool tells_time)
 {
     const struct addr *named = service_decision(service)->addr;
@@ -273,26 +275,26 @@ static void write_voices(const struct exposition *out, const struct voter_group 
         struct service_voice voice = service_voice(service, i);
         if (tells_time && voice.ballot == QUORUM_SILENT)
             continue;
-        begin_service(out, service);
-        add_label(out, false, "sentinel", voter_group_voter_name(group, i));
-        end_labels(out);
+        begin_service(exposition, service);
+        add_label(exposition, false, "sentinel", voter_group_voter_name(group, i));
+        end_labels(exposition);
         if (tells_time)
-            end_ms(out, status_unix_ms(out->status, voice.t_sent_ms));
+            end_ms(exposition, status_unix_ms(exposition->status, voice.t_sent_ms));
         else
-            end_number(out, voice.addr != NULL && named != NULL && addr_equals(voice.addr, named));
+            end_number(exposition, voice.addr != NULL && named != NULL && addr_equals(voice.addr, named));
     }
 }
 
-static void write_agreement(const struct exposition *out, const struct voter_group *group,
+static void write_agreement(const struct exposition *exposition, const struct voter_group *group,
                             const struct service *service)
 {
-    write_voices(out, group, service, false);
+    write_voices(exposition, group, service, false);
 }
 
-static void write_vote_times(const struct exposition *out, const struct voter_group *group,
+static void write_vote_times(const struct exposition *exposition, const struct voter_group *group,
                              const struct service *service)
 {
-    write_voices(out, group, service, true);
+    write_voices(exposition, group, service, true);
 }
 
 /* One of `one` and `two`. */
@@ -300,8 +302,9 @@ struct service_family {
     const char *name;
     const char *type;
     const char *help;
-    void (*one)(const struct exposition *out, const struct service *service);
-    void (*two)(const struct exposition *out, const struct voter_group *group, const struct service *service);
+    void (*one)(const struct exposition *exposition, const struct service *service);
+    void (*two)(const struct exposition *exposition, const struct voter_group *group,
+                const struct service *service);
 };
 
 static const struct service_family service_families[] = {
@@ -323,59 +326,60 @@ static const struct service_family service_families[] = {
      write_vote_times},
 };
 
-static void write_services(struct exposition *out)
+static void write_services(struct exposition *exposition)
 {
-    const struct status *status = out->status;
+    const struct status *status = exposition->status;
 
     for (size_t f = 0; f < sizeof(service_families) / sizeof(*service_families); f++) {
         const struct service_family *family = &service_families[f];
-        begin_family(out, family->name, family->type, family->help);
+        begin_family(exposition, family->name, family->type, family->help);
         for (size_t i = 0; i < status->group_count; i++)
             for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
                 const struct service *service = voter_group_service(status->groups[i], k);
                 if (family->one != NULL)
-                    family->one(out, service);
+                    family->one(exposition, service);
                 else
-                    family->two(out, status->groups[i], service);
+                    family->two(exposition, status->groups[i], service);
             }
     }
 }
 
 /* ---- of Sentinels ---- */
 
-static void write_sentinels(struct exposition *out)
+static void write_sentinels(struct exposition *exposition)
 {
-    const struct status *status = out->status;
+    const struct status *status = exposition->status;
 
-    begin_family(out, "sentinel_up", "gauge", "Whether this Sentinel answered lately");
+    begin_family(exposition, "sentinel_up", "gauge", "Whether this Sentinel answered lately");
     for (size_t i = 0; i < status->group_count; i++)
         for (unsigned k = 0; k < voter_group_voter_count(status->groups[i]); k++) {
-            begin_sample(out);
-            add_label(out, true, "group", voter_group_name(status->groups[i]));
-            add_label(out, false, "sentinel", voter_group_voter_name(status->groups[i], k));
-            end_labels(out);
-            end_number(out, voter_group_is_heard(status->groups[i], k, status->now_ms));
+            begin_sample(exposition);
+            add_label(exposition, true, "group", voter_group_name(status->groups[i]));
+            add_label(exposition, false, "sentinel", voter_group_voter_name(status->groups[i], k));
+            end_labels(exposition);
+            end_number(exposition, voter_group_is_heard(status->groups[i], k, status->now_ms));
         }
-    begin_family(out, "sentinels_alarm", "gauge", "Whether the alarm about a group of Sentinels is raised");
+    begin_family(exposition, "sentinels_alarm", "gauge",
+                 "Whether the alarm about a group of Sentinels is raised");
     for (size_t i = 0; i < status->group_count; i++)
         for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
-            begin_sample(out);
-            add_label(out, true, "group", voter_group_name(status->groups[i]));
-            add_label(out, false, "alarm", alarm_text(kind));
-            end_labels(out);
-            end_number(out, alarms_is_raised(voter_group_alarms(status->groups[i]), kind));
+            begin_sample(exposition);
+            add_label(exposition, true, "group", voter_group_name(status->groups[i]));
+            add_label(exposition, false, "alarm", alarm_text(kind));
+            end_labels(exposition);
+            end_number(exposition, alarms_is_raised(voter_group_alarms(status->groups[i]), kind));
         }
 }
 
-void exposition_write(const struct status *status, bool is_openmetrics, struct page *page)
+void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out)
 {
-    struct exposition out = {.status = status, .is_openmetrics = is_openmetrics, .page = page};
+    struct exposition exposition = {.status = status, .is_openmetrics = is_openmetrics, .out = out};
 
-    write_agent(&out);
-    write_counters(&out);
-    write_services(&out);
-    write_sentinels(&out);
-    write_process(&out);
+    write_agent(&exposition);
+    write_counters(&exposition);
+    write_services(&exposition);
+    write_sentinels(&exposition);
+    write_process(&exposition);
     if (is_openmetrics)
-        page_add(page, "# EOF\n");
+        text_add(out, "# EOF\n");
 }

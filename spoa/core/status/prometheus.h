@@ -7,6 +7,6 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/status/status.h"
 
-void exposition_write(const struct status *status, bool is_openmetrics, struct page *page);
+void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out);
 
 #endif

@@ -5,6 +5,6 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/status/status.h"
 
-void status_json_write(const struct status *status, struct page *page);
+void status_json_write(const struct status *status, struct text *out);
 
 #endif

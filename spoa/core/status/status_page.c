@@ -1,6 +1,6 @@
 /* The build makes the bytes out of status_page.html. */
 #include "spoa/core/status/http_routes.h"
 
-const char web_status_page[] = {
+const char status_page[] = {
 #include "build/status_page.inc"
     '\0'};

@@ -104,7 +104,7 @@ static void begin(struct hook *hook)
     }
     hook->is_running = true;
     hook->is_killed = false;
-    hook->t_begin_ms = loop_now_ms();
+    hook->t_begin_ms = clock_ms();
     log_event(LOG_LEVEL_INFO, "hook-started", log_text("service", hook->service),
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
     ev_child_set(&hook->child, pid, 0);
@@ -117,7 +117,7 @@ static void tell_end(const struct hook *hook, int status)
 {
     bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     enum log_level level = is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
-    int64_t took_ms = loop_now_ms() - hook->t_begin_ms;
+    int64_t took_ms = clock_ms() - hook->t_begin_ms;
 
     if (!is_good)
         hook->hooks->metrics->hook_failures_total++;

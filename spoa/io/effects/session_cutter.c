@@ -72,7 +72,7 @@ struct api {
     struct session_reader sessions;
     unsigned looks;       /* that followed each other, because `has_more` */
     bool has_more;        /* sessions for which `commands` had no room */
-    struct page commands; /* of this round, with a semicolon behind each */
+    struct text commands; /* of this round, with a semicolon behind each */
     size_t commands_sent;
 };
 
@@ -145,7 +145,7 @@ static void end_round(struct api *api, bool is_well)
         progress->rounds++;
         if (is_well && !cut->is_noted)
             history_note_cut(cutter->history, service_settings(cut->watch->service)->name, cut->server,
-                             loop_now_ms());
+                             clock_ms());
         cut->is_noted = cut->is_noted || is_well;
     }
     api->looks = 0;
@@ -239,14 +239,14 @@ static void say(struct api *api, enum step step, const char *line, size_t len)
 }
 
 /* A command about the server of a cut. */
-static void add_command(struct page *commands, const char *command, const struct cut *cut)
+static void add_command(struct text *commands, const char *command, const struct cut *cut)
 {
-    page_add(commands, command);
-    page_add(commands, " ");
-    page_add(commands, cut->watch->backend);
-    page_add(commands, "/");
-    page_add(commands, cut->server);
-    page_add(commands, ";");
+    text_add(commands, command);
+    text_add(commands, " ");
+    text_add(commands, cut->watch->backend);
+    text_add(commands, "/");
+    text_add(commands, cut->server);
+    text_add(commands, ";");
 }
 
 /* Shuts all sessions to the servers to which nobody was connecting. */
@@ -272,7 +272,7 @@ static void tell_next(struct api *api)
         finish_round(api);
         return;
     }
-    const char *at = api->commands.text + api->commands_sent;
+    const char *at = api->commands.data + api->commands_sent;
     if (len > sizeof(line))
         for (len = sizeof(line); at[len - 1] != ';';)
             len--;
@@ -318,7 +318,7 @@ static void shut_established(void *context, const struct haproxy_session *sessio
     if (api->commands.len > ONE_BY_ONE_MAX)
         api->has_more = true;
     else
-        page_printf(&api->commands, "shutdown session %.*s;", (int)session->id_len, session->id);
+        text_printf(&api->commands, "shutdown session %.*s;", (int)session->id_len, session->id);
 }
 
 static void ask_sessions(struct api *api, enum step step)
@@ -364,7 +364,7 @@ static void begin_round(struct api *api)
     api->has_more = false;
     api->complaint[0] = '\0';
     api->commands_sent = 0;
-    page_finish(&api->commands);
+    text_finish(&api->commands);
     for (struct cut *cut = api->cutter->cuts; cut != NULL; cut = cut->next) {
         struct progress *progress = &cut->progress[api->index];
         progress->is_in_round = !is_settled(progress);
@@ -498,7 +498,7 @@ void session_cutter_destroy(struct session_cutter *cutter)
     ev_timer_stop(cutter->loop, &cutter->round);
     for (size_t i = 0; i < cutter->api_count; i++) {
         runtime_call_cancel(cutter->apis[i].call);
-        page_finish(&cutter->apis[i].commands);
+        text_finish(&cutter->apis[i].commands);
     }
     free(cutter->apis);
     while ((cut = cutter->cuts) != NULL) {

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-int64_t loop_now_us(void)
+int64_t clock_us(void)
 {
     struct timespec now;
 
@@ -10,14 +10,14 @@ int64_t loop_now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-int64_t loop_now_ms(void)
+int64_t clock_ms(void)
 {
-    return loop_now_us() / 1000;
+    return clock_us() / 1000;
 }
 
 void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms)
 {
-    int64_t now_ms = loop_now_ms();
+    int64_t now_ms = clock_ms();
 
     ev_timer_stop(loop, timer);
     if (wake_ms == INT64_MAX)

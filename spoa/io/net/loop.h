@@ -10,12 +10,12 @@
 #define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Milliseconds that go on while the machine sleeps (CLOCK_BOOTTIME): a vote must age then, too. */
-int64_t loop_now_ms(void);
+int64_t clock_ms(void);
 
 /* Microseconds of the same clock, for durations. */
-int64_t loop_now_us(void);
+int64_t clock_us(void);
 
-/* Arms `timer` for the moment `wake_ms` (loop_now_ms() time; INT64_MAX: stops it). Never earlier than that. */
+/* Arms `timer` for the moment `wake_ms` (clock_ms() time; INT64_MAX: stops it). Never earlier than that. */
 void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms);
 
 #endif

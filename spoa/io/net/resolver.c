@@ -40,7 +40,7 @@ static void arm_timer(struct resolver *resolver)
     int64_t wake_ms = INT64_MAX;
 
     if (ares_timeout(resolver->channel, NULL, &wait) != NULL)
-        wake_ms = loop_now_ms() + (int64_t)wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
+        wake_ms = clock_ms() + (int64_t)wait.tv_sec * 1000 + (wait.tv_usec + 999) / 1000;
     loop_arm(resolver->loop, &resolver->timer, wake_ms);
 }
 

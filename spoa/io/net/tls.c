@@ -162,7 +162,7 @@ static void note_error(struct tls_stream *stream, int problem)
     ERR_clear_error();
 }
 
-int tls_stream_shake_hands(struct tls_stream *stream)
+int tls_stream_handshake(struct tls_stream *stream)
 {
     ERR_clear_error();
     errno = 0;

@@ -36,7 +36,7 @@ struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct
 void tls_stream_destroy(struct tls_stream *stream); /* NULL is fine; without a word to the peer */
 
 /* 1: done. 0: to be called again when the socket can be read, or written (tls_stream_wants_write()). -1: failed. */
-int tls_stream_shake_hands(struct tls_stream *stream);
+int tls_stream_handshake(struct tls_stream *stream);
 
 /* As recv() and send(): EAGAIN where the socket has to be waited for; EPROTO: see tls_stream_error(). */
 ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size);

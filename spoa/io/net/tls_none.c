@@ -34,7 +34,7 @@ void tls_stream_destroy(struct tls_stream *stream)
     (void)stream;
 }
 
-int tls_stream_shake_hands(struct tls_stream *stream)
+int tls_stream_handshake(struct tls_stream *stream)
 {
     (void)stream;
     return -1;

@@ -122,7 +122,7 @@ static void write_event(void *context, enum log_level level, const char *event,
     size_t prefix_len = 0;
 
     (void)context;
-    if (!log_limit_pass(&log_sink.limit, event, level == LOG_LEVEL_ERROR, loop_now_ms(), &line.suppressed))
+    if (!log_limit_pass(&log_sink.limit, event, level == LOG_LEVEL_ERROR, clock_ms(), &line.suppressed))
         return;
     print_time(time_text, sizeof(time_text));
     if (log_sink.syslog_path[0] != '\0')

@@ -10,7 +10,7 @@
 
 #include "spoa/io/net/loop.h"
 
-int64_t process_now_unix_ms(void)
+int64_t clock_unix_ms(void)
 {
     struct timespec now;
 
@@ -57,7 +57,7 @@ static void read_stat(struct process_stats *stats)
     stats->virtual_bytes = read_field(fields, 20);
     stats->resident_bytes = read_field(fields, 21) * (uint64_t)sysconf(_SC_PAGESIZE);
     int64_t t_start_ms = (int64_t)(start_ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
-    stats->t_start_unix_ms = process_now_unix_ms() - (loop_now_ms() - t_start_ms);
+    stats->t_start_unix_ms = clock_unix_ms() - (clock_ms() - t_start_ms);
 }
 
 void process_stats_read(struct process_stats *ret_stats)

@@ -7,6 +7,6 @@
 void process_stats_read(struct process_stats *ret_stats);
 
 /* Unix time in ms. */
-int64_t process_now_unix_ms(void);
+int64_t clock_unix_ms(void);
 
 #endif

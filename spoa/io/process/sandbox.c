@@ -199,7 +199,7 @@ static void allow_all(int ruleset, const struct config *config, const char *file
         allow(ruleset, runtime, SOCKETS);
     allow_listeners(ruleset, &config->agent.listens);
     allow_listeners(ruleset, &config->agent.checks);
-    allow_listeners(ruleset, &config->agent.webs);
+    allow_listeners(ruleset, &config->agent.web);
     config_each_file(config, allow_secret, &ruleset);
 }
 

@@ -28,7 +28,7 @@ static void send_text(const char *path, const char *text)
     close(fd);
 }
 
-void sdnotify_send(const char *format, ...)
+void service_manager_send(const char *format, ...)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     char text[512];
@@ -43,13 +43,13 @@ void sdnotify_send(const char *format, ...)
         send_text(path, text);
 }
 
-void sdnotify_reloading(void)
+void service_manager_reloading(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    sdnotify_send("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading",
-                  (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    service_manager_send("RELOADING=1\nMONOTONIC_USEC=%lld\nSTATUS=reloading",
+                         (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
 /* A number out of the environment, if it is meant for us: `pid_name` may name another process. */
@@ -63,7 +63,7 @@ static unsigned long long read_number(const char *name, const char *pid_name)
     return strtoull(value, NULL, 10);
 }
 
-double sdnotify_watchdog_interval(void)
+double service_manager_watchdog_interval(void)
 {
     /* Twice as often as it must be. */
     return (double)read_number("WATCHDOG_USEC", "WATCHDOG_PID") / 1e6 / 2.0;

@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 /* Sends lines such as "READY=1\nSTATUS=...". Nothing happens where nobody wants to know (NOTIFY_SOCKET). */
-void sdnotify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void service_manager_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* "RELOADING=1" with the time that goes with it. */
-void sdnotify_reloading(void);
+void service_manager_reloading(void);
 
 /* How often the manager wants to hear WATCHDOG=1, in seconds; 0: never. */
-double sdnotify_watchdog_interval(void);
+double service_manager_watchdog_interval(void);
 
 #endif

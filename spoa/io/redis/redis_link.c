@@ -171,7 +171,7 @@ static void disconnect(struct redis_link *link)
 
 static void lose(struct redis_link *link, const char *reason, enum conversation_end end)
 {
-    conversation_lost(link->options.conversation, reason, end, loop_now_ms());
+    conversation_lost(link->options.conversation, reason, end, clock_ms());
     disconnect(link);
 }
 
@@ -311,12 +311,12 @@ static void begin_talking(struct redis_link *link)
         lose_by_errno(link, ENOMEM);
         return;
     }
-    conversation_connected(link->options.conversation, loop_now_ms());
+    conversation_connected(link->options.conversation, clock_ms());
 }
 
-static void shake_hands(struct redis_link *link)
+static void handshake(struct redis_link *link)
 {
-    int result = tls_stream_shake_hands(link->stream);
+    int result = tls_stream_handshake(link->stream);
 
     if (result == 1)
         begin_talking(link);
@@ -345,12 +345,12 @@ static void finish_connect(struct redis_link *link)
     if (link->stream == NULL)
         lose_by_errno(link, ENOMEM);
     else
-        shake_hands(link);
+        handshake(link);
 }
 
 static void take_replies(struct redis_link *link)
 {
-    int64_t now_ms = loop_now_ms();
+    int64_t now_ms = clock_ms();
     const struct reply *reply = NULL;
     enum reply_parser_result result = reply_parser_next(link->parser, &reply);
 
@@ -393,7 +393,7 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
     (void)loop;
     if (!is_connected(link)) {
         if (link->stream != NULL)
-            shake_hands(link);
+            handshake(link);
         else
             finish_connect(link);
     } else {
@@ -411,7 +411,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    switch (conversation_tick(link->options.conversation, loop_now_ms())) {
+    switch (conversation_tick(link->options.conversation, clock_ms())) {
     case CONVERSATION_NOTHING:
         break;
     case CONVERSATION_CONNECT:
@@ -427,7 +427,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 static void collect_commands(struct redis_link *link)
 {
     struct conversation_command command;
-    int64_t now_ms = loop_now_ms();
+    int64_t now_ms = clock_ms();
 
     while (link->failed == 0 && link->output.len < UNSENT_MAX &&
            conversation_next(link->options.conversation, now_ms, &command))
@@ -475,7 +475,7 @@ void redis_link_pump(struct redis_link *link)
     if (is_connected(link))
         send_commands(link);
     int64_t wake_ms = conversation_wake_ms(link->options.conversation);
-    int64_t patience_ms = loop_now_ms() + UNSENT_WAIT_MS;
+    int64_t patience_ms = clock_ms() + UNSENT_WAIT_MS;
     if (link->output.len >= UNSENT_MAX && wake_ms < patience_ms)
         wake_ms = patience_ms;
     loop_arm(link->loop, &link->timer, wake_ms);

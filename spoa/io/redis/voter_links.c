@@ -43,7 +43,7 @@ static void on_review(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
-    voter_group_tick(links->group, loop_now_ms());
+    voter_group_tick(links->group, clock_ms());
     on_stepped(links);
 }
 
@@ -63,7 +63,7 @@ static bool create_group(struct voter_links *links, struct metrics *metrics)
         .service_count = options->service_count,
         .metrics = metrics,
     };
-    links->group = voter_group_create(&group, loop_now_ms());
+    links->group = voter_group_create(&group, clock_ms());
     return links->group != NULL;
 }
 
@@ -95,11 +95,11 @@ static struct conversation *init_voter(struct voter_links *links, unsigned index
 
     if (options->source == VOTER_SOURCE_SENTINEL) {
         sentinel_voter_init(&voter->sentinel, &options->sentinel, links->group, index, voter->name, metrics,
-                            seed + index, loop_now_ms());
+                            seed + index, clock_ms());
         return &voter->sentinel.query;
     }
     node_voter_init(&voter->node, &options->node, links->group, index, &options->addresses[index],
-                    voter->name, metrics, seed + index, loop_now_ms());
+                    voter->name, metrics, seed + index, clock_ms());
     return &voter->node.conversation;
 }
 

@@ -21,16 +21,16 @@
 struct check_connection {
     ev_io readable;
     ev_timer deadline;
-    struct check_server *server;
+    struct agent_check_server *server;
     struct check_connection *next;
     struct check_connection *previous;
     size_t len;
     uint8_t question[QUESTION_MAX];
 };
 
-struct check_server {
+struct agent_check_server {
     struct ev_loop *loop;
-    const struct server_checks *checks;
+    const struct agent_checks *checks;
     struct metrics *metrics;
     const struct acceptor_rules *rules;
     struct acceptor *acceptors;
@@ -40,7 +40,7 @@ struct check_server {
 
 static void close_connection(struct check_connection *connection)
 {
-    struct check_server *server = connection->server;
+    struct agent_check_server *server = connection->server;
 
     ev_io_stop(server->loop, &connection->readable);
     ev_timer_stop(server->loop, &connection->deadline);
@@ -64,10 +64,10 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void answer(const struct check_connection *connection)
 {
-    struct check_server *server = connection->server;
+    struct agent_check_server *server = connection->server;
     struct span question = span_of(connection->question, connection->len);
     bool is_known = false;
-    struct span line = server_checks_answer(server->checks, question, loop_now_ms(), &is_known);
+    struct span line = agent_checks_answer(server->checks, question, clock_ms(), &is_known);
 
     server->metrics->checks_total++;
     if (!is_known) {
@@ -102,7 +102,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 
 static bool take(void *context, int fd)
 {
-    struct check_server *server = context;
+    struct agent_check_server *server = context;
 
     if (server->connection_count == CONNECTIONS_MAX) {
         server->metrics->refused_total++;
@@ -125,10 +125,11 @@ static bool take(void *context, int fd)
     return true;
 }
 
-struct check_server *check_server_create(struct ev_loop *loop, const struct server_checks *checks,
-                                         struct metrics *metrics, const struct acceptor_rules *rules)
+struct agent_check_server *agent_check_server_create(struct ev_loop *loop, const struct agent_checks *checks,
+                                                     struct metrics *metrics,
+                                                     const struct acceptor_rules *rules)
 {
-    struct check_server *server = calloc(1, sizeof(*server));
+    struct agent_check_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return NULL;
@@ -139,7 +140,7 @@ struct check_server *check_server_create(struct ev_loop *loop, const struct serv
     return server;
 }
 
-void check_server_destroy(struct check_server *server)
+void agent_check_server_destroy(struct agent_check_server *server)
 {
     if (server == NULL)
         return;
@@ -152,8 +153,8 @@ void check_server_destroy(struct check_server *server)
     free(server);
 }
 
-int check_server_listen(struct check_server *server, const struct listen_socket_options *options,
-                        char error[LISTEN_SOCKET_ERROR_MAX])
+int agent_check_server_listen(struct agent_check_server *server, const struct listen_socket_options *options,
+                              char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const struct acceptor_options accepting = {
         .protocol = "agent-check", .rules = server->rules, .take = take, .context = server};
@@ -161,12 +162,12 @@ int check_server_listen(struct check_server *server, const struct listen_socket_
     return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
 }
 
-void check_server_use(struct check_server *server, const struct server_checks *checks)
+void agent_check_server_use(struct agent_check_server *server, const struct agent_checks *checks)
 {
     server->checks = checks;
 }
 
-void check_server_keep(struct check_server *server, const struct config_listens *wanted)
+void agent_check_server_keep(struct agent_check_server *server, const struct config_listens *wanted)
 {
     acceptor_keep(&server->acceptors, wanted);
 }

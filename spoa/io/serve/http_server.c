@@ -29,37 +29,37 @@ struct http_server {
 
 /* ---- one request ---- */
 
-static struct MHD_Response *make_response(struct web_answer *answer)
+static struct MHD_Response *make_response(struct http_answer *answer)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(answer->page.len, answer->page.text, MHD_RESPMEM_MUST_FREE);
+        MHD_create_response_from_buffer(answer->body.len, answer->body.data, MHD_RESPMEM_MUST_FREE);
 
     if (response == NULL)
         return NULL;
-    answer->page = (struct page){.text = NULL};
+    answer->body = (struct text){.data = NULL};
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (answer->is_methods_allowed)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, WEB_ALLOW);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, HTTP_ALLOW);
     return response;
 }
 
 static enum MHD_Result answer_request(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method)
 {
-    struct web_request request = {
+    struct http_request request = {
         .method = method,
         .path = path,
         .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
     };
     struct status status;
-    struct web_answer answer;
+    struct http_answer answer;
 
     server->status(server->context, &status);
-    web_respond(&status, &request, &answer);
+    http_respond(&status, &request, &answer);
     struct MHD_Response *response = make_response(&answer);
-    page_finish(&answer.page);
+    text_finish(&answer.body);
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result result = MHD_queue_response(connection, answer.code, response);

@@ -249,7 +249,7 @@ static bool release(struct spop_connection *connection)
 
     while (is_full && connection->out.len == 0) {
         struct sink out = sink_of(context->out, OUT_SIZE);
-        spop_session_release(&connection->session, loop_now_ms(), &out);
+        spop_session_release(&connection->session, clock_ms(), &out);
         is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return false;
@@ -287,13 +287,13 @@ static void answer_timed(struct spop_connection *connection, struct span in)
 {
     struct metrics *metrics = connection->context->metrics;
     uint64_t answered = metrics->notifies_total;
-    int64_t started_us = loop_now_us();
+    int64_t started_us = clock_us();
 
     answer(connection, in, started_us / 1000);
     answered = metrics->notifies_total - answered;
     if (answered > 0)
-        histogram_add(&metrics->answer_times, metrics_answer_bounds_us,
-                      (uint64_t)(loop_now_us() - started_us), answered);
+        histogram_add(&metrics->answer_times, metrics_answer_bounds_us, (uint64_t)(clock_us() - started_us),
+                      answered);
 }
 
 /* Reads once, behind what is kept from the last time, and answers. */
@@ -351,7 +351,7 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     struct span kept = buffer_span(&connection->in);
     if (kept.len > 0)
         memcpy(context->in, kept.data, kept.len);
-    answer(connection, span_of(context->in, kept.len), loop_now_ms());
+    answer(connection, span_of(context->in, kept.len), clock_ms());
 }
 
 /* Tells a peer that took too long, and closes. */
@@ -445,12 +445,12 @@ static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
     struct spop_context *context = container_of(timer, struct spop_context, release);
     struct parking *parking = service_table_parking(context->table);
     struct parking_client *client;
-    int64_t begun_us = loop_now_us();
+    int64_t begun_us = clock_us();
 
     (void)loop;
     (void)events;
-    while (parking_look(parking, loop_now_ms()))
-        if (loop_now_us() - begun_us >= LOOK_MAX_US) {
+    while (parking_look(parking, clock_ms()))
+        if (clock_us() - begun_us >= LOOK_MAX_US) {
             spop_context_wake(context); /* the others in the next turn of the loop */
             break;
         }
@@ -470,7 +470,7 @@ static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     context->deadline_ms = INT64_MAX;
-    parking_tick(service_table_parking(context->table), loop_now_ms());
+    parking_tick(service_table_parking(context->table), clock_ms());
     arm_park_deadline(context);
 }
 

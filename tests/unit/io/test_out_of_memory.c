@@ -201,12 +201,12 @@ static bool pages(void)
                             .now_unix_ms = world.now_ms};
     countdown = kept;
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        struct web_request request = {.method = "GET", .path = paths[i]};
-        struct web_answer answer;
-        web_respond(&status, &request, &answer);
-        assert_true(answer.code != WEB_FAILED || has_failed);
-        is_good = is_good && answer.code != WEB_FAILED;
-        page_finish(&answer.page);
+        struct http_request request = {.method = "GET", .path = paths[i]};
+        struct http_answer answer;
+        http_respond(&status, &request, &answer);
+        assert_true(answer.code != HTTP_FAILED || has_failed);
+        is_good = is_good && answer.code != HTTP_FAILED;
+        text_finish(&answer.body);
     }
     kept = countdown;
     countdown = 0;

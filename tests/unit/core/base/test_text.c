@@ -13,54 +13,54 @@
 
 static void test_growth(void **state)
 {
-    struct page page = {.text = NULL};
+    struct text out = {.data = NULL};
 
     (void)state;
     for (int i = 0; i < 10000; i++)
-        page_printf(&page, "%d,", i % 10);
-    assert_int_equal(page.len, 20000);
-    assert_int_equal(strlen(page.text), 20000);
-    assert_memory_equal(page.text + 19980, "0,1,2,3,4,5,6,7,8,9,", 20);
-    assert_false(page.has_failed);
-    page_finish(&page);
-    assert_null(page.text);
-    assert_int_equal(page.len, 0);
+        text_printf(&out, "%d,", i % 10);
+    assert_int_equal(out.len, 20000);
+    assert_int_equal(strlen(out.data), 20000);
+    assert_memory_equal(out.data + 19980, "0,1,2,3,4,5,6,7,8,9,", 20);
+    assert_false(out.has_failed);
+    text_finish(&out);
+    assert_null(out.data);
+    assert_int_equal(out.len, 0);
 }
 
 static void test_escapes(void **state)
 {
-    struct page page = {.text = NULL};
+    struct text out = {.data = NULL};
 
     (void)state;
-    page_add_json(&page, "a\"b\\c\n\x01\x7f");
-    page_add_json(&page, NULL);
-    page_add_label(&page, "a\"b\\c\nd");
-    assert_string_equal(page.text, "\"a\\\"b\\\\c\\u000a\\u0001\x7f\"nulla\\\"b\\\\c\\nd");
-    page_finish(&page);
+    text_add_json(&out, "a\"b\\c\n\x01\x7f");
+    text_add_json(&out, NULL);
+    text_add_label(&out, "a\"b\\c\nd");
+    assert_string_equal(out.data, "\"a\\\"b\\\\c\\u000a\\u0001\x7f\"nulla\\\"b\\\\c\\nd");
+    text_finish(&out);
 }
 
 static void test_numbers(void **state)
 {
-    struct page page = {.text = NULL};
+    struct text out = {.data = NULL};
 
     (void)state;
-    page_add_number(&page, 0);
-    page_add(&page, " ");
-    page_add_number(&page, 1090);
-    page_add(&page, " ");
-    page_add_number(&page, UINT64_MAX);
-    assert_string_equal(page.text, "0 1090 18446744073709551615");
-    page_finish(&page);
+    text_add_number(&out, 0);
+    text_add(&out, " ");
+    text_add_number(&out, 1090);
+    text_add(&out, " ");
+    text_add_number(&out, UINT64_MAX);
+    assert_string_equal(out.data, "0 1090 18446744073709551615");
+    text_finish(&out);
 }
 
 static void test_too_long_a_piece_shows(void **state)
 {
-    struct page page = {.text = NULL};
+    struct text out = {.data = NULL};
 
     (void)state;
-    page_printf(&page, "%600d", 1);
-    assert_true(page.has_failed);
-    page_finish(&page);
+    text_printf(&out, "%600d", 1);
+    assert_true(out.has_failed);
+    text_finish(&out);
 }
 
 static void test_histogram(void **state)

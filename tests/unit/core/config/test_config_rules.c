@@ -141,7 +141,7 @@ static void test_node_credentials(void **state)
                   "[service b]\nnodes = n\nserver = A 10.0.0.1:1\npassword = y\ntls = yes\n" SENTINELS
                   "[service c]\nserver = A 10.0.0.1:1\n");
     const struct config *config = loaded.config;
-    const struct config_sentinels *nodes = &config->groups[0];
+    const struct config_voters *nodes = &config->groups[0];
 
     (void)state;
     assert_ptr_equal(config_node_credentials(&config->services[0], nodes), &nodes->credentials);

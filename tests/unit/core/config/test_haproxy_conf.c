@@ -11,28 +11,28 @@
 #include "tests/unit/core/config/config_fixture.h"
 
 static struct loaded made;
-static struct page page;
+static struct text out;
 
 static const char *written(const char *text, unsigned version)
 {
     made = load_good(text);
-    haproxy_conf_write(made.config, version, &page);
-    assert_false(page.has_failed);
-    return page.text;
+    haproxy_conf_write(made.config, version, &out);
+    assert_false(out.has_failed);
+    return out.data;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    page_finish(&page);
+    text_finish(&out);
     end(&made);
     return 0;
 }
 
 static void has(const char *part)
 {
-    if (strstr(page.text, part) == NULL)
-        fail_msg("'%s' is not in:\n%s", part, page.text);
+    if (strstr(out.data, part) == NULL)
+        fail_msg("'%s' is not in:\n%s", part, out.data);
 }
 
 static void test_servers_and_rules(void **state)
@@ -45,8 +45,8 @@ static void test_servers_and_rules(void **state)
     has("reject unless { var(txn.redis.master) -m found }");
     has("    server agent1 127.0.0.1:9012\n");
     has("    mode tcp\n    option spop-check\n");
-    assert_null(strstr(page.text, "agent-check"));
-    assert_null(strstr(page.text, "txn.redis.replica"));
+    assert_null(strstr(out.data, "agent-check"));
+    assert_null(strstr(out.data, "txn.redis.replica"));
 }
 
 static void test_newer_versions_have_a_mode_for_it(void **state)
@@ -78,17 +78,17 @@ static void test_what_shuts_sessions(void **state)
     (void)state;
     (void)written(GOOD, 300);
     has("default-server weight 0 check ");
-    assert_null(strstr(page.text, "on-marked-down"));
+    assert_null(strstr(out.data, "on-marked-down"));
     end(&made);
-    page_finish(&page);
+    text_finish(&out);
     (void)written("[agent]\ncheck = 127.0.0.1:9013\n" GOOD, 300);
     has("default-server weight 0 on-marked-down shutdown-sessions agent-check ");
     end(&made);
-    page_finish(&page);
+    text_finish(&out);
     (void)written("[agent]\ncheck = 127.0.0.1:9013\n[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
                   "backend = be\n" GOOD,
                   300);
-    assert_null(strstr(page.text, "on-marked-down"));
+    assert_null(strstr(out.data, "on-marked-down"));
 }
 
 static void test_a_backend_stands_by_itself(void **state)
@@ -104,15 +104,15 @@ static void test_spoe(void **state)
 {
     (void)state;
     made = load_good(GOOD "replicas = yes\npark = 8s\n");
-    haproxy_conf_write_spoe(made.config, 206, &page);
+    haproxy_conf_write_spoe(made.config, 206, &out);
     has("[sentinel]\n");
     has("[sentinel-replica]\n");
     has("role=str(replica)");
     has("timeout processing 10s");
     has("no option async");
-    page_finish(&page);
-    haproxy_conf_write_spoe(made.config, 301, &page);
-    assert_null(strstr(page.text, "no option async"));
+    text_finish(&out);
+    haproxy_conf_write_spoe(made.config, 301, &out);
+    assert_null(strstr(out.data, "no option async"));
 }
 
 static void test_versions(void **state)

@@ -19,7 +19,7 @@ struct fixture {
     struct service_server servers[3];
     struct service_settings settings;
     struct service *service;
-    struct server_checks *checks;
+    struct agent_checks *checks;
 };
 
 static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
@@ -27,7 +27,7 @@ static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
     static struct fixture fixture;
     static const char *const names[] = {"R1", "R2", "R3"};
     static const char *const addresses[] = {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"};
-    struct server_check_settings settings = {.mode = mode, .delay_ms = delay_ms, .pulse_ms = PULSE};
+    struct agent_check_settings settings = {.mode = mode, .delay_ms = delay_ms, .pulse_ms = PULSE};
 
     for (size_t i = 0; i < 3; i++) {
         fixture.servers[i].name = names[i];
@@ -42,10 +42,10 @@ static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
         .policy = {.fence_ms = FENCE},
     };
     fixture.service = service_create(&fixture.settings, START);
-    fixture.checks = server_checks_create();
+    fixture.checks = agent_checks_create();
     assert_non_null(fixture.service);
     assert_non_null(fixture.checks);
-    assert_true(server_checks_add(fixture.checks, fixture.service, &settings));
+    assert_true(agent_checks_add(fixture.checks, fixture.service, &settings));
     return fixture;
 }
 
@@ -57,7 +57,7 @@ static struct fixture begin(enum check_mode mode)
 static void end(const struct fixture *fixture)
 {
     service_destroy(fixture->service);
-    server_checks_destroy(fixture->checks);
+    agent_checks_destroy(fixture->checks);
 }
 
 /* The Sentinel names a server, 0 to 2. */
@@ -78,8 +78,7 @@ static const char *ask_all(const struct fixture *fixture, int64_t now_ms)
 
     for (size_t i = 0; i < 3; i++) {
         letters[i] =
-            (char)server_checks_answer(fixture->checks, span_of_text(questions[i]), now_ms, &is_known)
-                .data[0];
+            (char)agent_checks_answer(fixture->checks, span_of_text(questions[i]), now_ms, &is_known).data[0];
         assert_true(is_known);
     }
     return letters;
@@ -216,9 +215,9 @@ static void test_wording(void **state)
 
     (void)state;
     name_server(&f, 0, START);
-    struct span up = server_checks_answer(f.checks, span_of_text("m R1\n"), START, &is_known);
+    struct span up = agent_checks_answer(f.checks, span_of_text("m R1\n"), START, &is_known);
     assert_true(span_equals_text(up, "up\n"));
-    struct span down = server_checks_answer(f.checks, span_of_text("m\tR2 \r\n"), START, &is_known);
+    struct span down = agent_checks_answer(f.checks, span_of_text("m\tR2 \r\n"), START, &is_known);
     assert_true(span_equals_text(down, "down #not the master\n"));
     end(&f);
 }
@@ -239,8 +238,7 @@ static void test_unknown_names(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         bool is_known = true;
-        struct span answer =
-            server_checks_answer(f.checks, span_of_text(cases[i].question), START, &is_known);
+        struct span answer = agent_checks_answer(f.checks, span_of_text(cases[i].question), START, &is_known);
         assert_false(is_known);
         if (!span_equals_text(answer, cases[i].answer))
             fail_msg("'%s' was answered otherwise than '%s'", cases[i].question, cases[i].answer);

@@ -72,13 +72,13 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .groups = groups,
                                   .group_count = 1,
                                   .now_ms = now_ms};
-    const struct web_request request = {.method = "GET", .path = path};
-    struct web_answer answer;
+    const struct http_request request = {.method = "GET", .path = path};
+    struct http_answer answer;
 
-    web_respond(&status, &request, &answer);
+    http_respond(&status, &request, &answer);
     if (text != NULL)
-        snprintf(text, size, "%s", answer.page.text != NULL ? answer.page.text : "");
-    page_finish(&answer.page);
+        snprintf(text, size, "%s", answer.body.data != NULL ? answer.body.data : "");
+    text_finish(&answer.body);
     return answer.code;
 }
 
@@ -93,10 +93,10 @@ static void test_a_decision_that_has_run_out(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        assert_int_equal(get(paths[i], START + LIFE - 1), WEB_OK);
-        assert_int_equal(get(paths[i], START + LIFE), WEB_UNAVAILABLE); /* nobody has reviewed it */
+        assert_int_equal(get(paths[i], START + LIFE - 1), HTTP_OK);
+        assert_int_equal(get(paths[i], START + LIFE), HTTP_UNAVAILABLE); /* nobody has reviewed it */
     }
-    assert_int_equal(get("/healthz", START + LIFE), WEB_OK);
+    assert_int_equal(get("/healthz", START + LIFE), HTTP_OK);
 }
 
 /* A switch, when it was told, cut and first answered, in both forms of the status. */
@@ -112,10 +112,10 @@ static void test_switches_are_shown(void **state)
     (void)voter_group_vote(group, 0, 0, &ballot, START + 100);
     history_note_cut(&history, "m", "R1", START + 105);
     (void)service_answer(service, SERVICE_ROLE_MASTER, voter_group_identities(group), START + 120);
-    assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), WEB_OK);
+    assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));
-    assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), WEB_OK);
+    assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "R2"));
     assert_non_null(strstr(text, "R1"));
 }
@@ -123,13 +123,13 @@ static void test_switches_are_shown(void **state)
 static void test_other_paths_and_methods(void **state)
 {
     (void)state;
-    assert_int_equal(get("/nowhere", START), WEB_NOT_FOUND);
-    assert_int_equal(get("/master/other", START), WEB_NOT_FOUND);
-    assert_int_equal(get("/master/m/R9", START), WEB_UNAVAILABLE);
-    assert_int_equal(get("/master/m/R2", START), WEB_UNAVAILABLE);
-    assert_int_equal(get("/replica/m", START), WEB_UNAVAILABLE);
-    assert_int_equal(get("/metrics", START), WEB_OK);
-    assert_int_equal(get("/", START), WEB_OK);
+    assert_int_equal(get("/nowhere", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/other", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/m/R9", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R2", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/metrics", START), HTTP_OK);
+    assert_int_equal(get("/", START), HTTP_OK);
 }
 
 int main(void)

@@ -353,7 +353,7 @@ static struct conversation_run runs[64];
 static inline void start_link(struct resolver *resolver)
 {
     conversation_init(&conversation, &settings, &topic, &talk,
-                      (struct conversation_room){runs, sizeof(runs) / sizeof(*runs)}, 1, loop_now_ms());
+                      (struct conversation_room){runs, sizeof(runs) / sizeof(*runs)}, 1, clock_ms());
     const struct redis_link_options options = {
         .peer = &addr,
         .conversation = &conversation,
