@@ -366,6 +366,7 @@ static void fill_status(void *context, struct status *ret_status)
         .now_ms = clock_ms(),
         .now_unix_ms = clock_unix_ms(),
     };
+    ret_status->table = agent->table;
     ret_status->groups = deployment_groups(agent->deployment, &ret_status->group_count);
     process_stats_read(&ret_status->process);
 }

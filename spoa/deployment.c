@@ -26,6 +26,7 @@ struct deployment_group {
     const struct tls **node_tls;        /* one per service */
     size_t service_count;
     struct voter_links *links;
+    uint8_t identities[QUORUM_VOTERS_MAX]; /* of its voters */
 };
 
 /* TLS as some sections want it, all in the same way. */
@@ -62,6 +63,7 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
         .refuses_gone = config->gone_clients == GONE_CLIENTS_REFUSE,
         .quorum =
             {
+                .identities = deployment->groups[config->group].identities,
                 .voters = (unsigned)group->address_count,
                 .threshold = config->quorum,
                 .reply_timeout_ms = group->reply_timeout_ms,
@@ -211,6 +213,7 @@ static bool create_group(struct deployment *deployment, size_t index)
         .probes = group->probes,
         .node_tls = group->node_tls,
         .service_count = group->service_count,
+        .identities = group->identities,
     };
     group->links = voter_links_create(deployment->options.loop, deployment->options.resolver, &options,
                                       deployment->options.metrics, random_seed());
@@ -384,7 +387,7 @@ bool deployment_fill(const struct deployment *deployment, struct service_table *
     for (size_t i = 0; i < deployment->options.config->group_count; i++) {
         const struct deployment_group *group = &deployment->groups[i];
         for (size_t k = 0; k < group->service_count; k++)
-            if (!service_table_add(table, group->services[k], voter_links_identities(group->links)))
+            if (!service_table_add(table, group->services[k]))
                 return false;
     }
     return true;

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .metrics = &world.metrics,
         .history = &history,
         .groups = groups,
+        .table = world.table,
         .group_count = 1,
         .is_reload_good = true,
         .now_ms = world.now_ms,

@@ -13,6 +13,7 @@
 #define WORLD_PARK_MAX 100
 
 struct world {
+    uint8_t identities[1];
     int64_t now_ms;
     struct service_server servers[2];
     struct service_settings settings;
@@ -44,7 +45,8 @@ static inline void world_make(struct world *world)
         .servers = world->servers,
         .server_count = 2,
         .park_ms = 1000,
-        .quorum = {.voters = 1,
+        .quorum = {.identities = world->identities,
+                   .voters = 1,
                    .threshold = 1,
                    .reply_timeout_ms = 500,
                    .vote_life_ms = 2000,
@@ -58,24 +60,26 @@ static inline void world_make(struct world *world)
                                                 .voter_names = names,
                                                 .services = &world->service,
                                                 .service_count = 1,
+                                                .identities = world->identities,
                                                 .metrics = &world->metrics};
     world->group = voter_group_create(&options, world->now_ms);
     world->parking = parking_create(WORLD_PARK_MAX, world_ignore_wake, NULL);
     world->table = service_table_create(world->parking);
     CHECK(world->service != NULL && world->group != NULL && world->table != NULL);
-    CHECK(service_table_add(world->table, world->service, voter_group_identities(world->group)));
+    CHECK(service_table_add(world->table, world->service));
 }
 
 /* The one voter names a server, or nobody. */
 static inline void world_vote(struct world *world, const struct service_server *server)
 {
-    const struct service_ballot ballot = {.ballot = server != NULL ? QUORUM_NAMES : QUORUM_UNKNOWN_NAME,
-                                          .addr = server != NULL ? &server->addr : NULL,
-                                          .t_sent_ms = world->now_ms};
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = server != NULL ? QUORUM_NAMES : QUORUM_UNKNOWN_NAME,
+                                         .addr = server != NULL ? &server->addr : NULL,
+                                         .t_sent_ms = world->now_ms};
 
     voter_group_identify(world->group, 0, span_of_text("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
                          world->now_ms);
-    (void)voter_group_vote(world->group, 0, 0, &ballot, world->now_ms);
+    (void)voter_group_step(world->group, 0, &ballot, world->now_ms);
 }
 
 static inline void world_end(struct world *world)

@@ -296,6 +296,7 @@ static void start_service(struct world *world, unsigned agent, unsigned index)
         .allow_any_address = config->allow_any_address,
         .quorum =
             {
+                .identities = self->identities,
                 .voters = config->sentinels,
                 .threshold = config->threshold,
                 .reply_timeout_ms = config->reply_timeout_ms,
@@ -402,13 +403,14 @@ void agent_start(struct world *world, unsigned agent)
         .voter_names = voter_names,
         .services = self->services,
         .service_count = world->config.services,
+        .identities = self->identities,
         .metrics = &self->metrics,
     };
     self->group = voter_group_create(&options, agent_now_ms(world, agent));
     start_voters(world, agent);
     start_probes(world, agent);
     for (unsigned i = 0; i < world->config.services; i++)
-        (void)service_table_add(self->table, self->services[i], voter_group_identities(self->group));
+        (void)service_table_add(self->table, self->services[i]);
     self->draining = false;
     spop_session_init(&self->session, self->table, &self->metrics, &self->draining);
     self->stalled_until_ms = 0;

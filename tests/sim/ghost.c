@@ -255,7 +255,7 @@ static bool is_fresh(const struct world *world, unsigned agent, int64_t sent_ms)
 static unsigned count_down(const struct world *world, const struct claim *claim)
 {
     const struct ghost_facts *facts = world->ghost.agents[claim->agent].facts[claim->service];
-    const uint8_t *identities = voter_group_identities(world->agents[claim->agent].group);
+    const uint8_t *identities = world->agents[claim->agent].identities;
     uint64_t told_by = 0;
 
     for (unsigned i = 0; i < world->config.sentinels; i++)
@@ -283,7 +283,7 @@ static bool is_not_vetoed(struct world *world, const struct claim *claim)
 /* Whether the agent knows who answers at this entry, and that nobody else does: else its vote may not count. */
 static bool has_voice(const struct world *world, unsigned agent, unsigned voter)
 {
-    const uint8_t *identities = voter_group_identities(world->agents[agent].group);
+    const uint8_t *identities = world->agents[agent].identities;
 
     for (unsigned i = 0; i < world->config.sentinels; i++)
         if (i != voter && identities[i] == identities[voter])

@@ -92,6 +92,7 @@ fi
 quorum=spoa/core/decision/quorum.c
 service=spoa/core/decision/service.c
 group=spoa/core/voters/voter_group.c
+answer=spoa/core/haproxy/answer.c
 query=spoa/core/voters/sentinel_query.c
 hints=spoa/core/voters/sentinel_hints.c
 policy=spoa/core/decision/policy.c
@@ -102,32 +103,33 @@ node_reply=spoa/core/voters/node_reply.c
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
 mutant threshold-half 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes + 1 >= threshold) {/'
-mutant age-from-receipt 'I1 I2 I3 I4' $query 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
+mutant age-from-receipt 'I1 I2 I3 I4' $query 's/struct service_event event = said(voter, SERVICE_SAID_MASTER, request);/&\n    event.t_sent_ms = now_ms;/'
 mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
     -e 's/ && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;/ \&\& now_ms > 0;/' \
     -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/'
 mutant one-sentinel-twice 'I1 I2 I3 I4' $group \
-    's/group->identities\[i\] = (uint8_t)first;/group->identities[i] = (uint8_t)i;/'
+    's/group->options.identities\[i\] = (uint8_t)first;/group->options.identities[i] = (uint8_t)i;/'
 mutant hint-is-a-vote 'I1 I2 I3 I4' $hints \
     -e '/^static void take_hint/i\
 static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64_t now_ms)\
 {\
     struct addr addr;\
     struct span words[5];\
-    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = \&addr, .t_sent_ms = now_ms};\
+    struct service_event vote = {.kind = SERVICE_SAID_MASTER, .voter = voter->index, .t_sent_ms = now_ms,\
+                                 .addr = \&addr, .ballot = QUORUM_NAMES};\
     for (unsigned i = 0; i < 5; i++)\
         words[i] = span_take_word(\&payload);\
     if (addr_from_parts(words[3], words[4], \&addr))\
-        voter_group_vote(voter->group, voter->index, (size_t)(words[0].data[1] - 48), \&ballot, now_ms);\
+        (void)voter_group_step(voter->group, (size_t)(words[0].data[1] - 48), \&vote, now_ms);\
 }' \
     -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
 mutant late-replies 'I4' $quorum \
     's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
-mutant expiry-by-timer-only 'I1 I2 I3 I4' $service \
-    's/if (now_ms >= service->decision.review_ms)/if (now_ms < 0)/'
-mutant vote-of-another 'I4' $group 's/^        if (was_known)$/        if (!was_known)/'
+mutant expiry-by-timer-only 'I1 I2 I3 I4' $answer \
+    's/if (now_ms >= service_decision(answer->service)->review_ms)/if (now_ms < 0)/'
+mutant vote-of-another 'I4' $group 's/^    if (was_known) {$/    if (!was_known) {/'
 mutant identity-unknown-counts 'I1 I4' $group \
-    's/group->identities\[i\] = QUORUM_NO_IDENTITY;/group->identities[i] = (uint8_t)(40 + i);/'
+    's/group->options.identities\[i\] = QUORUM_NO_IDENTITY;/group->options.identities[i] = (uint8_t)(40 + i);/'
 mutant error-keeps-vote 'I1 I4' $quorum \
     's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
 mutant no-barrier 'barrier' $quorum 's/^    if (held)$/    if (held \&\& now_ms < 0)/'

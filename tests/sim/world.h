@@ -134,6 +134,7 @@ struct sim_agent {
     struct node_settings node_settings;
     struct service_settings service_settings[SIM_SERVICES_MAX];
     struct service *services[SIM_SERVICES_MAX];
+    uint8_t identities[SIM_SENTINELS_MAX]; /* of the group's voters */
     struct voter_group *group;
     union {
         struct sentinel_voter voters[SIM_SENTINELS_MAX];

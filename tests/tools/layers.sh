@@ -48,8 +48,6 @@ check_arrows() {
             }
         }
         $2 ~ "^build/" { next }
-        # Until the encoding of answers has left the decision.
-        $1 == "spoa/core/decision/service.c" && $2 == "spoa/core/haproxy/answer.h" { next }
         {
             from = folder($1); to = folder($2)
             if (!(from in level)) print $1 " stands in a folder without a level"

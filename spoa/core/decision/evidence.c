@@ -3,16 +3,15 @@
 static const struct sentinel_report no_report = {
     .facts_sent_ms = INT64_MIN, .witness_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE};
 
-void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, unsigned voters,
-                   int64_t life_ms)
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
+                   const struct quorum_config *config)
 {
     *evidence = (struct evidence){
         .sentinels = sentinels,
-        .voters = voters,
-        .life_ms = life_ms,
+        .config = config,
         .node = {.t_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE},
     };
-    for (unsigned i = 0; i < voters; i++)
+    for (unsigned i = 0; i < config->voters; i++)
         sentinels[i] = no_report;
 }
 
@@ -48,20 +47,21 @@ void evidence_take_role(struct evidence *evidence, const struct node_report *rep
 static bool is_fresh(const struct evidence *evidence, int64_t t_sent_ms, int64_t now_ms,
                      int64_t *ret_expiry_ms)
 {
-    if (t_sent_ms == INT64_MIN || now_ms - t_sent_ms >= evidence->life_ms)
+    if (t_sent_ms == INT64_MIN || now_ms - t_sent_ms >= evidence->config->vote_life_ms)
         return false;
-    if (t_sent_ms + evidence->life_ms < *ret_expiry_ms)
-        *ret_expiry_ms = t_sent_ms + evidence->life_ms;
+    if (t_sent_ms + evidence->config->vote_life_ms < *ret_expiry_ms)
+        *ret_expiry_ms = t_sent_ms + evidence->config->vote_life_ms;
     return true;
 }
 
-unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, const uint8_t *identities,
-                             int64_t now_ms, int64_t *ret_expiry_ms)
+unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
+                             int64_t *ret_expiry_ms)
 {
+    const uint8_t *identities = evidence->config->identities;
     bool is_counted[QUORUM_VOTERS_MAX] = {false};
     unsigned count = 0;
 
-    for (unsigned i = 0; i < evidence->voters; i++) {
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_report *report = &evidence->sentinels[i];
         if (identities[i] == QUORUM_NO_IDENTITY || is_counted[identities[i]] ||
             report->candidate != candidate || !report->facts.is_o_down ||
@@ -92,7 +92,7 @@ uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
 {
     uint32_t longest_ms = 0;
 
-    for (unsigned i = 0; i < evidence->voters; i++)
+    for (unsigned i = 0; i < evidence->config->voters; i++)
         if (evidence->sentinels[i].facts.down_after_ms > longest_ms)
             longest_ms = evidence->sentinels[i].facts.down_after_ms;
     return longest_ms;
@@ -102,7 +102,7 @@ bool evidence_refer(const struct evidence *evidence, int32_t candidate)
 {
     if (evidence->node.candidate == candidate)
         return true;
-    for (unsigned i = 0; i < evidence->voters; i++)
+    for (unsigned i = 0; i < evidence->config->voters; i++)
         if (evidence->sentinels[i].candidate == candidate)
             return true;
     return false;

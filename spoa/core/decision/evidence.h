@@ -46,14 +46,14 @@ struct node_report {
 };
 
 struct evidence {
-    struct sentinel_report *sentinels; /* one per voter; the caller's memory */
-    unsigned voters;
-    int64_t life_ms;         /* a report of this age has expired */
-    struct node_report node; /* the last */
+    struct sentinel_report *sentinels;  /* one per voter; the caller's memory */
+    const struct quorum_config *config; /* borrowed: identities; a report expires as a vote does */
+    struct node_report node;            /* the last */
 };
 
-void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, unsigned voters,
-                   int64_t life_ms);
+/* `sentinels` has room for config->voters and stays the caller's. */
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
+                   const struct quorum_config *config);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void evidence_forget(struct evidence *evidence, unsigned voter);
@@ -64,10 +64,10 @@ void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t cand
 void evidence_take_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms);
 void evidence_take_role(struct evidence *evidence, const struct node_report *report);
 
-/* How many identities (see quorum_evaluate()) say that `candidate` is down. `*ret_expiry_ms` becomes the time at
+/* How many identities say that `candidate` is down. `*ret_expiry_ms` becomes the time at
  * which the first of these reports expires, where that is before what it was. */
-unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, const uint8_t *identities,
-                             int64_t now_ms, int64_t *ret_expiry_ms);
+unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
+                             int64_t *ret_expiry_ms);
 
 /* Whether a voter of known identity says that it sees a majority; the expiry as above. */
 bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,

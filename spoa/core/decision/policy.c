@@ -153,8 +153,7 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
                        struct policy_ruling *ruling)
 {
     int64_t expiry_ms = INT64_MAX;
-    unsigned down =
-        evidence_count_down(facts->evidence, ruling->candidate, facts->identities, now_ms, &expiry_ms);
+    unsigned down = evidence_count_down(facts->evidence, ruling->candidate, now_ms, &expiry_ms);
 
     if (down < facts->threshold)
         return;

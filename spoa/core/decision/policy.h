@@ -54,7 +54,6 @@ struct policy {
 struct policy_facts {
     const struct quorum_result *quorum;
     unsigned threshold;
-    const uint8_t *identities; /* as in quorum_evaluate() */
     const struct evidence *evidence;
     bool (*is_nameable)(const void *context, int32_t candidate); /* by the server map */
     const void *context;

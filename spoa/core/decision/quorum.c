@@ -104,9 +104,9 @@ struct ballot_box {
     int64_t earliest_expiry_ms;
 };
 
-static void box_collect(const struct quorum *quorum, const uint8_t *identities, int64_t since_ms,
-                        int64_t now_ms, struct ballot_box *box)
+static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t now_ms, struct ballot_box *box)
 {
+    const uint8_t *identities = quorum->config.identities;
     const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX] = {NULL};
 
     box->count = 0;
@@ -221,16 +221,16 @@ static int64_t earlier(int64_t a_ms, int64_t b_ms)
     return a_ms < b_ms ? a_ms : b_ms;
 }
 
-struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t *identities, int64_t now_ms)
+struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms)
 {
     bool held = is_held(quorum, now_ms);
     struct ballot_box box;
     struct quorum_result result = {.winner = QUORUM_NO_CANDIDATE, .sole = QUORUM_NO_CANDIDATE};
 
-    box_collect(quorum, identities, INT64_MIN, now_ms, &box);
+    box_collect(quorum, INT64_MIN, now_ms, &box);
     box_survey(&box, &result);
     if (held)
-        box_collect(quorum, identities, quorum->t_suspect_ms, now_ms, &box);
+        box_collect(quorum, quorum->t_suspect_ms, now_ms, &box);
     result.review_ms = box.earliest_expiry_ms;
     if (box_winner(&box, quorum->config.threshold, &result)) {
         result.verdict = QUORUM_WON;

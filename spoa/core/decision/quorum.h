@@ -33,6 +33,12 @@ struct quorum_vote {
 
 /* Shared by all services of a group but for `threshold`. All times in ms. */
 struct quorum_config {
+    /*
+     * One for each voter, borrowed; the group of voters keeps it up to date. It is equal for voters that are the same
+     * Sentinel (the newest of their votes counts, once), QUORUM_NO_IDENTITY for a voter that has not said who it is, and
+     * below QUORUM_VOTERS_MAX for the others.
+     */
+    const uint8_t *identities;
     unsigned voters;             /* n: distinct voters configured, 1 to QUORUM_VOTERS_MAX */
     unsigned threshold;          /* Q: more than n/2 */
     int64_t reply_timeout_ms;    /* T: a reply later than this is dropped */
@@ -130,10 +136,7 @@ bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms);
 /* From now on the quorum is not starting any more: to be called when a result says WON or LOST. */
 void quorum_settle(struct quorum *quorum);
 
-/*
- * The rule. `identities[i]` is equal for voters that are the same Sentinel (their newest vote counts, once),
- * QUORUM_NO_IDENTITY where it is not known; values are below QUORUM_VOTERS_MAX.
- */
-struct quorum_result quorum_evaluate(const struct quorum *quorum, const uint8_t *identities, int64_t now_ms);
+/* The rule: see the head of quorum.c. */
+struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms);
 
 #endif

@@ -4,7 +4,6 @@
 
 /* One server of the map. */
 struct replica {
-    int64_t turn;           /* smooth weighted round robin: the largest is next */
     bool is_known;          /* the master told how far it is */
     int64_t behind;         /* bytes, then */
     int64_t target;         /* an offset that the master had reached at t_target_ms */
@@ -16,9 +15,7 @@ struct replicas {
     const struct replicas_config *config;
     const struct service_server *map;
     size_t server_count;
-    unsigned voters;
-    unsigned threshold;
-    int64_t life_ms;
+    const struct quorum_config *quorum;
     struct replica *servers; /* behind the views, one per server of the map */
     struct replicas_view views[];
 };
@@ -37,9 +34,7 @@ struct replicas *replicas_create(const struct replicas_config *config, const str
     replicas->config = config;
     replicas->map = servers;
     replicas->server_count = server_count;
-    replicas->voters = quorum->voters;
-    replicas->threshold = quorum->threshold;
-    replicas->life_ms = quorum->vote_life_ms;
+    replicas->quorum = quorum;
     replicas->servers = (struct replica *)(void *)&replicas->views[quorum->voters];
     for (unsigned i = 0; i < quorum->voters; i++)
         replicas_forget(replicas, i);
@@ -54,7 +49,7 @@ void replicas_destroy(struct replicas *replicas)
 
 bool replicas_refer(const struct replicas *replicas, int32_t candidate)
 {
-    for (unsigned i = 0; i < replicas->voters; i++)
+    for (unsigned i = 0; i < replicas->quorum->voters; i++)
         if (replicas->views[i].master == candidate)
             return true;
     return false;
@@ -138,27 +133,29 @@ static bool is_near(const struct replica *server, const struct lag_limit *limit,
 
 /* How many identities hold the server to be an up replica of `master`; the first of these views to expire sets the
  * review. */
-static unsigned count_views(const struct replicas *replicas, size_t server, int32_t master,
-                            const uint8_t *identities, int64_t now_ms, int64_t *ret_review_ms)
+static unsigned count_views(const struct replicas *replicas, size_t server, int32_t master, int64_t now_ms,
+                            int64_t *ret_review_ms)
 {
+    const uint8_t *identities = replicas->quorum->identities;
+    int64_t life_ms = replicas->quorum->vote_life_ms;
     bool is_counted[QUORUM_VOTERS_MAX] = {false};
     unsigned count = 0;
 
-    for (unsigned i = 0; i < replicas->voters; i++) {
+    for (unsigned i = 0; i < replicas->quorum->voters; i++) {
         const struct replicas_view *view = &replicas->views[i];
         if (identities[i] == QUORUM_NO_IDENTITY || is_counted[identities[i]] || view->master != master ||
-            (view->up >> server & 1) == 0 || now_ms - view->t_sent_ms >= replicas->life_ms)
+            (view->up >> server & 1) == 0 || now_ms - view->t_sent_ms >= life_ms)
             continue;
         is_counted[identities[i]] = true;
         count++;
-        if (view->t_sent_ms + replicas->life_ms < *ret_review_ms)
-            *ret_review_ms = view->t_sent_ms + replicas->life_ms;
+        if (view->t_sent_ms + life_ms < *ret_review_ms)
+            *ret_review_ms = view->t_sent_ms + life_ms;
     }
     return count;
 }
 
-uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, const uint8_t *identities,
-                           int64_t now_ms, int64_t *ret_review_ms)
+uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int64_t now_ms,
+                           int64_t *ret_review_ms)
 {
     uint64_t set = 0;
 
@@ -168,30 +165,9 @@ uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, cons
         const struct replica *server = &replicas->servers[i];
         if (replicas->map[i].weight == 0 || (int32_t)i == master)
             continue;
-        if (count_views(replicas, i, master, identities, now_ms, ret_review_ms) >= replicas->threshold &&
+        if (count_views(replicas, i, master, now_ms, ret_review_ms) >= replicas->quorum->threshold &&
             is_near(server, &replicas->config->max_lag, now_ms, ret_review_ms))
             set |= (uint64_t)1 << i;
     }
     return set;
-}
-
-size_t replicas_next(struct replicas *replicas, uint64_t set)
-{
-    int64_t total = 0;
-    size_t next = 0;
-    int64_t highest = INT64_MIN;
-
-    for (size_t i = 0; i < replicas->server_count; i++) {
-        struct replica *server = &replicas->servers[i];
-        if ((set >> i & 1) == 0)
-            continue;
-        server->turn += replicas->map[i].weight;
-        total += replicas->map[i].weight;
-        if (server->turn > highest) {
-            highest = server->turn;
-            next = i;
-        }
-    }
-    replicas->servers[next].turn -= total;
-    return next;
 }

@@ -1,6 +1,6 @@
 /*
- * The replicas of a service: which of its servers a majority of the Sentinels holds to be one that is up, which of these
- * are behind, and whose turn it is. Pure: all times in ms, dated and expired as votes are (quorum.h).
+ * The replicas of a service: which of its servers a majority of the Sentinels holds to be up, and which of these are
+ * behind. Pure: all times in ms, dated and expired as votes are (quorum.h).
  */
 #ifndef SPOA_CORE_DECISION_REPLICAS_H
 #define SPOA_CORE_DECISION_REPLICAS_H
@@ -46,7 +46,7 @@ struct replicas;
 #define REPLICA_NOT_CONNECTED (-1)
 
 /*
- * `config`, `servers` (REPLICAS_MAX at the most) and their weights are borrowed: how often each is named beside the
+ * `config`, `quorum`, `servers` (REPLICAS_MAX at the most) and their weights are borrowed: how often each is named beside the
  * others, 0: never. NULL where memory is short.
  */
 struct replicas *replicas_create(const struct replicas_config *config, const struct quorum_config *quorum,
@@ -70,17 +70,14 @@ void replicas_take_offsets(struct replicas *replicas, int64_t offset, const int6
 void replicas_forget_offsets(struct replicas *replicas);
 
 /*
- * The servers that may be named: a majority of the voters (identities as in quorum_evaluate()) holds each to be an up
+ * The servers that may be named: a majority of the voters holds each to be an up
  * replica of `master`, and it is not too far behind. `*ret_review_ms` becomes the time at which that has to be looked
  * at again, where that is before what it was.
  */
-uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, const uint8_t *identities,
-                           int64_t now_ms, int64_t *ret_review_ms);
+uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int64_t now_ms,
+                           int64_t *ret_review_ms);
 
 /* Whether some view is about `candidate`, expired or not. */
 bool replicas_refer(const struct replicas *replicas, int32_t candidate);
-
-/* Whose turn it is, of a set that is not empty: by turns, as often as their weights say. */
-size_t replicas_next(struct replicas *replicas, uint64_t set);
 
 #endif

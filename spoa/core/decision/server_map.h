@@ -11,7 +11,7 @@
 
 #include "proto/addr.h"
 
-/* So that an answer fits the smallest frame that HAProxy may ask for (ANSWER_MAX). */
+/* So that an answer fits the smallest frame that HAProxy may ask for (ACTIONS_MAX). */
 #define SERVER_NAME_MAX 100
 
 /* One line of the server map: the address as Sentinel says it, and the name that HAProxy has for it. */

@@ -32,9 +32,9 @@ struct extremes {
 
 static struct extremes find_extremes(const struct evidence *evidence)
 {
-    struct extremes worst = {.known = evidence->voters};
+    struct extremes worst = {.known = evidence->config->voters};
 
-    for (unsigned i = 0; i < evidence->voters; i++) {
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_facts *facts = &evidence->sentinels[i].facts;
         if (evidence->sentinels[i].facts_sent_ms == INT64_MIN)
             continue;
@@ -42,7 +42,7 @@ static struct extremes find_extremes(const struct evidence *evidence)
             worst.down_after_ms = facts->down_after_ms;
         if (facts->quorum > worst.quorum)
             worst.quorum = facts->quorum;
-        if (facts->other_sentinels + 1 != evidence->voters)
+        if (facts->other_sentinels + 1 != evidence->config->voters)
             worst.known = facts->other_sentinels + 1;
     }
     return worst;
@@ -67,11 +67,13 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
                 longest_down_after_ms > 0 && settings->park_ms > 0 &&
                     settings->park_ms < (int64_t)longest_down_after_ms + EVIDENCE_FAILOVER_MS,
                 &subject, text, now_ms);
-    (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", evidence->voters,
+    (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", evidence->config->voters,
                    worst.known);
-    alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != evidence->voters, &subject, text, now_ms);
-    (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, evidence->voters);
-    alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > evidence->voters, &subject, text, now_ms);
+    alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != evidence->config->voters, &subject, text,
+                now_ms);
+    (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, evidence->config->voters);
+    alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > evidence->config->voters, &subject, text,
+                now_ms);
 }
 
 static const char *sight_text(enum service_sight sight)

@@ -1,66 +1,142 @@
 #include "spoa/core/haproxy/answer.h"
 
-#include <assert.h>
+#include <stdlib.h>
 
-#include "proto/spop_frame.h"
+/* Who is a replica: another one each time, by turns. */
+struct answer_replicas {
+    uint8_t actions[ACTIONS_MAX];
+    int64_t turns[]; /* one per server: smooth weighted round robin, the largest is next */
+};
 
-static void set_var(struct sink *sink, const char *name, struct spop_value value)
+_Static_assert(ACTIONS_MAX <= UINT8_MAX, "a length is a byte");
+
+static void decision_changed(struct service_observer *self, const struct service *service,
+                             const struct service_change *change)
 {
-    spop_set_var_write(sink, SPOP_SCOPE_TXN, name, &value);
+    struct answer *answer = (struct answer *)(void *)((char *)self - offsetof(struct answer, observer));
+
+    (void)service;
+    answer->is_stale = true;
+    answer->is_first_due = answer->is_first_due || change->switched;
 }
 
-/* `addr` is for set-dst, which takes numeric addresses only; a name that Sentinel announces has no `addr`. */
-static void set_address(struct sink *sink, const struct addr *addr)
+bool answer_init(struct answer *answer, struct service *service)
 {
-    struct spop_value value = {.type = SPOP_NULL};
+    const struct service_settings *settings = service_settings(service);
 
-    if (addr->kind == ADDR_IPV4) {
-        value.type = SPOP_IPV4;
-        memcpy(value.ipv4, addr->ip, sizeof(value.ipv4));
-    } else if (addr->kind == ADDR_IPV6) {
-        value.type = SPOP_IPV6;
-        memcpy(value.ipv6, addr->ip, sizeof(value.ipv6));
+    *answer = (struct answer){
+        .observer = {.changed = decision_changed},
+        .service = service,
+        .is_stale = true,
+    };
+    if (settings->replicas.is_enabled) {
+        size_t turns_size = settings->server_count * sizeof(int64_t);
+        answer->replicas = calloc(1, sizeof(*answer->replicas) + turns_size);
+        if (answer->replicas == NULL)
+            return false;
     }
-    if (value.type == SPOP_NULL)
-        spop_unset_var_write(sink, SPOP_SCOPE_TXN, "addr");
-    else
-        set_var(sink, "addr", value);
-    set_var(sink, "port", spop_int64(addr->port));
+    service_observe(service, &answer->observer);
+    return true;
 }
 
-static const char *name_variable(const struct answer *answer)
+void answer_finish(struct answer *answer)
 {
-    return answer->is_replica ? "replica" : "master";
+    free(answer->replicas);
+    answer->replicas = NULL;
 }
 
-static void set_name(struct sink *sink, const struct answer *answer)
+void answer_inherit(struct answer *answer, const struct answer *former)
 {
-    if (answer->server != NULL)
-        set_var(sink, name_variable(answer), spop_text(span_of_text(answer->server)));
-    else
-        spop_unset_var_write(sink, SPOP_SCOPE_TXN, name_variable(answer));
-    set_address(sink, answer->addr);
-    set_var(sink, "votes", spop_int64(answer->votes));
-    set_var(sink, "generation", spop_int64((int64_t)answer->generation));
+    answer->counters = former->counters;
+    answer->is_first_due = answer->is_first_due || former->is_first_due;
 }
 
-static void unset_name(struct sink *sink, const struct answer *answer)
-{
-    const char *const names[] = {name_variable(answer), "addr", "port", "votes", "generation"};
+/* ---- what is said ---- */
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        spop_unset_var_write(sink, SPOP_SCOPE_TXN, names[i]);
+static void say_master(const struct service_decision *decision, struct actions *actions)
+{
+    actions->state = service_state_text(decision->state);
+    actions->server = decision->server;
+    actions->addr = service_state_names(decision->state) ? decision->addr : NULL;
+    actions->votes = decision->votes;
+    actions->generation = decision->generation;
 }
 
-size_t answer_encode(const struct answer *answer, uint8_t out[ANSWER_MAX])
+static void write_master(struct answer *answer)
 {
-    struct sink sink = sink_of(out, ANSWER_MAX);
+    struct actions actions = {0};
 
-    set_var(&sink, "state", spop_text(span_of_text(answer->state)));
-    if (answer->addr != NULL)
-        set_name(&sink, answer);
-    else
-        unset_name(&sink, answer);
-    assert(!sink.full);
-    return (size_t)(sink.at - out);
+    say_master(service_decision(answer->service), &actions);
+    answer->len = (uint8_t)actions_encode(&actions, answer->actions);
+    answer->is_stale = false;
+}
+
+/* Takes the next server of a set that is not empty, as often as its weight beside the others says. */
+static size_t take_turn(const struct service_settings *settings, int64_t *turns, uint64_t set)
+{
+    int64_t total = 0;
+    size_t next = 0;
+    int64_t highest = INT64_MIN;
+
+    for (size_t i = 0; i < settings->server_count; i++) {
+        if ((set >> i & 1) == 0)
+            continue;
+        turns[i] += settings->servers[i].weight;
+        total += settings->servers[i].weight;
+        if (turns[i] > highest) {
+            highest = turns[i];
+            next = i;
+        }
+    }
+    turns[next] -= total;
+    return next;
+}
+
+static struct span give_replica(struct answer *answer)
+{
+    const struct service_settings *settings = service_settings(answer->service);
+    const struct service_decision *decision = service_decision(answer->service);
+    struct answer_replicas *replicas = answer->replicas;
+    struct actions actions = {
+        .state = decision->state == SERVICE_STARTING ? service_state_text(SERVICE_STARTING) : "no-replica",
+        .is_replica = true,
+        .generation = decision->generation,
+    };
+
+    if (decision->replicas != 0) {
+        size_t server = take_turn(settings, replicas->turns, decision->replicas);
+        actions.state = service_state_text(SERVICE_OK);
+        actions.server = settings->servers[server].name;
+        actions.addr = &settings->servers[server].addr;
+    } else if (service_can_name(answer->service, SERVICE_ROLE_REPLICA)) {
+        say_master(decision, &actions); /* replica-fallback = master */
+    }
+    return span_of(replicas->actions, actions_encode(&actions, replicas->actions));
+}
+
+struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
+{
+    if (now_ms >= service_decision(answer->service)->review_ms)
+        service_review(answer->service, now_ms);
+    if (role == SERVICE_ROLE_REPLICA)
+        return give_replica(answer);
+    if (answer->is_stale)
+        write_master(answer);
+    return span_of(answer->actions, answer->len);
+}
+
+/* ---- what went out ---- */
+
+void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms)
+{
+    if (role == SERVICE_ROLE_REPLICA) {
+        answer->counters.replicas_named += is_named;
+        answer->counters.replicas_unnamed += !is_named;
+        return;
+    }
+    answer->counters.masters[service_decision(answer->service)->state]++;
+    if (!answer->is_first_due || !is_named)
+        return;
+    answer->is_first_due = false;
+    service_note_first_answer(answer->service, now_ms);
 }

@@ -1,32 +1,53 @@
-/* A decision as the actions of an ACK: what HAProxy's variables become. Encoded once per decision. */
+/*
+ * The answers of one service: the actions that tell its decision, whose turn it is among the replicas, and how often what
+ * was answered. An observer of the service: after a change the actions are written again with the next answer.
+ */
 #ifndef SPOA_CORE_HAPROXY_ANSWER_H
 #define SPOA_CORE_HAPROXY_ANSWER_H
 
-#include "proto/addr.h"
 #include "proto/span.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/haproxy/actions.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-/* Room for the longest answer: it fits the smallest frame that HAProxy may ask for (256 bytes with a header of
- * 25) as long as the server's name keeps to SERVER_NAME_MAX. */
-#define ANSWER_MAX 231
-
-struct answer {
-    const char *state;       /* never NULL: an ACK without an action hangs HAProxy 3.1 */
-    bool is_replica;         /* `server` goes into the variable `replica`, not `master` */
-    const char *server;      /* HAProxy's name of the node, or NULL */
-    const struct addr *addr; /* its address, or NULL: nobody is named */
-    unsigned votes;          /* for that address */
-    uint64_t generation;     /* switches so far */
+/* Answers that went out. */
+struct answer_counters {
+    uint64_t masters[SERVICE_STATE_COUNT]; /* for the master, by the state that was told */
+    uint64_t replicas_named;
+    uint64_t replicas_unnamed;
 };
 
+struct answer_replicas;
+
+struct answer {
+    struct service_observer observer;
+    struct service *service;
+    bool is_stale;     /* the decision has changed since `actions` was written */
+    bool is_first_due; /* nobody was told of the last switch yet */
+    uint8_t len;
+    uint8_t actions[ACTIONS_MAX]; /* who is the master */
+    struct answer_counters counters;
+    struct answer_replicas *replicas; /* NULL: the service has them disabled */
+};
+
+/* Begins to observe `service`, which is borrowed. The answer must not move, and must outlive the service's last change. False
+ * where memory is short. */
+bool answer_init(struct answer *answer, struct service *service);
+void answer_finish(struct answer *answer);
+
+/* Goes on counting where `former`, of the same service under another configuration, stands now. */
+void answer_inherit(struct answer *answer, const struct answer *former);
+
 /*
- * Writes the actions to `out`, in scope txn; returns their length in bytes. Where nobody is named the other
- * variables are unset, so that a second look-up in one transaction leaves no old name behind (but that of the other
- * role, which may be wanted as well).
+ * The actions of an ACK, valid until the next call that takes the answer. Reviews the service first where its decision has
+ * run out, so no answer rests on expired votes, however late the timers are. Each answer that names a replica names the
+ * next one. Allocates nothing.
  */
-size_t answer_encode(const struct answer *answer, uint8_t out[ANSWER_MAX]);
+struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
+
+/* What answer_give() said last for this role went out; `is_named`: it named a node. */
+void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);
 
 #endif

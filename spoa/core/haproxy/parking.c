@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "spoa/core/haproxy/answer.h"
-
 /* A client is looked at again so soon where it is not clear yet whether clients can be seen, and later where it is. */
 #define SIGHT_DOUBT_MS 100
 #define SIGHT_UNSEEN_MS 1000
@@ -54,7 +52,7 @@ struct parking {
     int64_t t_sight_ms; /* of the last parking_check_sight() */
     struct parked_stream *looks[LOOKS];
     size_t gone_len;
-    uint8_t gone[ANSWER_MAX]; /* what is answered where the client has gone */
+    uint8_t gone[ACTIONS_MAX]; /* what is answered where the client has gone */
     struct parked_stream *free;
     struct parked_stream streams[];
 };
@@ -68,7 +66,7 @@ struct parking *parking_create(size_t max, parking_wake_fn wake, void *context)
     parking->wake = wake;
     parking->context = context;
     parking->wake_ms = INT64_MAX;
-    parking->gone_len = answer_encode(&(struct answer){.state = "client-gone"}, parking->gone);
+    parking->gone_len = actions_encode(&(struct actions){.state = "client-gone"}, parking->gone);
     for (size_t i = 0; i < max; i++)
         LL_PREPEND2(parking->free, &parking->streams[i], next_of_queue);
     return parking;
@@ -156,14 +154,16 @@ static void decision_changed(struct service_observer *self, const struct service
         make_ready(queue->parking, stream);
 }
 
-void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
-                        enum service_role role, const uint8_t *identities)
+void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct answer *answer,
+                        enum service_role role)
 {
+    struct service *service = answer->service;
+
     *queue = (struct parking_queue){
         .observer = {.changed = decision_changed},
         .service = service,
         .role = role,
-        .identities = identities,
+        .answer = answer,
         .parking = parking,
         .sight_ms = parking != NULL && is_refusing_gone(service) ? INT64_MIN : INT64_MAX,
     };
@@ -393,7 +393,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
     while ((stream = client->due) != NULL) {
         struct parking_queue *queue = stream->queue;
         const struct parking *parking = queue->parking;
-        struct span actions = service_answer(queue->service, queue->role, queue->identities, now_ms);
+        struct span actions = answer_give(queue->answer, queue->role, now_ms);
         if (!stream->is_gone && goes_on_waiting(client, now_ms))
             continue;
         *ret_answer = (struct parking_answer){

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/client.h"
 #include "spoa/core/decision/service.h"
 
@@ -32,7 +33,7 @@ struct parking_queue {
     struct service_observer observer;
     struct service *service;
     enum service_role role;
-    const uint8_t *identities;     /* its group's, as service_answer() wants them */
+    struct answer *answer;         /* what is said to them */
     struct parking *parking;       /* NULL: this service's streams are never parked */
     int64_t sight_ms;              /* when it is to be looked whether clients can be seen; INT64_MAX: never */
     unsigned misses;               /* clients in a row that were not seen */
@@ -63,9 +64,9 @@ struct parking *parking_create(size_t max, parking_wake_fn wake, void *context);
 void parking_look_with(struct parking *parking, client_look_fn *look, void *context);
 void parking_destroy(struct parking *parking); /* NULL is fine; no stream is parked any more */
 
-/* Begins to watch the service: when it names somebody its streams are due. The queue must outlive the service. */
-void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct service *service,
-                        enum service_role role, const uint8_t *identities);
+/* Begins to watch the service of `answer`: when it names a node its streams are due. The queue must outlive the service. */
+void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct answer *answer,
+                        enum service_role role);
 
 /*
  * Hands the streams of a queue over to that of the same role and service under another configuration; to NULL, where

@@ -11,6 +11,7 @@
 #include "spoa/core/haproxy/question_cache.h"
 
 struct table_entry {
+    struct answer answer;
     struct parking_queue masters; /* who asks for the master */
     struct parking_queue
         replicas;      /* who asks for a replica; unused where the service has replicas disabled */
@@ -23,18 +24,18 @@ struct service_table {
     struct parking *parking;
     bool has_clients; /* questions come with the client's address, by now */
     size_t unknown_len;
-    uint8_t unknown[ANSWER_MAX]; /* the answer for a service that is not there */
+    uint8_t unknown[ACTIONS_MAX]; /* the answer for a service that is not there */
 };
 
 struct service_table *service_table_create(struct parking *parking)
 {
     struct service_table *table = calloc(1, sizeof(*table));
-    struct answer unknown = {.state = "unknown-service"};
+    struct actions unknown = {.state = "unknown-service"};
 
     if (table == NULL)
         return NULL;
     table->parking = parking;
-    table->unknown_len = answer_encode(&unknown, table->unknown);
+    table->unknown_len = actions_encode(&unknown, table->unknown);
     return table;
 }
 
@@ -51,6 +52,7 @@ void service_table_destroy(struct service_table *table)
     HASH_CLEAR(hh, table->entries);
     while (entry != NULL) {
         struct table_entry *next = entry->hh.next;
+        answer_finish(&entry->answer);
         free(entry);
         entry = next;
     }
@@ -58,7 +60,7 @@ void service_table_destroy(struct service_table *table)
     free(table);
 }
 
-bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities)
+bool service_table_add(struct service_table *table, struct service *service)
 {
     const char *name = service_settings(service)->name;
     struct table_entry *entry = calloc(1, sizeof(*entry));
@@ -66,6 +68,10 @@ bool service_table_add(struct service_table *table, struct service *service, con
 
     if (entry == NULL)
         return false;
+    if (!answer_init(&entry->answer, service)) {
+        free(entry);
+        return false;
+    }
     /* Where there is no room for more of them they are only slower to answer. */
     (void)question_cache_reserve(&table->questions, before + 1);
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
@@ -73,9 +79,9 @@ bool service_table_add(struct service_table *table, struct service *service, con
         free(entry);
         return false;
     }
-    parking_queue_init(&entry->masters, table->parking, service, SERVICE_ROLE_MASTER, identities);
+    parking_queue_init(&entry->masters, table->parking, &entry->answer, SERVICE_ROLE_MASTER);
     if (service_settings(service)->replicas.is_enabled)
-        parking_queue_init(&entry->replicas, table->parking, service, SERVICE_ROLE_REPLICA, identities);
+        parking_queue_init(&entry->replicas, table->parking, &entry->answer, SERVICE_ROLE_REPLICA);
     return true;
 }
 
@@ -99,6 +105,14 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
         return &entry->masters;
     return span_equals_text(question->role, "replica") && entry->replicas.service != NULL ? &entry->replicas
                                                                                           : NULL;
+}
+
+const struct answer_counters *service_table_counters(const struct service_table *table, const char *service)
+{
+    const struct table_entry *entry = NULL;
+
+    HASH_FIND(hh, table->entries, service, strlen(service), entry);
+    return entry != NULL ? &entry->answer.counters : NULL;
 }
 
 /* A question that was met before. */
@@ -159,7 +173,7 @@ struct span service_table_answer(struct service_table *table, const struct parki
         *ret_named = false;
         return span_of(table->unknown, table->unknown_len);
     }
-    struct span answer = service_answer(queue->service, queue->role, queue->identities, now_ms);
+    struct span answer = answer_give(queue->answer, queue->role, now_ms);
     *ret_named = service_can_name(queue->service, queue->role);
     return answer;
 }
@@ -173,6 +187,8 @@ void service_table_change_over(struct service_table *table, struct service_table
         const char *name = service_settings(entry->masters.service)->name;
         struct table_entry *successor = NULL;
         HASH_FIND(hh, next->entries, name, strlen(name), successor);
+        if (successor != NULL)
+            answer_inherit(&successor->answer, &entry->answer);
         bool has_replicas = successor != NULL && successor->replicas.service != NULL;
         parking_queue_move(&entry->masters, successor != NULL ? &successor->masters : NULL);
         parking_queue_move(&entry->replicas, has_replicas ? &successor->replicas : NULL);

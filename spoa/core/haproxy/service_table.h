@@ -18,9 +18,12 @@ struct service_table *service_table_create(struct parking *parking);
 struct parking *service_table_parking(const struct service_table *table);
 void service_table_destroy(struct service_table *table); /* NULL is fine; the services are not destroyed */
 
-/* Adds a service under its settings' name; `identities` are its group's. Both are borrowed. False where memory
- * is short. The names must differ (the configuration sees to it). */
-bool service_table_add(struct service_table *table, struct service *service, const uint8_t *identities);
+/* Adds a service, which is borrowed, under its settings' name. False where memory is short. The names must differ (the
+ * configuration sees to it). */
+bool service_table_add(struct service_table *table, struct service *service);
+
+/* What was answered for the service of this name; NULL where there is none. */
+const struct answer_counters *service_table_counters(const struct service_table *table, const char *service);
 
 /*
  * The service that is asked for, as its queue of parked streams. Where none is asked for and just one is there it is

@@ -1,8 +1,8 @@
 #include "spoa/core/haproxy/spop_session.h"
 
-#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/haproxy/actions.h"
 
-_Static_assert(ANSWER_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN,
+_Static_assert(ACTIONS_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN,
                "an ACK must fit the smallest frame size");
 _Static_assert(SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES <= SPOP_SESSION_REPLY_MAX, "a reply needs that room");
 
@@ -78,7 +78,7 @@ static void note_answer(const struct spop_session *session, const struct parking
     session->metrics->answers_named_total += is_named;
     session->metrics->answers_unnamed_total += !is_named;
     if (queue != NULL)
-        service_note_answer(queue->service, queue->role, is_named, now_ms);
+        answer_note(queue->answer, queue->role, is_named, now_ms);
 }
 
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,

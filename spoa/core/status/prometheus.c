@@ -247,11 +247,16 @@ static void write_answer_count(const struct exposition *exposition, const struct
 
 static void write_answers(const struct exposition *exposition, const struct service *service)
 {
-    const struct service_counters *counters = service_counters(service);
+    static const struct answer_counters none;
+    const struct answer_counters *counters =
+        service_table_counters(exposition->status->table, service_settings(service)->name);
+
+    if (counters == NULL)
+        counters = &none;
 
     for (enum service_state state = SERVICE_STARTING; state < SERVICE_STATE_COUNT; state++)
         write_answer_count(exposition, service, "master", service_state_text(state),
-                           counters->answers[state]);
+                           counters->masters[state]);
     write_answer_count(exposition, service, "replica", "ok", counters->replicas_named);
     write_answer_count(exposition, service, "replica", "no-replica", counters->replicas_unnamed);
 }
@@ -266,35 +271,35 @@ static void write_alarms(const struct exposition *exposition, const struct servi
 }
 
 /* Of the voters of its group, by their addresses. */
-static void write_voices(const struct exposition *exposition, const struct voter_group *group,
-                         const struct service *service, bool tells_time)
+static void write_each_vote(const struct exposition *exposition, const struct voter_group *group,
+                            const struct service *service, bool tells_time)
 {
     const struct addr *named = service_decision(service)->addr;
 
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
-        struct service_voice voice = service_voice(service, i);
-        if (tells_time && voice.ballot == QUORUM_SILENT)
+        struct vote vote = service_vote(service, i);
+        if (tells_time && vote.ballot == QUORUM_SILENT)
             continue;
         begin_service(exposition, service);
         add_label(exposition, false, "sentinel", voter_group_voter_name(group, i));
         end_labels(exposition);
         if (tells_time)
-            end_ms(exposition, status_unix_ms(exposition->status, voice.t_sent_ms));
+            end_ms(exposition, status_unix_ms(exposition->status, vote.t_sent_ms));
         else
-            end_number(exposition, voice.addr != NULL && named != NULL && addr_equals(voice.addr, named));
+            end_number(exposition, vote.addr != NULL && named != NULL && addr_equals(vote.addr, named));
     }
 }
 
 static void write_agreement(const struct exposition *exposition, const struct voter_group *group,
                             const struct service *service)
 {
-    write_voices(exposition, group, service, false);
+    write_each_vote(exposition, group, service, false);
 }
 
 static void write_vote_times(const struct exposition *exposition, const struct voter_group *group,
                              const struct service *service)
 {
-    write_voices(exposition, group, service, true);
+    write_each_vote(exposition, group, service, true);
 }
 
 /* One of `one` and `two`. */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/haproxy/service_table.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/voters/voter_group.h"
@@ -27,6 +28,7 @@ struct status {
     const struct metrics *metrics;
     const struct history *history;
     const struct voter_group *const *groups; /* with their services */
+    const struct service_table *table;       /* what was answered for these services */
     size_t group_count;
     size_t connections;
     size_t parked;

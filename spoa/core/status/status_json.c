@@ -59,20 +59,20 @@ static const char *ballot_text(enum quorum_ballot ballot)
 static void add_voice(struct text *out, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
-    struct service_voice voice = service_voice(service, voter);
+    struct vote vote = service_vote(service, voter);
 
     text_add(out, "{");
     add_text(out, "sentinel", voter_group_voter_name(group, voter));
     text_add(out, ",");
-    add_text(out, "says", ballot_text(voice.ballot));
+    add_text(out, "says", ballot_text(vote.ballot));
     text_add(out, ",");
-    add_addr(out, "addr", voice.addr);
+    add_addr(out, "addr", vote.addr);
     text_add(out, ",");
     add_key(out, "age-ms");
-    if (voice.ballot == QUORUM_SILENT)
+    if (vote.ballot == QUORUM_SILENT)
         text_add(out, "null");
     else
-        text_printf(out, "%lld", (long long)(status->now_ms - voice.t_sent_ms));
+        text_printf(out, "%lld", (long long)(status->now_ms - vote.t_sent_ms));
     text_add(out, "}");
 }
 

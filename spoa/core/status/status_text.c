@@ -25,17 +25,17 @@ static void add_alarms(struct text *out, const struct alarms *alarms)
 static void add_voice(struct text *out, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
-    struct service_voice voice = service_voice(service, voter);
+    struct vote vote = service_vote(service, voter);
     char text[ADDR_TEXT_MAX];
 
     text_add(out, "    ");
     add_column(out, voter_group_voter_name(group, voter), 24);
-    if (voice.ballot == QUORUM_SILENT) {
+    if (vote.ballot == QUORUM_SILENT) {
         text_add(out, "never heard\n");
         return;
     }
-    add_column(out, voice.addr != NULL ? addr_format(voice.addr, text) : "names nobody", 24);
-    int64_t age_ms = status->now_ms - voice.t_sent_ms;
+    add_column(out, vote.addr != NULL ? addr_format(vote.addr, text) : "names nobody", 24);
+    int64_t age_ms = status->now_ms - vote.t_sent_ms;
     text_printf(out, "%lld ms ago%s\n", (long long)age_ms,
                 age_ms >= service_settings(service)->quorum.vote_life_ms ? ", expired" : "");
 }

@@ -161,7 +161,8 @@ static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t ser
     /* What an isolated node has to say of its cluster is what it was. */
     if (!voter->is_cluster_up)
         return QUORUM_INVALID;
-    return node_reply_find_owner(reply, voter_group_slot(voter->group, service), ret_addr);
+    return node_reply_find_owner(reply, service_settings(voter_group_service(voter->group, service))->slot,
+                                 ret_addr);
 }
 
 static void take_vote(struct node_voter *voter, const struct conversation_request *request,
@@ -172,15 +173,23 @@ static void take_vote(struct node_voter *voter, const struct conversation_reques
     for (size_t i = 0; i < voter_group_service_count(voter->group); i++) {
         struct addr addr;
         bool is_self;
-        struct service_ballot ballot = {
-            .ballot = read_ballot(voter, i, reply, &addr, &is_self),
-            .addr = &addr,
+        struct service_event vote = {
+            .kind = SERVICE_SAID_MASTER,
+            .voter = voter->index,
             .t_sent_ms = request->t_sent_ms,
+            .addr = &addr,
+            .ballot = read_ballot(voter, i, reply, &addr, &is_self),
         };
-        enum quorum_receipt receipt = voter_group_vote(voter->group, voter->index, i, &ballot, now_ms);
-        any_counts = any_counts || (ballot.ballot != QUORUM_INVALID && receipt != QUORUM_DROPPED);
+        bool is_taken = voter_group_step(voter->group, i, &vote, now_ms);
+        any_counts = any_counts || (vote.ballot != QUORUM_INVALID && is_taken);
         /* For `when-alone`: the one that is left must be the master, not one that follows a dead one. */
-        voter_group_witness(voter->group, voter->index, i, is_self, request->t_sent_ms, now_ms);
+        const struct service_event witness = {
+            .kind = SERVICE_SAID_WITNESS,
+            .voter = voter->index,
+            .t_sent_ms = request->t_sent_ms,
+            .is_so = is_self,
+        };
+        (void)voter_group_step(voter->group, i, &witness, now_ms);
     }
     if (any_counts && voter->is_identified)
         welcome(voter);

@@ -65,9 +65,10 @@ static void tell_refusal(struct role_probe *probe, const struct reply *reply)
     if (reply->kind != REPLY_ERROR || probe->told_refused)
         return;
     probe->told_refused = true;
-    log_event(LOG_LEVEL_WARNING, "role-probe-refused",
-              log_text("monitor", voter_group_monitor(probe->group, probe->service)),
-              log_text("node", addr_format(&probe->target, text)), log_span("error", reply->text));
+    log_event(
+        LOG_LEVEL_WARNING, "role-probe-refused",
+        log_text("monitor", service_settings(voter_group_service(probe->group, probe->service))->monitor),
+        log_text("node", addr_format(&probe->target, text)), log_span("error", reply->text));
 }
 
 static enum node_role read_role(const struct role_probe *probe, const struct reply *reply)
@@ -109,7 +110,7 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
             return;
     if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
         return;
-    int server = voter_group_find_server(probe->group, probe->service, &addr);
+    int server = service_find_server(voter_group_service(probe->group, probe->service), &addr);
     if (server != -1)
         offsets[server] = number_of(reply->elements[2].text);
 }
@@ -127,23 +128,34 @@ static void take_offsets(const struct role_probe *probe, const struct conversati
         offsets[i] = REPLICA_NOT_CONNECTED;
     for (size_t i = 0; i < reply->elements[2].count; i++)
         read_replica(probe, &reply->elements[2].elements[i], offsets);
-    voter_group_offsets(probe->group, probe->service, &probe->target, reply->elements[1].number, offsets,
-                        request->t_sent_ms, now_ms);
+    const struct service_event event = {
+        .kind = SERVICE_SAID_OFFSETS,
+        .t_sent_ms = request->t_sent_ms,
+        .addr = &probe->target,
+        .offset = reply->elements[1].number,
+        .offsets = offsets,
+    };
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
 static void take_role(struct role_probe *probe, const struct conversation_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
-    enum node_role role = read_role(probe, reply);
+    const struct service_event event = {
+        .kind = SERVICE_SAID_ROLE,
+        .t_sent_ms = request->t_sent_ms,
+        .addr = &probe->target,
+        .role = read_role(probe, reply),
+    };
 
     tell_refusal(probe, reply);
-    if (role == NODE_ROLE_UNKNOWN)
+    if (event.role == NODE_ROLE_UNKNOWN)
         return;
     probe->has_answered = true;
     probe->metrics->role_probes_total++;
     conversation_proved(&probe->conversation);
-    voter_group_role(probe->group, probe->service, &probe->target, role, request->t_sent_ms, now_ms);
-    if (role == NODE_ROLE_MASTER)
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+    if (event.role == NODE_ROLE_MASTER)
         take_offsets(probe, request, reply, now_ms);
 }
 
@@ -174,9 +186,13 @@ static enum conversation_verdict probe_reply(void *context, const struct convers
 static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
     uint32_t soon_ms = retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
-    int64_t until_ms = now_ms + soon_ms + probe->settings->conversation.connect_timeout_ms;
+    const struct service_event event = {
+        .kind = SERVICE_LINK_REFUSED,
+        .addr = &probe->target,
+        .until_ms = now_ms + soon_ms + probe->settings->conversation.connect_timeout_ms,
+    };
 
-    if (!voter_group_confirm_doubt(probe->group, probe->service, &probe->target, until_ms, now_ms))
+    if (!voter_group_step(probe->group, probe->service, &event, now_ms))
         return retry_ms;
     conversation_hurry(&probe->conversation, now_ms + soon_ms);
     return soon_ms;
@@ -185,23 +201,25 @@ static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64
 static void probe_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct role_probe *probe = context;
+    const struct service_event closed = {.kind = SERVICE_LINK_CLOSED, .addr = &probe->target};
     uint32_t retry_ms = loss->retry_ms;
     char text[ADDR_TEXT_MAX];
 
     /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises a doubt:
      * a firewall that always refuses us must not delay everybody for ever. */
     if (loss->end == CONVERSATION_END_CLOSED && probe->has_answered)
-        voter_group_doubt(probe->group, probe->service, &probe->target, now_ms);
+        (void)voter_group_step(probe->group, probe->service, &closed, now_ms);
     else if (loss->end == CONVERSATION_END_REFUSED)
         retry_ms = confirm_doubt(probe, retry_ms, now_ms);
     probe->has_answered = false;
     probe->metrics->role_probe_failures_total++;
     enum log_level level = probe->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
     probe->told_down = true;
-    log_event(level, "role-probe-down",
-              log_text("monitor", voter_group_monitor(probe->group, probe->service)),
-              log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
-              log_number("retry-ms", retry_ms));
+    log_event(
+        level, "role-probe-down",
+        log_text("monitor", service_settings(voter_group_service(probe->group, probe->service))->monitor),
+        log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
+        log_number("retry-ms", retry_ms));
 }
 
 static int64_t probe_wake_ms(const void *context)

@@ -85,7 +85,7 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
         [VOTER_ASK_REPLICAS] = {"REPLICAS", QUERY_REPLICAS},
     };
     const char *const words[] = {"SENTINEL", questions[question].word,
-                                 voter_group_monitor(voter->group, service)};
+                                 service_settings(voter_group_service(voter->group, service))->monitor};
 
     redis_command_of(ret_command, words, 3);
     ret_request->kind = questions[question].kind;
@@ -186,21 +186,24 @@ static void welcome(struct sentinel_voter *voter)
     voter->told_down = false;
 }
 
+static struct service_event said(const struct sentinel_voter *voter, enum service_event_kind kind,
+                                 const struct conversation_request *request)
+{
+    return (struct service_event){.kind = kind, .voter = voter->index, .t_sent_ms = request->t_sent_ms};
+}
+
 static void take_master(struct sentinel_voter *voter, const struct conversation_request *request,
                         const struct reply *reply, int64_t now_ms)
 {
     struct addr addr;
-    const char *monitor = voter_group_monitor(voter->group, request->subject);
-    struct service_ballot ballot = {
-        .ballot = read_ballot(voter, reply, &addr, monitor),
-        .addr = &addr,
-        .t_sent_ms = request->t_sent_ms,
-    };
+    const char *monitor = service_settings(voter_group_service(voter->group, request->subject))->monitor;
+    struct service_event event = said(voter, SERVICE_SAID_MASTER, request);
 
-    enum quorum_receipt receipt =
-        voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
+    event.addr = &addr;
+    event.ballot = read_ballot(voter, reply, &addr, monitor);
+    bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
-    if (ballot.ballot != QUORUM_INVALID && receipt != QUORUM_DROPPED && is_known)
+    if (event.ballot != QUORUM_INVALID && is_taken && is_known)
         welcome(voter);
 }
 
@@ -211,32 +214,36 @@ static void take_facts(struct sentinel_voter *voter, const struct conversation_r
     struct sentinel_facts facts;
     struct addr addr;
 
-    if (sentinel_reply_read_facts(reply, &addr, &facts))
-        voter_group_facts(voter->group, voter->index, request->subject, &addr, &facts, request->t_sent_ms,
-                          now_ms);
-    else if (reply_is_error(reply, "NOPERM"))
+    if (sentinel_reply_read_facts(reply, &addr, &facts)) {
+        struct service_event event = said(voter, SERVICE_SAID_FACTS, request);
+        event.addr = &addr;
+        event.facts = &facts;
+        (void)voter_group_step(voter->group, request->subject, &event, now_ms);
+    } else if (reply_is_error(reply, "NOPERM")) {
         log_fault(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", log_span("error", reply->text));
+    }
 }
 
 /* "OK 3 usable Sentinels ...", or an error: NOQUORUM, NOPERM, no such master. */
 static void take_witness(struct sentinel_voter *voter, const struct conversation_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
-    bool says_ok =
-        reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
+    struct service_event event = said(voter, SERVICE_SAID_WITNESS, request);
 
     if (reply_is_error(reply, "NOPERM"))
         log_fault(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", log_span("error", reply->text));
-    voter_group_witness(voter->group, voter->index, request->subject, says_ok, request->t_sent_ms, now_ms);
+    event.is_so = reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
+    (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
 /* Those of the master that it names now; during a failover it may still show those of the old one. */
 static void take_replicas(struct sentinel_voter *voter, const struct conversation_request *request,
                           const struct reply *reply, int64_t now_ms)
 {
-    const struct addr *master = voter_group_named_by(voter->group, voter->index, request->subject);
+    const struct service *service = voter_group_service(voter->group, request->subject);
+    const struct addr *master = service_vote(service, voter->index).addr;
+    struct service_event event = said(voter, SERVICE_SAID_REPLICAS, request);
     struct sentinel_replica replica;
-    uint64_t up = 0;
 
     if (reply_is_error(reply, "NOPERM"))
         log_fault(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused",
@@ -247,13 +254,14 @@ static void take_replicas(struct sentinel_voter *voter, const struct conversatio
         if (!sentinel_reply_read_replica(&reply->elements[i], &replica) || !replica.is_up ||
             !addr_equals(&replica.master, master))
             continue;
-        int server = voter_group_find_server(voter->group, request->subject, &replica.addr);
+        int server = service_find_server(service, &replica.addr);
         if (server != -1)
-            up |= (uint64_t)1 << server;
+            event.servers |= (uint64_t)1 << server;
     }
+    /* A copy: the step may change what `master` points to. */
     struct addr named = *master;
-    voter_group_replicas(voter->group, voter->index, request->subject, &named, up, request->t_sent_ms,
-                         now_ms);
+    event.addr = &named;
+    (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
 static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,

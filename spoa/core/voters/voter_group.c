@@ -36,7 +36,6 @@ struct voter_group {
     uint64_t *words;             /* all marks in one piece */
     struct monitored *monitored; /* sorted by monitor: events name it, and there may be thousands */
     struct alarms alarms;
-    uint8_t identities[QUORUM_VOTERS_MAX];
     struct voter voters[];
 };
 
@@ -90,7 +89,8 @@ static bool create_lists(struct voter_group *group)
             group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
     }
     for (size_t i = 0; i < options->service_count; i++)
-        group->monitored[i] = (struct monitored){.monitor = voter_group_monitor(group, i), .service = i};
+        group->monitored[i] =
+            (struct monitored){.monitor = service_settings(options->services[i])->monitor, .service = i};
     qsort(group->monitored, options->service_count, sizeof(*group->monitored), by_monitor);
     return true;
 }
@@ -113,7 +113,7 @@ struct voter_group *voter_group_create(const struct voter_group_options *options
         return NULL;
     group->options = *options;
     group->wake_ms = INT64_MIN;
-    memset(group->identities, QUORUM_NO_IDENTITY, sizeof(group->identities));
+    memset(options->identities, QUORUM_NO_IDENTITY, voters);
     if (!create_lists(group)) {
         voter_group_destroy(group);
         return NULL;
@@ -151,9 +151,9 @@ const char *voter_group_voter_name(const struct voter_group *group, unsigned vot
 bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms)
 {
     for (size_t i = 0; i < group->options.service_count; i++) {
-        struct service_voice voice = service_voice(group->options.services[i], voter);
+        struct vote vote = service_vote(group->options.services[i], voter);
         int64_t life_ms = service_settings(group->options.services[i])->quorum.vote_life_ms;
-        if (voice.ballot != QUORUM_SILENT && now_ms - voice.t_sent_ms < life_ms)
+        if (vote.ballot != QUORUM_SILENT && now_ms - vote.t_sent_ms < life_ms)
             return true;
     }
     return false;
@@ -169,24 +169,9 @@ const struct service *voter_group_service(const struct voter_group *group, size_
     return group->options.services[service];
 }
 
-const uint8_t *voter_group_identities(const struct voter_group *group)
-{
-    return group->identities;
-}
-
 const char *voter_group_identity(const struct voter_group *group, unsigned voter)
 {
     return group->voters[voter].identity;
-}
-
-const char *voter_group_monitor(const struct voter_group *group, size_t service)
-{
-    return service_settings(group->options.services[service])->monitor;
-}
-
-unsigned voter_group_slot(const struct voter_group *group, size_t service)
-{
-    return service_settings(group->options.services[service])->slot;
 }
 
 const struct alarms *voter_group_alarms(const struct voter_group *group)
@@ -210,6 +195,26 @@ static void follow_up(struct voter_group *group, size_t service)
         mark(&group->voters[i].marks[VOTER_ASK_MASTER], service);
 }
 
+bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
+                      int64_t now_ms)
+{
+    struct metrics *metrics = group->options.metrics;
+    bool is_of_use = service_step(group->options.services[service], event, now_ms);
+
+    if (event->kind == SERVICE_SAID_MASTER && is_of_use)
+        metrics->votes_total++;
+    else if (event->kind == SERVICE_SAID_MASTER)
+        metrics->votes_dropped_total++;
+    follow_up(group, service);
+    return is_of_use;
+}
+
+static void step_all(struct voter_group *group, const struct service_event *event, int64_t now_ms)
+{
+    for (size_t i = 0; i < group->options.service_count; i++)
+        (void)voter_group_step(group, i, event, now_ms);
+}
+
 /* ---- who is who ---- */
 
 /* Voters with one identity share a number: the index of the first of them. */
@@ -219,13 +224,13 @@ static void number_identities(struct voter_group *group, int64_t now_ms)
 
     for (unsigned i = 0; i < group->options.voter_count; i++) {
         struct voter *voter = &group->voters[i];
-        group->identities[i] = QUORUM_NO_IDENTITY;
+        group->options.identities[i] = QUORUM_NO_IDENTITY;
         if (voter->identity[0] == '\0')
             continue;
         unsigned first = 0;
         while (strcmp(group->voters[first].identity, voter->identity) != 0)
             first++;
-        group->identities[i] = (uint8_t)first;
+        group->options.identities[i] = (uint8_t)first;
         bool collides = first != i;
         if (collides && !voter->collides)
             log_event(LOG_LEVEL_WARNING, "same-sentinel", log_text("sentinel", voter->name),
@@ -252,12 +257,13 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
         return;
     store_identity(who, identity);
     number_identities(group, now_ms);
+    /* What it said under its former identity must not count for the new one. */
+    if (was_known) {
+        step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
+        return;
+    }
     for (size_t i = 0; i < group->options.service_count; i++) {
-        /* What it said under its former identity must not count for the new one. */
-        if (was_known)
-            service_forget(group->options.services[i], voter, group->identities, now_ms);
-        else
-            service_review(group->options.services[i], group->identities, now_ms);
+        service_review(group->options.services[i], now_ms);
         follow_up(group, i);
     }
 }
@@ -267,100 +273,21 @@ void voter_group_connected(struct voter_group *group, unsigned voter, int64_t no
     voter_group_refuse(group, voter, false, now_ms);
     if (group->voters[voter].identity[0] != '\0')
         return;
-    for (size_t i = 0; i < group->options.service_count; i++) {
-        service_forget(group->options.services[i], voter, group->identities, now_ms);
-        follow_up(group, i);
-    }
+    step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
 }
 
 void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms)
 {
+    const struct service_event event = {
+        .kind = SERVICE_VOTER_REFUSES,
+        .voter = voter,
+        .is_so = is_refusing,
+    };
+
     if (group->voters[voter].is_refusing == is_refusing)
         return;
     group->voters[voter].is_refusing = is_refusing;
-    for (size_t i = 0; i < group->options.service_count; i++) {
-        service_refuse(group->options.services[i], voter, is_refusing, group->identities, now_ms);
-        follow_up(group, i);
-    }
-}
-
-/* ---- what is said ---- */
-
-enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
-                                     const struct service_ballot *ballot, int64_t now_ms)
-{
-    enum quorum_receipt receipt =
-        service_vote(group->options.services[service], voter, ballot, group->identities, now_ms);
-
-    if (receipt == QUORUM_DROPPED)
-        group->options.metrics->votes_dropped_total++;
-    else
-        group->options.metrics->votes_total++;
-    follow_up(group, service);
-    return receipt;
-}
-
-void voter_group_facts(struct voter_group *group, unsigned voter, size_t service, const struct addr *addr,
-                       const struct sentinel_facts *facts, int64_t t_sent_ms, int64_t now_ms)
-{
-    service_facts(group->options.services[service], voter, addr, facts, t_sent_ms, group->identities, now_ms);
-    follow_up(group, service);
-}
-
-void voter_group_witness(struct voter_group *group, unsigned voter, size_t service, bool says_ok,
-                         int64_t t_sent_ms, int64_t now_ms)
-{
-    service_witness(group->options.services[service], voter, says_ok, t_sent_ms, group->identities, now_ms);
-    follow_up(group, service);
-}
-
-void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
-                      int64_t t_sent_ms, int64_t now_ms)
-{
-    service_role(group->options.services[service], addr, role, t_sent_ms, group->identities, now_ms);
-    follow_up(group, service);
-}
-
-int voter_group_find_server(const struct voter_group *group, size_t service, const struct addr *addr)
-{
-    return service_find_server(group->options.services[service], addr);
-}
-
-const struct addr *voter_group_named_by(const struct voter_group *group, unsigned voter, size_t service)
-{
-    return service_named_by(group->options.services[service], voter);
-}
-
-void voter_group_replicas(struct voter_group *group, unsigned voter, size_t service,
-                          const struct addr *master, uint64_t up, int64_t t_sent_ms, int64_t now_ms)
-{
-    service_replicas(group->options.services[service], voter, master, up, t_sent_ms, group->identities,
-                     now_ms);
-    follow_up(group, service);
-}
-
-void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
-                         const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms)
-{
-    service_offsets(group->options.services[service], master, offset, offsets, t_sent_ms, group->identities,
-                    now_ms);
-    follow_up(group, service);
-}
-
-void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms)
-{
-    service_doubt(group->options.services[service], addr, group->identities, now_ms);
-    follow_up(group, service);
-}
-
-bool voter_group_confirm_doubt(struct voter_group *group, size_t service, const struct addr *addr,
-                               int64_t until_ms, int64_t now_ms)
-{
-    bool is_doubted =
-        service_confirm_doubt(group->options.services[service], addr, until_ms, group->identities, now_ms);
-
-    follow_up(group, service);
-    return is_doubted;
+    step_all(group, &event, now_ms);
 }
 
 /* ---- what is asked ---- */
@@ -444,14 +371,12 @@ void voter_group_ask(struct voter_group *group, unsigned voter, struct span moni
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
                                  int64_t now_ms)
 {
+    const struct service_event event = {.kind = SERVICE_FAILOVER_BEGINS, .addr = addr};
     size_t count = 0;
     const struct monitored *monitored = find_monitored(group, monitor, &count);
 
-    for (size_t i = 0; i < count; i++) {
-        service_expect_failover(group->options.services[monitored[i].service], addr, group->identities,
-                                now_ms);
-        follow_up(group, monitored[i].service);
-    }
+    for (size_t i = 0; i < count; i++)
+        (void)voter_group_step(group, monitored[i].service, &event, now_ms);
 }
 
 bool voter_group_wants(const struct voter_group *group, unsigned voter)
@@ -491,7 +416,7 @@ void voter_group_tick(struct voter_group *group, int64_t now_ms)
     group->wake_ms = QUORUM_NEVER;
     for (size_t i = 0; i < group->options.service_count; i++) {
         if (now_ms >= service_decision(group->options.services[i])->review_ms)
-            service_review(group->options.services[i], group->identities, now_ms);
+            service_review(group->options.services[i], now_ms);
         follow_up(group, i);
     }
 }

@@ -37,6 +37,7 @@ struct voter_group_options {
     const char *const *voter_names; /* one per voter, for the log; the list itself is copied */
     struct service *const *services;
     size_t service_count;
+    uint8_t *identities; /* one per voter: those of all these services, see quorum_config; kept up to date */
     struct metrics *metrics;
 };
 
@@ -57,17 +58,8 @@ bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64
 size_t voter_group_service_count(const struct voter_group *group);
 const struct service *voter_group_service(const struct voter_group *group, size_t service);
 
-/* The identities as quorum_evaluate() takes them. */
-const uint8_t *voter_group_identities(const struct voter_group *group);
-
 /* The MYID of a voter, empty where it is not known. */
 const char *voter_group_identity(const struct voter_group *group, unsigned voter);
-
-/* The name under which the voters know the service. */
-const char *voter_group_monitor(const struct voter_group *group, size_t service);
-
-/* Of a Redis Cluster: the slot whose owner is the service's master. */
-unsigned voter_group_slot(const struct voter_group *group, size_t service);
 
 /*
  * `voter` says who it is: 40 hexadecimal digits, or an empty span where it would not say. Votes of a voter that
@@ -81,42 +73,9 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
  */
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms);
 
-/* `voter` answered for `service`. */
-enum quorum_receipt voter_group_vote(struct voter_group *group, unsigned voter, size_t service,
-                                     const struct service_ballot *ballot, int64_t now_ms);
-
-/* `voter` told what else it knows of the master, which it holds to be `addr`. */
-void voter_group_facts(struct voter_group *group, unsigned voter, size_t service, const struct addr *addr,
-                       const struct sentinel_facts *facts, int64_t t_sent_ms, int64_t now_ms);
-
-/* `voter` told whether it sees a majority of the Sentinels. */
-void voter_group_witness(struct voter_group *group, unsigned voter, size_t service, bool says_ok,
-                         int64_t t_sent_ms, int64_t now_ms);
-
-/* The node at `addr` told what it is. */
-void voter_group_role(struct voter_group *group, size_t service, const struct addr *addr, enum node_role role,
-                      int64_t t_sent_ms, int64_t now_ms);
-
-/* The server of the service's map with this address, -1 where there is none. */
-int voter_group_find_server(const struct voter_group *group, size_t service, const struct addr *addr);
-
-/* Whom `voter` holds to be the master of `service`; NULL where it names nobody. */
-const struct addr *voter_group_named_by(const struct voter_group *group, unsigned voter, size_t service);
-
-/* `voter` told which servers, a bit each, are replicas of `master`, and up. */
-void voter_group_replicas(struct voter_group *group, unsigned voter, size_t service,
-                          const struct addr *master, uint64_t up, int64_t t_sent_ms, int64_t now_ms);
-
-/* The node at `master` told how far its replicas are, see replicas_take_offsets(). */
-void voter_group_offsets(struct voter_group *group, size_t service, const struct addr *master, int64_t offset,
-                         const int64_t *offsets, int64_t t_sent_ms, int64_t now_ms);
-
-/* Our link to the node at `addr`, which worked, was reset or closed. */
-void voter_group_doubt(struct voter_group *group, size_t service, const struct addr *addr, int64_t now_ms);
-
-/* The node at `addr` refused our attempt to connect: see service_confirm_doubt(). */
-bool voter_group_confirm_doubt(struct voter_group *group, size_t service, const struct addr *addr,
-                               int64_t until_ms, int64_t now_ms);
+/* Something happened to a service: see service_step(), and what follows from it for the voters. */
+bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
+                      int64_t now_ms);
 
 /* A Sentinel says that it is about to replace the master at `addr`, which it knows as `monitor`. */
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,

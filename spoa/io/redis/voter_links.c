@@ -61,6 +61,7 @@ static bool create_group(struct voter_links *links, struct metrics *metrics)
         .voter_names = names,
         .services = options->services,
         .service_count = options->service_count,
+        .identities = options->identities,
         .metrics = metrics,
     };
     links->group = voter_group_create(&group, clock_ms());
@@ -166,9 +167,4 @@ void voter_links_destroy(struct voter_links *links)
 const struct voter_group *voter_links_group(const struct voter_links *links)
 {
     return links->group;
-}
-
-const uint8_t *voter_links_identities(const struct voter_links *links)
-{
-    return voter_group_identities(links->group);
 }

@@ -32,6 +32,7 @@ struct voter_links_options {
     const struct role_probe_settings *probes; /* one per service */
     const struct tls *const *node_tls;        /* one per service, NULL for plain */
     size_t service_count;
+    uint8_t *identities; /* see voter_group_options */
 };
 
 /*
@@ -42,9 +43,6 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
                                        const struct voter_links_options *options, struct metrics *metrics,
                                        uint64_t seed);
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
-
-/* The identities of the voters, for service_table_add(). */
-const uint8_t *voter_links_identities(const struct voter_links *links);
 
 const struct voter_group *voter_links_group(const struct voter_links *links);
 

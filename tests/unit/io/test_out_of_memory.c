@@ -196,6 +196,7 @@ static bool pages(void)
                             .metrics = &world.metrics,
                             .history = &history,
                             .groups = groups,
+                            .table = world.table,
                             .group_count = 1,
                             .now_ms = world.now_ms,
                             .now_unix_ms = world.now_ms};

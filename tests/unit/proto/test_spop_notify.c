@@ -2,7 +2,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/haproxy/actions.h"
 #include "tests/lib/guarded.h"
 #include "tests/unit/core/haproxy/spop_session_fixture.h"
 

@@ -11,6 +11,7 @@
 
 #include "spoa/core/decision/service.h"
 #include "tests/lib/log_capture.h"
+#include "tests/lib/events.h"
 
 #define VOTERS 3
 #define START 1000000
@@ -27,7 +28,7 @@ struct fixture {
 };
 
 static struct fixture f;
-static const uint8_t identities[VOTERS] = {0, 1, 2};
+static uint8_t identities[VOTERS];
 
 static inline struct addr addr_of(const char *text)
 {
@@ -44,7 +45,8 @@ static inline void begin(struct policy_config policy)
         .settings = {.name = "mymaster",
                      .monitor = "mymaster",
                      .server_count = 2,
-                     .quorum = {.voters = VOTERS,
+                     .quorum = {.identities = identities,
+                                .voters = VOTERS,
                                 .threshold = 2,
                                 .reply_timeout_ms = T,
                                 .vote_life_ms = F,
@@ -53,6 +55,8 @@ static inline void begin(struct policy_config policy)
                      .policy = policy},
         .now_ms = START,
     };
+    for (unsigned i = 0; i < VOTERS; i++)
+        identities[i] = (uint8_t)i;
     f.settings.servers = f.servers;
     f.service = service_create(&f.settings, START);
     assert_non_null(f.service);
@@ -68,9 +72,10 @@ static inline void end(void)
 static inline void vote(unsigned voter, const char *address)
 {
     struct addr addr = addr_of(address);
-    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = f.now_ms};
+    struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = f.now_ms};
 
-    (void)service_vote(f.service, voter, &ballot, identities, f.now_ms);
+    (void)step_as(f.service, voter, &ballot, f.now_ms);
 }
 
 /* The first `voters` say so, and once more, for the first time may have been news. */
@@ -84,14 +89,14 @@ static inline void say_role(const char *address, enum node_role role)
 {
     struct addr addr = addr_of(address);
 
-    service_role(f.service, &addr, role, f.now_ms, identities, f.now_ms);
+    step_role(f.service, &addr, role, f.now_ms);
 }
 
 static inline void say_facts(unsigned voter, const char *address, struct sentinel_facts facts)
 {
     struct addr addr = addr_of(address);
 
-    service_facts(f.service, voter, &addr, &facts, f.now_ms, identities, f.now_ms);
+    step_facts(f.service, voter, &addr, &facts, f.now_ms);
 }
 
 static inline void say_down(unsigned voter, const char *address, bool is_down)
@@ -100,10 +105,11 @@ static inline void say_down(unsigned voter, const char *address, bool is_down)
               (struct sentinel_facts){.is_o_down = is_down, .other_sentinels = VOTERS - 1, .quorum = 2});
 }
 
-/* Looks at the answer as an ACK would take it. */
+/* Looks at the decision as an answer does. */
 static inline void expect(enum service_state state, enum service_reason reason, const char *server)
 {
-    (void)service_answer(f.service, SERVICE_ROLE_MASTER, identities, f.now_ms);
+    if (f.now_ms >= service_decision(f.service)->review_ms)
+        service_review(f.service, f.now_ms);
     const struct service_decision *decision = service_decision(f.service);
     assert_string_equal(service_state_text(decision->state), service_state_text(state));
     assert_string_equal(service_reason_text(decision->reason), service_reason_text(reason));

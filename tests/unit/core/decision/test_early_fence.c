@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/core/decision/policy_fixture.h"
+#include "tests/lib/events.h"
 
 #define EARLY_MAX 3000
 
@@ -14,7 +15,7 @@ static void announce(const char *address)
 {
     struct addr addr = addr_of(address);
 
-    service_expect_failover(f.service, &addr, identities, f.now_ms);
+    (void)step_link(f.service, SERVICE_FAILOVER_BEGINS, &addr, 0, f.now_ms);
 }
 
 static bool is_fenced(void)

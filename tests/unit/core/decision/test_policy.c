@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/core/decision/policy_fixture.h"
+#include "tests/lib/events.h"
 
 /* ---- ROLE ---- */
 
@@ -119,21 +120,22 @@ static void test_down_before_it_is_named(void **state)
 
 static void test_one_identity_says_down_once(void **state)
 {
-    static const uint8_t twins[VOTERS] = {0, 0, 2};
     struct addr addr = addr_of(R1);
     const struct sentinel_facts facts = {.is_o_down = true};
 
     (void)state;
     begin((struct policy_config){.role_check = ROLE_CHECK_OFF});
     agree(3, R1);
+    identities[1] = 0; /* it is the first one under another address */
     for (unsigned i = 0; i < 2; i++)
-        service_facts(f.service, i, &addr, &facts, f.now_ms, twins, f.now_ms);
+        step_facts(f.service, i, &addr, &facts, f.now_ms);
     assert_int_equal(service_decision(f.service)->state, SERVICE_OK);
-    service_facts(f.service, 2, &addr, &facts, f.now_ms, twins, f.now_ms);
+    step_facts(f.service, 2, &addr, &facts, f.now_ms);
     assert_int_equal(service_decision(f.service)->state, SERVICE_DOWN);
-    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = f.now_ms};
-    service_forget(f.service, 2, twins, f.now_ms);
-    (void)service_vote(f.service, 2, &ballot, twins, f.now_ms);
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = f.now_ms};
+    step_voter(f.service, SERVICE_VOTER_FORGOTTEN, 2, true, f.now_ms);
+    (void)step_as(f.service, 2, &ballot, f.now_ms);
     assert_int_equal(service_decision(f.service)->state, SERVICE_OK);
     end();
 }
@@ -233,23 +235,24 @@ static void test_kept_where_all_refuse_only(void **state)
     begin((struct policy_config){.keep_ms = 60000, .keep_when = KEEP_WHEN_REFUSED});
     agree(3, R1);
     for (unsigned i = 0; i < 2; i++)
-        service_refuse(f.service, i, true, identities, f.now_ms);
+        step_voter(f.service, SERVICE_VOTER_REFUSES, i, true, f.now_ms);
     expect_ok("R1");
     f.now_ms += F;
     expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
-    service_refuse(f.service, 2, true, identities, f.now_ms);
+    step_voter(f.service, SERVICE_VOTER_REFUSES, 2, true, f.now_ms);
     expect(SERVICE_KEPT, SERVICE_BECAUSE_REFUSED, "R1");
-    service_refuse(f.service, 1, false, identities, f.now_ms); /* it hangs now */
+    step_voter(f.service, SERVICE_VOTER_REFUSES, 1, false, f.now_ms); /* it hangs now */
     expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
-    const struct service_ballot error = {.ballot = QUORUM_INVALID, .t_sent_ms = f.now_ms};
-    (void)service_vote(f.service, 1, &error, identities, f.now_ms); /* it is there, and of no use */
+    const struct service_event error = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_INVALID, .t_sent_ms = f.now_ms};
+    (void)step_as(f.service, 1, &error, f.now_ms); /* it is there, and of no use */
     expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
     end();
 }
 
 static void say_witness(unsigned voter, bool says_ok)
 {
-    service_witness(f.service, voter, says_ok, f.now_ms, identities, f.now_ms);
+    step_voter(f.service, SERVICE_SAID_WITNESS, voter, says_ok, f.now_ms);
 }
 
 static void test_a_witness_stands_in(void **state)

@@ -24,6 +24,7 @@ struct fixture {
 static void begin(struct fixture *f, unsigned voters)
 {
     const struct quorum_config config = {
+        .identities = f->identities,
         .voters = voters,
         .threshold = quorum_majority(voters),
         .reply_timeout_ms = T,
@@ -53,7 +54,7 @@ static enum quorum_receipt name(struct fixture *f, unsigned voter, int32_t candi
 
 static struct quorum_result judge(const struct fixture *f, int64_t now_ms)
 {
-    return quorum_evaluate(&f->quorum, f->identities, now_ms);
+    return quorum_evaluate(&f->quorum, now_ms);
 }
 
 static void assert_won(const struct fixture *f, int64_t now_ms, int32_t winner, unsigned votes)

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "proto/spop_frame.h"
+#include "spoa/core/haproxy/answer.h"
+#include "tests/lib/events.h"
 
 enum { T = 500, F = 2000, VOTERS = 3, SERVERS = 2 };
 #define START 100000
@@ -21,6 +23,7 @@ struct fixture {
     struct service_server servers[SERVERS];
     struct service_settings settings;
     struct service *service;
+    struct answer answer; /* of the service */
     struct service_observer observer;
     unsigned changes;
     unsigned switches;
@@ -63,7 +66,8 @@ static void begin(struct fixture *f, bool allow_any)
                      .monitor = "mymaster",
                      .server_count = SERVERS,
                      .allow_any_address = allow_any,
-                     .quorum = {.voters = VOTERS,
+                     .quorum = {.identities = identities,
+                                .voters = VOTERS,
                                 .threshold = 2,
                                 .reply_timeout_ms = T,
                                 .vote_life_ms = F,
@@ -75,6 +79,7 @@ static void begin(struct fixture *f, bool allow_any)
     f->service = service_create(&f->settings, START);
     assert_non_null(f->service);
     service_observe(f->service, &f->observer);
+    assert_true(answer_init(&f->answer, f->service));
 }
 
 static void end(struct fixture *f)
@@ -86,9 +91,10 @@ static void end(struct fixture *f)
 static bool vote(struct fixture *f, unsigned voter, const char *address, int64_t at_ms)
 {
     struct addr addr = addr_of(address);
-    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
 
-    assert_int_not_equal(service_vote(f->service, voter, &ballot, identities, at_ms), QUORUM_DROPPED);
+    assert_true(step_as(f->service, voter, &ballot, at_ms));
     return service_take_ask_all(f->service);
 }
 
@@ -102,7 +108,7 @@ static void agree(struct fixture *f, const char *address, int64_t at_ms)
 /* The variable `wanted` in the answer: false where it is not set. */
 static bool answered(struct fixture *f, const char *wanted, int64_t now_ms, struct spop_value *ret_value)
 {
-    struct span actions = service_answer(f->service, SERVICE_ROLE_MASTER, identities, now_ms);
+    struct span actions = answer_give(&f->answer, SERVICE_ROLE_MASTER, now_ms);
     bool is_set = false;
 
     assert_true(actions.len > 0);
@@ -250,16 +256,17 @@ static void test_late_ballots_and_forgotten_voters(void **state)
 {
     struct fixture f;
     struct addr addr = addr_of("10.0.0.2:6379");
-    const struct service_ballot late = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+    const struct service_event late = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
 
     (void)state;
     begin(&f, false);
-    assert_int_equal(service_vote(f.service, 0, &late, identities, START + T + 1), QUORUM_DROPPED);
+    assert_false(step_as(f.service, 0, &late, START + T + 1));
     assert_false(service_take_ask_all(f.service));
     vote(&f, 0, "10.0.0.1:6379", START + 600);
     vote(&f, 1, "10.0.0.1:6379", START + 600);
     assert_state(&f, START + 600, "ok", "R1");
-    service_forget(f.service, 1, identities, START + 601);
+    step_voter(f.service, SERVICE_VOTER_FORGOTTEN, 1, true, START + 601);
     assert_int_not_equal(service_decision(f.service)->state, SERVICE_OK);
     end(&f);
 }

@@ -11,6 +11,7 @@
 
 #include "spoa/core/haproxy/spop_session.h"
 #include "tests/lib/spop_peer.h"
+#include "tests/lib/events.h"
 
 #define NOW_MS 1000000
 
@@ -35,10 +36,12 @@ static struct fixture f;
 /* The one voter of the group names the server. */
 static inline void vote(size_t service)
 {
-    const struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &f.servers[service].addr, .t_sent_ms = NOW_MS};
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &f.servers[service].addr,
+                                         .t_sent_ms = NOW_MS};
 
-    service_vote(f.services[service], 0, &ballot, f.identities, NOW_MS);
+    (void)step_as(f.services[service], 0, &ballot, NOW_MS);
 }
 
 static inline void add_service(size_t index, const char *name, const char *server, const char *addr)
@@ -50,7 +53,8 @@ static inline void add_service(size_t index, const char *name, const char *serve
         .monitor = name,
         .servers = &f.servers[index],
         .server_count = 1,
-        .quorum = {.voters = 1,
+        .quorum = {.identities = f.identities,
+                   .voters = 1,
                    .threshold = 1,
                    .reply_timeout_ms = 500,
                    .vote_life_ms = 2000,
@@ -59,7 +63,7 @@ static inline void add_service(size_t index, const char *name, const char *serve
     };
     f.services[index] = service_create(&f.settings[index], NOW_MS);
     assert_non_null(f.services[index]);
-    assert_true(service_table_add(f.table, f.services[index], f.identities));
+    assert_true(service_table_add(f.table, f.services[index]));
 }
 
 static inline void reset_session(void)

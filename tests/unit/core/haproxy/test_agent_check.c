@@ -1,5 +1,6 @@
 /* What agent-checks are told: pulses, the master alone, names that are not known. */
 #include "spoa/core/haproxy/agent_check.h"
+#include "tests/lib/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +39,11 @@ static struct fixture begin_delayed(enum check_mode mode, int64_t delay_ms)
         .monitor = "m",
         .servers = fixture.servers,
         .server_count = 3,
-        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000},
+        .quorum = {.identities = identities,
+                   .voters = 1,
+                   .threshold = 1,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = 2000},
         .policy = {.fence_ms = FENCE},
     };
     fixture.service = service_create(&fixture.settings, START);
@@ -63,10 +68,12 @@ static void end(const struct fixture *fixture)
 /* The Sentinel names a server, 0 to 2. */
 static void name_server(const struct fixture *fixture, size_t server, int64_t now_ms)
 {
-    const struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &fixture->settings.servers[server].addr, .t_sent_ms = now_ms};
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &fixture->settings.servers[server].addr,
+                                         .t_sent_ms = now_ms};
 
-    service_vote(fixture->service, 0, &ballot, identities, now_ms);
+    (void)step_as(fixture->service, 0, &ballot, now_ms);
 }
 
 /* The first letters of the answers for R1, R2 and R3: 'u'p, 'd'own or '#'. */
@@ -131,8 +138,8 @@ static void test_delay_after_a_fence(void **state)
 
     (void)state;
     name_server(&f, 0, START);
-    service_review(f.service, identities, START + 2000);
-    service_review(f.service, identities, fenced_ms);
+    service_review(f.service, START + 2000);
+    service_review(f.service, fenced_ms);
     assert_string_equal(ask_all(&f, fenced_ms + 299), "udd");
     assert_string_equal(ask_all(&f, fenced_ms + 300), "ddd");
     name_server(&f, 1, fenced_ms + 400);
@@ -164,9 +171,9 @@ static void test_fence_is_a_pulse(void **state)
 
     (void)state;
     name_server(&f, 0, START);
-    service_review(f.service, identities, START + 2000);
+    service_review(f.service, START + 2000);
     assert_string_equal(ask_all(&f, START + 2000), "uuu");
-    service_review(f.service, identities, fenced_ms);
+    service_review(f.service, fenced_ms);
     assert_true(service_decision(f.service)->is_fenced);
     assert_string_equal(ask_all(&f, fenced_ms), "duu");
     assert_string_equal(ask_all(&f, fenced_ms + PULSE), "uuu");
@@ -180,8 +187,8 @@ static void test_a_fence_that_ends_gives_the_master_back(void **state)
 
     (void)state;
     name_server(&f, 0, START);
-    service_review(f.service, identities, START + 2000);
-    service_review(f.service, identities, fenced_ms);
+    service_review(f.service, START + 2000);
+    service_review(f.service, fenced_ms);
     name_server(&f, 0, fenced_ms + 10);
     assert_string_equal(ask_all(&f, fenced_ms + 10), "uuu");
     end(&f);
@@ -197,9 +204,9 @@ static void test_master_mode(void **state)
     assert_string_equal(ask_all(&f, START), "udd");
     name_server(&f, 1, START + 100);
     assert_string_equal(ask_all(&f, START + 100), "dud");
-    service_review(f.service, identities, START + 2100); /* no majority: sessions live on until the fence */
+    service_review(f.service, START + 2100); /* no majority: sessions live on until the fence */
     assert_string_equal(ask_all(&f, START + 2100), "dud");
-    service_review(f.service, identities, START + 2100 + FENCE);
+    service_review(f.service, START + 2100 + FENCE);
     assert_string_equal(ask_all(&f, START + 2100 + FENCE), "ddd");
     assert_string_equal(ask_all(&f, START + 2100 + FENCE + 2 * PULSE), "ddd");
     name_server(&f, 1, START + 60000);

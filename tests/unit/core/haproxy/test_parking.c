@@ -1,5 +1,6 @@
 /* Parked streams: who waits, who is woken when, and that nothing is lost or answered twice. */
 #include "spoa/core/haproxy/parking.h"
+#include "tests/lib/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@ struct fixture {
     struct service_settings settings;
     struct service *services[2];
     struct parking *parking;
+    struct answer answers[2];
     struct parking_queue queues[2];
     struct parking_client clients[2];
     struct client asker;         /* of the next stream that is parked */
@@ -51,13 +53,19 @@ static int set_up(void **state)
         .servers = &f.server,
         .server_count = 1,
         .park_ms = PARK,
-        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = F, .hold_ms = 150},
+        .quorum = {.identities = identities,
+                   .voters = 1,
+                   .threshold = 1,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = F,
+                   .hold_ms = 150},
         .policy = {.role_check = ROLE_CHECK_VETO},
     };
     f.parking = parking_create(MAX, count_wake, &f);
     for (unsigned i = 0; i < 2; i++) {
         f.services[i] = service_create(&f.settings, START);
-        parking_queue_init(&f.queues[i], f.parking, f.services[i], SERVICE_ROLE_MASTER, identities);
+        assert_true(answer_init(&f.answers[i], f.services[i]));
+        parking_queue_init(&f.queues[i], f.parking, &f.answers[i], SERVICE_ROLE_MASTER);
     }
     return 0;
 }
@@ -76,9 +84,10 @@ static int tear_down(void **state)
 
 static void name(unsigned service)
 {
-    struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &f.server.addr, .t_sent_ms = f.now_ms};
+    struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &f.server.addr, .t_sent_ms = f.now_ms};
 
-    (void)service_vote(f.services[service], 0, &ballot, identities, f.now_ms);
+    (void)step_as(f.services[service], 0, &ballot, f.now_ms);
 }
 
 static bool park(unsigned service, unsigned client, uint64_t stream_id)
@@ -164,7 +173,7 @@ static void test_name_that_did_not_last(void **state)
     assert_true(park(0, 0, 1));
     name(0);
     assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
-    service_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms, identities, f.now_ms);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms);
     expect_next(0, 0, false);
     f.now_ms += PARK;
     parking_tick(f.parking, f.now_ms);
@@ -238,18 +247,18 @@ static void test_doubt(void **state)
 {
     (void)state;
     name(0);
-    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    (void)step_link(f.services[0], SERVICE_LINK_CLOSED, &f.server.addr, 0, f.now_ms);
     assert_int_equal(service_decision(f.services[0])->state, SERVICE_OK);
     assert_true(park(0, 0, 1));
-    service_role(f.services[0], &f.server.addr, NODE_ROLE_MASTER, f.now_ms, identities, f.now_ms);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_MASTER, f.now_ms);
     assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
     expect_next(0, 1, true);
     assert_false(park(0, 0, 2));
-    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    (void)step_link(f.services[0], SERVICE_LINK_CLOSED, &f.server.addr, 0, f.now_ms);
     f.now_ms += 400;
     assert_true(park(0, 0, 3));
     f.now_ms += 100; /* the doubt is over, before that stream's time is */
-    service_review(f.services[0], identities, f.now_ms);
+    service_review(f.services[0], f.now_ms);
     assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
     expect_next(0, 3, true);
     assert_int_equal(service_decision(f.services[0])->generation, 1);
@@ -262,11 +271,10 @@ static void test_doubt_that_goes_on(void **state)
 
     (void)state;
     name(0);
-    service_doubt(f.services[0], &f.server.addr, identities, f.now_ms);
+    (void)step_link(f.services[0], SERVICE_LINK_CLOSED, &f.server.addr, 0, f.now_ms);
     for (unsigned i = 1; i <= 4 * MAX; i++) {
         assert_true(park(0, 0, i));
-        assert_true(
-            service_confirm_doubt(f.services[0], &f.server.addr, f.now_ms + 300, identities, f.now_ms));
+        assert_true(step_link(f.services[0], SERVICE_LINK_REFUSED, &f.server.addr, f.now_ms + 300, f.now_ms));
         f.now_ms += step_ms;
         parking_tick(f.parking, f.now_ms);
         if (i >= MAX)
@@ -279,11 +287,11 @@ static void test_doubt_that_goes_on(void **state)
     assert_int_equal(service_decision(f.services[0])->generation, 1);
     /* Not confirmed any more: the streams that still wait are answered at once. */
     f.now_ms += 300 - step_ms;
-    service_review(f.services[0], identities, f.now_ms);
+    service_review(f.services[0], f.now_ms);
     for (unsigned i = 3 * MAX + 2; i <= 4 * MAX; i++)
         expect_next(0, i, true);
     assert_false(park(0, 0, 99));
-    assert_false(service_confirm_doubt(f.services[0], &f.server.addr, f.now_ms + 300, identities, f.now_ms));
+    assert_false(step_link(f.services[0], SERVICE_LINK_REFUSED, &f.server.addr, f.now_ms + 300, f.now_ms));
 }
 
 #define PARKING_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -450,7 +458,7 @@ static void test_watched_again_where_the_name_is_gone(void **state)
     park_tcp(0, 1);
     name(0);
     (void)parking_look(f.parking, f.now_ms);
-    service_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms, identities, f.now_ms);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms);
     expect_next(0, 0, false);
     assert_int_equal(parking_count(f.parking), 1);
     f.states[1] = CLIENT_STATE_GONE;

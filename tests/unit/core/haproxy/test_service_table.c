@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 #include "proto/spop_frame.h"
-#include "spoa/core/haproxy/answer.h"
+#include "spoa/core/haproxy/actions.h"
+#include "tests/lib/events.h"
 
 #define START 100000
 
@@ -22,7 +23,8 @@ static struct service_settings settings_of(const char *name)
     return (struct service_settings){.name = name,
                                      .monitor = name,
                                      .allow_any_address = true,
-                                     .quorum = {.voters = 1,
+                                     .quorum = {.identities = identities,
+                                                .voters = 1,
                                                 .threshold = 1,
                                                 .reply_timeout_ms = 500,
                                                 .vote_life_ms = 2000,
@@ -33,10 +35,11 @@ static struct service_settings settings_of(const char *name)
 static void name_master(struct service *service)
 {
     struct addr addr;
-    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
 
     assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &addr));
-    service_vote(service, 0, &ballot, identities, START);
+    (void)step_as(service, 0, &ballot, START);
 }
 
 /* The same question as a NOTIFY, asked twice: as a new one, and as one that is known by its bytes. */
@@ -98,7 +101,7 @@ static void test_questions(void **state)
     (void)state;
     assert_true(service_table_is_ready(table));
     assert_string_equal(ask(table, NULL, NULL), "unknown-service");
-    assert_true(service_table_add(table, one, identities));
+    assert_true(service_table_add(table, one));
     assert_false(service_table_is_ready(table));
     assert_string_equal(ask(table, NULL, NULL), "starting");
     name_master(one);
@@ -107,7 +110,7 @@ static void test_questions(void **state)
     assert_string_equal(ask(table, "one", "master"), "ok");
     assert_string_equal(ask(table, "one", "replica"), "unknown-service");
     assert_string_equal(ask(table, "", NULL), "unknown-service");
-    assert_true(service_table_add(table, two, identities));
+    assert_true(service_table_add(table, two));
     assert_string_equal(ask(table, NULL, NULL), "unknown-service"); /* which of the two? */
     assert_string_equal(ask(table, "one", NULL), "ok");
     assert_string_equal(ask(table, "two", NULL), "starting");
@@ -148,7 +151,10 @@ static void check_replica(struct service_table *table, const char *state, const 
 
 static void say_up(struct service *service, const struct service_server *servers, uint64_t up)
 {
-    service_replicas(service, 0, &servers[0].addr, up, START, identities, START);
+    const struct service_event event = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = START, .addr = &servers[0].addr, .servers = up};
+
+    (void)service_step(service, &event, START);
 }
 
 static void test_replicas(void **state)
@@ -166,7 +172,7 @@ static void test_replicas(void **state)
     settings.replicas.is_enabled = true;
     struct service *service = service_create(&settings, START);
     struct service_table *table = service_table_create(NULL);
-    assert_true(service_table_add(table, service, identities));
+    assert_true(service_table_add(table, service));
     check_replica(table, "starting", "");
     name_master(service);
     check_replica(table, "no-replica", "");
@@ -190,7 +196,7 @@ static void test_replicas(void **state)
 static void test_the_longest_answer_fits(void **state)
 {
     char server[SERVER_NAME_MAX + 1];
-    uint8_t actions[ANSWER_MAX];
+    uint8_t actions[ACTIONS_MAX];
     uint8_t out[SPOP_FRAME_SIZE_MIN + SPOP_LEN_BYTES];
     struct addr addr;
     struct sink sink = sink_of(out, sizeof(out));
@@ -199,27 +205,27 @@ static void test_the_longest_answer_fits(void **state)
     memset(server, 'x', sizeof(server) - 1);
     server[sizeof(server) - 1] = '\0';
     assert_true(addr_parse(span_of_text("[2001:db8:1:2:3:4:5:6]:65535"), &addr));
-    struct answer longest = {.state = "unknown-address",
-                             .is_replica = true,
-                             .server = server,
-                             .addr = &addr,
-                             .votes = QUORUM_VOTERS_MAX,
-                             .generation = UINT64_MAX};
-    size_t len = answer_encode(&longest, actions);
-    assert_true(len <= ANSWER_MAX);
+    struct actions longest = {.state = "unknown-address",
+                              .is_replica = true,
+                              .server = server,
+                              .addr = &addr,
+                              .votes = QUORUM_VOTERS_MAX,
+                              .generation = UINT64_MAX};
+    size_t len = actions_encode(&longest, actions);
+    assert_true(len <= ACTIONS_MAX);
     spop_ack_write(&sink, UINT64_MAX, UINT64_MAX, span_of(actions, len));
     assert_false(sink.full);
     longest.is_replica = false;
-    assert_int_equal(answer_encode(&longest, actions), len - 1); /* "master" and "replica" */
+    assert_int_equal(actions_encode(&longest, actions), len - 1); /* "master" and "replica" */
 }
 
 /* Nobody is named: all that could be left from a look-up before is unset. */
 static void test_no_name_unsets(void **state)
 {
     static const char *const unset[] = {"master", "addr", "port", "votes", "generation"};
-    struct answer nobody = {.state = "no-quorum", .server = "R1"};
-    uint8_t out[ANSWER_MAX];
-    size_t len = answer_encode(&nobody, out);
+    struct actions nobody = {.state = "no-quorum", .server = "R1"};
+    uint8_t out[ACTIONS_MAX];
+    size_t len = actions_encode(&nobody, out);
 
     (void)state;
     for (size_t i = 0; i < sizeof(unset) / sizeof(*unset); i++) {
@@ -228,7 +234,7 @@ static void test_no_name_unsets(void **state)
         assert_non_null(memmem(out, len, action, (size_t)size));
     }
     nobody.is_replica = true; /* the other role's name is left alone */
-    len = answer_encode(&nobody, out);
+    len = actions_encode(&nobody, out);
     assert_non_null(memmem(out, len, "replica", 7));
     assert_null(memmem(out, len, "master", 6));
 }
@@ -257,7 +263,7 @@ static void test_change_over(void **state)
         settings[i].park_ms = 1000;
         services[i] = service_create(&settings[i], START);
         assert_non_null(services[i]);
-        assert_true(service_table_add(i < 2 ? table : next, services[i], identities));
+        assert_true(service_table_add(i < 2 ? table : next, services[i]));
     }
     for (size_t i = 0; i < 2; i++) {
         struct service_question question = {.service = span_of_text(names[i])};
@@ -321,7 +327,7 @@ static void test_clients_of_a_known_question(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2; i++)
-        assert_true(service_table_add(table, services[i], identities));
+        assert_true(service_table_add(table, services[i]));
     for (int64_t port = 1; port < 60000; port += 7919) {
         for (size_t i = 0; i < 2; i++) {
             struct span payload = with_client(space, sizeof(space), i == 0 ? "m" : "n", port);

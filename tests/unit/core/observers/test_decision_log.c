@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/lib/log_capture.h"
+#include "tests/lib/events.h"
 
 enum { VOTERS = 3, F = 2000 };
 #define START 100000
@@ -30,7 +31,8 @@ static void begin(struct fixture *f)
         .settings = {.name = "mymaster",
                      .monitor = "mymaster",
                      .server_count = 1,
-                     .quorum = {.voters = VOTERS,
+                     .quorum = {.identities = identities,
+                                .voters = VOTERS,
                                 .threshold = 2,
                                 .reply_timeout_ms = 500,
                                 .vote_life_ms = F,
@@ -49,10 +51,11 @@ static void begin(struct fixture *f)
 static void vote(struct fixture *f, unsigned voter, const char *address, int64_t at_ms)
 {
     struct addr addr;
-    const struct service_ballot ballot = {.ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = at_ms};
 
     assert_true(addr_parse(span_of_text(address), &addr));
-    service_vote(f->service, voter, &ballot, identities, at_ms + 3);
+    (void)step_as(f->service, voter, &ballot, at_ms + 3);
 }
 
 /* The first dissent makes all be asked again: what counts is the second round. */
@@ -91,7 +94,7 @@ static void test_loss_and_return_are_told_and_suspicions_are_not(void **state)
     vote(&f, 1, "10.0.0.1:6379", START + 110);
     vote(&f, 2, "10.0.0.1:6379", START + 110); /* ok, as before */
     assert_int_equal(log_capture_count(NULL), 0);
-    service_review(f.service, identities, START + 110 + F);
+    service_review(f.service, START + 110 + F);
     assert_string_equal(log_capture_last("quorum-lost"),
                         "warning quorum-lost service=mymaster reason=unreachable old=ok quorum=2 voters=3");
     vote(&f, 1, "10.0.0.1:6379", START + 5000);

@@ -1,5 +1,7 @@
 /* The last switches: when each was suspected, named, cut and told for the first time. */
 #include "spoa/core/observers/history.h"
+#include "spoa/core/haproxy/answer.h"
+#include "tests/lib/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@ static struct service_settings settings;
 static struct service *service;
 static struct history history;
 static struct history_watch watch;
+static struct answer answer;
 
 static int set_up(void **state)
 {
@@ -30,12 +33,17 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = servers,
         .server_count = 2,
-        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000},
+        .quorum = {.identities = identities,
+                   .voters = 1,
+                   .threshold = 1,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = 2000},
     };
     service = service_create(&settings, START);
     assert_non_null(service);
     history = (struct history){.count = 0};
     history_watch_service(&watch, &history, service);
+    assert_true(answer_init(&answer, service));
     return 0;
 }
 
@@ -48,15 +56,17 @@ static int tear_down(void **state)
 
 static void name(size_t server, int64_t now_ms)
 {
-    const struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &servers[server].addr, .t_sent_ms = now_ms};
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &servers[server].addr,
+                                         .t_sent_ms = now_ms};
 
-    service_vote(service, 0, &ballot, identities, now_ms);
+    (void)step_as(service, 0, &ballot, now_ms);
 }
 
 static void tell(int64_t now_ms)
 {
-    service_note_answer(service, SERVICE_ROLE_MASTER, true, now_ms);
+    answer_note(&answer, SERVICE_ROLE_MASTER, true, now_ms);
 }
 
 static void test_the_first_master(void **state)
@@ -82,7 +92,7 @@ static void test_a_switch_in_steps(void **state)
     tell(START + 5);
     tell(START + 6);
     assert_int_equal(history_get(&history, 0)->t_first_ms, START + 5);
-    service_review(service, identities, START + 2000); /* nobody is heard any more */
+    service_review(service, START + 2000); /* nobody is heard any more */
     name(1, START + 3000);
     history_note_cut(&history, "m", "R2", START + 3001); /* not the one that was replaced */
     history_note_cut(&history, "other", "R1", START + 3001);

@@ -17,7 +17,9 @@
 static struct service_server servers[2];
 static struct service_settings settings;
 static struct service *service;
+static uint8_t identities[1];
 static struct voter_group *group;
+static struct service_table *table;
 static struct metrics metrics;
 static struct history history;
 
@@ -35,7 +37,11 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = servers,
         .server_count = 2,
-        .quorum = {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = LIFE},
+        .quorum = {.identities = identities,
+                   .voters = 1,
+                   .threshold = 1,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = LIFE},
     };
     service = service_create(&settings, START);
     const struct voter_group_options options = {.name = "",
@@ -43,19 +49,23 @@ static int set_up(void **state)
                                                 .voter_names = names,
                                                 .services = &service,
                                                 .service_count = 1,
+                                                .identities = identities,
                                                 .metrics = &metrics};
     group = voter_group_create(&options, START);
     assert_non_null(group);
-    const struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &servers[0].addr, .t_sent_ms = START};
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &servers[0].addr, .t_sent_ms = START};
     voter_group_identify(group, 0, span_of_text(IDENTITY), START);
-    (void)voter_group_vote(group, 0, 0, &ballot, START);
+    (void)voter_group_step(group, 0, &ballot, START);
+    table = service_table_create(NULL);
+    assert_true(service_table_add(table, service));
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    service_table_destroy(table);
     voter_group_destroy(group);
     service_destroy(service);
     return 0;
@@ -69,6 +79,7 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .revision = "",
                                   .metrics = &metrics,
                                   .history = &history,
+                                  .table = table,
                                   .groups = groups,
                                   .group_count = 1,
                                   .now_ms = now_ms};
@@ -107,11 +118,13 @@ static void test_switches_are_shown(void **state)
 
     (void)state;
     history_watch_service(&watch, &history, service);
-    const struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &servers[1].addr, .t_sent_ms = START + 100};
-    (void)voter_group_vote(group, 0, 0, &ballot, START + 100);
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &servers[1].addr,
+                                         .t_sent_ms = START + 100};
+    (void)voter_group_step(group, 0, &ballot, START + 100);
     history_note_cut(&history, "m", "R1", START + 105);
-    (void)service_answer(service, SERVICE_ROLE_MASTER, voter_group_identities(group), START + 120);
+    service_note_first_answer(service, START + 120);
     assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));

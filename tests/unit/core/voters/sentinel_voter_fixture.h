@@ -42,6 +42,7 @@ struct fake {
 };
 
 struct fixture {
+    uint8_t identities[VOTERS];
     struct sentinel_settings settings;
     struct service_server servers[2];
     struct service_settings service_settings[SERVICES_MAX];
@@ -85,7 +86,8 @@ static inline void make_service(unsigned index)
         .monitor = f.names[index],
         .servers = f.servers,
         .server_count = 2,
-        .quorum = {.voters = VOTERS,
+        .quorum = {.identities = f.identities,
+                   .voters = VOTERS,
                    .threshold = 2,
                    .reply_timeout_ms = REPLY_TIMEOUT_MS,
                    .vote_life_ms = 2000,
@@ -122,6 +124,7 @@ static inline void build(unsigned service_count)
         .voter_names = names,
         .services = f.services,
         .service_count = service_count,
+        .identities = f.identities,
         .metrics = &f.metrics,
     };
     f.group = voter_group_create(&options, f.now_ms);

@@ -23,6 +23,7 @@ static const char *const ids[NODES] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 
 /* Two services of one group: with `cluster` the shards of slots 0 and 9000. */
 struct fixture {
+    uint8_t identities[NODES];
     struct service_server servers[NODES];
     struct service_settings service_settings[2];
     struct service *services[2];
@@ -59,7 +60,8 @@ static void build(enum voter_source source, bool when_alone)
             .slot = i * 9000,
             .servers = f.servers,
             .server_count = NODES,
-            .quorum = {.voters = NODES,
+            .quorum = {.identities = f.identities,
+                       .voters = NODES,
                        .threshold = 2,
                        .reply_timeout_ms = 500,
                        .vote_life_ms = 2000,
@@ -76,6 +78,7 @@ static void build(enum voter_source source, bool when_alone)
                                           .voter_names = names,
                                           .services = f.services,
                                           .service_count = 2,
+                                          .identities = f.identities,
                                           .metrics = &f.metrics};
     f.group = voter_group_create(&options, f.now_ms);
     assert_non_null(f.group);
@@ -231,7 +234,7 @@ static void poll_node(unsigned node)
 
 static const char *named(unsigned service)
 {
-    service_review(f.services[service], voter_group_identities(f.group), f.now_ms);
+    service_review(f.services[service], f.now_ms);
     const struct service_decision *decision = service_decision(f.services[service]);
 
     return service_state_names(decision->state) ? decision->server : NULL;

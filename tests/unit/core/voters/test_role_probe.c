@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/events.h"
 #include "tests/lib/log_capture.h"
 
 #define START 5000000
@@ -25,6 +26,7 @@ struct fixture {
     struct service_settings service_settings;
     struct service *service;
     struct metrics metrics;
+    uint8_t identities[1];
     struct voter_group *group;
     struct role_probe_settings settings;
     struct role_probe probe;
@@ -36,10 +38,12 @@ static struct fixture f;
 
 static void name(unsigned server)
 {
-    struct service_ballot ballot = {
-        .ballot = QUORUM_NAMES, .addr = &f.servers[server].addr, .t_sent_ms = f.now_ms};
+    struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                   .ballot = QUORUM_NAMES,
+                                   .addr = &f.servers[server].addr,
+                                   .t_sent_ms = f.now_ms};
 
-    (void)voter_group_vote(f.group, 0, 0, &ballot, f.now_ms);
+    (void)voter_group_step(f.group, 0, &ballot, f.now_ms);
 }
 
 static int set_up(void **state)
@@ -59,8 +63,12 @@ static int set_up(void **state)
         .servers = f.servers,
         .server_count = 2,
         .park_ms = PARK,
-        .quorum =
-            {.voters = 1, .threshold = 1, .reply_timeout_ms = 500, .vote_life_ms = 2000, .hold_ms = 150},
+        .quorum = {.identities = f.identities,
+                   .voters = 1,
+                   .threshold = 1,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = 2000,
+                   .hold_ms = 150},
         .policy = {.role_check = ROLE_CHECK_VETO},
     };
     f.service = service_create(&f.service_settings, START);
@@ -69,6 +77,7 @@ static int set_up(void **state)
                                           .voter_names = voter_names,
                                           .services = &f.service,
                                           .service_count = 1,
+                                          .identities = f.identities,
                                           .metrics = &f.metrics};
     f.group = voter_group_create(&options, START);
     voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
@@ -349,7 +358,7 @@ static void say_down_after(uint32_t ms)
 {
     struct sentinel_facts facts = {.down_after_ms = ms, .quorum = 1};
 
-    voter_group_facts(f.group, 0, 0, &f.servers[0].addr, &facts, f.now_ms, f.now_ms);
+    step_facts(f.service, 0, &f.servers[0].addr, &facts, f.now_ms);
 }
 
 static void test_doubt_goes_on_while_it_is_refused(void **state)
@@ -480,7 +489,9 @@ static void reply_offsets(struct reply host, struct reply port, struct reply off
 
     reply(text_reply("PONG"));
     reply((struct reply){.kind = REPLY_ARRAY, .elements = role, .count = 3});
-    voter_group_replicas(f.group, 0, 0, &f.servers[0].addr, 0x2, f.now_ms, f.now_ms);
+    const struct service_event view = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = f.now_ms, .addr = &f.servers[0].addr, .servers = 0x2};
+    (void)voter_group_step(f.group, 0, &view, f.now_ms);
     name(0);
     f.now_ms += INTERVAL;
     assert_string_equal(sent(), "PING ROLE");

@@ -1,0 +1,36 @@
+/*
+ * What a service consists of, and how an event is recorded in it. For service.c, which evaluates afterwards; nobody else
+ * includes this.
+ */
+#ifndef SPOA_CORE_DECISION_SERVICE_EVENTS_H
+#define SPOA_CORE_DECISION_SERVICE_EVENTS_H
+
+#include "spoa/core/decision/doubt.h"
+#include "spoa/core/decision/service.h"
+
+struct service {
+    /* Every answer looks at the decision. With thousands of services it is memory that takes time. */
+    struct service_decision decision;
+    const struct service_settings *settings;
+    struct service_observer *observers;
+    struct server_map map;
+    struct quorum quorum;
+    struct evidence evidence;
+    struct policy policy;
+    struct replicas *replicas; /* NULL: not enabled */
+    struct alarms alarms;
+    int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
+    int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
+    struct doubt doubt;
+    bool asks_all;
+    struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
+    struct quorum_vote votes[];
+};
+
+/* The candidate with this address, a new one where it is not known yet; QUORUM_NO_CANDIDATE where there is no room. */
+int32_t service_find_candidate(struct service *service, const struct addr *addr);
+
+/* Records an event; false where it was of no use. The caller evaluates. */
+bool service_record(struct service *service, const struct service_event *event, int64_t now_ms);
+
+#endif
