@@ -92,7 +92,6 @@ fi
 quorum=spoa/core/decision/quorum.c
 service=spoa/core/decision/service.c
 group=spoa/core/voters/voter_group.c
-answer=spoa/core/haproxy/answer.c
 query=spoa/core/voters/sentinel_query.c
 hints=spoa/core/voters/sentinel_hints.c
 policy=spoa/core/decision/policy.c
@@ -125,8 +124,8 @@ static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64
     -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
 mutant late-replies 'I4' $quorum \
     's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
-mutant expiry-by-timer-only 'I1 I2 I3 I4' $answer \
-    's/if (now_ms >= service_decision(answer->service)->review_ms)/if (now_ms < 0)/'
+mutant expiry-by-timer-only 'I1 I2 I3 I4' spoa/core/haproxy/answer.c \
+    's/ || now_ms >= answer->decision->review_ms)/ || now_ms < 0)/'
 mutant vote-of-another 'I4' $group 's/^    if (was_known) {$/    if (!was_known) {/'
 mutant identity-unknown-counts 'I1 I4' $group \
     's/group->options.identities\[i\] = QUORUM_NO_IDENTITY;/group->options.identities[i] = (uint8_t)(40 + i);/'

@@ -27,6 +27,7 @@ bool answer_init(struct answer *answer, struct service *service)
     *answer = (struct answer){
         .observer = {.changed = decision_changed},
         .service = service,
+        .decision = service_decision(service),
         .is_stale = true,
     };
     if (settings->replicas.is_enabled) {
@@ -66,7 +67,7 @@ static void write_master(struct answer *answer)
 {
     struct actions actions = {0};
 
-    say_master(service_decision(answer->service), &actions);
+    say_master(answer->decision, &actions);
     answer->len = (uint8_t)actions_encode(&actions, answer->actions);
     answer->is_stale = false;
 }
@@ -95,7 +96,7 @@ static size_t take_turn(const struct service_settings *settings, int64_t *turns,
 static struct span give_replica(struct answer *answer)
 {
     const struct service_settings *settings = service_settings(answer->service);
-    const struct service_decision *decision = service_decision(answer->service);
+    const struct service_decision *decision = answer->decision;
     struct answer_replicas *replicas = answer->replicas;
     struct actions actions = {
         .state = decision->state == SERVICE_STARTING ? service_state_text(SERVICE_STARTING) : "no-replica",
@@ -114,9 +115,11 @@ static struct span give_replica(struct answer *answer)
     return span_of(replicas->actions, actions_encode(&actions, replicas->actions));
 }
 
-struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
+/* Apart, so that the rest of answer_give() is small enough to be part of whoever calls it. */
+__attribute__((cold, noinline)) static struct span renew(struct answer *answer, enum service_role role,
+                                                         int64_t now_ms)
 {
-    if (now_ms >= service_decision(answer->service)->review_ms)
+    if (now_ms >= answer->decision->review_ms)
         service_review(answer->service, now_ms);
     if (role == SERVICE_ROLE_REPLICA)
         return give_replica(answer);
@@ -125,7 +128,21 @@ struct span answer_give(struct answer *answer, enum service_role role, int64_t n
     return span_of(answer->actions, answer->len);
 }
 
+struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
+{
+    if (role != SERVICE_ROLE_MASTER || answer->is_stale || now_ms >= answer->decision->review_ms)
+        return renew(answer, role, now_ms);
+    return span_of(answer->actions, answer->len);
+}
+
 /* ---- what went out ---- */
+
+/* Apart, as renew() is. */
+__attribute__((cold, noinline)) static void tell_first(struct answer *answer, int64_t now_ms)
+{
+    answer->is_first_due = false;
+    service_note_first_answer(answer->service, now_ms);
+}
 
 void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms)
 {
@@ -134,9 +151,7 @@ void answer_note(struct answer *answer, enum service_role role, bool is_named, i
         answer->counters.replicas_unnamed += !is_named;
         return;
     }
-    answer->counters.masters[service_decision(answer->service)->state]++;
-    if (!answer->is_first_due || !is_named)
-        return;
-    answer->is_first_due = false;
-    service_note_first_answer(answer->service, now_ms);
+    answer->counters.masters[answer->decision->state]++;
+    if (answer->is_first_due && is_named)
+        tell_first(answer, now_ms);
 }

@@ -24,8 +24,9 @@ struct answer_replicas;
 struct answer {
     struct service_observer observer;
     struct service *service;
-    bool is_stale;     /* the decision has changed since `actions` was written */
-    bool is_first_due; /* nobody was told of the last switch yet */
+    const struct service_decision *decision; /* the service's */
+    bool is_stale;                           /* the decision has changed since `actions` was written */
+    bool is_first_due;                       /* nobody was told of the last switch yet */
     uint8_t len;
     uint8_t actions[ACTIONS_MAX]; /* who is the master */
     struct answer_counters counters;
