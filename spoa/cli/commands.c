@@ -15,8 +15,6 @@
 /* Asks the first `http` address. The code, or -1 with a message on stderr; the body is the caller's. */
 static int ask(const struct config *config, const char *path, struct text *body)
 {
-    char text[ADDR_TEXT_MAX];
-
     *body = (struct text){.data = NULL};
     if (config->agent.web.count == 0) {
         fputs("the configuration has no 'http' in [agent]: there is nobody to ask\n", stderr);
@@ -24,8 +22,10 @@ static int ask(const struct config *config, const char *path, struct text *body)
     }
     const struct addr *addr = &config->agent.web.list[0].addr;
     int code = http_client_get(addr, path, body);
-    if (code == -1)
+    if (code == -1) {
+        char text[ADDR_TEXT_MAX];
         fprintf(stderr, "no answer from %s: %s\n", addr_format(addr, text), strerror(errno));
+    }
     return code;
 }
 

@@ -62,7 +62,8 @@ found=$(check_arrows)
 [ -z "$found" ] || complain "arrows that do not point down:
 $found"
 # Within a folder, too: no header leads back to itself.
-found=$(grep -E '^[^ ]*\.h ' <<<"$arrows" | tsort 2>&1 >/dev/null) && [ -z "$found" ] || complain "a circle of headers:
+found=$(grep -E '^[^ ]*\.h ' <<<"$arrows" | tsort 2>&1 >/dev/null)
+[ -z "$found" ] || complain "a circle of headers:
 $found"
 found=$(grep -rnE "#include *<($external)" proto spoa/core) && complain "the core or the wire reaches out:
 $found"

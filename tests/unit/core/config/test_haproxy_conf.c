@@ -11,28 +11,28 @@
 #include "tests/unit/core/config/config_fixture.h"
 
 static struct loaded made;
-static struct text out;
+static struct text printed;
 
 static const char *written(const char *text, unsigned version)
 {
     made = load_good(text);
-    haproxy_conf_write(made.config, version, &out);
-    assert_false(out.has_failed);
-    return out.data;
+    haproxy_conf_write(made.config, version, &printed);
+    assert_false(printed.has_failed);
+    return printed.data;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    text_finish(&out);
+    text_finish(&printed);
     end(&made);
     return 0;
 }
 
 static void has(const char *part)
 {
-    if (strstr(out.data, part) == NULL)
-        fail_msg("'%s' is not in:\n%s", part, out.data);
+    if (strstr(printed.data, part) == NULL)
+        fail_msg("'%s' is not in:\n%s", part, printed.data);
 }
 
 static void test_servers_and_rules(void **state)
@@ -45,8 +45,8 @@ static void test_servers_and_rules(void **state)
     has("reject unless { var(txn.redis.master) -m found }");
     has("    server agent1 127.0.0.1:9012\n");
     has("    mode tcp\n    option spop-check\n");
-    assert_null(strstr(out.data, "agent-check"));
-    assert_null(strstr(out.data, "txn.redis.replica"));
+    assert_null(strstr(printed.data, "agent-check"));
+    assert_null(strstr(printed.data, "txn.redis.replica"));
 }
 
 static void test_newer_versions_have_a_mode_for_it(void **state)
@@ -78,17 +78,17 @@ static void test_what_shuts_sessions(void **state)
     (void)state;
     (void)written(GOOD, 300);
     has("default-server weight 0 check ");
-    assert_null(strstr(out.data, "on-marked-down"));
+    assert_null(strstr(printed.data, "on-marked-down"));
     end(&made);
-    text_finish(&out);
+    text_finish(&printed);
     (void)written("[agent]\ncheck = 127.0.0.1:9013\n" GOOD, 300);
     has("default-server weight 0 on-marked-down shutdown-sessions agent-check ");
     end(&made);
-    text_finish(&out);
+    text_finish(&printed);
     (void)written("[agent]\ncheck = 127.0.0.1:9013\n[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
                   "backend = be\n" GOOD,
                   300);
-    assert_null(strstr(out.data, "on-marked-down"));
+    assert_null(strstr(printed.data, "on-marked-down"));
 }
 
 static void test_a_backend_stands_by_itself(void **state)
@@ -104,15 +104,15 @@ static void test_spoe(void **state)
 {
     (void)state;
     made = load_good(GOOD "replicas = yes\npark = 8s\n");
-    haproxy_conf_write_spoe(made.config, 206, &out);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
     has("[sentinel]\n");
     has("[sentinel-replica]\n");
     has("role=str(replica)");
     has("timeout processing 10s");
     has("no option async");
-    text_finish(&out);
-    haproxy_conf_write_spoe(made.config, 301, &out);
-    assert_null(strstr(out.data, "no option async"));
+    text_finish(&printed);
+    haproxy_conf_write_spoe(made.config, 301, &printed);
+    assert_null(strstr(printed.data, "no option async"));
 }
 
 static void test_versions(void **state)

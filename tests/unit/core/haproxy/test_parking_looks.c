@@ -1,0 +1,296 @@
+/* Parked streams whose clients are looked at: those that have gone get no name. */
+#include "tests/unit/core/haproxy/parking_fixture.h"
+
+static void look(void *context, const struct client *const *clients, size_t count,
+                 enum client_state *ret_states)
+{
+    struct fixture *own = context;
+
+    own->looks += (unsigned)count;
+    own->most = count > own->most ? count : own->most;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(clients[i]->kind, CLIENT_TCP);
+        ret_states[i] = own->states[clients[i]->src_port];
+    }
+}
+
+/* The queues refuse those who have gone, and looks are possible. */
+static int set_up_looks(void **state)
+{
+    (void)set_up(state);
+    f.settings.refuses_gone = true;
+    parking_look_with(f.parking, look, &f);
+    for (unsigned i = 0; i < 8; i++)
+        f.states[i] = CLIENT_STATE_THERE;
+    for (unsigned i = 0; i < 2; i++)
+        f.queues[i].sight_ms = INT64_MAX;
+    return 0;
+}
+
+/* The stream's id is the port of its client. */
+static void park_tcp(unsigned service, uint16_t stream_id)
+{
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = stream_id, .dst_port = 6379};
+    assert_true(park(service, 0, stream_id));
+}
+
+static void expect_gone(uint64_t stream_id)
+{
+    struct parking_answer answer;
+
+    assert_true(parking_next(&f.clients[0], f.now_ms, &answer));
+    assert_int_equal(answer.stream_id, stream_id);
+    assert_true(answer.is_gone);
+    assert_false(answer.is_named);
+    assert_non_null(memmem(answer.actions.data, answer.actions.len, "client-gone", strlen("client-gone")));
+}
+
+static void test_one_that_goes_is_answered_at_once(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    assert_int_equal(f.wakes, 1); /* for the first look */
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARKING_LOOK_MS);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARKING_LOOK_MS - 1;
+    parking_tick(f.parking, f.now_ms);
+    assert_false(parking_look(f.parking, f.now_ms)); /* not yet */
+    assert_int_equal(f.looks, 2);
+    f.now_ms += 1;
+    parking_tick(f.parking, f.now_ms);
+    assert_int_equal(f.wakes, 2);
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
+    expect_gone(1);
+    expect_next(0, 0, false);
+    assert_int_equal(parking_count(f.parking), 1);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 2, true);
+}
+
+static void test_looked_at_before_it_is_named(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    park_tcp(0, 3);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.states[2] = CLIENT_STATE_ABSENT; /* it was there: closed for good by now */
+    name(0);
+    expect_next(0, 0, false); /* nobody before the look */
+    assert_false(parking_look(f.parking, f.now_ms));
+    expect_gone(1);
+    expect_gone(2);
+    expect_next(0, 3, true);
+}
+
+/* A name that comes before the first look does not go by without one. */
+static void test_first_look_and_name_at_once(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    f.states[1] = CLIENT_STATE_GONE;
+    name(0);
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+    expect_next(0, 2, true);
+    assert_int_equal(f.looks, 2);
+}
+
+/* At the end of its time a stream may get the name of a master in doubt: after a look as well. */
+static void test_looked_at_at_the_end_of_its_time(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARK;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+}
+
+/* HAProxy elsewhere, another network namespace: served as if nobody looked, and looked at once only. */
+static void test_who_was_never_seen_is_served(void **state)
+{
+    (void)state;
+    f.states[1] = CLIENT_STATE_ABSENT;
+    park_tcp(0, 1);
+    f.states[2] = CLIENT_STATE_UNKNOWN;
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[1] = CLIENT_STATE_GONE;
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 1, true);
+    expect_next(0, 2, true);
+    assert_int_equal(f.looks, 3);
+}
+
+/* Without addresses, on a UNIX socket, or told not to look. */
+static void test_who_cannot_be_looked_at_is_served(void **state)
+{
+    static const enum client_kind kinds[] = {CLIENT_NOT_GIVEN, CLIENT_LOCAL, CLIENT_ODD};
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        f.asker = (struct client){.kind = kinds[i]};
+        assert_true(park(0, 0, i + 1));
+    }
+    f.settings.refuses_gone = false;
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = 4, .dst_port = 1};
+    assert_true(park(0, 0, 4));
+    assert_false(parking_look(f.parking, f.now_ms));
+    name(0);
+    for (unsigned i = 0; i < 4; i++)
+        expect_next(0, i + 1, true);
+    assert_int_equal(f.looks, 0);
+}
+
+/* The name was gone again when it was due: it waits on, and is looked at again. */
+static void test_watched_again_where_the_name_is_gone(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms);
+    expect_next(0, 0, false);
+    assert_int_equal(parking_count(f.parking), 1);
+    f.states[1] = CLIENT_STATE_GONE;
+    f.now_ms += PARKING_LOOK_MS;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+}
+
+/* What is dropped or moved away is looked at no more, or under its new service. */
+static void test_looks_follow_the_streams(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    parking_drop(&f.clients[0], f.parking);
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_int_equal(f.looks, 0);
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    name(1);
+    parking_queue_move(&f.queues[0], &f.queues[1]);
+    expect_next(0, 0, false);
+    f.states[2] = CLIENT_STATE_GONE;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(2);
+}
+
+/* A stop: all are answered, after a look. */
+static void test_hurry_looks(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[2] = CLIENT_STATE_GONE;
+    parking_hurry(&f.clients[0]);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_gone(2);
+}
+
+/* ---- whether clients can be seen ---- */
+
+/* One question in each millisecond, `count` of them. */
+static void check_sight(enum client_kind kind, uint16_t port, unsigned count)
+{
+    struct client asker = {.kind = kind, .src_port = port, .dst_port = 1};
+
+    for (unsigned i = 0; i < count; i++) {
+        f.now_ms++;
+        parking_check_sight(&f.queues[0], &asker, f.now_ms);
+    }
+}
+
+static bool is_alarmed(void)
+{
+    return alarms_is_raised(service_alarms(f.services[0]), ALARM_GONE_CLIENTS_UNSEEN);
+}
+
+static void test_sight(void **state)
+{
+    (void)state;
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN);
+    f.states[1] = CLIENT_STATE_ABSENT;
+    check_sight(CLIENT_TCP, 1, 9);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_UNKNOWN); /* they may have gone just now */
+    check_sight(CLIENT_TCP, 1, 1);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_ABSENT);
+    assert_true(is_alarmed());
+    check_sight(CLIENT_TCP, 2, 1);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
+    assert_false(is_alarmed());
+    check_sight(CLIENT_LOCAL, 0, 1);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
+    check_sight(CLIENT_NOT_GIVEN, 0, 10);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_NOT_GIVEN);
+    assert_true(is_alarmed());
+    check_sight(CLIENT_LOCAL, 0, 1); /* given by now, and nobody to be looked at */
+    assert_false(is_alarmed());
+    parking_look_with(f.parking, NULL, NULL);
+    check_sight(CLIENT_TCP, 2, 10);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_IMPOSSIBLE);
+    assert_true(f.queues[0].sight_ms > f.now_ms);
+}
+
+/* However many services the questions of one read are about. */
+static void test_one_look_for_sight_in_a_read(void **state)
+{
+    struct client asker = {.kind = CLIENT_TCP, .src_port = 1, .dst_port = 1};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        parking_check_sight(&f.queues[i], &asker, f.now_ms);
+    assert_int_equal(f.looks, 1);
+    parking_check_sight(&f.queues[1], &asker, f.now_ms + 1);
+    assert_int_equal(f.looks, 2);
+}
+
+/* HAProxy took no answers for a while: what was seen before that does not count. */
+static void test_a_stale_look_does_not_count(void **state)
+{
+    (void)state;
+    park_tcp(0, 1);
+    park_tcp(0, 2);
+    name(0);
+    (void)parking_look(f.parking, f.now_ms);
+    f.now_ms += PARKING_STALE_MS + 1;
+    f.states[1] = CLIENT_STATE_GONE;
+    expect_next(0, 0, false);
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(1);
+    expect_next(0, 2, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_that_goes_is_answered_at_once, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looked_at_before_it_is_named, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_first_look_and_name_at_once, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looked_at_at_the_end_of_its_time, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_was_never_seen_is_served, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_cannot_be_looked_at_is_served, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_watched_again_where_the_name_is_gone, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_hurry_looks, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_sight, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_look_for_sight_in_a_read, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_stale_look_does_not_count, set_up_looks, tear_down),
+    };
+
+    return cmocka_run_group_tests_name("parking-looks", tests, NULL, NULL);
+}
