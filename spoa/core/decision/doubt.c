@@ -18,7 +18,7 @@ bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int
 {
     int64_t longest_ms = (down_after_ms > 0 ? down_after_ms : park_ms) + EVIDENCE_FAILOVER_MS;
 
-    if (!doubt_holds(doubt, candidate, now_ms))
+    if (!doubt_is_about(doubt, candidate, now_ms))
         return false;
     if (longest_ms < park_ms)
         longest_ms = park_ms;
@@ -35,7 +35,7 @@ void doubt_end(struct doubt *doubt, int32_t candidate)
         doubt->candidate = QUORUM_NO_CANDIDATE;
 }
 
-bool doubt_holds(const struct doubt *doubt, int32_t candidate, int64_t now_ms)
+bool doubt_is_about(const struct doubt *doubt, int32_t candidate, int64_t now_ms)
 {
     return candidate != QUORUM_NO_CANDIDATE && candidate == doubt->candidate && now_ms < doubt->until_ms;
 }

@@ -30,6 +30,6 @@ bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int
 /* `candidate` was heard. */
 void doubt_end(struct doubt *doubt, int32_t candidate);
 
-bool doubt_holds(const struct doubt *doubt, int32_t candidate, int64_t now_ms);
+bool doubt_is_about(const struct doubt *doubt, int32_t candidate, int64_t now_ms);
 
 #endif

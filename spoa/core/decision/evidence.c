@@ -20,7 +20,7 @@ void evidence_forget(struct evidence *evidence, unsigned voter)
     evidence->sentinels[voter] = no_report;
 }
 
-void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
+void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms)
 {
     struct sentinel_report *report = &evidence->sentinels[voter];
@@ -32,12 +32,12 @@ void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t cand
     report->facts = *facts;
 }
 
-void evidence_take_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms)
+void evidence_note_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms)
 {
     evidence->sentinels[voter].witness_sent_ms = says_ok ? t_sent_ms : INT64_MIN;
 }
 
-void evidence_take_role(struct evidence *evidence, const struct node_report *report)
+void evidence_note_role(struct evidence *evidence, const struct node_report *report)
 {
     if (report->candidate != evidence->node.candidate || report->t_sent_ms >= evidence->node.t_sent_ms)
         evidence->node = *report;
@@ -98,7 +98,7 @@ uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
     return longest_ms;
 }
 
-bool evidence_refer(const struct evidence *evidence, int32_t candidate)
+bool evidence_is_about(const struct evidence *evidence, int32_t candidate)
 {
     if (evidence->node.candidate == candidate)
         return true;

@@ -59,10 +59,10 @@ void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
 void evidence_forget(struct evidence *evidence, unsigned voter);
 
 /* Each drops a report that was asked for before the one that is there. */
-void evidence_take_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
+void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms);
-void evidence_take_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms);
-void evidence_take_role(struct evidence *evidence, const struct node_report *report);
+void evidence_note_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms);
+void evidence_note_role(struct evidence *evidence, const struct node_report *report);
 
 /* How many identities say that `candidate` is down. `*ret_expiry_ms` becomes the time at
  * which the first of these reports expires, where that is before what it was. */
@@ -81,6 +81,6 @@ enum node_role evidence_role(const struct evidence *evidence, int32_t candidate,
 uint32_t evidence_longest_down_after_ms(const struct evidence *evidence);
 
 /* Whether some report is about `candidate`, expired or not. */
-bool evidence_refer(const struct evidence *evidence, int32_t candidate);
+bool evidence_is_about(const struct evidence *evidence, int32_t candidate);
 
 #endif

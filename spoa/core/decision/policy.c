@@ -18,7 +18,7 @@ void policy_inherit(struct policy *policy, const struct policy *former)
     policy->may_keep = former->may_keep;
 }
 
-void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms)
+void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms)
 {
     int64_t rest_ms = (1 + EARLY_FENCE_REST) * policy->config->early_fence_max_ms;
 
@@ -36,7 +36,7 @@ static void review_by(struct policy_ruling *ruling, int64_t time_ms)
         ruling->review_ms = time_ms;
 }
 
-static void refuse(struct policy_ruling *ruling, enum service_state state, enum service_reason reason)
+static void rule_as(struct policy_ruling *ruling, enum service_state state, enum service_reason reason)
 {
     ruling->state = state;
     ruling->reason = reason;
@@ -88,7 +88,7 @@ static void rule_unnamed(struct policy *policy, const struct policy_facts *facts
         policy->t_unnamed_ms = now_ms;
     int64_t debounced_ms = policy->t_lost_ms + config->debounce_ms;
     int64_t fenced_ms = policy->t_unnamed_ms + config->fence_ms;
-    refuse(ruling, SERVICE_NO_QUORUM, reason_of(facts->quorum->reason));
+    rule_as(ruling, SERVICE_NO_QUORUM, reason_of(facts->quorum->reason));
     if (had_name && now_ms < debounced_ms) {
         ruling->state = SERVICE_PENDING;
         review_by(ruling, debounced_ms);
@@ -110,12 +110,12 @@ static void rule_lost(struct policy *policy, const struct policy_facts *facts, i
     if (is_reachability && facts->is_witnessed) {
         policy->t_lost_ms = POLICY_NEVER;
         policy->t_unnamed_ms = POLICY_NEVER;
-        refuse(ruling, SERVICE_WITNESSED, reason_of(facts->quorum->reason));
+        rule_as(ruling, SERVICE_WITNESSED, reason_of(facts->quorum->reason));
         ruling->candidate = facts->quorum->sole;
         review_by(ruling, facts->witness_expiry_ms);
     } else if (is_reachability && is_kept(policy, facts, now_ms)) {
         policy->t_unnamed_ms = POLICY_NEVER;
-        refuse(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
+        rule_as(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
         ruling->candidate = facts->current;
         review_by(ruling, policy->t_lost_ms + policy->config->keep_ms);
     } else {
@@ -133,10 +133,10 @@ static void rule_quorum(struct policy *policy, const struct policy_facts *facts,
         policy->may_keep = false;
     switch (quorum->verdict) {
     case QUORUM_STARTING:
-        refuse(ruling, SERVICE_STARTING, SERVICE_BECAUSE_NONE);
+        rule_as(ruling, SERVICE_STARTING, SERVICE_BECAUSE_NONE);
         break;
     case QUORUM_PENDING:
-        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_SUSPECTED);
+        rule_as(ruling, SERVICE_PENDING, SERVICE_BECAUSE_SUSPECTED);
         break;
     case QUORUM_LOST:
         rule_lost(policy, facts, now_ms, ruling);
@@ -158,9 +158,9 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
     if (down < facts->threshold)
         return;
     review_by(ruling, expiry_ms);
-    refuse(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
+    rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
     if (ruling->candidate == facts->current)
-        policy_expect_failover(policy, ruling->candidate, now_ms);
+        policy_note_failover(policy, ruling->candidate, now_ms);
 }
 
 /* A new master has to say that it is one, and gets some time for it. */
@@ -176,9 +176,9 @@ static void require_master(struct policy *policy, const struct policy_facts *fac
     int64_t deadline_ms = policy->t_unconfirmed_ms + policy->config->confirm_ms;
     if (now_ms < deadline_ms) {
         review_by(ruling, deadline_ms);
-        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_UNCONFIRMED);
+        rule_as(ruling, SERVICE_PENDING, SERVICE_BECAUSE_UNCONFIRMED);
     } else {
-        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_UNCONFIRMED);
+        rule_as(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_UNCONFIRMED);
     }
 }
 
@@ -193,10 +193,10 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
     case NODE_ROLE_MASTER:
         return;
     case NODE_ROLE_REPLICA:
-        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA);
+        rule_as(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA);
         break;
     case NODE_ROLE_LOADING:
-        refuse(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_LOADING);
+        rule_as(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_LOADING);
         break;
     case NODE_ROLE_UNKNOWN:
         if (policy->config->role_check == ROLE_CHECK_REQUIRE)
@@ -221,7 +221,7 @@ static void check_leaving(struct policy *policy, const struct policy_facts *fact
     if (names && ruling->candidate != policy->leaving)
         return;
     if (names)
-        refuse(ruling, SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER);
+        rule_as(ruling, SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER);
     ruling->is_fenced = true;
     review_by(ruling, until_ms);
 }
@@ -230,7 +230,7 @@ static void check_leaving(struct policy *policy, const struct policy_facts *fact
 static void check_map(const struct policy_facts *facts, struct policy_ruling *ruling)
 {
     if (ruling->candidate != QUORUM_NO_CANDIDATE && !facts->is_nameable(facts->context, ruling->candidate))
-        refuse(ruling, SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE);
+        rule_as(ruling, SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE);
 }
 
 struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms)

@@ -82,7 +82,7 @@ void policy_inherit(struct policy *policy, const struct policy *former);
  * EARLY_FENCE_REST times as long after that is not believed, so that one Sentinel cannot keep it from being named.
  */
 #define EARLY_FENCE_REST 10
-void policy_expect_failover(struct policy *policy, int32_t candidate, int64_t now_ms);
+void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms);
 
 struct policy_ruling policy_rule(struct policy *policy, const struct policy_facts *facts, int64_t now_ms);
 

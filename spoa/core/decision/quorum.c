@@ -24,8 +24,8 @@ static bool is_fresh(const struct quorum *quorum, const struct quorum_vote *vote
     return vote->ballot != QUORUM_SILENT && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;
 }
 
-enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
-                                  int32_t current, int64_t now_ms)
+enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
+                                     int32_t current, int64_t now_ms)
 {
     struct quorum_vote *slot = &quorum->votes[voter];
 
@@ -45,8 +45,8 @@ enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const s
     return repeats || agrees || says_nothing ? QUORUM_CONFIRMED : QUORUM_NEWS;
 }
 
-bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
-                  int64_t *ret_expiry_ms)
+bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
+                     int64_t *ret_expiry_ms)
 {
     const struct quorum_vote *vote = &quorum->votes[voter];
 
@@ -61,7 +61,7 @@ void quorum_forget(struct quorum *quorum, unsigned voter)
     quorum->votes[voter] = (struct quorum_vote){.ballot = QUORUM_SILENT};
 }
 
-void quorum_refuse(struct quorum *quorum, unsigned voter, bool is_refusing)
+void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing)
 {
     uint64_t bit = (uint64_t)1 << voter;
 
@@ -211,7 +211,7 @@ static bool is_starting(const struct quorum *quorum, int64_t now_ms)
     return false;
 }
 
-void quorum_settle(struct quorum *quorum)
+void quorum_note_settled(struct quorum *quorum)
 {
     quorum->is_settled = true;
 }

@@ -109,18 +109,18 @@ void quorum_init(struct quorum *quorum, const struct quorum_config *config, stru
 bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64_t now_ms);
 
 /* Records a reply of `voter`. `current` is the candidate named now, or QUORUM_NO_CANDIDATE. */
-enum quorum_receipt quorum_record(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
-                                  int32_t current, int64_t now_ms);
+enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
+                                     int32_t current, int64_t now_ms);
 
 /* Whether `voter` has a fresh vote for `candidate`; if so `*ret_expiry_ms` becomes the time at which it expires. */
-bool quorum_names(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
-                  int64_t *ret_expiry_ms);
+bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
+                     int64_t *ret_expiry_ms);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);
 
 /* Whether the host of `voter` refuses connections: it is there, but no Sentinel runs on it. */
-void quorum_refuse(struct quorum *quorum, unsigned voter, bool is_refusing);
+void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing);
 
 /*
  * Somebody disagrees: from now on, for HOLD or until all have answered anew, only votes sent from now on
@@ -134,7 +134,7 @@ bool quorum_suspect(struct quorum *quorum, int64_t now_ms);
 bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms);
 
 /* From now on the quorum is not starting any more: to be called when a result says WON or LOST. */
-void quorum_settle(struct quorum *quorum);
+void quorum_note_settled(struct quorum *quorum);
 
 /* The rule: see the head of quorum.c. */
 struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms);

@@ -47,7 +47,7 @@ void replicas_destroy(struct replicas *replicas)
     free(replicas);
 }
 
-bool replicas_refer(const struct replicas *replicas, int32_t candidate)
+bool replicas_is_about(const struct replicas *replicas, int32_t candidate)
 {
     for (unsigned i = 0; i < replicas->quorum->voters; i++)
         if (replicas->views[i].master == candidate)
@@ -68,7 +68,7 @@ void replicas_forget_offsets(struct replicas *replicas)
     }
 }
 
-void replicas_take_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view)
+void replicas_note_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view)
 {
     if (view->t_sent_ms >= replicas->views[voter].t_sent_ms)
         replicas->views[voter] = *view;
@@ -97,7 +97,7 @@ static void note_progress(struct replica *server, int64_t master_offset, int64_t
     server->t_target_ms = t_sent_ms;
 }
 
-void replicas_take_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
+void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
                            int64_t t_sent_ms)
 {
     for (size_t i = 0; i < replicas->server_count; i++) {

@@ -57,13 +57,13 @@ void replicas_destroy(struct replicas *replicas); /* NULL is fine */
 void replicas_forget(struct replicas *replicas, unsigned voter);
 
 /* `voter` says that the servers `up` are replicas of the candidate `master`, and up. */
-void replicas_take_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view);
+void replicas_note_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view);
 
 /*
  * The master is at `offset` and has heard of its replicas so far, REPLICA_NOT_CONNECTED where it has not: one offset per
  * server. Offsets are bytes of the replication stream; all this was asked for at `t_sent_ms`.
  */
-void replicas_take_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
+void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
                            int64_t t_sent_ms);
 
 /* There is another master: what the old one said of them is of no use. */
@@ -78,6 +78,6 @@ uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int6
                            int64_t *ret_review_ms);
 
 /* Whether some view is about `candidate`, expired or not. */
-bool replicas_refer(const struct replicas *replicas, int32_t candidate);
+bool replicas_is_about(const struct replicas *replicas, int32_t candidate);
 
 #endif

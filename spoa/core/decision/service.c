@@ -116,7 +116,7 @@ static void find_witness(const struct service *service, int64_t now_ms, struct p
     for (unsigned i = 0; i < service->settings->quorum.voters; i++) {
         int64_t expiry_ms = INT64_MAX;
         if (identities[i] == QUORUM_NO_IDENTITY ||
-            !quorum_names(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
+            !quorum_has_vote(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
             !evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))
             continue;
         /* The one that stays longest: the others need not be looked at before. */
@@ -153,7 +153,7 @@ static struct service_decision decide(const struct service *service, const struc
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
     bool names = service_state_names(ruling->state);
-    bool doubtful = names && doubt_holds(&service->doubt, ruling->candidate, now_ms);
+    bool doubtful = names && doubt_is_about(&service->doubt, ruling->candidate, now_ms);
     int64_t review_ms = ruling->review_ms;
     uint64_t replicas = 0;
 
@@ -256,14 +256,14 @@ void service_review(struct service *service, int64_t now_ms)
     struct service_decision after = decide(service, &quorum, &ruling, now_ms);
 
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
-        quorum_settle(&service->quorum);
+        quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);
     service_alarms_review(&service->alarms, service->settings, &service->decision, &quorum, now_ms);
 }
 
 bool service_step(struct service *service, const struct service_event *event, int64_t now_ms)
 {
-    bool is_of_use = service_record(service, event, now_ms);
+    bool is_of_use = service_note_event(service, event, now_ms);
 
     if (is_of_use)
         service_review(service, now_ms);
@@ -317,7 +317,7 @@ static bool falls_back(const struct service *service)
     return service->settings->replicas.fall_back && service->decision.replicas == 0;
 }
 
-bool service_can_name(const struct service *service, enum service_role role)
+bool service_has_name(const struct service *service, enum service_role role)
 {
     if (role == SERVICE_ROLE_REPLICA && !falls_back(service))
         return service->decision.replicas != 0;
@@ -327,7 +327,7 @@ bool service_can_name(const struct service *service, enum service_role role)
 bool service_is_open(const struct service *service, enum service_role role)
 {
     bool is_of_replicas = role == SERVICE_ROLE_REPLICA && !falls_back(service);
-    return service_can_name(service, role) && (is_of_replicas || !service->decision.is_doubtful);
+    return service_has_name(service, role) && (is_of_replicas || !service->decision.is_doubtful);
 }
 
 void service_note_first_answer(struct service *service, int64_t now_ms)

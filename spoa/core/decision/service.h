@@ -104,7 +104,7 @@ enum service_event_kind {
     SERVICE_SAID_REPLICAS, /* `servers` (a bit each) are replicas of `addr`, and up */
     /* The node at `addr` answered. */
     SERVICE_SAID_ROLE,    /* what it is: `role` */
-    SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_take_offsets() takes them */
+    SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
     /*
      * Our link to the node at `addr` worked and was closed. The node may be dead. That may delay answers, until the node is
      * heard again or park_ms is over. It never changes them.
@@ -189,7 +189,7 @@ int service_find_server(const struct service *service, const struct addr *addr);
 struct vote service_vote(const struct service *service, unsigned voter);
 
 /* Whether a node can be named for this role, by the decision as it stood last. */
-bool service_can_name(const struct service *service, enum service_role role);
+bool service_has_name(const struct service *service, enum service_role role);
 
 /* The same, and a new connection may be sent there at once. */
 bool service_is_open(const struct service *service, enum service_role role);

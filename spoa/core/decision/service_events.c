@@ -8,8 +8,8 @@ static bool is_referred(const void *context, int32_t candidate)
     const struct service *service = context;
 
     if (service->current == candidate || service->subject == candidate ||
-        evidence_refer(&service->evidence, candidate) ||
-        (service->replicas != NULL && replicas_refer(service->replicas, candidate)))
+        evidence_is_about(&service->evidence, candidate) ||
+        (service->replicas != NULL && replicas_is_about(service->replicas, candidate)))
         return true;
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
         if (service->votes[i].ballot == QUORUM_NAMES && service->votes[i].candidate == candidate)
@@ -24,7 +24,7 @@ int32_t service_find_candidate(struct service *service, const struct addr *addr)
 
 /* ---- each of these records; false where the event was of no use ---- */
 
-static bool take_vote(struct service *service, const struct service_event *event, int64_t now_ms)
+static bool note_vote(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     struct quorum_vote vote = {
         .t_sent_ms = event->t_sent_ms,
@@ -40,24 +40,24 @@ static bool take_vote(struct service *service, const struct service_event *event
             vote.ballot = QUORUM_INVALID;
     }
     enum quorum_receipt receipt =
-        quorum_record(&service->quorum, event->voter, &vote, service->current, now_ms);
+        quorum_note_vote(&service->quorum, event->voter, &vote, service->current, now_ms);
     if (receipt == QUORUM_NEWS)
         service->asks_all = quorum_suspect(&service->quorum, now_ms) || service->asks_all;
     return receipt != QUORUM_DROPPED;
 }
 
-static bool take_facts(struct service *service, const struct service_event *event, int64_t now_ms)
+static bool note_facts(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     int32_t candidate = service_find_candidate(service, event->addr);
 
-    evidence_take_facts(&service->evidence, event->voter, candidate, event->facts, event->t_sent_ms);
+    evidence_note_facts(&service->evidence, event->voter, candidate, event->facts, event->t_sent_ms);
     if (event->facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
-        policy_expect_failover(&service->policy, candidate, now_ms);
+        policy_note_failover(&service->policy, candidate, now_ms);
     service_alarms_facts(&service->alarms, service->settings, &service->evidence, now_ms);
     return true;
 }
 
-static bool take_view(struct service *service, const struct service_event *event)
+static bool note_view(struct service *service, const struct service_event *event)
 {
     if (service->replicas == NULL)
         return false;
@@ -66,11 +66,11 @@ static bool take_view(struct service *service, const struct service_event *event
         .master = service_find_candidate(service, event->addr),
         .up = event->servers,
     };
-    replicas_take_view(service->replicas, event->voter, &view);
+    replicas_note_view(service->replicas, event->voter, &view);
     return true;
 }
 
-static bool take_role(struct service *service, const struct service_event *event)
+static bool note_role(struct service *service, const struct service_event *event)
 {
     const struct node_report report = {
         .t_sent_ms = event->t_sent_ms,
@@ -80,7 +80,7 @@ static bool take_role(struct service *service, const struct service_event *event
 
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return false;
-    evidence_take_role(&service->evidence, &report);
+    evidence_note_role(&service->evidence, &report);
     doubt_end(&service->doubt, report.candidate);
     return true;
 }
@@ -92,23 +92,23 @@ static bool is_of_current(const struct service *service, const struct service_ev
            server_map_lookup(&service->map, event->addr) == service->current;
 }
 
-static bool take_offsets(struct service *service, const struct service_event *event)
+static bool note_offsets(struct service *service, const struct service_event *event)
 {
     if (service->replicas == NULL || !is_of_current(service, event))
         return false;
-    replicas_take_offsets(service->replicas, event->offset, event->offsets, event->t_sent_ms);
+    replicas_note_offsets(service->replicas, event->offset, event->offsets, event->t_sent_ms);
     return true;
 }
 
-static bool take_failover(struct service *service, const struct service_event *event, int64_t now_ms)
+static bool note_failover(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     if (!is_of_current(service, event))
         return false;
-    policy_expect_failover(&service->policy, service->current, now_ms);
+    policy_note_failover(&service->policy, service->current, now_ms);
     return true;
 }
 
-static bool take_link(struct service *service, const struct service_event *event, int64_t now_ms)
+static bool note_link(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     int32_t candidate = server_map_lookup(&service->map, event->addr);
     int64_t park_ms = service->settings->park_ms;
@@ -128,29 +128,29 @@ static void forget_voter(struct service *service, unsigned voter)
         replicas_forget(service->replicas, voter);
 }
 
-bool service_record(struct service *service, const struct service_event *event, int64_t now_ms)
+bool service_note_event(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     switch (event->kind) {
     case SERVICE_SAID_MASTER:
-        return take_vote(service, event, now_ms);
+        return note_vote(service, event, now_ms);
     case SERVICE_SAID_FACTS:
-        return take_facts(service, event, now_ms);
+        return note_facts(service, event, now_ms);
     case SERVICE_SAID_WITNESS:
-        evidence_take_witness(&service->evidence, event->voter, event->is_so, event->t_sent_ms);
+        evidence_note_witness(&service->evidence, event->voter, event->is_so, event->t_sent_ms);
         return true;
     case SERVICE_SAID_REPLICAS:
-        return take_view(service, event);
+        return note_view(service, event);
     case SERVICE_SAID_ROLE:
-        return take_role(service, event);
+        return note_role(service, event);
     case SERVICE_SAID_OFFSETS:
-        return take_offsets(service, event);
+        return note_offsets(service, event);
     case SERVICE_LINK_CLOSED:
     case SERVICE_LINK_REFUSED:
-        return take_link(service, event, now_ms);
+        return note_link(service, event, now_ms);
     case SERVICE_FAILOVER_BEGINS:
-        return take_failover(service, event, now_ms);
+        return note_failover(service, event, now_ms);
     case SERVICE_VOTER_REFUSES:
-        quorum_refuse(&service->quorum, event->voter, event->is_so);
+        quorum_note_refusal(&service->quorum, event->voter, event->is_so);
         return true;
     case SERVICE_VOTER_FORGOTTEN:
         forget_voter(service, event->voter);

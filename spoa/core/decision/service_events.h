@@ -31,6 +31,6 @@ struct service {
 int32_t service_find_candidate(struct service *service, const struct addr *addr);
 
 /* Records an event; false where it was of no use. The caller evaluates. */
-bool service_record(struct service *service, const struct service_event *event, int64_t now_ms);
+bool service_note_event(struct service *service, const struct service_event *event, int64_t now_ms);
 
 #endif

@@ -109,7 +109,7 @@ static struct span give_replica(struct answer *answer)
         actions.state = service_state_text(SERVICE_OK);
         actions.server = settings->servers[server].name;
         actions.addr = &settings->servers[server].addr;
-    } else if (service_can_name(answer->service, SERVICE_ROLE_REPLICA)) {
+    } else if (service_has_name(answer->service, SERVICE_ROLE_REPLICA)) {
         say_master(decision, &actions); /* replica-fallback = master */
     }
     return span_of(replicas->actions, actions_encode(&actions, replicas->actions));

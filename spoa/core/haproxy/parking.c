@@ -400,7 +400,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .stream_id = stream->stream_id,
             .frame_id = stream->frame_id,
             .actions = stream->is_gone ? span_of(parking->gone, parking->gone_len) : actions,
-            .is_named = !stream->is_gone && service_can_name(queue->service, queue->role),
+            .is_named = !stream->is_gone && service_has_name(queue->service, queue->role),
             .is_gone = stream->is_gone,
             .queue = queue,
             .parked_ms = now_ms - stream->t_parked_ms,

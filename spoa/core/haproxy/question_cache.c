@@ -120,8 +120,8 @@ struct parking_queue *question_cache_find_latest(const struct question_cache *ca
     return latest->queue;
 }
 
-void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
-                         struct parking_queue *queue)
+void question_cache_add(struct question_cache *cache, struct span bytes, enum question_part part,
+                        struct parking_queue *queue)
 {
     struct question_slot *set = set_of(cache, bytes);
     size_t way = 0;

@@ -45,7 +45,7 @@ struct parking_queue *question_cache_find_latest(const struct question_cache *ca
                                                  size_t *ret_len);
 
 /* Keeps the answer to that, as long as there is room. `queue` is borrowed. */
-void question_cache_keep(struct question_cache *cache, struct span bytes, enum question_part part,
-                         struct parking_queue *queue);
+void question_cache_add(struct question_cache *cache, struct span bytes, enum question_part part,
+                        struct parking_queue *queue);
 
 #endif

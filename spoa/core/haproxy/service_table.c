@@ -142,9 +142,9 @@ static void remember(struct service_table *table, struct span payload, enum clie
     struct client client;
 
     if (kind == CLIENT_NOT_GIVEN) {
-        question_cache_keep(&table->questions, payload, QUESTION_WHOLE, queue);
+        question_cache_add(&table->questions, payload, QUESTION_WHOLE, queue);
     } else if (len < payload.len && client_read(span_of(payload.data + len, payload.len - len), &client)) {
-        question_cache_keep(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
+        question_cache_add(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
         table->has_clients = true;
     }
 }
@@ -174,7 +174,7 @@ struct span service_table_answer(struct service_table *table, const struct parki
         return span_of(table->unknown, table->unknown_len);
     }
     struct span answer = answer_give(queue->answer, queue->role, now_ms);
-    *ret_named = service_can_name(queue->service, queue->role);
+    *ret_named = service_has_name(queue->service, queue->role);
     return answer;
 }
 

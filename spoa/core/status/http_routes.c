@@ -96,7 +96,7 @@ static bool is_named(const struct service *service, enum service_role role, stru
     const struct service_decision *decision = service_decision(service);
     const struct service_settings *settings = service_settings(service);
 
-    if (!service_can_name(service, role))
+    if (!service_has_name(service, role))
         return false;
     if (server.len == 0)
         return true;

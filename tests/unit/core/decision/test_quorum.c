@@ -44,7 +44,7 @@ static enum quorum_receipt say(struct fixture *f, unsigned voter, enum quorum_ba
 {
     const struct quorum_vote vote = {.t_sent_ms = sent_ms, .candidate = candidate, .ballot = ballot};
 
-    return quorum_record(&f->quorum, voter, &vote, f->current, now_ms);
+    return quorum_note_vote(&f->quorum, voter, &vote, f->current, now_ms);
 }
 
 static enum quorum_receipt name(struct fixture *f, unsigned voter, int32_t candidate, int64_t at_ms)
@@ -85,7 +85,7 @@ static void test_majority_of_the_configured(void **state)
         struct fixture f;
         unsigned majority = sizes[i] / 2 + 1;
         begin(&f, sizes[i]);
-        quorum_settle(&f.quorum);
+        quorum_note_settled(&f.quorum);
         for (unsigned k = 0; k + 1 < majority; k++)
             name(&f, k, A, START);
         assert_lost(&f, START, QUORUM_UNREACHABLE);
@@ -101,7 +101,7 @@ static void test_raised_threshold(void **state)
     (void)state;
     begin(&f, 3);
     f.quorum.config.threshold = 3;
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     name(&f, 0, A, START);
     name(&f, 1, A, START);
     assert_int_equal(judge(&f, START).verdict, QUORUM_LOST);
@@ -129,7 +129,7 @@ static void test_votes_expire_by_the_time_of_asking(void **state)
     (void)state;
     begin(&f, 1);
     say(&f, 0, QUORUM_NAMES, A, START, START + T);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     assert_won(&f, START + F - 1, A, 1);
     assert_int_equal(judge(&f, START + T).review_ms, START + F);
     assert_lost(&f, START + F, QUORUM_UNREACHABLE);
@@ -167,7 +167,7 @@ static void test_one_vote_per_identity(void **state)
 
     (void)state;
     begin(&f, 3);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     f.identities[1] = 0; /* two entries, one Sentinel */
     name(&f, 0, A, START);
     name(&f, 1, A, START);
@@ -184,7 +184,7 @@ static void test_no_identity_no_vote(void **state)
 
     (void)state;
     begin(&f, 3);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     f.identities[0] = QUORUM_NO_IDENTITY;
     name(&f, 0, A, START);
     name(&f, 1, A, START);
@@ -197,7 +197,7 @@ static void test_a_forgotten_vote_does_not_count(void **state)
 
     (void)state;
     begin(&f, 3);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     name(&f, 0, A, START);
     name(&f, 1, A, START);
     quorum_forget(&f.quorum, 1);
@@ -210,7 +210,7 @@ static void test_reasons(void **state)
 
     (void)state;
     begin(&f, 3);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     assert_lost(&f, START, QUORUM_UNREACHABLE);
     name(&f, 0, A, START);
     name(&f, 1, B, START);
@@ -236,7 +236,7 @@ static void test_starting_ends(void **state)
     say(&f, 2, QUORUM_UNKNOWN_NAME, 0, START, START); /* all were heard */
     assert_lost(&f, START, QUORUM_DISAGREE);
     begin(&f, 3);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     assert_lost(&f, START, QUORUM_UNREACHABLE);
 }
 
@@ -250,7 +250,7 @@ static void test_barrier(void **state)
     f.current = A;
     for (unsigned i = 0; i < 3; i++)
         name(&f, i, A, START);
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     assert_int_equal(name(&f, 0, B, START + 10), QUORUM_NEWS);
     assert_true(quorum_suspect(&f.quorum, START + 10));
     assert_int_equal(judge(&f, START + 10).verdict, QUORUM_PENDING);
@@ -271,7 +271,7 @@ static void test_barrier_falls_when_all_have_answered(void **state)
     (void)state;
     begin(&f, 3);
     f.current = A;
-    quorum_settle(&f.quorum);
+    quorum_note_settled(&f.quorum);
     assert_true(quorum_suspect(&f.quorum, START));
     name(&f, 0, A, START + 1);
     name(&f, 1, B, START + 1);

@@ -48,7 +48,7 @@ static void say(unsigned voter, uint64_t up, int64_t t_sent_ms)
 {
     const struct replicas_view view = {.t_sent_ms = t_sent_ms, .master = 0, .up = up};
 
-    replicas_take_view(replicas, voter, &view);
+    replicas_note_view(replicas, voter, &view);
 }
 
 static uint64_t evaluate(int64_t now_ms)
@@ -98,15 +98,15 @@ static void test_only_of_this_master(void **state)
 
     (void)state;
     say(0, 0x4, START);
-    replicas_take_view(replicas, 1, &of_another);
+    replicas_note_view(replicas, 1, &of_another);
     assert_int_equal(evaluate(START), 0);
     say(2, 0x5, START); /* whoever is the master is no replica of itself */
     say(0, 0x5, START);
     assert_int_equal(evaluate(START), 0x4);
     assert_int_equal(replicas_evaluate(replicas, 1, START, &review_ms), 0);
     assert_int_equal(replicas_evaluate(replicas, QUORUM_NO_CANDIDATE, START, &review_ms), 0);
-    assert_true(replicas_refer(replicas, 1));
-    assert_false(replicas_refer(replicas, 2));
+    assert_true(replicas_is_about(replicas, 1));
+    assert_false(replicas_is_about(replicas, 2));
 }
 
 static void test_one_identity_counts_once(void **state)
@@ -128,7 +128,7 @@ static void probe(int64_t offset, int64_t one, int64_t two, int64_t other, int64
 {
     const int64_t offsets[SERVERS] = {REPLICA_NOT_CONNECTED, one, two, other};
 
-    replicas_take_offsets(replicas, offset, offsets, t_sent_ms);
+    replicas_note_offsets(replicas, offset, offsets, t_sent_ms);
     say(0, 0xE, t_sent_ms);
     say(1, 0xE, t_sent_ms);
 }

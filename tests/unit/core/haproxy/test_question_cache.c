@@ -33,7 +33,7 @@ static struct parking_queue *find(struct question_cache *cache, struct span byte
 
 static void keep(struct question_cache *cache, struct span bytes, struct parking_queue *queue)
 {
-    question_cache_keep(cache, bytes, QUESTION_WHOLE, queue);
+    question_cache_add(cache, bytes, QUESTION_WHOLE, queue);
 }
 
 static void what_is_kept_is_found(void **state)
@@ -129,7 +129,7 @@ static void a_part_is_not_the_whole(void **state)
 
     (void)state;
     assert_true(question_cache_reserve(&cache, 1));
-    question_cache_keep(&cache, text_of(1), QUESTION_COMMON, &queues[1]);
+    question_cache_add(&cache, text_of(1), QUESTION_COMMON, &queues[1]);
     assert_null(find(&cache, text_of(1)));
     assert_ptr_equal(question_cache_find(&cache, text_of(1), QUESTION_COMMON), &queues[1]);
     struct span longer = text_of(1);
