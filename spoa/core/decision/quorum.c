@@ -1,3 +1,22 @@
+/*
+ * The rule, as this file carries it out. s is a voter, m a service; the names in capitals are those of struct quorum_config.
+ *
+ *   1  reply(s, m, addr, t_sent):                                              quorum_note_vote()
+ *   2      now - t_sent > T, or older than vote[s][m]: drop                    quorum_is_late()
+ *   3      vote[s][m] = (addr, t_sent)
+ *   4      news (not what s said before, not the current master): suspect(m)
+ *   5  suspect(m): ask all voters at once, at most once per 50 ms              quorum_suspect()
+ *   6      t_suspect[m] = now
+ *   7  link down: nothing. Votes stay until they expire
+ *   8  evaluate(m):                                                            quorum_evaluate()
+ *   9      tally the votes younger than F, one for each identity: the newest   box_collect()
+ *  10      within HOLD of t_suspect, until every voter has answered:           is_held()
+ *          tally only votes with t_sent >= t_suspect
+ *  11      W = the address with at least Q votes                               box_winner()
+ *  12      no W: lost, pending or starting
+ *
+ * What else may keep W from being named is policy.c's.
+ */
 #include "spoa/core/decision/quorum.h"
 
 #include <string.h>
@@ -29,13 +48,14 @@ enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, cons
 {
     struct quorum_vote *slot = &quorum->votes[voter];
 
+    /* Line 2, for I1 and I4: a vote is dated by its request, never by its arrival. */
     if (quorum_is_late(&quorum->config, vote->t_sent_ms, now_ms))
         return QUORUM_DROPPED;
     if (slot->ballot != QUORUM_SILENT && vote->t_sent_ms < slot->t_sent_ms)
         return QUORUM_DROPPED;
 
-    /* A voter that repeats its dissent brings nothing new. Suspecting on every repetition would let one stale
-     * Sentinel keep the service pending for good where a round trip is longer than the suspect interval. */
+    /* Line 4. A repeated dissent is no news. Else one stale Sentinel could keep the service pending for good, where a
+     * round trip takes longer than the suspect interval. */
     bool repeats = is_fresh(quorum, slot, now_ms) && slot->ballot == vote->ballot &&
                    (vote->ballot != QUORUM_NAMES || slot->candidate == vote->candidate);
     bool agrees = vote->ballot == QUORUM_NAMES && vote->candidate == current;
@@ -86,7 +106,8 @@ bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
     return is_due;
 }
 
-/* Whether the suspicion still keeps older votes out: HOLD has not passed and somebody has not answered. */
+/* Line 10, for I3: an old majority must not win once a voter has seen a change. True while HOLD has not passed and some
+ * voter has not answered. */
 static bool is_held(const struct quorum *quorum, int64_t now_ms)
 {
     if (quorum->t_suspect_ms == INT64_MIN || now_ms - quorum->t_suspect_ms >= quorum->config.hold_ms)
@@ -97,7 +118,7 @@ static bool is_held(const struct quorum *quorum, int64_t now_ms)
     return false;
 }
 
-/* The votes that count, one per identity: its newest. */
+/* Line 9, for I1: the votes that count, the newest of each identity. */
 struct ballot_box {
     const struct quorum_vote *votes[QUORUM_VOTERS_MAX];
     unsigned count;
@@ -130,7 +151,7 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
     }
 }
 
-/* The candidate with at least `threshold` votes: at most one, because the threshold is over half of n. */
+/* Line 11, for I1 and I2. At most one candidate can win, because the threshold is more than half of n. */
 static bool box_winner(const struct ballot_box *box, unsigned threshold, struct quorum_result *result)
 {
     for (unsigned i = 0; i < box->count; i++) {
@@ -155,7 +176,7 @@ static bool box_winner(const struct ballot_box *box, unsigned threshold, struct 
     return false;
 }
 
-/* What the voters in reach have in common. One that answers with an error says nothing. */
+/* What the voters in reach have in common. An error counts as silence. */
 static void box_survey(const struct ballot_box *box, struct quorum_result *result)
 {
     bool agree = true;
@@ -200,7 +221,7 @@ static enum quorum_reason box_reason(const struct ballot_box *box, unsigned thre
     return named >= threshold ? QUORUM_DISAGREE : QUORUM_UNKNOWN;
 }
 
-/* At the start nobody can tell a silent voter from one that is about to answer, for the life of a vote. */
+/* At the start a silent voter may be about to answer. After the life of a vote it counts as silent. */
 static bool is_starting(const struct quorum *quorum, int64_t now_ms)
 {
     if (quorum->is_settled || now_ms - quorum->t_start_ms >= quorum->config.vote_life_ms)

@@ -1,9 +1,18 @@
 /*
- * The quorum rule: which candidate a majority of the configured voters names now. Pure: votes, configuration
- * and time in, a result out. Candidates are small integers that the caller gives a meaning (service.h).
+ * The quorum rule: which candidate a majority of the configured voters names now. Pure: votes, configuration and time in, a
+ * result out. Candidates are small integers; server_map.h gives them a meaning. The rule stands at the head of quorum.c.
  *
- * Safety rests on three points, each checked by simulation and model: a vote is dated from the moment its
- * request was SENT, it expires, and distinct identities are counted against the number CONFIGURED.
+ * What the rule, and all that stands on it, promises. The simulation (tests/sim/ghost.c) and the model (tests/model/) check
+ * this, and the code cites these numbers where it keeps the promise.
+ *   I1  Every answer with a name is backed by the views of a majority, none of them older than F.
+ *   I2  Two agents differ only while views change.
+ *   I3  A master that was replaced does not come back.
+ *   I4  Without a majority within F there is no name.
+ *   I5  A name stands in the server map.
+ *   I6  A node that said within F that it is no master, and nothing newer, is not named.
+ *   I7  A majority in reach is named within a round trip (push), or within P + T (poll).
+ *   I8  After a switch no older session lives on at another server.
+ *   I9  A change of our own (reload, restart, HAProxy's reload) breaks none of these.
  */
 #ifndef SPOA_CORE_DECISION_QUORUM_H
 #define SPOA_CORE_DECISION_QUORUM_H
@@ -123,17 +132,17 @@ void quorum_forget(struct quorum *quorum, unsigned voter);
 void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing);
 
 /*
- * Somebody disagrees: from now on, for HOLD or until all have answered anew, only votes sent from now on
- * count, and the caller must ask all voters at once. False where the last suspicion is younger than
- * suspect_interval_ms: then quorum_take_ask_again() will be true when that has passed.
+ * A voter disagrees. Until HOLD has passed, or until every voter has answered again, only votes that are asked for from now
+ * on count. The caller must ask all voters at once. False where the last suspicion is younger than suspect_interval_ms: then
+ * quorum_take_ask_again() is true once that time has passed.
  */
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms);
 
-/* True once where all voters are to be asked again, for a dissent that came too soon for a suspicion of its own. It
- * does not keep older votes from counting: most such dissents are the replies to the question before. */
+/* True once where all voters are to be asked again: a dissent came too soon for a suspicion of its own. Does not start a new
+ * HOLD: most such dissents answer the previous question. */
 bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms);
 
-/* From now on the quorum is not starting any more: to be called when a result says WON or LOST. */
+/* The quorum is not starting any more: to be called when a result says WON or LOST. */
 void quorum_note_settled(struct quorum *quorum);
 
 /* The rule: see the head of quorum.c. */
