@@ -3,16 +3,27 @@
 static const struct sentinel_report no_report = {
     .facts_sent_ms = INT64_MIN, .witness_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE};
 
-void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
-                   const struct quorum_config *config)
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, struct node_report *nodes,
+                   size_t servers, const struct quorum_config *config)
 {
     *evidence = (struct evidence){
         .sentinels = sentinels,
+        .nodes = nodes,
+        .servers = servers,
         .config = config,
-        .node = {.t_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE},
     };
     for (unsigned i = 0; i < config->voters; i++)
         sentinels[i] = no_report;
+    for (size_t i = 0; i <= servers; i++)
+        nodes[i] = (struct node_report){.t_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE};
+}
+
+/* Where the report about `candidate` stands, or would. */
+static struct node_report *node_of(const struct evidence *evidence, int32_t candidate)
+{
+    bool is_server = candidate != QUORUM_NO_CANDIDATE && (size_t)candidate < evidence->servers;
+
+    return &evidence->nodes[is_server ? (size_t)candidate : evidence->servers];
 }
 
 void evidence_forget(struct evidence *evidence, unsigned voter)
@@ -39,8 +50,10 @@ void evidence_note_witness(struct evidence *evidence, unsigned voter, bool says_
 
 void evidence_note_role(struct evidence *evidence, const struct node_report *report)
 {
-    if (report->candidate != evidence->node.candidate || report->t_sent_ms >= evidence->node.t_sent_ms)
-        evidence->node = *report;
+    struct node_report *node = node_of(evidence, report->candidate);
+
+    if (report->candidate != node->candidate || report->t_sent_ms >= node->t_sent_ms)
+        *node = *report;
 }
 
 /* Whether something asked for at `t_sent_ms` still counts; if so it may be the first to expire. */
@@ -82,10 +95,11 @@ bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms)
 {
-    if (evidence->node.candidate != candidate ||
-        !is_fresh(evidence, evidence->node.t_sent_ms, now_ms, ret_expiry_ms))
+    const struct node_report *node = node_of(evidence, candidate);
+
+    if (node->candidate != candidate || !is_fresh(evidence, node->t_sent_ms, now_ms, ret_expiry_ms))
         return NODE_ROLE_UNKNOWN;
-    return evidence->node.role;
+    return node->role;
 }
 
 uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
@@ -100,7 +114,7 @@ uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
 
 bool evidence_is_about(const struct evidence *evidence, int32_t candidate)
 {
-    if (evidence->node.candidate == candidate)
+    if (node_of(evidence, candidate)->candidate == candidate)
         return true;
     for (unsigned i = 0; i < evidence->config->voters; i++)
         if (evidence->sentinels[i].candidate == candidate)

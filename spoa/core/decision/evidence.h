@@ -1,12 +1,14 @@
 /*
- * What is known of a service's nodes beside the votes: o_down and CKQUORUM as the Sentinels say them, ROLE as
- * the named node says it. None of it can name a master; it can keep one from being named, and CKQUORUM can,
- * where the operator chose so, stand in for a majority that is out of reach. Pure; dated and expired as votes.
+ * What is known beside the votes: what each node says of itself (ROLE), and what each Sentinel knows of the master (o_down)
+ * and of its fellow Sentinels (CKQUORUM). Evidence names no master. It can keep a node from being named. Where the operator
+ * chose `witness`, CKQUORUM can stand in for a majority that is out of reach. Each piece is dated and expires as a vote does.
+ * Pure.
  */
 #ifndef SPOA_CORE_DECISION_EVIDENCE_H
 #define SPOA_CORE_DECISION_EVIDENCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "spoa/core/decision/quorum.h"
@@ -40,20 +42,22 @@ enum node_role {
 
 /* What a node said of itself. */
 struct node_report {
-    int64_t t_sent_ms;
+    int64_t t_sent_ms; /* INT64_MIN: never */
     int32_t candidate;
     enum node_role role;
 };
 
 struct evidence {
-    struct sentinel_report *sentinels;  /* one per voter; the caller's memory */
-    const struct quorum_config *config; /* borrowed: identities; a report expires as a vote does */
-    struct node_report node;            /* the last */
+    struct sentinel_report *sentinels; /* one per voter */
+    /* One per server of the map, and one for all addresses outside it: after A, B, A within F it is still known what A said. */
+    struct node_report *nodes;
+    size_t servers;                     /* of the map; candidates below that are servers */
+    const struct quorum_config *config; /* borrowed: identities, and the life of a report */
 };
 
-/* `sentinels` has room for config->voters and stays the caller's. */
-void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
-                   const struct quorum_config *config);
+/* `sentinels` has room for config->voters, `nodes` for servers + 1. Both stay the caller's. */
+void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, struct node_report *nodes,
+                   size_t servers, const struct quorum_config *config);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void evidence_forget(struct evidence *evidence, unsigned voter);

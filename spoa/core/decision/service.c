@@ -7,13 +7,15 @@
 #include "spoa/core/decision/service_events.h"
 
 _Static_assert(_Alignof(struct sentinel_report) <= _Alignof(struct quorum_vote), "stands behind the votes");
+_Static_assert(_Alignof(struct node_report) <= _Alignof(struct sentinel_report), "stands behind those");
 
 struct service *service_create(const struct service_settings *settings, int64_t now_ms)
 {
     unsigned voters = settings->quorum.voters;
-    size_t votes_size = voters * sizeof(struct quorum_vote);
-    struct service *service =
-        calloc(1, sizeof(*service) + votes_size + voters * sizeof(struct sentinel_report));
+    size_t size = sizeof(struct service) + voters * sizeof(struct quorum_vote) +
+                  voters * sizeof(struct sentinel_report) +
+                  (settings->server_count + 1) * sizeof(struct node_report);
+    struct service *service = calloc(1, size);
 
     if (service == NULL)
         return NULL;
@@ -25,7 +27,9 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
     server_map_init(&service->map, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
-    evidence_init(&service->evidence, service->sentinel_reports, &settings->quorum);
+    evidence_init(&service->evidence, service->sentinel_reports,
+                  (struct node_report *)(void *)&service->sentinel_reports[voters], settings->server_count,
+                  &settings->quorum);
     policy_init(&service->policy, &settings->policy);
     service->decision =
         (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .review_ms = now_ms};

@@ -23,7 +23,7 @@ struct service {
     int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     struct doubt doubt;
     bool asks_all;
-    struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well */
+    struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well; the nodes' follow */
     struct quorum_vote votes[];
 };
 

@@ -43,6 +43,25 @@ static void test_veto_expires_and_is_for_one_node(void **state)
     end();
 }
 
+/* R1, R2, R1 within F: what R1 said of itself still counts. */
+static void test_the_word_of_each_node_is_remembered(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(3, R1);
+    say_role(R1, NODE_ROLE_REPLICA);
+    f.now_ms += 500;
+    agree(3, R2);
+    say_role(R2, NODE_ROLE_MASTER);
+    expect_ok("R2");
+    f.now_ms += 500;
+    agree(3, R1);
+    expect(SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA, NULL);
+    say_role(R1, NODE_ROLE_MASTER);
+    expect_ok("R1");
+    end();
+}
+
 static void test_without_role_check_the_word_of_the_node_is_nothing(void **state)
 {
     (void)state;
@@ -421,6 +440,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replica_is_vetoed_until_it_says_otherwise),
         cmocka_unit_test(test_veto_expires_and_is_for_one_node),
+        cmocka_unit_test(test_the_word_of_each_node_is_remembered),
         cmocka_unit_test(test_without_role_check_the_word_of_the_node_is_nothing),
         cmocka_unit_test(test_require_waits_for_the_word_of_a_new_master),
         cmocka_unit_test(test_a_majority_says_that_it_is_down),
