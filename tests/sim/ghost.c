@@ -50,7 +50,8 @@ void ghost_agent_started(struct world *world, unsigned agent)
             ghost->votes[i][k] = (struct ghost_vote){.sent_ms = INT64_MIN / 2, .view = VIEW_NIL};
             ghost->facts[i][k] = (struct ghost_facts){.sent_ms = INT64_MIN / 2, .witness_ms = INT64_MIN / 2};
         }
-        ghost->roles[i] = (struct ghost_role){.sent_ms = INT64_MIN / 2};
+        for (unsigned k = 0; k <= SIM_SERVERS; k++)
+            ghost->roles[i][k] = (struct ghost_role){.sent_ms = INT64_MIN / 2};
         ghost->kept_ms[i] = 0;
         ghost->named_ms[i] = INT64_MIN / 2;
         ghost->last_named[i] = -1;
@@ -118,8 +119,10 @@ void ghost_role(struct world *world, unsigned agent, unsigned service, uint8_t a
                 int64_t sent_ms)
 {
     world_trace(world, "agent %u service %u: node %u says that it is %d", agent, service, address, role);
-    world->ghost.agents[agent].roles[service] =
-        (struct ghost_role){.sent_ms = sent_ms, .address = address, .role = role};
+    struct ghost_role *told =
+        &world->ghost.agents[agent].roles[service][address < SIM_SERVERS ? address : SIM_SERVERS];
+    if (address != told->address || sent_ms >= told->sent_ms)
+        *told = (struct ghost_role){.sent_ms = sent_ms, .address = address, .role = role};
 }
 
 void ghost_fenced(struct world *world, unsigned agent, unsigned service)
@@ -268,7 +271,8 @@ static unsigned count_down(const struct world *world, const struct claim *claim)
 static bool is_not_vetoed(struct world *world, const struct claim *claim)
 {
     const struct ghost_agent *ghost = &world->ghost.agents[claim->agent];
-    const struct ghost_role *role = &ghost->roles[claim->service];
+    unsigned named = (unsigned)claim->answer->address;
+    const struct ghost_role *role = &ghost->roles[claim->service][named < SIM_SERVERS ? named : SIM_SERVERS];
     bool is_about = role->address == claim->answer->address && is_fresh(world, claim->agent, role->sent_ms);
     enum role_check check = world->config.policy.role_check;
 

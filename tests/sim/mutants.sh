@@ -132,6 +132,8 @@ mutant identity-unknown-counts 'I1 I4' $group \
 mutant error-keeps-vote 'I1 I4' $quorum \
     's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
 mutant no-barrier 'barrier' $quorum 's/^    if (held)$/    if (held \&\& now_ms < 0)/'
+mutant one-report-for-all-nodes 'I6' spoa/core/decision/evidence.c \
+    's/is_server ? (size_t)candidate : evidence->servers/is_server ? evidence->servers : evidence->servers/'
 mutant any-address 'I5' $service \
     's/^           (service->settings->allow_any_address &&/           (service->settings->allow_any_address ||/'
 mutant generation-stays 'generation' $service \

@@ -199,7 +199,8 @@ struct ghost_role {
 struct ghost_agent {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
-    struct ghost_role roles[SIM_SERVICES_MAX];
+    /* What each server of the map said last, and what the last one outside it said. */
+    struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
     int64_t kept_ms[SIM_SERVICES_MAX];    /* since when the answers say `kept`; 0: they do not */
     int64_t named_ms[SIM_SERVICES_MAX];   /* an answer named somebody, last */
     int64_t shaken_until_ms;              /* the world touched it or its ways */
