@@ -86,7 +86,7 @@ static struct deployment *create_deployment(struct agent *agent, struct config *
         .hooks = agent->hooks,
     };
 
-    return deployment_create(&options, agent->deployment);
+    return deployment_create(&options);
 }
 
 /* ---- listening ---- */
@@ -227,7 +227,9 @@ static void on_ready(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     if (agent->retired.deployment != NULL)
         return;
-    if (deployment_is_ready(agent->next) || clock_ms() >= agent->ready_deadline_ms)
+    const char *service;
+    if (deployment_lack(agent->next, agent->deployment, &service) == HANDOVER_READY ||
+        clock_ms() >= agent->ready_deadline_ms)
         change_over(agent);
 }
 
@@ -312,9 +314,10 @@ void agent_reload(struct agent *agent, struct config *config)
 static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, started);
+    const char *service;
 
     (void)events;
-    if (!deployment_is_ready(agent->deployment))
+    if (deployment_lack(agent->deployment, NULL, &service) != HANDOVER_READY)
         return;
     ev_timer_stop(loop, timer);
     service_manager_send("READY=1\nSTATUS=%zu services", config_of(agent)->service_count);

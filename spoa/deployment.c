@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "spoa/core/decision/handover.h"
 #include "spoa/core/observers/decision_log.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/core/base/log.h"
@@ -224,15 +225,15 @@ static bool create_group(struct deployment *deployment, size_t index)
 }
 
 /* NULL where `deployment`, which may be NULL, has no such service. */
-static struct service *find_service(const struct deployment *deployment, const char *name)
+static struct deployment_service *find_service(const struct deployment *deployment, const char *name)
 {
     for (size_t i = 0; deployment != NULL && i < deployment->options.config->service_count; i++)
         if (strcmp(deployment->services[i].settings.name, name) == 0)
-            return deployment->services[i].service;
+            return &deployment->services[i];
     return NULL;
 }
 
-static bool create_parts(struct deployment *deployment, const struct deployment *former)
+static bool create_parts(struct deployment *deployment)
 {
     const struct config *config = deployment->options.config;
     int64_t now_ms = clock_ms();
@@ -248,19 +249,13 @@ static bool create_parts(struct deployment *deployment, const struct deployment 
     for (size_t i = 0; i < config->service_count; i++)
         if (!create_service(deployment, i, now_ms))
             return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct service *same = find_service(former, config->services[i].name);
-        if (same != NULL)
-            service_inherit(deployment->services[i].service, same);
-    }
     for (size_t i = 0; i < config->group_count; i++)
         if (!create_group(deployment, i))
             return false;
     return true;
 }
 
-struct deployment *deployment_create(const struct deployment_options *options,
-                                     const struct deployment *former)
+struct deployment *deployment_create(const struct deployment_options *options)
 {
     struct deployment *deployment = calloc(1, sizeof(*deployment));
 
@@ -269,7 +264,7 @@ struct deployment *deployment_create(const struct deployment_options *options,
         return NULL;
     }
     deployment->options = *options;
-    if (!create_parts(deployment, former)) {
+    if (!create_parts(deployment)) {
         deployment_destroy(deployment);
         return NULL;
     }
@@ -353,33 +348,58 @@ static bool activate_checks(struct deployment *deployment)
     return true;
 }
 
+/* The group of voters of one of the services. */
+static const struct voter_group *voters_of(const struct deployment *deployment,
+                                           const struct deployment_service *service)
+{
+    size_t index = (size_t)(service - deployment->services);
+
+    return deployment->voters[deployment->options.config->services[index].group];
+}
+
+static void hand_over(struct deployment *deployment, const struct deployment *former)
+{
+    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
+        struct deployment_service *service = &deployment->services[i];
+        struct deployment_service *same = find_service(former, service->settings.name);
+        int voters[QUORUM_VOTERS_MAX];
+        if (same != NULL)
+            voter_group_match(voters_of(deployment, service), voters_of(former, same), voters);
+        handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
+    }
+}
+
 bool deployment_activate(struct deployment *deployment, const struct deployment *former)
 {
     for (size_t i = 0; i < deployment->options.config->service_count; i++) {
         struct deployment_service *service = &deployment->services[i];
+        const struct deployment_service *same = find_service(former, service->settings.name);
         decision_log_watch(&service->log, deployment->options.metrics, service->service,
-                           find_service(former, service->settings.name));
-        history_watch_service(&service->history, deployment->options.history, service->service);
+                           same != NULL ? &same->log : NULL);
+        history_watch_service(&service->history, deployment->options.history, service->service,
+                              same != NULL ? &same->history : NULL);
     }
     if (!activate_cutter(deployment) || !activate_checks(deployment) || !activate_hooks(deployment))
         return false;
     if (former != NULL)
         agent_checks_inherit(deployment->checks, former->checks);
-    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
-        struct service *service = deployment->services[i].service;
-        struct service *same = find_service(former, service_settings(service)->name);
-        if (same != NULL)
-            service_succeed(service, same, clock_ms());
-    }
+    hand_over(deployment, former);
     return true;
 }
 
-bool deployment_is_ready(const struct deployment *deployment)
+enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
+                                   const char **ret_service)
 {
-    for (size_t i = 0; i < deployment->options.config->service_count; i++)
-        if (service_decision(deployment->services[i].service)->state == SERVICE_STARTING)
-            return false;
-    return true;
+    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
+        const char *name = deployment->services[i].settings.name;
+        const struct deployment_service *same = find_service(former, name);
+        enum handover_lack lack =
+            handover_lack(deployment->services[i].service, same != NULL ? same->service : NULL, clock_ms());
+        *ret_service = name;
+        if (lack != HANDOVER_READY)
+            return lack;
+    }
+    return HANDOVER_READY;
 }
 
 bool deployment_fill(const struct deployment *deployment, struct service_table *table)

@@ -14,7 +14,7 @@
 #include "spoa/core/observers/history.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/agent_check.h"
-#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/handover.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/effects/hooks.h"
 #include "spoa/io/net/resolver.h"
@@ -33,22 +33,23 @@ struct deployment_options {
 };
 
 /*
- * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). Of services that `former` (or
- * NULL) has as well it takes over what that one remembers. `config` is its own from then on. NULL, and the configuration
- * is gone, where memory is short.
+ * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the deployment's own from
+ * then on. NULL, and the configuration is gone, where memory is short.
  */
-struct deployment *deployment_create(const struct deployment_options *options,
-                                     const struct deployment *former);
+struct deployment *deployment_create(const struct deployment_options *options);
 
 /* No table refers to its services any more. NULL is fine. */
 void deployment_destroy(struct deployment *deployment);
 
-/* From now on changes are logged, sessions cut, agent-checks kept up to date. `former` as above. False where memory is
- * short. */
+/*
+ * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of that of the same
+ * name in `former` (or NULL), see handover(). False where memory is short.
+ */
 bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
-/* Whether no service is starting any more. */
-bool deployment_is_ready(const struct deployment *deployment);
+/* What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as above. */
+enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
+                                   const char **ret_service);
 
 /* Adds all services. False where memory is short. */
 bool deployment_fill(const struct deployment *deployment, struct service_table *table);

@@ -29,6 +29,14 @@ bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int
     return true;
 }
 
+void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession)
+{
+    if (former->candidate == QUORUM_NO_CANDIDATE)
+        return;
+    *doubt = *former;
+    doubt->candidate = succession->candidate(succession->context, former->candidate);
+}
+
 void doubt_end(struct doubt *doubt, int32_t candidate)
 {
     if (doubt->candidate == candidate)

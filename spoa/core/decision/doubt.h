@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "spoa/core/decision/succession.h"
+
 struct doubt {
     int32_t candidate; /* QUORUM_NO_CANDIDATE: of nobody */
     int64_t since_ms;
@@ -26,6 +28,9 @@ void doubt_begin(struct doubt *doubt, int32_t candidate, int64_t park_ms, int64_
  */
 bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int64_t park_ms,
                    uint32_t down_after_ms, int64_t now_ms);
+
+/* Takes over the doubt that `former` has, if there is one. */
+void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession);
 
 /* `candidate` was heard. */
 void doubt_end(struct doubt *doubt, int32_t candidate);

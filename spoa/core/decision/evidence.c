@@ -43,9 +43,14 @@ void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t cand
     report->facts = *facts;
 }
 
-void evidence_note_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms)
+void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_majority, int64_t t_sent_ms)
 {
-    evidence->sentinels[voter].witness_sent_ms = says_ok ? t_sent_ms : INT64_MIN;
+    struct sentinel_report *report = &evidence->sentinels[voter];
+
+    if (t_sent_ms < report->witness_sent_ms)
+        return;
+    report->witness_sent_ms = t_sent_ms;
+    report->sees_majority = sees_majority;
 }
 
 void evidence_note_role(struct evidence *evidence, const struct node_report *report)
@@ -54,6 +59,36 @@ void evidence_note_role(struct evidence *evidence, const struct node_report *rep
 
     if (report->candidate != node->candidate || report->t_sent_ms >= node->t_sent_ms)
         *node = *report;
+}
+
+static void inherit_node(struct evidence *evidence, const struct node_report *former,
+                         const struct succession *succession)
+{
+    struct node_report report = *former;
+
+    if (former->candidate == QUORUM_NO_CANDIDATE)
+        return;
+    report.candidate = succession->candidate(succession->context, former->candidate);
+    /* Also where it is about another node: the place for addresses outside the map is one for all. */
+    if (report.candidate != QUORUM_NO_CANDIDATE &&
+        report.t_sent_ms > node_of(evidence, report.candidate)->t_sent_ms)
+        *node_of(evidence, report.candidate) = report;
+}
+
+void evidence_inherit(struct evidence *evidence, const struct evidence *former,
+                      const struct succession *succession)
+{
+    for (size_t i = 0; i <= former->servers; i++)
+        inherit_node(evidence, &former->nodes[i], succession);
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
+        if (succession->voters[i] == -1)
+            continue;
+        const struct sentinel_report *told = &former->sentinels[succession->voters[i]];
+        evidence_note_witness(evidence, i, told->sees_majority, told->witness_sent_ms);
+        if (told->facts_sent_ms > evidence->sentinels[i].facts_sent_ms)
+            evidence_note_facts(evidence, i, succession->candidate(succession->context, told->candidate),
+                                &told->facts, told->facts_sent_ms);
+    }
 }
 
 /* Whether something asked for at `t_sent_ms` still counts; if so it may be the first to expire. */
@@ -89,7 +124,9 @@ unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate,
 bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,
                          int64_t *ret_expiry_ms)
 {
-    return is_fresh(evidence, evidence->sentinels[voter].witness_sent_ms, now_ms, ret_expiry_ms);
+    const struct sentinel_report *report = &evidence->sentinels[voter];
+
+    return report->sees_majority && is_fresh(evidence, report->witness_sent_ms, now_ms, ret_expiry_ms);
 }
 
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,

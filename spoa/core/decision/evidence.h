@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/succession.h"
 
 /* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms. */
 #define EVIDENCE_FAILOVER_MS 2000
@@ -28,7 +29,8 @@ struct sentinel_facts {
 /* What one Sentinel said last. */
 struct sentinel_report {
     int64_t facts_sent_ms;   /* INT64_MIN: never */
-    int64_t witness_sent_ms; /* CKQUORUM said OK; INT64_MIN: never, or it said no since */
+    int64_t witness_sent_ms; /* likewise */
+    bool sees_majority;      /* CKQUORUM said OK then */
     int32_t candidate;       /* whom `facts` is about */
     struct sentinel_facts facts;
 };
@@ -65,8 +67,12 @@ void evidence_forget(struct evidence *evidence, unsigned voter);
 /* Each drops a report that was asked for before the one that is there. */
 void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms);
-void evidence_note_witness(struct evidence *evidence, unsigned voter, bool says_ok, int64_t t_sent_ms);
+void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_majority, int64_t t_sent_ms);
 void evidence_note_role(struct evidence *evidence, const struct node_report *report);
+
+/* Takes over what is newer in `former`, the evidence of the same service under another configuration. */
+void evidence_inherit(struct evidence *evidence, const struct evidence *former,
+                      const struct succession *succession);
 
 /* How many identities say that `candidate` is down. `*ret_expiry_ms` becomes the time at
  * which the first of these reports expires, where that is before what it was. */

@@ -11,11 +11,15 @@ void policy_init(struct policy *policy, const struct policy_config *config)
     };
 }
 
-void policy_inherit(struct policy *policy, const struct policy *former)
+void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession)
 {
     policy->t_lost_ms = former->t_lost_ms;
     policy->t_unnamed_ms = former->t_unnamed_ms;
     policy->may_keep = former->may_keep;
+    policy->t_unconfirmed_ms = former->t_unconfirmed_ms;
+    policy->unconfirmed = succession->candidate(succession->context, former->unconfirmed);
+    policy->t_leaving_ms = former->t_leaving_ms;
+    policy->leaving = succession->candidate(succession->context, former->leaving);
 }
 
 void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms)

@@ -11,6 +11,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/evidence.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/decision/succession.h"
 
 enum role_check {
     ROLE_CHECK_OFF,
@@ -73,8 +74,8 @@ struct policy_ruling {
 /* `config` is borrowed. */
 void policy_init(struct policy *policy, const struct policy_config *config);
 
-/* Takes over since when there is no majority, and whether the last master may be kept. */
-void policy_inherit(struct policy *policy, const struct policy *former);
+/* Takes over what `former`, of the same service under another configuration, remembers. */
+void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession);
 
 /*
  * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority that it is

@@ -4,7 +4,8 @@
 
 /* One server of the map. */
 struct replica {
-    bool is_known;          /* the master told how far it is */
+    bool is_known;          /* the master told how far it is, when it was asked last */
+    int64_t t_told_ms;      /* with `is_known`: when that was asked */
     int64_t behind;         /* bytes, then */
     int64_t target;         /* an offset that the master had reached at t_target_ms */
     int64_t t_target_ms;    /* with `target` */
@@ -74,6 +75,53 @@ void replicas_note_view(struct replicas *replicas, unsigned voter, const struct 
         replicas->views[voter] = *view;
 }
 
+uint64_t replicas_translate(uint64_t former, const struct succession *succession)
+{
+    uint64_t set = 0;
+
+    for (size_t i = 0; i < REPLICAS_MAX; i++) {
+        int server = (former >> i & 1) != 0 ? succession->server(succession->context, i) : -1;
+        if (server != -1)
+            set |= (uint64_t)1 << server;
+    }
+    return set;
+}
+
+static void inherit_server(struct replica *server, const struct replica *former)
+{
+    if (!server->is_known || (former->is_known && former->t_told_ms > server->t_told_ms))
+        *server = *former;
+    else if (former->t_caught_up_ms > server->t_caught_up_ms)
+        server->t_caught_up_ms = former->t_caught_up_ms; /* that takes longer to learn */
+}
+
+static void inherit_views(struct replicas *replicas, const struct replicas *former,
+                          const struct succession *succession)
+{
+    for (unsigned i = 0; i < replicas->quorum->voters; i++) {
+        const struct replicas_view *told =
+            succession->voters[i] != -1 ? &former->views[succession->voters[i]] : NULL;
+        if (told == NULL || told->t_sent_ms <= replicas->views[i].t_sent_ms)
+            continue;
+        replicas->views[i] = (struct replicas_view){
+            .t_sent_ms = told->t_sent_ms,
+            .master = succession->candidate(succession->context, told->master),
+            .up = replicas_translate(told->up, succession),
+        };
+    }
+}
+
+void replicas_inherit(struct replicas *replicas, const struct replicas *former,
+                      const struct succession *succession)
+{
+    inherit_views(replicas, former, succession);
+    for (size_t i = 0; i < former->server_count; i++) {
+        int server = succession->server(succession->context, i);
+        if (server != -1)
+            inherit_server(&replicas->servers[server], &former->servers[i]);
+    }
+}
+
 /* ---- lag ---- */
 
 /*
@@ -86,6 +134,7 @@ static void note_progress(struct replica *server, int64_t master_offset, int64_t
     bool is_first = !server->is_known || master_offset < server->target;
 
     server->is_known = true;
+    server->t_told_ms = t_sent_ms;
     server->behind = master_offset > offset ? master_offset - offset : 0;
     if (server->behind == 0)
         server->t_caught_up_ms = t_sent_ms;
@@ -111,21 +160,40 @@ void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int6
     }
 }
 
-static bool is_near(const struct replica *server, const struct lag_limit *limit, int64_t now_ms,
+static void review_by(int64_t *review_ms, int64_t time_ms)
+{
+    if (time_ms < *review_ms)
+        *review_ms = time_ms;
+}
+
+/* Lag in bytes says nothing of a replica whose master has not been heard since: it counts as long as a vote. */
+static bool is_near_by_bytes(const struct replicas *replicas, const struct replica *server, int64_t now_ms,
+                             int64_t *ret_review_ms)
+{
+    int64_t expiry_ms = server->t_told_ms + replicas->quorum->vote_life_ms;
+
+    if (!server->is_known || server->behind > replicas->config->max_lag.amount || now_ms >= expiry_ms)
+        return false;
+    review_by(ret_review_ms, expiry_ms);
+    return true;
+}
+
+static bool is_near(const struct replicas *replicas, const struct replica *server, int64_t now_ms,
                     int64_t *ret_review_ms)
 {
+    const struct lag_limit *limit = &replicas->config->max_lag;
+
     switch (limit->unit) {
     case LAG_UNLIMITED:
         return true;
     case LAG_BYTES:
-        return server->is_known && server->behind <= limit->amount;
+        return is_near_by_bytes(replicas, server, now_ms, ret_review_ms);
     case LAG_MS:
         break;
     }
     if (server->t_caught_up_ms == INT64_MIN || now_ms - server->t_caught_up_ms > limit->amount)
         return false;
-    if (server->t_caught_up_ms + limit->amount + 1 < *ret_review_ms)
-        *ret_review_ms = server->t_caught_up_ms + limit->amount + 1;
+    review_by(ret_review_ms, server->t_caught_up_ms + limit->amount + 1);
     return true;
 }
 
@@ -148,8 +216,7 @@ static unsigned count_views(const struct replicas *replicas, size_t server, int3
             continue;
         is_counted[identities[i]] = true;
         count++;
-        if (view->t_sent_ms + life_ms < *ret_review_ms)
-            *ret_review_ms = view->t_sent_ms + life_ms;
+        review_by(ret_review_ms, view->t_sent_ms + life_ms);
     }
     return count;
 }
@@ -166,7 +233,7 @@ uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int6
         if (replicas->map[i].weight == 0 || (int32_t)i == master)
             continue;
         if (count_views(replicas, i, master, now_ms, ret_review_ms) >= replicas->quorum->threshold &&
-            is_near(server, &replicas->config->max_lag, now_ms, ret_review_ms))
+            is_near(replicas, server, now_ms, ret_review_ms))
             set |= (uint64_t)1 << i;
     }
     return set;

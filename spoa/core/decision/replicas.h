@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "spoa/core/decision/server_map.h"
+#include "spoa/core/decision/succession.h"
 #include "spoa/core/decision/quorum.h"
 
 /* Servers of a service: a bit each in a set. */
@@ -65,6 +66,13 @@ void replicas_note_view(struct replicas *replicas, unsigned voter, const struct 
  */
 void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
                            int64_t t_sent_ms);
+
+/* Takes over views and offsets that are newer in `former`, the replicas of the same service under another configuration. */
+void replicas_inherit(struct replicas *replicas, const struct replicas *former,
+                      const struct succession *succession);
+
+/* A set of servers of the former map, as a set of the next one. */
+uint64_t replicas_translate(uint64_t former, const struct succession *succession);
 
 /* There is another master: what the old one said of them is of no use. */
 void replicas_forget_offsets(struct replicas *replicas);

@@ -79,17 +79,6 @@ const struct alarms *service_alarms(const struct service *service)
     return &service->alarms;
 }
 
-void service_inherit(struct service *service, const struct service *former)
-{
-    const struct addr *master = server_map_addr(&former->map, former->current);
-
-    if (master != NULL)
-        service->current = service_find_candidate(service, master);
-    policy_inherit(&service->policy, &former->policy);
-    service->decision.generation = former->decision.generation;
-    service->decision.t_switched_ms = former->decision.t_switched_ms;
-}
-
 /* ---- evaluation ---- */
 
 /* Whether set-dst can use the address; with the unspecified one HAProxy would connect to itself. */
@@ -222,31 +211,6 @@ static void adopt(struct service *service, struct service_decision *after, int32
         .switched = switched,
         .replaced = switched ? server_map_addr(&service->map, previous) : NULL,
         .replaced_server = switched ? server_map_server(&service->map, previous) : NULL,
-        .now_ms = now_ms,
-    };
-    notify_observers(service, &change);
-}
-
-void service_succeed(struct service *service, struct service *former, int64_t now_ms)
-{
-    const struct addr *told = server_map_addr(&former->map, former->current);
-    const struct addr *named = server_map_addr(&service->map, service->current);
-    bool names = named != NULL && service_state_names(service->decision.state);
-    bool switched = names && (told == NULL || !addr_equals(told, named));
-    uint64_t generation = former->decision.generation + switched;
-
-    former->observers = NULL;
-    if (service->decision.generation < generation)
-        service->decision.generation = generation;
-    if (!switched)
-        return;
-    struct service_change change = {
-        .before = &former->decision,
-        .after = &service->decision,
-        .switched = true,
-        .replaced = told,
-        .replaced_server =
-            told != NULL ? server_map_server(&service->map, server_map_lookup(&service->map, told)) : NULL,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);

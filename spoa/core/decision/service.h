@@ -142,18 +142,6 @@ struct service_event {
 struct service *service_create(const struct service_settings *settings, int64_t now_ms);
 void service_destroy(struct service *service); /* NULL is fine */
 
-/*
- * Takes over what `former`, the service of that name under another configuration, remembers: the master named last, the
- * switches so far, since when there is no majority. To be called before the first event.
- */
-void service_inherit(struct service *service, const struct service *former);
-
-/*
- * Takes the place of `former`, which tells its observers nothing from now on. If it names another master than `former`
- * did last, its own observers are told of a switch: those of `former` will not be.
- */
-void service_succeed(struct service *service, struct service *former, int64_t now_ms);
-
 /* Adds an observer, which must outlive the service. */
 void service_observe(struct service *service, struct service_observer *observer);
 

@@ -135,24 +135,12 @@ static void decision_changed(struct service_observer *self, const struct service
 }
 
 void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
-                        const struct service *former)
+                        const struct decision_log *former)
 {
-    const struct service_decision *decision = service_decision(service);
-
-    *log = (struct decision_log){
-        .observer = {.changed = decision_changed},
-        .metrics = metrics,
-        .told_state = SERVICE_STARTING,
-    };
+    *log = (struct decision_log){.told_state = SERVICE_STARTING};
+    if (former != NULL)
+        *log = *former;
+    log->observer = (struct service_observer){.changed = decision_changed};
+    log->metrics = metrics;
     service_observe(service, &log->observer);
-    if (former != NULL) {
-        const struct service_decision *before = service_decision(former);
-        log->told_state = before->state;
-        log->told_reason = before->reason;
-        log->told_fenced = before->is_fenced;
-        if (before->addr != NULL)
-            log->told_addr = *before->addr;
-    }
-    if (decision->state != SERVICE_STARTING && decision->state != SERVICE_PENDING)
-        tell(log, service_settings(service), decision);
 }

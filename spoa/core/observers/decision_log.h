@@ -15,11 +15,9 @@ struct decision_log {
     struct addr told_addr; /* of a node that is not named */
 };
 
-/*
- * Begins to watch `service`; both must stay. Where `former` is given, which is the service of that name under another
- * configuration, what is different now is logged.
- */
+/* Begins to watch `service`; both must stay. `former` (or NULL) watched that service under another configuration: what it told last
+ * is not told again. */
 void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
-                        const struct service *former);
+                        const struct decision_log *former);
 
 #endif

@@ -67,12 +67,13 @@ static void changed(struct service_observer *self, const struct service *service
         watch->t_suspected_ms = change->now_ms;
 }
 
-void history_watch_service(struct history_watch *watch, struct history *history, struct service *service)
+void history_watch_service(struct history_watch *watch, struct history *history, struct service *service,
+                           const struct history_watch *former)
 {
     *watch = (struct history_watch){
         .observer = {.changed = changed},
         .history = history,
-        .t_suspected_ms = HISTORY_NEVER,
+        .t_suspected_ms = former != NULL ? former->t_suspected_ms : HISTORY_NEVER,
     };
     service_observe(service, &watch->observer);
 }

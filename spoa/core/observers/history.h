@@ -42,8 +42,9 @@ struct history_watch {
     int64_t t_suspected_ms; /* HISTORY_NEVER while the master is named without a doubt */
 };
 
-/* `history` and the service are borrowed. */
-void history_watch_service(struct history_watch *watch, struct history *history, struct service *service);
+/* `history` and the service are borrowed. `former` watched the same service under another configuration, or is NULL. */
+void history_watch_service(struct history_watch *watch, struct history *history, struct service *service,
+                           const struct history_watch *former);
 
 /* HAProxy has cut the sessions to `server` of `service`. */
 void history_note_cut(struct history *history, const char *service, const char *server, int64_t now_ms);

@@ -241,6 +241,16 @@ static void number_identities(struct voter_group *group, int64_t now_ms)
     note_alarm(group, ALARM_SAME_SENTINEL, any_collides, NULL, now_ms);
 }
 
+void voter_group_match(const struct voter_group *group, const struct voter_group *former, int *ret_voters)
+{
+    for (unsigned i = 0; i < group->options.voter_count; i++) {
+        ret_voters[i] = -1;
+        for (unsigned k = 0; k < former->options.voter_count && group->voters[i].identity[0] != '\0'; k++)
+            if (strcmp(group->voters[i].identity, former->voters[k].identity) == 0)
+                ret_voters[i] = (int)k;
+    }
+}
+
 static void store_identity(struct voter *voter, struct span identity)
 {
     memset(voter->identity, 0, sizeof(voter->identity));

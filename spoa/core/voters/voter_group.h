@@ -73,6 +73,10 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
  */
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms);
 
+/* For each voter of `group`, the index of the voter of `former` that is the same Sentinel (by its MYID); -1 where there is none, or
+ * where that is not known. `ret_voters` has room for all voters of `group`. */
+void voter_group_match(const struct voter_group *group, const struct voter_group *former, int *ret_voters);
+
 /* Something happened to a service: see service_step(), and what follows from it for the voters. */
 bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
                       int64_t now_ms);

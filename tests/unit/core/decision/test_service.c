@@ -307,54 +307,6 @@ static void test_strangers_are_never_mixed_up(void **state)
     end(&f);
 }
 
-/* What changes while a reload waits is told once: by the one that is used afterwards. */
-static void test_successor_tells_of_the_switch(void **state)
-{
-    struct fixture former;
-    struct fixture next;
-
-    (void)state;
-    begin(&former, false);
-    agree(&former, "10.0.0.1:6379", START);
-    begin(&next, false);
-    service_inherit(next.service, former.service);
-    agree(&next, "10.0.0.2:6379", START + 1);
-    next.switches = 0; /* as if nobody had watched it yet */
-    service_succeed(next.service, former.service, START + 2);
-    assert_int_equal(next.switches, 1);
-    assert_string_equal(next.replaced, "10.0.0.1:6379");
-    assert_string_equal(next.replaced_server, "R1");
-    assert_int_equal(service_decision(next.service)->generation, 2);
-    /* The other one hears of it later, and says nothing. */
-    agree(&former, "10.0.0.2:6379", START + 3);
-    assert_int_equal(former.switches, 1);
-    end(&former);
-    end(&next);
-}
-
-/* Both have seen it: there is nothing to tell, and the switches are counted on. */
-static void test_successor_of_one_mind(void **state)
-{
-    struct fixture former;
-    struct fixture next;
-
-    (void)state;
-    begin(&former, false);
-    agree(&former, "10.0.0.1:6379", START);
-    begin(&next, false);
-    service_inherit(next.service, former.service);
-    agree(&next, "10.0.0.2:6379", START + 1);
-    agree(&former, "10.0.0.2:6379", START + 2);
-    agree(&former, "10.0.0.1:6379", START + 3);
-    agree(&former, "10.0.0.2:6379", START + 4);
-    next.switches = 0;
-    service_succeed(next.service, former.service, START + 5);
-    assert_int_equal(next.switches, 0);
-    assert_int_equal(service_decision(next.service)->generation, 4);
-    end(&former);
-    end(&next);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,8 +318,6 @@ int main(void)
         cmocka_unit_test(test_outside_the_map),
         cmocka_unit_test(test_late_ballots_and_forgotten_voters),
         cmocka_unit_test(test_strangers_are_never_mixed_up),
-        cmocka_unit_test(test_successor_tells_of_the_switch),
-        cmocka_unit_test(test_successor_of_one_mind),
     };
 
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);

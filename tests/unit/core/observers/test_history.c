@@ -42,7 +42,7 @@ static int set_up(void **state)
     service = service_create(&settings, START);
     assert_non_null(service);
     history = (struct history){.count = 0};
-    history_watch_service(&watch, &history, service);
+    history_watch_service(&watch, &history, service, NULL);
     assert_true(answer_init(&answer, service));
     return 0;
 }

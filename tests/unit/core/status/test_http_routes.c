@@ -117,7 +117,7 @@ static void test_switches_are_shown(void **state)
     struct history_watch watch;
 
     (void)state;
-    history_watch_service(&watch, &history, service);
+    history_watch_service(&watch, &history, service, NULL);
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
                                          .addr = &servers[1].addr,

@@ -1,0 +1,99 @@
+#include "spoa/core/decision/handover.h"
+
+#include "spoa/core/decision/service_events.h"
+#include "spoa/core/decision/succession.h"
+
+/* ---- is the next one good enough? ---- */
+
+/* Whether what a node says of itself counts for this service. */
+static bool is_role_checked(const struct service *service)
+{
+    return service->settings->policy.role_check != ROLE_CHECK_OFF;
+}
+
+/* Whether the next service has heard the node that the former one has heard lately: the node may have changed its mind. */
+static bool is_probed(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    int64_t expiry_ms = INT64_MAX;
+    const struct addr *addr = server_map_addr(&former->map, former->subject);
+
+    if (addr == NULL || !is_role_checked(next) || !is_role_checked(former) ||
+        evidence_role(&former->evidence, former->subject, now_ms, &expiry_ms) == NODE_ROLE_UNKNOWN)
+        return true;
+    int32_t candidate = server_map_lookup(&next->map, addr);
+    return candidate == QUORUM_NO_CANDIDATE || candidate != next->subject ||
+           evidence_role(&next->evidence, candidate, now_ms, &expiry_ms) != NODE_ROLE_UNKNOWN;
+}
+
+enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    if (next->decision.state == SERVICE_STARTING)
+        return HANDOVER_STARTING;
+    if (former == NULL)
+        return HANDOVER_READY;
+    if (service_state_names(former->decision.state) && !service_state_names(next->decision.state))
+        return HANDOVER_UNNAMED;
+    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;
+}
+
+/* ---- the change-over ---- */
+
+struct translation {
+    struct service *next;
+    const struct service *former;
+};
+
+static int32_t translate(void *context, int32_t candidate)
+{
+    const struct translation *translation = context;
+    const struct addr *addr = server_map_addr(&translation->former->map, candidate);
+
+    return addr != NULL ? service_find_candidate(translation->next, addr) : QUORUM_NO_CANDIDATE;
+}
+
+static int translate_server(void *context, size_t server)
+{
+    const struct translation *translation = context;
+
+    return service_find_server(translation->next, &translation->former->settings->servers[server].addr);
+}
+
+/* What the observers were told last, in the words of the next service. It has told nobody anything yet: what it has decided
+ * until now is forgotten, and is found again by the evaluation. */
+static void put_before(struct service *next, const struct service *former,
+                       const struct succession *succession)
+{
+    next->current = QUORUM_NO_CANDIDATE;
+    next->subject = QUORUM_NO_CANDIDATE;
+    if (former == NULL) {
+        next->decision = (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN};
+        return;
+    }
+    next->current = succession->candidate(succession->context, former->current);
+    next->subject = succession->candidate(succession->context, former->subject);
+    next->decision = former->decision;
+    next->decision.addr = server_map_addr(&next->map, next->subject);
+    next->decision.server =
+        service_state_names(former->decision.state) ? server_map_server(&next->map, next->subject) : NULL;
+    next->decision.replicas = replicas_translate(former->decision.replicas, succession);
+}
+
+void handover(struct service *next, struct service *former, const int *voters, int64_t now_ms)
+{
+    struct translation translation = {.next = next, .former = former};
+    const struct succession succession = {
+        .voters = voters, .candidate = translate, .server = translate_server, .context = &translation};
+
+    put_before(next, former, &succession);
+    if (former != NULL) {
+        former->observers = NULL;
+        evidence_inherit(&next->evidence, &former->evidence, &succession);
+        policy_inherit(&next->policy, &former->policy, &succession);
+        doubt_inherit(&next->doubt, &former->doubt, &succession);
+        if (next->replicas != NULL && former->replicas != NULL)
+            replicas_inherit(next->replicas, former->replicas, &succession);
+        if (former->quorum.is_settled)
+            quorum_note_settled(&next->quorum);
+    }
+    service_review(next, now_ms);
+}

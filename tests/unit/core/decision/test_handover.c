@@ -1,0 +1,394 @@
+/*
+ * A reload: what the next service takes over, when it may, and what its observers are told. The next map has the servers in
+ * another order, and the next list of voters, too: nothing may go by number.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/decision/handover.h"
+#include "tests/lib/events.h"
+
+enum { T = 500, F = 2000, VOTERS = 3, SERVERS = 3, PARK = 1000, FENCE = 400 };
+#define START 100000
+#define A "10.0.0.1:6379"
+#define B "10.0.0.2:6379"
+#define C "10.0.0.3:6379"
+
+/* One configuration of the service. */
+struct side {
+    struct service_server servers[SERVERS];
+    uint8_t identities[VOTERS];
+    struct service_settings settings;
+    struct service *service;
+    struct service_observer observer;
+    unsigned changes;
+    unsigned switches;
+    unsigned fences; /* fenced by a change */
+    char replaced[ADDR_TEXT_MAX];
+};
+
+static struct side former;
+static struct side next;
+/* Voter i of the next list is voter 2 - i of the former one. */
+static const int voters[VOTERS] = {2, 1, 0};
+static const int strangers[VOTERS] = {-1, -1, -1};
+
+static void remember(struct service_observer *self, const struct service *service,
+                     const struct service_change *change)
+{
+    struct side *side = (struct side *)(void *)((char *)self - offsetof(struct side, observer));
+
+    (void)service;
+    side->changes++;
+    side->fences += change->after->is_fenced && !change->before->is_fenced;
+    if (!change->switched)
+        return;
+    side->switches++;
+    side->replaced[0] = '\0';
+    if (change->replaced != NULL)
+        addr_format(change->replaced, side->replaced);
+}
+
+static struct addr addr_of(const char *text)
+{
+    struct addr addr;
+
+    assert_true(addr_parse(span_of_text(text), &addr));
+    return addr;
+}
+
+static void make(struct side *side, const char *const addresses[SERVERS], const struct policy_config *policy)
+{
+    *side = (struct side){.observer = {.changed = remember}};
+    for (size_t i = 0; i < SERVERS; i++)
+        side->servers[i] =
+            (struct service_server){.name = addresses[i], .addr = addr_of(addresses[i]), .weight = 1};
+    for (unsigned i = 0; i < VOTERS; i++)
+        side->identities[i] = (uint8_t)i;
+    side->settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = side->servers,
+        .server_count = SERVERS,
+        .park_ms = PARK,
+        .quorum = {.identities = side->identities,
+                   .voters = VOTERS,
+                   .threshold = 2,
+                   .reply_timeout_ms = T,
+                   .vote_life_ms = F,
+                   .hold_ms = QUORUM_HOLD_MS,
+                   .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS},
+        .policy = *policy,
+        .replicas = {.is_enabled = true, .max_lag = {.unit = LAG_BYTES, .amount = 100}},
+    };
+    side->service = service_create(&side->settings, START);
+    assert_non_null(side->service);
+}
+
+static void build(struct policy_config policy)
+{
+    static const char *const before[SERVERS] = {A, B, C};
+    static const char *const after[SERVERS] = {C, A, B};
+
+    make(&former, before, &policy);
+    make(&next, after, &policy);
+    service_observe(former.service, &former.observer);
+}
+
+static void end(void)
+{
+    service_destroy(former.service);
+    service_destroy(next.service);
+}
+
+static void agree(struct side *side, const char *address, int64_t now_ms)
+{
+    struct addr addr = addr_of(address);
+    const struct service_event vote = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = now_ms, .addr = &addr, .ballot = QUORUM_NAMES};
+
+    for (unsigned i = 0; i < 2 * VOTERS; i++)
+        (void)step_as(side->service, i % VOTERS, &vote, now_ms);
+}
+
+static void say_role(struct side *side, const char *address, enum node_role role, int64_t now_ms)
+{
+    struct addr addr = addr_of(address);
+
+    step_role(side->service, &addr, role, now_ms);
+}
+
+static void break_link(struct side *side, const char *address, int64_t now_ms)
+{
+    struct addr addr = addr_of(address);
+
+    (void)step_link(side->service, SERVICE_LINK_CLOSED, &addr, 0, now_ms);
+}
+
+/* The change-over, watched by an observer of the next service. */
+static void change_over(int64_t now_ms)
+{
+    service_observe(next.service, &next.observer);
+    handover(next.service, former.service, voters, now_ms);
+}
+
+static const struct service_decision *decision(void)
+{
+    return service_decision(next.service);
+}
+
+static void test_nothing_has_changed(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&former, B, START + 1);
+    agree(&next, B, START + 2);
+    change_over(START + 3);
+    assert_int_equal(next.changes, 0);
+    assert_string_equal(decision()->server, B);
+    assert_int_equal(decision()->generation, 2);
+    assert_int_equal(decision()->t_switched_ms, START + 1);
+    assert_string_equal(service_last_server(next.service), B);
+    /* The former one goes on hearing its voters, and tells nobody. */
+    unsigned told = former.changes;
+    agree(&former, A, START + 4);
+    assert_int_equal(former.changes, told);
+    end();
+}
+
+static void test_a_switch_that_only_the_next_one_saw(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&next, B, START + 1);
+    change_over(START + 2);
+    assert_int_equal(next.switches, 1);
+    assert_string_equal(next.replaced, A);
+    assert_int_equal(decision()->generation, 2);
+    end();
+}
+
+/* It saw A, B, and then nobody: B is not named now, so there is no switch yet. It comes with the next name. */
+static void test_a_switch_with_nobody_named_at_the_change_over(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&next, B, START + 1);
+    change_over(START + 1 + F);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+    assert_int_equal(next.switches, 0);
+    agree(&next, B, START + 2 + F);
+    assert_int_equal(next.switches, 1);
+    assert_string_equal(next.replaced, A);
+    end();
+}
+
+static void test_a_new_service(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    assert_int_equal(handover_lack(next.service, NULL, START), HANDOVER_READY);
+    service_observe(next.service, &next.observer);
+    handover(next.service, NULL, strangers, START + 1);
+    assert_int_equal(next.switches, 1); /* its first master is told: to the log, the hook, the history */
+    assert_string_equal(next.replaced, "");
+    assert_int_equal(decision()->generation, 1);
+    end();
+}
+
+static void test_doubt(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&next, A, START);
+    break_link(&former, A, START + 10);
+    assert_true(service_decision(former.service)->is_doubtful);
+    change_over(START + 20);
+    assert_false(service_is_open(next.service, SERVICE_ROLE_MASTER));
+    service_review(next.service, START + 10 + PARK);
+    assert_true(service_is_open(next.service, SERVICE_ROLE_MASTER));
+    end();
+}
+
+static void test_what_a_node_said(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    say_role(&former, A, NODE_ROLE_REPLICA, START);
+    agree(&next, A, START);
+    /* The next one would name it: it has not asked it yet. */
+    assert_int_equal(decision()->state, SERVICE_OK);
+    assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_UNPROBED);
+    change_over(START + 1);
+    assert_int_equal(decision()->state, SERVICE_NOT_MASTER);
+    assert_null(decision()->server);
+    /* A newer word of its own counts more. */
+    say_role(&next, A, NODE_ROLE_MASTER, START + 2);
+    assert_string_equal(decision()->server, A);
+    end();
+}
+
+static void test_its_own_word_is_newer(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    say_role(&former, A, NODE_ROLE_REPLICA, START);
+    agree(&next, A, START);
+    say_role(&next, A, NODE_ROLE_MASTER, START + 1);
+    assert_int_equal(handover_lack(next.service, former.service, START + 1), HANDOVER_READY);
+    change_over(START + 2);
+    assert_string_equal(decision()->server, A);
+    end();
+}
+
+/* A majority holds the master to be down; the next one has votes, and no facts yet. */
+static void test_what_sentinels_said(void **state)
+{
+    const struct sentinel_facts facts = {.is_o_down = true, .other_sentinels = 2, .quorum = 2};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    step_facts(former.service, 0, &addr, &facts, START);
+    step_facts(former.service, 1, &addr, &facts, START);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_DOWN);
+    agree(&next, A, START);
+    change_over(START + 1);
+    assert_int_equal(decision()->state, SERVICE_DOWN);
+    /* One of the two takes it back: it was voter 0 of the former list. */
+    const struct sentinel_facts well = {.other_sentinels = 2, .quorum = 2};
+    step_facts(next.service, 0, &addr, &well, START + 2);
+    assert_int_equal(decision()->state, SERVICE_DOWN);
+    step_facts(next.service, 2, &addr, &well, START + 2);
+    assert_int_equal(decision()->state, SERVICE_OK);
+    end();
+}
+
+static void test_an_expected_failover(void **state)
+{
+    const struct policy_config policy = {
+        .role_check = ROLE_CHECK_VETO, .early_fence = true, .early_fence_max_ms = 1000};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build(policy);
+    agree(&former, A, START);
+    agree(&next, A, START);
+    (void)step_link(former.service, SERVICE_FAILOVER_BEGINS, &addr, 0, START + 10);
+    assert_true(service_decision(former.service)->is_fenced);
+    change_over(START + 20);
+    assert_null(decision()->server);
+    assert_true(decision()->is_fenced);
+    assert_int_equal(next.changes, 0); /* all was told before */
+    service_review(next.service, START + 10 + 1000);
+    assert_string_equal(decision()->server, A);
+    end();
+}
+
+/* The fence of the next configuration is shorter: it is reached at the change-over. */
+static void test_a_fence_that_the_next_one_reaches(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO, .fence_ms = 60000});
+    next.settings.policy.fence_ms = FENCE;
+    agree(&former, A, START);
+    service_review(former.service, START + F);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_NO_QUORUM);
+    service_review(next.service, START + F);
+    change_over(START + F + FENCE);
+    assert_int_equal(next.fences, 1);
+    end();
+}
+
+static void test_replicas(void **state)
+{
+    struct addr addr = addr_of(A);
+    const struct service_event view = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = START, .addr = &addr, .servers = 0x6}; /* B and C */
+    const int64_t offsets[REPLICAS_MAX] = {REPLICA_NOT_CONNECTED, 1000, 500};
+    const struct service_event told = {
+        .kind = SERVICE_SAID_OFFSETS, .t_sent_ms = START, .addr = &addr, .offset = 1000, .offsets = offsets};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    (void)step_as(former.service, 0, &view, START);
+    (void)step_as(former.service, 1, &view, START);
+    (void)service_step(former.service, &told, START);
+    assert_int_equal(service_decision(former.service)->replicas, 0x2); /* B; C is too far behind */
+    agree(&next, A, START);
+    change_over(START + 1);
+    assert_int_equal(decision()->replicas, 0x4); /* B, in the next map */
+    assert_int_equal(next.changes, 0);
+    end();
+}
+
+static void test_other_sentinels(void **state)
+{
+    struct addr addr = addr_of(A);
+    const struct sentinel_facts facts = {.is_o_down = true, .other_sentinels = 2, .quorum = 2};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    step_facts(former.service, 0, &addr, &facts, START);
+    step_facts(former.service, 1, &addr, &facts, START);
+    agree(&next, A, START);
+    service_observe(next.service, &next.observer);
+    handover(next.service, former.service, strangers, START + 1);
+    assert_int_equal(decision()->state, SERVICE_OK); /* what strangers said is not theirs */
+    end();
+}
+
+static void test_what_it_lacks(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    assert_int_equal(handover_lack(next.service, NULL, START), HANDOVER_STARTING);
+    agree(&former, A, START);
+    assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_STARTING);
+    service_review(next.service, START + F); /* nobody answers it */
+    agree(&former, A, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNNAMED);
+    agree(&next, A, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    /* Neither names anybody: the next one is as good. */
+    service_review(former.service, START + 2 * F);
+    service_review(next.service, START + 2 * F);
+    assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_READY);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_has_changed),
+        cmocka_unit_test(test_a_switch_that_only_the_next_one_saw),
+        cmocka_unit_test(test_a_switch_with_nobody_named_at_the_change_over),
+        cmocka_unit_test(test_a_new_service),
+        cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_what_a_node_said),
+        cmocka_unit_test(test_its_own_word_is_newer),
+        cmocka_unit_test(test_what_sentinels_said),
+        cmocka_unit_test(test_an_expected_failover),
+        cmocka_unit_test(test_a_fence_that_the_next_one_reaches),
+        cmocka_unit_test(test_replicas),
+        cmocka_unit_test(test_other_sentinels),
+        cmocka_unit_test(test_what_it_lacks),
+    };
+
+    return cmocka_run_group_tests_name("handover", tests, NULL, NULL);
+}
