@@ -1,6 +1,7 @@
 #include "spoa/agent.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,7 +13,7 @@
 #include "spoa/io/serve/agent_check_server.h"
 #include "spoa/io/serve/client_look.h"
 #include "spoa/io/serve/http_server.h"
-#include "spoa/io/net/listen_socket.h"
+#include "spoa/io/net/listeners.h"
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/process/process_stats.h"
@@ -27,6 +28,13 @@
 #define READY_SLACK_MS 500
 /* How long a deployment that was replaced stays: cuts of sessions that it began go on for half a second. */
 #define RETIRE_S 1.0
+
+enum protocol {
+    PROTOCOL_SPOP,
+    PROTOCOL_AGENT_CHECK,
+    PROTOCOL_HTTP,
+    PROTOCOL_COUNT,
+};
 
 /* A deployment that was replaced, and the table that its services went into. */
 struct retired {
@@ -48,6 +56,8 @@ struct agent {
     struct agent_check_server *check_server;
     struct http_server *http_server;
     struct acceptor_rules rules;
+    struct listeners_row rows[PROTOCOL_COUNT];
+    struct listeners *listeners;
     struct history history;
     struct hooks *hooks;
     const struct agent_build *build;
@@ -91,43 +101,23 @@ static struct deployment *create_deployment(struct agent *agent, struct config *
 
 /* ---- listening ---- */
 
-static struct listen_socket_options listen_options(const struct config_listen *listen)
+/* The servers are there. */
+static struct listeners *create_listeners(struct agent *agent)
 {
-    return (struct listen_socket_options){
-        .addr = &listen->addr,
-        .mode = listen->mode,
-        .owner = listen->owner,
-        .group = listen->group,
+    const struct listeners_row rows[PROTOCOL_COUNT] = {
+        [PROTOCOL_SPOP] = {"listen",
+                           offsetof(struct config_agent, listens),
+                           {"spop", spop_server_take, agent->server}},
+        [PROTOCOL_AGENT_CHECK] = {"check",
+                                  offsetof(struct config_agent, checks),
+                                  {"agent-check", agent_check_server_take, agent->check_server}},
+        [PROTOCOL_HTTP] = {"http",
+                           offsetof(struct config_agent, web),
+                           {"http", http_server_take, agent->http_server}},
     };
-}
 
-/* Opens those that are not open yet. */
-static int open_listeners(struct agent *agent, const struct config_agent *config,
-                          char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    for (size_t i = 0; i < config->listens.count; i++) {
-        struct listen_socket_options options = listen_options(&config->listens.list[i]);
-        if (spop_server_listen(agent->server, &options, error) == -1)
-            return -1;
-    }
-    for (size_t i = 0; i < config->checks.count; i++) {
-        struct listen_socket_options options = listen_options(&config->checks.list[i]);
-        if (agent_check_server_listen(agent->check_server, &options, error) == -1)
-            return -1;
-    }
-    for (size_t i = 0; i < config->web.count; i++) {
-        struct listen_socket_options options = listen_options(&config->web.list[i]);
-        if (http_server_listen(agent->http_server, &options, error) == -1)
-            return -1;
-    }
-    return 0;
-}
-
-static void close_other_listeners(struct agent *agent, const struct config_agent *config)
-{
-    spop_server_keep(agent->server, &config->listens);
-    agent_check_server_keep(agent->check_server, &config->checks);
-    http_server_keep(agent->http_server, &config->web);
+    memcpy(agent->rows, rows, sizeof(rows));
+    return listeners_create(agent->loop, agent->rows, PROTOCOL_COUNT, &agent->rules);
 }
 
 /* ---- reload ---- */
@@ -209,8 +199,8 @@ static void change_over(struct agent *agent)
     agent->deployment = next;
     ev_timer_set(&agent->retire, RETIRE_S, 0.0);
     ev_timer_start(agent->loop, &agent->retire);
-    close_other_listeners(agent, &config_of(agent)->agent);
     apply_limits(agent);
+    listeners_settle(agent->listeners, &config_of(agent)->agent);
     log_sink_choose(config_of(agent)->agent.syslog, config_of(agent)->agent.log_format,
                     config_of(agent)->agent.log_level);
     agent->metrics.reloads_total++;
@@ -249,21 +239,6 @@ void agent_reload_failed(struct agent *agent, const char *error)
     log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
 }
 
-/* Whether a socket that stays open has other rights now. */
-static bool has_other_rights(const struct config_listens *old, const struct config_listens *new)
-{
-    for (size_t i = 0; i < old->count; i++)
-        for (size_t k = 0; k < new->count; k++) {
-            const struct config_listen *one = &old->list[i];
-            const struct config_listen *other = &new->list[k];
-            if (addr_equals(&one->addr, &other->addr) &&
-                (one->mode != other->mode || strcmp(one->owner, other->owner) != 0 ||
-                 strcmp(one->group, other->group) != 0))
-                return true;
-        }
-    return false;
-}
-
 static void tell_what_needs_a_restart(const struct config_agent *old, const struct config_agent *new)
 {
     if (old->park_max != new->park_max)
@@ -272,12 +247,6 @@ static void tell_what_needs_a_restart(const struct config_agent *old, const stru
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "user"));
     if (old->sandbox != new->sandbox)
         log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "sandbox"));
-    if (has_other_rights(&old->listens, &new->listens))
-        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "listen"));
-    if (has_other_rights(&old->checks, &new->checks))
-        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "check"));
-    if (has_other_rights(&old->web, &new->web))
-        log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", "http"));
 }
 
 void agent_reload(struct agent *agent, struct config *config)
@@ -288,8 +257,8 @@ void agent_reload(struct agent *agent, struct config *config)
         config_destroy(config);
         return;
     }
-    if (open_listeners(agent, &config->agent, error) == -1) {
-        close_other_listeners(agent, &config_of(agent)->agent);
+    if (listeners_open(agent->listeners, &config->agent, error) == -1) {
+        listeners_settle(agent->listeners, &config_of(agent)->agent);
         config_destroy(config);
         agent_reload_failed(agent, error);
         return;
@@ -302,6 +271,7 @@ void agent_reload(struct agent *agent, struct config *config)
         return;
     }
     tell_what_needs_a_restart(&config_of(agent)->agent, &config->agent);
+    listeners_tell_rights(agent->listeners, &config_of(agent)->agent, &config->agent);
     agent->ready_deadline_ms = clock_ms() + longest_vote_life(config) + READY_SLACK_MS;
     ev_timer_again(agent->loop, &agent->ready);
 }
@@ -396,12 +366,14 @@ static bool create_parts(struct agent *agent, struct config *config)
     if (agent->deployment == NULL)
         return false;
     agent->rules = (struct acceptor_rules){.allowed = &config->agent.allowed, .metrics = &agent->metrics};
-    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics, &agent->rules);
-    agent->check_server = agent_check_server_create(agent->loop, deployment_checks(agent->deployment),
-                                                    &agent->metrics, &agent->rules);
-    agent->http_server = http_server_create(agent->loop, fill_status, agent, &agent->rules);
+    agent->server = spop_server_create(agent->loop, agent->table, &agent->metrics);
+    agent->check_server =
+        agent_check_server_create(agent->loop, deployment_checks(agent->deployment), &agent->metrics);
+    agent->http_server = http_server_create(agent->loop, fill_status, agent, &agent->metrics);
+    agent->listeners = create_listeners(agent);
     return agent->server != NULL && agent->check_server != NULL && agent->http_server != NULL &&
-           deployment_fill(agent->deployment, agent->table) && deployment_activate(agent->deployment, NULL);
+           agent->listeners != NULL && deployment_fill(agent->deployment, agent->table) &&
+           deployment_activate(agent->deployment, NULL);
 }
 
 struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build)
@@ -425,11 +397,11 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
     if (!create_parts(agent, config)) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
-                  log_text("error", "out of memory, or the resolver cannot be started"));
+                  log_text("error", "out of memory, or the resolver or libmicrohttpd cannot be started"));
         agent_destroy(agent);
         return NULL;
     }
-    if (open_listeners(agent, &config->agent, error) == -1) {
+    if (listeners_open(agent->listeners, &config->agent, error) == -1) {
         log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
         agent_destroy(agent);
         return NULL;
@@ -465,6 +437,7 @@ void agent_stop(struct agent *agent)
     ev_now_update(agent->loop);
     ev_timer_set(&agent->drain_deadline, timeout_ms / 1000.0, 0.0);
     ev_timer_start(agent->loop, &agent->drain_deadline);
+    listeners_close(agent->listeners, &agent->rows[PROTOCOL_SPOP].protocol);
     spop_server_drain(agent->server, on_drained, agent);
 }
 
@@ -489,6 +462,7 @@ void agent_destroy(struct agent *agent)
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
+    listeners_destroy(agent->listeners);
     spop_server_destroy(agent->server);
     if (agent->is_stopping)
         log_totals(agent);

@@ -13,9 +13,6 @@
 #include "spoa/io/net/socket_activation.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* A HAProxy that reloads opens all its connections at once. */
-#define BACKLOG 1024
-
 static int fail(char error[LISTEN_SOCKET_ERROR_MAX], const char *what, const struct addr *addr)
 {
     char text[ADDR_TEXT_MAX];
@@ -95,7 +92,7 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
     /* Before listen(): nobody can connect while the rights are those of the umask. */
     if (set_access(options, error) == -1)
         return -1;
-    if (listen(fd, BACKLOG) == -1)
+    if (listen(fd, LISTEN_SOCKET_BACKLOG) == -1)
         return fail(error, "cannot listen on", options->addr);
     return 0;
 }

@@ -9,6 +9,9 @@
 
 #define LISTEN_SOCKET_ERROR_MAX 256
 
+/* Connections that may wait to be accepted: a HAProxy that reloads opens all its connections at once. */
+#define LISTEN_SOCKET_BACKLOG 1024
+
 struct listen_socket {
     int fd;
     bool is_inherited; /* the service manager's: a UNIX socket is not removed */
