@@ -257,7 +257,7 @@ void agent_reload(struct agent *agent, struct config *config)
         config_destroy(config);
         return;
     }
-    if (listeners_open(agent->listeners, &config->agent, error) == -1) {
+    if (listeners_open(agent->listeners, &config_of(agent)->agent, &config->agent, error) == -1) {
         listeners_settle(agent->listeners, &config_of(agent)->agent);
         config_destroy(config);
         agent_reload_failed(agent, error);
@@ -401,7 +401,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         agent_destroy(agent);
         return NULL;
     }
-    if (listeners_open(agent->listeners, &config->agent, error) == -1) {
+    if (listeners_open(agent->listeners, NULL, &config->agent, error) == -1) {
         log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
         agent_destroy(agent);
         return NULL;

@@ -54,10 +54,31 @@ static bool is_at(const struct listener *listener, const struct place *place)
             addr_equals(&acceptor->wanted, &place->listen->addr));
 }
 
-/* The row in which `config` lists it; NULL where it does not. */
-static const struct listeners_row *find_row(const struct listeners *listeners,
-                                            const struct config_agent *config,
-                                            const struct listener *listener)
+/* Whether `all` is 0.0.0.0 or [::], and `addr` another address of its family on the same port. */
+static bool includes(const struct addr *all, const struct addr *addr)
+{
+    static const uint8_t any[sizeof(all->ip)];
+
+    return (all->kind == ADDR_IPV4 || all->kind == ADDR_IPV6) && all->kind == addr->kind && all->port != 0 &&
+           all->port == addr->port && memcmp(all->ip, any, sizeof(any)) == 0 && !addr_equals(all, addr);
+}
+
+/* The row of the address in `config` that includes this one; NULL where none does. */
+static const struct listeners_row *find_including(const struct listeners *listeners,
+                                                  const struct config_agent *config, const struct addr *addr)
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+        if (includes(&place.listen->addr, addr))
+            return place.row;
+    return NULL;
+}
+
+/* The row in which `config` lists the address itself; NULL where it does not. */
+static const struct listeners_row *find_listed(const struct listeners *listeners,
+                                               const struct config_agent *config,
+                                               const struct listener *listener)
 {
     struct place place;
 
@@ -71,28 +92,43 @@ static bool is_open(const struct listeners *listeners, const struct place *place
 {
     const struct listener *listener;
 
-    LL_FOREACH(listeners->list, listener)
-    if (is_at(listener, place))
-        return true;
+    LL_FOREACH (listeners->list, listener)
+        if (is_at(listener, place))
+            return true;
     return false;
 }
 
-static int open_place(struct listeners *listeners, const struct place *place,
-                      char error[LISTEN_SOCKET_ERROR_MAX])
+/* Lets a new socket at `addr` share the port of those that `next` does not list. Whether there are any. */
+static bool share_port(const struct listeners *listeners, const struct config_agent *next,
+                       const struct addr *addr)
+{
+    const struct listener *listener;
+    bool is_found = false;
+
+    if (addr->kind == ADDR_UNIX)
+        return false;
+    LL_FOREACH (listeners->list, listener) {
+        const struct listen_socket *listening = &listener->acceptor.listening;
+        if (listening->addr.kind == ADDR_UNIX || listening->addr.port != addr->port ||
+            find_listed(listeners, next, listener) != NULL)
+            continue;
+        listen_socket_share_port(listening);
+        is_found = true;
+    }
+    return is_found;
+}
+
+/* `row` takes the connections. */
+static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
+                         const struct listeners_row *row, char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct listener *listener = calloc(1, sizeof(*listener));
-    struct listen_socket_options options = {
-        .addr = &place->listen->addr,
-        .mode = place->listen->mode,
-        .owner = place->listen->owner,
-        .group = place->listen->group,
-    };
 
     if (listener == NULL) {
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
         return -1;
     }
-    if (acceptor_open(&listener->acceptor, listeners->loop, &options, &place->row->protocol, listeners->rules,
+    if (acceptor_open(&listener->acceptor, listeners->loop, options, &row->protocol, listeners->rules,
                       error) == -1) {
         free(listener);
         return -1;
@@ -101,41 +137,67 @@ static int open_place(struct listeners *listeners, const struct place *place,
     return 0;
 }
 
+static int open_place(struct listeners *listeners, const struct config_agent *running,
+                      const struct config_agent *next, const struct place *place,
+                      char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const struct addr *addr = &place->listen->addr;
+    const struct listen_socket_options options = {
+        .addr = addr,
+        .mode = place->listen->mode,
+        .owner = place->listen->owner,
+        .group = place->listen->group,
+        .user = next->user,
+        .shares_port = share_port(listeners, next, addr),
+    };
+    /* Connections to this address may be answered by a socket that includes it: they are, as before, until the change. */
+    const struct listeners_row *row = running != NULL ? find_including(listeners, running, addr) : NULL;
+
+    return open_listener(listeners, &options, row != NULL ? row : place->row, error);
+}
+
 /* Whether two sockets would be needed for one address. */
 static bool is_conflict(const struct place *one, const struct place *other)
 {
     const struct addr *addr = &one->listen->addr;
     bool is_any_port = addr->kind != ADDR_UNIX && addr->port == 0;
 
-    return one->row != other->row && !is_any_port && addr_equals(addr, &other->listen->addr);
+    if (addr_equals(addr, &other->listen->addr))
+        return one->row != other->row && !is_any_port;
+    return includes(addr, &other->listen->addr) || includes(&other->listen->addr, addr);
 }
 
+/* The kernel says so at the start. A reload finds sockets open and would not hear it, but leave a file that cannot be
+ * started. */
 static int check_conflicts(const struct listeners *listeners, const struct config_agent *config,
                            char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct place one;
     struct place other;
-    char text[ADDR_TEXT_MAX];
+    char one_text[ADDR_TEXT_MAX];
+    char other_text[ADDR_TEXT_MAX];
 
     for (size_t i = 0; place_at(listeners, config, i, &one); i++)
         for (size_t k = 0; k < i && place_at(listeners, config, k, &other); k++)
             if (is_conflict(&one, &other)) {
-                (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "'%s' and '%s' %s: Address already in use",
-                               other.row->key, one.row->key, addr_format(&one.listen->addr, text));
+                (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX,
+                               "'%s = %s' beside '%s = %s': Address already in use", one.row->key,
+                               addr_format(&one.listen->addr, one_text), other.row->key,
+                               addr_format(&other.listen->addr, other_text));
                 return -1;
             }
     return 0;
 }
 
-int listeners_open(struct listeners *listeners, const struct config_agent *next,
-                   char error[LISTEN_SOCKET_ERROR_MAX])
+int listeners_open(struct listeners *listeners, const struct config_agent *running,
+                   const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct place place;
 
     if (check_conflicts(listeners, next, error) == -1)
         return -1;
     for (size_t i = 0; place_at(listeners, next, i, &place); i++)
-        if (!is_open(listeners, &place) && open_place(listeners, &place, error) == -1)
+        if (!is_open(listeners, &place) && open_place(listeners, running, next, &place, error) == -1)
             return -1;
     return 0;
 }
@@ -152,9 +214,10 @@ void listeners_settle(struct listeners *listeners, const struct config_agent *co
     struct listener *listener;
     struct listener *next;
 
-    LL_FOREACH_SAFE(listeners->list, listener, next)
-    {
-        const struct listeners_row *row = find_row(listeners, config, listener);
+    LL_FOREACH_SAFE (listeners->list, listener, next) {
+        const struct listeners_row *row = find_listed(listeners, config, listener);
+        if (row == NULL)
+            row = find_including(listeners, config, &listener->acceptor.listening.addr);
         if (row != NULL) {
             acceptor_hand_to(&listener->acceptor, &row->protocol);
             continue;
@@ -164,24 +227,17 @@ void listeners_settle(struct listeners *listeners, const struct config_agent *co
     }
 }
 
-/* Of one protocol; NULL: of all. */
-static void close_listeners(struct listeners *listeners, const struct acceptor_protocol *protocol)
+void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol)
 {
     struct listener *listener;
     struct listener *next;
 
-    LL_FOREACH_SAFE(listeners->list, listener, next)
-    {
-        if (protocol != NULL && listener->acceptor.protocol != protocol)
+    LL_FOREACH_SAFE (listeners->list, listener, next) {
+        if (listener->acceptor.protocol != protocol)
             continue;
         acceptor_close(&listener->acceptor);
         remove_listener(listeners, listener);
     }
-}
-
-void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol)
-{
-    close_listeners(listeners, protocol);
 }
 
 static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)
@@ -225,6 +281,7 @@ void listeners_destroy(struct listeners *listeners)
 {
     if (listeners == NULL)
         return;
-    close_listeners(listeners, NULL);
+    for (size_t i = 0; i < listeners->row_count; i++)
+        listeners_close(listeners, &listeners->rows[i].protocol);
     free(listeners);
 }
