@@ -1,7 +1,19 @@
 /*
  * What the sections [sentinels], [service] and [haproxy] of a configuration come to: services, the links that vote on
- * them, and those that act on their changes. A reload makes another one beside it and changes over when that one knows
- * its masters.
+ * them, and those that act on their changes. The life of a deployment, in this order; reload.c leads it through:
+ *
+ *     create      services and links are made; the Sentinels are asked. Nobody acts on what they say. What the
+ *                 deployment that runs remembers of the same services is taken over.
+ *     wait        until deployment_is_ready(), or the time for it is over. The other one answers. A deployment that is
+ *                 abandoned here goes straight to its end.
+ *     fill        its services are put into a table for questions.
+ *     activate    changes are logged, sessions cut, hooks run. What the other one has learned meanwhile is taken over.
+ *     run         all connections answer from its table, all listeners are its own.
+ *     retire      another deployment runs. This one answers nobody, but its cuts go on, and streams that waited for a
+ *                 service that is gone are answered.
+ *     destroy     links and services end. The configuration goes with them.
+ *
+ * The first deployment of a process does not wait: it runs at once, and answers "starting" until it knows more.
  */
 #ifndef SPOA_DEPLOYMENT_H
 #define SPOA_DEPLOYMENT_H
@@ -40,7 +52,7 @@ struct deployment_options {
 struct deployment *deployment_create(const struct deployment_options *options,
                                      const struct deployment *former);
 
-/* No table refers to its services any more. NULL is fine. */
+/* No table answers from its services any more. NULL is fine. */
 void deployment_destroy(struct deployment *deployment);
 
 /* From now on changes are logged, sessions cut, agent-checks kept up to date. `former` as above. False where memory is

@@ -147,7 +147,7 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
         .mode = place->listen->mode,
         .owner = place->listen->owner,
         .group = place->listen->group,
-        .user = next->user,
+        .user = running == NULL ? next->user : NULL, /* the process becomes it after the start */
         .shares_port = share_port(listeners, next, addr),
     };
     /* Connections to this address may be answered by a socket that includes it: they are, as before, until the change. */

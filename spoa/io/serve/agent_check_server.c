@@ -123,15 +123,13 @@ bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *
     return true;
 }
 
-struct agent_check_server *agent_check_server_create(struct ev_loop *loop, const struct agent_checks *checks,
-                                                     struct metrics *metrics)
+struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics)
 {
     struct agent_check_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return NULL;
     server->loop = loop;
-    server->checks = checks;
     server->metrics = metrics;
     return server;
 }

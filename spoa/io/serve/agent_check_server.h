@@ -11,10 +11,9 @@
 struct agent_check_server;
 
 /* Borrows all. NULL where memory is short. */
-struct agent_check_server *agent_check_server_create(struct ev_loop *loop, const struct agent_checks *checks,
-                                                     struct metrics *metrics);
+struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* Answers from these from now on. */
+/* Answers from these from now on; borrowed. To be called before the first connection. */
 void agent_check_server_use(struct agent_check_server *server, const struct agent_checks *checks);
 
 /* Closes everything at once; NULL is fine. */
