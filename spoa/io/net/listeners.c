@@ -90,9 +90,7 @@ static const struct listeners_row *find_listed(const struct listeners *listeners
 
 static bool is_open(const struct listeners *listeners, const struct place *place)
 {
-    const struct listener *listener;
-
-    LL_FOREACH (listeners->list, listener)
+    for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
         if (is_at(listener, place))
             return true;
     return false;
@@ -102,12 +100,11 @@ static bool is_open(const struct listeners *listeners, const struct place *place
 static bool share_port(const struct listeners *listeners, const struct config_agent *next,
                        const struct addr *addr)
 {
-    const struct listener *listener;
     bool is_found = false;
 
     if (addr->kind == ADDR_UNIX)
         return false;
-    LL_FOREACH (listeners->list, listener) {
+    for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
         const struct listen_socket *listening = &listener->acceptor.listening;
         if (listening->addr.kind == ADDR_UNIX || listening->addr.port != addr->port ||
             find_listed(listeners, next, listener) != NULL)
