@@ -1,7 +1,18 @@
 /*
  * What the sections [sentinels], [service] and [haproxy] of a configuration come to: services, the links that vote on
- * them, and those that act on their changes. A reload makes another one beside it and changes over when that one knows
- * its masters.
+ * them, and those that act on their changes. The life of a deployment, in this order; reload.c leads it through:
+ *
+ *     create      services and links are made; the Sentinels are asked. Nobody acts on what they say.
+ *     wait        until deployment_lack() finds nothing. The other one answers. A deployment that is abandoned here goes
+ *                 straight to its end.
+ *     fill        its services are put into a table for questions.
+ *     activate    changes are logged, sessions cut, hooks run. Each service takes the place of its former self: handover.h.
+ *     run         all connections answer from its table, all listeners are its own.
+ *     retire      another deployment runs. This one answers nobody, but its cuts go on, and streams that waited for a
+ *                 service that is gone are answered.
+ *     destroy     links and services end. The configuration goes with them.
+ *
+ * The first deployment of a process does not wait: it runs at once, and answers "starting" until it knows more.
  */
 #ifndef SPOA_DEPLOYMENT_H
 #define SPOA_DEPLOYMENT_H
@@ -38,7 +49,7 @@ struct deployment_options {
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
-/* No table refers to its services any more. NULL is fine. */
+/* No table answers from its services any more. NULL is fine. */
 void deployment_destroy(struct deployment *deployment);
 
 /*

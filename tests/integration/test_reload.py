@@ -1,6 +1,8 @@
 """SIGHUP: another configuration is taken over under load, or refused, and nobody notices but by what it says."""
 
+import contextlib
 import signal
+import socket
 import time
 
 import pytest
@@ -13,6 +15,10 @@ from rig import SERVERS, Rig, check_clean
 from spop_client import ask_once, question
 
 FAST = "poll = 100ms"
+# The sandbox leaves it the right to make other sockets in its folder then.
+WITH_SOCKET = "http = 127.0.0.1:0\nlisten = unix:DIRECTORY/spop.sock"
+# Longer than a reload waits for anybody.
+DECIDED = 3.5
 R2 = SERVERS["R2"]
 
 
@@ -147,6 +153,64 @@ def test_listeners_come_and_go():
             ask_once(rig.agent.address)
         assert client.ask()["master"] == "R1"
         assert ask_once(f"unix:{path}")["master"] == "R1"
+
+
+@contextlib.contextmanager
+def waiting_reload(rig, *edits):
+    """In the block a reload waits that was good: it has a service of which nobody says anything, and the edits."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        more = f"[sentinels mute]\naddress = 127.0.0.1:{mute.getsockname()[1]}\n[service new]\nsentinels = mute\nserver = A 10.0.0.1:1\n"
+        mark = rig.agent.mark()
+        rig.change(("[service mymaster]", f"{more}[service mymaster]"), *edits)
+        rig.agent.wait_log(event="listening", since=mark)
+        assert not rig.agent.find_log(event="reloaded", since=mark)
+        yield
+
+
+@pytest.mark.parametrize("mistake", ["quorun = 2", "listen = TAKEN", None])
+def test_a_bad_file_after_one_that_waits(mistake):
+    """The file that waited is dropped with its listeners: it is not what stands on the disk. All is as before both."""
+    with Rig(sentinels=FAST, agent=WITH_SOCKET) as rig, FakeSentinel() as taken:
+        rig.wait_votes(3)
+        new = rig.directory / "new.sock"
+        mark = rig.agent.mark()
+        with waiting_reload(rig, ("server = R1 ", "server = redis-a "), ("[agent]", f"[agent]\nlisten = unix:{new}")):
+            if mistake is None:
+                rig.agent.config_path.unlink()
+                rig.agent.signal(signal.SIGHUP)
+                rig.agent.wait_log(event="reload-failed", since=mark)
+            else:
+                rig.reload(("[agent]", f"[agent]\n{mistake.replace('TAKEN', taken.where)}"), event="reload-failed")
+            assert not new.exists()
+            assert rig.ask()["master"] == "R1"
+            assert rig.agent.metric("redis_spoa_config_last_reload_successful") == 0
+            time.sleep(DECIDED)  # nothing is to happen: there is no condition to wait for
+        assert not rig.agent.find_log(event="reloaded", since=mark)
+        assert len(rig.agent.log_lines(event="reload-failed", since=mark)) == 1
+        assert rig.agent.metric("redis_spoa_config_last_reload_successful") == 0
+        assert rig.agent.metric("redis_spoa_reloads_total") == 0
+        assert rig.ask()["master"] == "R1"
+
+
+def test_the_last_of_two_files_counts():
+    """A listener that both files have is open all the time; what only the first one has goes with it."""
+    with Rig(sentinels=FAST, agent=WITH_SOCKET) as rig:
+        rig.wait_votes(3)
+        both, first = rig.directory / "both.sock", rig.directory / "first.sock"
+        old = rig.agent.config_path.read_text().replace("[agent]", f"[agent]\nlisten = unix:{both}")
+        mark = rig.agent.mark()
+        with waiting_reload(rig, ("server = R1 ", "server = redis-a "),
+                            ("[agent]", f"[agent]\nlisten = unix:{both}\nlisten = unix:{first}")):
+            rig.agent.wait_log(event="listening", since=mark, address=f"unix:{first}")
+            rig.agent.config_path.write_text(old)
+            rig.reload()
+            assert rig.ask()["master"] == ask_once(f"unix:{both}")["master"] == "R1"
+            assert not first.exists()
+            time.sleep(DECIDED)  # as above
+        assert len(rig.agent.log_lines(event="reloaded", since=mark)) == 1
+        assert not rig.agent.find_log(event="not-listening", since=mark, address=f"unix:{both}")
+        assert rig.agent.metric("redis_spoa_config_last_reload_successful") == 1
+        assert rig.ask()["master"] == "R1"
 
 
 def test_what_waits_goes_on_waiting():

@@ -70,15 +70,19 @@ class Rig:
         return self
 
     def reload(self, *edits, event="reloaded"):
-        """Change the agent's file, (old text, new text) each, and tell it; returns the line that says what became of it."""
+        """As change(), but waits; returns the line that says what became of it."""
+        mark = self.agent.mark()
+        self.change(*edits)
+        return self.agent.wait_log(event=event, since=mark, timeout=15)
+
+    def change(self, *edits):
+        """Change the agent's file, (old text, new text) each, and tell it."""
         text = self.agent.config_path.read_text()
         for old, new in edits:
             assert old in text, old
             text = text.replace(old, new)
         self.agent.config_path.write_text(text)
-        mark = self.agent.mark()
         self.agent.signal(signal.SIGHUP)
-        return self.agent.wait_log(event=event, since=mark, timeout=15)
 
     def clear(self):
         self.agent.kill()

@@ -26,8 +26,8 @@ PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
 # Integration tests that run beside each other, in groups that take about the same time; the others are one more group.
 GROUPS = {
-    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_manager",
-                 "test_names", "test_reload", "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
+    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_listeners",
+                 "test_manager", "test_names", "test_reload", "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
     "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients"),
     "faults": ("test_cluster", "test_monitoring", "test_partitions", "test_recipes", "test_scenarios", "test_soak"),
 }

@@ -1,8 +1,6 @@
 #include "spoa/io/net/acceptor.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,11 +14,19 @@
 /* Pause after accept() ran out of descriptors or memory, s: trying at once again would only spin. */
 #define ACCEPT_PAUSE_S 0.1
 
+static void log_address(const struct acceptor *acceptor, const char *event)
+{
+    char text[ADDR_TEXT_MAX];
+
+    log_event(LOG_LEVEL_INFO, event, log_text("protocol", acceptor->protocol->name),
+              log_text("address", addr_format(&acceptor->listening.addr, text)));
+}
+
 /* Logged once for as long as it lasts. */
 static void pause_accepting(struct acceptor *acceptor, int code)
 {
     if (!acceptor->is_failing)
-        log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->options.protocol),
+        log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->protocol->name),
                   log_text("error", strerror(code)));
     acceptor->is_failing = true;
     ev_io_stop(acceptor->loop, &acceptor->acceptable);
@@ -52,12 +58,11 @@ static bool admit(const struct acceptor *acceptor, int fd, const struct sockaddr
     struct addr peer = {.kind = ADDR_NONE};
     char text[ADDR_TEXT_MAX];
 
-    if (from->ss_family == AF_UNIX ||
-        (socket_addr_to(from, &peer) && is_allowed(acceptor->options.rules, &peer)))
+    if (from->ss_family == AF_UNIX || (socket_addr_to(from, &peer) && is_allowed(acceptor->rules, &peer)))
         return true;
     close(fd);
-    acceptor->options.rules->metrics->refused_total++;
-    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", acceptor->options.protocol),
+    acceptor->rules->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", acceptor->protocol->name),
               log_text("peer", addr_format(&peer, text)), log_text("reason", "not in 'allow'"));
     return false;
 }
@@ -67,7 +72,33 @@ static void note_success(struct acceptor *acceptor)
     if (!acceptor->is_failing)
         return;
     acceptor->is_failing = false;
-    log_event(LOG_LEVEL_INFO, "accepting-again", log_text("protocol", acceptor->options.protocol));
+    log_event(LOG_LEVEL_INFO, "accepting-again", log_text("protocol", acceptor->protocol->name));
+}
+
+/* Takes a connection from the queue, if there is one. False where it is to wait for another. */
+static bool accept_one(struct acceptor *acceptor)
+{
+    struct acceptor_peer peer = {.addr = {.ss_family = AF_UNIX}, .len = sizeof(peer.addr)};
+    int fd = accept4(acceptor->listening.fd, (struct sockaddr *)&peer.addr, &peer.len,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int code = errno;
+
+    if (fd == -1 && (code == ECONNABORTED || code == EINTR))
+        return true;
+    if (fd == -1) {
+        if (code != EAGAIN && code != EWOULDBLOCK)
+            pause_accepting(acceptor, code);
+        return false;
+    }
+    if (!admit(acceptor, fd, &peer.addr))
+        return true;
+    if (!acceptor->protocol->take(acceptor->protocol->context, fd, &peer)) {
+        close(fd);
+        pause_accepting(acceptor, ENOMEM);
+        return false;
+    }
+    note_success(acceptor);
+    return true;
 }
 
 static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -76,103 +107,45 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
 
     (void)loop;
     (void)events;
-    for (int i = 0; i < ACCEPT_BATCH; i++) {
-        struct sockaddr_storage from = {.ss_family = AF_UNIX};
-        socklen_t len = sizeof(from);
-        int fd =
-            accept4(acceptor->listening.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        int code = errno;
-        if (fd == -1 && (code == ECONNABORTED || code == EINTR))
-            continue;
-        if (fd == -1) {
-            if (code != EAGAIN && code != EWOULDBLOCK)
-                pause_accepting(acceptor, code);
-            return;
-        }
-        if (!admit(acceptor, fd, &from))
-            continue;
-        if (!acceptor->options.take(acceptor->options.context, fd)) {
-            close(fd);
-            pause_accepting(acceptor, ENOMEM);
-            return;
-        }
-        note_success(acceptor);
-    }
+    for (int i = 0; i < ACCEPT_BATCH && accept_one(acceptor); i++)
+        continue;
 }
 
-/* The kernel's choice for port 0 may have been written down since. */
-static bool is_at(const struct acceptor *acceptor, const struct addr *addr)
+int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    return addr_equals(&acceptor->wanted, addr) || addr_equals(&acceptor->listening.addr, addr);
-}
-
-int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *where,
-                 const struct acceptor_options *options, char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    char text[ADDR_TEXT_MAX];
-
-    for (const struct acceptor *one = *list; one != NULL; one = one->next)
-        if (is_at(one, where->addr))
-            return 0;
-    struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
-
-    if (acceptor == NULL) {
-        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
+    *acceptor = (struct acceptor){.loop = loop, .wanted = *where->addr, .protocol = protocol, .rules = rules};
+    if (listen_socket_open(where, &acceptor->listening, error) == -1)
         return -1;
-    }
-    if (listen_socket_open(where, &acceptor->listening, error) == -1) {
-        free(acceptor);
-        return -1;
-    }
-    acceptor->wanted = *where->addr;
-    acceptor->loop = loop;
-    acceptor->options = *options;
-    acceptor->next = *list;
-    *list = acceptor;
     ev_io_init(&acceptor->acceptable, on_acceptable, acceptor->listening.fd, EV_READ);
     ev_timer_init(&acceptor->resume, on_resume, ACCEPT_PAUSE_S, 0.0);
     ev_io_start(loop, &acceptor->acceptable);
-    log_event(LOG_LEVEL_INFO, "listening", log_text("protocol", options->protocol),
-              log_text("address", addr_format(&acceptor->listening.addr, text)));
+    log_address(acceptor, "listening");
     return 0;
 }
 
-static void close_first(struct acceptor **link)
+void acceptor_close(struct acceptor *acceptor)
 {
-    struct acceptor *acceptor = *link;
-
-    *link = acceptor->next;
     ev_io_stop(acceptor->loop, &acceptor->acceptable);
     ev_timer_stop(acceptor->loop, &acceptor->resume);
     listen_socket_close(&acceptor->listening);
-    free(acceptor);
 }
 
-static bool is_wanted(const struct acceptor *acceptor, const struct config_listens *wanted)
+void acceptor_retire(struct acceptor *acceptor)
 {
-    for (size_t i = 0; i < wanted->count; i++)
-        if (is_at(acceptor, &wanted->list[i].addr))
-            return true;
-    return false;
+    /* No more than the queue holds: a flood must not keep it open. */
+    for (int i = 0; i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
+        continue;
+    log_address(acceptor, "not-listening");
+    acceptor_close(acceptor);
 }
 
-void acceptor_keep(struct acceptor **list, const struct config_listens *wanted)
+void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol)
 {
-    char text[ADDR_TEXT_MAX];
-
-    while (*list != NULL) {
-        if (is_wanted(*list, wanted)) {
-            list = &(*list)->next;
-            continue;
-        }
-        log_event(LOG_LEVEL_INFO, "not-listening", log_text("protocol", (*list)->options.protocol),
-                  log_text("address", addr_format(&(*list)->listening.addr, text)));
-        close_first(list);
-    }
-}
-
-void acceptor_close_all(struct acceptor **list)
-{
-    while (*list != NULL)
-        close_first(list);
+    if (acceptor->protocol == protocol)
+        return;
+    log_address(acceptor, "not-listening");
+    acceptor->protocol = protocol;
+    log_address(acceptor, "listening");
 }

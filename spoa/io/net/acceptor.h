@@ -1,17 +1,31 @@
-/* Accepts connections on one address, of whatever protocol: the listening socket and its watchers. */
+/* One listening socket: accepts connections and hands them to a protocol, which may change while it is open. */
 #ifndef SPOA_IO_NET_ACCEPTOR_H
 #define SPOA_IO_NET_ACCEPTOR_H
 
 #include <ev.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "spoa/core/config/config.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/io/net/listen_socket.h"
 
-/* Takes a new connection (non-blocking, close-on-exec) over. False, and `fd` is still the acceptor's, where memory is
- * short. */
-typedef bool (*acceptor_take_fn)(void *context, int fd);
+/* Where a connection comes from. */
+struct acceptor_peer {
+    struct sockaddr_storage addr;
+    socklen_t len;
+};
+
+/* Takes over `fd`, a new connection (non-blocking, close-on-exec). False where memory is short: `fd` is then still the
+ * acceptor's. */
+typedef bool (*acceptor_take_fn)(void *context, int fd, const struct acceptor_peer *peer);
+
+/* Who takes the connections. */
+struct acceptor_protocol {
+    const char *name; /* for the log */
+    acceptor_take_fn take;
+    void *context;
+};
 
 /* What all acceptors of a process go by; the owner may change it at any time. */
 struct acceptor_rules {
@@ -19,37 +33,33 @@ struct acceptor_rules {
     struct metrics *metrics;
 };
 
-/* Borrowed, but for the struct itself. */
-struct acceptor_options {
-    const char *protocol; /* for the log */
-    const struct acceptor_rules *rules;
-    acceptor_take_fn take;
-    void *context;
-};
-
-/* One of a list that its owner keeps; must not move. */
+/* Must not move while it is open. */
 struct acceptor {
+    struct ev_loop *loop;
     ev_io acceptable;
     ev_timer resume;
-    struct addr wanted; /* as configured: port 0 lets the kernel choose */
+    struct addr wanted; /* port 0 lets the kernel choose */
     struct listen_socket listening;
-    struct ev_loop *loop;
-    struct acceptor_options options;
+    const struct acceptor_protocol *protocol;
+    const struct acceptor_rules *rules;
     bool is_failing; /* the last accept() found no descriptor or memory */
-    struct acceptor *next;
 };
 
 /*
- * Adds one to `*list` and begins to accept at `where`. Nothing happens where there is one for this address. 0, or -1 with
- * a text in `error`. It is logged as "listening", with the protocol.
+ * Listens at `where` and begins to accept. `protocol` and `rules` are borrowed. 0, or -1 with a text in `error`. It is
+ * logged as "listening", with the protocol.
  */
-int acceptor_add(struct acceptor **list, struct ev_loop *loop, const struct listen_socket_options *where,
-                 const struct acceptor_options *options, char error[LISTEN_SOCKET_ERROR_MAX]);
+int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  char error[LISTEN_SOCKET_ERROR_MAX]);
 
-/* Stops accepting on addresses that are not in `wanted`. */
-void acceptor_keep(struct acceptor **list, const struct config_listens *wanted);
+/* Closes the socket. Connections that wait in its queue are reset. */
+void acceptor_close(struct acceptor *acceptor);
 
-/* Stops accepting on all of them; the list is empty then. */
-void acceptor_close_all(struct acceptor **list);
+/* Closes it, but takes the connections that wait in its queue first. It is logged as "not-listening". */
+void acceptor_retire(struct acceptor *acceptor);
+
+/* Hands the next connections to another protocol; borrowed. A change is logged as "not-listening" and "listening". */
+void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol);
 
 #endif

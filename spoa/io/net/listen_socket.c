@@ -13,9 +13,6 @@
 #include "spoa/io/net/socket_activation.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* A HAProxy that reloads opens all its connections at once. */
-#define BACKLOG 1024
-
 static int fail(char error[LISTEN_SOCKET_ERROR_MAX], const char *what, const struct addr *addr)
 {
     char text[ADDR_TEXT_MAX];
@@ -68,11 +65,22 @@ static int set_owner(const struct listen_socket_options *options, char error[LIS
     return 0;
 }
 
-/* Owner before mode: a chown may take mode bits away. */
-static int set_access(const struct listen_socket_options *options, char error[LISTEN_SOCKET_ERROR_MAX])
+/* While we are root and may. False where it stays ours: then only a later reload as that user cannot share its port. */
+static bool give_to_user(int fd, const char *name)
 {
-    if (options->addr->kind != ADDR_UNIX)
+    const struct passwd *user = name != NULL && geteuid() == 0 ? getpwnam(name) : NULL;
+
+    return user != NULL && fchown(fd, user->pw_uid, (gid_t)-1) == 0;
+}
+
+/* Owner before mode: a chown may take mode bits away. */
+static int set_access(int fd, const struct listen_socket_options *options,
+                      char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    if (options->addr->kind != ADDR_UNIX) {
+        (void)give_to_user(fd, options->user);
         return 0;
+    }
     if (set_owner(options, error) == -1)
         return -1;
     if (options->mode != -1 && chmod(options->addr->host, (mode_t)options->mode) == -1)
@@ -86,6 +94,8 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
 {
     const int on = 1;
 
+    if (options->shares_port)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (options->addr->kind != ADDR_UNIX)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     else if (is_abandoned(options->addr->host, storage, len))
@@ -93,9 +103,9 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
     if (bind(fd, (const struct sockaddr *)storage, len) == -1)
         return fail(error, "cannot bind to", options->addr);
     /* Before listen(): nobody can connect while the rights are those of the umask. */
-    if (set_access(options, error) == -1)
+    if (set_access(fd, options, error) == -1)
         return -1;
-    if (listen(fd, BACKLOG) == -1)
+    if (listen(fd, LISTEN_SOCKET_BACKLOG) == -1)
         return fail(error, "cannot listen on", options->addr);
     return 0;
 }
@@ -126,6 +136,13 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
     if (options->addr->kind != ADDR_UNIX && getsockname(fd, (struct sockaddr *)&storage, &len) == 0)
         (void)socket_addr_to(&storage, &ret_socket->addr);
     return 0;
+}
+
+void listen_socket_share_port(const struct listen_socket *listening)
+{
+    const int on = 1;
+
+    (void)setsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
 void listen_socket_close(struct listen_socket *listening)

@@ -9,6 +9,9 @@
 
 #define LISTEN_SOCKET_ERROR_MAX 256
 
+/* Connections that may wait to be accepted: a HAProxy that reloads opens all its connections at once. */
+#define LISTEN_SOCKET_BACKLOG 1024
+
 struct listen_socket {
     int fd;
     bool is_inherited; /* the service manager's: a UNIX socket is not removed */
@@ -20,6 +23,9 @@ struct listen_socket_options {
     int mode;                /* of a UNIX socket, or -1: as the umask says */
     const char *owner;       /* user and group of a UNIX socket, or "" */
     const char *group;
+    const char *
+        user; /* that a TCP socket is to belong to, or NULL: only a socket of the same user can share its port */
+    bool shares_port; /* by TCP, with sockets for which listen_socket_share_port() was called */
 };
 
 /*
@@ -29,6 +35,12 @@ struct listen_socket_options {
  */
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
                        char error[LISTEN_SOCKET_ERROR_MAX]);
+
+/*
+ * From now on another socket of the same user that `shares_port` can be opened on the port of this one, with an address
+ * that includes this one's or is included in it. A connection goes to the socket with the more exact address.
+ */
+void listen_socket_share_port(const struct listen_socket *listening);
 
 /* Closes it; a UNIX socket is removed from the file system. */
 void listen_socket_close(struct listen_socket *listening);

@@ -8,7 +8,6 @@
 
 #include "spoa/core/config/config.h"
 #include "spoa/core/base/log.h"
-#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
 /* Two names and what stands between. */
@@ -32,8 +31,6 @@ struct agent_check_server {
     struct ev_loop *loop;
     const struct agent_checks *checks;
     struct metrics *metrics;
-    const struct acceptor_rules *rules;
-    struct acceptor *acceptors;
     struct check_connection *connections;
     size_t connection_count;
 };
@@ -100,10 +97,11 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
         close_connection(connection);
 }
 
-static bool take(void *context, int fd)
+bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct agent_check_server *server = context;
 
+    (void)peer;
     if (server->connection_count == CONNECTIONS_MAX) {
         server->metrics->refused_total++;
         close(fd);
@@ -125,18 +123,14 @@ static bool take(void *context, int fd)
     return true;
 }
 
-struct agent_check_server *agent_check_server_create(struct ev_loop *loop, const struct agent_checks *checks,
-                                                     struct metrics *metrics,
-                                                     const struct acceptor_rules *rules)
+struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics)
 {
     struct agent_check_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return NULL;
     server->loop = loop;
-    server->checks = checks;
     server->metrics = metrics;
-    server->rules = rules;
     return server;
 }
 
@@ -144,7 +138,6 @@ void agent_check_server_destroy(struct agent_check_server *server)
 {
     if (server == NULL)
         return;
-    acceptor_close_all(&server->acceptors);
     for (struct check_connection *connection = server->connections, *next = NULL; connection != NULL;
          connection = next) {
         next = connection->next;
@@ -153,21 +146,7 @@ void agent_check_server_destroy(struct agent_check_server *server)
     free(server);
 }
 
-int agent_check_server_listen(struct agent_check_server *server, const struct listen_socket_options *options,
-                              char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    const struct acceptor_options accepting = {
-        .protocol = "agent-check", .rules = server->rules, .take = take, .context = server};
-
-    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
-}
-
 void agent_check_server_use(struct agent_check_server *server, const struct agent_checks *checks)
 {
     server->checks = checks;
-}
-
-void agent_check_server_keep(struct agent_check_server *server, const struct config_listens *wanted)
-{
-    acceptor_keep(&server->acceptors, wanted);
 }

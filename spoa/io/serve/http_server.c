@@ -1,12 +1,9 @@
 #include "spoa/io/serve/http_server.h"
 
 #include <microhttpd.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "spoa/core/status/http_routes.h"
-#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
 /* Scrapers, health checks and a few people. */
@@ -19,8 +16,7 @@ struct http_server {
     struct ev_loop *loop;
     http_status_fn status;
     void *context;
-    const struct acceptor_rules *rules;
-    struct acceptor *acceptors;
+    struct metrics *metrics;
     /* We accept and libmicrohttpd does the rest: its own accept() spins where descriptors run out. */
     struct MHD_Daemon *daemon;
     ev_io ready;
@@ -116,24 +112,18 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* libmicrohttpd closes what it does not want: too many. */
-static bool take(void *context, int fd)
+bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct http_server *server = context;
-    struct sockaddr_storage from = {.ss_family = AF_UNIX};
-    socklen_t len = sizeof(from);
 
-    (void)getpeername(fd, (struct sockaddr *)&from, &len);
-    if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, len) != MHD_YES)
-        server->rules->metrics->refused_total++;
+    if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer->addr, peer->len) != MHD_YES)
+        server->metrics->refused_total++;
     run(server);
     return true;
 }
 
-/* Only where there is something to listen on. */
 static bool start_daemon(struct http_server *server)
 {
-    if (server->daemon != NULL)
-        return true;
     server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
                                       server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
                                       MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
@@ -148,26 +138,8 @@ static bool start_daemon(struct http_server *server)
     return true;
 }
 
-int http_server_listen(struct http_server *server, const struct listen_socket_options *options,
-                       char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    const struct acceptor_options accepting = {
-        .protocol = "http", .rules = server->rules, .take = take, .context = server};
-
-    if (!start_daemon(server)) {
-        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "libmicrohttpd does not start");
-        return -1;
-    }
-    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
-}
-
-void http_server_keep(struct http_server *server, const struct config_listens *wanted)
-{
-    acceptor_keep(&server->acceptors, wanted);
-}
-
 struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context,
-                                       const struct acceptor_rules *rules)
+                                       struct metrics *metrics)
 {
     struct http_server *server = calloc(1, sizeof(*server));
 
@@ -176,9 +148,13 @@ struct http_server *http_server_create(struct ev_loop *loop, http_status_fn stat
     server->loop = loop;
     server->status = status;
     server->context = context;
-    server->rules = rules;
+    server->metrics = metrics;
     ev_io_init(&server->ready, on_ready, -1, EV_READ);
     ev_timer_init(&server->timeout, on_timeout, 0.0, 0.0);
+    if (!start_daemon(server)) {
+        http_server_destroy(server);
+        return NULL;
+    }
     return server;
 }
 
@@ -186,7 +162,6 @@ void http_server_destroy(struct http_server *server)
 {
     if (server == NULL)
         return;
-    acceptor_close_all(&server->acceptors);
     ev_io_stop(server->loop, &server->ready);
     ev_timer_stop(server->loop, &server->timeout);
     if (server->daemon != NULL)

@@ -1,31 +1,27 @@
-/* The HTTP side: libmicrohttpd in our loop, without a thread of its own. What is answered is core/web.h. */
+/* The HTTP side: libmicrohttpd in our loop, without a thread of its own. The answers are those of
+ * core/status/http_routes.h. */
 #ifndef SPOA_IO_SERVE_HTTP_SERVER_H
 #define SPOA_IO_SERVE_HTTP_SERVER_H
 
 #include <ev.h>
 
-#include "spoa/core/config/config.h"
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/status/status.h"
-#include "spoa/io/net/listen_socket.h"
+#include "spoa/io/net/acceptor.h"
 
 struct http_server;
-struct acceptor_rules;
 
 /* Fills in the status as it is now; what it points to is valid until the loop turns. */
 typedef void (*http_status_fn)(void *context, struct status *ret_status);
 
-/* Borrows all. NULL where memory is short. */
+/* Borrows all. NULL where memory is short, or libmicrohttpd does not start. */
 struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context,
-                                       const struct acceptor_rules *rules);
+                                       struct metrics *metrics);
 
 /* Closes everything at once; NULL is fine. */
 void http_server_destroy(struct http_server *server);
 
-/* Begins to accept on one more address, if it does not already; 0, or -1 with a text in `error`. */
-int http_server_listen(struct http_server *server, const struct listen_socket_options *options,
-                       char error[LISTEN_SOCKET_ERROR_MAX]);
-
-/* Stops accepting on addresses that are not in `wanted`; connections stay. */
-void http_server_keep(struct http_server *server, const struct config_listens *wanted);
+/* Takes a new connection over, for the server in `context`; see acceptor_take_fn. */
+bool http_server_take(void *context, int fd, const struct acceptor_peer *peer);
 
 #endif

@@ -2,15 +2,11 @@
 
 #include <stdlib.h>
 
-#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/serve/spop_connection.h"
 
 struct spop_server {
-    struct ev_loop *loop;
     struct spop_context context; /* what all connections share */
-    const struct acceptor_rules *rules;
-    struct acceptor *acceptors;
     spop_server_drained_fn drained;
     void *drained_context;
 };
@@ -33,14 +29,12 @@ static void connection_gone(struct spop_context *context)
 }
 
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
-                                       struct metrics *metrics, const struct acceptor_rules *rules)
+                                       struct metrics *metrics)
 {
     struct spop_server *server = calloc(1, sizeof(*server));
 
     if (server == NULL)
         return NULL;
-    server->loop = loop;
-    server->rules = rules;
     if (!spop_context_init(&server->context, loop, table, metrics, connection_gone)) {
         free(server);
         return NULL;
@@ -53,36 +47,24 @@ void spop_server_destroy(struct spop_server *server)
     if (server == NULL)
         return;
     server->drained = NULL;
-    acceptor_close_all(&server->acceptors);
     while (server->context.connections != NULL)
         spop_connection_close(server->context.connections);
     spop_context_finish(&server->context);
     free(server);
 }
 
-static bool take(void *context, int fd)
+bool spop_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
-    return spop_connection_open(context, fd);
-}
+    struct spop_server *server = context;
 
-int spop_server_listen(struct spop_server *server, const struct listen_socket_options *options,
-                       char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    const struct acceptor_options accepting = {
-        .protocol = "spop", .rules = server->rules, .take = take, .context = &server->context};
-
-    return acceptor_add(&server->acceptors, server->loop, options, &accepting, error);
+    (void)peer;
+    return spop_connection_open(&server->context, fd);
 }
 
 void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms)
 {
     server->context.connections_max = connections_max;
     server->context.idle_timeout_s = idle_timeout_ms / 1000.0;
-}
-
-void spop_server_keep(struct spop_server *server, const struct config_listens *wanted)
-{
-    acceptor_keep(&server->acceptors, wanted);
 }
 
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context)
@@ -92,7 +74,6 @@ void spop_server_drain(struct spop_server *server, spop_server_drained_fn draine
     server->context.draining = true;
     server->drained = drained;
     server->drained_context = context;
-    acceptor_close_all(&server->acceptors);
     for (struct spop_connection *connection = server->context.connections; connection != NULL;
          connection = next) {
         next = spop_connection_next(connection);

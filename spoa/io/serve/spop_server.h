@@ -1,4 +1,4 @@
-/* The SPOP side: listeners and the connections from HAProxy, each one a core/spop_session.h. */
+/* The SPOP side: the connections from HAProxy, each one a core/haproxy/spop_session.h. */
 #ifndef SPOA_IO_SERVE_SPOP_SERVER_H
 #define SPOA_IO_SERVE_SPOP_SERVER_H
 
@@ -6,21 +6,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "spoa/core/config/config.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
-#include "spoa/io/net/listen_socket.h"
+#include "spoa/io/net/acceptor.h"
 
 struct spop_server;
 
 /* Called once, when the last connection is gone after spop_server_drain(). Must not destroy the server. */
 typedef void (*spop_server_drained_fn)(void *context);
 
-struct acceptor_rules;
-
 /* Borrows all. NULL where memory is short. */
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
-                                       struct metrics *metrics, const struct acceptor_rules *rules);
+                                       struct metrics *metrics);
 
 /* At the start there are none. Connections that are there already are not closed for their number. */
 void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms);
@@ -28,16 +25,12 @@ void spop_server_limit(struct spop_server *server, size_t connections_max, unsig
 /* Closes everything at once; NULL is fine. */
 void spop_server_destroy(struct spop_server *server);
 
-/* Begins to accept on one more address, if it does not already; 0, or -1 with a text in `error`. */
-int spop_server_listen(struct spop_server *server, const struct listen_socket_options *options,
-                       char error[LISTEN_SOCKET_ERROR_MAX]);
-
-/* Stops accepting on addresses that are not in `wanted`; connections stay. */
-void spop_server_keep(struct spop_server *server, const struct config_listens *wanted);
+/* Takes a new connection over, for the server in `context`; see acceptor_take_fn. */
+bool spop_server_take(void *context, int fd, const struct acceptor_peer *peer);
 
 /*
- * Stops accepting, answers what has been received, says AGENT-DISCONNECT to all and waits for them to close.
- * `drained` is called when all have, possibly before this returns.
+ * Answers what has been received, says AGENT-DISCONNECT to all and waits for them to close.
+ * `drained` is called when all have, possibly before this returns. No connection comes any more.
  */
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context);
 

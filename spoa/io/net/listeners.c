@@ -1,0 +1,284 @@
+#include "spoa/io/net/listeners.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "spoa/core/base/log.h"
+
+struct listener {
+    struct acceptor acceptor;
+    struct listener *next;
+};
+
+struct listeners {
+    struct ev_loop *loop;
+    const struct listeners_row *rows;
+    size_t row_count;
+    const struct acceptor_rules *rules;
+    struct listener *list;
+};
+
+/* An address in a configuration. */
+struct place {
+    const struct listeners_row *row;
+    const struct config_listen *listen;
+};
+
+/* The addresses that a configuration lists, numbered through all rows. False where `index` is beyond the last. */
+static bool place_at(const struct listeners *listeners, const struct config_agent *config, size_t index,
+                     struct place *ret_place)
+{
+    for (size_t i = 0; i < listeners->row_count; i++) {
+        const struct listeners_row *row = &listeners->rows[i];
+        const struct config_listens *listens = (const void *)((const char *)config + row->list_offset);
+        if (index < listens->count) {
+            *ret_place = (struct place){.row = row, .listen = &listens->list[index]};
+            return true;
+        }
+        index -= listens->count;
+    }
+    return false;
+}
+
+/* By the address as bound, for the kernel's choice may have been written down since. Port 0 is another address for each
+ * protocol. */
+static bool is_at(const struct listener *listener, const struct place *place)
+{
+    const struct acceptor *acceptor = &listener->acceptor;
+
+    return addr_equals(&acceptor->listening.addr, &place->listen->addr) ||
+           (acceptor->protocol == &place->row->protocol &&
+            addr_equals(&acceptor->wanted, &place->listen->addr));
+}
+
+/* Whether `all` is 0.0.0.0 or [::], and `addr` another address of its family on the same port. */
+static bool includes(const struct addr *all, const struct addr *addr)
+{
+    static const uint8_t any[sizeof(all->ip)];
+
+    return (all->kind == ADDR_IPV4 || all->kind == ADDR_IPV6) && all->kind == addr->kind && all->port != 0 &&
+           all->port == addr->port && memcmp(all->ip, any, sizeof(any)) == 0 && !addr_equals(all, addr);
+}
+
+/* The row of the address in `config` that includes this one; NULL where none does. */
+static const struct listeners_row *find_including(const struct listeners *listeners,
+                                                  const struct config_agent *config, const struct addr *addr)
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+        if (includes(&place.listen->addr, addr))
+            return place.row;
+    return NULL;
+}
+
+/* The row in which `config` lists the address itself; NULL where it does not. */
+static const struct listeners_row *find_listed(const struct listeners *listeners,
+                                               const struct config_agent *config,
+                                               const struct listener *listener)
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+        if (is_at(listener, &place))
+            return place.row;
+    return NULL;
+}
+
+static bool is_open(const struct listeners *listeners, const struct place *place)
+{
+    for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
+        if (is_at(listener, place))
+            return true;
+    return false;
+}
+
+/* Lets a new socket at `addr` share the port of those that `next` does not list. Whether there are any. */
+static bool share_port(const struct listeners *listeners, const struct config_agent *next,
+                       const struct addr *addr)
+{
+    bool is_found = false;
+
+    if (addr->kind == ADDR_UNIX)
+        return false;
+    for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
+        const struct listen_socket *listening = &listener->acceptor.listening;
+        if (listening->addr.kind == ADDR_UNIX || listening->addr.port != addr->port ||
+            find_listed(listeners, next, listener) != NULL)
+            continue;
+        listen_socket_share_port(listening);
+        is_found = true;
+    }
+    return is_found;
+}
+
+/* `row` takes the connections. */
+static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
+                         const struct listeners_row *row, char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+
+    if (listener == NULL) {
+        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
+        return -1;
+    }
+    if (acceptor_open(&listener->acceptor, listeners->loop, options, &row->protocol, listeners->rules,
+                      error) == -1) {
+        free(listener);
+        return -1;
+    }
+    LL_PREPEND(listeners->list, listener);
+    return 0;
+}
+
+static int open_place(struct listeners *listeners, const struct config_agent *running,
+                      const struct config_agent *next, const struct place *place,
+                      char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const struct addr *addr = &place->listen->addr;
+    const struct listen_socket_options options = {
+        .addr = addr,
+        .mode = place->listen->mode,
+        .owner = place->listen->owner,
+        .group = place->listen->group,
+        .user = running == NULL ? next->user : NULL, /* the process becomes it after the start */
+        .shares_port = share_port(listeners, next, addr),
+    };
+    /* Connections to this address may be answered by a socket that includes it: they are, as before, until the change. */
+    const struct listeners_row *row = running != NULL ? find_including(listeners, running, addr) : NULL;
+
+    return open_listener(listeners, &options, row != NULL ? row : place->row, error);
+}
+
+/* Whether two sockets would be needed for one address. */
+static bool is_conflict(const struct place *one, const struct place *other)
+{
+    const struct addr *addr = &one->listen->addr;
+    bool is_any_port = addr->kind != ADDR_UNIX && addr->port == 0;
+
+    if (addr_equals(addr, &other->listen->addr))
+        return one->row != other->row && !is_any_port;
+    return includes(addr, &other->listen->addr) || includes(&other->listen->addr, addr);
+}
+
+/* The kernel says so at the start. A reload finds sockets open and would not hear it, but leave a file that cannot be
+ * started. */
+static int check_conflicts(const struct listeners *listeners, const struct config_agent *config,
+                           char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    struct place one;
+    struct place other;
+    char one_text[ADDR_TEXT_MAX];
+    char other_text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; place_at(listeners, config, i, &one); i++)
+        for (size_t k = 0; k < i && place_at(listeners, config, k, &other); k++)
+            if (is_conflict(&one, &other)) {
+                (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX,
+                               "'%s = %s' beside '%s = %s': Address already in use", one.row->key,
+                               addr_format(&one.listen->addr, one_text), other.row->key,
+                               addr_format(&other.listen->addr, other_text));
+                return -1;
+            }
+    return 0;
+}
+
+int listeners_open(struct listeners *listeners, const struct config_agent *running,
+                   const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    struct place place;
+
+    if (check_conflicts(listeners, next, error) == -1)
+        return -1;
+    for (size_t i = 0; place_at(listeners, next, i, &place); i++)
+        if (!is_open(listeners, &place) && open_place(listeners, running, next, &place, error) == -1)
+            return -1;
+    return 0;
+}
+
+/* Its socket is closed. */
+static void remove_listener(struct listeners *listeners, struct listener *listener)
+{
+    LL_DELETE(listeners->list, listener);
+    free(listener);
+}
+
+void listeners_settle(struct listeners *listeners, const struct config_agent *config)
+{
+    struct listener *listener;
+    struct listener *next;
+
+    LL_FOREACH_SAFE (listeners->list, listener, next) {
+        const struct listeners_row *row = find_listed(listeners, config, listener);
+        if (row == NULL)
+            row = find_including(listeners, config, &listener->acceptor.listening.addr);
+        if (row != NULL) {
+            acceptor_hand_to(&listener->acceptor, &row->protocol);
+            continue;
+        }
+        acceptor_retire(&listener->acceptor);
+        remove_listener(listeners, listener);
+    }
+}
+
+void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol)
+{
+    struct listener *listener;
+    struct listener *next;
+
+    LL_FOREACH_SAFE (listeners->list, listener, next) {
+        if (listener->acceptor.protocol != protocol)
+            continue;
+        acceptor_close(&listener->acceptor);
+        remove_listener(listeners, listener);
+    }
+}
+
+static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)
+{
+    return one->mode != other->mode || strcmp(one->owner, other->owner) != 0 ||
+           strcmp(one->group, other->group) != 0;
+}
+
+void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,
+                           const struct config_agent *new)
+{
+    struct place now;
+    struct place before;
+    const char *told = NULL;
+
+    for (size_t i = 0; place_at(listeners, new, i, &now); i++)
+        for (size_t k = 0; place_at(listeners, old, k, &before); k++) {
+            if (now.row->key == told || !addr_equals(&now.listen->addr, &before.listen->addr) ||
+                !has_other_rights(now.listen, before.listen))
+                continue;
+            told = now.row->key;
+            log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", told));
+        }
+}
+
+struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
+                                   const struct acceptor_rules *rules)
+{
+    struct listeners *listeners = calloc(1, sizeof(*listeners));
+
+    if (listeners == NULL)
+        return NULL;
+    listeners->loop = loop;
+    listeners->rows = rows;
+    listeners->row_count = row_count;
+    listeners->rules = rules;
+    return listeners;
+}
+
+void listeners_destroy(struct listeners *listeners)
+{
+    if (listeners == NULL)
+        return;
+    for (size_t i = 0; i < listeners->row_count; i++)
+        listeners_close(listeners, &listeners->rows[i].protocol);
+    free(listeners);
+}

@@ -1,0 +1,58 @@
+/*
+ * All addresses on which connections are accepted, of all protocols, through reloads in which nobody who connects is
+ * refused. There is one socket for an address. listeners_open() opens what another configuration adds, beside all that is
+ * open; listeners_settle() makes the open sockets those of one configuration.
+ *
+ * - An address that gets another protocol keeps its socket: it is handed over.
+ * - 127.0.0.1:P and 0.0.0.0:P can be open at one time, of which one goes (SO_REUSEPORT). To close the first and open
+ *   the second would refuse those who connect in between.
+ * - 127.0.0.1:P stays open where 0.0.0.0:P takes its place, as a part of it. The kernel prefers the more exact address, so
+ *   a connection that is being made to 127.0.0.1:P when that socket is closed would be reset.
+ */
+#ifndef SPOA_IO_NET_LISTENERS_H
+#define SPOA_IO_NET_LISTENERS_H
+
+#include <ev.h>
+#include <stddef.h>
+
+#include "spoa/core/config/config.h"
+#include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/listen_socket.h"
+
+/* A row of the table of protocols: where the configuration lists the addresses, and who takes their connections. */
+struct listeners_row {
+    const char *key;    /* in the section [agent] */
+    size_t list_offset; /* of the key's struct config_listens in struct config_agent */
+    struct acceptor_protocol protocol;
+};
+
+struct listeners;
+
+/* Nothing is open at first. Borrows all. NULL where memory is short. */
+struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
+                                   const struct acceptor_rules *rules);
+
+/* Closes everything at once; NULL is fine. */
+void listeners_destroy(struct listeners *listeners);
+
+/*
+ * Opens what `next` lists and is not open yet, and begins to accept there. What `running` (NULL at the start) lists goes
+ * on as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or later.
+ */
+int listeners_open(struct listeners *listeners, const struct config_agent *running,
+                   const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);
+
+/*
+ * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are closed.
+ * Connections stay, also those that still wait to be accepted.
+ */
+void listeners_settle(struct listeners *listeners, const struct config_agent *config);
+
+/* Stops accepting for one protocol. */
+void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol);
+
+/* Logs "restart-needed" with each key that gives a UNIX socket that stays another mode, owner or group. */
+void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,
+                           const struct config_agent *new);
+
+#endif
