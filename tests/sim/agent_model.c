@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "spoa/core/base/container_of.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
@@ -357,8 +358,7 @@ static void start_voters(struct world *world, unsigned agent)
 static void aim_probe(struct service_observer *self, const struct service *service,
                       const struct service_change *change)
 {
-    struct sim_probe *probe =
-        (struct sim_probe *)(void *)((char *)self - offsetof(struct sim_probe, observer));
+    struct sim_probe *probe = container_of(self, struct sim_probe, observer);
 
     (void)service;
     if (change->after->addr != NULL)

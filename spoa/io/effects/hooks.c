@@ -8,8 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "spoa/core/observers/hook_request.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
 
 /* What is run for one service. */

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spoa/core/haproxy/haproxy_sessions.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/haproxy/haproxy_sessions.h"
 #include "spoa/core/haproxy/haproxy_version.h"
-#include "spoa/io/net/loop.h"
 #include "spoa/io/effects/runtime_call.h"
+#include "spoa/io/net/loop.h"
 
 /* A cut is told so many times, at this interval; more often while sessions to the server are still connecting. */
 #define ROUNDS 6

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/socket_addr.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
 
 /* Of one attempt at one name server; c-ares lengthens it for the second. */

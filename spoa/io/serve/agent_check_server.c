@@ -6,8 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "spoa/core/config/config.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/config/config.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/status/http_routes.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
