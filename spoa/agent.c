@@ -9,6 +9,7 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/status/status.h"
 #include "spoa/deployment.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"

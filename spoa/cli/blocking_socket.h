@@ -2,7 +2,7 @@
 #ifndef SPOA_CLI_BLOCKING_SOCKET_H
 #define SPOA_CLI_BLOCKING_SOCKET_H
 
-#include "proto/addr.h"
+struct addr;
 
 /* -1 with errno where it cannot be reached (EHOSTUNREACH: a name that has no address); reads and writes fail after three
  * seconds. */

@@ -6,14 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spoa/core/base/alarms.h"
-#include "spoa/core/config/haproxy_file.h"
-#include "spoa/core/haproxy/haproxy_sessions.h"
+#include "proto/addr.h"
+#include "proto/span.h"
 #include "spoa/cli/check_votes.h"
 #include "spoa/cli/http_client.h"
+#include "spoa/cli/options.h"
 #include "spoa/cli/redis_client.h"
 #include "spoa/cli/runtime_client.h"
-#include "spoa/cli/options.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_file.h"
+#include "spoa/core/decision/choices.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/server_map.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 
 /* What Sentinel needs to fail over, once it holds a master to be down. */

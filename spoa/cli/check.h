@@ -2,7 +2,7 @@
 #ifndef SPOA_CLI_CHECK_H
 #define SPOA_CLI_CHECK_H
 
-#include "spoa/core/config/config.h"
+struct config;
 
 /* Asks every Sentinel, node and HAProxy, one after the other, and prints what they say; lines that begin with '!' are
  * findings. `haproxy_file`: the path of HAProxy's configuration, which is read as well, or NULL. An exit code: 0 where there is

@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/addr.h"
+#include "proto/span.h"
+#include "spoa/cli/redis_client.h"
+#include "spoa/core/config/config.h"
+
 #define RUN_ID "run_id:"
 
 redisReply *check_ask_identity(struct redis_client *ask, enum voter_source source,

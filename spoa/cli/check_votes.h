@@ -4,9 +4,13 @@
 
 #include <stdbool.h>
 
-#include "proto/addr.h"
-#include "spoa/core/config/config.h"
-#include "spoa/cli/redis_client.h"
+#include <hiredis/hiredis.h>
+
+#include "spoa/core/voters/voter_source.h"
+
+struct addr;
+struct config_service;
+struct redis_client;
 
 #define CHECK_ID_LEN 40
 

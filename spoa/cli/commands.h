@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
+struct config;
 
 /* Prints the status, as text or JSON; with `watches` again and again until it is ended. An exit code: 0, or 1 where the
  * agent does not answer. */

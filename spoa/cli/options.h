@@ -3,8 +3,10 @@
 #define SPOA_CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
-#include "spoa/core/config/config.h"
+struct config;
+struct config_errors;
 
 /* Exit codes of the program. */
 enum exit_code {

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/config/config.h"
+#include "spoa/io/net/tls.h"
 
 #define WORDS_MAX 8
 

@@ -3,10 +3,13 @@
 #define SPOA_CLI_REDIS_CLIENT_H
 
 #include <hiredis/hiredis.h>
+#include <stdbool.h>
 
-#include "proto/addr.h"
-#include "spoa/core/config/config.h"
-#include "spoa/io/net/tls.h"
+struct addr;
+struct config_credentials;
+struct config_tls;
+struct tls;
+struct tls_stream;
 
 struct redis_client {
     redisReader *reader; /* NULL where it cannot be reached */

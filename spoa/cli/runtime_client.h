@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "proto/addr.h"
+struct addr;
 
 #define RUNTIME_ASK_MAX 1024
 

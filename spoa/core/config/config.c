@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "spoa/core/config/config_keywords.h"
+#include "spoa/core/decision/server_map.h"
 
 /* How a group of nodes is called. */
 #define NODES "nodes"

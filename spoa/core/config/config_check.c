@@ -6,8 +6,9 @@
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/config_voters.h"
+#include "spoa/core/decision/replicas.h"
+#include "spoa/core/decision/server_map.h"
 #include "spoa/core/observers/hook_request.h"
-#include "spoa/core/decision/quorum.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 

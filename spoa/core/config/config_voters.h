@@ -2,7 +2,14 @@
 #ifndef SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 #define SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 
-#include "spoa/core/config/config.h"
+#include <stdbool.h>
+
+#include "spoa/core/config/config_errors.h"
+
+struct config;
+struct config_credentials;
+struct config_service;
+struct config_tls;
 
 struct config_place config_at_line(const char *file, unsigned line);
 

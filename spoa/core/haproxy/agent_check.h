@@ -11,11 +11,7 @@
 
 #include "proto/span.h"
 #include "spoa/core/decision/service.h"
-
-enum check_mode {
-    CHECK_MODE_PULSE,  /* all are up, but for a while one that was replaced or fenced off */
-    CHECK_MODE_MASTER, /* only the master named last is up, and while it is fenced off nobody */
-};
+#include "spoa/core/haproxy/check_mode.h"
 
 struct agent_check_settings {
     enum check_mode mode;

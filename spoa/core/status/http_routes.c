@@ -2,9 +2,14 @@
 
 #include <string.h>
 
+#include "proto/span.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
 #include "spoa/core/status/prometheus.h"
+#include "spoa/core/status/status.h"
 #include "spoa/core/status/status_json.h"
 #include "spoa/core/status/status_text.h"
+#include "spoa/core/voters/voter_group.h"
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"

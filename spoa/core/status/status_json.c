@@ -1,5 +1,17 @@
 #include "spoa/core/status/status_json.h"
 
+#include "proto/addr.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/replicas.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
+#include "spoa/core/observers/history.h"
+#include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
+
 static void add_key(struct text *out, const char *key)
 {
     text_printf(out, "\"%s\":", key);

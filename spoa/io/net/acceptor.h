@@ -5,9 +5,12 @@
 #include <ev.h>
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
-#include "spoa/core/base/metrics.h"
+#include "proto/addr.h"
 #include "spoa/io/net/listen_socket.h"
+
+struct config_listens;
+struct config_networks;
+struct metrics;
 
 /* Takes a new connection (non-blocking, close-on-exec) over. False, and `fd` is still the acceptor's, where memory is
  * short. */

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "proto/addr.h"
-#include "spoa/core/config/config.h"
+struct addr;
+struct config_tls;
 
 #define TLS_ERROR_MAX 256
 /* What one record holds at the most: a read of so much leaves nothing in OpenSSL, where the loop would not see it. */

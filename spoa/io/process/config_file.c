@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/config_errors.h"
 #include "spoa/io/net/tls.h"
 
 /* The longest password that we take from a file. */

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
+struct config;
+struct config_errors;
 
 /*
  * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False

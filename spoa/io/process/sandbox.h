@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
+struct config;
+struct config_agent;
 
 #define SANDBOX_ERROR_MAX 256
 

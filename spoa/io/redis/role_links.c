@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "spoa/core/base/container_of.h"
-#include "spoa/io/net/loop.h"
 
 /* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
 #define EVERYDAY_SIZE 1024

@@ -8,7 +8,9 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/haproxy/agent_check.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 

@@ -6,9 +6,10 @@
 #include <sys/socket.h>
 
 #include "spoa/core/base/container_of.h"
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
 #include "spoa/io/net/acceptor.h"
-#include "spoa/io/net/loop.h"
 
 /* Scrapers, health checks and a few people. */
 #define CONNECTIONS_MAX 64U

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "spoa/core/base/container_of.h"
+#include "spoa/core/base/histogram.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/haproxy/spop_session.h"
 #include "spoa/io/net/buffer.h"

@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "spoa/core/base/metrics.h"
-#include "spoa/core/haproxy/service_table.h"
-
+struct metrics;
+struct service_table;
 struct spop_connection;
 struct spop_context;
 

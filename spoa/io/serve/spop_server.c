@@ -4,7 +4,6 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/acceptor.h"
-#include "spoa/io/net/loop.h"
 #include "spoa/io/serve/spop_connection.h"
 
 struct spop_server {

@@ -6,17 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "spoa/core/config/config.h"
-#include "spoa/core/base/metrics.h"
-#include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/net/listen_socket.h"
 
+struct acceptor_rules;
+struct config_listens;
+struct metrics;
+struct service_table;
 struct spop_server;
 
 /* Called once, when the last connection is gone after spop_server_drain(). Must not destroy the server. */
 typedef void (*spop_server_drained_fn)(void *context);
-
-struct acceptor_rules;
 
 /* Borrows all. NULL where memory is short. */
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,

@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
-#include "spoa/core/base/log.h"
-#include "spoa/core/status/http_routes.h"
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/observers/history.h"
+#include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"

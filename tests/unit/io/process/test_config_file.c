@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spoa/core/config/config.h"
 #include "spoa/io/process/config_file.h"
 
 #define SENTINELS "[sentinels]\naddress = s1:26379\naddress = s2:26379\naddress = s3:26379\n"
