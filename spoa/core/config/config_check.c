@@ -130,7 +130,7 @@ static void check_hook(const struct config_service *service, const struct config
 {
     if (service->on_switch != NULL && !hook_command_is_good(service->on_switch))
         config_error(errors, place,
-                     "'on-switch' needs the whole path of a program, and not too many arguments");
+                     "'on-switch' needs the whole path of a program, and not too many or too long arguments");
     if (service->on_switch_timeout_ms == 0)
         config_error(errors, place, "'on-switch-timeout' must be over 0");
 }

@@ -10,6 +10,8 @@
 #define HOOK_ARGS_MAX 32
 #define HOOK_VARIABLES_MAX 10
 #define HOOK_TEXT_MAX 4096
+/* Leaves room for what is added to the command: the longest names and addresses, twice. */
+#define HOOK_COMMAND_MAX 2000
 
 /* Moves with its pointers: not to be copied. */
 struct hook_request {
@@ -29,7 +31,7 @@ struct hook_request {
 bool hook_request_fill(struct hook_request *request, const char *command, const struct service *service,
                        const struct service_change *change);
 
-/* Whether `command` can be run as it stands: an absolute path first, not too many words. */
+/* Whether `command` can be run as it stands: an absolute path first, not too many words, not too long. */
 bool hook_command_is_good(const char *command);
 
 #endif

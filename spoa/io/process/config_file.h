@@ -1,4 +1,4 @@
-/* The configuration file: inih reads it line by line into core/config.h; environment and secrets are put in. */
+/* The configuration file: its bytes for core/config_reader.h, and the files that it names. */
 #ifndef SPOA_IO_PROCESS_CONFIG_FILE_H
 #define SPOA_IO_PROCESS_CONFIG_FILE_H
 
