@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "proto/must_check.h"
+
 struct config;
 struct config_errors;
 
@@ -43,8 +45,8 @@ struct options {
  * Reads the command line. What a quick start gives (--listen, --sentinel, --service, --server, --log-level) is
  * put into `config` as if a file had said it. False, with `errors`, where it is wrong.
  */
-bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
-                   struct config_errors *errors);
+MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
+                              struct config_errors *errors);
 
 void options_print_help(FILE *out);
 

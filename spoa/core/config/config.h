@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config_errors.h"
 #include "spoa/core/decision/choices.h"
@@ -174,7 +175,7 @@ struct config {
 };
 
 /* NULL where memory is short. */
-struct config *config_create(void);
+MUST_CHECK struct config *config_create(void);
 void config_destroy(struct config *config); /* NULL is fine */
 
 /* Begins the section of a line "[TEXT]", without the brackets: "agent", "sentinels", "service NAME" ... An

@@ -4,6 +4,8 @@
 
 #include <stdbool.h>
 
+#include "proto/must_check.h"
+
 struct config;
 struct config_errors;
 
@@ -11,6 +13,6 @@ struct config_errors;
  * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False
  * where anything was wrong; `errors` then says all of it. config->warnings has what is unwise.
  */
-bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
+MUST_CHECK bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
 
 #endif

@@ -21,7 +21,7 @@ struct file {
 
 struct file_watch {
     struct ev_loop *loop;
-    void (*on_change)(void *context, const char *path);
+    file_watch_changed_fn on_change;
     void *context;
     struct file *files;
     ev_timer delay;
@@ -80,8 +80,7 @@ static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
     ev_timer_start(loop, delay);
 }
 
-struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(void *context, const char *path),
-                                     void *context)
+struct file_watch *file_watch_create(struct ev_loop *loop, file_watch_changed_fn on_change, void *context)
 {
     struct file_watch *watch = calloc(1, sizeof(*watch));
 
