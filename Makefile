@@ -66,7 +66,7 @@ LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
 
 # Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
 # system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
-PACKAGES = hiredis libcares inih libmicrohttpd $(if $(WITH_TLS),openssl)
+PACKAGES = hiredis libcares libmicrohttpd $(if $(WITH_TLS),openssl)
 pkg_config = $(shell pkg-config $(1) || echo failed)
 checked = $(if $(filter failed,$(1)),$(error a library is missing: run `make deps`),$(1))
 LIBS_CFLAGS = $(eval LIBS_CFLAGS := $$(patsubst -I%,-isystem %,$$(call checked,$$(call pkg_config,--cflags $(PACKAGES)))))$(LIBS_CFLAGS)

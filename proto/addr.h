@@ -2,6 +2,7 @@
 #ifndef PROTO_ADDR_H
 #define PROTO_ADDR_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 
 #include <stdbool.h>
@@ -34,11 +35,11 @@ struct addr {
 
 /* Reads the text forms above. False, nothing written, on anything else: no port, port 0 or over 65535, an
  * empty host or label of it, a character that a host name cannot have, a path over 107 bytes. */
-bool addr_parse(struct span text, struct addr *ret_addr);
+MUST_CHECK bool addr_parse(struct span text, struct addr *ret_addr);
 
 /* Makes an address of a host (numeric or name, brackets not needed) and a decimal port that came apart, as
  * Sentinel sends them. False as above. */
-bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
+MUST_CHECK bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
 

@@ -3,6 +3,7 @@
 #define PROTO_NETWORK_H
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 #include "proto/span.h"
 
 #include <stdbool.h>
@@ -17,7 +18,7 @@ struct network {
 };
 
 /* False, nothing written, on anything else than "IP/BITS" and "IP", or where bits beyond the prefix are set. */
-bool network_parse(struct span text, struct network *ret_network);
+MUST_CHECK bool network_parse(struct span text, struct network *ret_network);
 
 /* Whether a numeric address is in it; never, of another family. An IPv4-mapped IPv6 address is IPv4 (proto/addr.h). */
 bool network_has(const struct network *network, const struct addr *addr);

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "proto/must_check.h"
+
 /* Bytes that somebody else owns. Not terminated by NUL. `data` may be NULL only where `len` is 0. */
 struct span {
     const uint8_t *data;
@@ -44,7 +46,7 @@ static inline bool span_equals_text(struct span a, const char *text)
 }
 
 /* Takes `len` bytes off the front of `cursor`. False, and nothing taken, where it holds fewer. */
-static inline bool span_take(struct span *cursor, size_t len, struct span *ret_taken)
+MUST_CHECK static inline bool span_take(struct span *cursor, size_t len, struct span *ret_taken)
 {
     if (len > cursor->len)
         return false;

@@ -2,6 +2,7 @@
 #ifndef PROTO_SPOP_DATA_H
 #define PROTO_SPOP_DATA_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/varint.h"
 
@@ -37,10 +38,11 @@ struct spop_value {
  * Readers take what they read off the front of `cursor`. They return false where the bytes end too early or
  * are malformed (a reserved type, an integer over 64 bits); the cursor is then of no further use.
  */
-static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value);
-bool spop_name_read(struct span *cursor, struct span *ret_name); /* varint length and bytes; may be empty */
-bool spop_value_read(struct span *cursor, struct spop_value *ret_value);
-bool spop_kv_read(struct span *cursor, struct span *ret_name, struct spop_value *ret_value);
+MUST_CHECK static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value);
+/* Varint length and bytes; may be empty. */
+MUST_CHECK bool spop_name_read(struct span *cursor, struct span *ret_name);
+MUST_CHECK bool spop_value_read(struct span *cursor, struct spop_value *ret_value);
+MUST_CHECK bool spop_kv_read(struct span *cursor, struct span *ret_name, struct spop_value *ret_value);
 
 /* Writers append to `sink`; what does not fit sets sink->full (span.h). */
 void spop_integer_write(struct sink *sink, uint64_t value);

@@ -2,6 +2,7 @@
 #ifndef PROTO_SPOP_FRAME_H
 #define PROTO_SPOP_FRAME_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/spop_data.h"
 #include "proto/spop_status.h"
@@ -77,24 +78,25 @@ struct spop_message {
  * small are known from the first four bytes. `max_frame_size` (bytes, LEN excluded) must leave room for
  * SPOP_LEN_BYTES in an int.
  */
-int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, struct spop_frame *ret_frame);
+MUST_CHECK int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size,
+                                struct spop_frame *ret_frame);
 
 /*
  * Reads a HAPROXY-HELLO payload. Unknown keys are ignored; keys are compared whole. NORMAL, or the status to
  * disconnect with: NO_VERSION, BAD_VERSION (no 2.0 among them), NO_MAX_FRAME_SIZE, BAD_MAX_FRAME_SIZE (under
  * SPOP_FRAME_SIZE_MIN or over 32 bits), NO_CAPABILITIES, INVALID (not a KV list, a value of a wrong type).
  */
-enum spop_status spop_hello_decode(struct span payload, struct spop_hello *ret_hello);
+MUST_CHECK enum spop_status spop_hello_decode(struct span payload, struct spop_hello *ret_hello);
 
 /* Reads a HAPROXY-DISCONNECT payload. False where it is not a KV list with a status-code of 32 bits. */
-bool spop_disconnect_decode(struct span payload, struct spop_disconnect *ret_disconnect);
+MUST_CHECK bool spop_disconnect_decode(struct span payload, struct spop_disconnect *ret_disconnect);
 
 /*
  * Takes the head of the next message off `cursor` (a NOTIFY payload, possibly empty). Returns 1 with the
  * message, 0 at the end, -1 where the payload is malformed. `cursor` is left at its arguments, which the caller
  * must take off by `arg_count` calls of spop_kv_read() before it asks for the next message.
  */
-int spop_message_read(struct span *cursor, struct spop_message *ret_message);
+MUST_CHECK int spop_message_read(struct span *cursor, struct spop_message *ret_message);
 
 /*
  * Encoders append one whole frame, LEN included, FIN set; all or nothing: a frame that does not fit leaves the

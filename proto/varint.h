@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/must_check.h"
+
 /* The longest encoding, that of 2^64-1. */
 #define VARINT_MAX_BYTES 10
 
@@ -13,7 +15,7 @@
  * bytes are not all of it, -1 where the value exceeds 64 bits or would need an eleventh byte.
  * `*ret_value` is written only on success.
  */
-static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value);
+MUST_CHECK static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value);
 
 /* Encodes `value`; returns the number of bytes written (1 to 10). */
 static inline size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
@@ -27,10 +29,10 @@ static inline size_t varint_size(uint64_t value);
 #define VARINT_ONE_BYTE_LIMIT 240
 
 /* The others, of two bytes at least. */
-int varint_decode_long(const uint8_t *in, size_t len, uint64_t *ret_value);
+MUST_CHECK int varint_decode_long(const uint8_t *in, size_t len, uint64_t *ret_value);
 size_t varint_encode_long(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
 
-static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value)
+MUST_CHECK static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value)
 {
     if (len == 0)
         return 0;

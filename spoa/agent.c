@@ -6,19 +6,24 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/status/status.h"
+#include "spoa/deployment.h"
+#include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/listen_socket.h"
+#include "spoa/io/net/listeners.h"
+#include "spoa/io/net/loop.h"
+#include "spoa/io/net/resolver.h"
+#include "spoa/io/process/log_sink.h"
+#include "spoa/io/process/process_stats.h"
+#include "spoa/io/process/service_manager.h"
 #include "spoa/io/serve/agent_check_server.h"
 #include "spoa/io/serve/client_look.h"
 #include "spoa/io/serve/http_server.h"
-#include "spoa/io/net/listeners.h"
-#include "spoa/io/net/loop.h"
-#include "spoa/io/process/process_stats.h"
-#include "spoa/io/net/resolver.h"
-#include "spoa/io/process/service_manager.h"
 #include "spoa/io/serve/spop_server.h"
-#include "spoa/deployment.h"
 #include "spoa/reload.h"
 
 /* How often it is looked at whether the first deployment is ready. */

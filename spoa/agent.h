@@ -4,9 +4,8 @@
 
 #include <ev.h>
 
-#include "spoa/core/config/config.h"
-
 struct agent;
+struct config;
 
 /* What the program is, for those who ask. */
 struct agent_build {

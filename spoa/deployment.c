@@ -4,11 +4,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "spoa/core/base/log.h"
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/observers/decision_log.h"
-#include "spoa/io/net/loop.h"
-#include "spoa/core/base/log.h"
 #include "spoa/io/effects/session_cutter.h"
+#include "spoa/io/net/loop.h"
 #include "spoa/io/net/tls.h"
 
 /* A service with all that hangs on it. */

@@ -21,12 +21,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "spoa/core/config/config.h"
-#include "spoa/core/observers/history.h"
 #include "spoa/core/base/metrics.h"
-#include "spoa/core/haproxy/agent_check.h"
+#include "spoa/core/config/config.h"
 #include "spoa/core/decision/handover.h"
+#include "spoa/core/haproxy/agent_check.h"
 #include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/observers/history.h"
 #include "spoa/io/effects/hooks.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/redis/voter_links.h"

@@ -6,17 +6,17 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
-#include "spoa/cli/commands.h"
-#include "spoa/core/config/config.h"
-#include "spoa/core/base/log.h"
 #include "spoa/cli/check.h"
+#include "spoa/cli/commands.h"
+#include "spoa/cli/options.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/config/config.h"
+#include "spoa/io/net/tls.h"
 #include "spoa/io/process/config_file.h"
 #include "spoa/io/process/file_watch.h"
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/process/sandbox.h"
 #include "spoa/io/process/service_manager.h"
-#include "spoa/io/net/tls.h"
-#include "spoa/cli/options.h"
 
 #ifndef SENTINEL_SPOA_VERSION
 #define SENTINEL_SPOA_VERSION "unknown"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/process/log_sink.h"

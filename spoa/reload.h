@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "spoa/core/config/config.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/config/config.h"
 #include "spoa/core/haproxy/parking.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/core/observers/history.h"

@@ -1,30 +1,43 @@
 #include "spoa/cli/check.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "spoa/core/base/alarms.h"
-#include "spoa/core/config/haproxy_file.h"
-#include "spoa/core/haproxy/haproxy_sessions.h"
+#include "proto/addr.h"
+#include "proto/span.h"
 #include "spoa/cli/check_votes.h"
 #include "spoa/cli/http_client.h"
+#include "spoa/cli/options.h"
 #include "spoa/cli/redis_client.h"
 #include "spoa/cli/runtime_client.h"
-#include "spoa/cli/options.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_file.h"
+#include "spoa/core/decision/choices.h"
+#include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/server_map.h"
 #include "spoa/core/haproxy/haproxy_version.h"
+#include "spoa/core/redis/reply.h"
+#include "spoa/core/voters/sentinel_reply.h"
 
 /* What Sentinel needs to fail over, once it holds a master to be down. */
 #define FAILOVER_MS 2000
+
+/* The two arguments of "%.*s". */
+#define PRINTED(span) (int)(span).len, (const char *)(span).data
 
 /* A voter that is being asked. */
 struct checked_voter {
     const struct addr *addr;
     char name[ADDR_TEXT_MAX];
     char myid[CHECK_ID_LEN + 1]; /* "" where it would not say */
-    struct redis_client ask;
+    struct redis_client client;
 };
 
 struct check {
@@ -47,6 +60,17 @@ static void report(struct check *check, const char *format, ...)
     fputc('\n', stdout);
 }
 
+/* What the peer said in place of an answer: its error, or `other`. */
+static struct span error_of(const struct reply *reply, const char *other)
+{
+    return reply != NULL && reply->kind == REPLY_ERROR ? reply->text : span_of_text(other);
+}
+
+static bool is_refused(const struct reply *reply)
+{
+    return reply != NULL && reply_is_error(reply, "NOPERM");
+}
+
 /* ---- Sentinels ---- */
 
 static void ask_myid(struct check *check, const struct config_voters *group, struct checked_voter *voter)
@@ -56,38 +80,35 @@ static void ask_myid(struct check *check, const struct config_voters *group, str
         [VOTER_SOURCE_REPLICATION] = "INFO",
         [VOTER_SOURCE_CLUSTER] = "CLUSTER MYID",
     };
-    redisReply *reply = check_ask_identity(&voter->ask, group->source, voter->myid);
+    const struct reply *reply = check_ask_identity(&voter->client, group->source, voter->myid);
 
     if (voter->myid[0] == '\0')
-        report(check, "%s does not say who it is: %s. It has no vote. It needs %s, and the right to it.",
-               voter->name, reply != NULL && reply->type == REDIS_REPLY_ERROR ? reply->str : "no identity",
-               needs[group->source]);
-    freeReplyObject(reply);
+        report(check, "%s does not say who it is: %.*s. It has no vote. It needs %s, and the right to it.",
+               voter->name, PRINTED(error_of(reply, "no identity")), needs[group->source]);
 }
 
 static void ask_subscribe(struct check *check, const struct config_voters *group,
                           const struct checked_voter *voter)
 {
     static const char *const words[] = {"SUBSCRIBE", "+switch-master", NULL};
-    struct redis_client ask = redis_client_open(voter->addr, &group->credentials, &group->tls);
-    redisReply *reply = redis_client_ask(&ask, words);
+    struct redis_client client = redis_client_open(voter->addr, &group->credentials, &group->tls);
+    const struct reply *reply = redis_client_ask(&client, words);
 
-    if (redis_client_is_error(reply, "NOPERM"))
-        report(check, "%s refuses SUBSCRIBE: %s. Without it a switch is seen with the next poll only.",
-               voter->name, reply->str);
-    freeReplyObject(reply);
-    redis_client_close(&ask);
+    if (is_refused(reply))
+        report(check, "%s refuses SUBSCRIBE: %.*s. Without it a switch is seen with the next poll only.",
+               voter->name, PRINTED(reply->text));
+    redis_client_close(&client);
 }
 
 static void open_voter(struct check *check, const struct config_voters *group, struct checked_voter *voter)
 {
-    voter->ask = redis_client_open(voter->addr, &group->credentials, &group->tls);
-    if (voter->ask.reader == NULL) {
-        report(check, "%s cannot be reached: %s", voter->name, voter->ask.error);
+    voter->client = redis_client_open(voter->addr, &group->credentials, &group->tls);
+    if (voter->client.parser == NULL) {
+        report(check, "%s cannot be reached: %s", voter->name, voter->client.error);
         return;
     }
-    if (voter->ask.error[0] != '\0')
-        report(check, "%s refuses the password: %s", voter->name, voter->ask.error);
+    if (voter->client.error[0] != '\0')
+        report(check, "%s refuses the password: %s", voter->name, voter->client.error);
     ask_myid(check, group, voter);
     if (group->subscribe && !group->is_nodes)
         ask_subscribe(check, group, voter);
@@ -120,37 +141,38 @@ static const struct service_server *find_server(const struct config_service *ser
 
 static void check_settings(struct check *check, const struct config_service *service,
                            const struct config_voters *group, const struct checked_voter *voter,
-                           const redisReply *master)
+                           const struct reply *master)
 {
-    unsigned long down_after = strtoul(redis_client_field(master, "down-after-milliseconds"), NULL, 10);
-    unsigned long others = strtoul(redis_client_field(master, "num-other-sentinels"), NULL, 10);
-    unsigned long quorum = strtoul(redis_client_field(master, "quorum"), NULL, 10);
+    struct sentinel_facts facts;
+    struct addr addr;
 
-    if (master != NULL && redis_client_is_error(master, "NOPERM")) {
-        report(check, "%s refuses SENTINEL MASTER: %s. A dead master is noticed later.", voter->name,
-               master->str);
+    if (is_refused(master)) {
+        report(check, "%s refuses SENTINEL MASTER: %.*s. A dead master is noticed later.", voter->name,
+               PRINTED(master->text));
         return;
     }
-    if (master == NULL || master->type != REDIS_REPLY_ARRAY)
+    if (master == NULL || !sentinel_reply_read_facts(master, &addr, &facts))
         return;
-    if (group->vote_life_ms >= down_after)
+    if (group->vote_life_ms >= facts.down_after_ms)
         report(check,
-               "%s: down-after-milliseconds is %lu, 'vote-life' %u. Lower 'vote-life' (and 'poll') or raise "
-               "the other.",
-               voter->name, down_after, group->vote_life_ms);
-    if (service->park_ms > 0 && service->park_ms < down_after + FAILOVER_MS)
+               "%s: down-after-milliseconds is %" PRIu32
+               ", 'vote-life' %u. Lower 'vote-life' (and 'poll') or "
+               "raise the other.",
+               voter->name, facts.down_after_ms, group->vote_life_ms);
+    if (service->park_ms > 0 && service->park_ms < (uint64_t)facts.down_after_ms + FAILOVER_MS)
         report(check,
-               "%s: down-after-milliseconds is %lu, 'park' %u: set 'park' to %lu ms or more, and HAProxy's "
-               "'timeout "
-               "processing' longer than that, or lower the first.",
-               voter->name, down_after, service->park_ms, down_after + FAILOVER_MS);
-    if (others + 1 != group->address_count)
+               "%s: down-after-milliseconds is %" PRIu32 ", 'park' %u: set 'park' to %" PRIu64
+               " ms or more, and HAProxy's 'timeout processing' longer than that, or lower the first.",
+               voter->name, facts.down_after_ms, service->park_ms,
+               (uint64_t)facts.down_after_ms + FAILOVER_MS);
+    if (facts.other_sentinels + 1 != group->address_count)
         report(check,
-               "%s knows of %lu Sentinels, configured are %zu: list all of them, or SENTINEL RESET there.",
-               voter->name, others + 1, group->address_count);
-    if (quorum > group->address_count)
-        report(check, "%s: its quorum is %lu of %zu Sentinels: it will never fail over.", voter->name, quorum,
-               group->address_count);
+               "%s knows of %" PRIu32
+               " Sentinels, configured are %zu: list all of them, or SENTINEL RESET there.",
+               voter->name, facts.other_sentinels + 1, group->address_count);
+    if (facts.quorum > group->address_count)
+        report(check, "%s: its quorum is %" PRIu32 " of %zu Sentinels: it will never fail over.", voter->name,
+               facts.quorum, group->address_count);
 }
 
 /* Replicas that the map lacks: they could become the master, and would not be named. */
@@ -158,23 +180,22 @@ static void check_replicas(struct check *check, const struct config_service *ser
                            struct checked_voter *voter)
 {
     const char *const words[] = {"SENTINEL", "REPLICAS", service->monitor, NULL};
-    redisReply *reply = redis_client_ask(&voter->ask, words);
+    const struct reply *reply = redis_client_ask(&voter->client, words);
     struct addr addr;
 
-    if (redis_client_is_error(reply, "NOPERM") && service->replicas)
-        report(check, "%s refuses SENTINEL REPLICAS: %s. 'replicas' needs it.", voter->name, reply->str);
-    for (size_t i = 0; reply != NULL && reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
-        const char *ip = redis_client_field(reply->element[i], "ip");
-        const char *port = redis_client_field(reply->element[i], "port");
-        if (!service->allow_any_address && addr_from_parts(span_of_text(ip), span_of_text(port), &addr) &&
+    if (is_refused(reply) && service->replicas)
+        report(check, "%s refuses SENTINEL REPLICAS: %.*s. 'replicas' needs it.", voter->name,
+               PRINTED(reply->text));
+    for (size_t i = 0; reply != NULL && i < reply->count; i++) {
+        struct span ip = redis_client_field(&reply->elements[i], "ip");
+        struct span port = redis_client_field(&reply->elements[i], "port");
+        if (!service->allow_any_address && addr_from_parts(ip, port, &addr) &&
             find_server(service, &addr) == NULL)
-            report(
-                check,
-                "%s knows a replica %s:%s that no 'server' of [service %s] has: as a master it would not be "
-                "named.",
-                voter->name, ip, port, service->name);
+            report(check,
+                   "%s knows a replica %.*s:%.*s that no 'server' of [service %s] has: as a master it would "
+                   "not be named.",
+                   voter->name, PRINTED(ip), PRINTED(port), service->name);
     }
-    freeReplyObject(reply);
 }
 
 static void check_witness(struct check *check, const struct config_service *service,
@@ -184,33 +205,29 @@ static void check_witness(struct check *check, const struct config_service *serv
 
     if (!service->witness)
         return;
-    redisReply *reply = redis_client_ask(&voter->ask, words);
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
-        report(check, "%s: SENTINEL CKQUORUM says: %s", voter->name, reply->str);
-    freeReplyObject(reply);
+    const struct reply *reply = redis_client_ask(&voter->client, words);
+    if (reply != NULL && reply->kind == REPLY_ERROR)
+        report(check, "%s: SENTINEL CKQUORUM says: %.*s", voter->name, PRINTED(reply->text));
 }
 
 static bool ask_vote(struct check *check, const struct config_service *service,
                      const struct config_voters *group, struct checked_voter *voter, struct addr *ret_addr)
 {
-    redisReply *reply = NULL;
-    bool names = check_ask_vote(&voter->ask, group->source, service, voter->addr, ret_addr, &reply);
+    const struct reply *reply = NULL;
+    bool names = check_ask_vote(&voter->client, group->source, service, voter->addr, ret_addr, &reply);
 
-    if (reply != NULL && reply->type == REDIS_REPLY_NIL)
+    if (reply != NULL && reply->kind == REPLY_NIL)
         report(check, "%s knows no master '%s': is 'monitor' right?", voter->name, service->monitor);
     else if (!names)
-        report(check, "%s names nobody: %s", voter->name,
-               reply == NULL                      ? "no reply"
-               : reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                  : "no master in its reply");
-    freeReplyObject(reply);
+        report(check, "%s names nobody: %.*s", voter->name,
+               PRINTED(error_of(reply, reply == NULL ? voter->client.error : "no master in its reply")));
     return names;
 }
 
 /* What only a Sentinel knows. */
 static void check_sentinel(struct check *check, const struct config_service *service,
                            const struct config_voters *group, struct checked_voter *voter,
-                           const redisReply *master)
+                           const struct reply *master)
 {
     check_settings(check, service, group, voter, master);
     check_replicas(check, service, voter);
@@ -223,16 +240,14 @@ static bool check_vote(struct check *check, const struct config_service *service
     const char *const words[] = {"SENTINEL", "MASTER", service->monitor, NULL};
     char text[ADDR_TEXT_MAX];
 
-    if (voter->ask.reader == NULL || !ask_vote(check, service, group, voter, ret_addr))
+    if (voter->client.parser == NULL || !ask_vote(check, service, group, voter, ret_addr))
         return false;
-    redisReply *master = group->is_nodes ? NULL : redis_client_ask(&voter->ask, words);
+    const struct reply *master = group->is_nodes ? NULL : redis_client_ask(&voter->client, words);
     const struct service_server *server = find_server(service, ret_addr);
-    printf("    %-24s names %-24s %-12s %s\n", voter->name, addr_format(ret_addr, text),
-           server != NULL ? server->name : "not in map",
-           master != NULL ? redis_client_field(master, "flags") : "");
+    printf("    %-24s names %-24s %-12s %.*s\n", voter->name, addr_format(ret_addr, text),
+           server != NULL ? server->name : "not in map", PRINTED(redis_client_field(master, "flags")));
     if (!group->is_nodes)
         check_sentinel(check, service, group, voter, master);
-    freeReplyObject(master);
     return voter->myid[0] != '\0';
 }
 
@@ -262,27 +277,27 @@ static void check_node(struct check *check, const struct config_service *service
 {
     static const char *const words[] = {"ROLE", NULL};
     const struct config_voters *group = &check->config->groups[service->group];
-    struct redis_client ask = redis_client_open(&server->addr, config_node_credentials(service, group),
-                                                config_node_tls(service, group));
+    struct redis_client client = redis_client_open(&server->addr, config_node_credentials(service, group),
+                                                   config_node_tls(service, group));
     bool is_master = master != NULL && addr_equals(&server->addr, master);
     char text[ADDR_TEXT_MAX];
 
-    redisReply *reply = redis_client_ask(&ask, words);
-    const char *role = reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
-                               reply->element[0]->type == REDIS_REPLY_STRING
-                           ? reply->element[0]->str
-                           : "";
-    printf("    %-12s %-24s %s\n", server->name, addr_format(&server->addr, text), role);
-    if (ask.error[0] != '\0')
-        report(check, "%s: %s", server->name, ask.error);
-    else if (reply != NULL && reply->type == REDIS_REPLY_ERROR && service->role_check != ROLE_CHECK_OFF)
-        report(check, "%s refuses ROLE: %s. 'role-check' does nothing without it.", server->name, reply->str);
-    else if (is_master && role[0] != '\0' && strcmp(role, "master") != 0)
+    const struct reply *reply = redis_client_ask(&client, words);
+    struct span role = reply != NULL && reply->count > 0 && reply->elements[0].kind == REPLY_TEXT
+                           ? reply->elements[0].text
+                           : span_of("", 0);
+    bool says_master = span_equals_text(role, "master");
+    printf("    %-12s %-24s %.*s\n", server->name, addr_format(&server->addr, text), PRINTED(role));
+    if (client.error[0] != '\0')
+        report(check, "%s: %s", server->name, client.error);
+    else if (reply != NULL && reply->kind == REPLY_ERROR && service->role_check != ROLE_CHECK_OFF)
+        report(check, "%s refuses ROLE: %.*s. 'role-check' does nothing without it.", server->name,
+               PRINTED(reply->text));
+    else if (is_master && role.len > 0 && !says_master)
         report(check, "%s is named by a majority and says that it is no master", server->name);
-    else if (!is_master && master != NULL && strcmp(role, "master") == 0)
+    else if (!is_master && master != NULL && says_master)
         report(check, "%s says that it is a master too: writes there are lost", server->name);
-    freeReplyObject(reply);
-    redis_client_close(&ask);
+    redis_client_close(&client);
 }
 
 static void check_service(struct check *check, const struct config_service *service,
@@ -327,7 +342,7 @@ static void check_group(struct check *check, size_t index)
         if (check->config->services[i].group == index)
             check_service(check, &check->config->services[i], voters);
     for (size_t i = 0; i < group->address_count; i++)
-        redis_client_close(&voters[i].ask);
+        redis_client_close(&voters[i].client);
     free(voters);
     fputc('\n', stdout);
 }

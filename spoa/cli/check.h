@@ -2,11 +2,13 @@
 #ifndef SPOA_CLI_CHECK_H
 #define SPOA_CLI_CHECK_H
 
-#include "spoa/core/config/config.h"
+#include "proto/must_check.h"
+
+struct config;
 
 /* Asks every Sentinel, node and HAProxy, one after the other, and prints what they say; lines that begin with '!' are
  * findings. `haproxy_file`: the path of HAProxy's configuration, which is read as well, or NULL. An exit code: 0 where there is
  * no finding, else 1. Changes nothing anywhere. */
-int check_run(const struct config *config, const char *haproxy_file);
+MUST_CHECK int check_run(const struct config *config, const char *haproxy_file);
 
 #endif

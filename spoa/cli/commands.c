@@ -5,9 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spoa/core/config/haproxy_conf.h"
+#include "proto/addr.h"
 #include "spoa/cli/http_client.h"
 #include "spoa/cli/options.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_conf.h"
 
 #define WATCH_INTERVAL_S 1
 #define CLEAR_SCREEN "\033[H\033[2J"

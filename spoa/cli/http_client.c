@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/base/text.h"
 
 /* The status of ten thousand services takes some. */
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)

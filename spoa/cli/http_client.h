@@ -2,10 +2,12 @@
 #ifndef SPOA_CLI_HTTP_CLIENT_H
 #define SPOA_CLI_HTTP_CLIENT_H
 
-#include "proto/addr.h"
-#include "spoa/core/base/text.h"
+#include "proto/must_check.h"
+
+struct addr;
+struct text;
 
 /* The code of the reply, and its body in `*body` (the caller's, to be finished). -1 with errno where nobody answers. */
-int http_client_get(const struct addr *addr, const char *path, struct text *body);
+MUST_CHECK int http_client_get(const struct addr *addr, const char *path, struct text *body);
 
 #endif

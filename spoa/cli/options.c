@@ -4,6 +4,8 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/config_errors.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 
 /* The colon in front tells a missing value from an unknown option. */

@@ -3,8 +3,12 @@
 #define SPOA_CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
-#include "spoa/core/config/config.h"
+#include "proto/must_check.h"
+
+struct config;
+struct config_errors;
 
 /* Exit codes of the program. */
 enum exit_code {
@@ -41,8 +45,8 @@ struct options {
  * Reads the command line. What a quick start gives (--listen, --sentinel, --service, --server, --log-level) is
  * put into `config` as if a file had said it. False, with `errors`, where it is wrong.
  */
-bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
-                   struct config_errors *errors);
+MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
+                              struct config_errors *errors);
 
 void options_print_help(FILE *out);
 

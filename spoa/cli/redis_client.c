@@ -7,86 +7,93 @@
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/redis/reply.h"
+#include "spoa/io/net/tls.h"
+#include "spoa/io/redis/reply_parser.h"
 
-#define WORDS_MAX 8
+/* Most replies are shorter. */
+#define EVERYDAY ((size_t)4096)
 
-static void fail(struct redis_client *ask, const char *reason)
+static void fail(struct redis_client *client, const char *reason)
 {
-    (void)snprintf(ask->error, sizeof(ask->error), "%s", reason);
-    redis_client_close(ask);
+    (void)snprintf(client->error, sizeof(client->error), "%s", reason);
+    redis_client_close(client);
 }
 
-static void authenticate(struct redis_client *ask, const struct config_credentials *credentials)
+static void authenticate(struct redis_client *client, const struct config_credentials *credentials)
 {
     const char *const old[] = {"AUTH", credentials->password, NULL};
     const char *const new[] = {"AUTH", credentials->username, credentials->password, NULL};
 
     if (credentials->password == NULL)
         return;
-    redisReply *reply = redis_client_ask(ask, credentials->username != NULL ? new : old);
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
-        (void)snprintf(ask->error, sizeof(ask->error), "AUTH: %s", reply != NULL ? reply->str : "no reply");
-    freeReplyObject(reply);
+    const struct reply *reply = redis_client_ask(client, credentials->username != NULL ? new : old);
+    if (reply == NULL)
+        (void)snprintf(client->error, sizeof(client->error), "AUTH: no reply");
+    else if (reply->kind == REPLY_ERROR)
+        (void)snprintf(client->error, sizeof(client->error), "AUTH: %.*s", (int)reply->text.len,
+                       (const char *)reply->text.data);
 }
 
-static void begin_tls(struct redis_client *ask, const struct addr *addr, const struct config_tls *settings)
+static void begin_tls(struct redis_client *client, const struct addr *addr, const struct config_tls *settings)
 {
     char reason[TLS_ERROR_MAX];
 
-    ask->tls = tls_create(settings, reason);
-    if (ask->tls == NULL) {
-        fail(ask, reason);
+    client->tls = tls_create(settings, reason);
+    if (client->tls == NULL) {
+        fail(client, reason);
         return;
     }
-    ask->stream = tls_stream_create(ask->tls, ask->fd, addr);
-    if (ask->stream == NULL) {
-        fail(ask, strerror(ENOMEM));
+    client->stream = tls_stream_create(client->tls, client->fd, addr);
+    if (client->stream == NULL) {
+        fail(client, strerror(ENOMEM));
         return;
     }
     /* The socket blocks: it wants more only when the time is up. */
-    int result = tls_stream_handshake(ask->stream);
+    int result = tls_stream_handshake(client->stream);
     if (result != 1)
-        fail(ask, result == 0 ? "TLS: no answer" : tls_stream_error(ask->stream));
+        fail(client, result == 0 ? "TLS: no answer" : tls_stream_error(client->stream));
 }
 
 struct redis_client redis_client_open(const struct addr *addr, const struct config_credentials *credentials,
                                       const struct config_tls *tls)
 {
-    struct redis_client ask = {.fd = blocking_socket_connect(addr), .error = ""};
+    struct redis_client client = {.fd = blocking_socket_connect(addr), .error = ""};
 
-    if (ask.fd == -1) {
-        fail(&ask, strerror(errno));
-        return ask;
+    if (client.fd == -1) {
+        fail(&client, strerror(errno));
+        return client;
     }
-    ask.reader = redisReaderCreate();
-    if (ask.reader == NULL)
-        fail(&ask, strerror(ENOMEM));
+    client.parser = reply_parser_create(EVERYDAY);
+    if (client.parser == NULL)
+        fail(&client, strerror(ENOMEM));
     else if (tls->is_on)
-        begin_tls(&ask, addr, tls);
-    if (ask.reader != NULL)
-        authenticate(&ask, credentials);
-    return ask;
+        begin_tls(&client, addr, tls);
+    if (client.parser != NULL)
+        authenticate(&client, credentials);
+    return client;
 }
 
-void redis_client_close(struct redis_client *ask)
+void redis_client_close(struct redis_client *client)
 {
-    tls_stream_destroy(ask->stream);
-    tls_destroy(ask->tls);
-    if (ask->reader != NULL)
-        redisReaderFree(ask->reader);
-    if (ask->fd != -1)
-        close(ask->fd);
-    ask->stream = NULL;
-    ask->tls = NULL;
-    ask->reader = NULL;
-    ask->fd = -1;
+    tls_stream_destroy(client->stream);
+    tls_destroy(client->tls);
+    reply_parser_destroy(client->parser);
+    if (client->fd != -1)
+        close(client->fd);
+    client->stream = NULL;
+    client->tls = NULL;
+    client->parser = NULL;
+    client->fd = -1;
 }
 
-static bool send_all(struct redis_client *ask, const char *bytes, size_t len)
+static bool send_all(struct redis_client *client, const char *bytes, size_t len)
 {
     while (len > 0) {
-        ssize_t sent = ask->stream != NULL ? tls_stream_write(ask->stream, bytes, len)
-                                           : send(ask->fd, bytes, len, MSG_NOSIGNAL);
+        ssize_t sent = client->stream != NULL ? tls_stream_write(client->stream, bytes, len)
+                                              : send(client->fd, bytes, len, MSG_NOSIGNAL);
         if (sent <= 0)
             return false;
         bytes += sent;
@@ -95,57 +102,60 @@ static bool send_all(struct redis_client *ask, const char *bytes, size_t len)
     return true;
 }
 
-static redisReply *read_reply(struct redis_client *ask)
+static bool send_command(struct redis_client *client, const char *const *words)
+{
+    struct text command = {.data = NULL};
+    size_t count = 0;
+
+    while (words[count] != NULL)
+        count++;
+    text_printf(&command, "*%zu\r\n", count);
+    for (size_t i = 0; i < count; i++) {
+        text_printf(&command, "$%zu\r\n", strlen(words[i]));
+        text_add(&command, words[i]);
+        text_add(&command, "\r\n");
+    }
+    bool is_sent = !command.has_failed && send_all(client, command.data, command.len);
+    text_finish(&command);
+    return is_sent;
+}
+
+/* More bytes for the parser. False where none came. */
+static bool receive(struct redis_client *client)
 {
     char bytes[TLS_RECORD_MAX];
-    void *reply = NULL;
+    ssize_t got = client->stream != NULL ? tls_stream_read(client->stream, bytes, sizeof(bytes))
+                                         : recv(client->fd, bytes, sizeof(bytes), 0);
 
-    while (redisReaderGetReply(ask->reader, &reply) == REDIS_OK && reply == NULL) {
-        ssize_t got = ask->stream != NULL ? tls_stream_read(ask->stream, bytes, sizeof(bytes))
-                                          : recv(ask->fd, bytes, sizeof(bytes), 0);
-        if (got <= 0 || redisReaderFeed(ask->reader, bytes, (size_t)got) != REDIS_OK)
-            return NULL;
-    }
-    return reply;
+    if (got <= 0)
+        return false;
+    reply_parser_feed(client->parser, span_of(bytes, (size_t)got));
+    return true;
 }
 
-redisReply *redis_client_ask(struct redis_client *ask, const char *const *words)
+const struct reply *redis_client_ask(struct redis_client *client, const char *const *words)
 {
-    const char *copies[WORDS_MAX];
-    char *command = NULL;
-    int count = 0;
+    enum reply_parser_result result = REPLY_PARSER_NEEDS_MORE;
+    const struct reply *reply = NULL;
 
-    if (ask->reader == NULL)
+    if (client->parser == NULL)
         return NULL;
-    while (count < WORDS_MAX && words[count] != NULL) {
-        copies[count] = words[count];
-        count++;
-    }
-    /* int in hiredis 0.14, long long since 1.1. */
-    long long len = redisFormatCommandArgv(&command, count, copies, NULL);
-    if (len < 0)
-        return NULL;
-    bool is_sent = send_all(ask, command, (size_t)len);
-    redisFreeCommand(command);
-    redisReply *reply = is_sent ? read_reply(ask) : NULL;
+    bool is_answered = send_command(client, words);
+    while (is_answered && (result = reply_parser_next(client->parser, &reply)) == REPLY_PARSER_NEEDS_MORE)
+        is_answered = receive(client);
     /* What comes later would be taken for the reply to the next command. */
-    if (reply == NULL)
-        fail(ask, "no reply");
+    if (result == REPLY_PARSER_FAILED)
+        fail(client, reply_parser_error(client->parser));
+    else if (!is_answered)
+        fail(client, "no reply");
     return reply;
 }
 
-bool redis_client_is_error(const redisReply *reply, const char *code)
+struct span redis_client_field(const struct reply *reply, const char *name)
 {
-    return reply != NULL && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
-}
-
-const char *redis_client_field(const redisReply *reply, const char *name)
-{
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
-        return "";
-    for (size_t i = 0; i + 1 < reply->elements; i += 2)
-        if (reply->element[i]->type == REDIS_REPLY_STRING &&
-            reply->element[i + 1]->type == REDIS_REPLY_STRING && strcmp(reply->element[i]->str, name) == 0)
-            return reply->element[i + 1]->str;
-    return "";
+    for (size_t i = 0; reply != NULL && i + 1 < reply->count; i += 2)
+        if (reply->elements[i].kind == REPLY_TEXT && reply->elements[i + 1].kind == REPLY_TEXT &&
+            span_equals_text(reply->elements[i].text, name))
+            return reply->elements[i + 1].text;
+    return span_of("", 0);
 }

@@ -4,11 +4,14 @@
 
 #include <stdbool.h>
 
-#include "proto/addr.h"
+#include "proto/must_check.h"
+
+struct addr;
 
 #define RUNTIME_ASK_MAX 1024
 
 /* The beginning of the reply, in one line. False, and the reason in its place, where there is none. */
-bool runtime_client_ask(const struct addr *api, const char *command, char ret_reply[RUNTIME_ASK_MAX]);
+MUST_CHECK bool runtime_client_ask(const struct addr *api, const char *command,
+                                   char ret_reply[RUNTIME_ASK_MAX]);
 
 #endif

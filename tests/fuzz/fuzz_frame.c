@@ -67,8 +67,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (taken > 0) {
         CHECK(frame.payload.len == 0 ||
               (frame.payload.data >= data && frame.payload.data + frame.payload.len <= data + taken));
-        (void)spop_hello_decode(frame.payload, &hello);
-        (void)spop_disconnect_decode(frame.payload, &disconnect);
+        /* Whatever it is taken for: the same each time. */
+        CHECK(spop_hello_decode(frame.payload, &hello) == spop_hello_decode(frame.payload, &hello));
+        CHECK(spop_disconnect_decode(frame.payload, &disconnect) ==
+              spop_disconnect_decode(frame.payload, &disconnect));
         read_messages(frame.payload);
     }
     check_integer(span_of(data, size));

@@ -1,7 +1,9 @@
 /* A request over HTTP: method, path and the header Accept, each ended by a newline. */
 #include <string.h>
 
+#include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
 #include "tests/fuzz/fuzz_world.h"
 
 #define TEXT_MAX 4096

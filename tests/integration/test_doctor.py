@@ -5,7 +5,7 @@ import re
 import pytest
 from cluster import SHIPPED, Cluster
 from fake_api import FakeApi
-from fake_sentinel import FakeSentinel, error
+from fake_sentinel import GET_MASTER, Endless, FakeSentinel, error
 from resp import Resp
 from rig import SERVERS, Rig, run_agent
 
@@ -142,6 +142,15 @@ def test_sentinels_that_refuse_or_disagree():
     for expected in (f"{fakes[0].where} and {fakes[2].where} are one Sentinel", f"{fakes[1].where} refuses SUBSCRIBE",
                      f"{fakes[1].where} refuses SENTINEL MASTER", "no 2 Sentinels name the same master"):
         assert [finding for finding in findings if expected in finding], (expected, text)
+
+
+def test_a_reply_without_an_end():
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    fakes[0].reply(GET_MASTER, Endless(b"*1000000\r\n", b"$8\r\nendless.\r\n" * 1000))
+    with Rig(fakes=fakes) as rig:
+        status, findings, text = examine(rig.agent.config_path)
+    assert status == 1
+    assert f"{fakes[0].where} names nobody: reply too large" in findings, text
 
 
 def test_nobody_is_there(tmp_path):

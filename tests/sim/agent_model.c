@@ -1,7 +1,9 @@
 #include "tests/sim/agent_model.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
@@ -277,7 +279,8 @@ static const struct service_server *server_map(unsigned service)
         struct event_item item = {.kind = REPLY_ITEM_VIEW, .service = (uint8_t)service, .value = (int8_t)i};
         reply_build(&built, &item, false);
         servers[service][i].name = names[i];
-        (void)addr_from_parts(built.elements[0].text, built.elements[1].text, &servers[service][i].addr);
+        if (!addr_from_parts(built.elements[0].text, built.elements[1].text, &servers[service][i].addr))
+            abort();
     }
     return servers[service];
 }
@@ -325,7 +328,8 @@ static void start_voter(struct world *world, unsigned agent, unsigned index)
     struct built_reply built;
     const struct event_item own = {.kind = REPLY_ITEM_VIEW, .value = (int8_t)index};
     reply_build(&built, &own, false);
-    (void)addr_from_parts(built.elements[0].text, built.elements[1].text, &self->node_addresses[index]);
+    if (!addr_from_parts(built.elements[0].text, built.elements[1].text, &self->node_addresses[index]))
+        abort();
     node_voter_init(&self->node_voters[index], &self->node_settings, self->group, index,
                     &self->node_addresses[index], voter_names[index], &self->metrics, rng_next(&world->rng),
                     agent_now_ms(world, agent));
@@ -358,8 +362,7 @@ static void start_voters(struct world *world, unsigned agent)
 static void aim_probe(struct service_observer *self, const struct service *service,
                       const struct service_change *change)
 {
-    struct sim_probe *probe =
-        (struct sim_probe *)(void *)((char *)self - offsetof(struct sim_probe, observer));
+    struct sim_probe *probe = container_of(self, struct sim_probe, observer);
 
     (void)service;
     if (change->after->addr != NULL)
@@ -410,7 +413,8 @@ void agent_start(struct world *world, unsigned agent)
     start_voters(world, agent);
     start_probes(world, agent);
     for (unsigned i = 0; i < world->config.services; i++)
-        (void)service_table_add(self->table, self->services[i]);
+        if (!service_table_add(self->table, self->services[i]))
+            abort();
     self->draining = false;
     spop_session_init(&self->session, self->table, &self->metrics, &self->draining);
     self->stalled_until_ms = 0;

@@ -16,12 +16,12 @@
 #define TESTS_SIM_WORLD_H
 
 #include "spoa/core/base/metrics.h"
-#include "spoa/core/voters/node_voter.h"
-#include "spoa/core/voters/role_probe.h"
-#include "spoa/core/voters/sentinel_voter.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/core/haproxy/spop_session.h"
+#include "spoa/core/voters/node_voter.h"
+#include "spoa/core/voters/role_probe.h"
+#include "spoa/core/voters/sentinel_voter.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/rng.h"

@@ -32,7 +32,7 @@ allowed+='|__v?(sn|as|f)printf_chk|v?snprintf|v?asprintf|v?fprintf|fput[cs]|fwri
 allowed+='|__assert_fail|__stack_chk_fail|__ctype_[a-z_]+|is(alnum|alpha|digit|space|print|xdigit)|to(lower|upper)'
 allowed+='|inet_(ntop|pton)|__errno_location|__isoc99_sscanf|_GLOBAL_OFFSET_TABLE_'
 
-external='ev|hiredis[^>]*|ares|ini|microhttpd|openssl[^>]*|sys/[^>]*|netdb\.h|syslog\.h|pthread|unistd|time|poll|fcntl'
+external='ev|hiredis[^>]*|ares|microhttpd|openssl[^>]*|sys/[^>]*|netdb\.h|syslog\.h|pthread|unistd|time|poll|fcntl'
 
 # An arrow a line: FILE INCLUDED-FILE.
 arrows=$(grep -rnoE --include='*.[ch]' '^#include "[^"]+"' proto spoa | sed -E 's/:[0-9]+:#include "/ /; s/"$//')

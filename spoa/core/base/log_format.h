@@ -2,12 +2,10 @@
 #ifndef SPOA_CORE_BASE_LOG_FORMAT_H
 #define SPOA_CORE_BASE_LOG_FORMAT_H
 
-#include "proto/span.h"
-#include "spoa/core/base/log.h"
-
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "spoa/core/base/log.h"
 
 /* The shortest space that log_format_line() takes: room for time, level, event and the end of the line. */
 #define LOG_FORMAT_SIZE_MIN 256

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/must_check.h"
+
 /* Different events that are watched; more than the program has. Those beyond are never held back. */
 #define LOG_LIMIT_EVENTS_MAX 64
 
@@ -26,7 +28,7 @@ struct log_limit {
  * May a line of `event` (a text that stays valid) be written at `now_ms`? If so `ret_suppressed` gets how many
  * were held back since the last one. `must_pass` always lets it through (errors), and counts it.
  */
-bool log_limit_pass(struct log_limit *limit, const char *event, bool must_pass, int64_t now_ms,
-                    uint64_t *ret_suppressed);
+MUST_CHECK bool log_limit_pass(struct log_limit *limit, const char *event, bool must_pass, int64_t now_ms,
+                               uint64_t *ret_suppressed);
 
 #endif

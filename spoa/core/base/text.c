@@ -34,7 +34,7 @@ static bool grow(struct text *out, size_t len)
     return true;
 }
 
-static void add_bytes(struct text *out, const char *bytes, size_t len)
+void text_add_bytes(struct text *out, const char *bytes, size_t len)
 {
     if (!grow(out, len))
         return;
@@ -45,7 +45,7 @@ static void add_bytes(struct text *out, const char *bytes, size_t len)
 
 void text_add(struct text *out, const char *text)
 {
-    add_bytes(out, text, strlen(text));
+    text_add_bytes(out, text, strlen(text));
 }
 
 void text_printf(struct text *out, const char *format, ...)
@@ -59,7 +59,7 @@ void text_printf(struct text *out, const char *format, ...)
     if (len < 0 || (size_t)len >= sizeof(text))
         out->has_failed = true; /* names go in by text_add(): nothing else is as long */
     else
-        add_bytes(out, text, (size_t)len);
+        text_add_bytes(out, text, (size_t)len);
 }
 
 void text_add_number(struct text *out, uint64_t number)
@@ -70,37 +70,19 @@ void text_add_number(struct text *out, uint64_t number)
     do
         digits[--first] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
-    add_bytes(out, digits + first, sizeof(digits) - first);
-}
-
-void text_add_json(struct text *out, const char *text)
-{
-    if (text == NULL) {
-        text_add(out, "null");
-        return;
-    }
-    add_bytes(out, "\"", 1);
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            add_bytes(out, "\\", 1);
-        if ((unsigned char)*text < 0x20)
-            text_printf(out, "\\u%04x", (unsigned)(unsigned char)*text);
-        else
-            add_bytes(out, text, 1);
-    }
-    add_bytes(out, "\"", 1);
+    text_add_bytes(out, digits + first, sizeof(digits) - first);
 }
 
 void text_add_label(struct text *out, const char *text)
 {
     for (;;) {
         size_t len = strcspn(text, "\"\\\n");
-        add_bytes(out, text, len);
+        text_add_bytes(out, text, len);
         text += len;
         if (*text == '\0')
             return;
-        add_bytes(out, "\\", 1);
-        add_bytes(out, *text == '\n' ? "n" : text, 1);
+        text_add_bytes(out, "\\", 1);
+        text_add_bytes(out, *text == '\n' ? "n" : text, 1);
         text++;
     }
 }

@@ -18,13 +18,11 @@ struct text {
 void text_finish(struct text *out);
 
 void text_add(struct text *out, const char *text);
+void text_add_bytes(struct text *out, const char *bytes, size_t len);
 void text_printf(struct text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Adds a number in decimal. A scrape has thousands of them, and text_printf() took two thirds of its time. */
 void text_add_number(struct text *out, uint64_t number);
-
-/* Adds a JSON string, with its quotes; NULL is `null`. Control characters are escaped. */
-void text_add_json(struct text *out, const char *text);
 
 /* Adds the value of a Prometheus label: escapes the backslash, the quote and the line feed. */
 void text_add_label(struct text *out, const char *text);

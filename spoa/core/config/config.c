@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "spoa/core/config/config_keywords.h"
+#include "spoa/core/config/config_reader.h"
+#include "spoa/core/decision/server_map.h"
 
 /* How a group of nodes is called. */
 #define NODES "nodes"
@@ -263,33 +265,17 @@ void config_section(struct config *config, const struct config_place *place, con
         config->cursor->kind = kind;
 }
 
-/*
- * Can a line of the file say it? A value that came out of the environment may not be; refused, because
- * --dump-config would write what reads as something else.
- */
-static bool fits_line(const char *value)
-{
-    bool is_behind_blank = true;
-
-    if (value[0] == ' ' || strstr(value, "${") != NULL)
-        return false;
-    for (; *value != '\0'; value++) {
-        if (iscntrl((unsigned char)*value) || (*value == ';' && is_behind_blank))
-            return false;
-        is_behind_blank = *value == ' ';
-    }
-    return true;
-}
-
 static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
                       const char *value, struct config_errors *errors)
 {
     bool is_secret = keyword->type == &config_type_password;
 
-    if (!is_secret && !fits_line(value)) {
-        config_error(errors, place,
-                     "bad value '%s' for '%s': no control characters, no '${' and no ';' behind a blank",
-                     value, keyword->key);
+    /* A value out of the environment may be one that no line can give. --dump-config would write it as another. */
+    if (!is_secret && !config_reader_can_give(value)) {
+        config_error(
+            errors, place,
+            "bad value '%s' for '%s': no control characters, '${', ';' behind a blank or quotes around it",
+            value, keyword->key);
         return;
     }
     switch (keyword->type->read((char *)section + keyword->offset, value)) {

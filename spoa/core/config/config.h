@@ -10,22 +10,18 @@
 #include <stdio.h>
 
 #include "proto/addr.h"
-#include "proto/network.h"
-#include "proto/span.h"
-#include "spoa/core/decision/server_map.h"
+#include "proto/must_check.h"
 #include "spoa/core/base/log.h"
-#include "spoa/core/decision/policy.h"
-#include "spoa/core/haproxy/agent_check.h"
+#include "spoa/core/config/config_errors.h"
+#include "spoa/core/decision/choices.h"
+#include "spoa/core/haproxy/check_mode.h"
 #include "spoa/core/voters/voter_source.h"
+
+struct network;
+struct service_server;
 
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
-
-/* Where a key stands, for messages. */
-struct config_place {
-    const char *file;
-    unsigned line;
-};
 
 /* One address to accept connections on. */
 struct config_listen {
@@ -167,14 +163,6 @@ struct config_service {
     char *backend; /* HAProxy's; NULL: that of [haproxy] */
 };
 
-/* What is wrong, sorted by line; what concerns the whole file comes last. */
-struct config_errors {
-    char **texts; /* "FILE:LINE: ..." */
-    unsigned *lines;
-    size_t count;
-    bool out_of_memory; /* some texts are missing */
-};
-
 struct config {
     struct config_agent agent;
     struct config_haproxy haproxy;
@@ -187,7 +175,7 @@ struct config {
 };
 
 /* NULL where memory is short. */
-struct config *config_create(void);
+MUST_CHECK struct config *config_create(void);
 void config_destroy(struct config *config); /* NULL is fine */
 
 /* Begins the section of a line "[TEXT]", without the brackets: "agent", "sentinels", "service NAME" ... An
@@ -238,10 +226,5 @@ struct config_keyword_info {
     enum config_reload reload;
 };
 void config_each_keyword(void (*each)(void *context, const struct config_keyword_info *info), void *context);
-
-/* Adds "FILE:LINE: " and the message, of which control characters are shown as '?'; line 0 is left out. */
-void config_error(struct config_errors *errors, const struct config_place *place, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void config_errors_finish(struct config_errors *errors);
 
 #endif

@@ -6,8 +6,9 @@
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/config_voters.h"
+#include "spoa/core/decision/replicas.h"
+#include "spoa/core/decision/server_map.h"
 #include "spoa/core/observers/hook_request.h"
-#include "spoa/core/decision/quorum.h"
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 
@@ -129,7 +130,7 @@ static void check_hook(const struct config_service *service, const struct config
 {
     if (service->on_switch != NULL && !hook_command_is_good(service->on_switch))
         config_error(errors, place,
-                     "'on-switch' needs the whole path of a program, and not too many arguments");
+                     "'on-switch' needs the whole path of a program, and not too many or too long arguments");
     if (service->on_switch_timeout_ms == 0)
         config_error(errors, place, "'on-switch-timeout' must be over 0");
 }

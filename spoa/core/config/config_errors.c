@@ -1,11 +1,11 @@
-/* A growing list of messages, kept in the order of their lines. */
+#include "spoa/core/config/config_errors.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "spoa/core/config/config.h"
 
 #define MESSAGE_MAX 512
 

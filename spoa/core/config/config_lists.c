@@ -3,7 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/addr.h"
+#include "proto/network.h"
+#include "proto/span.h"
 #include "spoa/core/config/config_keywords.h"
+#include "spoa/core/decision/server_map.h"
 
 #define LISTEN_MODE_MAX 0777
 #define WEIGHT_MAX 256

@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/base/log.h"
 #include "spoa/core/config/config_keywords.h"
+#include "spoa/core/decision/choices.h"
+#include "spoa/core/haproxy/check_mode.h"
+#include "spoa/core/voters/voter_source.h"
 
 /* A decimal number at the front of `text`; false where there is none or it is over `max`. */
 static bool read_number(const char *text, unsigned max, unsigned *ret_number, const char **ret_rest)

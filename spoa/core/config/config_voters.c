@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/config/config.h"
 #include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/server_map.h"
 
 struct config_place config_at_line(const char *file, unsigned line)
 {

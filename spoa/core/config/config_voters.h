@@ -2,7 +2,15 @@
 #ifndef SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 #define SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 
-#include "spoa/core/config/config.h"
+#include <stdbool.h>
+
+#include "proto/must_check.h"
+#include "spoa/core/config/config_errors.h"
+
+struct config;
+struct config_credentials;
+struct config_service;
+struct config_tls;
 
 struct config_place config_at_line(const char *file, unsigned line);
 
@@ -12,7 +20,7 @@ void config_check_tls(const struct config_tls *tls, const struct config_place *p
                       struct config_errors *errors);
 
 /* Gives [nodes NAME] without an address the servers of the services that refer to it. False where memory is short. */
-bool config_gather_voters(struct config *config);
+MUST_CHECK bool config_gather_voters(struct config *config);
 
 void config_check_groups(struct config *config, const char *file, struct config_errors *errors);
 

@@ -1,5 +1,9 @@
 #include "spoa/core/config/haproxy_conf.h"
 
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/decision/server_map.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 

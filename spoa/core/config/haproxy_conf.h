@@ -2,8 +2,8 @@
 #ifndef SPOA_CORE_CONFIG_HAPROXY_CONF_H
 #define SPOA_CORE_CONFIG_HAPROXY_CONF_H
 
-#include "spoa/core/config/config.h"
-#include "spoa/core/base/text.h"
+struct config;
+struct text;
 
 /* `version`: HAProxy's, as major * 100 + minor: 206 and later. */
 void haproxy_conf_write(const struct config *config, unsigned version, struct text *out);

@@ -1,7 +1,7 @@
 #include "spoa/core/decision/doubt.h"
 
-#include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/quorum.h"
 
 void doubt_init(struct doubt *doubt)
 {

@@ -8,22 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/choices.h"
 #include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service_state.h"
 #include "spoa/core/decision/succession.h"
-
-enum role_check {
-    ROLE_CHECK_OFF,
-    ROLE_CHECK_VETO,    /* a node that says that it is no master is not named */
-    ROLE_CHECK_REQUIRE, /* and a new one only when it has said that it is */
-};
-
-/* When the last master may be kept. */
-enum keep_when {
-    KEEP_WHEN_UNREACHABLE, /* too few voters are in reach, for whatever cause */
-    KEEP_WHEN_REFUSED, /* and all that are missing refuse connections: they are dead, we are not cut off */
-};
 
 struct policy_config {
     enum role_check role_check;

@@ -9,24 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/decision/choices.h"
+#include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/server_map.h"
 #include "spoa/core/decision/succession.h"
-#include "spoa/core/decision/quorum.h"
 
 /* Servers of a service: a bit each in a set. */
 #define REPLICAS_MAX 64
-
-enum lag_unit {
-    LAG_UNLIMITED,
-    LAG_BYTES,
-    LAG_MS,
-};
-
-/* How far behind its master a replica may be. */
-struct lag_limit {
-    enum lag_unit unit;
-    int64_t amount;
-};
 
 struct replicas_config {
     bool is_enabled;

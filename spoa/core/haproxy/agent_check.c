@@ -6,6 +6,8 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "spoa/core/base/container_of.h"
+
 /* A server is up before it, down in it, and what the mode says after it. */
 struct pulse {
     int64_t from_ms;
@@ -82,7 +84,7 @@ static void set_pulse(struct checked_service *checked, const char *server, struc
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
-    struct checked_service *checked = (struct checked_service *)(void *)self;
+    struct checked_service *checked = container_of(self, struct checked_service, observer);
 
     (void)service;
     if (change->switched) {

@@ -9,13 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "spoa/core/decision/service.h"
-
-enum check_mode {
-    CHECK_MODE_PULSE,  /* all are up, but for a while one that was replaced or fenced off */
-    CHECK_MODE_MASTER, /* only the master named last is up, and while it is fenced off nobody */
-};
+#include "spoa/core/haproxy/check_mode.h"
 
 struct agent_check_settings {
     enum check_mode mode;
@@ -26,13 +23,13 @@ struct agent_check_settings {
 
 struct agent_checks;
 
-struct agent_checks *agent_checks_create(void);         /* NULL where memory is short */
-void agent_checks_destroy(struct agent_checks *checks); /* NULL is fine */
+MUST_CHECK struct agent_checks *agent_checks_create(void); /* NULL where memory is short */
+void agent_checks_destroy(struct agent_checks *checks);    /* NULL is fine */
 
 /* Begins to watch `service`, which is borrowed and must not change any more when the checks are destroyed. False where
  * memory is short. */
-bool agent_checks_add(struct agent_checks *checks, struct service *service,
-                      const struct agent_check_settings *settings);
+MUST_CHECK bool agent_checks_add(struct agent_checks *checks, struct service *service,
+                                 const struct agent_check_settings *settings);
 
 /* Takes over what `former`, of another configuration, was still saying of servers that both have. */
 void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
+
 /* Who is a replica: another one each time, by turns. */
 struct answer_replicas {
     uint8_t actions[ACTIONS_MAX];
@@ -13,7 +15,7 @@ _Static_assert(ACTIONS_MAX <= UINT8_MAX, "a length is a byte");
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
-    struct answer *answer = (struct answer *)(void *)((char *)self - offsetof(struct answer, observer));
+    struct answer *answer = container_of(self, struct answer, observer);
 
     (void)service;
     answer->is_stale = true;

@@ -5,6 +5,7 @@
 #ifndef SPOA_CORE_HAPROXY_CLIENT_H
 #define SPOA_CORE_HAPROXY_CLIENT_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/spop_data.h"
 
@@ -64,6 +65,6 @@ struct client client_of(const struct client_arguments *arguments);
  * Reads the four arguments where they are all that `bytes` have, in the order src, src_port, dst, dst_port, as the recipes
  * send them. False where it is anything else, which may well be in order (question_read()).
  */
-bool client_read(struct span bytes, struct client *ret_client);
+MUST_CHECK bool client_read(struct span bytes, struct client *ret_client);
 
 #endif

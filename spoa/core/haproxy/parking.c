@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "spoa/core/base/container_of.h"
+#include "spoa/core/haproxy/answer.h"
 /* A client is looked at again so soon where it is not clear yet whether clients can be seen, and later where it is. */
 #define SIGHT_DOUBT_MS 100
 #define SIGHT_UNSEEN_MS 1000
@@ -145,7 +147,7 @@ static void make_ready(struct parking *parking, struct parked_stream *stream)
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
-    struct parking_queue *queue = (struct parking_queue *)(void *)self;
+    struct parking_queue *queue = container_of(self, struct parking_queue, observer);
 
     (void)change;
     if (!service_is_open(service, queue->role))

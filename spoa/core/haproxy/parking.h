@@ -16,9 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/must_check.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/client.h"
-#include "spoa/core/decision/service.h"
 
 /* How often a waiting client is looked at. */
 #define PARKING_LOOK_MS 250
@@ -58,7 +59,7 @@ struct parking_client {
 typedef void (*parking_wake_fn)(void *context);
 
 /* Room for `max` streams. NULL where memory is short. */
-struct parking *parking_create(size_t max, parking_wake_fn wake, void *context);
+MUST_CHECK struct parking *parking_create(size_t max, parking_wake_fn wake, void *context);
 
 /* How clients are looked at; before any queue is made. Without it, or with NULL, they are not. */
 void parking_look_with(struct parking *parking, client_look_fn *look, void *context);
@@ -78,8 +79,9 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
  * Parks a stream of `queue` that came on `client`, on behalf of `asker`. False where it must be answered at once: a name is
  * there and nothing speaks against it, the service does not park, or there is no room.
  */
-bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
-                  uint64_t stream_id, uint64_t frame_id, int64_t now_ms);
+MUST_CHECK bool parking_park(struct parking_queue *queue, struct parking_client *client,
+                             const struct client *asker, uint64_t stream_id, uint64_t frame_id,
+                             int64_t now_ms);
 
 /*
  * Looks whether the clients of a queue can be seen at all, by the one that asks now, and tells the service. To be called
@@ -102,7 +104,8 @@ struct parking_answer {
 };
 
 /* Takes the next stream of `client` that is due off the lists; of one service the oldest first. False where none is. */
-bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer);
+MUST_CHECK bool parking_next(struct parking_client *client, int64_t now_ms,
+                             struct parking_answer *ret_answer);
 
 /* All streams of `client` are due at once: it is to be closed in good order. */
 void parking_hurry(struct parking_client *client);

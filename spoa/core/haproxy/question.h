@@ -2,6 +2,7 @@
 #ifndef SPOA_CORE_HAPROXY_QUESTION_H
 #define SPOA_CORE_HAPROXY_QUESTION_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "spoa/core/haproxy/client.h"
 
@@ -22,7 +23,7 @@ struct service_question {
  * it is about the only service there is, and a role other than "master" in any of them is taken for ours: rather no
  * name than the master's for a question that was not about it.
  */
-bool question_read(struct span payload, struct service_question *ret_question);
+MUST_CHECK bool question_read(struct span payload, struct service_question *ret_question);
 
 /*
  * Up to where the payload is the same for every client of a frontend: to the argument `src` of its first message, where only

@@ -2,10 +2,11 @@
 #ifndef SPOA_CORE_HAPROXY_SERVICE_TABLE_H
 #define SPOA_CORE_HAPROXY_SERVICE_TABLE_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/parking.h"
 #include "spoa/core/haproxy/question.h"
-#include "spoa/core/decision/service.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,14 +14,14 @@
 struct service_table;
 
 /* `parking` is borrowed; NULL: all is answered at once. NULL where memory is short. */
-struct service_table *service_table_create(struct parking *parking);
+MUST_CHECK struct service_table *service_table_create(struct parking *parking);
 
 struct parking *service_table_parking(const struct service_table *table);
 void service_table_destroy(struct service_table *table); /* NULL is fine; the services are not destroyed */
 
 /* Adds a service, which is borrowed, under its settings' name. False where memory is short. The names must differ (the
  * configuration sees to it). */
-bool service_table_add(struct service_table *table, struct service *service);
+MUST_CHECK bool service_table_add(struct service_table *table, struct service *service);
 
 /* What was answered for the service of this name; NULL where there is none. */
 const struct answer_counters *service_table_counters(const struct service_table *table, const char *service);
@@ -34,8 +35,8 @@ struct parking_queue *service_table_find(struct service_table *table,
 
 /* The same for the question that the payload of a NOTIFY asks, and on whose behalf. False where that is malformed. Allocates
  * nothing. */
-bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
-                           struct client *ret_client);
+MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
+                                      struct parking_queue **ret_queue, struct client *ret_client);
 
 /*
  * The actions of an ACK, valid until the next call that takes the table or a service; `*ret_named` tells

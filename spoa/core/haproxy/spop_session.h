@@ -7,6 +7,7 @@
 #ifndef SPOA_CORE_HAPROXY_SPOP_SESSION_H
 #define SPOA_CORE_HAPROXY_SPOP_SESSION_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/spop_frame.h"
 #include "proto/spop_status.h"
@@ -51,7 +52,8 @@ void spop_session_init(struct spop_session *session, struct service_table *table
  * bytes taken. What is left is the beginning of a frame, unless `out` has less room than
  * SPOP_SESSION_REPLY_MAX (send it and go on) or the phase is CLOSED (drop it).
  */
-size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out);
+MUST_CHECK size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms,
+                                    struct sink *out);
 
 /* Appends the answers to parked streams that are due, as long as `out` has room for SPOP_SESSION_REPLY_MAX. */
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 
 /* What a line has of the names of replicas; those beyond are left out. */
@@ -104,7 +105,7 @@ static void tell(struct decision_log *log, const struct service_settings *settin
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
-    struct decision_log *log = (struct decision_log *)(void *)self;
+    struct decision_log *log = container_of(self, struct decision_log, observer);
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 

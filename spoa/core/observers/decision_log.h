@@ -7,7 +7,7 @@
 
 /* One per service. */
 struct decision_log {
-    struct service_observer observer; /* first */
+    struct service_observer observer;
     struct metrics *metrics;
     enum service_state told_state; /* what the log said last */
     enum service_reason told_reason;

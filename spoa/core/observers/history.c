@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spoa/core/base/container_of.h"
+
 static const char *server_text(const char *server)
 {
     return server != NULL ? server : "";
@@ -54,7 +56,7 @@ static void note_first(struct history *history, const struct service *service, i
 static void changed(struct service_observer *self, const struct service *service,
                     const struct service_change *change)
 {
-    struct history_watch *watch = (struct history_watch *)(void *)self;
+    struct history_watch *watch = container_of(self, struct history_watch, observer);
     bool is_open = service_is_open(service, SERVICE_ROLE_MASTER);
 
     if (change->switched)

@@ -37,7 +37,7 @@ struct history {
 
 /* Watches one service; must not move. */
 struct history_watch {
-    struct service_observer observer; /* first */
+    struct service_observer observer;
     struct history *history;
     int64_t t_suspected_ms; /* HISTORY_NEVER while the master is named without a doubt */
 };

@@ -93,5 +93,5 @@ bool hook_command_is_good(const char *command)
 
     while (span_take_word(&rest).len > 0)
         words++;
-    return command[0] == '/' && words + OWN_ARGS <= HOOK_ARGS_MAX;
+    return command[0] == '/' && words + OWN_ARGS <= HOOK_ARGS_MAX && strlen(command) <= HOOK_COMMAND_MAX;
 }

@@ -2,9 +2,15 @@
 
 #include <string.h>
 
+#include "proto/span.h"
+#include "spoa/core/base/json.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
 #include "spoa/core/status/prometheus.h"
+#include "spoa/core/status/status.h"
 #include "spoa/core/status/status_json.h"
 #include "spoa/core/status/status_text.h"
+#include "spoa/core/voters/voter_group.h"
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -52,14 +58,16 @@ static void respond_ready(const struct status *status, const struct http_request
 {
     const char *service = NULL;
     const char *reason = status_unready(status, &service);
+    struct json json = json_of(&answer->body);
 
     (void)request;
     answer->code = reason == NULL ? HTTP_OK : HTTP_UNAVAILABLE;
-    text_printf(&answer->body, "{\"ready\":%s,\"service\":", reason == NULL ? "true" : "false");
-    text_add_json(&answer->body, service);
-    text_add(&answer->body, ",\"reason\":");
-    text_add_json(&answer->body, reason);
-    text_add(&answer->body, "}\n");
+    json_begin_object(&json, NULL);
+    json_bool(&json, "ready", reason == NULL);
+    json_string(&json, "service", service);
+    json_string(&json, "reason", reason);
+    json_end(&json);
+    text_add(&answer->body, "\n");
 }
 
 static void respond_status(const struct status *status, const struct http_request *request,
@@ -115,6 +123,7 @@ static void respond_role(const struct status *status, struct span rest, enum ser
     size_t name_len = slash != NULL ? (size_t)(slash - rest.data) : rest.len;
     struct span server = slash != NULL ? span_of(slash + 1, rest.len - name_len - 1) : span_of("", 0);
     const struct service *service = find_service(status, span_of(rest.data, name_len));
+    struct json json = json_of(&answer->body);
 
     if (service == NULL) {
         respond_text(answer, HTTP_NOT_FOUND, "no such service\n");
@@ -123,13 +132,13 @@ static void respond_role(const struct status *status, struct span rest, enum ser
     const struct service_decision *decision = service_decision(service);
     bool holds = status->now_ms < decision->review_ms && is_named(service, role, server);
     answer->code = holds ? HTTP_OK : HTTP_UNAVAILABLE;
-    text_add(&answer->body, "{\"service\":");
-    text_add_json(&answer->body, service_settings(service)->name);
-    text_add(&answer->body, ",\"state\":");
-    text_add_json(&answer->body, service_state_text(decision->state));
-    text_add(&answer->body, ",\"master\":");
-    text_add_json(&answer->body, decision->server);
-    text_printf(&answer->body, ",\"generation\":%llu}\n", (unsigned long long)decision->generation);
+    json_begin_object(&json, NULL);
+    json_string(&json, "service", service_settings(service)->name);
+    json_string(&json, "state", service_state_text(decision->state));
+    json_string(&json, "master", decision->server);
+    json_number(&json, "generation", (int64_t)decision->generation);
+    json_end(&json);
+    text_add(&answer->body, "\n");
 }
 
 /* ---- routes ---- */

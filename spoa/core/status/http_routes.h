@@ -2,8 +2,11 @@
 #ifndef SPOA_CORE_STATUS_HTTP_ROUTES_H
 #define SPOA_CORE_STATUS_HTTP_ROUTES_H
 
+#include <stdbool.h>
+
 #include "spoa/core/base/text.h"
-#include "spoa/core/status/status.h"
+
+struct status;
 
 #define HTTP_OK 200
 #define HTTP_NOT_FOUND 404

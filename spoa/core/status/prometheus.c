@@ -2,6 +2,17 @@
 
 #include <string.h>
 
+#include "proto/addr.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/histogram.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
+#include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
+
 #define PREFIX "redis_spoa_"
 
 /* What a family's samples are written with. */

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "spoa/core/base/text.h"
-#include "spoa/core/status/status.h"
+struct status;
+struct text;
 
 void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out);
 

@@ -1,5 +1,9 @@
 #include "spoa/core/status/status.h"
 
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
+#include "spoa/core/voters/voter_group.h"
+
 const char *status_unready(const struct status *status, const char **ret_service)
 {
     *ret_service = NULL;

@@ -6,10 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/core/observers/history.h"
-#include "spoa/core/base/metrics.h"
 #include "spoa/core/voters/voter_group.h"
+
+struct history;
+struct metrics;
+struct voter_group;
 
 /* What the kernel says of the process; 0 where it does not. */
 struct process_stats {

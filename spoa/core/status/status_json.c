@@ -1,44 +1,37 @@
 #include "spoa/core/status/status_json.h"
 
-static void add_key(struct text *out, const char *key)
-{
-    text_printf(out, "\"%s\":", key);
-}
+#include "proto/addr.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/json.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/replicas.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
+#include "spoa/core/observers/history.h"
+#include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
 
-static void add_text(struct text *out, const char *key, const char *text)
-{
-    add_key(out, key);
-    text_add_json(out, text);
-}
-
-static void add_number(struct text *out, const char *key, int64_t number)
-{
-    text_printf(out, "\"%s\":%lld", key, (long long)number);
-}
-
-static void add_addr(struct text *out, const char *key, const struct addr *addr)
+static void add_addr(struct json *json, const char *key, const struct addr *addr)
 {
     char text[ADDR_TEXT_MAX];
 
-    add_text(out, key, addr != NULL ? addr_format(addr, text) : NULL);
+    json_string(json, key, addr != NULL ? addr_format(addr, text) : NULL);
 }
 
-static void add_alarms(struct text *out, const struct alarms *alarms)
+static void add_alarms(struct json *json, const struct alarms *alarms)
 {
-    const char *comma = "";
-
-    text_add(out, "\"alarms\":[");
+    json_begin_array(json, "alarms");
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
         if (!alarms_is_raised(alarms, kind))
             continue;
-        text_printf(out, "%s{", comma);
-        add_text(out, "alarm", alarm_text(kind));
-        text_add(out, ",");
-        add_text(out, "meaning", alarm_meaning(kind));
-        text_add(out, "}");
-        comma = ",";
+        json_begin_object(json, NULL);
+        json_string(json, "alarm", alarm_text(kind));
+        json_string(json, "meaning", alarm_meaning(kind));
+        json_end(json);
     }
-    text_add(out, "]");
+    json_end(json);
 }
 
 static const char *ballot_text(enum quorum_ballot ballot)
@@ -56,201 +49,150 @@ static const char *ballot_text(enum quorum_ballot ballot)
     return "silent";
 }
 
-static void add_voice(struct text *out, const struct status *status, const struct voter_group *group,
+static void add_voice(struct json *json, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
     struct vote vote = service_vote(service, voter);
 
-    text_add(out, "{");
-    add_text(out, "sentinel", voter_group_voter_name(group, voter));
-    text_add(out, ",");
-    add_text(out, "says", ballot_text(vote.ballot));
-    text_add(out, ",");
-    add_addr(out, "addr", vote.addr);
-    text_add(out, ",");
-    add_key(out, "age-ms");
+    json_begin_object(json, NULL);
+    json_string(json, "sentinel", voter_group_voter_name(group, voter));
+    json_string(json, "says", ballot_text(vote.ballot));
+    add_addr(json, "addr", vote.addr);
     if (vote.ballot == QUORUM_SILENT)
-        text_add(out, "null");
+        json_null(json, "age-ms");
     else
-        text_printf(out, "%lld", (long long)(status->now_ms - vote.t_sent_ms));
-    text_add(out, "}");
+        json_number(json, "age-ms", status->now_ms - vote.t_sent_ms);
+    json_end(json);
 }
 
-static void add_replicas(struct text *out, const struct service *service)
+static void add_replicas(struct json *json, const struct service *service)
 {
     uint64_t replicas = service_decision(service)->replicas;
-    const char *comma = "";
 
-    text_add(out, "\"replicas\":[");
-    for (size_t i = 0; i < service_settings(service)->server_count; i++) {
-        if (i >= REPLICAS_MAX || (replicas >> i & 1) == 0)
-            continue;
-        text_add(out, comma);
-        text_add_json(out, service_settings(service)->servers[i].name);
-        comma = ",";
-    }
-    text_add(out, "]");
+    json_begin_array(json, "replicas");
+    for (size_t i = 0; i < service_settings(service)->server_count; i++)
+        if (i < REPLICAS_MAX && (replicas >> i & 1) != 0)
+            json_string(json, NULL, service_settings(service)->servers[i].name);
+    json_end(json);
 }
 
-static void add_service(struct text *out, const struct status *status, const struct voter_group *group,
+static void add_service(struct json *json, const struct status *status, const struct voter_group *group,
                         const struct service *service)
 {
     const struct service_decision *decision = service_decision(service);
     const struct service_settings *settings = service_settings(service);
 
-    text_add(out, "{");
-    add_text(out, "service", settings->name);
-    text_add(out, ",");
-    add_text(out, "monitor", settings->monitor);
-    text_add(out, ",");
-    add_text(out, "state", service_state_text(decision->state));
-    text_add(out, ",");
-    add_text(out, "reason", service_reason_text(decision->reason));
-    text_add(out, ",");
-    add_text(out, "server", decision->server);
-    text_add(out, ",");
-    add_addr(out, "addr", decision->addr);
-    text_printf(out, ",\"named\":%s,\"waits\":%s,\"fenced\":%s,",
-                service_state_names(decision->state) ? "true" : "false",
-                decision->is_doubtful ? "true" : "false", decision->is_fenced ? "true" : "false");
-    add_number(out, "votes", decision->votes);
-    text_add(out, ",");
-    add_number(out, "quorum", settings->quorum.threshold);
-    text_add(out, ",");
-    add_number(out, "voters", settings->quorum.voters);
-    text_add(out, ",");
-    add_number(out, "generation", (int64_t)decision->generation);
-    text_add(out, ",");
-    add_number(out, "vote-life-ms", settings->quorum.vote_life_ms);
-    text_add(out, ",");
-    add_replicas(out, service);
-    text_add(out, ",");
-    add_alarms(out, service_alarms(service));
-    text_add(out, ",\"sentinels\":[");
-    for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
-        text_add(out, i > 0 ? "," : "");
-        add_voice(out, status, group, service, i);
-    }
-    text_add(out, "]}");
+    json_begin_object(json, NULL);
+    json_string(json, "service", settings->name);
+    json_string(json, "monitor", settings->monitor);
+    json_string(json, "state", service_state_text(decision->state));
+    json_string(json, "reason", service_reason_text(decision->reason));
+    json_string(json, "server", decision->server);
+    add_addr(json, "addr", decision->addr);
+    json_bool(json, "named", service_state_names(decision->state));
+    json_bool(json, "waits", decision->is_doubtful);
+    json_bool(json, "fenced", decision->is_fenced);
+    json_number(json, "votes", decision->votes);
+    json_number(json, "quorum", settings->quorum.threshold);
+    json_number(json, "voters", settings->quorum.voters);
+    json_number(json, "generation", (int64_t)decision->generation);
+    json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
+    add_replicas(json, service);
+    add_alarms(json, service_alarms(service));
+    json_begin_array(json, "sentinels");
+    for (unsigned i = 0; i < voter_group_voter_count(group); i++)
+        add_voice(json, status, group, service, i);
+    json_end(json);
+    json_end(json);
 }
 
-static void add_group(struct text *out, const struct status *status, const struct voter_group *group)
+static void add_group(struct json *json, const struct status *status, const struct voter_group *group)
 {
-    text_add(out, "{");
-    add_text(out, "group", voter_group_name(group));
-    text_add(out, ",");
-    add_alarms(out, voter_group_alarms(group));
-    text_add(out, ",\"sentinels\":[");
+    json_begin_object(json, NULL);
+    json_string(json, "group", voter_group_name(group));
+    add_alarms(json, voter_group_alarms(group));
+    json_begin_array(json, "sentinels");
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
-        text_add(out, i > 0 ? ",{" : "{");
-        add_text(out, "sentinel", voter_group_voter_name(group, i));
-        text_add(out, ",");
-        add_text(out, "myid", voter_group_identity(group, i));
-        text_printf(out, ",\"up\":%s}", voter_group_is_heard(group, i, status->now_ms) ? "true" : "false");
+        json_begin_object(json, NULL);
+        json_string(json, "sentinel", voter_group_voter_name(group, i));
+        json_string(json, "myid", voter_group_identity(group, i));
+        json_bool(json, "up", voter_group_is_heard(group, i, status->now_ms));
+        json_end(json);
     }
-    text_add(out, "]}");
+    json_end(json);
+    json_end(json);
 }
 
 /* Times as Unix ms, null where there is none. */
-static void add_time(struct text *out, const struct status *status, const char *key, int64_t t_ms)
+static void add_time(struct json *json, const struct status *status, const char *key, int64_t t_ms)
 {
-    add_key(out, key);
     if (t_ms == HISTORY_NEVER)
-        text_add(out, "null");
+        json_null(json, key);
     else
-        text_printf(out, "%lld", (long long)status_unix_ms(status, t_ms));
+        json_number(json, key, status_unix_ms(status, t_ms));
 }
 
-static void add_switch(struct text *out, const struct status *status, const struct history_switch *entry)
+static void add_switch(struct json *json, const struct status *status, const struct history_switch *entry)
 {
-    text_add(out, "{");
-    add_text(out, "service", entry->service);
-    text_add(out, ",");
-    add_text(out, "old-server", entry->old_server);
-    text_add(out, ",");
-    add_text(out, "new-server", entry->new_server);
-    text_add(out, ",");
-    add_text(out, "old-addr", entry->old_addr);
-    text_add(out, ",");
-    add_text(out, "new-addr", entry->new_addr);
-    text_add(out, ",");
-    add_number(out, "generation", (int64_t)entry->generation);
-    text_add(out, ",");
-    add_time(out, status, "suspected", entry->t_suspected_ms);
-    text_add(out, ",");
-    add_time(out, status, "named", entry->t_named_ms);
-    text_add(out, ",");
-    add_time(out, status, "cut", entry->t_cut_ms);
-    text_add(out, ",");
-    add_time(out, status, "first-answer", entry->t_first_ms);
-    text_add(out, "}");
+    json_begin_object(json, NULL);
+    json_string(json, "service", entry->service);
+    json_string(json, "old-server", entry->old_server);
+    json_string(json, "new-server", entry->new_server);
+    json_string(json, "old-addr", entry->old_addr);
+    json_string(json, "new-addr", entry->new_addr);
+    json_number(json, "generation", (int64_t)entry->generation);
+    add_time(json, status, "suspected", entry->t_suspected_ms);
+    add_time(json, status, "named", entry->t_named_ms);
+    add_time(json, status, "cut", entry->t_cut_ms);
+    add_time(json, status, "first-answer", entry->t_first_ms);
+    json_end(json);
 }
 
-static void add_agent(struct text *out, const struct status *status)
+static void add_agent(struct json *json, const struct status *status)
 {
     const char *service = NULL;
-    const char *unready = status_unready(status, &service);
 
-    add_text(out, "version", status->version);
-    text_add(out, ",");
-    add_text(out, "revision", status->revision);
-    text_add(out, ",");
-    add_number(out, "now", status->now_unix_ms);
-    text_add(out, ",");
-    add_number(out, "started", status->process.t_start_unix_ms);
-    text_add(out, ",");
-    add_number(out, "configured", status_unix_ms(status, status->t_loaded_ms));
-    text_printf(out, ",\"ready\":%s,\"stopping\":%s,\"last-reload-good\":%s,",
-                unready == NULL ? "true" : "false", status->is_stopping ? "true" : "false",
-                status->is_reload_good ? "true" : "false");
-    add_number(out, "connections", (int64_t)status->connections);
-    text_add(out, ",");
-    add_number(out, "parked", (int64_t)status->parked);
+    json_string(json, "version", status->version);
+    json_string(json, "revision", status->revision);
+    json_number(json, "now", status->now_unix_ms);
+    json_number(json, "started", status->process.t_start_unix_ms);
+    json_number(json, "configured", status_unix_ms(status, status->t_loaded_ms));
+    json_bool(json, "ready", status_unready(status, &service) == NULL);
+    json_bool(json, "stopping", status->is_stopping);
+    json_bool(json, "last-reload-good", status->is_reload_good);
+    json_number(json, "connections", (int64_t)status->connections);
+    json_number(json, "parked", (int64_t)status->parked);
 }
 
-static void add_counters(struct text *out, const struct metrics *metrics)
+static void add_counters(struct json *json, const struct metrics *metrics)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counters[] = {
-#define X(name, help) {#name, metrics->name},
-        METRICS_COUNTERS(X)
+    json_begin_object(json, "counters");
+#define X(name, help) json_number(json, #name, (int64_t)metrics->name);
+    METRICS_COUNTERS(X)
 #undef X
-    };
-
-    text_add(out, "\"counters\":{");
-    for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++) {
-        text_add(out, i > 0 ? "," : "");
-        add_number(out, counters[i].name, (int64_t)counters[i].value);
-    }
-    text_add(out, "}");
+    json_end(json);
 }
 
 void status_json_write(const struct status *status, struct text *out)
 {
-    const char *comma = "";
+    struct json json = json_of(out);
 
-    text_add(out, "{");
-    add_agent(out, status);
-    text_add(out, ",");
-    add_counters(out, status->metrics);
-    text_add(out, ",\"services\":[");
+    json_begin_object(&json, NULL);
+    add_agent(&json, status);
+    add_counters(&json, status->metrics);
+    json_begin_array(&json, "services");
     for (size_t i = 0; i < status->group_count; i++)
-        for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
-            text_add(out, comma);
-            add_service(out, status, status->groups[i], voter_group_service(status->groups[i], k));
-            comma = ",";
-        }
-    text_add(out, "],\"groups\":[");
-    for (size_t i = 0; i < status->group_count; i++) {
-        text_add(out, i > 0 ? "," : "");
-        add_group(out, status, status->groups[i]);
-    }
-    text_add(out, "],\"switches\":[");
-    for (size_t back = 0; history_get(status->history, back) != NULL; back++) {
-        text_add(out, back > 0 ? "," : "");
-        add_switch(out, status, history_get(status->history, back));
-    }
-    text_add(out, "]}\n");
+        for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++)
+            add_service(&json, status, status->groups[i], voter_group_service(status->groups[i], k));
+    json_end(&json);
+    json_begin_array(&json, "groups");
+    for (size_t i = 0; i < status->group_count; i++)
+        add_group(&json, status, status->groups[i]);
+    json_end(&json);
+    json_begin_array(&json, "switches");
+    for (size_t back = 0; history_get(status->history, back) != NULL; back++)
+        add_switch(&json, status, history_get(status->history, back));
+    json_end(&json);
+    json_end(&json);
+    text_add(out, "\n");
 }

@@ -2,8 +2,8 @@
 #ifndef SPOA_CORE_STATUS_STATUS_JSON_H
 #define SPOA_CORE_STATUS_STATUS_JSON_H
 
-#include "spoa/core/base/text.h"
-#include "spoa/core/status/status.h"
+struct status;
+struct text;
 
 void status_json_write(const struct status *status, struct text *out);
 

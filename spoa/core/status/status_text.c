@@ -2,6 +2,16 @@
 
 #include <string.h>
 
+#include "proto/addr.h"
+#include "spoa/core/base/alarms.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/decision/quorum.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_state.h"
+#include "spoa/core/observers/history.h"
+#include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
+
 /* Adds text and blanks up to `width`; what is longer stays whole. */
 static void add_column(struct text *out, const char *text, size_t width)
 {

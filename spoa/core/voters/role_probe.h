@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "proto/addr.h"
-#include "spoa/core/redis/conversation.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/redis/conversation.h"
 #include "spoa/core/redis/redis_command.h"
 #include "spoa/core/voters/voter_group.h"
 

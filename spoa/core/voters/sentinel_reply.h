@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 #include "proto/addr.h"
-#include "spoa/core/redis/reply.h"
 #include "spoa/core/decision/evidence.h"
+#include "spoa/core/redis/reply.h"
 
 /* SENTINEL MYID: whether the reply is an identity, 40 hexadecimal digits in `reply->text`. */
 bool sentinel_reply_is_identity(const struct reply *reply);

@@ -6,8 +6,8 @@
 #ifndef SPOA_CORE_VOTERS_SENTINEL_VOTER_H
 #define SPOA_CORE_VOTERS_SENTINEL_VOTER_H
 
-#include "spoa/core/redis/conversation.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/redis/conversation.h"
 #include "spoa/core/redis/redis_command.h"
 #include "spoa/core/voters/voter_group.h"
 

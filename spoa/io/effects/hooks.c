@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
-#include "spoa/core/observers/hook_request.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
 
 /* What is run for one service. */
@@ -189,8 +191,7 @@ static struct hook *find_hook(struct hooks *hooks, const char *service)
     hook->hooks = hooks;
     ev_child_init(&hook->child, on_end, 0, 0);
     ev_timer_init(&hook->timeout, on_timeout, 0., 0.);
-    hook->next = hooks->list;
-    hooks->list = hook;
+    LL_PREPEND(hooks->list, hook);
     return hook;
 }
 
@@ -222,11 +223,12 @@ struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics)
 
 void hooks_destroy(struct hooks *hooks)
 {
+    struct hook *hook;
+    struct hook *next;
+
     if (hooks == NULL)
         return;
-    while (hooks->list != NULL) {
-        struct hook *hook = hooks->list;
-        hooks->list = hook->next;
+    LL_FOREACH_SAFE (hooks->list, hook, next) {
         ev_child_stop(hooks->loop, &hook->child);
         ev_timer_stop(hooks->loop, &hook->timeout);
         free(hook->service);

@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/service.h"
 
@@ -23,7 +24,7 @@ struct hook_watch {
 };
 
 /* `loop` is the default one: no other learns of a child's end. `metrics` is borrowed. NULL where memory is short. */
-struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics);
+MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics);
 
 /* What runs goes on. NULL is fine. */
 void hooks_destroy(struct hooks *hooks);
@@ -32,7 +33,7 @@ void hooks_destroy(struct hooks *hooks);
  * From now on `command` (see hook_request.h) is run at each switch of `service`, and killed, with all that it started, after
  * `timeout_ms`. `watch`, `command` and the service must stay. False where memory is short.
  */
-bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service, const char *command,
-                 unsigned timeout_ms);
+MUST_CHECK bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
+                            const char *command, unsigned timeout_ms);
 
 #endif

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "spoa/io/net/loop.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/io/net/socket_addr.h"
 
 #define TIMEOUT_S 2.0

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 
 /* HAProxy takes a line of tune.bufsize, 16384 bytes by default. */
 #define RUNTIME_CALL_MAX 8000
@@ -22,9 +23,9 @@ typedef void runtime_call_ended(void *context, const char *reason);
 
 /* `line`: commands with ';' between them and a newline at the end, `len` bytes, copied. `api`: numeric or UNIX, borrowed.
  * The whole call may take 2 s. NULL with errno where it cannot be begun; then neither function is called. */
-struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr *api, const char *line,
-                                        size_t len, runtime_call_read *on_read, runtime_call_ended *on_ended,
-                                        void *context);
+MUST_CHECK struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr *api,
+                                                   const char *line, size_t len, runtime_call_read *on_read,
+                                                   runtime_call_ended *on_ended, void *context);
 
 /* Ends it without a word; NULL is fine. */
 void runtime_call_cancel(struct runtime_call *call);

@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
-#include "spoa/core/haproxy/haproxy_sessions.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/haproxy/haproxy_sessions.h"
 #include "spoa/core/haproxy/haproxy_version.h"
-#include "spoa/io/net/loop.h"
 #include "spoa/io/effects/runtime_call.h"
+#include "spoa/io/net/loop.h"
 
 /* A cut is told so many times, at this interval; more often while sessions to the server are still connecting. */
 #define ROUNDS 6
@@ -113,16 +115,14 @@ static bool is_over(const struct session_cutter *cutter, const struct cut *cut)
 /* Drops the cuts that are done. */
 static void drop_ended(struct session_cutter *cutter)
 {
-    struct cut **link = &cutter->cuts;
+    struct cut *cut;
+    struct cut *next;
 
-    while (*link != NULL) {
-        struct cut *cut = *link;
-        if (is_over(cutter, cut)) {
-            *link = cut->next;
-            free(cut);
-        } else {
-            link = &cut->next;
-        }
+    LL_FOREACH_SAFE (cutter->cuts, cut, next) {
+        if (!is_over(cutter, cut))
+            continue;
+        LL_DELETE(cutter->cuts, cut);
+        free(cut);
     }
 }
 
@@ -414,8 +414,7 @@ static void begin_cut(struct watch *watch, const char *server)
     }
     cut->watch = watch;
     cut->server = server;
-    cut->next = cutter->cuts;
-    cutter->cuts = cut;
+    LL_PREPEND(cutter->cuts, cut);
     cutter->metrics->cuts_total++;
     for (size_t i = 0; i < cutter->api_count; i++) {
         cutter->apis[i].is_told = false;
@@ -482,8 +481,7 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
     watch->backend = backend;
     watch->last_server = service_last_server(service);
     watch->observer.changed = decision_changed;
-    watch->next = cutter->watches;
-    cutter->watches = watch;
+    LL_PREPEND(cutter->watches, watch);
     service_observe(service, &watch->observer);
     return true;
 }
@@ -491,7 +489,9 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
 void session_cutter_destroy(struct session_cutter *cutter)
 {
     struct cut *cut;
+    struct cut *next_cut;
     struct watch *watch;
+    struct watch *next_watch;
 
     if (cutter == NULL)
         return;
@@ -501,13 +501,9 @@ void session_cutter_destroy(struct session_cutter *cutter)
         text_finish(&cutter->apis[i].commands);
     }
     free(cutter->apis);
-    while ((cut = cutter->cuts) != NULL) {
-        cutter->cuts = cut->next;
+    LL_FOREACH_SAFE (cutter->cuts, cut, next_cut)
         free(cut);
-    }
-    while ((watch = cutter->watches) != NULL) {
-        cutter->watches = watch->next;
+    LL_FOREACH_SAFE (cutter->watches, watch, next_watch)
         free(watch);
-    }
     free(cutter);
 }

@@ -15,20 +15,23 @@
 #include <stddef.h>
 
 #include "proto/addr.h"
-#include "spoa/core/observers/history.h"
+#include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/service.h"
+#include "spoa/core/observers/history.h"
 
 struct session_cutter;
 
 /* `apis`: numeric or UNIX addresses, borrowed as the rest is. When a HAProxy has cut is noted in `history`. NULL where
  * memory is short. */
-struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis, size_t count,
-                                             struct metrics *metrics, struct history *history);
+MUST_CHECK struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis,
+                                                        size_t count, struct metrics *metrics,
+                                                        struct history *history);
 
 /* Begins to cut the sessions of `service`, whose servers are in HAProxy's `backend`. Both are borrowed; the service
  * must not change any more when the cutter is destroyed. False where memory is short. */
-bool session_cutter_watch(struct session_cutter *cutter, struct service *service, const char *backend);
+MUST_CHECK bool session_cutter_watch(struct session_cutter *cutter, struct service *service,
+                                     const char *backend);
 
 void session_cutter_destroy(struct session_cutter *cutter); /* NULL is fine */
 

@@ -5,8 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/network.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
-#include "spoa/io/net/loop.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/config/config.h"
 #include "spoa/io/net/socket_addr.h"
 
 /* Connections taken per wake-up, so that a burst does not keep the others waiting. */

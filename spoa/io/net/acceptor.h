@@ -6,9 +6,12 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "spoa/core/config/config.h"
-#include "spoa/core/base/metrics.h"
+#include "proto/addr.h"
 #include "spoa/io/net/listen_socket.h"
+
+struct config_listens;
+struct config_networks;
+struct metrics;
 
 /* Where a connection comes from. */
 struct acceptor_peer {

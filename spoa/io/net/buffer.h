@@ -2,6 +2,7 @@
 #ifndef SPOA_IO_NET_BUFFER_H
 #define SPOA_IO_NET_BUFFER_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 
 #include <stdbool.h>
@@ -23,7 +24,7 @@ struct span buffer_span(const struct buffer *buffer);
 
 /* Replaces the content by a copy of `bytes` (which may be part of it). False, and empty, where memory is
  * short. With no bytes the memory is given back. */
-bool buffer_store(struct buffer *buffer, struct span bytes);
+MUST_CHECK bool buffer_store(struct buffer *buffer, struct span bytes);
 
 /* Drops `len` bytes off the front; gives the memory back with the last one. */
 void buffer_consume(struct buffer *buffer, size_t len);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 
 struct listener {

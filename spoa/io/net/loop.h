@@ -3,11 +3,7 @@
 #define SPOA_IO_NET_LOOP_H
 
 #include <ev.h>
-#include <stddef.h>
 #include <stdint.h>
-
-/* The struct that embeds the watcher `pointer` points to. */
-#define container_of(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* Milliseconds that go on while the machine sleeps (CLOCK_BOOTTIME): a vote must age then, too. */
 int64_t clock_ms(void);

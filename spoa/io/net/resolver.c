@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
 
 /* Of one attempt at one name server; c-ares lengthens it for the second. */
@@ -83,18 +85,13 @@ static struct socket_watch *add_watch(struct resolver *resolver, int fd)
         return NULL;
     ev_io_init(&watch->io, on_socket, fd, EV_NONE);
     watch->resolver = resolver;
-    watch->next = resolver->watches;
-    resolver->watches = watch;
+    LL_PREPEND(resolver->watches, watch);
     return watch;
 }
 
 static void remove_watch(struct resolver *resolver, struct socket_watch *watch)
 {
-    struct socket_watch **at = &resolver->watches;
-
-    while (*at != watch)
-        at = &(*at)->next;
-    *at = watch->next;
+    LL_DELETE(resolver->watches, watch);
     ev_io_stop(resolver->loop, &watch->io);
     free(watch);
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "proto/must_check.h"
+
 struct resolver;
 struct resolver_query;
 
@@ -25,7 +27,7 @@ struct resolver_answer {
 typedef void (*resolver_done_fn)(void *context, const struct resolver_answer *answer);
 
 /* One for the process. NULL where c-ares cannot be started. */
-struct resolver *resolver_create(struct ev_loop *loop);
+MUST_CHECK struct resolver *resolver_create(struct ev_loop *loop);
 /* All queries must have ended or been cancelled; NULL is fine. */
 void resolver_destroy(struct resolver *resolver);
 

@@ -3,11 +3,12 @@
 #define SPOA_IO_NET_SOCKET_ACTIVATION_H
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 
 /*
  * Takes the listening socket for `addr`; -1 if there is none. Each socket is given out once. It is non-blocking and
  * close-on-exec then, and belongs to the caller.
  */
-int socket_activation_take(const struct addr *addr);
+MUST_CHECK int socket_activation_take(const struct addr *addr);
 
 #endif

@@ -3,12 +3,14 @@
 #define SPOA_IO_NET_SOCKET_ADDR_H
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>
 
 /* False for a host name, which must be looked up first. */
-bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_storage, socklen_t *ret_len);
+MUST_CHECK bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_storage,
+                                 socklen_t *ret_len);
 
 /* False for a family that we do not use. */
 bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr);

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/addr.h"
+#include "spoa/core/config/config.h"
+
 struct tls {
     SSL_CTX *context;
     char *server_name; /* or NULL: the peer's own */

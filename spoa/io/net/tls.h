@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "proto/addr.h"
-#include "spoa/core/config/config.h"
+#include "proto/must_check.h"
+
+struct addr;
+struct config_tls;
 
 #define TLS_ERROR_MAX 256
 /* What one record holds at the most: a read of so much leaves nothing in OpenSSL, where the loop would not see it. */
@@ -25,22 +27,22 @@ struct tls_stream;
 const char *tls_version(void);
 
 /* Reads the files of `settings`, which are borrowed. NULL with a text in `error` where that cannot be done. */
-struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX]);
+MUST_CHECK struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX]);
 void tls_destroy(struct tls *tls); /* NULL is fine; streams may go on */
 
 /*
  * For `fd`, which is connected to `peer` and stays the caller's. The peer must have a certificate for `peer`, or for the
  * server name of the settings. NULL where memory is short.
  */
-struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer);
+MUST_CHECK struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer);
 void tls_stream_destroy(struct tls_stream *stream); /* NULL is fine; without a word to the peer */
 
 /* 1: done. 0: to be called again when the socket can be read, or written (tls_stream_wants_write()). -1: failed. */
-int tls_stream_handshake(struct tls_stream *stream);
+MUST_CHECK int tls_stream_handshake(struct tls_stream *stream);
 
 /* As recv() and send(): EAGAIN where the socket has to be waited for; EPROTO: see tls_stream_error(). */
-ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size);
-ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len);
+MUST_CHECK ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size);
+MUST_CHECK ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len);
 
 /* What has no end before the socket can be written. */
 bool tls_stream_wants_write(const struct tls_stream *stream);

@@ -1,15 +1,18 @@
-/* The configuration file: inih reads it line by line into core/config.h; environment and secrets are put in. */
+/* The configuration file: its bytes for core/config_reader.h, and the files that it names. */
 #ifndef SPOA_IO_PROCESS_CONFIG_FILE_H
 #define SPOA_IO_PROCESS_CONFIG_FILE_H
 
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
+#include "proto/must_check.h"
+
+struct config;
+struct config_errors;
 
 /*
  * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False
  * where anything was wrong; `errors` then says all of it. config->warnings has what is unwise.
  */
-bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
+MUST_CHECK bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
 
 #endif

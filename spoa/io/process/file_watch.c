@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <utlist.h>
+
+#include "spoa/core/base/container_of.h"
 
 /*
  * ev_stat is inotify where that works, and a look now and then where it does not. It sees a file that is written to. One that
@@ -21,7 +24,7 @@ struct file {
 
 struct file_watch {
     struct ev_loop *loop;
-    void (*on_change)(void *context, const char *path);
+    file_watch_changed_fn on_change;
     void *context;
     struct file *files;
     ev_timer delay;
@@ -59,7 +62,7 @@ static const struct file *find_changed(struct file_watch *watch)
 
 static void on_delay(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    struct file_watch *watch = timer->data;
+    struct file_watch *watch = container_of(timer, struct file_watch, delay);
     const struct file *changed = find_changed(watch);
 
     (void)loop;
@@ -80,8 +83,7 @@ static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
     ev_timer_start(loop, delay);
 }
 
-struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(void *context, const char *path),
-                                     void *context)
+struct file_watch *file_watch_create(struct ev_loop *loop, file_watch_changed_fn on_change, void *context)
 {
     struct file_watch *watch = calloc(1, sizeof(*watch));
 
@@ -91,7 +93,6 @@ struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(voi
     watch->on_change = on_change;
     watch->context = context;
     ev_timer_init(&watch->delay, on_delay, 0., 0.);
-    watch->delay.data = watch;
     return watch;
 }
 
@@ -135,8 +136,7 @@ bool file_watch_add(struct file_watch *watch, const char *path)
     }
     file->watch = watch;
     file->last = look(path);
-    file->next = watch->files;
-    watch->files = file;
+    LL_PREPEND(watch->files, file);
     watch_path(watch->loop, &file->in_file, file->path, file);
     watch_path(watch->loop, &file->in_folder, file->folder, file);
     return true;
@@ -149,13 +149,15 @@ void file_watch_look(struct file_watch *watch)
 
 void file_watch_clear(struct file_watch *watch)
 {
-    while (watch->files != NULL) {
-        struct file *file = watch->files;
-        watch->files = file->next;
+    struct file *file;
+    struct file *next;
+
+    LL_FOREACH_SAFE (watch->files, file, next) {
         ev_stat_stop(watch->loop, &file->in_file);
         ev_stat_stop(watch->loop, &file->in_folder);
         destroy(file);
     }
+    watch->files = NULL;
 }
 
 void file_watch_destroy(struct file_watch *watch)

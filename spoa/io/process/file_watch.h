@@ -5,12 +5,16 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "proto/must_check.h"
+
 struct file_watch;
+
+typedef void (*file_watch_changed_fn)(void *context, const char *path);
 
 /* Calls `on_change` with a path that has changed, FILE_WATCH_DELAY_S after that was seen. NULL where memory is
  * short. */
-struct file_watch *file_watch_create(struct ev_loop *loop, void (*on_change)(void *context, const char *path),
-                                     void *context);
+MUST_CHECK struct file_watch *file_watch_create(struct ev_loop *loop, file_watch_changed_fn on_change,
+                                                void *context);
 void file_watch_destroy(struct file_watch *watch); /* NULL is fine */
 
 /* So late, since what one person or program writes comes in pieces; over a second, for ev_stat(3) sees but one change

@@ -2,6 +2,7 @@
 #ifndef SPOA_IO_PROCESS_LOG_SINK_H
 #define SPOA_IO_PROCESS_LOG_SINK_H
 
+#include "proto/must_check.h"
 #include "spoa/core/base/log.h"
 
 /* Lines of one event in a second beyond which it is counted instead of written (errors are always written). */
@@ -17,7 +18,7 @@ void log_sink_open(int fd, enum log_format format, enum log_level max_level);
 
 /* The same to a syslog socket (RFC 3164 as local daemons take it, facility daemon). False where it cannot be reached; then
  * nothing changed. A daemon that is started anew is found again; lines that it does not take at once are lost. */
-bool log_sink_open_syslog(const char *path, enum log_format format, enum log_level max_level);
+MUST_CHECK bool log_sink_open_syslog(const char *path, enum log_format format, enum log_level max_level);
 
 /* To the syslog socket where there is a path, else, and where it cannot be reached, to stderr. */
 void log_sink_choose(const char *syslog_path, enum log_format format, enum log_level max_level);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "spoa/core/status/status.h"
 #include "spoa/io/net/loop.h"
 
 int64_t clock_unix_ms(void)

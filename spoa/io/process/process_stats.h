@@ -2,7 +2,9 @@
 #ifndef SPOA_IO_PROCESS_PROCESS_STATS_H
 #define SPOA_IO_PROCESS_PROCESS_STATS_H
 
-#include "spoa/core/status/status.h"
+#include <stdint.h>
+
+struct process_stats;
 
 void process_stats_read(struct process_stats *ret_stats);
 

@@ -16,7 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "proto/addr.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/config/config.h"
 
 void sandbox_harden(void)
 {

@@ -7,7 +7,10 @@
 
 #include <stdbool.h>
 
-#include "spoa/core/config/config.h"
+#include "proto/must_check.h"
+
+struct config;
+struct config_agent;
 
 #define SANDBOX_ERROR_MAX 256
 
@@ -16,7 +19,7 @@ void sandbox_harden(void);
 
 /* Becomes the user and group of `config`, if there is one, and keeps no capability that it does not need. False with a
  * text in `error`. */
-bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_MAX]);
+MUST_CHECK bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_MAX]);
 
 /*
  * Leaves only the files that `config`, read from `file` (or NULL), names, what stands beside them, and what the libraries

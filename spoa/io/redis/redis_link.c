@@ -7,11 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
-#include "spoa/io/redis/reply_parser.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/tls.h"
+#include "spoa/io/redis/reply_parser.h"
 
 /* One read() takes this much; what is left waits in the kernel until others had their turn. */
 #define READ_SIZE TLS_RECORD_MAX

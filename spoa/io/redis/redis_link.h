@@ -9,6 +9,7 @@
 #include <ev.h>
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 #include "spoa/core/redis/conversation.h"
 
 struct redis_link;
@@ -34,8 +35,8 @@ struct redis_link_options {
  * conversation is told that it is connected once the handshake is done: the time limit is one for both. NULL where memory
  * is short.
  */
-struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver,
-                                     const struct redis_link_options *options);
+MUST_CHECK struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver,
+                                                const struct redis_link_options *options);
 
 /* Closes the connection without a word and frees; NULL is fine. Not from within `stepped`. */
 void redis_link_destroy(struct redis_link *link);

@@ -3,6 +3,7 @@
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #define BLOCK_SIZE ((size_t)64 * 1024)
 #define ALIGNMENT sizeof(max_align_t)
@@ -35,11 +36,12 @@ struct reply_parser {
 
 static void memory_reset(struct reply_parser *parser)
 {
-    while (parser->blocks != NULL) {
-        struct block *block = parser->blocks;
-        parser->blocks = block->next;
+    struct block *block;
+    struct block *next;
+
+    LL_FOREACH_SAFE (parser->blocks, block, next)
         free(block);
-    }
+    parser->blocks = NULL;
     parser->memory_used = 0;
     parser->free_at = (uint8_t *)parser->first;
     parser->free_len = parser->first_size;
@@ -52,8 +54,7 @@ static bool memory_grow(struct reply_parser *parser, size_t size)
 
     if (block == NULL)
         return false;
-    block->next = parser->blocks;
-    parser->blocks = block;
+    LL_PREPEND(parser->blocks, block);
     parser->free_at = (uint8_t *)block->bytes;
     parser->free_len = payload;
     return true;

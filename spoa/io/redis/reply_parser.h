@@ -5,6 +5,7 @@
 #ifndef SPOA_IO_REDIS_REPLY_PARSER_H
 #define SPOA_IO_REDIS_REPLY_PARSER_H
 
+#include "proto/must_check.h"
 #include "proto/span.h"
 #include "spoa/core/redis/reply.h"
 
@@ -23,14 +24,15 @@ enum reply_parser_result {
 
 /* One a connection. A reply that takes no more than `everyday` bytes when it is parsed costs no allocation. NULL where
  * memory is short. */
-struct reply_parser *reply_parser_create(size_t everyday);
+MUST_CHECK struct reply_parser *reply_parser_create(size_t everyday);
 void reply_parser_destroy(struct reply_parser *parser); /* NULL is fine */
 
 /* Copies `bytes`. Then reply_parser_next() is to be called until it says something else than REPLY. */
 void reply_parser_feed(struct reply_parser *parser, struct span bytes);
 
 /* `ret_reply` is set with REPLY only, and valid until the next call that takes the parser. */
-enum reply_parser_result reply_parser_next(struct reply_parser *parser, const struct reply **ret_reply);
+MUST_CHECK enum reply_parser_result reply_parser_next(struct reply_parser *parser,
+                                                      const struct reply **ret_reply);
 
 /* Why it failed, for the log; valid as long as the parser. */
 const char *reply_parser_error(const struct reply_parser *parser);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "spoa/io/net/loop.h"
+#include "spoa/core/base/container_of.h"
 
 /* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
 #define EVERYDAY_SIZE 1024

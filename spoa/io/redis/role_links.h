@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
-#include "spoa/core/voters/role_probe.h"
 #include "spoa/core/decision/service.h"
-#include "spoa/io/redis/redis_link.h"
+#include "spoa/core/voters/role_probe.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/tls.h"
+#include "spoa/io/redis/redis_link.h"
 
 struct role_links;
 
@@ -29,8 +30,8 @@ struct role_links_options {
 
 /* Observes the services that have `role_check` on. All is borrowed but the options themselves. The links must be
  * destroyed after the last call that takes a service. NULL where memory is short. */
-struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
-                                     const struct role_links_options *options);
+MUST_CHECK struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                                const struct role_links_options *options);
 void role_links_destroy(struct role_links *links); /* NULL is fine */
 
 #endif

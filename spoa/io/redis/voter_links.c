@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/redis/redis_link.h"
 #include "spoa/io/redis/role_links.h"

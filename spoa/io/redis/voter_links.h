@@ -9,11 +9,12 @@
 #include <stdint.h>
 
 #include "proto/addr.h"
+#include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/voters/node_voter.h"
 #include "spoa/core/voters/role_probe.h"
 #include "spoa/core/voters/sentinel_voter.h"
-#include "spoa/core/decision/service.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/tls.h"
 
@@ -39,9 +40,9 @@ struct voter_links_options {
  * Connects to the voters at once and keeps their votes on the services up to date, and to the nodes that they
  * name, to hear what these are. The options are copied, what they point to is borrowed. `seed` varies the back-off. NULL where memory is short.
  */
-struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
-                                       const struct voter_links_options *options, struct metrics *metrics,
-                                       uint64_t seed);
+MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
+                                                  const struct voter_links_options *options,
+                                                  struct metrics *metrics, uint64_t seed);
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
 const struct voter_group *voter_links_group(const struct voter_links *links);

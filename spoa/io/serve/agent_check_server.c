@@ -5,9 +5,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
-#include "spoa/core/config/config.h"
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/haproxy/agent_check.h"
+#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
 /* Two names and what stands between. */
@@ -22,7 +27,7 @@ struct check_connection {
     ev_timer deadline;
     struct agent_check_server *server;
     struct check_connection *next;
-    struct check_connection *previous;
+    struct check_connection *prev;
     size_t len;
     uint8_t question[QUESTION_MAX];
 };
@@ -42,12 +47,7 @@ static void close_connection(struct check_connection *connection)
     ev_io_stop(server->loop, &connection->readable);
     ev_timer_stop(server->loop, &connection->deadline);
     close(connection->readable.fd);
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        server->connections = connection->next;
+    DL_DELETE(server->connections, connection);
     server->connection_count--;
     free(connection);
 }
@@ -115,10 +115,7 @@ bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *
     ev_timer_init(&connection->deadline, on_deadline, QUESTION_TIMEOUT_S, 0.0);
     ev_io_start(server->loop, &connection->readable);
     ev_timer_start(server->loop, &connection->deadline);
-    connection->next = server->connections;
-    if (connection->next != NULL)
-        connection->next->previous = connection;
-    server->connections = connection;
+    DL_PREPEND(server->connections, connection);
     server->connection_count++;
     return true;
 }
@@ -136,13 +133,13 @@ struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struc
 
 void agent_check_server_destroy(struct agent_check_server *server)
 {
+    struct check_connection *connection;
+    struct check_connection *next;
+
     if (server == NULL)
         return;
-    for (struct check_connection *connection = server->connections, *next = NULL; connection != NULL;
-         connection = next) {
-        next = connection->next;
+    DL_FOREACH_SAFE (server->connections, connection, next)
         close_connection(connection);
-    }
     free(server);
 }
 

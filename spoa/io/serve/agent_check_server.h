@@ -7,8 +7,13 @@
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/agent_check.h"
 #include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/listen_socket.h"
 
+struct acceptor_rules;
 struct agent_check_server;
+struct agent_checks;
+struct config_listens;
+struct metrics;
 
 /* Borrows all. NULL where memory is short. */
 struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics);

@@ -8,12 +8,13 @@
 
 #include <stddef.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/haproxy/client.h"
 
 struct client_looker;
 
 /* NULL with errno where the kernel has no such socket for us, or memory is short. */
-struct client_looker *client_looker_create(void);
+MUST_CHECK struct client_looker *client_looker_create(void);
 void client_looker_destroy(struct client_looker *looker); /* NULL is fine */
 
 /* A client_look_fn; `context` is the looker. Up to CLIENT_LOOK_MAX clients, all of kind CLIENT_TCP. */

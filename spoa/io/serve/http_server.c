@@ -3,7 +3,11 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
+#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
 /* Scrapers, health checks and a few people. */

@@ -8,8 +8,12 @@
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/status/status.h"
 #include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/listen_socket.h"
 
+struct acceptor_rules;
+struct config_listens;
 struct http_server;
+struct status;
 
 /* Fills in the status as it is now; what it points to is valid until the loop turns. */
 typedef void (*http_status_fn)(void *context, struct status *ret_status);

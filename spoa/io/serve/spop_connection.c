@@ -6,7 +6,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
+#include "spoa/core/base/container_of.h"
+#include "spoa/core/base/histogram.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/haproxy/spop_session.h"
 #include "spoa/io/net/buffer.h"
@@ -50,7 +53,7 @@ struct spop_connection {
     struct spop_session session;
     struct spop_context *context;
     struct spop_connection *next;
-    struct spop_connection *previous;
+    struct spop_connection *prev;
     struct buffer in;  /* the beginning of a frame; while `out` is not empty up to a whole read */
     struct buffer out; /* what the socket did not take; nothing is read before it is gone */
     bool lingering;    /* our side is shut down, the peer's input is dropped */
@@ -69,12 +72,7 @@ void spop_connection_close(struct spop_connection *connection)
     ev_io_stop(context->loop, &connection->writable);
     ev_timer_stop(context->loop, &connection->deadline);
     close(connection->readable.fd);
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        context->connections = connection->next;
+    DL_DELETE(context->connections, connection);
     spop_session_finish(&connection->session);
     context->kept -= connection->in.size + connection->out.size;
     buffer_finish(&connection->in);
@@ -416,10 +414,7 @@ bool spop_connection_open(struct spop_context *context, int fd)
     socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
     connection->context = context;
-    connection->next = context->connections;
-    if (context->connections != NULL)
-        context->connections->previous = connection;
-    context->connections = connection;
+    DL_PREPEND(context->connections, connection);
     context->connection_count++;
     context->metrics->connections_total++;
     ev_io_init(&connection->readable, on_readable, fd, EV_READ);

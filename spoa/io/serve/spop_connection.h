@@ -7,9 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "spoa/core/base/metrics.h"
-#include "spoa/core/haproxy/service_table.h"
+#include "proto/must_check.h"
 
+struct metrics;
+struct service_table;
 struct spop_connection;
 struct spop_context;
 
@@ -37,15 +38,15 @@ struct spop_context {
 };
 
 /* Borrows all. False where memory is short. */
-bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
-                       struct metrics *metrics, spop_gone_fn gone);
+MUST_CHECK bool spop_context_init(struct spop_context *context, struct ev_loop *loop,
+                                  struct service_table *table, struct metrics *metrics, spop_gone_fn gone);
 void spop_context_finish(struct spop_context *context); /* all connections are closed */
 
 /* Some parked streams are due: they are answered in the next turn of the loop. */
 void spop_context_wake(struct spop_context *context);
 
 /* Takes `fd` over. False, and `fd` is still the caller's, where memory is short. */
-bool spop_connection_open(struct spop_context *context, int fd);
+MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd);
 
 /* Closes at once and frees. */
 void spop_connection_close(struct spop_connection *connection);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "spoa/core/base/container_of.h"
+#include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/serve/spop_connection.h"
 

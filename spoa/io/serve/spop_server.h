@@ -9,7 +9,12 @@
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/net/acceptor.h"
+#include "spoa/io/net/listen_socket.h"
 
+struct acceptor_rules;
+struct config_listens;
+struct metrics;
+struct service_table;
 struct spop_server;
 
 /* Called once, when the last connection is gone after spop_server_drain(). Must not destroy the server. */

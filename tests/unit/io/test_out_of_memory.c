@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
-#include "spoa/core/base/log.h"
-#include "spoa/core/status/http_routes.h"
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/observers/history.h"
+#include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
@@ -96,35 +98,18 @@ static void fail_each(bool (*scenario)(void))
 
 /* ---- scenarios ---- */
 
-static void set_line(struct config *config, char *line, struct config_errors *errors)
-{
-    struct config_place place = {.file = FILE_NAME, .line = 1};
-    char *equals = strstr(line, " = ");
-
-    if (line[0] == '[') {
-        line[strlen(line) - 1] = '\0';
-        config_section(config, &place, line + 1, errors);
-    } else if (equals != NULL) {
-        *equals = '\0';
-        config_set(config, &place, line, equals + 3, errors);
-    }
-}
-
 /* NULL where memory was short, which is all that can go wrong. */
 static struct config *make_config(const char *text)
 {
     struct config *config = config_create();
     struct config_errors errors = {.texts = NULL};
-    char line[256];
+    struct config_reader reader;
 
     if (config == NULL)
         return NULL;
-    while (*text != '\0') {
-        size_t len = strcspn(text, "\n");
-        (void)snprintf(line, sizeof(line), "%.*s", (int)len, text);
-        set_line(config, line, &errors);
-        text += len + (text[len] == '\n');
-    }
+    config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
+    config_reader_feed(&reader, text, strlen(text));
+    config_reader_end(&reader);
     config_finish(config, FILE_NAME, &errors);
     bool is_good = errors.count == 0 && !errors.out_of_memory;
     assert_true(is_good || has_failed);

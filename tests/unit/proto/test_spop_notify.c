@@ -92,7 +92,7 @@ static void notify_after_the_vote_expired(void **state)
     (void)state;
     open_session();
     spop_peer_notify(&f.in, 1, 1, "mymaster", NULL);
-    spop_session_feed(&f.session, written(), NOW_MS + 2000, &f.out);
+    assert_int_equal(spop_session_feed(&f.session, written(), NOW_MS + 2000, &f.out), written().len);
     struct span replies = span_of(f.replies.data, (size_t)(f.out.at - f.replies.data));
     struct spop_frame frame;
     assert_true(spop_peer_reply(&replies, &frame));

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "spoa/core/config/config.h"
+#include "spoa/core/config/config_reader.h"
 
 #define FILE_NAME "t.conf"
 #define ERRORS_MAX 16
@@ -196,36 +197,22 @@ static inline void end(struct loaded *loaded)
     config_destroy(loaded->config);
 }
 
-/* A line as the file's reader hands it on: "[section]" or "key = value". */
-static inline void take_line(struct loaded *loaded, const struct config_place *place, char *line)
+/* These tests have an empty environment. */
+static inline char *no_variable(const char *name)
 {
-    if (line[0] == '[') {
-        line[strlen(line) - 1] = '\0';
-        config_section(loaded->config, place, line + 1, &loaded->errors);
-    } else if (line[0] != '\0') {
-        char *sign = strstr(line, " = ");
-        assert_non_null(sign);
-        *sign = '\0';
-        config_set(loaded->config, place, line, sign + 3, &loaded->errors);
-    }
+    (void)name;
+    return NULL;
 }
 
 /* To be ended by end(). */
 static inline struct loaded load(const char *text)
 {
     struct loaded loaded = begin();
-    struct config_place place = {.file = FILE_NAME};
+    struct config_reader reader;
 
-    while (*text != '\0') {
-        char line[1024];
-        size_t len = strcspn(text, "\n");
-        assert_true(len < sizeof(line));
-        memcpy(line, text, len);
-        line[len] = '\0';
-        text += len + (text[len] == '\n');
-        place.line++;
-        take_line(&loaded, &place, line);
-    }
+    config_reader_init(&reader, loaded.config, FILE_NAME, no_variable, &loaded.errors);
+    config_reader_feed(&reader, text, strlen(text));
+    config_reader_end(&reader);
     config_finish(loaded.config, FILE_NAME, &loaded.errors);
     return loaded;
 }

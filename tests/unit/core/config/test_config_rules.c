@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "spoa/core/decision/server_map.h"
 #include "tests/unit/core/config/config_fixture.h"
 
 struct rule {

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/core/config/config_fixture.h"
 #include "spoa/core/config/config_keywords.h"
+#include "tests/unit/core/config/config_fixture.h"
 
 static void test_durations(void **state)
 {

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "spoa/core/base/text.h"
 #include "spoa/core/config/haproxy_conf.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 #include "tests/unit/core/config/config_fixture.h"

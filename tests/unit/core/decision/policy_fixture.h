@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "spoa/core/decision/service.h"
-#include "tests/lib/log_capture.h"
 #include "tests/lib/events.h"
+#include "tests/lib/log_capture.h"
 
 #define VOTERS 3
 #define START 1000000

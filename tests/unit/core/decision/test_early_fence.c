@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/core/decision/policy_fixture.h"
 #include "tests/lib/events.h"
+#include "tests/unit/core/decision/policy_fixture.h"
 
 #define EARLY_MAX 3000
 

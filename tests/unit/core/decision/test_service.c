@@ -1,3 +1,4 @@
+#include "spoa/core/base/container_of.h"
 #include "spoa/core/decision/service.h"
 
 #include <setjmp.h>
@@ -42,7 +43,7 @@ static struct addr addr_of(const char *text)
 static void remember(struct service_observer *self, const struct service *service,
                      const struct service_change *change)
 {
-    struct fixture *f = (struct fixture *)(void *)((char *)self - offsetof(struct fixture, observer));
+    struct fixture *f = container_of(self, struct fixture, observer);
 
     assert_ptr_equal(service, f->service);
     assert_ptr_equal(change->after, service_decision(service));

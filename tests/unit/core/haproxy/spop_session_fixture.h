@@ -10,8 +10,8 @@
 #include <cmocka.h>
 
 #include "spoa/core/haproxy/spop_session.h"
-#include "tests/lib/spop_peer.h"
 #include "tests/lib/events.h"
+#include "tests/lib/spop_peer.h"
 
 #define NOW_MS 1000000
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/log_capture.h"
 #include "tests/lib/events.h"
+#include "tests/lib/log_capture.h"
 
 enum { VOTERS = 3, F = 2000 };
 #define START 100000

@@ -1,6 +1,6 @@
 /* The last switches: when each was suspected, named, cut and told for the first time. */
-#include "spoa/core/observers/history.h"
 #include "spoa/core/haproxy/answer.h"
+#include "spoa/core/observers/history.h"
 #include "tests/lib/events.h"
 
 #include <setjmp.h>

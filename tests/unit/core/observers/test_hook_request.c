@@ -5,9 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
+#include <limits.h>
+#include <string.h>
+
+#include "spoa/core/config/config.h"
+#include "spoa/core/decision/server_map.h"
 
 static struct service_settings settings = {
     .name = "m",
@@ -109,6 +113,37 @@ static void test_too_much(void **state)
     assert_false(fill(text, &change));
 }
 
+static void fill_text(char *text, size_t len)
+{
+    memset(text, 'x', len);
+    text[len] = '\0';
+}
+
+/* The longest command that the configuration takes has room beside the longest names and addresses. */
+static void test_the_longest_command(void **state)
+{
+    char command[HOOK_COMMAND_MAX + 2] = "/";
+    char server[SERVER_NAME_MAX + 1];
+    char name[CONFIG_NAME_MAX + 1];
+    struct addr addr = {.kind = ADDR_NAME, .port = 65535};
+    const struct service_decision after = {
+        .addr = &addr, .server = server, .votes = UINT_MAX, .generation = UINT64_MAX};
+    const struct service_change change = {
+        .after = &after, .switched = true, .replaced = &addr, .replaced_server = server};
+
+    (void)state;
+    fill_text(command + 1, HOOK_COMMAND_MAX - 1);
+    fill_text(server, SERVER_NAME_MAX);
+    fill_text(name, CONFIG_NAME_MAX);
+    fill_text(addr.host, ADDR_HOST_MAX);
+    settings.name = name;
+    assert_true(hook_command_is_good(command));
+    assert_true(fill(command, &change));
+    fill_text(command + 1, HOOK_COMMAND_MAX);
+    assert_false(hook_command_is_good(command));
+    settings.name = "m";
+}
+
 static void test_what_can_be_run(void **state)
 {
     (void)state;
@@ -121,9 +156,8 @@ static void test_what_can_be_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_switch),
-        cmocka_unit_test(test_the_first_master),
-        cmocka_unit_test(test_too_much),
+        cmocka_unit_test(test_a_switch),        cmocka_unit_test(test_the_first_master),
+        cmocka_unit_test(test_too_much),        cmocka_unit_test(test_the_longest_command),
         cmocka_unit_test(test_what_can_be_run),
     };
 

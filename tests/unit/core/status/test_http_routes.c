@@ -1,5 +1,10 @@
 /* Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell. */
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

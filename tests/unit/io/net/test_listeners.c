@@ -1,4 +1,5 @@
 /* The listeners of two protocols through changes of the configuration, on real sockets. */
+#include "spoa/core/base/metrics.h"
 #include "spoa/io/net/listeners.h"
 
 #include <setjmp.h>

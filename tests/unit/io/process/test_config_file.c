@@ -1,4 +1,4 @@
-/* The configuration file: lines, comments, ${ENV}, password files; nothing is passed over in silence. */
+/* The configuration file: its bytes, the environment, password files, what cannot be read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spoa/core/config/config.h"
 #include "spoa/io/process/config_file.h"
 
 #define SENTINELS "[sentinels]\naddress = s1:26379\naddress = s2:26379\naddress = s3:26379\n"
 #define GOOD SENTINELS "[service m]\nserver = R1 10.0.0.1:6379\n"
-#define LINE_MAX_BYTES 198
 #define SECRET_MAX_BYTES 512
 
 static char directory[] = "/tmp/test_config_file.XXXXXX";
@@ -50,15 +50,10 @@ static struct loaded load_path(const char *name)
     return loaded;
 }
 
-static struct loaded load_bytes(const char *text, size_t len)
-{
-    write_file(path, text, len);
-    return load_path(path);
-}
-
 static struct loaded load(const char *text)
 {
-    return load_bytes(text, strlen(text));
+    write_file(path, text, strlen(text));
+    return load_path(path);
 }
 
 static struct loaded load_good(const char *text)
@@ -104,164 +99,25 @@ static void check_errors(const char *text, const char *const *expected)
     end(&loaded);
 }
 
-static void check_error(const char *text, const char *expected)
-{
-    check_errors(text, (const char *const[]){expected, NULL});
-}
-
+/* Lines are test_config_reader.c. Here: all of a file that is longer than one read, and the true environment. */
 static void test_good_file(void **state)
 {
-    struct loaded loaded = load_good("; a comment\n"
-                                     "# another\n"
-                                     "   ; a third\n"
-                                     "\n"
-                                     "[agent]   ; behind a section\n"
-                                     "  listen=127.0.0.1:1   ; behind a value\n"
-                                     "\tlisten\t=\tunix:/a;b\n"
-                                     "log-level = debug ;= no sign\r\n" GOOD);
+    char text[3 * 4096];
+    size_t len = 0;
 
     (void)state;
-    assert_int_equal(loaded.config->agent.listens.count, 2);
-    assert_string_equal(loaded.config->agent.listens.list[1].addr.host, "/a;b");
-    assert_int_equal(loaded.config->agent.log_level, LOG_LEVEL_DEBUG);
+    while (len < sizeof(text) - 256)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "# line after line\n");
+    snprintf(text + len, sizeof(text) - len, GOOD "monitor = <${TEST_A}>");
+    setenv("TEST_A", "a b", 1);
+    struct loaded loaded = load_good(text);
     assert_int_equal(loaded.config->groups[0].address_count, 3);
-    assert_int_equal(loaded.config->groups[0].line, 9);
-    assert_int_equal(loaded.config->services[0].server_count, 1);
+    assert_string_equal(loaded.config->services[0].monitor, "<a b>");
     assert_int_equal(loaded.config->warnings.count, 0);
     end(&loaded);
-}
-
-static void test_line_ends(void **state)
-{
-    static const char *const good[] = {
-        "\xef\xbb\xbf" GOOD, "[sentinels]\r\naddress = s1:1\r\n[service m]\r\nserver = R1 h:1\r\n\r\n",
-        "[sentinels]\naddress = s1:1\n[service m]\nserver = R1 h:1", /* no newline at the end */
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-        struct loaded loaded = load_good(good[i]);
-        assert_int_equal(loaded.config->services[0].server_count, 1);
-        assert_string_equal(loaded.config->services[0].name, "m");
-        end(&loaded);
-    }
-}
-
-/* A line that inih would drop, or take for more of the value before it, is an error like any other. */
-static void test_nothing_is_dropped(void **state)
-{
-    (void)state;
-    check_error(GOOD "quorum\n", "7: '=' is missing behind 'quorum'");
-    check_error(GOOD "quorum ; = 2\n", "7: '=' is missing behind 'quorum'");
-    check_error(GOOD "  two = 2\n", "7: unknown key 'two' in [service m]");
-    check_error(GOOD "= 2\n", "7: unknown key '' in [service m]");
-    check_error("[agent] log-level = debug\n" GOOD,
-                "1: 'log-level = debug' stands behind ']': a key has a line of its own");
-    check_error("[agent]]\n" GOOD, "1: ']' stands behind ']': a key has a line of its own");
-    check_error(GOOD "[agent\n", "7: ']' is missing behind '[agent'");
-    check_error("listen = 127.0.0.1:1\n" GOOD, "1: key 'listen' stands before any section");
-}
-
-/* inih cuts section names at 49 bytes: two that differ behind that are two. */
-static void test_long_section_names(void **state)
-{
-#define LONG "a-name-of-a-service-that-is-longer-than-inih-allows-for-"
-    struct loaded loaded =
-        load_good(GOOD "[service " LONG "1]\nserver = R1 h:1\n[service " LONG "2]\nserver = R1 h:1\n");
-
-    (void)state;
-    assert_int_equal(loaded.config->service_count, 3);
-    assert_string_equal(loaded.config->services[1].name, LONG "1");
-    assert_string_equal(loaded.config->services[2].name, LONG "2");
-    end(&loaded);
-}
-
-/* A value that `len` bytes of line hold, behind GOOD. */
-static void load_long(struct loaded *ret_loaded, size_t len, const char *newline)
-{
-    char text[16384] = GOOD "monitor = ";
-    size_t line_start = strlen(GOOD);
-    size_t at = strlen(text);
-
-    assert_true(line_start + len + 1 < sizeof(text));
-    memset(text + at, 'x', line_start + len - at);
-    snprintf(text + line_start + len, sizeof(text) - line_start - len, "%s", newline);
-    *ret_loaded = load(text);
-}
-
-static void test_line_length(void **state)
-{
-    static const char *const newlines[] = {"\n", ""};
-    struct loaded loaded;
-
-    (void)state;
-    for (size_t i = 0; i < 2; i++) {
-        load_long(&loaded, LINE_MAX_BYTES, newlines[i]);
-        assert_true(loaded.is_good);
-        assert_int_equal(strlen(loaded.config->services[0].monitor), LINE_MAX_BYTES - strlen("monitor = "));
-        end(&loaded);
-        for (size_t len = LINE_MAX_BYTES + 1; len < LINE_MAX_BYTES + 5; len++) {
-            load_long(&loaded, len, newlines[i]);
-            check_loaded(&loaded, (const char *const[]){"7: the line is longer than 198 bytes", NULL});
-            end(&loaded);
-        }
-    }
-    /* It is one line, however long: the next has the next number. */
-    load_long(&loaded, 10000, "\nquorun = 2\n");
-    check_loaded(&loaded, (const char *const[]){
-                              "7: the line is longer than 198 bytes",
-                              "8: unknown key 'quorun' in [service m], did you mean 'quorum'?", NULL});
-    end(&loaded);
-}
-
-static void test_nul_byte(void **state)
-{
-    static const char text[] = GOOD "quorum = 2\0 \nquorun = 2\n";
-    struct loaded loaded = load_bytes(text, sizeof(text) - 1);
-
-    (void)state;
-    check_loaded(&loaded, (const char *const[]){
-                              "7: the line has a NUL byte in it",
-                              "8: unknown key 'quorun' in [service m], did you mean 'quorum'?", NULL});
-    end(&loaded);
-}
-
-static void test_environment(void **state)
-{
-    (void)state;
-    setenv("TEST_A", "s3cret ;", 1);
-    setenv("TEST_B", "${TEST_A}", 1);
-    setenv("TEST_EMPTY", "", 1);
-    unsetenv("TEST_NONE");
-    struct loaded loaded =
-        load_good("[sentinels]\naddress = s1:1\npassword = <${TEST_A}|${TEST_EMPTY}|${TEST_B}>$x\n"
-                  "[service m]\nserver = R1 h:1\n");
-    /* What a variable holds is not looked at again. */
-    assert_string_equal(loaded.config->groups[0].credentials.password, "<s3cret ;||${TEST_A}>$x");
-    end(&loaded);
-    check_error(GOOD "monitor = a${TEST_NONE}b\n", "7: the environment variable 'TEST_NONE' is not set");
-    check_error(GOOD "monitor = ${}\n", "7: the environment variable '' is not set");
-    check_error(GOOD "monitor = ${TEST_EMPTY}\n", "7: bad value '' for 'monitor': it takes a text");
-}
-
-/* Nothing that may be a password is in a message. */
-static void test_messages_keep_secrets(void **state)
-{
-    static const char *const texts[] = {
-        SENTINELS "password s3cret\n",  SENTINELS "password = ${s3cret\n",
-        SENTINELS "pasword = s3cret\n", SENTINELS "password = a\npassword = s3cret\n",
-        "password = s3cret\n",
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-        struct loaded loaded = load(texts[i]);
-        assert_false(loaded.is_good);
-        for (size_t k = 0; k < loaded.errors.count; k++)
-            assert_null(strstr(loaded.errors.texts[k], "s3cret"));
-        end(&loaded);
-    }
-    check_error(GOOD "monitor = ${TEST_A\n", "7: '}' is missing behind '${', or the name is too long");
+    unsetenv("TEST_A");
+    check_errors(GOOD "monitor = ${TEST_A}",
+                 (const char *const[]){"7: the environment variable 'TEST_A' is not set", NULL});
 }
 
 /* Loads a configuration whose password-file, in line 3, is secret_path. */
@@ -431,13 +287,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_file),
-        cmocka_unit_test(test_line_ends),
-        cmocka_unit_test(test_nothing_is_dropped),
-        cmocka_unit_test(test_long_section_names),
-        cmocka_unit_test(test_line_length),
-        cmocka_unit_test(test_nul_byte),
-        cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_messages_keep_secrets),
         cmocka_unit_test(test_password_file),
         cmocka_unit_test(test_bad_password_file),
         cmocka_unit_test(test_missing_password_file),

@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #include "spoa/io/net/loop.h"
-#include "spoa/io/redis/redis_link.h"
 #include "spoa/io/net/resolver.h"
+#include "spoa/io/redis/redis_link.h"
 
 /* Far beyond what any of this takes: only a defect gets there. */
 #define DEADLINE_S 20.0

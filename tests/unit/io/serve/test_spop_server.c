@@ -1,4 +1,6 @@
 /* Connections in a real loop, with clients on real sockets. */
+#include "spoa/core/base/metrics.h"
+#include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/serve/spop_server.h"
 
 #include <errno.h>

@@ -1,0 +1,196 @@
+#include "spoa/core/config/config_reader.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+
+#define BLANKS " \t\r\v\f"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define VARIABLE_NAME_MAX 127
+
+static bool is_comment(const char *line)
+{
+    return line[0] == '\0' || line[0] == ';' || line[0] == '#';
+}
+
+/* Without the blanks at both ends. */
+static char *trim(char *text)
+{
+    text += strspn(text, BLANKS);
+    size_t len = strlen(text);
+    while (len > 0 && strchr(BLANKS, text[len - 1]) != NULL)
+        len--;
+    text[len] = '\0';
+    return text;
+}
+
+static bool is_quoted(const char *value)
+{
+    size_t len = strlen(value);
+
+    return len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0];
+}
+
+bool config_reader_can_give(const char *value)
+{
+    bool is_behind_blank = true;
+
+    if (value[0] == ' ' || strstr(value, "${") != NULL || is_quoted(value))
+        return false;
+    for (; *value != '\0'; value++) {
+        if (iscntrl((unsigned char)*value) || (*value == ';' && is_behind_blank))
+            return false;
+        is_behind_blank = *value == ' ';
+    }
+    return true;
+}
+
+/* Adds the value of the variable whose name `*cursor`, behind "${", begins with. False where it cannot. */
+static bool expand_variable(struct config_reader *reader, char **cursor, struct text *out)
+{
+    char *name = *cursor;
+    char *end = strchr(name, '}');
+
+    if (end == NULL || end - name > VARIABLE_NAME_MAX) {
+        /* What follows is not shown: it may be a password. */
+        config_error(reader->errors, &reader->place, "'}' is missing behind '${', or the name is too long");
+        return false;
+    }
+    *end = '\0';
+    *cursor = end + 1;
+    const char *value = reader->variable(name);
+    if (value == NULL) {
+        config_error(reader->errors, &reader->place, "the environment variable '%s' is not set", name);
+        return false;
+    }
+    text_add(out, value);
+    return true;
+}
+
+/* Writes the value with every ${NAME} replaced. False where that cannot be done, which is reported. */
+static bool expand(struct config_reader *reader, char *value, struct text *out)
+{
+    char *dollar;
+
+    while ((dollar = strstr(value, "${")) != NULL) {
+        *dollar = '\0';
+        text_add(out, value);
+        value = dollar + 2;
+        if (!expand_variable(reader, &value, out))
+            return false;
+    }
+    text_add(out, value);
+    reader->errors->out_of_memory |= out->has_failed;
+    return !out->has_failed;
+}
+
+static void take_value(struct config_reader *reader, const char *key, char *value)
+{
+    struct text expanded = {.data = NULL};
+
+    if (is_quoted(value))
+        config_error(reader->errors, &reader->place,
+                     "the value of '%s' is in quotes: they would be part of it, leave them out", key);
+    else if (expand(reader, value, &expanded))
+        config_set(reader->config, &reader->place, key, expanded.data, reader->errors);
+    text_finish(&expanded);
+}
+
+/* Ends the line before a ';' that follows a blank. */
+static void cut_comment(char *line)
+{
+    for (char *c = line + 1; *c != '\0'; c++)
+        if (*c == ';' && isspace((unsigned char)c[-1])) {
+            *c = '\0';
+            return;
+        }
+}
+
+static void take_key(struct config_reader *reader, char *line)
+{
+    cut_comment(line);
+    if (strchr(line, '=') == NULL) {
+        /* The first word only: the rest may be a password. */
+        config_error(reader->errors, &reader->place, "'=' is missing behind '%.*s'",
+                     (int)strcspn(line, BLANKS), line);
+        return;
+    }
+    /* Where a ':' comes before the '=' the key ends there: files that have such lines go on working. */
+    char *sign = line + strcspn(line, "=:");
+    *sign = '\0';
+    take_value(reader, trim(line), trim(sign + 1));
+}
+
+static void take_section(struct config_reader *reader, char *line)
+{
+    char *end = strchr(line, ']');
+
+    if (end == NULL) {
+        config_error(reader->errors, &reader->place, "']' is missing behind '%s'", line);
+        return;
+    }
+    const char *rest = trim(end + 1);
+    if (!is_comment(rest))
+        config_error(reader->errors, &reader->place, "'%s' stands behind ']': a key has a line of its own",
+                     rest);
+    *end = '\0';
+    config_section(reader->config, &reader->place, line + 1, reader->errors);
+}
+
+static void take_line(struct config_reader *reader, char *line)
+{
+    if (reader->place.line == 1 && strncmp(line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        line += strlen(BYTE_ORDER_MARK);
+    line += strspn(line, BLANKS);
+    if (is_comment(line))
+        return;
+    if (line[0] == '[')
+        take_section(reader, line);
+    else
+        take_key(reader, line);
+}
+
+static void end_line(struct config_reader *reader)
+{
+    reader->place.line++;
+    if (reader->len > CONFIG_LINE_MAX) {
+        config_error(reader->errors, &reader->place, "the line is longer than %zu bytes", CONFIG_LINE_MAX);
+    } else if (memchr(reader->line, '\0', reader->len) != NULL) {
+        config_error(reader->errors, &reader->place, "the line has a NUL byte in it");
+    } else {
+        reader->line[reader->len] = '\0';
+        take_line(reader, reader->line);
+    }
+    reader->len = 0;
+}
+
+void config_reader_init(struct config_reader *reader, struct config *config, const char *file,
+                        config_variable_fn variable, struct config_errors *errors)
+{
+    reader->config = config;
+    reader->errors = errors;
+    reader->variable = variable;
+    reader->place = (struct config_place){.file = file};
+    reader->len = 0;
+}
+
+void config_reader_feed(struct config_reader *reader, const char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] == '\n') {
+            end_line(reader);
+            continue;
+        }
+        if (reader->len < CONFIG_LINE_MAX)
+            reader->line[reader->len] = bytes[i];
+        reader->len++;
+    }
+}
+
+void config_reader_end(struct config_reader *reader)
+{
+    if (reader->len > 0)
+        end_line(reader);
+}
