@@ -8,6 +8,7 @@
 
 #include "proto/span.h"
 #include "spoa/core/base/backoff.h"
+#include "spoa/core/redis/awaited.h"
 #include "spoa/core/redis/reply.h"
 
 #include <stdbool.h>
@@ -27,13 +28,6 @@ enum conversation_phase {
 struct conversation_command {
     size_t count;
     struct span args[CONVERSATION_ARGS_MAX];
-};
-
-/* What a reply belongs to. */
-struct conversation_request {
-    unsigned kind;  /* the topic's own */
-    size_t subject; /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
-    int64_t t_sent_ms;
 };
 
 enum conversation_verdict {
@@ -63,11 +57,11 @@ struct conversation;
 struct conversation_topic {
     /* The next command to send. False where there is none now. `ret_request` gets kind and subject. */
     bool (*next)(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                 struct conversation_request *ret_request);
+                 struct awaited_request *ret_request);
     /* A reply to `request` came. */
-    enum conversation_verdict (*reply)(void *context, const struct conversation_request *request,
+    enum conversation_verdict (*reply)(void *context, const struct awaited_request *request,
                                        const struct reply *reply, int64_t now_ms);
-    /* The connection is there: begin anew. */
+    /* There is a new connection. */
     void (*connected)(void *context, int64_t now_ms);
     /* The connection, or the attempt, came to an end. */
     void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
@@ -83,30 +77,15 @@ struct conversation_settings {
     uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
 };
 
-struct conversation_run {
-    struct conversation_request first;
-    size_t count;
-    size_t answered;
-    bool endless; /* GOES_ON: has no deadline */
-};
-
-/* Where runs of commands await their replies: room for so many; beyond it nothing is sent until some have come. */
-struct conversation_room {
-    struct conversation_run *runs;
-    unsigned size;
-};
-
 struct conversation {
     const struct conversation_settings *settings;
     const struct conversation_topic *topic;
     void *context;
     enum conversation_phase phase;
     int64_t wake_ms; /* WAITING and CONNECTING */
-    bool restarts;   /* the next tick disconnects, to begin anew */
+    bool restarts;   /* the next tick disconnects, and the one after it connects again */
     struct backoff backoff;
-    struct conversation_room pending; /* a ring */
-    unsigned head;                    /* of it */
-    unsigned pending_count;
+    struct awaited awaited;
 };
 
 /* What the caller must do after a step. */
@@ -116,11 +95,13 @@ enum conversation_action {
     CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
 };
 
-/* Borrows all; begins WAITING until `begin_ms`: the first tick from then on connects. INT64_MAX: not before
- * conversation_restart(). */
+/*
+ * Borrows all. Nothing is sent while `room` is full of requests without a reply. Begins WAITING until
+ * `begin_ms`: the first tick from then on connects. INT64_MAX: not before conversation_restart().
+ */
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context,
-                       struct conversation_room pending, uint64_t seed, int64_t begin_ms);
+                       const struct conversation_topic *topic, void *context, struct awaited_room room,
+                       uint64_t seed, int64_t begin_ms);
 
 /* Time has come (see conversation_wake_ms). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);

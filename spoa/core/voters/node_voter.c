@@ -102,7 +102,7 @@ static void command_step(const struct node_voter *voter, struct conversation_com
 }
 
 static bool node_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                      struct conversation_request *ret_request)
+                      struct awaited_request *ret_request)
 {
     struct node_voter *voter = context;
 
@@ -164,7 +164,7 @@ static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t ser
     return node_reply_find_owner(reply, voter_group_slot(voter->group, service), ret_addr);
 }
 
-static void take_vote(struct node_voter *voter, const struct conversation_request *request,
+static void take_vote(struct node_voter *voter, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
     bool any_counts = false;
@@ -191,7 +191,7 @@ static void take_vote(struct node_voter *voter, const struct conversation_reques
                                                                 : span_of(NULL, 0));
 }
 
-static enum conversation_verdict node_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict node_reply(void *context, const struct awaited_request *request,
                                             const struct reply *reply, int64_t now_ms)
 {
     struct node_voter *voter = context;
@@ -260,5 +260,5 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .index = index,
     };
     conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter,
-                      (struct conversation_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
+                      (struct awaited_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
 }

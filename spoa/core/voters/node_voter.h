@@ -35,7 +35,7 @@ struct node_voter {
     const char *name;        /* for the log */
     unsigned index;          /* in the group */
     struct conversation conversation;
-    struct conversation_run runs[NODE_VOTER_RUNS];
+    struct awaited_run runs[NODE_VOTER_RUNS];
     unsigned step; /* what is sent next */
     int64_t next_poll_ms;
     bool is_identified; /* on this connection */

@@ -26,7 +26,7 @@ static void probe_connected(void *context, int64_t now_ms)
 }
 
 static bool probe_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
     static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
     static const char *const ping[] = {"PING"};
@@ -115,7 +115,7 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
 }
 
 /* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */
-static void take_offsets(const struct role_probe *probe, const struct conversation_request *request,
+static void take_offsets(const struct role_probe *probe, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
     int64_t offsets[REPLICAS_MAX];
@@ -131,7 +131,7 @@ static void take_offsets(const struct role_probe *probe, const struct conversati
                         request->t_sent_ms, now_ms);
 }
 
-static void take_role(struct role_probe *probe, const struct conversation_request *request,
+static void take_role(struct role_probe *probe, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
     enum node_role role = read_role(probe, reply);
@@ -147,7 +147,7 @@ static void take_role(struct role_probe *probe, const struct conversation_reques
         take_offsets(probe, request, reply, now_ms);
 }
 
-static enum conversation_verdict probe_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict probe_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     struct role_probe *probe = context;
@@ -229,7 +229,7 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
         .metrics = metrics,
     };
     conversation_init(&probe->conversation, &settings->conversation, &probe_topic, probe,
-                      (struct conversation_room){probe->runs, ROLE_PROBE_RUNS}, seed, INT64_MAX);
+                      (struct awaited_room){probe->runs, ROLE_PROBE_RUNS}, seed, INT64_MAX);
 }
 
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms)

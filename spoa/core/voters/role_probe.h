@@ -33,7 +33,7 @@ struct role_probe {
     struct addr target;
     bool is_aimed;
     struct conversation conversation;
-    struct conversation_run runs[ROLE_PROBE_RUNS];
+    struct awaited_run runs[ROLE_PROBE_RUNS];
     unsigned greetings;
     int64_t next_ms;
     bool has_answered; /* on this link */

@@ -40,7 +40,7 @@ static void hints_connected(void *context, int64_t now_ms)
 }
 
 static bool hints_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
     struct sentinel_voter *voter = context;
 
@@ -121,7 +121,7 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
     return CONVERSATION_GOES_ON;
 }
 
-static enum conversation_verdict hints_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict hints_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     if (request->kind == HINT_AUTH)

@@ -48,7 +48,7 @@ static void query_connected(void *context, int64_t now_ms)
 }
 
 static bool query_greet(struct sentinel_voter *voter, struct conversation_command *ret_command,
-                        struct conversation_request *ret_request)
+                        struct awaited_request *ret_request)
 {
     static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
     static const char *const myid[] = {"SENTINEL", "MYID"};
@@ -72,8 +72,7 @@ static bool query_greet(struct sentinel_voter *voter, struct conversation_comman
 }
 
 static void command_question(const struct sentinel_voter *voter, enum voter_question question, size_t service,
-                             struct conversation_command *ret_command,
-                             struct conversation_request *ret_request)
+                             struct conversation_command *ret_command, struct awaited_request *ret_request)
 {
     static const struct {
         const char *word;
@@ -93,7 +92,7 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
 }
 
 static bool query_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
     struct sentinel_voter *voter = context;
     enum voter_question question;
@@ -186,7 +185,7 @@ static void welcome(struct sentinel_voter *voter)
     voter->told_down = false;
 }
 
-static void take_master(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_master(struct sentinel_voter *voter, const struct awaited_request *request,
                         const struct reply *reply, int64_t now_ms)
 {
     struct addr addr;
@@ -205,7 +204,7 @@ static void take_master(struct sentinel_voter *voter, const struct conversation_
 }
 
 /* Without the right to it nothing is lost but an early notice of a dead master, and alarms. */
-static void take_facts(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_facts(struct sentinel_voter *voter, const struct awaited_request *request,
                        const struct reply *reply, int64_t now_ms)
 {
     struct sentinel_facts facts;
@@ -219,7 +218,7 @@ static void take_facts(struct sentinel_voter *voter, const struct conversation_r
 }
 
 /* "OK 3 usable Sentinels ...", or an error: NOQUORUM, NOPERM, no such master. */
-static void take_witness(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_witness(struct sentinel_voter *voter, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
     bool says_ok =
@@ -231,7 +230,7 @@ static void take_witness(struct sentinel_voter *voter, const struct conversation
 }
 
 /* Those of the master that it names now; during a failover it may still show those of the old one. */
-static void take_replicas(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_replicas(struct sentinel_voter *voter, const struct awaited_request *request,
                           const struct reply *reply, int64_t now_ms)
 {
     const struct addr *master = voter_group_named_by(voter->group, voter->index, request->subject);
@@ -256,7 +255,7 @@ static void take_replicas(struct sentinel_voter *voter, const struct conversatio
                          now_ms);
 }
 
-static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict query_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;

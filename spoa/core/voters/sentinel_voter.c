@@ -14,9 +14,9 @@ void sentinel_voter_init(struct sentinel_voter *voter, const struct sentinel_set
         .index = index,
     };
     conversation_init(&voter->query, &settings->query, &sentinel_query_topic, voter,
-                      (struct conversation_room){voter->query_runs, SENTINEL_QUERY_RUNS}, seed, now_ms);
+                      (struct awaited_room){voter->query_runs, SENTINEL_QUERY_RUNS}, seed, now_ms);
     conversation_init(&voter->hints, &settings->hints, &sentinel_hints_topic, voter,
-                      (struct conversation_room){voter->hints_runs, SENTINEL_HINTS_RUNS},
+                      (struct awaited_room){voter->hints_runs, SENTINEL_HINTS_RUNS},
                       seed ^ 0x9e3779b97f4a7c15u, now_ms);
 }
 

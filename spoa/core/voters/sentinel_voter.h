@@ -48,8 +48,8 @@ struct sentinel_voter {
     unsigned index;   /* in the group */
     struct conversation query;
     struct conversation hints;
-    struct conversation_run query_runs[SENTINEL_QUERY_RUNS];
-    struct conversation_run hints_runs[SENTINEL_HINTS_RUNS];
+    struct awaited_run query_runs[SENTINEL_QUERY_RUNS];
+    struct awaited_run hints_runs[SENTINEL_HINTS_RUNS];
     unsigned greetings; /* of `query`: said so far on this connection */
     int64_t next_poll_ms;
     unsigned faults;      /* enum sentinel_fault */
