@@ -1,10 +1,10 @@
 #include "spoa/core/voters/node_reply.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_ID_LEN 40
+#include "spoa/core/redis/redis_id.h"
+
 /* Digits of a port, and the end of the text. */
 #define PORT_TEXT_MAX 8
 
@@ -35,12 +35,7 @@ struct span node_reply_run_id(const struct reply *reply)
     if (reply->kind != REPLY_TEXT)
         return span_of(NULL, 0);
     struct span id = find_line(reply->text, "run_id:");
-    if (id.len != RUN_ID_LEN)
-        return span_of(NULL, 0);
-    for (size_t i = 0; i < id.len; i++)
-        if (!isxdigit(id.data[i]))
-            return span_of(NULL, 0);
-    return id;
+    return redis_is_id(id) ? id : span_of(NULL, 0);
 }
 
 bool node_reply_is_cluster_up(const struct reply *reply)

@@ -14,9 +14,6 @@ enum probe_kind {
 /* While the node is in doubt and refuses us: the wait until the next attempt, so that one that comes back is noticed. */
 #define DOUBT_RETRY_MS 250
 
-/* Digits of an offset that fits into 64 bits, whatever they are. */
-#define NUMBER_DIGITS 18
-
 static void probe_connected(void *context, int64_t now_ms)
 {
     struct role_probe *probe = context;
@@ -81,26 +78,12 @@ static enum node_role read_role(const struct role_probe *probe, const struct rep
     return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
 }
 
-/* A decimal number, -1 where it is none. */
-static int64_t number_of(struct span text)
-{
-    int64_t number = 0;
-
-    if (text.len == 0 || text.len > NUMBER_DIGITS)
-        return -1;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return -1;
-        number = number * 10 + (text.data[i] - '0');
-    }
-    return number;
-}
-
 /* One of the replicas that a master lists: address, port and offset, all texts. */
 static void read_replica(const struct role_probe *probe, const struct reply *reply,
                          int64_t offsets[REPLICAS_MAX])
 {
     struct addr addr;
+    uint64_t offset;
 
     if (reply->kind != REPLY_ARRAY || reply->count != 3)
         return;
@@ -110,8 +93,8 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
     if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
         return;
     int server = voter_group_find_server(probe->group, probe->service, &addr);
-    if (server != -1)
-        offsets[server] = number_of(reply->elements[2].text);
+    if (server != -1 && span_read_number(reply->elements[2].text, INT64_MAX, &offset))
+        offsets[server] = (int64_t)offset;
 }
 
 /* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */

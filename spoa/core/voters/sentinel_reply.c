@@ -1,17 +1,10 @@
 #include "spoa/core/voters/sentinel_reply.h"
 
-#include <ctype.h>
-
-#include "spoa/core/voters/voter_group.h"
+#include "spoa/core/redis/redis_id.h"
 
 bool sentinel_reply_is_identity(const struct reply *reply)
 {
-    if (reply->kind != REPLY_TEXT || reply->text.len != VOTER_IDENTITY_LEN)
-        return false;
-    for (size_t i = 0; i < reply->text.len; i++)
-        if (!isxdigit(reply->text.data[i]))
-            return false;
-    return true;
+    return reply->kind == REPLY_TEXT && redis_is_id(reply->text);
 }
 
 /* The value of a field, looked up by its name: which fields there are depends on the state and the version. */
@@ -27,16 +20,9 @@ static struct span field(const struct reply *reply, const char *name)
 /* 0 where it is no number, or one that does not fit. */
 static uint32_t number_of(struct span text)
 {
-    uint64_t number = 0;
+    uint64_t number;
 
-    for (size_t i = 0; i < text.len; i++) {
-        if (!isdigit(text.data[i]))
-            return 0;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-        if (number > UINT32_MAX)
-            return 0;
-    }
-    return (uint32_t)number;
+    return span_read_number(text, UINT32_MAX, &number) ? (uint32_t)number : 0;
 }
 
 /* Whether `word` is in a list that is separated by commas. */
