@@ -166,7 +166,7 @@ mutant dissent-asks-nobody 'I7' $group 's/^    if (!service_take_ask_all(one))$/
 # Nodes that vote.
 mutant node-age-from-receipt 'I1 I4' $node 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
 mutant node-cluster-down-votes 'I4' $node 's/^    if (!voter->is_cluster_up)/    if (!voter->is_cluster_up \&\& voter == NULL)/'
-mutant node-names-itself 'I1' $node_reply 's/^    if (\*ret_is_self) {/    if (*ret_is_self || reply->count == 3) {/'
+mutant node-names-itself 'I1' $node_reply 's/^    if (is_self) {/    if (is_self || reply->count == 3) {/'
 mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'

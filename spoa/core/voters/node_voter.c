@@ -1,8 +1,9 @@
 #include "spoa/core/voters/node_voter.h"
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/redis_id.h"
+#include "spoa/core/voters/ballot.h"
 #include "spoa/core/voters/node_reply.h"
-#include "spoa/core/voters/sentinel_reply.h"
 
 /* In the order in which they are sent: the greetings, once a connection, and then again and again what makes a vote. */
 enum node_step {
@@ -128,14 +129,14 @@ static void tell_fault(struct node_voter *voter, const char *event, struct span 
 
 static void take_identity(struct node_voter *voter, const struct reply *reply, int64_t now_ms)
 {
-    struct span id = is_cluster(voter) ? reply->text : node_reply_run_id(reply);
+    struct span id = span_of(NULL, 0);
+    enum reply_reading reading =
+        is_cluster(voter) ? redis_id_read(reply, &id) : node_reply_read_run_id(reply, &id);
 
-    voter->is_identified = is_cluster(voter) ? sentinel_reply_is_identity(reply) : id.len > 0;
-    if (!voter->is_identified) {
+    voter->is_identified = reading == REPLY_READ_OK;
+    if (!voter->is_identified)
         tell_fault(voter, "node-without-identity",
-                   reply->kind == REPLY_ERROR ? reply->text : span_of(NULL, 0));
-        id = span_of(NULL, 0);
-    }
+                   reading == REPLY_READ_ERROR ? reply->text : span_of(NULL, 0));
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
@@ -157,11 +158,11 @@ static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t ser
 {
     *ret_is_self = false;
     if (!is_cluster(voter))
-        return node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self);
-    /* What an isolated node has to say of its cluster is what it was. */
+        return ballot_of(node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self));
+    /* An isolated node tells what its cluster was, not what it is. */
     if (!voter->is_cluster_up)
         return QUORUM_INVALID;
-    return node_reply_find_owner(reply, voter_group_slot(voter->group, service), ret_addr);
+    return ballot_of(node_reply_read_owner(reply, voter_group_slot(voter->group, service), ret_addr));
 }
 
 static void take_vote(struct node_voter *voter, const struct awaited_request *request,
@@ -205,7 +206,8 @@ static enum conversation_verdict node_reply(void *context, const struct awaited_
         take_identity(voter, reply, now_ms);
         break;
     case NODE_CLUSTER_INFO:
-        voter->is_cluster_up = node_reply_is_cluster_up(reply);
+        voter->is_cluster_up = false;
+        (void)node_reply_read_cluster_state(reply, &voter->is_cluster_up);
         break;
     case NODE_VOTE:
         take_vote(voter, request, reply, now_ms);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/redis_id.h"
+#include "spoa/core/voters/ballot.h"
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
@@ -135,42 +137,42 @@ static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 
 static void take_myid(struct sentinel_voter *voter, const struct reply *reply, int64_t now_ms)
 {
-    if (!sentinel_reply_is_identity(reply)) {
+    struct span id;
+
+    if (redis_id_read(reply, &id) != REPLY_READ_OK) {
         log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", log_span("reply", reply->text));
         voter->myid_refused = true;
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
     }
-    voter_group_identify(voter->group, voter->index, reply->text, now_ms);
+    voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
-/* Reads the reply to GET-MASTER-ADDR-BY-NAME; `addr` is written where it returns QUORUM_NAMES. */
-static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct reply *reply,
-                                      struct addr *addr, const char *monitor)
+/* Why a reply to GET-MASTER-ADDR-BY-NAME names nobody. */
+static void tell_no_name(struct sentinel_voter *voter, enum reply_reading reading, const struct reply *reply,
+                         const char *monitor)
 {
-    if (reply->kind == REPLY_NIL) {
+    switch (reading) {
+    case REPLY_READ_OK:
+        break;
+    case REPLY_READ_NONE:
         log_fault(voter, SENTINEL_FAULT_UNKNOWN, "sentinel-knows-no-master", log_text("monitor", monitor));
-        return QUORUM_UNKNOWN_NAME;
-    }
-    if (reply->kind == REPLY_ERROR) {
+        break;
+    case REPLY_READ_ERROR:
         if (is_new_fault(voter, SENTINEL_FAULT_ERROR))
             log_event(LOG_LEVEL_WARNING, "sentinel-error", log_text("sentinel", voter->name),
                       log_text("monitor", monitor), log_span("error", reply->text));
-        return QUORUM_INVALID;
-    }
-    if (reply->kind != REPLY_ARRAY || reply->count != 2 || reply->elements[0].kind != REPLY_TEXT ||
-        reply->elements[1].kind != REPLY_TEXT) {
+        break;
+    case REPLY_READ_NONSENSE:
         log_fault(voter, SENTINEL_FAULT_REPLY, "sentinel-nonsense", log_text("monitor", monitor));
-        return QUORUM_INVALID;
-    }
-    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, addr)) {
+        break;
+    case REPLY_READ_BAD_ADDRESS:
         if (is_new_fault(voter, SENTINEL_FAULT_ADDRESS))
             log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", log_text("sentinel", voter->name),
                       log_text("monitor", monitor), log_span("host", reply->elements[0].text),
                       log_span("port", reply->elements[1].text));
-        return QUORUM_INVALID;
+        break;
     }
-    return QUORUM_NAMES;
 }
 
 /* It gave an answer that counts. Not before: one that greets well and then talks nonsense must not be called again and
@@ -189,13 +191,14 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
                         const struct reply *reply, int64_t now_ms)
 {
     struct addr addr;
-    const char *monitor = voter_group_monitor(voter->group, request->subject);
+    enum reply_reading reading = sentinel_reply_read_master(reply, &addr);
     struct service_ballot ballot = {
-        .ballot = read_ballot(voter, reply, &addr, monitor),
+        .ballot = ballot_of(reading),
         .addr = &addr,
         .t_sent_ms = request->t_sent_ms,
     };
 
+    tell_no_name(voter, reading, reply, voter_group_monitor(voter->group, request->subject));
     enum quorum_receipt receipt =
         voter_group_vote(voter->group, voter->index, request->subject, &ballot, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
@@ -210,7 +213,7 @@ static void take_facts(struct sentinel_voter *voter, const struct awaited_reques
     struct sentinel_facts facts;
     struct addr addr;
 
-    if (sentinel_reply_read_facts(reply, &addr, &facts))
+    if (sentinel_reply_read_facts(reply, &addr, &facts) == REPLY_READ_OK)
         voter_group_facts(voter->group, voter->index, request->subject, &addr, &facts, request->t_sent_ms,
                           now_ms);
     else if (reply_is_error(reply, "NOPERM"))
@@ -243,7 +246,7 @@ static void take_replicas(struct sentinel_voter *voter, const struct awaited_req
     if (reply->kind != REPLY_ARRAY || master == NULL)
         return;
     for (size_t i = 0; i < reply->count; i++) {
-        if (!sentinel_reply_read_replica(&reply->elements[i], &replica) || !replica.is_up ||
+        if (sentinel_reply_read_replica(&reply->elements[i], &replica) != REPLY_READ_OK || !replica.is_up ||
             !addr_equals(&replica.master, master))
             continue;
         int server = voter_group_find_server(voter->group, request->subject, &replica.addr);
