@@ -41,7 +41,8 @@ enum conversation_verdict {
 enum conversation_end {
     CONVERSATION_END_SILENT, /* by a time limit, or by a failure that says nothing of the peer's host */
     CONVERSATION_END_CLOSED, /* a connection that was there was closed or reset: the host is in reach */
-    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, and nobody listens there for us */
+    /* The attempt was refused: the host is in reach, and nobody listens there for us. */
+    CONVERSATION_END_REFUSED,
 };
 
 /* Why it did. */
@@ -118,15 +119,16 @@ void conversation_lost(struct conversation *conversation, const char *reason, en
                        int64_t now_ms);
 
 /*
- * The peer's address is another now: what is under way is dropped, and a connection made at once. The topic is not
- * told of a loss, nor of replies that still come; the next tick, which is due, asks to disconnect.
+ * The peer has another address now: what is under way is dropped, and a connection is made at once. The topic is
+ * not told of a loss, nor of replies that still come. The next tick is due, and asks to disconnect.
  */
 void conversation_restart(struct conversation *conversation, int64_t now_ms);
 
-/* The peer is known to work: the next back-off is short again. Called by the topic. */
+/* The peer is known to work (see peer.h): the next back-off is short again. */
 void conversation_proved(struct conversation *conversation);
 
-/* Where it waits for its next attempt: that is made at `wake_ms` at the latest. Called by the topic, from lost() too. */
+/* A conversation that waits for its next attempt makes it at `wake_ms` at the latest. Called by the topic, from
+ * lost() too. */
 void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
 
 /* The next command to send, while TALKING; to be called until it says false, after every step. */
