@@ -11,16 +11,9 @@
 
 static bool parse_port(struct span text, uint16_t *ret_port)
 {
-    uint32_t port = 0;
+    uint64_t port;
 
-    if (text.len == 0 || text.len > 5)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (!isdigit(text.data[i]))
-            return false;
-        port = port * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    if (port == 0 || port > UINT16_MAX)
+    if (!span_read_number(text, UINT16_MAX, &port) || port == 0)
         return false;
     *ret_port = (uint16_t)port;
     return true;

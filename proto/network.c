@@ -15,22 +15,6 @@ static unsigned mask_of(unsigned bits, unsigned byte)
     return bits <= 8 * byte ? 0 : (0xffU << (8 - bits % 8)) & 0xff;
 }
 
-/* Up to three digits. */
-static bool read_bits(struct span text, unsigned *ret_bits)
-{
-    unsigned bits = 0;
-
-    if (text.len == 0 || text.len > 3)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        bits = bits * 10 + text.data[i] - '0';
-    }
-    *ret_bits = bits;
-    return true;
-}
-
 bool network_parse(struct span text, struct network *ret_network)
 {
     const uint8_t *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
@@ -40,10 +24,10 @@ bool network_parse(struct span text, struct network *ret_network)
     if (!addr_from_parts(span_of(text.data, host_len), span_of_text("1"), &network.first) ||
         (network.first.kind != ADDR_IPV4 && network.first.kind != ADDR_IPV6))
         return false;
-    network.bits = all_bits(&network.first);
-    if (slash != NULL && (!read_bits(span_of(slash + 1, text.len - host_len - 1), &network.bits) ||
-                          network.bits > all_bits(&network.first)))
+    uint64_t bits = all_bits(&network.first);
+    if (slash != NULL && !span_read_number(span_of(slash + 1, text.len - host_len - 1), bits, &bits))
         return false;
+    network.bits = (unsigned)bits;
     for (unsigned i = 0; i < all_bits(&network.first) / 8; i++)
         if ((network.first.ip[i] & ~mask_of(network.bits, i) & 0xff) != 0)
             return false;

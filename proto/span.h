@@ -77,6 +77,15 @@ static inline struct span span_take_word(struct span *cursor)
     return word;
 }
 
+/*
+ * Takes a decimal number off the front of `cursor`: digits only, up to the first byte that is none; leading zeros
+ * are fine. False, and nothing taken, where there is no digit or the number is over `max`.
+ */
+bool span_take_number(struct span *cursor, uint64_t max, uint64_t *ret_number);
+
+/* The same where the number is all of `text`. */
+bool span_read_number(struct span text, uint64_t max, uint64_t *ret_number);
+
 static inline struct sink sink_of(uint8_t *space, size_t size)
 {
     return (struct sink){.at = space, .end = space + size, .full = false};

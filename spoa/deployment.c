@@ -134,8 +134,7 @@ static struct role_probe_settings probe_settings(const struct config_service *se
     return (struct role_probe_settings){
         .credentials = {.username = credentials->username, .password = credentials->password},
         .interval_ms = group->poll_ms,
-        .conversation =
-            role_probe_conversation(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
+        .conversation = peer_times(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
     };
 }
 
@@ -198,17 +197,16 @@ static bool create_group(struct deployment *deployment, size_t index)
                 .credentials = credentials,
                 .poll_ms = config->poll_ms,
                 .early = early,
-                .query = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
-                                                 config->reply_timeout_ms),
-                .hints = sentinel_hints_settings(config->connect_timeout_ms, config->reply_timeout_ms),
+                .query = peer_times(config->connect_timeout_ms, config->poll_ms, config->reply_timeout_ms),
+                .hints = peer_times_of_listener(config->connect_timeout_ms, config->reply_timeout_ms),
             },
         .node =
             {
                 .source = config->source,
                 .credentials = credentials,
                 .poll_ms = config->poll_ms,
-                .conversation = sentinel_query_settings(config->connect_timeout_ms, config->poll_ms,
-                                                        config->reply_timeout_ms),
+                .conversation =
+                    peer_times(config->connect_timeout_ms, config->poll_ms, config->reply_timeout_ms),
             },
         .services = group->services,
         .probes = group->probes,

@@ -151,7 +151,7 @@ static void check_settings(struct check *check, const struct config_service *ser
                PRINTED(master->text));
         return;
     }
-    if (master == NULL || !sentinel_reply_read_facts(master, &addr, &facts))
+    if (master == NULL || sentinel_reply_read_facts(master, &addr, &facts) != REPLY_READ_OK)
         return;
     if (group->vote_life_ms >= facts.down_after_ms)
         report(check,

@@ -6,7 +6,7 @@
 #include "proto/addr.h"
 #include "spoa/cli/redis_client.h"
 #include "spoa/core/config/config.h"
-#include "spoa/core/decision/quorum.h"
+#include "spoa/core/redis/redis_id.h"
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
@@ -14,9 +14,13 @@
 /* As the agent reads it; empty where there is none. */
 static struct span read_identity(enum voter_source source, const struct reply *reply)
 {
+    struct span id = span_of("", 0);
+
     if (source == VOTER_SOURCE_REPLICATION)
-        return node_reply_run_id(reply);
-    return sentinel_reply_is_identity(reply) ? reply->text : span_of("", 0);
+        (void)node_reply_read_run_id(reply, &id);
+    else if (reply->kind == REPLY_TEXT && redis_is_id(reply->text))
+        id = reply->text;
+    return id;
 }
 
 const struct reply *check_ask_identity(struct redis_client *client, enum voter_source source,
@@ -48,15 +52,13 @@ static bool read_vote(enum voter_source source, const struct reply *reply, unsig
 
     switch (source) {
     case VOTER_SOURCE_REPLICATION:
-        return node_reply_read_role(reply, self, ret_addr, &is_self) == QUORUM_NAMES;
+        return node_reply_read_role(reply, self, ret_addr, &is_self) == REPLY_READ_OK;
     case VOTER_SOURCE_CLUSTER:
-        return node_reply_find_owner(reply, slot, ret_addr) == QUORUM_NAMES;
+        return node_reply_read_owner(reply, slot, ret_addr) == REPLY_READ_OK;
     case VOTER_SOURCE_SENTINEL:
         break;
     }
-    return reply->kind == REPLY_ARRAY && reply->count == 2 && reply->elements[0].kind == REPLY_TEXT &&
-           reply->elements[1].kind == REPLY_TEXT &&
-           addr_from_parts(reply->elements[0].text, reply->elements[1].text, ret_addr);
+    return sentinel_reply_read_master(reply, ret_addr) == REPLY_READ_OK;
 }
 
 bool check_ask_vote(struct redis_client *client, enum voter_source source,

@@ -29,8 +29,8 @@ static const struct sentinel_settings *sentinel_settings(void)
 {
     static struct sentinel_settings settings = {.poll_ms = 1000, .early = true};
 
-    settings.query = sentinel_query_settings(500, 1000, 500);
-    settings.hints = sentinel_hints_settings(500, 500);
+    settings.query = peer_times(500, 1000, 500);
+    settings.hints = peer_times_of_listener(500, 500);
     return &settings;
 }
 
@@ -39,7 +39,7 @@ static const struct node_settings *node_settings(enum channel channel)
     static struct node_settings settings = {.poll_ms = 1000};
 
     settings.source = channel == CHANNEL_CLUSTER ? VOTER_SOURCE_CLUSTER : VOTER_SOURCE_REPLICATION;
-    settings.conversation = sentinel_query_settings(500, 1000, 500);
+    settings.conversation = peer_times(500, 1000, 500);
     return &settings;
 }
 

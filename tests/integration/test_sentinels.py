@@ -4,7 +4,7 @@ import time
 
 import pytest
 from cluster import HOST, Redis, Sentinel
-from fake_sentinel import GET_MASTER, HANG, OK, Endless, FakeSentinel, Raw, error
+from fake_sentinel import GET_MASTER, HANG, OK, Endless, FakeSentinel, Raw, error, shut
 from own_etc import OwnEtc, needs_root
 from process import free_ports, wait_until
 from resp import Resp
@@ -139,6 +139,27 @@ def test_silent_sentinels_are_left_and_tried_again():
         rig.wait_state("ok")
 
 
+class ClosingSentinel(FakeSentinel):
+    """Answers the first question about a master on each connection, and closes it."""
+
+    def execute(self, sock, words, known):
+        known = super().execute(sock, words, known)
+        if " ".join(words).upper().startswith(GET_MASTER):
+            shut(sock)
+        return known
+
+
+def test_sentinel_that_answers_and_closes_is_backed_off():
+    """It is not connected twenty times a second, and the log has one line about it."""
+    fakes = [ClosingSentinel(R1), FakeSentinel(R1), FakeSentinel(R1)]
+    with Rig(fakes=fakes, sentinels="subscribe = no") as rig:
+        rig.wait_state("ok")
+        time.sleep(5)
+        assert 4 <= fakes[0].accepted <= 10
+        assert [line["event"] for line in lines_about(rig, fakes[0])] == ["sentinel-down"]
+        assert rig.state() == "ok"
+
+
 def test_one_sentinel_in_two_entries_has_one_vote():
     fakes = [FakeSentinel(R1) for _ in range(3)]
     fakes[1].myid = fakes[0].myid
@@ -150,7 +171,7 @@ def test_one_sentinel_in_two_entries_has_one_vote():
         rig.wait_state("no-quorum")
         rig.fakes[0].drop()
         rig.fakes[1].drop()
-        wait_until(lambda: len(rig.agent.log_lines(event="sentinel-up")) >= 5, 15, "both are up again")
+        wait_until(lambda: all(len(lines_about(rig, fake, event="sentinel-up")) == 2 for fake in fakes[:2]), 15, "both are up again")
         assert rig.state() == "no-quorum"
         assert len(rig.agent.log_lines(event="same-sentinel")) == 1
 

@@ -345,8 +345,8 @@ static void start_voters(struct world *world, unsigned agent)
         .credentials = {.username = world->config.password ? "haproxy" : NULL,
                         .password = world->config.password ? "secret" : NULL},
         .poll_ms = poll_ms,
-        .query = sentinel_query_settings(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
-        .hints = sentinel_hints_settings(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
+        .query = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
+        .hints = peer_times_of_listener(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
     };
     self->node_settings = (struct node_settings){
         .source = world->config.source,
@@ -377,8 +377,7 @@ static void start_probes(struct world *world, unsigned agent)
     self->probe_settings = (struct role_probe_settings){
         .credentials = {.password = world->config.password ? "secret" : NULL},
         .interval_ms = poll_ms,
-        .conversation = role_probe_conversation(SIM_CONNECT_TIMEOUT_MS, poll_ms,
-                                                (uint32_t)world->config.reply_timeout_ms),
+        .conversation = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, (uint32_t)world->config.reply_timeout_ms),
     };
     for (unsigned i = 0; i < world->config.services; i++) {
         struct sim_probe *probe = &self->probes[i];

@@ -96,6 +96,7 @@ query=spoa/core/voters/sentinel_query.c
 hints=spoa/core/voters/sentinel_hints.c
 policy=spoa/core/decision/policy.c
 conversation=spoa/core/redis/conversation.c
+awaited=spoa/core/redis/awaited.c
 node=spoa/core/voters/node_voter.c
 node_reply=spoa/core/voters/node_reply.c
 
@@ -154,22 +155,21 @@ mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (
 mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fenced_ms;/config->fence_ms > 0;/'
 
 # Without progress nothing wrong is ever named: these keep the simulation from accepting that.
-mutant replies-out-of-order 'I7' $conversation \
-    's/request.subject += run->answered;/request.subject += run->count - 1 - run->answered;/'
+mutant replies-out-of-order 'I7' $awaited \
+    's/ret_request->subject += run->answered;/ret_request->subject += run->count - 1 - run->answered;/'
 mutant no-poll 'I7-poll' $query 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant hints-ignored 'I7-push' $hints \
     's/^    voter_group_ask(voter->group, voter->index, monitor);/    (void)monitor;/'
 mutant no-reconnect 'I7-link' $conversation \
     's/wait_until(conversation, now_ms + loss->retry_ms);/wait_until(conversation, INT64_MAX);/'
 mutant myid-asked-once 'I7-link' $query 's/^        voter->myid_refused = true;/        voter->myid_refused = false;/'
-mutant no-silence-deadline 'I7-link' $conversation \
-    's/return run->first.t_sent_ms + conversation->settings->silence_ms;/return INT64_MAX;/'
+mutant no-silence-deadline 'I7-link' $awaited 's/return run->first.t_sent_ms;/return INT64_MAX;/'
 mutant dissent-asks-nobody 'I7' $group 's/^    if (!service_take_ask_all(one))$/    if (service_take_ask_all(one) || one != NULL)/'
 
 # Nodes that vote.
 mutant node-age-from-receipt 'I1 I4' $node 's/\.t_sent_ms = request->t_sent_ms,/.t_sent_ms = now_ms,/'
 mutant node-cluster-down-votes 'I4' $node 's/^    if (!voter->is_cluster_up)/    if (!voter->is_cluster_up \&\& voter == NULL)/'
-mutant node-names-itself 'I1' $node_reply 's/^    if (\*ret_is_self) {/    if (*ret_is_self || reply->count == 3) {/'
+mutant node-names-itself 'I1' $node_reply 's/^    if (is_self) {/    if (is_self || reply->count == 3) {/'
 mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'

@@ -1,5 +1,4 @@
 /* The types of keywords that may be given several times. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,12 +190,9 @@ static void write_addresses(const void *field, const char *key, FILE *out)
 static bool read_weight(struct span word, unsigned *weight)
 {
     char text[CONFIG_ACCOUNT_MAX];
-    char *rest;
+    uint64_t number;
 
-    if (!read_option(word, "weight=", text) || !isdigit((unsigned char)text[0]))
-        return false;
-    unsigned long number = strtoul(text, &rest, 10);
-    if (*rest != '\0' || number > WEIGHT_MAX)
+    if (!read_option(word, "weight=", text) || !span_read_number(span_of_text(text), WEIGHT_MAX, &number))
         return false;
     *weight = (unsigned)number;
     return true;

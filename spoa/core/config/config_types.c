@@ -1,5 +1,3 @@
-#include <ctype.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +11,13 @@
 /* A decimal number at the front of `text`; false where there is none or it is over `max`. */
 static bool read_number(const char *text, unsigned max, unsigned *ret_number, const char **ret_rest)
 {
-    char *rest;
+    struct span cursor = span_of_text(text);
+    uint64_t number;
 
-    if (!isdigit((unsigned char)text[0]))
-        return false;
-    errno = 0;
-    unsigned long number = strtoul(text, &rest, 10);
-    if (errno != 0 || number > max)
+    if (!span_take_number(&cursor, max, &number))
         return false;
     *ret_number = (unsigned)number;
-    *ret_rest = rest;
+    *ret_rest = (const char *)cursor.data;
     return true;
 }
 

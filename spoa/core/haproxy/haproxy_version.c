@@ -1,8 +1,8 @@
 #include "spoa/core/haproxy/haproxy_version.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "proto/span.h"
 
 /* The oldest one that the recipes work with. */
 #define VERSION_MIN 206U
@@ -12,13 +12,15 @@
 
 unsigned haproxy_version(const char *text)
 {
-    char *rest;
-    unsigned long major = strtoul(text, &rest, 10);
+    struct span rest = span_of_text(text);
+    struct span dot;
+    uint64_t major;
+    uint64_t minor;
 
-    if (!isdigit((unsigned char)text[0]) || rest[0] != '.' || !isdigit((unsigned char)rest[1]) || major > 99)
+    if (!span_take_number(&rest, 99, &major) || !span_take(&rest, 1, &dot) || dot.data[0] != '.' ||
+        !span_take_number(&rest, 99, &minor))
         return 0;
-    unsigned long minor = strtoul(rest + 1, &rest, 10);
-    if ((rest[0] != '\0' && rest[0] != '.' && rest[0] != '-') || minor > 99)
+    if (rest.len > 0 && rest.data[0] != '.' && rest.data[0] != '-')
         return 0;
     unsigned version = (unsigned)(major * 100 + minor);
     return version >= VERSION_MIN ? version : 0;

@@ -8,6 +8,7 @@
 
 #include "proto/span.h"
 #include "spoa/core/base/backoff.h"
+#include "spoa/core/redis/awaited.h"
 #include "spoa/core/redis/reply.h"
 
 #include <stdbool.h>
@@ -29,13 +30,6 @@ struct conversation_command {
     struct span args[CONVERSATION_ARGS_MAX];
 };
 
-/* What a reply belongs to. */
-struct conversation_request {
-    unsigned kind;  /* the topic's own */
-    size_t subject; /* the topic's own; commands of one kind, moment and consecutive subjects form a run */
-    int64_t t_sent_ms;
-};
-
 enum conversation_verdict {
     CONVERSATION_DONE,    /* the request is answered */
     CONVERSATION_GOES_ON, /* more replies to it will follow, for an unlimited time (a subscription) */
@@ -47,7 +41,8 @@ enum conversation_verdict {
 enum conversation_end {
     CONVERSATION_END_SILENT, /* by a time limit, or by a failure that says nothing of the peer's host */
     CONVERSATION_END_CLOSED, /* a connection that was there was closed or reset: the host is in reach */
-    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, and nobody listens there for us */
+    /* The attempt was refused: the host is in reach, and nobody listens there for us. */
+    CONVERSATION_END_REFUSED,
 };
 
 /* Why it did. */
@@ -63,11 +58,11 @@ struct conversation;
 struct conversation_topic {
     /* The next command to send. False where there is none now. `ret_request` gets kind and subject. */
     bool (*next)(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                 struct conversation_request *ret_request);
+                 struct awaited_request *ret_request);
     /* A reply to `request` came. */
-    enum conversation_verdict (*reply)(void *context, const struct conversation_request *request,
+    enum conversation_verdict (*reply)(void *context, const struct awaited_request *request,
                                        const struct reply *reply, int64_t now_ms);
-    /* The connection is there: begin anew. */
+    /* There is a new connection. */
     void (*connected)(void *context, int64_t now_ms);
     /* The connection, or the attempt, came to an end. */
     void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
@@ -83,30 +78,15 @@ struct conversation_settings {
     uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
 };
 
-struct conversation_run {
-    struct conversation_request first;
-    size_t count;
-    size_t answered;
-    bool endless; /* GOES_ON: has no deadline */
-};
-
-/* Where runs of commands await their replies: room for so many; beyond it nothing is sent until some have come. */
-struct conversation_room {
-    struct conversation_run *runs;
-    unsigned size;
-};
-
 struct conversation {
     const struct conversation_settings *settings;
     const struct conversation_topic *topic;
     void *context;
     enum conversation_phase phase;
     int64_t wake_ms; /* WAITING and CONNECTING */
-    bool restarts;   /* the next tick disconnects, to begin anew */
+    bool restarts;   /* the next tick disconnects, and the one after it connects again */
     struct backoff backoff;
-    struct conversation_room pending; /* a ring */
-    unsigned head;                    /* of it */
-    unsigned pending_count;
+    struct awaited awaited;
 };
 
 /* What the caller must do after a step. */
@@ -116,11 +96,13 @@ enum conversation_action {
     CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
 };
 
-/* Borrows all; begins WAITING until `begin_ms`: the first tick from then on connects. INT64_MAX: not before
- * conversation_restart(). */
+/*
+ * Borrows all. Nothing is sent while `room` is full of requests without a reply. Begins WAITING until
+ * `begin_ms`: the first tick from then on connects. INT64_MAX: not before conversation_restart().
+ */
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
-                       const struct conversation_topic *topic, void *context,
-                       struct conversation_room pending, uint64_t seed, int64_t begin_ms);
+                       const struct conversation_topic *topic, void *context, struct awaited_room room,
+                       uint64_t seed, int64_t begin_ms);
 
 /* Time has come (see conversation_wake_ms). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
@@ -137,15 +119,16 @@ void conversation_lost(struct conversation *conversation, const char *reason, en
                        int64_t now_ms);
 
 /*
- * The peer's address is another now: what is under way is dropped, and a connection made at once. The topic is not
- * told of a loss, nor of replies that still come; the next tick, which is due, asks to disconnect.
+ * The peer has another address now: what is under way is dropped, and a connection is made at once. The topic is
+ * not told of a loss, nor of replies that still come. The next tick is due, and asks to disconnect.
  */
 void conversation_restart(struct conversation *conversation, int64_t now_ms);
 
-/* The peer is known to work: the next back-off is short again. Called by the topic. */
+/* The peer is known to work (see peer.h): the next back-off is short again. */
 void conversation_proved(struct conversation *conversation);
 
-/* Where it waits for its next attempt: that is made at `wake_ms` at the latest. Called by the topic, from lost() too. */
+/* A conversation that waits for its next attempt makes it at `wake_ms` at the latest. Called by the topic, from
+ * lost() too. */
 void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
 
 /* The next command to send, while TALKING; to be called until it says false, after every step. */

@@ -26,6 +26,23 @@ struct reply {
     size_t count;
 };
 
+/* What a parser of replies returns. It writes what it read on REPLY_READ_OK, and nothing otherwise. */
+enum reply_reading {
+    REPLY_READ_OK,
+    REPLY_READ_NONE,        /* the answer is that there is no such thing */
+    REPLY_READ_ERROR,       /* an error in place of an answer: see `text` */
+    REPLY_READ_NONSENSE,    /* not what the command is answered with */
+    REPLY_READ_BAD_ADDRESS, /* the right shape, but with something in it that is no address */
+};
+
+/* Whether the reply is of that kind: REPLY_READ_OK, or what it is instead. */
+static inline enum reply_reading reply_read_kind(const struct reply *reply, enum reply_kind kind)
+{
+    if (reply->kind == kind)
+        return REPLY_READ_OK;
+    return reply->kind == REPLY_ERROR ? REPLY_READ_ERROR : REPLY_READ_NONSENSE;
+}
+
 /* Whether it is an error with this code: its first word. */
 static inline bool reply_is_error(const struct reply *reply, const char *code)
 {

@@ -1,10 +1,10 @@
 #include "spoa/core/voters/node_reply.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_ID_LEN 40
+#include "spoa/core/redis/redis_id.h"
+
 /* Digits of a port, and the end of the text. */
 #define PORT_TEXT_MAX 8
 
@@ -30,64 +30,83 @@ static struct span find_line(struct span text, const char *key)
     return span_of(NULL, 0);
 }
 
-struct span node_reply_run_id(const struct reply *reply)
+enum reply_reading node_reply_read_run_id(const struct reply *reply, struct span *ret_id)
 {
-    if (reply->kind != REPLY_TEXT)
-        return span_of(NULL, 0);
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
     struct span id = find_line(reply->text, "run_id:");
-    if (id.len != RUN_ID_LEN)
-        return span_of(NULL, 0);
-    for (size_t i = 0; i < id.len; i++)
-        if (!isxdigit(id.data[i]))
-            return span_of(NULL, 0);
-    return id;
+    if (!redis_is_id(id))
+        return REPLY_READ_NONSENSE;
+    *ret_id = id;
+    return REPLY_READ_OK;
 }
 
-bool node_reply_is_cluster_up(const struct reply *reply)
+enum reply_reading node_reply_read_cluster_state(const struct reply *reply, bool *ret_is_up)
 {
-    return reply->kind == REPLY_TEXT && span_equals_text(find_line(reply->text, "cluster_state:"), "ok");
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+
+    if (reading == REPLY_READ_OK)
+        *ret_is_up = span_equals_text(find_line(reply->text, "cluster_state:"), "ok");
+    return reading;
 }
 
 /* Host and port as they stand in replies: a text and a number. */
-static enum quorum_ballot read_addr(const struct reply *host, const struct reply *port, struct addr *ret_addr)
+static enum reply_reading read_addr(const struct reply *host, const struct reply *port, struct addr *ret_addr)
 {
     char text[PORT_TEXT_MAX];
 
-    if (host->kind != REPLY_TEXT || port->kind != REPLY_INTEGER || port->number < 1 ||
-        port->number > UINT16_MAX)
-        return QUORUM_INVALID;
+    if (host->kind != REPLY_TEXT || port->kind != REPLY_INTEGER)
+        return REPLY_READ_NONSENSE;
+    if (port->number < 1 || port->number > UINT16_MAX)
+        return REPLY_READ_BAD_ADDRESS;
     (void)snprintf(text, sizeof(text), "%u", (unsigned)port->number);
-    return addr_from_parts(host->text, span_of_text(text), ret_addr) ? QUORUM_NAMES : QUORUM_INVALID;
+    return addr_from_parts(host->text, span_of_text(text), ret_addr) ? REPLY_READ_OK : REPLY_READ_BAD_ADDRESS;
 }
 
-enum quorum_ballot node_reply_read_role(const struct reply *reply, const struct addr *self,
+enum reply_reading node_reply_read_role(const struct reply *reply, const struct addr *self,
                                         struct addr *ret_master, bool *ret_is_self)
 {
-    if (reply->kind != REPLY_ARRAY || reply->count < 3 || reply->elements[0].kind != REPLY_TEXT)
-        return QUORUM_INVALID;
-    *ret_is_self = span_equals_text(reply->elements[0].text, "master");
-    if (*ret_is_self) {
+    enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (reply->count < 3 || reply->elements[0].kind != REPLY_TEXT)
+        return REPLY_READ_NONSENSE;
+    bool is_self = span_equals_text(reply->elements[0].text, "master");
+    if (is_self) {
         *ret_master = *self;
-        return QUORUM_NAMES;
+    } else {
+        reading = span_equals_text(reply->elements[0].text, "slave")
+                      ? read_addr(&reply->elements[1], &reply->elements[2], ret_master)
+                      : REPLY_READ_NONSENSE;
     }
-    if (!span_equals_text(reply->elements[0].text, "slave"))
-        return QUORUM_INVALID;
-    return read_addr(&reply->elements[1], &reply->elements[2], ret_master);
+    if (reading == REPLY_READ_OK)
+        *ret_is_self = is_self;
+    return reading;
 }
 
-enum quorum_ballot node_reply_find_owner(const struct reply *reply, unsigned slot, struct addr *ret_owner)
+/* First and last slot, the master, its replicas. */
+static bool is_range(const struct reply *reply)
 {
-    if (reply->kind != REPLY_ARRAY)
-        return QUORUM_INVALID;
+    return reply->kind == REPLY_ARRAY && reply->count >= 3 && reply->elements[0].kind == REPLY_INTEGER &&
+           reply->elements[1].kind == REPLY_INTEGER && reply->elements[2].kind == REPLY_ARRAY &&
+           reply->elements[2].count >= 2;
+}
+
+enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, struct addr *ret_owner)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
     for (size_t i = 0; i < reply->count; i++) {
-        /* First and last slot, the master, its replicas. */
         const struct reply *range = &reply->elements[i];
-        if (range->kind != REPLY_ARRAY || range->count < 3 || range->elements[0].kind != REPLY_INTEGER ||
-            range->elements[1].kind != REPLY_INTEGER || range->elements[2].kind != REPLY_ARRAY ||
-            range->elements[2].count < 2)
-            return QUORUM_INVALID;
+        if (!is_range(range))
+            return REPLY_READ_NONSENSE;
         if (range->elements[0].number <= slot && slot <= range->elements[1].number)
             return read_addr(&range->elements[2].elements[0], &range->elements[2].elements[1], ret_owner);
     }
-    return QUORUM_UNKNOWN_NAME;
+    return REPLY_READ_NONE;
 }

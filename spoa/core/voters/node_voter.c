@@ -1,25 +1,27 @@
 #include "spoa/core/voters/node_voter.h"
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/redis_id.h"
+#include "spoa/core/voters/ballot.h"
 #include "spoa/core/voters/node_reply.h"
-#include "spoa/core/voters/sentinel_reply.h"
 
-/* In the order in which they are sent: the greetings, once a connection, and then again and again what makes a vote. */
+/* The requests beside the peer's greeting, in the order in which they are sent: who it is, once on each link, and
+ * then what makes a vote, with each poll. */
 enum node_step {
-    NODE_AUTH,
-    NODE_SETNAME,
-    NODE_IDENTITY,
+    NODE_IDENTITY = PEER_GREETINGS,
     NODE_CLUSTER_INFO,
     NODE_VOTE,
     NODE_IDLE,
 };
 
-/* ---- what is sent ---- */
+/* Of the peer. */
+enum node_fault {
+    NODE_FAULT_AUTH = 1u << 0,     /* it refused the password */
+    NODE_FAULT_IDENTITY = 1u << 1, /* it would not say who it is: its votes do not count */
+    NODE_FAULT_VOTE = 1u << 2,     /* what it says is no vote */
+};
 
-static unsigned first_greeting(const struct node_voter *voter)
-{
-    return voter->settings->credentials.password != NULL ? NODE_AUTH : NODE_SETNAME;
-}
+/* ---- what is sent ---- */
 
 static bool is_cluster(const struct node_voter *voter)
 {
@@ -30,7 +32,8 @@ static void node_connected(void *context, int64_t now_ms)
 {
     struct node_voter *voter = context;
 
-    voter->step = first_greeting(voter);
+    peer_connected(&voter->peer, now_ms);
+    voter->step = NODE_IDENTITY;
     voter->is_identified = false;
     voter->is_cluster_up = false;
     voter->next_poll_ms =
@@ -59,7 +62,8 @@ static bool begin_round(struct node_voter *voter, int64_t now_ms)
         /* The password or our rights may have been put right since. */
         if (!voter->is_identified) {
             (void)take_questions(voter);
-            voter->step = first_greeting(voter);
+            peer_greet_again(&voter->peer);
+            voter->step = NODE_IDENTITY;
             return true;
         }
     }
@@ -71,7 +75,6 @@ static bool begin_round(struct node_voter *voter, int64_t now_ms)
 
 static void command_step(const struct node_voter *voter, struct conversation_command *ret_command)
 {
-    static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
     static const char *const info[] = {"INFO", "server"};
     static const char *const myid[] = {"CLUSTER", "MYID"};
     static const char *const cluster_info[] = {"CLUSTER", "INFO"};
@@ -79,12 +82,6 @@ static void command_step(const struct node_voter *voter, struct conversation_com
     static const char *const role[] = {"ROLE"};
 
     switch ((enum node_step)voter->step) {
-    case NODE_AUTH:
-        redis_command_auth(ret_command, &voter->settings->credentials);
-        break;
-    case NODE_SETNAME:
-        redis_command_of(ret_command, setname, 3);
-        break;
     case NODE_IDENTITY:
         redis_command_of(ret_command, is_cluster(voter) ? myid : info, 2);
         break;
@@ -102,12 +99,17 @@ static void command_step(const struct node_voter *voter, struct conversation_com
 }
 
 static bool node_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                      struct conversation_request *ret_request)
+                      struct awaited_request *ret_request)
 {
     struct node_voter *voter = context;
 
+    if (peer_prove(&voter->peer, now_ms))
+        log_event(LOG_LEVEL_INFO, "node-up", log_text("node", voter->name),
+                  log_text("id", voter_group_identity(voter->group, voter->index)));
     if (voter->step == NODE_IDLE && !begin_round(voter, now_ms))
         return false;
+    if (peer_greet(&voter->peer, ret_command, ret_request))
+        return true;
     command_step(voter, ret_command);
     ret_request->kind = voter->step;
     voter->step++;
@@ -118,37 +120,33 @@ static bool node_next(void *context, int64_t now_ms, struct conversation_command
 
 /* ---- what is answered ---- */
 
-/* Once until it gives a vote again: a poll a second would repeat it for ever. */
-static void tell_fault(struct node_voter *voter, const char *event, struct span reply)
+static void log_fault(struct node_voter *voter, enum node_fault fault, const char *event, struct span reply)
 {
-    if (!voter->told_fault)
+    if (peer_fails(&voter->peer, fault, 0))
         log_event(LOG_LEVEL_WARNING, event, log_text("node", voter->name), log_span("reply", reply));
-    voter->told_fault = true;
+}
+
+static void take_auth(struct node_voter *voter, const struct reply *reply)
+{
+    if (reply->kind == REPLY_ERROR)
+        log_fault(voter, NODE_FAULT_AUTH, "node-auth-failed", reply->text);
+    else
+        peer_works(&voter->peer, NODE_FAULT_AUTH, 0);
 }
 
 static void take_identity(struct node_voter *voter, const struct reply *reply, int64_t now_ms)
 {
-    struct span id = is_cluster(voter) ? reply->text : node_reply_run_id(reply);
+    struct span id = span_of(NULL, 0);
+    enum reply_reading reading =
+        is_cluster(voter) ? redis_id_read(reply, &id) : node_reply_read_run_id(reply, &id);
 
-    voter->is_identified = is_cluster(voter) ? sentinel_reply_is_identity(reply) : id.len > 0;
-    if (!voter->is_identified) {
-        tell_fault(voter, "node-without-identity",
-                   reply->kind == REPLY_ERROR ? reply->text : span_of(NULL, 0));
-        id = span_of(NULL, 0);
-    }
+    voter->is_identified = reading == REPLY_READ_OK;
+    if (voter->is_identified)
+        peer_works(&voter->peer, NODE_FAULT_IDENTITY, 0);
+    else
+        log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity",
+                  reading == REPLY_READ_ERROR ? reply->text : span_of(NULL, 0));
     voter_group_identify(voter->group, voter->index, id, now_ms);
-}
-
-/* It gave an answer that counts. */
-static void welcome(struct node_voter *voter)
-{
-    conversation_proved(&voter->conversation);
-    if (!voter->told_up)
-        log_event(LOG_LEVEL_INFO, "node-up", log_text("node", voter->name),
-                  log_text("id", voter_group_identity(voter->group, voter->index)));
-    voter->told_up = true;
-    voter->told_down = false;
-    voter->told_fault = false;
 }
 
 /* Whom it names as the master of one service. */
@@ -157,15 +155,23 @@ static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t ser
 {
     *ret_is_self = false;
     if (!is_cluster(voter))
-        return node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self);
-    /* What an isolated node has to say of its cluster is what it was. */
+        return ballot_of(node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self));
+    /* An isolated node tells what its cluster was, not what it is. */
     if (!voter->is_cluster_up)
         return QUORUM_INVALID;
-    return node_reply_find_owner(reply, service_settings(voter_group_service(voter->group, service))->slot,
-                                 ret_addr);
+    unsigned slot = service_settings(voter_group_service(voter->group, service))->slot;
+    return ballot_of(node_reply_read_owner(reply, slot, ret_addr));
 }
 
-static void take_vote(struct node_voter *voter, const struct conversation_request *request,
+static struct span why_no_vote(const struct node_voter *voter, const struct reply *reply)
+{
+    if (reply->kind == REPLY_ERROR)
+        return reply->text;
+    return is_cluster(voter) && !voter->is_cluster_up ? span_of_text("cluster_state is not ok")
+                                                      : span_of(NULL, 0);
+}
+
+static void take_vote(struct node_voter *voter, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
     bool any_counts = false;
@@ -191,36 +197,32 @@ static void take_vote(struct node_voter *voter, const struct conversation_reques
         };
         (void)voter_group_step(voter->group, i, &witness, now_ms);
     }
+    if (any_counts)
+        peer_works(&voter->peer, NODE_FAULT_VOTE, 0);
+    else
+        log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", why_no_vote(voter, reply));
     if (any_counts && voter->is_identified)
-        welcome(voter);
-    else if (!any_counts)
-        tell_fault(voter, "node-without-vote",
-                   reply->kind == REPLY_ERROR                   ? reply->text
-                   : is_cluster(voter) && !voter->is_cluster_up ? span_of_text("cluster_state is not ok")
-                                                                : span_of(NULL, 0));
+        peer_answered(&voter->peer);
 }
 
-static enum conversation_verdict node_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict node_reply(void *context, const struct awaited_request *request,
                                             const struct reply *reply, int64_t now_ms)
 {
     struct node_voter *voter = context;
 
-    switch ((enum node_step)request->kind) {
-    case NODE_AUTH:
-        if (reply->kind == REPLY_ERROR)
-            tell_fault(voter, "node-auth-failed", reply->text);
+    switch (request->kind) {
+    case PEER_AUTH:
+        take_auth(voter, reply);
         break;
     case NODE_IDENTITY:
         take_identity(voter, reply, now_ms);
         break;
     case NODE_CLUSTER_INFO:
-        voter->is_cluster_up = node_reply_is_cluster_up(reply);
+        voter->is_cluster_up = false;
+        (void)node_reply_read_cluster_state(reply, &voter->is_cluster_up);
         break;
     case NODE_VOTE:
         take_vote(voter, request, reply, now_ms);
-        break;
-    case NODE_SETNAME: /* a convenience for who lists the node's clients; may be refused */
-    case NODE_IDLE:
         break;
     }
     return CONVERSATION_DONE;
@@ -230,13 +232,10 @@ static enum conversation_verdict node_reply(void *context, const struct conversa
 static void node_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct node_voter *voter = context;
-    enum log_level level = voter->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
     voter->metrics->link_failures_total++;
-    voter->told_down = true;
-    voter->told_up = false;
-    log_event(level, "node-down", log_text("node", voter->name), log_text("reason", loss->reason),
-              log_number("retry-ms", loss->retry_ms));
+    log_event(peer_lost(&voter->peer), "node-down", log_text("node", voter->name),
+              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
     voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
 }
 
@@ -244,8 +243,9 @@ static int64_t node_wake_ms(const void *context)
 {
     const struct node_voter *voter = context;
 
-    return voter->step != NODE_IDLE || voter_group_wants(voter->group, voter->index) ? INT64_MIN
-                                                                                     : voter->next_poll_ms;
+    bool is_due = voter->step != NODE_IDLE || voter_group_wants(voter->group, voter->index);
+
+    return peer_wake_ms(&voter->peer, is_due ? INT64_MIN : voter->next_poll_ms);
 }
 
 static const struct conversation_topic node_topic = {
@@ -269,5 +269,6 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .index = index,
     };
     conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter,
-                      (struct conversation_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
+                      (struct awaited_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
+    peer_init(&voter->peer, &voter->conversation, &settings->credentials, settings->poll_ms);
 }

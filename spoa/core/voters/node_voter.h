@@ -1,6 +1,6 @@
 /*
- * A Redis node as a voter, where there is no Sentinel: one conversation with it. With `replication` it says whom it follows,
- * with `cluster` who owns the slots; both for all services of its group at once.
+ * A Redis node as a voter, where there is no Sentinel: one conversation with it. With `replication` it says whom
+ * it follows, with `cluster` who owns the slots. One reply answers for all services of its group.
  */
 #ifndef SPOA_CORE_VOTERS_NODE_VOTER_H
 #define SPOA_CORE_VOTERS_NODE_VOTER_H
@@ -11,12 +11,12 @@
 #include "proto/addr.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/redis/conversation.h"
-#include "spoa/core/redis/redis_command.h"
+#include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 #include "spoa/core/voters/voter_source.h"
 
-/* Commands that may await their replies. So many that there is always room for both of a poll: what CLUSTER INFO says of a
- * node must not be older than its CLUSTER SLOTS. */
+/* Commands that may await their replies. There is always room for both commands of a poll: the reply to CLUSTER
+ * INFO must not be older than that to CLUSTER SLOTS. */
 #define NODE_VOTER_RUNS 64
 
 /* Shared by the nodes of a group; borrowed. */
@@ -35,14 +35,12 @@ struct node_voter {
     const char *name;        /* for the log */
     unsigned index;          /* in the group */
     struct conversation conversation;
-    struct conversation_run runs[NODE_VOTER_RUNS];
-    unsigned step; /* what is sent next */
+    struct peer peer;
+    struct awaited_run runs[NODE_VOTER_RUNS];
+    unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_poll_ms;
     bool is_identified; /* on this connection */
     bool is_cluster_up; /* by its reply to CLUSTER INFO, which comes before each CLUSTER SLOTS */
-    bool told_fault;    /* in the log, since it gave a vote */
-    bool told_up;       /* likewise, since the last "node-down" */
-    bool told_down;
 };
 
 /* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */

@@ -2,73 +2,62 @@
 
 #include "spoa/core/base/log.h"
 
-/* In the order in which they are sent. PING comes first: ROLE is answered even while data are loaded. */
-enum probe_kind {
-    PROBE_AUTH,
-    PROBE_SETNAME,
-    PROBE_PING,
+/* The requests beside the peer's greeting, in the order in which they are sent. PING comes first: a node answers
+ * ROLE even while it loads its data. */
+enum probe_step {
+    PROBE_PING = PEER_GREETINGS,
     PROBE_ROLE,
-    PROBE_KINDS,
+    PROBE_IDLE,
 };
 
-/* While the node is in doubt and refuses us: the wait until the next attempt, so that one that comes back is noticed. */
-#define DOUBT_RETRY_MS 250
+/* The peer's fault: it refuses AUTH or ROLE, which is the subject. */
+#define PROBE_FAULT_REFUSED 1u
 
-/* Digits of an offset that fits into 64 bits, whatever they are. */
-#define NUMBER_DIGITS 18
+/* The wait until the next attempt while the node is in doubt and refuses us: its return is noticed soon. */
+#define DOUBT_RETRY_MS 250
 
 static void probe_connected(void *context, int64_t now_ms)
 {
     struct role_probe *probe = context;
 
-    probe->greetings = probe->settings->credentials.password != NULL ? PROBE_AUTH : PROBE_SETNAME;
+    peer_connected(&probe->peer, now_ms);
+    probe->step = PROBE_PING;
     probe->next_ms = now_ms;
 }
 
 static bool probe_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
-    static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
     static const char *const ping[] = {"PING"};
     static const char *const role[] = {"ROLE"};
     struct role_probe *probe = context;
 
-    if (probe->greetings == PROBE_KINDS) {
+    (void)peer_prove(&probe->peer, now_ms);
+    if (peer_greet(&probe->peer, ret_command, ret_request))
+        return true;
+    if (probe->step == PROBE_IDLE) {
         if (now_ms < probe->next_ms)
             return false;
-        probe->greetings = PROBE_PING;
+        probe->step = PROBE_PING;
     }
-    switch ((enum probe_kind)probe->greetings) {
-    case PROBE_AUTH:
-        redis_command_auth(ret_command, &probe->settings->credentials);
-        break;
-    case PROBE_SETNAME:
-        redis_command_of(ret_command, setname, 3);
-        break;
-    case PROBE_PING:
-        redis_command_of(ret_command, ping, 1);
-        break;
-    default:
-        redis_command_of(ret_command, role, 1);
+    if (probe->step == PROBE_ROLE)
         probe->next_ms = now_ms + probe->settings->interval_ms;
-        break;
-    }
-    ret_request->kind = probe->greetings++;
+    redis_command_of(ret_command, probe->step == PROBE_PING ? ping : role, 1);
+    ret_request->kind = probe->step++;
     return true;
 }
 
 /* NOAUTH, WRONGPASS, NOPERM: the probe is of no use, and the operator believes that it is. */
-static void tell_refusal(struct role_probe *probe, const struct reply *reply)
+static void note_refusal(struct role_probe *probe, unsigned kind, const struct reply *reply)
 {
     char text[ADDR_TEXT_MAX];
 
-    if (reply->kind != REPLY_ERROR || probe->told_refused)
-        return;
-    probe->told_refused = true;
-    log_event(
-        LOG_LEVEL_WARNING, "role-probe-refused",
-        log_text("monitor", service_settings(voter_group_service(probe->group, probe->service))->monitor),
-        log_text("node", addr_format(&probe->target, text)), log_span("error", reply->text));
+    if (reply->kind != REPLY_ERROR)
+        peer_works(&probe->peer, PROBE_FAULT_REFUSED, kind);
+    else if (peer_fails(&probe->peer, PROBE_FAULT_REFUSED, kind))
+        log_event(LOG_LEVEL_WARNING, "role-probe-refused",
+                  log_text("monitor", voter_group_monitor(probe->group, probe->service)),
+                  log_text("node", addr_format(&probe->target, text)), log_span("error", reply->text));
 }
 
 static enum node_role read_role(const struct role_probe *probe, const struct reply *reply)
@@ -82,26 +71,12 @@ static enum node_role read_role(const struct role_probe *probe, const struct rep
     return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
 }
 
-/* A decimal number, -1 where it is none. */
-static int64_t number_of(struct span text)
-{
-    int64_t number = 0;
-
-    if (text.len == 0 || text.len > NUMBER_DIGITS)
-        return -1;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return -1;
-        number = number * 10 + (text.data[i] - '0');
-    }
-    return number;
-}
-
 /* One of the replicas that a master lists: address, port and offset, all texts. */
 static void read_replica(const struct role_probe *probe, const struct reply *reply,
                          int64_t offsets[REPLICAS_MAX])
 {
     struct addr addr;
+    uint64_t offset;
 
     if (reply->kind != REPLY_ARRAY || reply->count != 3)
         return;
@@ -111,12 +86,12 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
     if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
         return;
     int server = service_find_server(voter_group_service(probe->group, probe->service), &addr);
-    if (server != -1)
-        offsets[server] = number_of(reply->elements[2].text);
+    if (server != -1 && span_read_number(reply->elements[2].text, INT64_MAX, &offset))
+        offsets[server] = (int64_t)offset;
 }
 
 /* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */
-static void take_offsets(const struct role_probe *probe, const struct conversation_request *request,
+static void take_offsets(const struct role_probe *probe, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
     int64_t offsets[REPLICAS_MAX];
@@ -138,7 +113,7 @@ static void take_offsets(const struct role_probe *probe, const struct conversati
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
-static void take_role(struct role_probe *probe, const struct conversation_request *request,
+static void take_role(struct role_probe *probe, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
     const struct service_event event = {
@@ -148,25 +123,24 @@ static void take_role(struct role_probe *probe, const struct conversation_reques
         .role = read_role(probe, reply),
     };
 
-    tell_refusal(probe, reply);
+    note_refusal(probe, PROBE_ROLE, reply);
     if (event.role == NODE_ROLE_UNKNOWN)
         return;
-    probe->has_answered = true;
+    peer_answered(&probe->peer);
     probe->metrics->role_probes_total++;
-    conversation_proved(&probe->conversation);
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
     if (event.role == NODE_ROLE_MASTER)
         take_offsets(probe, request, reply, now_ms);
 }
 
-static enum conversation_verdict probe_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict probe_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     struct role_probe *probe = context;
 
-    switch ((enum probe_kind)request->kind) {
-    case PROBE_AUTH:
-        tell_refusal(probe, reply);
+    switch (request->kind) {
+    case PEER_AUTH:
+        note_refusal(probe, PEER_AUTH, reply);
         break;
     case PROBE_PING:
         probe->is_loading = reply_is_error(reply, "LOADING") || reply_is_error(reply, "MASTERDOWN");
@@ -174,15 +148,12 @@ static enum conversation_verdict probe_reply(void *context, const struct convers
     case PROBE_ROLE:
         take_role(probe, request, reply, now_ms);
         break;
-    case PROBE_SETNAME: /* a convenience for who lists the node's clients; may be refused */
-    case PROBE_KINDS:
-        break;
     }
     return CONVERSATION_DONE;
 }
 
-/* Nobody listens where the node was: it stays in doubt until it is known how the next attempt ends. Returns the wait
- * until that. */
+/* Nobody listens where the node was: it stays in doubt until the next attempt has ended. Returns the wait until
+ * that attempt. */
 static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
     uint32_t soon_ms = retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
@@ -198,6 +169,17 @@ static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64
     return soon_ms;
 }
 
+/* The link worked and was closed: an attempt at once shows whether the node is still there. A node that always
+ * closes must still be backed off, so this is done once in an interval. Returns the wait until the next attempt. */
+static uint32_t return_at_once(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
+{
+    if (now_ms < probe->return_ms)
+        return retry_ms;
+    probe->return_ms = now_ms + probe->settings->interval_ms;
+    conversation_hurry(&probe->conversation, now_ms);
+    return 0;
+}
+
 static void probe_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct role_probe *probe = context;
@@ -205,28 +187,26 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     uint32_t retry_ms = loss->retry_ms;
     char text[ADDR_TEXT_MAX];
 
-    /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises a doubt:
-     * a firewall that always refuses us must not delay everybody for ever. */
-    if (loss->end == CONVERSATION_END_CLOSED && probe->has_answered)
+    /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises
+     * a doubt: a firewall that always refuses us must not delay everybody for ever. */
+    if (loss->end == CONVERSATION_END_CLOSED && probe->peer.has_answered) {
         (void)voter_group_step(probe->group, probe->service, &closed, now_ms);
-    else if (loss->end == CONVERSATION_END_REFUSED)
+        retry_ms = return_at_once(probe, retry_ms, now_ms);
+    } else if (loss->end == CONVERSATION_END_REFUSED) {
         retry_ms = confirm_doubt(probe, retry_ms, now_ms);
-    probe->has_answered = false;
+    }
     probe->metrics->role_probe_failures_total++;
-    enum log_level level = probe->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
-    probe->told_down = true;
-    log_event(
-        level, "role-probe-down",
-        log_text("monitor", service_settings(voter_group_service(probe->group, probe->service))->monitor),
-        log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
-        log_number("retry-ms", retry_ms));
+    log_event(peer_lost(&probe->peer), "role-probe-down",
+              log_text("monitor", voter_group_monitor(probe->group, probe->service)),
+              log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
+              log_number("retry-ms", retry_ms));
 }
 
 static int64_t probe_wake_ms(const void *context)
 {
     const struct role_probe *probe = context;
 
-    return probe->greetings < PROBE_KINDS ? INT64_MIN : probe->next_ms;
+    return peer_wake_ms(&probe->peer, probe->step != PROBE_IDLE ? INT64_MIN : probe->next_ms);
 }
 
 static const struct conversation_topic probe_topic = {
@@ -247,7 +227,8 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
         .metrics = metrics,
     };
     conversation_init(&probe->conversation, &settings->conversation, &probe_topic, probe,
-                      (struct conversation_room){probe->runs, ROLE_PROBE_RUNS}, seed, INT64_MAX);
+                      (struct awaited_room){probe->runs, ROLE_PROBE_RUNS}, seed, INT64_MAX);
+    peer_init(&probe->peer, &probe->conversation, &settings->credentials, settings->interval_ms);
 }
 
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms)
@@ -256,20 +237,7 @@ void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t
         return;
     probe->target = *target;
     probe->is_aimed = true;
-    probe->told_refused = false;
-    probe->told_down = false;
-    probe->has_answered = false;
+    probe->return_ms = now_ms;
+    peer_forget(&probe->peer);
     conversation_restart(&probe->conversation, now_ms);
-}
-
-struct conversation_settings role_probe_conversation(uint32_t connect_timeout_ms, uint32_t interval_ms,
-                                                     uint32_t reply_timeout_ms)
-{
-    return (struct conversation_settings){
-        .connect_timeout_ms = connect_timeout_ms,
-        .silence_ms = interval_ms + reply_timeout_ms,
-        .retry_min_ms = 100,
-        .retry_max_ms = 2000,
-        .refused_retry_ms = 60000,
-    };
 }

@@ -1,6 +1,6 @@
 /*
- * Asks the node that is named what it is: one conversation, aimed at one node after the other. What it hears can
- * keep a node from being named and never name one. Where it hears nothing, that changes nothing either.
+ * Asks the node that is named what it is: one conversation, aimed at one node after the other. A reply can keep a
+ * node from being named, and can never name one. Without a reply nothing changes.
  */
 #ifndef SPOA_CORE_VOTERS_ROLE_PROBE_H
 #define SPOA_CORE_VOTERS_ROLE_PROBE_H
@@ -12,7 +12,7 @@
 #include "proto/addr.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/redis/conversation.h"
-#include "spoa/core/redis/redis_command.h"
+#include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
 /* Commands that may await their replies: a greeting, and three times PING and ROLE. */
@@ -33,24 +33,19 @@ struct role_probe {
     struct addr target;
     bool is_aimed;
     struct conversation conversation;
-    struct conversation_run runs[ROLE_PROBE_RUNS];
-    unsigned greetings;
+    struct peer peer;
+    struct awaited_run runs[ROLE_PROBE_RUNS];
+    unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_ms;
-    bool has_answered; /* on this link */
+    int64_t return_ms; /* a link that was closed is not connected again at once before this time */
     bool is_loading;   /* PING was refused; the reply to ROLE comes next */
-    bool told_refused; /* in the log, since it was aimed */
-    bool told_down;    /* likewise */
 };
 
-/* All pointers are borrowed and must outlive the probe, which must not move. It does nothing until it is aimed. */
+/* All pointers are borrowed and must outlive the probe, which must not move. Nothing happens until it is aimed. */
 void role_probe_init(struct role_probe *probe, const struct role_probe_settings *settings,
                      struct voter_group *group, size_t service, struct metrics *metrics, uint64_t seed);
 
-/* From now on `target` is asked; nothing happens where it was before. The conversation's tick may be due then. */
+/* `target` is asked from now on. Nothing happens where it is asked already. The conversation's tick may be due. */
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms);
-
-/* Default times of the conversation, in ms. */
-struct conversation_settings role_probe_conversation(uint32_t connect_timeout_ms, uint32_t interval_ms,
-                                                     uint32_t reply_timeout_ms);
 
 #endif

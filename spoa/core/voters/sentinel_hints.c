@@ -4,10 +4,11 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
-enum hint_kind {
-    HINT_AUTH,
-    HINT_SUBSCRIBE,
-};
+/* The request beside the peer's greeting. */
+#define HINT_SUBSCRIBE PEER_GREETINGS
+
+/* The peer's fault: it refuses SUBSCRIBE. */
+#define HINT_FAULT_REFUSED 1u
 
 /* Events that may mean another master (or another view of one), or that one is near. Channels are named one by
  * one: with ACLs a pattern would have to be granted literally. */
@@ -34,23 +35,18 @@ static void hints_connected(void *context, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;
 
-    (void)now_ms;
-    voter->hint_greeted = voter->settings->credentials.password == NULL;
+    peer_connected(&voter->hints_peer, now_ms);
     voter->hint_subscribed = false;
 }
 
 static bool hints_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
     struct sentinel_voter *voter = context;
 
-    (void)now_ms;
-    if (!voter->hint_greeted) {
-        voter->hint_greeted = true;
-        ret_request->kind = HINT_AUTH;
-        redis_command_auth(ret_command, &voter->settings->credentials);
+    (void)peer_prove(&voter->hints_peer, now_ms); /* the other conversation tells whether it is up */
+    if (peer_greet(&voter->hints_peer, ret_command, ret_request))
         return true;
-    }
     if (voter->hint_subscribed)
         return false;
     voter->hint_subscribed = true;
@@ -103,17 +99,16 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
                                                    int64_t now_ms)
 {
     if (reply->kind == REPLY_ERROR) {
-        if (!voter->hints_refused)
+        if (peer_fails(&voter->hints_peer, HINT_FAULT_REFUSED, 0))
             log_event(LOG_LEVEL_INFO, "hints-refused", log_text("sentinel", voter->name),
                       log_span("error", reply->text));
-        voter->hints_refused = true;
         return CONVERSATION_REFUSED;
     }
     if (reply->kind != REPLY_ARRAY || reply->count != 3 || reply->elements[0].kind != REPLY_TEXT ||
         reply->elements[1].kind != REPLY_TEXT)
         return CONVERSATION_BROKEN;
-    voter->hints_refused = false;
-    conversation_proved(&voter->hints);
+    peer_works(&voter->hints_peer, HINT_FAULT_REFUSED, 0);
+    peer_answered(&voter->hints_peer);
     if (span_equals_text(reply->elements[0].text, "message") && reply->elements[2].kind == REPLY_TEXT)
         take_hint(voter, reply->elements[1].text, reply->elements[2].text, now_ms);
     else /* just subscribed: events before that are lost */
@@ -121,27 +116,29 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
     return CONVERSATION_GOES_ON;
 }
 
-static enum conversation_verdict hints_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict hints_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
-    if (request->kind == HINT_AUTH)
-        return CONVERSATION_DONE; /* the other conversation has told of a refusal */
+    if (request->kind != HINT_SUBSCRIBE)
+        return CONVERSATION_DONE; /* the other conversation tells of a refusal */
     return take_subscription(context, reply, now_ms);
 }
 
 static void hints_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
-    const struct sentinel_voter *voter = context;
+    struct sentinel_voter *voter = context;
 
     (void)now_ms;
+    (void)peer_lost(&voter->hints_peer);
     log_event(LOG_LEVEL_DEBUG, "hints-down", log_text("sentinel", voter->name),
               log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
 }
 
 static int64_t hints_wake_ms(const void *context)
 {
-    (void)context;
-    return INT64_MAX;
+    const struct sentinel_voter *voter = context;
+
+    return peer_wake_ms(&voter->hints_peer, INT64_MAX);
 }
 
 const struct conversation_topic sentinel_hints_topic = {

@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/redis_id.h"
+#include "spoa/core/voters/ballot.h"
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
-/* The requests of the conversation that asks, in the order in which they greet a new connection. */
+/* The requests beside the peer's greeting. */
 enum query_kind {
-    QUERY_AUTH,
-    QUERY_SETNAME,
-    QUERY_MYID,
+    QUERY_MYID = PEER_GREETINGS,
     /* From here on the subject is a service. */
     QUERY_MASTER,
     QUERY_FACTS,
@@ -19,61 +19,37 @@ enum query_kind {
     QUERY_REPLICAS,
 };
 
-/* Says a fault once per connection: a poll a second would repeat it for ever. */
-static bool is_new_fault(struct sentinel_voter *voter, enum sentinel_fault fault)
-{
-    bool is_new = (voter->faults & fault) == 0;
-
-    voter->faults |= fault;
-    return is_new;
-}
-
 /* ---- what is sent ---- */
-
-static enum query_kind first_greeting(const struct sentinel_voter *voter)
-{
-    return voter->settings->credentials.password != NULL ? QUERY_AUTH : QUERY_SETNAME;
-}
 
 static void query_connected(void *context, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;
 
-    voter->greetings = first_greeting(voter);
+    peer_connected(&voter->query_peer, now_ms);
+    voter->myid_asked = false;
     voter->myid_refused = false;
-    voter->faults = 0;
     voter->next_poll_ms = now_ms;
     voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
     voter_group_connected(voter->group, voter->index, now_ms);
 }
 
 static bool query_greet(struct sentinel_voter *voter, struct conversation_command *ret_command,
-                        struct conversation_request *ret_request)
+                        struct awaited_request *ret_request)
 {
-    static const char *const setname[] = {"CLIENT", "SETNAME", "sentinel-spoa"};
     static const char *const myid[] = {"SENTINEL", "MYID"};
 
-    ret_request->kind = voter->greetings;
-    switch (voter->greetings) {
-    case QUERY_AUTH:
-        redis_command_auth(ret_command, &voter->settings->credentials);
-        break;
-    case QUERY_SETNAME:
-        redis_command_of(ret_command, setname, 3);
-        break;
-    case QUERY_MYID:
-        redis_command_of(ret_command, myid, 2);
-        break;
-    default:
+    if (peer_greet(&voter->query_peer, ret_command, ret_request))
+        return true;
+    if (voter->myid_asked)
         return false;
-    }
-    voter->greetings++;
+    voter->myid_asked = true;
+    ret_request->kind = QUERY_MYID;
+    redis_command_of(ret_command, myid, 2);
     return true;
 }
 
 static void command_question(const struct sentinel_voter *voter, enum voter_question question, size_t service,
-                             struct conversation_command *ret_command,
-                             struct conversation_request *ret_request)
+                             struct conversation_command *ret_command, struct awaited_request *ret_request)
 {
     static const struct {
         const char *word;
@@ -85,7 +61,7 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
         [VOTER_ASK_REPLICAS] = {"REPLICAS", QUERY_REPLICAS},
     };
     const char *const words[] = {"SENTINEL", questions[question].word,
-                                 service_settings(voter_group_service(voter->group, service))->monitor};
+                                 voter_group_monitor(voter->group, service)};
 
     redis_command_of(ret_command, words, 3);
     ret_request->kind = questions[question].kind;
@@ -93,17 +69,21 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
 }
 
 static bool query_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                       struct conversation_request *ret_request)
+                       struct awaited_request *ret_request)
 {
     struct sentinel_voter *voter = context;
     enum voter_question question;
     size_t service;
 
+    if (peer_prove(&voter->query_peer, now_ms))
+        log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
+                  log_text("myid", voter_group_identity(voter->group, voter->index)));
     if (voter->myid_refused && now_ms >= voter->next_poll_ms) {
         /* Its password or our rights may have been put right since. The connection stays, so nothing else
          * would make us ask again. */
         voter->myid_refused = false;
-        voter->greetings = first_greeting(voter);
+        voter->myid_asked = false;
+        peer_greet_again(&voter->query_peer);
     }
     if (query_greet(voter, ret_command, ret_request))
         return true;
@@ -123,7 +103,7 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
 static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
                       struct log_field detail)
 {
-    if (is_new_fault(voter, fault))
+    if (peer_fails(&voter->query_peer, fault, 0))
         log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), detail);
 }
 
@@ -132,112 +112,118 @@ static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
         log_fault(voter, SENTINEL_FAULT_AUTH, "sentinel-auth-failed", log_span("error", reply->text));
+    else
+        peer_works(&voter->query_peer, SENTINEL_FAULT_AUTH, 0);
 }
 
 static void take_myid(struct sentinel_voter *voter, const struct reply *reply, int64_t now_ms)
 {
-    if (!sentinel_reply_is_identity(reply)) {
+    struct span id;
+
+    if (redis_id_read(reply, &id) != REPLY_READ_OK) {
         log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", log_span("reply", reply->text));
         voter->myid_refused = true;
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
     }
-    voter_group_identify(voter->group, voter->index, reply->text, now_ms);
+    peer_works(&voter->query_peer, SENTINEL_FAULT_MYID, 0);
+    voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
-/* Reads the reply to GET-MASTER-ADDR-BY-NAME; `addr` is written where it returns QUORUM_NAMES. */
-static enum quorum_ballot read_ballot(struct sentinel_voter *voter, const struct reply *reply,
-                                      struct addr *addr, const char *monitor)
+/* Where a reply to GET-MASTER-ADDR-BY-NAME names nobody: why. */
+static void note_reading(struct sentinel_voter *voter, size_t service, enum reply_reading reading,
+                         const struct reply *reply)
 {
-    if (reply->kind == REPLY_NIL) {
-        log_fault(voter, SENTINEL_FAULT_UNKNOWN, "sentinel-knows-no-master", log_text("monitor", monitor));
-        return QUORUM_UNKNOWN_NAME;
-    }
-    if (reply->kind == REPLY_ERROR) {
-        if (is_new_fault(voter, SENTINEL_FAULT_ERROR))
-            log_event(LOG_LEVEL_WARNING, "sentinel-error", log_text("sentinel", voter->name),
-                      log_text("monitor", monitor), log_span("error", reply->text));
-        return QUORUM_INVALID;
-    }
-    if (reply->kind != REPLY_ARRAY || reply->count != 2 || reply->elements[0].kind != REPLY_TEXT ||
-        reply->elements[1].kind != REPLY_TEXT) {
-        log_fault(voter, SENTINEL_FAULT_REPLY, "sentinel-nonsense", log_text("monitor", monitor));
-        return QUORUM_INVALID;
-    }
-    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, addr)) {
-        if (is_new_fault(voter, SENTINEL_FAULT_ADDRESS))
-            log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", log_text("sentinel", voter->name),
-                      log_text("monitor", monitor), log_span("host", reply->elements[0].text),
-                      log_span("port", reply->elements[1].text));
-        return QUORUM_INVALID;
-    }
-    return QUORUM_NAMES;
-}
+    struct peer *peer = &voter->query_peer;
+    struct log_field sentinel = log_text("sentinel", voter->name);
+    struct log_field monitor = log_text("monitor", voter_group_monitor(voter->group, service));
 
-/* It gave an answer that counts. Not before: one that greets well and then talks nonsense must not be called again and
- * again, nor fill the log. */
-static void welcome(struct sentinel_voter *voter)
-{
-    conversation_proved(&voter->query);
-    if (!voter->told_up)
-        log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
-                  log_text("myid", voter_group_identity(voter->group, voter->index)));
-    voter->told_up = true;
-    voter->told_down = false;
+    switch (reading) {
+    case REPLY_READ_OK:
+        peer_works(peer, SENTINEL_FAULTS_OF_VOTES, service);
+        break;
+    case REPLY_READ_NONE:
+        if (peer_fails(peer, SENTINEL_FAULT_UNKNOWN, service))
+            log_event(LOG_LEVEL_WARNING, "sentinel-knows-no-master", sentinel, monitor);
+        break;
+    case REPLY_READ_ERROR:
+        if (peer_fails(peer, SENTINEL_FAULT_ERROR, service))
+            log_event(LOG_LEVEL_WARNING, "sentinel-error", sentinel, monitor, log_span("error", reply->text));
+        break;
+    case REPLY_READ_NONSENSE:
+        if (peer_fails(peer, SENTINEL_FAULT_REPLY, service))
+            log_event(LOG_LEVEL_WARNING, "sentinel-nonsense", sentinel, monitor);
+        break;
+    case REPLY_READ_BAD_ADDRESS:
+        if (peer_fails(peer, SENTINEL_FAULT_ADDRESS, service))
+            log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", sentinel, monitor,
+                      log_span("host", reply->elements[0].text), log_span("port", reply->elements[1].text));
+        break;
+    }
 }
 
 static struct service_event said(const struct sentinel_voter *voter, enum service_event_kind kind,
-                                 const struct conversation_request *request)
+                                 const struct awaited_request *request)
 {
     return (struct service_event){.kind = kind, .voter = voter->index, .t_sent_ms = request->t_sent_ms};
 }
 
-static void take_master(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_master(struct sentinel_voter *voter, const struct awaited_request *request,
                         const struct reply *reply, int64_t now_ms)
 {
     struct addr addr;
-    const char *monitor = service_settings(voter_group_service(voter->group, request->subject))->monitor;
+    enum reply_reading reading = sentinel_reply_read_master(reply, &addr);
     struct service_event event = said(voter, SERVICE_SAID_MASTER, request);
 
     event.addr = &addr;
-    event.ballot = read_ballot(voter, reply, &addr, monitor);
+    event.ballot = ballot_of(reading);
+    note_reading(voter, request->subject, reading, reply);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
     if (event.ballot != QUORUM_INVALID && is_taken && is_known)
-        welcome(voter);
+        peer_answered(&voter->query_peer);
+}
+
+/* Whether we have the right to a command beside those for votes: without it a feature is missing. */
+static void note_right(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
+                       const struct reply *reply)
+{
+    if (reply_is_error(reply, "NOPERM"))
+        log_fault(voter, fault, event, log_span("error", reply->text));
+    else
+        peer_works(&voter->query_peer, fault, 0);
 }
 
 /* Without the right to it nothing is lost but an early notice of a dead master, and alarms. */
-static void take_facts(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_facts(struct sentinel_voter *voter, const struct awaited_request *request,
                        const struct reply *reply, int64_t now_ms)
 {
     struct sentinel_facts facts;
     struct addr addr;
 
-    if (sentinel_reply_read_facts(reply, &addr, &facts)) {
-        struct service_event event = said(voter, SERVICE_SAID_FACTS, request);
-        event.addr = &addr;
-        event.facts = &facts;
-        (void)voter_group_step(voter->group, request->subject, &event, now_ms);
-    } else if (reply_is_error(reply, "NOPERM")) {
-        log_fault(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", log_span("error", reply->text));
-    }
+    struct service_event event = said(voter, SERVICE_SAID_FACTS, request);
+
+    note_right(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", reply);
+    if (sentinel_reply_read_facts(reply, &addr, &facts) != REPLY_READ_OK)
+        return;
+    event.addr = &addr;
+    event.facts = &facts;
+    (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
 /* "OK 3 usable Sentinels ...", or an error: NOQUORUM, NOPERM, no such master. */
-static void take_witness(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_witness(struct sentinel_voter *voter, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
     struct service_event event = said(voter, SERVICE_SAID_WITNESS, request);
 
-    if (reply_is_error(reply, "NOPERM"))
-        log_fault(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", log_span("error", reply->text));
+    note_right(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", reply);
     event.is_so = reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
 /* Those of the master that it names now; during a failover it may still show those of the old one. */
-static void take_replicas(struct sentinel_voter *voter, const struct conversation_request *request,
+static void take_replicas(struct sentinel_voter *voter, const struct awaited_request *request,
                           const struct reply *reply, int64_t now_ms)
 {
     const struct service *service = voter_group_service(voter->group, request->subject);
@@ -245,13 +231,11 @@ static void take_replicas(struct sentinel_voter *voter, const struct conversatio
     struct service_event event = said(voter, SERVICE_SAID_REPLICAS, request);
     struct sentinel_replica replica;
 
-    if (reply_is_error(reply, "NOPERM"))
-        log_fault(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused",
-                  log_span("error", reply->text));
+    note_right(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused", reply);
     if (reply->kind != REPLY_ARRAY || master == NULL)
         return;
     for (size_t i = 0; i < reply->count; i++) {
-        if (!sentinel_reply_read_replica(&reply->elements[i], &replica) || !replica.is_up ||
+        if (sentinel_reply_read_replica(&reply->elements[i], &replica) != REPLY_READ_OK || !replica.is_up ||
             !addr_equals(&replica.master, master))
             continue;
         int server = service_find_server(service, &replica.addr);
@@ -264,16 +248,14 @@ static void take_replicas(struct sentinel_voter *voter, const struct conversatio
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
-static enum conversation_verdict query_reply(void *context, const struct conversation_request *request,
+static enum conversation_verdict query_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;
 
-    switch ((enum query_kind)request->kind) {
-    case QUERY_AUTH:
+    switch (request->kind) {
+    case PEER_AUTH:
         take_auth(voter, reply);
-        break;
-    case QUERY_SETNAME: /* a convenience for who lists the Sentinel's clients; may be refused */
         break;
     case QUERY_MYID:
         take_myid(voter, reply, now_ms);
@@ -298,13 +280,10 @@ static enum conversation_verdict query_reply(void *context, const struct convers
 static void query_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;
-    enum log_level level = voter->told_down ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING;
 
     voter->metrics->link_failures_total++;
-    voter->told_down = true;
-    voter->told_up = false;
-    log_event(level, "sentinel-down", log_text("sentinel", voter->name), log_text("reason", loss->reason),
-              log_number("retry-ms", loss->retry_ms));
+    log_event(peer_lost(&voter->query_peer), "sentinel-down", log_text("sentinel", voter->name),
+              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
     voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
 }
 
@@ -312,7 +291,8 @@ static int64_t query_wake_ms(const void *context)
 {
     const struct sentinel_voter *voter = context;
 
-    return voter_group_wants(voter->group, voter->index) ? INT64_MIN : voter->next_poll_ms;
+    return peer_wake_ms(&voter->query_peer,
+                        voter_group_wants(voter->group, voter->index) ? INT64_MIN : voter->next_poll_ms);
 }
 
 const struct conversation_topic sentinel_query_topic = {

@@ -1,17 +1,17 @@
 #include "spoa/core/voters/sentinel_reply.h"
 
-#include <ctype.h>
-
-#include "spoa/core/voters/voter_group.h"
-
-bool sentinel_reply_is_identity(const struct reply *reply)
+enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct addr *ret_addr)
 {
-    if (reply->kind != REPLY_TEXT || reply->text.len != VOTER_IDENTITY_LEN)
-        return false;
-    for (size_t i = 0; i < reply->text.len; i++)
-        if (!isxdigit(reply->text.data[i]))
-            return false;
-    return true;
+    if (reply->kind == REPLY_NIL)
+        return REPLY_READ_NONE;
+    enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (reply->count != 2 || reply->elements[0].kind != REPLY_TEXT || reply->elements[1].kind != REPLY_TEXT)
+        return REPLY_READ_NONSENSE;
+    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, ret_addr))
+        return REPLY_READ_BAD_ADDRESS;
+    return REPLY_READ_OK;
 }
 
 /* The value of a field, looked up by its name: which fields there are depends on the state and the version. */
@@ -27,16 +27,9 @@ static struct span field(const struct reply *reply, const char *name)
 /* 0 where it is no number, or one that does not fit. */
 static uint32_t number_of(struct span text)
 {
-    uint64_t number = 0;
+    uint64_t number;
 
-    for (size_t i = 0; i < text.len; i++) {
-        if (!isdigit(text.data[i]))
-            return 0;
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-        if (number > UINT32_MAX)
-            return 0;
-    }
-    return (uint32_t)number;
+    return span_read_number(text, UINT32_MAX, &number) ? (uint32_t)number : 0;
 }
 
 /* Whether `word` is in a list that is separated by commas. */
@@ -54,14 +47,15 @@ static bool has_flag(struct span flags, const char *word)
     return false;
 }
 
-bool sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
-                               struct sentinel_facts *ret_facts)
+enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
+                                             struct sentinel_facts *ret_facts)
 {
-    struct addr addr;
+    enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
 
-    if (reply->kind != REPLY_ARRAY || !addr_from_parts(field(reply, "ip"), field(reply, "port"), &addr))
-        return false;
-    *ret_addr = addr;
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (!addr_from_parts(field(reply, "ip"), field(reply, "port"), ret_addr))
+        return REPLY_READ_BAD_ADDRESS;
     *ret_facts = (struct sentinel_facts){
         .is_o_down = has_flag(field(reply, "flags"), "o_down"),
         .is_failing_over = has_flag(field(reply, "flags"), "failover_in_progress"),
@@ -69,17 +63,23 @@ bool sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
         .other_sentinels = number_of(field(reply, "num-other-sentinels")),
         .quorum = number_of(field(reply, "quorum")),
     };
-    return true;
+    return REPLY_READ_OK;
 }
 
-/* A replica that left the link to its master, was just made one or is not heard has further flags or another status. */
-bool sentinel_reply_read_replica(const struct reply *element, struct sentinel_replica *ret_replica)
+/* A replica that left its master, was just made one or is not heard has further flags or another status. */
+enum reply_reading sentinel_reply_read_replica(const struct reply *element,
+                                               struct sentinel_replica *ret_replica)
 {
-    if (element->kind != REPLY_ARRAY ||
-        !addr_from_parts(field(element, "ip"), field(element, "port"), &ret_replica->addr) ||
-        !addr_from_parts(field(element, "master-host"), field(element, "master-port"), &ret_replica->master))
-        return false;
-    ret_replica->is_up = span_equals_text(field(element, "flags"), "slave") &&
-                         span_equals_text(field(element, "master-link-status"), "ok");
-    return true;
+    enum reply_reading reading = reply_read_kind(element, REPLY_ARRAY);
+    struct sentinel_replica replica;
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (!addr_from_parts(field(element, "ip"), field(element, "port"), &replica.addr) ||
+        !addr_from_parts(field(element, "master-host"), field(element, "master-port"), &replica.master))
+        return REPLY_READ_BAD_ADDRESS;
+    replica.is_up = span_equals_text(field(element, "flags"), "slave") &&
+                    span_equals_text(field(element, "master-link-status"), "ok");
+    *ret_replica = replica;
+    return REPLY_READ_OK;
 }

@@ -14,31 +14,10 @@ void sentinel_voter_init(struct sentinel_voter *voter, const struct sentinel_set
         .index = index,
     };
     conversation_init(&voter->query, &settings->query, &sentinel_query_topic, voter,
-                      (struct conversation_room){voter->query_runs, SENTINEL_QUERY_RUNS}, seed, now_ms);
+                      (struct awaited_room){voter->query_runs, SENTINEL_QUERY_RUNS}, seed, now_ms);
     conversation_init(&voter->hints, &settings->hints, &sentinel_hints_topic, voter,
-                      (struct conversation_room){voter->hints_runs, SENTINEL_HINTS_RUNS},
+                      (struct awaited_room){voter->hints_runs, SENTINEL_HINTS_RUNS},
                       seed ^ 0x9e3779b97f4a7c15u, now_ms);
-}
-
-struct conversation_settings sentinel_query_settings(uint32_t connect_timeout_ms, uint32_t poll_ms,
-                                                     uint32_t reply_timeout_ms)
-{
-    return (struct conversation_settings){
-        .connect_timeout_ms = connect_timeout_ms,
-        .silence_ms = poll_ms + reply_timeout_ms,
-        .retry_min_ms = 100,
-        .retry_max_ms = 2000,
-        .refused_retry_ms = 60000,
-    };
-}
-
-struct conversation_settings sentinel_hints_settings(uint32_t connect_timeout_ms, uint32_t reply_timeout_ms)
-{
-    return (struct conversation_settings){
-        .connect_timeout_ms = connect_timeout_ms,
-        .silence_ms = 2 * reply_timeout_ms,
-        .retry_min_ms = 100,
-        .retry_max_ms = 5000,
-        .refused_retry_ms = 60000,
-    };
+    peer_init(&voter->query_peer, &voter->query, &settings->credentials, settings->poll_ms);
+    peer_init(&voter->hints_peer, &voter->hints, &settings->credentials, settings->poll_ms);
 }

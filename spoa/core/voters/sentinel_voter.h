@@ -8,13 +8,14 @@
 
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/redis/conversation.h"
-#include "spoa/core/redis/redis_command.h"
+#include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Runs of commands that may await their replies: of questions, whose services need not stand in a row, and of a greeting. */
+/* Runs of commands that may await their replies: a greeting, and questions about services that need not stand in
+ * a row. */
 #define SENTINEL_QUERY_RUNS 64
 #define SENTINEL_HINTS_RUNS 8
 
@@ -27,7 +28,7 @@ struct sentinel_settings {
     bool early;                         /* listen to the beginning of a failover as well */
 };
 
-/* What went wrong and is in the log already: each once per connection. */
+/* Faults of the peer that is asked. The subject of those that concern a vote is the service. */
 enum sentinel_fault {
     SENTINEL_FAULT_AUTH = 1u << 0,     /* it refused the password */
     SENTINEL_FAULT_MYID = 1u << 1,     /* it would not say who it is: its votes do not count */
@@ -38,6 +39,8 @@ enum sentinel_fault {
     SENTINEL_FAULT_FACTS = 1u << 6,    /* no right to SENTINEL MASTER */
     SENTINEL_FAULT_WITNESS = 1u << 7,  /* no right to SENTINEL CKQUORUM */
     SENTINEL_FAULT_REPLICAS = 1u << 8, /* no right to SENTINEL REPLICAS */
+    SENTINEL_FAULTS_OF_VOTES =
+        SENTINEL_FAULT_ERROR | SENTINEL_FAULT_ADDRESS | SENTINEL_FAULT_REPLY | SENTINEL_FAULT_UNKNOWN,
 };
 
 struct sentinel_voter {
@@ -48,27 +51,19 @@ struct sentinel_voter {
     unsigned index;   /* in the group */
     struct conversation query;
     struct conversation hints;
-    struct conversation_run query_runs[SENTINEL_QUERY_RUNS];
-    struct conversation_run hints_runs[SENTINEL_HINTS_RUNS];
-    unsigned greetings; /* of `query`: said so far on this connection */
+    struct peer query_peer;
+    struct peer hints_peer;
+    struct awaited_run query_runs[SENTINEL_QUERY_RUNS];
+    struct awaited_run hints_runs[SENTINEL_HINTS_RUNS];
     int64_t next_poll_ms;
-    unsigned faults;      /* enum sentinel_fault */
+    bool myid_asked;      /* SENTINEL MYID was sent on `query` */
     bool myid_refused;    /* ask again with the next poll, after AUTH */
-    bool told_up;         /* in the log, since the last "sentinel-down" */
-    bool told_down;       /* likewise since the last "sentinel-up" */
-    bool hint_greeted;    /* AUTH was sent on `hints` */
     bool hint_subscribed; /* SUBSCRIBE was sent on `hints` */
-    bool hints_refused;   /* told in the log */
 };
 
 /* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */
 void sentinel_voter_init(struct sentinel_voter *voter, const struct sentinel_settings *settings,
                          struct voter_group *group, unsigned index, const char *name, struct metrics *metrics,
                          uint64_t seed, int64_t now_ms);
-
-/* Default times of the two conversations for a group's configuration, in ms. */
-struct conversation_settings sentinel_query_settings(uint32_t connect_timeout_ms, uint32_t poll_ms,
-                                                     uint32_t reply_timeout_ms);
-struct conversation_settings sentinel_hints_settings(uint32_t connect_timeout_ms, uint32_t reply_timeout_ms);
 
 #endif

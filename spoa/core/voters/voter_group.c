@@ -169,6 +169,11 @@ const struct service *voter_group_service(const struct voter_group *group, size_
     return group->options.services[service];
 }
 
+const char *voter_group_monitor(const struct voter_group *group, size_t service)
+{
+    return service_settings(group->options.services[service])->monitor;
+}
+
 const char *voter_group_identity(const struct voter_group *group, unsigned voter)
 {
     return group->voters[voter].identity;

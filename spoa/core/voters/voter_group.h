@@ -58,6 +58,9 @@ bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64
 size_t voter_group_service_count(const struct voter_group *group);
 const struct service *voter_group_service(const struct voter_group *group, size_t service);
 
+/* The name under which the voters know the service. */
+const char *voter_group_monitor(const struct voter_group *group, size_t service);
+
 /* The MYID of a voter, empty where it is not known. */
 const char *voter_group_identity(const struct voter_group *group, unsigned voter);
 

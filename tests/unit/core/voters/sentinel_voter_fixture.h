@@ -115,8 +115,8 @@ static inline void build(unsigned service_count)
         make_service(i);
     f.settings = (struct sentinel_settings){
         .poll_ms = POLL_MS,
-        .query = sentinel_query_settings(500, POLL_MS, REPLY_TIMEOUT_MS),
-        .hints = sentinel_hints_settings(500, REPLY_TIMEOUT_MS),
+        .query = peer_times(500, POLL_MS, REPLY_TIMEOUT_MS),
+        .hints = peer_times_of_listener(500, REPLY_TIMEOUT_MS),
     };
     struct voter_group_options options = {
         .name = "",
@@ -270,6 +270,20 @@ static inline void poll_once(unsigned voter)
     f.now_ms = f.voters[voter].next_poll_ms;
     assert_true(collect(voter) > 0);
     answer(voter);
+}
+
+/* Lets time go on until the voter's link has lasted for one poll. */
+static inline void prove(unsigned voter)
+{
+    int64_t proof_ms = f.voters[voter].query_peer.connected_ms + POLL_MS;
+
+    while (!f.voters[voter].query_peer.is_proved) {
+        int64_t wake_ms = conversation_wake_ms(&f.voters[voter].query);
+        assert_true(wake_ms <= proof_ms);
+        f.now_ms = wake_ms > f.now_ms ? wake_ms : f.now_ms;
+        collect(voter);
+        answer(voter);
+    }
 }
 
 #define VOTER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -47,12 +47,20 @@ static void test_run_id(void **state)
         text("run_id:g123456789abcdef0123456789ABCDEF01234567\r\n"),
         number(3),
     };
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("run_id:" ID)};
+    struct span id;
 
     (void)state;
-    assert_true(span_equals_text(node_reply_run_id(&good), ID));
-    assert_true(span_equals_text(node_reply_run_id(&last), ID));
+    assert_int_equal(node_reply_read_run_id(&good, &id), REPLY_READ_OK);
+    assert_true(span_equals_text(id, ID));
+    id = span_of(NULL, 0);
+    assert_int_equal(node_reply_read_run_id(&last, &id), REPLY_READ_OK);
+    assert_true(span_equals_text(id, ID));
+    id = span_of(NULL, 0);
     for (size_t i = 0; i < sizeof(without) / sizeof(*without); i++)
-        assert_int_equal(node_reply_run_id(&without[i]).len, 0);
+        assert_int_equal(node_reply_read_run_id(&without[i], &id), REPLY_READ_NONSENSE);
+    assert_int_equal(node_reply_read_run_id(&error, &id), REPLY_READ_ERROR);
+    assert_int_equal(id.len, 0);
 }
 
 static void test_cluster_state(void **state)
@@ -61,12 +69,20 @@ static void test_cluster_state(void **state)
     const struct reply down = text("cluster_state:fail\r\ncluster_slots_ok:0\r\n");
     const struct reply odd = text("cluster_state:okay\r\n");
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("cluster_state:ok")};
+    const struct reply integer = number(1);
+    bool is_up = false;
 
     (void)state;
-    assert_true(node_reply_is_cluster_up(&up));
-    assert_false(node_reply_is_cluster_up(&down));
-    assert_false(node_reply_is_cluster_up(&odd));
-    assert_false(node_reply_is_cluster_up(&error));
+    assert_int_equal(node_reply_read_cluster_state(&up, &is_up), REPLY_READ_OK);
+    assert_true(is_up);
+    assert_int_equal(node_reply_read_cluster_state(&down, &is_up), REPLY_READ_OK);
+    assert_false(is_up);
+    is_up = true;
+    assert_int_equal(node_reply_read_cluster_state(&odd, &is_up), REPLY_READ_OK);
+    assert_false(is_up);
+    assert_int_equal(node_reply_read_cluster_state(&error, &is_up), REPLY_READ_ERROR);
+    assert_int_equal(node_reply_read_cluster_state(&integer, &is_up), REPLY_READ_NONSENSE);
+    assert_false(is_up);
 }
 
 static void test_role(void **state)
@@ -77,29 +93,36 @@ static void test_role(void **state)
     const struct reply master[] = {text("master"), number(7), none};
     const struct reply replica[] = {text("slave"), text("10.0.0.2"), number(6380), text("connect"),
                                     number(-1)};
-    const struct reply bad[][3] = {
-        {text("sentinel"), none, none},           {text("slave"), text(""), number(1)},
-        {text("slave"), text("h"), number(0)},    {text("slave"), text("h"), number(65536)},
-        {text("slave"), text("h"), text("6379")}, {number(1), number(2), number(3)},
+    const struct {
+        struct reply elements[3];
+        enum reply_reading reading;
+    } bad[] = {
+        {{text("sentinel"), none, none}, REPLY_READ_NONSENSE},
+        {{text("slave"), text(""), number(1)}, REPLY_READ_BAD_ADDRESS},
+        {{text("slave"), text("h"), number(0)}, REPLY_READ_BAD_ADDRESS},
+        {{text("slave"), text("h"), number(65536)}, REPLY_READ_BAD_ADDRESS},
+        {{text("slave"), text("h"), text("6379")}, REPLY_READ_NONSENSE},
+        {{number(1), number(2), number(3)}, REPLY_READ_NONSENSE},
     };
     struct addr addr;
-    bool is_self;
+    bool is_self = false;
 
     (void)state;
     const struct reply one = array(master, 3);
-    assert_int_equal(node_reply_read_role(&one, &self, &addr, &is_self), QUORUM_NAMES);
+    assert_int_equal(node_reply_read_role(&one, &self, &addr, &is_self), REPLY_READ_OK);
     assert_true(is_self && addr_equals(&addr, &self));
     const struct reply two = array(replica, 5);
-    assert_int_equal(node_reply_read_role(&two, &self, &addr, &is_self), QUORUM_NAMES);
+    assert_int_equal(node_reply_read_role(&two, &self, &addr, &is_self), REPLY_READ_OK);
     assert_true(!is_self && addr_equals(&addr, &other));
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        const struct reply reply = array(bad[i], 3);
-        assert_int_equal(node_reply_read_role(&reply, &self, &addr, &is_self), QUORUM_INVALID);
+        const struct reply reply = array(bad[i].elements, 3);
+        assert_int_equal(node_reply_read_role(&reply, &self, &addr, &is_self), bad[i].reading);
     }
     const struct reply brief = array(master, 2);
-    assert_int_equal(node_reply_read_role(&brief, &self, &addr, &is_self), QUORUM_INVALID);
+    assert_int_equal(node_reply_read_role(&brief, &self, &addr, &is_self), REPLY_READ_NONSENSE);
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOPERM")};
-    assert_int_equal(node_reply_read_role(&error, &self, &addr, &is_self), QUORUM_INVALID);
+    assert_int_equal(node_reply_read_role(&error, &self, &addr, &is_self), REPLY_READ_ERROR);
+    assert_true(!is_self && addr_equals(&addr, &other)); /* untouched */
 }
 
 static void test_slots(void **state)
@@ -117,14 +140,14 @@ static void test_slots(void **state)
     struct addr addr;
 
     (void)state;
-    assert_int_equal(node_reply_find_owner(&reply, 0, &addr), QUORUM_NAMES);
+    assert_int_equal(node_reply_read_owner(&reply, 0, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &one));
-    assert_int_equal(node_reply_find_owner(&reply, 100, &addr), QUORUM_NAMES);
+    assert_int_equal(node_reply_read_owner(&reply, 100, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &one));
-    assert_int_equal(node_reply_find_owner(&reply, 101, &addr), QUORUM_NAMES);
+    assert_int_equal(node_reply_read_owner(&reply, 101, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &two));
-    assert_int_equal(node_reply_find_owner(&reply, 16001, &addr), QUORUM_INVALID);
-    assert_int_equal(node_reply_find_owner(&reply, 16002, &addr), QUORUM_UNKNOWN_NAME);
+    assert_int_equal(node_reply_read_owner(&reply, 16001, &addr), REPLY_READ_NONSENSE);
+    assert_int_equal(node_reply_read_owner(&reply, 16002, &addr), REPLY_READ_NONE);
 }
 
 static void test_slots_of_another_shape(void **state)
@@ -143,15 +166,15 @@ static void test_slots_of_another_shape(void **state)
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
         const struct reply range = array(shapes[i], 3);
         const struct reply reply = array(&range, 1);
-        assert_int_equal(node_reply_find_owner(&reply, 5, &addr), QUORUM_INVALID);
+        assert_int_equal(node_reply_read_owner(&reply, 5, &addr), REPLY_READ_NONSENSE);
     }
     const struct reply range = array(shapes[0], 2);
     const struct reply brief = array(&range, 1);
-    assert_int_equal(node_reply_find_owner(&brief, 5, &addr), QUORUM_INVALID);
+    assert_int_equal(node_reply_read_owner(&brief, 5, &addr), REPLY_READ_NONSENSE);
     const struct reply none = array(NULL, 0);
-    assert_int_equal(node_reply_find_owner(&none, 5, &addr), QUORUM_UNKNOWN_NAME);
+    assert_int_equal(node_reply_read_owner(&none, 5, &addr), REPLY_READ_NONE);
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("ERR cluster support disabled")};
-    assert_int_equal(node_reply_find_owner(&error, 5, &addr), QUORUM_INVALID);
+    assert_int_equal(node_reply_read_owner(&error, 5, &addr), REPLY_READ_ERROR);
 }
 
 int main(void)

@@ -86,11 +86,7 @@ static void build(enum voter_source source, bool when_alone)
         .source = source,
         .credentials = {.password = "secret"},
         .poll_ms = POLL,
-        .conversation = {.connect_timeout_ms = 500,
-                         .silence_ms = 1500,
-                         .retry_min_ms = 100,
-                         .retry_max_ms = 2000,
-                         .refused_retry_ms = 60000},
+        .conversation = peer_times(500, POLL, 500),
     };
     for (unsigned i = 0; i < NODES; i++)
         node_voter_init(&f.voters[i], &f.settings, f.group, i, &f.servers[i].addr, names[i], &f.metrics, i,
@@ -260,9 +256,12 @@ static void test_replication(void **state)
     answer(1);
     assert_string_equal(named(0), "n0");
     assert_string_equal(named(1), "n0");
-    assert_int_equal(log_capture_count("node-up"), 2);
+    assert_int_equal(log_capture_count("node-up"), 0);
     poll_node(1);
     assert_string_equal(f.sent, "ROLE\n");
+    assert_int_equal(log_capture_count("node-up"), 1); /* its link has lasted for a poll */
+    assert_string_equal(log_capture_last("node-up"),
+                        "info node-up node=n1 id=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
 }
 
 static void test_cluster(void **state)
@@ -333,7 +332,7 @@ static void test_a_dissent(void **state)
     assert_string_equal(named(0), "n1");
 }
 
-/* Without the right to say who it is it has no vote, is asked again with each poll, and is told of once. */
+/* Without the right to say who it is it has no vote and is asked again with each poll. Each fault is told once. */
 static void test_no_identity(void **state)
 {
     (void)state;
@@ -347,12 +346,46 @@ static void test_no_identity(void **state)
     answer(0);
     assert_string_equal(voter_group_identity(f.group, 0), "");
     assert_int_equal(log_capture_count("node-auth-failed"), 1);
-    assert_int_equal(log_capture_count("node-without-identity"), 0); /* one fault at a time */
+    assert_int_equal(log_capture_count("node-without-identity"), 1);
     poll_node(0);
     assert_string_equal(f.sent, "AUTH secret\nCLIENT SETNAME sentinel-spoa\nINFO server\nROLE\n");
+    answer(0);
+    poll_node(0);
     f.refuses = false;
     answer(0);
     assert_string_equal(voter_group_identity(f.group, 0), ids[0]);
+    assert_int_equal(log_capture_count("node-auth-failed"), 1);
+    assert_int_equal(log_capture_count("node-without-identity"), 1);
+    /* It worked in between: the same fault is told again. */
+    f.refuses = true;
+    conversation_lost(&f.voters[0].conversation, "reset", CONVERSATION_END_CLOSED, f.now_ms);
+    f.now_ms += 5000;
+    connect_node(0);
+    collect(0);
+    answer(0);
+    assert_int_equal(log_capture_count("node-auth-failed"), 2);
+    assert_int_equal(log_capture_count("node-without-identity"), 2);
+}
+
+/* A node that answers and closes is backed off, as one that is down. The log has one line about it. */
+static void test_a_node_that_answers_and_closes(void **state)
+{
+    unsigned connections = 0;
+    struct conversation *conversation = &f.voters[0].conversation;
+
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, false);
+    log_capture_begin(LOG_LEVEL_INFO);
+    for (; connections < 100 && conversation->wake_ms < START + 60000; connections++) {
+        f.now_ms = conversation->wake_ms;
+        connect_node(0);
+        collect(0);
+        answer(0);
+        conversation_lost(conversation, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+    assert_in_range(connections, 30, 65); /* 2 s apart at most */
+    assert_int_equal(log_capture_count("node-down"), 1);
+    assert_int_equal(log_capture_count(NULL), 1);
 }
 
 /* `when-alone`: one that says that it is the master is believed where nobody else is in reach, one that follows is not. */
@@ -400,6 +433,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_cluster_that_is_down, tear_down),
         cmocka_unit_test_teardown(test_a_dissent, tear_down),
         cmocka_unit_test_teardown(test_no_identity, tear_down),
+        cmocka_unit_test_teardown(test_a_node_that_answers_and_closes, tear_down),
         cmocka_unit_test_teardown(test_alone, tear_down),
         cmocka_unit_test_teardown(test_refused, tear_down),
     };

@@ -1,7 +1,7 @@
 /* The conversation that listens to a Sentinel: what it subscribes to, and what follows from an event. */
 #include "tests/unit/core/voters/sentinel_voter_fixture.h"
 
-/* `voter` is connected for hints; returns how many commands it said, the last one in `text`. */
+/* `voter` is connected for hints, and greeted; returns how many commands it said, the last one in `text`. */
 static unsigned connect_hints(unsigned voter, char text[512])
 {
     struct conversation *hints = &f.voters[voter].hints;
@@ -18,6 +18,8 @@ static unsigned connect_hints(unsigned voter, char text[512])
             snprintf(text + strlen(text), 512 - strlen(text), "%s%.*s", i > 0 ? " " : "",
                      (int)command.args[i].len, (const char *)command.args[i].data);
     }
+    for (unsigned i = 0; i + 1 < count; i++)
+        assert_int_equal(conversation_reply(hints, &f.fakes[voter].auth, f.now_ms), CONVERSATION_NOTHING);
     return count;
 }
 
@@ -83,18 +85,16 @@ static void subscribes(void **state)
     char text[512];
 
     (void)state;
-    assert_int_equal(connect_hints(0, text), 1);
+    assert_int_equal(connect_hints(0, text), 2); /* CLIENT SETNAME before it */
     assert_string_equal(text,
                         "SUBSCRIBE +switch-master +promoted-slave +failover-state-reconf-slaves "
                         "+config-update-from +monitor -monitor +reset-master -role-change +odown -odown");
     f.settings.early = true;
-    assert_int_equal(connect_hints(2, text), 1);
+    assert_int_equal(connect_hints(2, text), 2);
     assert_non_null(strstr(text, " -odown +try-failover +selected-slave"));
     f.settings.credentials.password = "secret";
-    assert_int_equal(connect_hints(1, text), 2);
+    assert_int_equal(connect_hints(1, text), 3);
     assert_memory_equal(text, "SUBSCRIBE ", 10);
-    assert_int_equal(conversation_reply(&f.voters[1].hints, &f.fakes[1].auth, f.now_ms),
-                     CONVERSATION_NOTHING);
     confirm(1);
     assert_int_equal(f.voters[1].hints.phase, CONVERSATION_TALKING);
 }
@@ -173,7 +173,12 @@ static void events_of_one_failover(void **state)
 
 static void subscription_has_no_deadline(void **state)
 {
+    struct conversation_command command;
+
     (void)state;
+    assert_int_equal(conversation_wake_ms(&f.voters[0].hints), f.voters[0].hints_peer.connected_ms + POLL_MS);
+    f.now_ms += POLL_MS;
+    assert_false(conversation_next(&f.voters[0].hints, f.now_ms, &command));
     assert_int_equal(conversation_wake_ms(&f.voters[0].hints), INT64_MAX);
     f.now_ms += 1000000;
     assert_int_equal(conversation_tick(&f.voters[0].hints, f.now_ms), CONVERSATION_NOTHING);
@@ -248,12 +253,37 @@ static void reconnect_asks_all(void **state)
     (void)state;
     conversation_lost(&f.voters[0].hints, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     assert_int_equal(collect(0), 0);
-    assert_int_equal(connect_hints(0, text), 1);
+    assert_int_equal(connect_hints(0, text), 2);
     f.now_ms = f.voters[0].next_poll_ms - 1;
     assert_int_equal(collect(0), 0);
     confirm(0);
     confirm(0); /* one for each channel */
     assert_int_equal(collect(0), 3);
+}
+
+/* A Sentinel that confirms and closes is backed off; once a link has lasted for a poll it is not. */
+static void confirms_and_closes(void **state)
+{
+    unsigned connections = 0;
+    struct conversation *hints = &f.voters[1].hints;
+    struct conversation_command command;
+    int64_t end_ms = f.now_ms + 60000;
+    char text[512];
+
+    (void)state;
+    for (; connections < 100 && hints->wake_ms < end_ms; connections++) {
+        connect_hints(1, text);
+        confirm(1);
+        conversation_lost(hints, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+    assert_in_range(connections, 12, 35); /* 5 s apart at most */
+    connect_hints(1, text);
+    confirm(1);
+    f.now_ms = conversation_wake_ms(hints);
+    assert_int_equal(f.now_ms, f.voters[1].hints_peer.connected_ms + POLL_MS);
+    assert_false(conversation_next(hints, f.now_ms, &command));
+    conversation_lost(hints, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_true(hints->wake_ms <= f.now_ms + 100);
 }
 
 #define HINTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up_listening, tear_down)
@@ -271,6 +301,7 @@ int main(void)
         HINTS_TEST(subscription_refused),
         HINTS_TEST(nonsense),
         HINTS_TEST(reconnect_asks_all),
+        HINTS_TEST(confirms_and_closes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* What SENTINEL MASTER, REPLICAS and MYID say, in good and bad form. */
+/* What SENTINEL GET-MASTER-ADDR-BY-NAME, MASTER and REPLICAS say, in good and bad form. */
 #include "spoa/core/voters/sentinel_reply.h"
 
 #include <setjmp.h>
@@ -29,7 +29,7 @@ static bool read(struct reply reply, struct sentinel_facts *facts)
 {
     struct addr addr;
 
-    return sentinel_reply_read_facts(&reply, &addr, facts);
+    return sentinel_reply_read_facts(&reply, &addr, facts) == REPLY_READ_OK;
 }
 
 static void test_master_in_good_health(void **state)
@@ -41,7 +41,7 @@ static void test_master_in_good_health(void **state)
     char text[ADDR_TEXT_MAX];
 
     (void)state;
-    assert_true(sentinel_reply_read_facts(&reply, &addr, &facts));
+    assert_int_equal(sentinel_reply_read_facts(&reply, &addr, &facts), REPLY_READ_OK);
     assert_string_equal(addr_format(&addr, text), "10.0.0.1:6379");
     assert_false(facts.is_o_down);
     assert_int_equal(facts.down_after_ms, 30000);
@@ -125,17 +125,17 @@ static void test_replicas(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct reply element =
             MAP(ADDRESS, "flags", cases[i].flags, MASTER, "master-link-status", cases[i].link);
-        assert_true(sentinel_reply_read_replica(&element, &replica));
+        assert_int_equal(sentinel_reply_read_replica(&element, &replica), REPLY_READ_OK);
         assert_string_equal(addr_format(&replica.addr, text), "10.0.0.1:6379");
         assert_string_equal(addr_format(&replica.master, text), "10.0.0.9:6380");
         assert_int_equal(replica.is_up, cases[i].is_up);
     }
     struct reply without_master = MAP(ADDRESS, "flags", "slave", "master-host", "?", "master-port", "0");
-    assert_false(sentinel_reply_read_replica(&without_master, &replica));
+    assert_int_equal(sentinel_reply_read_replica(&without_master, &replica), REPLY_READ_BAD_ADDRESS);
     struct reply without_address = MAP(MASTER, "flags", "slave");
-    assert_false(sentinel_reply_read_replica(&without_address, &replica));
+    assert_int_equal(sentinel_reply_read_replica(&without_address, &replica), REPLY_READ_BAD_ADDRESS);
     const struct reply text_instead = {.kind = REPLY_TEXT, .text = span_of_text("slave")};
-    assert_false(sentinel_reply_read_replica(&text_instead, &replica));
+    assert_int_equal(sentinel_reply_read_replica(&text_instead, &replica), REPLY_READ_NONSENSE);
 }
 
 static void test_other_shapes(void **state)
@@ -158,21 +158,34 @@ static void test_other_shapes(void **state)
     assert_int_equal(facts.quorum, 77);
 }
 
-static bool is_identity(enum reply_kind kind, const char *text)
-{
-    struct reply reply = {.kind = kind, .text = span_of_text(text)};
+/* ---- GET-MASTER-ADDR-BY-NAME ---- */
 
-    return sentinel_reply_is_identity(&reply);
+static void check_master(struct reply reply, enum reply_reading expected)
+{
+    struct addr addr = {.port = 77};
+
+    assert_int_equal(sentinel_reply_read_master(&reply, &addr), expected);
+    assert_int_equal(addr.port, expected == REPLY_READ_OK ? 6379 : 77);
 }
 
-static void test_identity(void **state)
+static void test_name_of_the_master(void **state)
 {
+    const struct reply nil = {.kind = REPLY_NIL};
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOAUTH")};
+    const struct reply integer = {.kind = REPLY_INTEGER, .number = 6379};
+
     (void)state;
-    assert_true(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef01"));
-    assert_false(is_identity(REPLY_ERROR, "0123456789abcdefABCDEF0123456789abcdef01"));
-    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef0"));
-    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdef012"));
-    assert_false(is_identity(REPLY_TEXT, "0123456789abcdefABCDEF0123456789abcdeg01"));
+    check_master(MAP("10.0.0.1", "6379"), REPLY_READ_OK);
+    check_master(nil, REPLY_READ_NONE);
+    check_master(error, REPLY_READ_ERROR);
+    check_master(integer, REPLY_READ_NONSENSE);
+    check_master(MAP("10.0.0.1"), REPLY_READ_NONSENSE);
+    check_master(MAP("10.0.0.1", "6379", "x"), REPLY_READ_NONSENSE);
+    check_master(MAP("", "6379"), REPLY_READ_BAD_ADDRESS);
+    check_master(MAP("10.0.0.1", "0"), REPLY_READ_BAD_ADDRESS);
+    struct reply reply = MAP("10.0.0.1", "6379");
+    elements[1].kind = REPLY_INTEGER;
+    check_master(reply, REPLY_READ_NONSENSE);
 }
 
 int main(void)
@@ -183,7 +196,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_shapes),
-        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_name_of_the_master),
     };
 
     return cmocka_run_group_tests_name("sentinel_reply", tests, NULL, NULL);

@@ -12,10 +12,12 @@ static void greeting_without_password(void **state)
     assert_string_equal(f.fakes[0].sent[1], "SENTINEL MYID");
     assert_string_equal(f.fakes[0].sent[2], GET_MASTER "m0");
     answer(0);
+    assert_int_equal(log_capture_count(NULL), 0);
+    prove(0);
+    assert_int_equal(f.now_ms, START_MS + POLL_MS);
     assert_string_equal(log_capture_last("sentinel-up"), "info sentinel-up sentinel=s0 myid=" MYID_A);
     assert_int_equal(log_capture_count(NULL), 1);
     assert_string_equal(voter_group_identity(f.group, 0), MYID_A);
-    assert_int_equal(f.metrics.votes_total, 1);
 }
 
 static void greeting_with_password(void **state)
@@ -31,6 +33,7 @@ static void greeting_with_password(void **state)
     assert_int_equal(collect(1), 4);
     assert_string_equal(f.fakes[1].sent[0], "AUTH haproxy secret");
     answer(1);
+    prove(1);
     assert_int_equal(log_capture_count("sentinel-auth-failed"), 0);
     assert_int_equal(log_capture_count("sentinel-up"), 1);
 }
@@ -54,6 +57,7 @@ static void setname_refused(void **state)
     (void)state;
     f.fakes[0].setname = error_reply("NOPERM no client|setname");
     greet(0);
+    prove(0);
     assert_int_equal(log_capture_count(NULL), 1);
     assert_int_equal(log_capture_count("sentinel-up"), 1);
 }
@@ -109,8 +113,8 @@ static void many_services_in_one_go(void **state)
     assert_string_equal(f.fakes[0].sent[0], GET_MASTER "m0");
 }
 
-/* Polls several times with the reply given, over two connections: the fault is told once on each, and no vote
- * for an address comes of it. */
+/* The fault is told once, on a new connection too, and again after it worked in between. No vote for an address
+ * comes of it. */
 static void check_fault(const struct reply *reply, const char *event, const char *line, bool is_useful)
 {
     tear_down(NULL);
@@ -120,18 +124,25 @@ static void check_fault(const struct reply *reply, const char *event, const char
         greet(0);
         poll_once(0);
         poll_once(0);
-        assert_int_equal(log_capture_count(event), connection);
+        assert_int_equal(log_capture_count(event), 1);
         conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     }
     assert_string_equal(log_capture_last(event), line);
     assert_int_equal(log_capture_count("sentinel-up"), is_useful ? 2 : 0);
-    /* Nonsense does not shorten the back-off: told as down once, then not again. */
+    /* Nonsense does not shorten the back-off. */
     assert_int_equal(log_capture_count("sentinel-down"), 2);
     assert_int_equal(f.voters[0].query.backoff.ceiling_ms, is_useful ? 200 : 400);
     assert_int_equal(f.metrics.link_failures_total, 2);
     f.now_ms += 1000;
     greet(1);
     assert_int_not_equal(decision()->state, SERVICE_OK);
+    greet(0);
+    name_master(0, "127.0.0.1", "7001");
+    poll_once(0);
+    f.fakes[0].master = *reply;
+    poll_once(0);
+    poll_once(0);
+    assert_int_equal(log_capture_count(event), 2);
 }
 
 static void errors(void **state)
@@ -435,6 +446,75 @@ static void silent_sentinel(void **state)
                            "warning sentinel-down sentinel=s0 reason=reply timeout retry-ms="));
 }
 
+/* A Sentinel that answers the first question and closes is backed off, as one that is down. The log has one line
+ * about it. */
+static void answers_and_closes(void **state)
+{
+    unsigned connections = 0;
+
+    (void)state;
+    log_capture_begin(LOG_LEVEL_INFO);
+    for (; connections < 100 && f.voters[0].query.wake_ms < START_MS + 60000; connections++) {
+        greet(0);
+        conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+    assert_in_range(connections, 30, 65); /* 2 s apart at most */
+    assert_int_equal(log_capture_count("sentinel-down"), 1);
+    assert_int_equal(log_capture_count(NULL), 1);
+    assert_int_equal(f.metrics.votes_total, connections); /* its votes count */
+    /* Once a link lasts for a poll, all is well. */
+    greet(0);
+    prove(0);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_true(f.voters[0].query.wake_ms <= f.now_ms + 100);
+    assert_int_equal(log_capture_count("sentinel-up"), 1);
+    assert_int_equal(log_capture_count("sentinel-down"), 2);
+}
+
+/* A link that ends just before it has lasted for a poll, and a long one without an answer that counts. */
+static void what_proves_nothing(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        greet(0);
+        f.now_ms += POLL_MS - 1;
+        collect(0);
+        answer(0);
+        conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+    assert_int_equal(f.voters[0].query.backoff.ceiling_ms, 1600);
+    f.fakes[0].master = error_reply("LOADING");
+    greet(0);
+    for (unsigned i = 0; i < 10; i++)
+        poll_once(0);
+    conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    assert_int_equal(f.voters[0].query.backoff.ceiling_ms, 2000);
+    assert_int_equal(log_capture_count("sentinel-up"), 0);
+}
+
+/* The Sentinel knows one of three services: the first of the others is told, and told once. */
+static void fault_of_a_service(void **state)
+{
+    const struct reply nil = {.kind = REPLY_NIL};
+
+    (void)state;
+    tear_down(NULL);
+    build(3);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        connect_voter(0);
+        assert_int_equal(collect(0), 5);
+        for (unsigned k = 0; k < 5; k++) {
+            const struct reply *replies[] = {&f.fakes[0].setname, &f.fakes[0].myid, &f.fakes[0].master, &nil,
+                                             &nil};
+            conversation_reply(&f.voters[0].query, replies[k], f.now_ms);
+        }
+        conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+    assert_int_equal(log_capture_count("sentinel-knows-no-master"), 1);
+    assert_string_equal(log_capture_last("sentinel-knows-no-master"),
+                        "warning sentinel-knows-no-master sentinel=s0 monitor=m1");
+}
+
 /* Down is told once, until it was up. */
 static void down_is_told_once(void **state)
 {
@@ -447,7 +527,7 @@ static void down_is_told_once(void **state)
     assert_non_null(strstr(log_capture_last("sentinel-down"), "debug sentinel-down"));
     log_capture_begin(LOG_LEVEL_INFO);
     greet(0);
-    poll_once(0);
+    prove(0);
     conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
     connect_voter(0);
     conversation_lost(&f.voters[0].query, "closed", CONVERSATION_END_CLOSED, f.now_ms);
@@ -504,6 +584,9 @@ int main(void)
         VOTER_TEST(vote_is_dated_from_the_question),
         VOTER_TEST(polls_are_staggered),
         VOTER_TEST(silent_sentinel),
+        VOTER_TEST(answers_and_closes),
+        VOTER_TEST(what_proves_nothing),
+        VOTER_TEST(fault_of_a_service),
         VOTER_TEST(down_is_told_once),
         VOTER_TEST(dissent),
     };

@@ -84,7 +84,7 @@ static char large[LARGE_ARG];
 /* --- the topic --- */
 
 static inline bool topic_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
-                              struct conversation_request *ret_request)
+                              struct awaited_request *ret_request)
 {
     struct talk *own = context;
     static char number[16];
@@ -118,7 +118,7 @@ static inline void print_reply(const struct reply *reply, char *out, size_t size
     }
 }
 
-static inline enum conversation_verdict topic_reply(void *context, const struct conversation_request *request,
+static inline enum conversation_verdict topic_reply(void *context, const struct awaited_request *request,
                                                     const struct reply *reply, int64_t now_ms)
 {
     struct talk *own = context;
@@ -348,12 +348,12 @@ static inline int tear_down(void **state)
     return is_alive;
 }
 
-static struct conversation_run runs[64];
+static struct awaited_run runs[64];
 
 static inline void start_link(struct resolver *resolver)
 {
     conversation_init(&conversation, &settings, &topic, &talk,
-                      (struct conversation_room){runs, sizeof(runs) / sizeof(*runs)}, 1, clock_ms());
+                      (struct awaited_room){runs, sizeof(runs) / sizeof(*runs)}, 1, clock_ms());
     const struct redis_link_options options = {
         .peer = &addr,
         .conversation = &conversation,
