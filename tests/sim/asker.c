@@ -191,7 +191,7 @@ static bool ask(struct world *world, unsigned agent, struct span name, unsigned 
 
 static bool ask_service(struct world *world, unsigned agent, unsigned service, struct sim_answer *answer)
 {
-    const char *name = service_settings(world->agents[agent].services[service])->name;
+    const char *name = service_settings(world->agents[agent].running->services[service])->name;
 
     if (!ask(world, agent, span_of_text(name), service, answer))
         return false;

@@ -35,23 +35,30 @@ void ghost_view(struct world *world, unsigned sentinel, unsigned service, int8_t
 void ghost_shaken(struct world *world, int64_t until_ms);
 void ghost_shaken_agent(struct world *world, unsigned agent, int64_t until_ms);
 
-/* A link of the agent came or went. */
-void ghost_disturbed(struct world *world, unsigned agent);
+/* The link came or went. */
+void ghost_disturbed(struct world *world, const struct sim_link *link);
 
-/* The agent started anew. */
+/* A process has started; a set has. */
 void ghost_agent_started(struct world *world, unsigned agent);
+void ghost_set_created(struct world *world, const struct sim_set *set);
+
+/* A set that does not answer yet would name now what it names. */
+void ghost_note_names(struct world *world, const struct sim_set *set);
+
+/* `next` takes the place of `former`: what one of them was told, both were. */
+void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
 
 /* A reply reached the agent, to a request that it sent at `sent_ms`. */
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,
                  int64_t sent_ms);
 
-/* What else a Sentinel told the agent. */
+/* What else a Sentinel told it. */
 void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
                 int64_t sent_ms);
 
-/* The node that the agent probes for a service told what it is: enum node_role. */
-void ghost_role(struct world *world, unsigned agent, unsigned service, uint8_t address, int8_t role,
-                int64_t sent_ms);
+/* The node that a set probes for a service told what it is: enum node_role. */
+void ghost_role(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
+                int8_t role, int64_t sent_ms);
 
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);

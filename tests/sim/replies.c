@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/sim/sentinel_model.h"
 
@@ -211,6 +212,23 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         build_hint(built, item);
         break;
     }
+}
+
+struct addr reply_address(unsigned service, int8_t address)
+{
+    const struct event_item item = {.kind = REPLY_ITEM_VIEW, .service = (uint8_t)service, .value = address};
+    struct built_reply built;
+    struct addr addr;
+
+    reply_build(&built, &item, false);
+    if (!addr_from_parts(built.elements[0].text, built.elements[1].text, &addr))
+        abort();
+    return addr;
+}
+
+int8_t reply_number(const struct addr *addr)
+{
+    return (int8_t)(addr->ip[3] - 1);
 }
 
 static bool command_is(const struct conversation_command *command, size_t argument, const char *text)

@@ -16,15 +16,14 @@ void script_draw_path(struct world *world, struct sim_path *path, unsigned perce
     }
 }
 
-static void configure_times(struct world *world)
+static void draw_times(struct rng *rng, struct sim_file *file)
 {
-    struct sim_config *config = &world->config;
-    bool is_default = rng_chance(&world->rng, 60);
+    bool is_default = rng_chance(rng, 60);
 
-    config->poll_ms = is_default ? 1000 : rng_between(&world->rng, 200, 1000);
-    config->reply_timeout_ms = is_default ? 500 : rng_between(&world->rng, 100, 500);
-    config->vote_life_ms =
-        config->poll_ms + config->reply_timeout_ms + (is_default ? 500 : rng_between(&world->rng, 50, 600));
+    file->poll_ms = is_default ? 1000 : rng_between(rng, 200, 1000);
+    file->reply_timeout_ms = is_default ? 500 : rng_between(rng, 100, 500);
+    file->vote_life_ms =
+        file->poll_ms + file->reply_timeout_ms + (is_default ? 500 : rng_between(rng, 50, 600));
 }
 
 static void configure_agent(struct world *world, struct sim_agent *agent)
@@ -71,7 +70,7 @@ static void configure_source(struct world *world)
         return;
     config->subscribe = false;
     config->shared_routes = false;
-    config->policy.witness = false;
+    config->file.policy.witness = false;
     if (config->source == VOTER_SOURCE_REPLICATION)
         config->services = 1;
 }
@@ -84,16 +83,22 @@ void script_configure(struct world *world)
     config->sentinels = sizes[rng_below(&world->rng, sizeof(sizes))];
     config->services = 1 + rng_below(&world->rng, SIM_SERVICES_MAX);
     config->agents = 1 + rng_below(&world->rng, SIM_AGENTS_MAX);
-    config->threshold = config->sentinels / 2 + 1;
-    if (rng_chance(&world->rng, 10))
-        config->threshold = (unsigned)rng_between(&world->rng, config->threshold, config->sentinels);
     config->subscribe = rng_chance(&world->rng, 70);
     config->password = rng_chance(&world->rng, 25);
     config->allow_any_address = rng_chance(&world->rng, 20);
     config->shared_routes = rng_chance(&world->rng, 12);
-    config->policy = draw_policy(&world->rng);
+    config->file = (struct sim_file){
+        .voters = config->sentinels,
+        .threshold = config->sentinels / 2 + 1,
+        .policy = draw_policy(&world->rng),
+    };
+    if (rng_chance(&world->rng, 10))
+        config->file.threshold =
+            (unsigned)rng_between(&world->rng, config->file.threshold, config->sentinels);
+    for (unsigned i = 0; i < config->sentinels; i++)
+        config->file.entries[i] = (uint8_t)i;
+    draw_times(&world->rng, &config->file);
     configure_source(world);
-    configure_times(world);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);
 }

@@ -110,7 +110,7 @@ void sentinel_receive(struct world *world, struct sim_link *link, const struct e
             answer_command(sentinel, link->sentinel, &world->config, is_denied, &event->items[i]);
         if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
             link->is_ready = true;
-            ghost_disturbed(world, link->agent);
+            ghost_disturbed(world, link);
         }
     }
     network_send(world, link, TO_AGENT, &replies);
