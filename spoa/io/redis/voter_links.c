@@ -165,6 +165,12 @@ void voter_links_destroy(struct voter_links *links)
     free(links);
 }
 
+void voter_links_catch_up(struct voter_links *links)
+{
+    voter_group_catch_up(links->group);
+    on_stepped(links);
+}
+
 const struct voter_group *voter_links_group(const struct voter_links *links)
 {
     return links->group;

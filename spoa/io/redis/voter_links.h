@@ -45,6 +45,9 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
                                                   struct metrics *metrics, uint64_t seed);
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
+/* The services were evaluated by a change-over: voters may have to be asked, and the next review may be due earlier. */
+void voter_links_catch_up(struct voter_links *links);
+
 const struct voter_group *voter_links_group(const struct voter_links *links);
 
 #endif
