@@ -28,6 +28,7 @@ static void note_change(struct world *world, unsigned agent, unsigned service)
         return;
     if (decision->is_fenced && !self->seen_fenced[service])
         ghost_fenced(world, agent, service);
+    ghost_check_told(world, agent, service);
     self->seen_fenced[service] = decision->is_fenced;
     self->seen_state[service] = decision->state;
     self->seen_generation[service] = decision->generation;
@@ -73,12 +74,23 @@ static int64_t earliest_wake_ms(struct world *world, unsigned agent)
     return earliest_ms;
 }
 
+/* Whether each service is looked at again before what it says has run out. */
+static void check_timers(struct world *world, unsigned agent)
+{
+    const struct sim_set *set = world->agents[agent].running;
+
+    for (unsigned i = 0; i < world->config.services; i++)
+        if (service_decision(set->services[i])->review_ms < voter_group_wake_ms(set->group))
+            ghost_broken(world, "timers", "agent %u service %u is not reviewed in time", agent, i);
+}
+
 void agent_settle(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
     for_each_set(world, agent, set_pump);
     agent_note_changes(world, agent);
+    check_timers(world, agent);
     int64_t wake_ms = earliest_wake_ms(world, agent);
     if (wake_ms < INT64_MAX)
         wake_ms = wake_ms < agent_now_ms(world, agent) ? world->now_ms : wake_ms - self->clock_ms;

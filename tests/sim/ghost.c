@@ -72,6 +72,8 @@ void ghost_agent_started(struct world *world, unsigned agent)
         ghost->named_ms[i] = GHOST_NEVER;
         ghost->last_named[i] = -1;
         ghost->last_generation[i] = 0;
+        ghost->answers[i] = 0;
+        ghost->told[i] = (struct ghost_told){.address = -1};
     }
 }
 

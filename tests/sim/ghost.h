@@ -13,6 +13,9 @@
  *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
  *   fence             only after so long without a name
  *   generation        rises with every switch, and with nothing else
+ *   told              the observers were told of each switch and fence once, and of the first answer after each switch
+ *   ready             a set takes over where it names somebody, or nobody was named before
+ *   counters          of answers never fall
  *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
  *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
  *   I7-link progress  and a link comes back
@@ -45,8 +48,15 @@ void ghost_set_created(struct world *world, const struct sim_set *set);
 /* A set that does not answer yet would name now what it names. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
-/* `next` takes the place of `former`: what one of them was told, both were. */
+/* `next` is about to take the place of `former`: checks that it may. What one of them was told, both were from now on. */
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
+
+/* Begins to observe the services of a set that is to answer, and checks what the observers are told. */
+void ghost_watch(struct world *world, struct sim_set *set);
+
+/* Checks that the observers know what a service says now, and how often it has said something. */
+void ghost_check_told(struct world *world, unsigned agent, unsigned service);
+void ghost_check_counters(struct world *world, unsigned agent);
 
 /* A reply reached the agent, to a request that it sent at `sent_ms`. */
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,

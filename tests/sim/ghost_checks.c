@@ -117,6 +117,16 @@ static bool is_of_its_generation(struct world *world, const struct claim *claim)
     return generation == last ? is_same : generation > last && (generation > last + 1 || !is_same);
 }
 
+/* Whether the observers know of it. */
+static bool is_told(struct world *world, const struct claim *claim)
+{
+    const struct ghost_told *told = &world->ghost.agents[claim->agent].told[claim->service];
+    uint64_t generation = (uint64_t)claim->answer->generation;
+
+    return told->generation == generation && told->first_answer == generation &&
+           told->address == claim->answer->address;
+}
+
 /* Whether something that was asked for at `sent_ms` still counts. */
 static bool is_fresh(const struct claim *claim, int64_t sent_ms)
 {
@@ -215,6 +225,7 @@ static const struct {
     {"I6 veto", ALL, is_not_vetoed},
     {"witnessed", STATE(WITNESSED), is_witness_there},
     {"kept", STATE(KEPT), is_keeping_allowed},
+    {"told", ALL, is_told},
     {"generation", ALL, is_of_its_generation},
 };
 
@@ -258,6 +269,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
         ghost->kept_ms[service] = 0;
     else if (ghost->kept_ms[service] == 0)
         ghost->kept_ms[service] = claim.now_ms;
+    ghost->answers[service]++;
     world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
     world->counts.downs += answer->state == SERVICE_DOWN;
     if (answer->address < 0) {

@@ -1,9 +1,12 @@
-/* What a change-over from one set to the next means for what the ghost knows of them. */
+/* The referee of reloads: what a change-over from one set to the next may change, and what it must not. */
 #include "tests/sim/ghost.h"
 
 #include <string.h>
 
+#include "spoa/core/base/container_of.h"
 #include "tests/sim/replies.h"
+
+/* ---- what is known ---- */
 
 void ghost_note_names(struct world *world, const struct sim_set *set)
 {
@@ -53,8 +56,100 @@ static void merge_service(struct world *world, const struct sim_set *former, con
     ghost->current[service] = told->current[service];
 }
 
+/* ---- who takes over ---- */
+
+static bool names(const struct service *service)
+{
+    return service_state_names(service_decision(service)->state);
+}
+
+static void check_ready(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                        unsigned service)
+{
+    if (service_decision(next->services[service])->state == SERVICE_STARTING)
+        ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
+                     service);
+    if (names(former->services[service]) && !names(next->services[service]))
+        ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
+                     next->agent, service);
+}
+
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
 {
-    for (unsigned i = 0; i < world->config.services; i++)
+    for (unsigned i = 0; i < world->config.services; i++) {
+        check_ready(world, former, next, i);
         merge_service(world, former, next, i);
+    }
+}
+
+/* ---- what is told ---- */
+
+static void note_switch(struct sim_watch *watch, struct ghost_told *told, const struct service_change *change)
+{
+    int8_t replaced = -1;
+
+    if (change->replaced != NULL)
+        replaced = reply_number(change->replaced);
+    if (change->after->generation != told->generation + 1 || replaced != told->address)
+        ghost_broken(watch->world, "told",
+                     "agent %u service %u: switch %llu from %d is told, after switch %llu to %d",
+                     watch->set->agent, watch->service, (unsigned long long)change->after->generation,
+                     replaced, (unsigned long long)told->generation, told->address);
+    told->generation = change->after->generation;
+    told->address = reply_number(change->after->addr);
+}
+
+static void hear_change(struct service_observer *self, const struct service *service,
+                        const struct service_change *change)
+{
+    struct sim_watch *watch = container_of(self, struct sim_watch, observer);
+    struct ghost_told *told = &watch->world->ghost.agents[watch->set->agent].told[watch->service];
+
+    (void)service;
+    told->is_fenced = change->after->is_fenced;
+    if (change->switched)
+        note_switch(watch, told, change);
+    if (!change->is_first_answer)
+        return;
+    if (told->first_answer == change->after->generation)
+        ghost_broken(watch->world, "told", "agent %u service %u: a first answer is told twice",
+                     watch->set->agent, watch->service);
+    told->first_answer = change->after->generation;
+}
+
+void ghost_watch(struct world *world, struct sim_set *set)
+{
+    for (unsigned i = 0; i < world->config.services; i++) {
+        struct sim_watch *watch = &set->watches[i];
+        *watch = (struct sim_watch){
+            .observer = {.changed = hear_change}, .world = world, .set = set, .service = i};
+        service_observe(set->services[i], &watch->observer);
+    }
+}
+
+void ghost_check_told(struct world *world, unsigned agent, unsigned service)
+{
+    const struct service *one = world->agents[agent].running->services[service];
+    const struct ghost_told *told = &world->ghost.agents[agent].told[service];
+
+    if (service_decision(one)->is_fenced != told->is_fenced)
+        ghost_broken(world, "told", "agent %u service %u: its observers do not know whether it is fenced",
+                     agent, service);
+}
+
+void ghost_check_counters(struct world *world, unsigned agent)
+{
+    const struct sim_agent *self = &world->agents[agent];
+
+    for (unsigned i = 0; i < world->config.services; i++) {
+        const char *name = service_settings(self->running->services[i])->name;
+        const struct answer_counters *counters = service_table_counters(self->table, name);
+        uint64_t answers = 0;
+        for (unsigned k = 0; k < SERVICE_STATE_COUNT; k++)
+            answers += counters->masters[k];
+        if (answers != world->ghost.agents[agent].answers[i])
+            ghost_broken(world, "counters", "agent %u service %u has counted %llu of %llu answers", agent, i,
+                         (unsigned long long)answers,
+                         (unsigned long long)world->ghost.agents[agent].answers[i]);
+    }
 }

@@ -59,12 +59,22 @@ struct ghost_set {
     int64_t disturbed_until_ms;           /* the same, and its links came and went */
 };
 
+/* What the observers of a service were told last. */
+struct ghost_told {
+    uint64_t generation;   /* the switches that they were told of */
+    uint64_t first_answer; /* the one of which a client was told, as the first one */
+    int8_t address;        /* -1: no master yet */
+    bool is_fenced;
+};
+
 /* What the agent said, and what its observers were told, whichever set it was by. */
 struct ghost_agent {
     int64_t kept_ms[SIM_SERVICES_MAX];  /* since when the answers say `kept`; 0: they do not */
     int64_t named_ms[SIM_SERVICES_MAX]; /* an answer named somebody, last */
     int8_t last_named[SIM_SERVICES_MAX];
     uint64_t last_generation[SIM_SERVICES_MAX];
+    uint64_t answers[SIM_SERVICES_MAX];
+    struct ghost_told told[SIM_SERVICES_MAX];
 };
 
 struct ghost {

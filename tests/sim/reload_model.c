@@ -51,11 +51,13 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
     for (unsigned i = 0; i < world->config.services; i++)
         if (!service_table_add(table, set->services[i]))
             abort();
+    ghost_watch(world, set);
     for (unsigned i = 0; i < world->config.services; i++) {
         if (former != NULL)
             voter_group_match(set->group, former->group, voters);
         handover(set->services[i], former != NULL ? former->services[i] : NULL, voters, now_ms);
     }
+    voter_group_catch_up(set->group);
 }
 
 static void change_over(struct world *world, unsigned agent)
@@ -72,7 +74,9 @@ static void change_over(struct world *world, unsigned agent)
     self->running = self->next;
     self->next = NULL;
     reload_activate(world, self->running, former, table);
+    ghost_check_counters(world, agent);
     service_table_change_over(self->table, table);
+    ghost_check_counters(world, agent);
     self->retired = former;
     self->retired_table = table;
     self->retire_ms = world->now_ms + RETIRE_MS;

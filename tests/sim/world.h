@@ -11,7 +11,8 @@
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
  *   reload_model.c   its reloads: a next set beside the first, and the change-over
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out
- *   ghost.c          remembers the truth; the invariants are checked against it at every answer
+ *   ghost.c          remembers the truth; ghost_checks.c checks every answer against it
+ *   ghost_handover.c the referee of reloads (I9)
  *   progress.c       what is due by now (I7)
  */
 #ifndef TESTS_SIM_WORLD_H
@@ -133,6 +134,14 @@ struct sim_probe {
 /* Of a Redis Cluster: the service's slot, the first of so many. */
 #define SIM_SLOTS 4096
 
+/* An observer of a service that is answered for: see ghost_watch(). */
+struct sim_watch {
+    struct service_observer observer;
+    struct world *world;
+    const struct sim_set *set;
+    unsigned service;
+};
+
 /* What a configuration file brings to life: services, voters, probes, links of its own. Most agents have one. */
 struct sim_set {
     bool is_there;
@@ -152,6 +161,7 @@ struct sim_set {
     struct addr node_addresses[SIM_SENTINELS_MAX];
     struct role_probe_settings probe_settings;
     struct sim_probe probes[SIM_SERVICES_MAX];
+    struct sim_watch watches[SIM_SERVICES_MAX];
 };
 
 struct sim_agent {
