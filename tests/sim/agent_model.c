@@ -42,8 +42,9 @@ void agent_note_changes(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
-    for (unsigned i = 0; i < world->config.services; i++)
-        note_change(world, agent, i);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->running->services[i] != NULL)
+            note_change(world, agent, i);
     if (self->next != NULL)
         ghost_note_names(world, self->next);
 }
@@ -79,8 +80,9 @@ static void check_timers(struct world *world, unsigned agent)
 {
     const struct sim_set *set = world->agents[agent].running;
 
-    for (unsigned i = 0; i < world->config.services; i++)
-        if (service_decision(set->services[i])->review_ms < voter_group_wake_ms(set->group))
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL &&
+            service_decision(set->services[i])->review_ms < voter_group_wake_ms(set->group))
             ghost_broken(world, "timers", "agent %u service %u is not reviewed in time", agent, i);
 }
 
@@ -125,6 +127,16 @@ void agent_wake(struct world *world, unsigned agent)
 
 /* ---- the process ---- */
 
+void agent_forget_service(struct world *world, unsigned agent, unsigned service)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    self->seen_state[service] = SERVICE_STARTING;
+    self->seen_generation[service] = 0;
+    self->seen_fenced[service] = false;
+    ghost_forget_service(world, agent, service);
+}
+
 void agent_start(struct world *world, unsigned agent, const struct sim_file *file)
 {
     struct sim_agent *self = &world->agents[agent];
@@ -136,12 +148,8 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
     self->table = service_table_create(NULL);
     if (self->table == NULL)
         abort();
-    for (unsigned i = 0; i < world->config.services; i++) {
-        self->seen_state[i] = SERVICE_STARTING;
-        self->seen_generation[i] = 0;
-        self->seen_fenced[i] = false;
-    }
-    ghost_agent_started(world, agent);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        agent_forget_service(world, agent, i);
     reload_activate(world, self->running, NULL, self->table);
     self->draining = false;
     spop_session_init(&self->session, self->table, &self->metrics, &self->draining);

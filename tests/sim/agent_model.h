@@ -8,6 +8,9 @@
 void agent_start(struct world *world, unsigned agent, const struct sim_file *file);
 void agent_stop(struct world *world, unsigned agent);
 
+/* It has no such service yet, or any more. */
+void agent_forget_service(struct world *world, unsigned agent, unsigned service);
+
 /* The time by its own clock. */
 int64_t agent_now_ms(const struct world *world, unsigned agent);
 

@@ -63,18 +63,16 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
     shake(ghost, world->now_ms);
 }
 
-void ghost_agent_started(struct world *world, unsigned agent)
+void ghost_forget_service(struct world *world, unsigned agent, unsigned service)
 {
     struct ghost_agent *ghost = &world->ghost.agents[agent];
 
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        ghost->kept_ms[i] = 0;
-        ghost->named_ms[i] = GHOST_NEVER;
-        ghost->last_named[i] = -1;
-        ghost->last_generation[i] = 0;
-        ghost->answers[i] = 0;
-        ghost->told[i] = (struct ghost_told){.address = -1};
-    }
+    ghost->kept_ms[service] = 0;
+    ghost->named_ms[service] = GHOST_NEVER;
+    ghost->last_named[service] = -1;
+    ghost->last_generation[service] = 0;
+    ghost->answers[service] = 0;
+    ghost->told[service] = (struct ghost_told){.address = -1};
 }
 
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,

@@ -41,8 +41,10 @@ void ghost_shaken_agent(struct world *world, unsigned agent, int64_t until_ms);
 /* The link came or went. */
 void ghost_disturbed(struct world *world, const struct sim_link *link);
 
-/* A process has started; a set has. */
-void ghost_agent_started(struct world *world, unsigned agent);
+/* The agent has no such service yet, or any more. */
+void ghost_forget_service(struct world *world, unsigned agent, unsigned service);
+
+/* There is a new set. */
 void ghost_set_created(struct world *world, const struct sim_set *set);
 
 /* A set that does not answer yet would name now what it names. */

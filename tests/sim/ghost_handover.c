@@ -10,7 +10,9 @@
 
 void ghost_note_names(struct world *world, const struct sim_set *set)
 {
-    for (unsigned i = 0; i < world->config.services; i++) {
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (set->services[i] == NULL)
+            continue;
         const struct service_decision *decision = service_decision(set->services[i]);
         if (service_state_names(decision->state))
             world->ghost.sets[set->number].current[i] = reply_number(decision->addr);
@@ -69,16 +71,22 @@ static void check_ready(struct world *world, const struct sim_set *former, const
     if (service_decision(next->services[service])->state == SERVICE_STARTING)
         ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
                      service);
-    if (names(former->services[service]) && !names(next->services[service]))
+    if (former->services[service] != NULL && names(former->services[service]) &&
+        !names(next->services[service]))
         ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
                      next->agent, service);
 }
 
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
 {
-    for (unsigned i = 0; i < world->config.services; i++) {
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (next->services[i] == NULL)
+            continue;
         check_ready(world, former, next, i);
-        merge_service(world, former, next, i);
+        if (former->services[i] != NULL)
+            merge_service(world, former, next, i);
+        else
+            world->ghost.sets[next->number].current[i] = -1;
     }
 }
 
@@ -106,6 +114,8 @@ static void hear_change(struct service_observer *self, const struct service *ser
     struct ghost_told *told = &watch->world->ghost.agents[watch->set->agent].told[watch->service];
 
     (void)service;
+    if (watch->world->agents[watch->set->agent].running != watch->set)
+        return; /* its service is not in the file any more */
     told->is_fenced = change->after->is_fenced;
     if (change->switched)
         note_switch(watch, told, change);
@@ -119,8 +129,10 @@ static void hear_change(struct service_observer *self, const struct service *ser
 
 void ghost_watch(struct world *world, struct sim_set *set)
 {
-    for (unsigned i = 0; i < world->config.services; i++) {
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         struct sim_watch *watch = &set->watches[i];
+        if (set->services[i] == NULL)
+            continue;
         *watch = (struct sim_watch){
             .observer = {.changed = hear_change}, .world = world, .set = set, .service = i};
         service_observe(set->services[i], &watch->observer);
@@ -141,11 +153,13 @@ void ghost_check_counters(struct world *world, unsigned agent)
 {
     const struct sim_agent *self = &world->agents[agent];
 
-    for (unsigned i = 0; i < world->config.services; i++) {
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (self->running->services[i] == NULL)
+            continue;
         const char *name = service_settings(self->running->services[i])->name;
         const struct answer_counters *counters = service_table_counters(self->table, name);
         uint64_t answers = 0;
-        for (unsigned k = 0; k < SERVICE_STATE_COUNT; k++)
+        for (unsigned k = 0; counters != NULL && k < SERVICE_STATE_COUNT; k++)
             answers += counters->masters[k];
         if (answers != world->ghost.agents[agent].answers[i])
             ghost_broken(world, "counters", "agent %u service %u has counted %llu of %llu answers", agent, i,

@@ -97,6 +97,8 @@ void node_receive(struct world *world, const struct event *event)
     if (!probe->is_open || probe->generation != event->generation)
         return;
     int8_t role = world->nodes[service][probe->address];
+    if (set->file.has_wrong_password && role != SIM_NODE_DOWN)
+        role = NODE_ROLE_UNKNOWN;
     answer.kind = EVENT_PROBE;
     if (role == SIM_NODE_DOWN) {
         answer.count = 1;

@@ -123,7 +123,7 @@ static void check_links(struct world *world, const struct sim_set *set)
     int64_t due_ms = world->ghost.sets[set->number].shaken_until_ms + 2 * file->poll_ms +
                      file->reply_timeout_ms + 2000 + 4 * SIM_CONNECT_TIMEOUT_MS;
 
-    if (world->now_ms < due_ms)
+    if (world->now_ms < due_ms || file->has_wrong_password)
         return;
     for (unsigned i = 0; i < file->voters; i++) {
         const struct sim_link *link = network_link(world, set, i, false);

@@ -48,14 +48,17 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
     int64_t now_ms = agent_now_ms(world, set->agent);
     int voters[QUORUM_VOTERS_MAX];
 
-    for (unsigned i = 0; i < world->config.services; i++)
-        if (!service_table_add(table, set->services[i]))
+    for (unsigned i = 0; i < set->listed_count; i++)
+        if (!service_table_add(table, set->listed[i]))
             abort();
     ghost_watch(world, set);
-    for (unsigned i = 0; i < world->config.services; i++) {
-        if (former != NULL)
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        struct service *same = former != NULL ? former->services[i] : NULL;
+        if (set->services[i] == NULL)
+            continue;
+        if (same != NULL)
             voter_group_match(set->group, former->group, voters);
-        handover(set->services[i], former != NULL ? former->services[i] : NULL, voters, now_ms);
+        handover(set->services[i], same, voters, now_ms);
     }
     voter_group_catch_up(set->group);
 }
@@ -71,6 +74,9 @@ static void change_over(struct world *world, unsigned agent)
     world_trace(world, "agent %u has reloaded", agent);
     world->counts.change_overs++;
     ghost_changes_over(world, former, self->next);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->next->services[i] == NULL)
+            agent_forget_service(world, agent, i);
     self->running = self->next;
     self->next = NULL;
     reload_activate(world, self->running, former, table);
@@ -91,9 +97,10 @@ static bool is_ready(const struct world *world, unsigned agent)
 {
     const struct sim_agent *self = &world->agents[agent];
 
-    for (unsigned i = 0; i < world->config.services; i++)
-        if (handover_lack(self->next->services[i], self->running->services[i], agent_now_ms(world, agent)) !=
-            HANDOVER_READY)
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->next->services[i] != NULL &&
+            handover_lack(self->next->services[i], self->running->services[i], agent_now_ms(world, agent)) !=
+                HANDOVER_READY)
             return false;
     return true;
 }

@@ -37,6 +37,9 @@ static void build_view(struct built_reply *built, const struct event_item *item,
     case VIEW_ERROR:
         make_text(built, REPLY_ERROR, "LOADING the dataset is in memory soon");
         return;
+    case VIEW_DENIED:
+        make_text(built, REPLY_ERROR, "NOAUTH Authentication required.");
+        return;
     case VIEW_NONSENSE:
         built->reply = (struct reply){.kind = REPLY_INTEGER, .number = 1};
         return;
@@ -174,7 +177,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         make_text(built, REPLY_TEXT, built->texts[0]);
         break;
     case REPLY_ITEM_REFUSED:
-        make_text(built, REPLY_ERROR, "NOPERM this user has no permissions to run that command");
+        make_text(built, REPLY_ERROR,
+                  item->value == VIEW_DENIED ? "NOAUTH Authentication required."
+                                             : "NOPERM this user has no permissions to run that command");
         break;
     case REPLY_ITEM_VIEW:
         build_view(built, item, mapped);
@@ -280,8 +285,7 @@ static bool read_node_command(const struct conversation_command *command, struct
 
 bool command_read(const struct conversation_command *command, struct event_item *ret_item)
 {
-    if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") &&
-        command_is(command, 2, "secret"))
+    if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") && command->count == 3)
         ret_item->kind = COMMAND_AUTH;
     else if (command_is(command, 0, "CLIENT") && command_is(command, 1, "SETNAME") && command->count == 3)
         ret_item->kind = COMMAND_SETNAME;

@@ -317,12 +317,12 @@ static void act_restart_agent(struct world *world)
     agent_start(world, agent, &file);
 }
 
-/* The same file. */
 static void act_reload(struct world *world)
 {
     unsigned agent = any_agent(world);
-    const struct sim_file file = world->agents[agent].running->file;
+    struct sim_file file = world->agents[agent].running->file;
 
+    script_change_file(world, &file);
     reload_begin(world, agent, &file);
 }
 

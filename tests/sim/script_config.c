@@ -16,16 +16,6 @@ void script_draw_path(struct world *world, struct sim_path *path, unsigned perce
     }
 }
 
-static void draw_times(struct rng *rng, struct sim_file *file)
-{
-    bool is_default = rng_chance(rng, 60);
-
-    file->poll_ms = is_default ? 1000 : rng_between(rng, 200, 1000);
-    file->reply_timeout_ms = is_default ? 500 : rng_between(rng, 100, 500);
-    file->vote_life_ms =
-        file->poll_ms + file->reply_timeout_ms + (is_default ? 500 : rng_between(rng, 50, 600));
-}
-
 static void configure_agent(struct world *world, struct sim_agent *agent)
 {
     bool is_near = rng_chance(&world->rng, 70);
@@ -40,23 +30,6 @@ static void configure_agent(struct world *world, struct sim_agent *agent)
     }
 }
 
-/* Most agents name what a majority names and nothing else. */
-static struct policy_config draw_policy(struct rng *rng)
-{
-    static const enum role_check checks[] = {ROLE_CHECK_OFF, ROLE_CHECK_OFF, ROLE_CHECK_VETO, ROLE_CHECK_VETO,
-                                             ROLE_CHECK_REQUIRE};
-
-    return (struct policy_config){
-        .role_check = checks[rng_below(rng, sizeof(checks) / sizeof(*checks))],
-        .keep_when = rng_chance(rng, 50) ? KEEP_WHEN_UNREACHABLE : KEEP_WHEN_REFUSED,
-        .witness = rng_chance(rng, 20),
-        .keep_ms = rng_chance(rng, 80) ? 0 : rng_between(rng, 100, 4000),
-        .fence_ms = rng_chance(rng, 70) ? 0 : rng_between(rng, 100, 3000),
-        .debounce_ms = rng_chance(rng, 50) ? 1000 : 0,
-        .confirm_ms = SIM_CONNECT_TIMEOUT_MS,
-    };
-}
-
 /* Most worlds have Sentinels. Nodes publish nothing, and a node that answers under another's address is another setup. */
 static void configure_source(struct world *world)
 {
@@ -66,11 +39,15 @@ static void configure_source(struct world *world)
     struct sim_config *config = &world->config;
 
     config->source = sources[rng_below(&world->rng, sizeof(sources) / sizeof(*sources))];
+    config->spare = SIM_NO_SPARE;
+    if (config->sentinels > 1 && rng_chance(&world->rng, 60))
+        config->spare = rng_below(&world->rng, config->sentinels);
+    if (config->source == VOTER_SOURCE_SENTINEL && config->shared_routes)
+        config->spare = SIM_NO_SPARE;
     if (config->source == VOTER_SOURCE_SENTINEL)
         return;
     config->subscribe = false;
     config->shared_routes = false;
-    config->file.policy.witness = false;
     if (config->source == VOTER_SOURCE_REPLICATION)
         config->services = 1;
 }
@@ -87,18 +64,8 @@ void script_configure(struct world *world)
     config->password = rng_chance(&world->rng, 25);
     config->allow_any_address = rng_chance(&world->rng, 20);
     config->shared_routes = rng_chance(&world->rng, 12);
-    config->file = (struct sim_file){
-        .voters = config->sentinels,
-        .threshold = config->sentinels / 2 + 1,
-        .policy = draw_policy(&world->rng),
-    };
-    if (rng_chance(&world->rng, 10))
-        config->file.threshold =
-            (unsigned)rng_between(&world->rng, config->file.threshold, config->sentinels);
-    for (unsigned i = 0; i < config->sentinels; i++)
-        config->file.entries[i] = (uint8_t)i;
-    draw_times(&world->rng, &config->file);
     configure_source(world);
+    script_draw_file(world, &config->file);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);
 }

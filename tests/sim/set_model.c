@@ -88,8 +88,9 @@ void set_pump(struct world *world, struct sim_set *set)
     for (unsigned i = 0; i < set->file.voters; i++)
         for (unsigned k = 0; k < kinds(world); k++)
             pump(world, network_link(world, set, i, k == 1));
-    for (unsigned i = 0; i < world->config.services; i++)
-        node_pump(world, set, i);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            node_pump(world, set, i);
 }
 
 static void tick(struct world *world, struct sim_set *set, struct sim_link *link)
@@ -113,8 +114,9 @@ void set_tick(struct world *world, struct sim_set *set)
     for (unsigned i = 0; i < set->file.voters; i++)
         for (unsigned k = 0; k < kinds(world); k++)
             tick(world, set, network_link(world, set, i, k == 1));
-    for (unsigned i = 0; i < world->config.services; i++)
-        tick_probe(world, set, i);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            tick_probe(world, set, i);
     voter_group_tick(set->group, now_ms_of(world, set));
 }
 
@@ -131,8 +133,9 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
         for (unsigned k = 0; k < kinds(world); k++)
             wake_ms = earlier(
                 wake_ms, conversation_wake_ms(conversation_of(world, network_link(world, set, i, k == 1))));
-    for (unsigned i = 0; i < world->config.services; i++)
-        wake_ms = earlier(wake_ms, conversation_wake_ms(&set->probes[i].probe.conversation));
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            wake_ms = earlier(wake_ms, conversation_wake_ms(&set->probes[i].probe.conversation));
     return wake_ms;
 }
 
@@ -219,25 +222,25 @@ void set_receive_stale(struct world *world, struct sim_link *link, const struct 
 
 /* ---- from birth to death ---- */
 
-static const struct service_server *server_map(unsigned service)
+static void start_map(struct sim_set *set, unsigned service)
 {
-    static struct service_server servers[SIM_SERVICES_MAX][SIM_SERVERS];
     static const char *const names[] = {"R1", "R2", "R3"};
 
-    for (unsigned i = 0; i < SIM_SERVERS && servers[service][i].name == NULL; i++) {
-        servers[service][i].name = names[i];
-        servers[service][i].addr = reply_address(service, (int8_t)i);
+    for (unsigned i = 0; i < SIM_SERVERS; i++) {
+        unsigned number = set->file.map[i];
+        set->servers[service][i] = (struct service_server){
+            .name = names[number], .addr = reply_address(service, (int8_t)number), .weight = 1};
     }
-    return servers[service];
 }
 
 static void start_service(struct world *world, struct sim_set *set, unsigned index)
 {
+    start_map(set, index);
     set->service_settings[index] = (struct service_settings){
         .name = service_names[index],
         .monitor = monitor_names[index],
         .slot = index * SIM_SLOTS,
-        .servers = server_map(index),
+        .servers = set->servers[index],
         .server_count = SIM_SERVERS,
         .allow_any_address = world->config.allow_any_address,
         .quorum =
@@ -255,6 +258,24 @@ static void start_service(struct world *world, struct sim_set *set, unsigned ind
     set->services[index] = service_create(&set->service_settings[index], now_ms_of(world, set));
     if (set->services[index] == NULL)
         abort();
+    set->listed[set->listed_count++] = set->services[index];
+}
+
+static void start_services(struct world *world, struct sim_set *set)
+{
+    set->listed_count = 0;
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        set->services[i] = NULL;
+        if (set->file.has_service[i])
+            start_service(world, set, i);
+    }
+}
+
+static const char *password_of(const struct world *world, const struct sim_set *set)
+{
+    if (set->file.has_wrong_password)
+        return "wrong";
+    return world->config.password ? "secret" : NULL;
 }
 
 static void start_voter(struct world *world, struct sim_set *set, unsigned index)
@@ -281,8 +302,8 @@ static void start_voters(struct world *world, struct sim_set *set)
         .source = world->config.source,
         .voter_count = set->file.voters,
         .voter_names = voter_names,
-        .services = set->services,
-        .service_count = world->config.services,
+        .services = set->listed,
+        .service_count = set->listed_count,
         .identities = set->identities,
         .metrics = &world->agents[set->agent].metrics,
     };
@@ -291,7 +312,7 @@ static void start_voters(struct world *world, struct sim_set *set)
     if (set->group == NULL)
         abort();
     set->sentinel_settings = (struct sentinel_settings){
-        .credentials = {.username = "haproxy", .password = world->config.password ? "secret" : NULL},
+        .credentials = {.username = "haproxy", .password = password_of(world, set)},
         .poll_ms = poll_ms,
         .query = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
         .hints = peer_times_of_listener(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
@@ -322,13 +343,16 @@ static void start_probes(struct world *world, struct sim_set *set)
     uint32_t poll_ms = (uint32_t)set->file.poll_ms;
 
     set->probe_settings = (struct role_probe_settings){
-        .credentials = {.password = world->config.password ? "secret" : NULL},
+        .credentials = {.password = password_of(world, set)},
         .interval_ms = poll_ms,
         .conversation = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, (uint32_t)set->file.reply_timeout_ms),
     };
-    for (unsigned i = 0; i < world->config.services; i++) {
+    size_t listed = 0;
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         struct sim_probe *probe = &set->probes[i];
-        role_probe_init(&probe->probe, &set->probe_settings, set->group, i,
+        if (set->services[i] == NULL)
+            continue;
+        role_probe_init(&probe->probe, &set->probe_settings, set->group, listed++,
                         &world->agents[set->agent].metrics, rng_next(&world->rng));
         probe->is_open = false;
         probe->generation++;
@@ -348,8 +372,7 @@ struct sim_set *set_create(struct world *world, unsigned agent, const struct sim
     set->number = (uint8_t)(set - world->sets);
     set->agent = (uint8_t)agent;
     set->file = *file;
-    for (unsigned i = 0; i < world->config.services; i++)
-        start_service(world, set, i);
+    start_services(world, set);
     start_voters(world, set);
     start_probes(world, set);
     ghost_set_created(world, set);
@@ -362,7 +385,7 @@ void set_destroy(struct world *world, struct sim_set *set)
         return;
     network_forget(world, set);
     voter_group_destroy(set->group);
-    for (unsigned i = 0; i < world->config.services; i++) {
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         node_close(set, i);
         service_destroy(set->services[i]);
     }

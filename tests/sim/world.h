@@ -3,7 +3,7 @@
  * agents that are made of the real modules of spoa/core. One script runs in it at a time. All randomness
  * comes from one generator, so a seed tells everything that happens.
  *
- *   script.c         what goes wrong, and when; script_config.c: in which configuration
+ *   script.c         what goes wrong, and when; script_config.c: in which configuration; script_files.c: what is in a file
  *   sentinel_model.c what a Sentinel answers and publishes
  *   node_model.c     Redis nodes, and the probes of them
  *   network.c        links, delays, cuts; the order of messages on a link is kept, as TCP keeps it
@@ -36,6 +36,7 @@
 
 #define SIM_START_MS 1000000
 #define SIM_CONNECT_TIMEOUT_MS 500
+#define SIM_NO_SPARE SIM_SENTINELS_MAX
 
 /* What a Sentinel would answer for a service: the number of an address, or one of these. */
 enum sim_view {
@@ -44,7 +45,8 @@ enum sim_view {
     VIEW_EMPTY_HOST = -3,
     VIEW_PORT_ZERO = -4,
     VIEW_NONSENSE = -5,
-    VIEW_DOWN = -6, /* the process is not there */
+    VIEW_DOWN = -6,   /* the process is not there */
+    VIEW_DENIED = -7, /* an error: whoever asks has the wrong password */
 };
 #define VIEW_WORST VIEW_NONSENSE
 
@@ -54,6 +56,9 @@ struct sim_file {
     uint8_t
         entries[SIM_SENTINELS_MAX]; /* their addresses: entry i is where Sentinel entries[i] was at first */
     unsigned threshold;
+    bool has_service[SIM_SERVICES_MAX];
+    uint8_t map[SIM_SERVERS]; /* the order of the servers */
+    bool has_wrong_password;
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
@@ -71,6 +76,7 @@ struct sim_config {
     bool password;
     bool allow_any_address;
     bool shared_routes;   /* entries may reach the same Sentinel */
+    unsigned spare;       /* the Sentinel that not every file has; SIM_NO_SPARE: all have all */
     struct sim_file file; /* with which the agents start */
 };
 
@@ -151,7 +157,10 @@ struct sim_set {
     struct sentinel_settings sentinel_settings;
     struct node_settings node_settings;
     struct service_settings service_settings[SIM_SERVICES_MAX];
-    struct service *services[SIM_SERVICES_MAX];
+    struct service_server servers[SIM_SERVICES_MAX][SIM_SERVERS];
+    struct service *services[SIM_SERVICES_MAX]; /* NULL: not in the file */
+    struct service *listed[SIM_SERVICES_MAX];   /* those that are, as the group has them */
+    unsigned listed_count;
     uint8_t identities[SIM_SENTINELS_MAX]; /* of the group's voters */
     struct voter_group *group;
     union {

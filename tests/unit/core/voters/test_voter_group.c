@@ -107,7 +107,6 @@ static void test_a_fence_that_is_due_earlier(void **state)
     for (unsigned i = 0; i < VOTERS; i++)
         vote(former, i, A, START);
     service_review(former, START + F);
-
     voter_group_tick(group, START + 2 * F);
     change_over(START + 2 * F);
     assert_int_equal(voter_group_wake_ms(group), START + F + FENCE);
