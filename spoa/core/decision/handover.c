@@ -25,6 +25,24 @@ static bool is_probed(const struct service *next, const struct service *former, 
            evidence_role(&next->evidence, candidate, now_ms, &expiry_ms) != NODE_ROLE_UNKNOWN;
 }
 
+static bool hears_majority(const struct service *service, int64_t now_ms)
+{
+    return quorum_count_naming(&service->quorum, now_ms) >= service->settings->quorum.threshold;
+}
+
+static bool is_outside_map(const struct service *service)
+{
+    return service->decision.state == SERVICE_UNKNOWN_ADDRESS;
+}
+
+/* Whether the next service knows of its voters what the former one knows, be it a moment at which nobody can be named. */
+static bool is_heard(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    if (!hears_majority(former, now_ms))
+        return true;
+    return hears_majority(next, now_ms) && (is_outside_map(former) || !is_outside_map(next));
+}
+
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)
 {
     if (next->decision.state == SERVICE_STARTING)
@@ -33,6 +51,8 @@ enum handover_lack handover_lack(const struct service *next, const struct servic
         return HANDOVER_READY;
     if (service_state_names(former->decision.state) && !service_state_names(next->decision.state))
         return HANDOVER_UNNAMED;
+    if (!is_heard(next, former, now_ms))
+        return HANDOVER_UNHEARD;
     return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;
 }
 
