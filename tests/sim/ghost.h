@@ -78,6 +78,9 @@ void ghost_fenced(struct world *world, unsigned agent, unsigned service);
 /* Checks an answer. */
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer);
 
+/* Whether the set knows who answers at this entry, and that nobody else does: else its vote may not count. */
+bool ghost_has_voice(const struct sim_set *set, unsigned voter);
+
 /* Checks answers that two agents gave at one moment. */
 void ghost_compare(struct world *world, unsigned service, const struct sim_answer *a,
                    const struct sim_answer *b);

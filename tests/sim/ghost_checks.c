@@ -163,8 +163,7 @@ static bool is_not_vetoed(struct world *world, const struct claim *claim)
     return count_down(claim) < claim->set->file.threshold;
 }
 
-/* Whether the agent knows who answers at this entry, and that nobody else does: else its vote may not count. */
-static bool has_voice(const struct sim_set *set, unsigned voter)
+bool ghost_has_voice(const struct sim_set *set, unsigned voter)
 {
     const uint8_t *identities = set->identities;
 
@@ -181,7 +180,7 @@ static bool is_undisputed(const struct claim *claim)
 
     for (unsigned i = 0; i < claim->set->file.voters; i++)
         if (votes[i].view >= 0 && votes[i].view != claim->answer->address && !votes[i].may_be_dropped &&
-            is_fresh(claim, votes[i].sent_ms) && has_voice(claim->set, i))
+            is_fresh(claim, votes[i].sent_ms) && ghost_has_voice(claim->set, i))
             return false;
     return true;
 }

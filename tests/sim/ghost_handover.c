@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "spoa/core/base/container_of.h"
+#include "tests/sim/agent_model.h"
 #include "tests/sim/replies.h"
 
 /* ---- what is known ---- */
@@ -65,6 +66,22 @@ static bool names(const struct service *service)
     return service_state_names(service_decision(service)->state);
 }
 
+/* How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a vote, does not
+ * count), or at most. */
+static unsigned count_naming(const struct world *world, const struct sim_set *set, unsigned service,
+                             bool at_least)
+{
+    const struct ghost_vote *votes = world->ghost.sets[set->number].votes[service];
+    int64_t since_ms = agent_now_ms(world, set->agent) - set->file.vote_life_ms;
+    unsigned naming = 0;
+
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        bool is_sure = !votes[i].may_be_dropped && ghost_has_voice(set, i);
+        naming += votes[i].view >= 0 && votes[i].sent_ms > since_ms && (is_sure || !at_least);
+    }
+    return naming;
+}
+
 static void check_ready(struct world *world, const struct sim_set *former, const struct sim_set *next,
                         unsigned service)
 {
@@ -74,6 +91,11 @@ static void check_ready(struct world *world, const struct sim_set *former, const
     if (former->services[service] != NULL && names(former->services[service]) &&
         !names(next->services[service]))
         ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
+                     next->agent, service);
+    if (former->services[service] != NULL &&
+        count_naming(world, former, service, true) >= former->file.threshold &&
+        count_naming(world, next, service, false) < next->file.threshold)
+        ghost_broken(world, "ready", "agent %u service %u: the voters of the next file name nobody",
                      next->agent, service);
 }
 

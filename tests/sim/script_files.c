@@ -122,8 +122,8 @@ static void spoil_password(struct world *world, struct sim_file *file)
 
 void script_change_file(struct world *world, struct sim_file *file)
 {
-    static void (*const changes[])(struct world *world, struct sim_file *file) = {
-        change_nothing, change_nothing, draw_times, draw_limits,     change_order,
+    static void (*const changes[])(struct world * world, struct sim_file * file) = {
+        change_nothing, change_nothing, draw_times,      draw_limits,    change_order,
         change_voters,  change_map,     change_services, spoil_password,
     };
 

@@ -111,8 +111,7 @@ void sentinel_receive(struct world *world, struct sim_link *link, const struct e
     if (!sentinel->up)
         return;
     for (unsigned i = 0; i < event->count; i++) {
-        replies.items[i] =
-            answer_command(sentinel, link->sentinel, &world->config, denial, &event->items[i]);
+        replies.items[i] = answer_command(sentinel, link->sentinel, &world->config, denial, &event->items[i]);
         if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
             link->is_ready = true;
             ghost_disturbed(world, link);
