@@ -325,6 +325,21 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
     return true;
 }
 
+/* Deadlines are only cut, so the streams stay in their order, and in front of all that `to` parks later. */
+static void move_stream(struct parked_stream *stream, struct parking_queue *to)
+{
+    int64_t deadline_ms = stream->t_parked_ms + service_settings(to->service)->park_ms;
+
+    stream->queue = to;
+    if (deadline_ms >= stream->deadline_ms)
+        return;
+    stream->deadline_ms = deadline_ms;
+    if (deadline_ms >= to->parking->wake_ms)
+        return;
+    to->parking->wake_ms = deadline_ms;
+    to->parking->wake(to->parking->context); /* the timer is set to a later time */
+}
+
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
 {
     struct parked_stream *streams = from->streams;
@@ -341,7 +356,7 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
         if (to == NULL)
             stream->deadline_ms = INT64_MIN;
         else
-            stream->queue = to;
+            move_stream(stream, to);
         if (to == NULL || service_is_open(to->service, to->role))
             make_ready(from->parking, stream);
     }

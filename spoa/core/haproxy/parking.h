@@ -70,8 +70,9 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
                         enum service_role role);
 
 /*
- * Hands the streams of a queue over to that of the same role and service under another configuration; to NULL, where
- * there is none any more: then they are due at once, and `from` must stay until they are answered.
+ * Hands the streams of a queue over to that of the same role and service under another configuration. They wait no longer
+ * than if they had been parked there. `to` is NULL if there is no such service any more: then they are due at once, and
+ * `from` must stay until they are answered.
  */
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
 

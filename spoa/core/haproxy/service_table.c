@@ -76,6 +76,7 @@ bool service_table_add(struct service_table *table, struct service *service)
     (void)question_cache_reserve(&table->questions, before + 1);
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
     if (HASH_COUNT(table->entries) == before) {
+        answer_finish(&entry->answer);
         free(entry);
         return false;
     }

@@ -114,17 +114,30 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
         continue;
 }
 
+static void begin(struct acceptor *acceptor)
+{
+    acceptor->is_waiting = false;
+    ev_io_start(acceptor->loop, &acceptor->acceptable);
+    log_address(acceptor, "listening");
+}
+
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    *acceptor = (struct acceptor){.loop = loop, .wanted = *where->addr, .protocol = protocol, .rules = rules};
+    *acceptor = (struct acceptor){
+        .loop = loop,
+        .wanted = *where->addr,
+        .protocol = protocol,
+        .rules = rules,
+        .is_waiting = waits,
+    };
     if (listen_socket_open(where, &acceptor->listening, error) == -1)
         return -1;
     ev_io_init(&acceptor->acceptable, on_acceptable, acceptor->listening.fd, EV_READ);
     ev_timer_init(&acceptor->resume, on_resume, ACCEPT_PAUSE_S, 0.0);
-    ev_io_start(loop, &acceptor->acceptable);
-    log_address(acceptor, "listening");
+    if (!waits)
+        begin(acceptor);
     return 0;
 }
 
@@ -138,14 +151,20 @@ void acceptor_close(struct acceptor *acceptor)
 void acceptor_retire(struct acceptor *acceptor)
 {
     /* No more than the queue holds: a flood must not keep it open. */
-    for (int i = 0; i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
+    for (int i = 0; !acceptor->is_waiting && i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
         continue;
-    log_address(acceptor, "not-listening");
+    if (!acceptor->is_waiting)
+        log_address(acceptor, "not-listening");
     acceptor_close(acceptor);
 }
 
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol)
 {
+    if (acceptor->is_waiting) {
+        acceptor->protocol = protocol;
+        begin(acceptor);
+        return;
+    }
     if (acceptor->protocol == protocol)
         return;
     log_address(acceptor, "not-listening");

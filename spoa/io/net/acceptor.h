@@ -46,20 +46,22 @@ struct acceptor {
     const struct acceptor_protocol *protocol;
     const struct acceptor_rules *rules;
     bool is_failing; /* the last accept() found no descriptor or memory */
+    bool is_waiting; /* listens, and takes no connection yet */
 };
 
 /*
- * Listens at `where` and begins to accept. `protocol` and `rules` are borrowed. 0, or -1 with a text in `error`. It is
- * logged as "listening", with the protocol.
+ * Listens at `where` and begins to accept; with `waits` not before acceptor_hand_to(). `protocol` and `rules` are borrowed.
+ * 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
  */
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /* Closes the socket. Connections that wait in its queue are reset. */
 void acceptor_close(struct acceptor *acceptor);
 
-/* Closes it, but takes the connections that wait in its queue first. It is logged as "not-listening". */
+/* Closes it, but takes the connections that wait in its queue first, unless it has never begun to accept. The end is logged as
+ * "not-listening". */
 void acceptor_retire(struct acceptor *acceptor);
 
 /* Hands the next connections to another protocol; borrowed. A change is logged as "not-listening" and "listening". */

@@ -151,6 +151,11 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
     return links;
 }
 
+void voter_links_hurry(struct voter_links *links, int64_t now_ms)
+{
+    role_links_hurry(links->roles, now_ms);
+}
+
 void voter_links_destroy(struct voter_links *links)
 {
     if (links == NULL)
