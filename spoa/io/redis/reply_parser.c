@@ -39,8 +39,9 @@ static void memory_reset(struct reply_parser *parser)
     struct block *block;
     struct block *next;
 
-    LL_FOREACH_SAFE (parser->blocks, block, next)
+    LL_FOREACH_SAFE (parser->blocks, block, next) {
         free(block);
+    }
     parser->blocks = NULL;
     parser->memory_used = 0;
     parser->free_at = (uint8_t *)parser->first;

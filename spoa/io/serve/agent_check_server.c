@@ -138,8 +138,9 @@ void agent_check_server_destroy(struct agent_check_server *server)
 
     if (server == NULL)
         return;
-    DL_FOREACH_SAFE (server->connections, connection, next)
+    DL_FOREACH_SAFE (server->connections, connection, next) {
         close_connection(connection);
+    }
     free(server);
 }
 
