@@ -15,7 +15,7 @@
 
 #define PREFIX "redis_spoa_"
 
-/* What a family's samples are written with. */
+/* What the writers of a family's samples need. */
 struct exposition {
     const struct status *status;
     bool is_openmetrics;
@@ -45,7 +45,7 @@ static void begin_sample(const struct exposition *exposition)
     text_add(exposition->out, exposition->family);
 }
 
-/* `first`: whether it is the first of the sample. */
+/* `first`: whether it is the sample's first label. */
 static void add_label(const struct exposition *exposition, bool first, const char *name, const char *value)
 {
     text_add(exposition->out, first ? "{" : ",");
@@ -281,7 +281,7 @@ static void write_alarms(const struct exposition *exposition, const struct servi
     }
 }
 
-/* Of the voters of its group, by their addresses. */
+/* One sample for each voter of the group. `tells_time`: the time of its vote, else whether it agrees. */
 static void write_each_vote(const struct exposition *exposition, const struct voter_group *group,
                             const struct service *service, bool tells_time)
 {
@@ -313,7 +313,7 @@ static void write_vote_times(const struct exposition *exposition, const struct v
     write_each_vote(exposition, group, service, true);
 }
 
-/* One of `one` and `two`. */
+/* Exactly one of `one` and `two` is set. */
 struct service_family {
     const char *name;
     const char *type;

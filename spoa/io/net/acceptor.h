@@ -1,4 +1,5 @@
-/* One listening socket: accepts connections and hands them to a protocol, which may change while it is open. */
+/* One listening socket. It accepts connections and hands them to a protocol, which may change while it is
+ * open. */
 #ifndef SPOA_IO_NET_ACCEPTOR_H
 #define SPOA_IO_NET_ACCEPTOR_H
 
@@ -13,14 +14,14 @@ struct config_listens;
 struct config_networks;
 struct metrics;
 
-/* Where a connection comes from. */
+/* The address that a connection comes from. */
 struct acceptor_peer {
     struct sockaddr_storage addr;
     socklen_t len;
 };
 
-/* Takes over `fd`, a new connection (non-blocking, close-on-exec). False where memory is short: `fd` is then still the
- * acceptor's. */
+/* Takes over `fd`, a new connection (non-blocking, close-on-exec). Returns false if memory is short; the
+ * acceptor then still owns `fd`. */
 typedef bool (*acceptor_take_fn)(void *context, int fd, const struct acceptor_peer *peer);
 
 /* Who takes the connections. */
@@ -30,13 +31,13 @@ struct acceptor_protocol {
     void *context;
 };
 
-/* What all acceptors of a process go by; the owner may change it at any time. */
+/* The rules for all acceptors of a process. The owner may change them at any time. */
 struct acceptor_rules {
-    const struct config_networks *allowed; /* empty: TCP connections from anywhere */
+    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere */
     struct metrics *metrics;
 };
 
-/* Must not move while it is open. */
+/* Must not move in memory while it is open. */
 struct acceptor {
     struct ev_loop *loop;
     ev_io acceptable;
@@ -64,7 +65,8 @@ void acceptor_close(struct acceptor *acceptor);
  * "not-listening". */
 void acceptor_retire(struct acceptor *acceptor);
 
-/* Hands the next connections to another protocol; borrowed. A change is logged as "not-listening" and "listening". */
+/* Hands all later connections to `protocol`, which is borrowed. Logs a change as "not-listening" and
+ * "listening". */
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol);
 
 #endif

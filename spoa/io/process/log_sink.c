@@ -16,7 +16,7 @@
 #include "spoa/core/base/log_limit.h"
 #include "spoa/io/net/loop.h"
 
-/* PIPE_BUF of Linux: a pipe that poll() calls writable takes that much without a wait, and undivided. */
+/* PIPE_BUF of Linux. A pipe that poll() calls writable takes this much without waiting, and in one piece. */
 #define LINE_MAX_BYTES 4096
 /* "<6>", or "<30>sentinel-spoa[4194304]: " */
 #define PREFIX_MAX 40
@@ -44,7 +44,7 @@ static void print_time(char *ret_text, size_t size)
     snprintf(ret_text, size, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
 }
 
-/* The priorities of syslog, which the journal reads (sd-daemon(3)). */
+/* The priorities of syslog. The journal reads them, too (sd-daemon(3)). */
 static int priority(enum log_level level)
 {
     switch (level) {
@@ -60,7 +60,7 @@ static int priority(enum log_level level)
     return 7;
 }
 
-/* A socket of our own that is connected to the daemon's; -1 with errno. */
+/* Returns a new socket, connected to the daemon's, or -1 with errno. */
 static int connect_syslog(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -81,7 +81,7 @@ static int connect_syslog(const char *path)
     return -1;
 }
 
-/* The daemon may have been started anew since. */
+/* If sending fails, connects again and retries once: the daemon may have been restarted. */
 static void send_to_syslog(const uint8_t *line, size_t len)
 {
     if (log_sink.fd != -1 && (send(log_sink.fd, line, len, MSG_NOSIGNAL) != -1 || errno == EAGAIN))
@@ -93,7 +93,7 @@ static void send_to_syslog(const uint8_t *line, size_t len)
         (void)send(log_sink.fd, line, len, MSG_NOSIGNAL);
 }
 
-/* Gives the line up rather than wait: the loop must turn. */
+/* Drops the line rather than wait: the loop must turn. */
 static void write_line(const uint8_t *line, size_t len)
 {
     struct pollfd ready = {.fd = log_sink.fd, .events = POLLOUT};

@@ -32,7 +32,7 @@ static uint64_t count_fds(void)
     return count > 3 ? count - 3 : 0; /* "." and "..", and the directory itself */
 }
 
-/* The n-th field behind the name in /proc/self/stat, which is the third of all for n 0. */
+/* The n-th field after the name in /proc/self/stat. Field 0 is the third of the file. */
 static uint64_t read_field(const char *fields, unsigned n)
 {
     for (unsigned i = 0; i < n && fields != NULL; i++)
@@ -50,7 +50,8 @@ static void read_stat(struct process_stats *stats)
     size_t len = fread(text, 1, sizeof(text) - 1, file);
     text[len] = '\0';
     (void)fclose(file);
-    const char *fields = strrchr(text, ')'); /* the name before may have anything in it */
+    /* The name in parentheses may contain anything, also blanks and parentheses. */
+    const char *fields = strrchr(text, ')');
     if (fields == NULL)
         return;
     fields++;

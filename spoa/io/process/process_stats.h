@@ -1,4 +1,4 @@
-/* What the kernel says of our process (proc(5)). */
+/* What the kernel tells about our process (proc(5)). */
 #ifndef SPOA_IO_PROCESS_PROCESS_STATS_H
 #define SPOA_IO_PROCESS_PROCESS_STATS_H
 

@@ -4,14 +4,14 @@
 
 #include "spoa/core/base/container_of.h"
 
-/* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
+/* Enough for the reply of a master with a few replicas to ROLE. There may be thousands of these links. */
 #define EVERYDAY_SIZE 1024
 
 struct role_link {
     const struct service *service;
     struct service_observer observer;
     struct role_probe probe;
-    struct redis_link *link; /* NULL: this service is not probed */
+    struct redis_link *link; /* NULL if the service is not probed */
 };
 
 struct role_links {
@@ -19,7 +19,7 @@ struct role_links {
     struct role_link links[];
 };
 
-/* The link goes on with its next tick, which redis_link_pump() makes due. */
+/* redis_link_pump() makes the next tick due, which continues the link. */
 static void on_changed(struct service_observer *self, const struct service *service,
                        const struct service_change *change)
 {
