@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Finds the entry of `event` or makes one. NULL where the table is full. */
+/* Finds the entry of `event` or makes one. NULL if the table is full. */
 static struct log_limit_entry *entry_of(struct log_limit *limit, const char *event, int64_t now_ms)
 {
     for (size_t i = 0; i < limit->count; i++)

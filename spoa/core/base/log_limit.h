@@ -1,4 +1,4 @@
-/* How often one event may be logged: lines of each event are counted by the second. Pure: time comes in. */
+/* Limits how many lines of each event are logged in a second. Pure: time is an argument. */
 #ifndef SPOA_CORE_BASE_LOG_LIMIT_H
 #define SPOA_CORE_BASE_LOG_LIMIT_H
 
@@ -8,25 +8,26 @@
 
 #include "proto/must_check.h"
 
-/* Different events that are watched; more than the program has. Those beyond are never held back. */
+/* How many different events can be limited; the program has fewer. Any further event is never held back. */
 #define LOG_LIMIT_EVENTS_MAX 64
 
 struct log_limit_entry {
     const char *event;
     int64_t t_second_ms; /* when the current second began */
-    unsigned passed;     /* in it */
-    uint64_t suppressed; /* since the last line that was written */
+    unsigned passed;     /* lines that were let through in this second */
+    uint64_t suppressed; /* lines that were held back since the last one let through */
 };
 
 struct log_limit {
-    unsigned burst; /* lines of one event in a second; set by the caller, the rest begins zero */
+    unsigned burst; /* lines of one event per second; set by the caller, who sets the rest to zero */
     size_t count;
     struct log_limit_entry entries[LOG_LIMIT_EVENTS_MAX];
 };
 
 /*
- * May a line of `event` (a text that stays valid) be written at `now_ms`? If so `ret_suppressed` gets how many
- * were held back since the last one. `must_pass` always lets it through (errors), and counts it.
+ * Whether a line of `event` may be written at `now_ms`. If so, `ret_suppressed` gets the number of lines that
+ * were held back since the last one. `must_pass` (for errors) always lets the line through, and counts it.
+ * The text of `event` is borrowed and must outlive `limit`.
  */
 MUST_CHECK bool log_limit_pass(struct log_limit *limit, const char *event, bool must_pass, int64_t now_ms,
                                uint64_t *ret_suppressed);
