@@ -18,8 +18,8 @@ struct log_limit_entry {
     const char *event;   /* NULL: free */
     uint64_t key;        /* of event and subject */
     int64_t t_second_ms; /* when the current second began */
-    unsigned passed;     /* in it */
-    uint64_t suppressed; /* since the last line that was written */
+    unsigned passed;     /* lines that were let through in this second */
+    uint64_t suppressed; /* lines that were held back since the last one let through */
 };
 
 /* Zero but for `burst` at first. */
