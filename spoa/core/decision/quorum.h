@@ -125,6 +125,9 @@ enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, cons
 bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
                      int64_t *ret_expiry_ms);
 
+/* Whether `voter` has answered within the life of a vote. */
+bool quorum_is_heard(const struct quorum *quorum, unsigned voter, int64_t now_ms);
+
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);
 

@@ -281,12 +281,19 @@ static void write_alarms(const struct exposition *exposition, const struct servi
     }
 }
 
+/* Whether the vote is for the node of the decision. A vote that has expired is for nobody. */
+static bool agrees(const struct status *status, const struct service *service, const struct vote *vote)
+{
+    const struct addr *named = service_decision(service)->addr;
+    bool is_fresh = status->now_ms - vote->t_sent_ms < service_settings(service)->quorum.vote_life_ms;
+
+    return is_fresh && vote->addr != NULL && named != NULL && addr_equals(vote->addr, named);
+}
+
 /* One sample for each voter of the group. `tells_time`: the time of its vote, else whether it agrees. */
 static void write_each_vote(const struct exposition *exposition, const struct voter_group *group,
                             const struct service *service, bool tells_time)
 {
-    const struct addr *named = service_decision(service)->addr;
-
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
         struct vote vote = service_vote(service, i);
         if (tells_time && vote.ballot == QUORUM_SILENT)
@@ -297,7 +304,7 @@ static void write_each_vote(const struct exposition *exposition, const struct vo
         if (tells_time)
             end_ms(exposition, status_unix_ms(exposition->status, vote.t_sent_ms));
         else
-            end_number(exposition, vote.addr != NULL && named != NULL && addr_equals(vote.addr, named));
+            end_number(exposition, agrees(exposition->status, service, &vote));
     }
 }
 
