@@ -4,7 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-/* sun_path of a UNIX socket, less its NUL. */
+/* The longest sun_path of a UNIX socket, without its NUL. */
 #define UNIX_PATH_MAX 107
 #define UNIX_HOST "unix"
 #define UNIX_PREFIX UNIX_HOST ":"
@@ -24,10 +24,8 @@ static bool is_name_character(uint8_t c)
     return isalnum(c) || c == '-' || c == '_' || c == '.';
 }
 
-/*
- * Lower case, without a final dot, no label empty ("a..b"). A name of digits and dots only would be a mistyped
- * IPv4 address; a host `unix`, written with its port, would read as a path.
- */
+/* Writes the name in lower case, without a final dot. Refuses an empty label ("a..b"). Refuses a name of
+ * digits and dots: it is a mistyped IPv4 address. Refuses `unix`: with its port it would read as a path. */
 static bool set_name(struct span host, struct addr *addr)
 {
     bool has_letter = false;
@@ -124,7 +122,7 @@ bool addr_parse(struct span text, struct addr *ret_addr)
     bool is_bracketed = host.data[0] == '[' && host.data[host.len - 1] == ']' && host.len > 2;
     if (is_bracketed)
         host = span_of(host.data + 1, host.len - 2);
-    /* Brackets belong to IPv6 and to nothing else: "::1:80" could be read in two ways. */
+    /* Only IPv6 has brackets, and it must have them: "::1:80" could be read in two ways. */
     if (is_bracketed != (memchr(host.data, ':', host.len) != NULL))
         return false;
     return addr_from_parts(host, port, ret_addr);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest host name (RFC 1035), and longer than the path of a UNIX socket may be (107). */
+/* The longest host name (RFC 1035). The path of a UNIX socket is shorter (107 bytes). */
 #define ADDR_HOST_MAX 253
 /* Room for "[host]:port" or "unix:path" with the NUL. */
 #define ADDR_TEXT_MAX (ADDR_HOST_MAX + 10)
@@ -22,10 +22,8 @@ enum addr_kind {
     ADDR_UNIX, /* a socket path; no port */
 };
 
-/*
- * Normalised when made: names in lower case without a final dot, IPv6 in its canonical text, an IPv4-mapped
- * IPv6 address as IPv4. Two addresses are the same exactly where addr_equals() says so.
- */
+/* Always in normal form: names in lower case without a final dot, IPv6 in its canonical text, an
+ * IPv4-mapped IPv6 address as IPv4. Compare with addr_equals() only. */
 struct addr {
     enum addr_kind kind;
     uint16_t port;
@@ -33,17 +31,17 @@ struct addr {
     char host[ADDR_HOST_MAX + 1]; /* canonical text without brackets, or the path */
 };
 
-/* Reads the text forms above. False, nothing written, on anything else: no port, port 0 or over 65535, an
- * empty host or label of it, a character that a host name cannot have, a path over 107 bytes. */
+/* Reads the text forms above. Anything else returns false and writes nothing: no port, port 0 or over
+ * 65535, an empty host or label, a character that a host name cannot have, a path over 107 bytes. */
 MUST_CHECK bool addr_parse(struct span text, struct addr *ret_addr);
 
-/* Makes an address of a host (numeric or name, brackets not needed) and a decimal port that came apart, as
- * Sentinel sends them. False as above. */
+/* Makes an address of a host (numeric or name, brackets not needed) and a decimal port, as Sentinel sends
+ * them. Returns false for the same reasons as addr_parse(). */
 MUST_CHECK bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
 
-/* Writes the text form that addr_parse() reads, with a NUL; returns `out`. */
+/* Writes the text that addr_parse() reads, with a NUL. Returns `out`. */
 const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX]);
 
 #endif

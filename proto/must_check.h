@@ -2,7 +2,7 @@
 #ifndef PROTO_MUST_CHECK_H
 #define PROTO_MUST_CHECK_H
 
-/* The compiler complains where a caller drops the result, with a cast to void as well. */
+/* The compiler complains if a caller drops the result. A cast to void does not silence it. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 #endif

@@ -1,4 +1,4 @@
-/* Borrowed bytes to read from and bounded space to write to: the two types that all of proto/ works with. */
+/* Borrowed bytes to read, and bounded space to write to. All of proto/ works with these two types. */
 #ifndef PROTO_SPAN_H
 #define PROTO_SPAN_H
 
@@ -9,16 +9,14 @@
 
 #include "proto/must_check.h"
 
-/* Bytes that somebody else owns. Not terminated by NUL. `data` may be NULL only where `len` is 0. */
+/* Bytes that somebody else owns, without a NUL at the end. `data` may be NULL only if `len` is 0. */
 struct span {
     const uint8_t *data;
     size_t len;
 };
 
-/*
- * Space that somebody else owns, filled from `at` on. A write that does not fit writes nothing and sets
- * `full`; every later write is refused as well, so one check after a series of writes is enough.
- */
+/* Space that somebody else owns, filled from `at` on. A write that does not fit writes nothing and sets
+ * `full`. Every later write is refused, too: one check after a series of writes is enough. */
 struct sink {
     uint8_t *at;
     uint8_t *end;
@@ -45,7 +43,7 @@ static inline bool span_equals_text(struct span a, const char *text)
     return span_equals(a, span_of_text(text));
 }
 
-/* Takes `len` bytes off the front of `cursor`. False, and nothing taken, where it holds fewer. */
+/* Takes `len` bytes off the front of `cursor`. Returns false and takes nothing if it holds fewer. */
 MUST_CHECK static inline bool span_take(struct span *cursor, size_t len, struct span *ret_taken)
 {
     if (len > cursor->len)
@@ -61,7 +59,7 @@ static inline bool span_is_blank(uint8_t byte)
     return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 }
 
-/* Takes the next word off the front of `cursor`, and the blanks before it; empty at the end. */
+/* Takes the blanks and the next word off the front of `cursor`. Returns the word; it is empty at the end. */
 static inline struct span span_take_word(struct span *cursor)
 {
     size_t blanks = 0;
@@ -77,13 +75,11 @@ static inline struct span span_take_word(struct span *cursor)
     return word;
 }
 
-/*
- * Takes a decimal number off the front of `cursor`: digits only, up to the first byte that is none; leading zeros
- * are fine. False, and nothing taken, where there is no digit or the number is over `max`.
- */
+/* Takes a decimal number off the front of `cursor`: digits up to the first other byte, leading zeros
+ * allowed. Returns false and takes nothing if there is no digit or the number is over `max`. */
 bool span_take_number(struct span *cursor, uint64_t max, uint64_t *ret_number);
 
-/* The same where the number is all of `text`. */
+/* The same, but the number must be all of `text`. */
 bool span_read_number(struct span text, uint64_t max, uint64_t *ret_number);
 
 static inline struct sink sink_of(uint8_t *space, size_t size)

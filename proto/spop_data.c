@@ -107,7 +107,8 @@ void spop_value_write(struct sink *sink, const struct spop_value *value)
     case SPOP_INT32:
     case SPOP_UINT32:
     case SPOP_INT64:
-    case SPOP_UINT64: /* a negative number takes its 64 bits: HAProxy reads all four types that way */
+    /* HAProxy reads all four types as 64 bits: a negative number is sent with all its bits. */
+    case SPOP_UINT64:
         spop_integer_write(sink, (uint64_t)value->integer);
         break;
     case SPOP_IPV4:

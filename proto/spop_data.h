@@ -1,4 +1,4 @@
-/* SPOP typed data, names and KV lists (SPOE.txt section 3.1). Nothing is copied: strings are spans into the input. */
+/* SPOP typed data, names and KV lists (SPOE.txt 3.1). Nothing is copied: strings are spans into the input. */
 #ifndef PROTO_SPOP_DATA_H
 #define PROTO_SPOP_DATA_H
 
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The low four bits of the type byte; the high four are flags, used for the value of a boolean only. */
+/* The low four bits of the type byte. The high four are flags; only a boolean uses one, for its value. */
 enum spop_type {
     SPOP_NULL = 0,
     SPOP_BOOL = 1,
@@ -34,17 +34,15 @@ struct spop_value {
     };
 };
 
-/*
- * Readers take what they read off the front of `cursor`. They return false where the bytes end too early or
- * are malformed (a reserved type, an integer over 64 bits); the cursor is then of no further use.
- */
+/* Readers take what they read off the front of `cursor`. They return false if the bytes end too early or
+ * are malformed (a reserved type, an integer over 64 bits). The cursor must not be used after that. */
 MUST_CHECK static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value);
-/* Varint length and bytes; may be empty. */
+/* A varint length, then the bytes. The name may be empty. */
 MUST_CHECK bool spop_name_read(struct span *cursor, struct span *ret_name);
 MUST_CHECK bool spop_value_read(struct span *cursor, struct spop_value *ret_value);
 MUST_CHECK bool spop_kv_read(struct span *cursor, struct span *ret_name, struct spop_value *ret_value);
 
-/* Writers append to `sink`; what does not fit sets sink->full (span.h). */
+/* Writers append to `sink`. A value that does not fit sets sink->full (span.h). */
 void spop_integer_write(struct sink *sink, uint64_t value);
 void spop_name_write(struct sink *sink, struct span name);
 void spop_value_write(struct sink *sink, const struct spop_value *value);
@@ -61,7 +59,7 @@ static inline bool spop_integer_read(struct span *cursor, uint64_t *ret_value)
     return true;
 }
 
-/* Shorthands for the values that an agent sends. */
+/* The values that an agent sends. */
 static inline struct spop_value spop_text(struct span text)
 {
     return (struct spop_value){.type = SPOP_STRING, .text = text};

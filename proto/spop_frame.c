@@ -51,7 +51,7 @@ int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, str
     return (int)(SPOP_LEN_BYTES + size);
 }
 
-/* Takes the next item off a list that is separated by commas, without the blanks around it. */
+/* Takes the next item off a comma-separated list, without the blanks around it. */
 static struct span next_item(struct span *list)
 {
     size_t len = 0;
@@ -81,14 +81,15 @@ static bool is_integer(const struct spop_value *value)
     return value->type >= SPOP_INT32 && value->type <= SPOP_UINT64;
 }
 
-/* What was seen of HAPROXY-HELLO so far. */
+/* The keys of HAPROXY-HELLO that were seen. */
 struct hello_keys {
-    struct span versions; /* data NULL: not seen, as below */
+    /* In both spans `data` is NULL if the key was not seen. */
+    struct span versions;
     struct span capabilities;
     int64_t max_frame_size; /* -1: not seen */
 };
 
-/* False where a key that we know has a value of a wrong type. */
+/* False if a known key has a value of a wrong type. */
 static bool take_hello_key(struct span name, const struct spop_value *value, struct hello_keys *keys,
                            struct spop_hello *hello)
 {
@@ -190,7 +191,7 @@ int spop_message_read(struct span *cursor, struct spop_message *ret_message)
     return 1;
 }
 
-/* Begins a frame; finish_frame() fills in LEN once it is known. */
+/* Begins a frame. finish_frame() fills in LEN when it is known. */
 static struct sink begin_frame(const struct sink *sink, enum spop_frame_type type, uint64_t stream_id,
                                uint64_t frame_id)
 {
@@ -220,7 +221,7 @@ void spop_agent_hello_write(struct sink *sink, uint32_t max_frame_size, bool pip
     struct spop_value size = spop_uint32(max_frame_size);
     struct spop_value capabilities = spop_text(span_of_text(pipelining ? "pipelining" : ""));
 
-    /* These three and no other: HAProxy compares keys by prefix. */
+    /* No further key: HAProxy compares keys by prefix. */
     spop_kv_write(&frame, "version", &version);
     spop_kv_write(&frame, "max-frame-size", &size);
     spop_kv_write(&frame, "capabilities", &capabilities);
@@ -238,7 +239,7 @@ void spop_agent_disconnect_write(struct sink *sink, enum spop_status status, con
     finish_frame(sink, &frame);
 }
 
-/* Once per connection of a client: one look at the room that is left, not one for each part. */
+/* Runs once per client connection: so it checks the room once, not for each part. */
 void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id, struct span actions)
 {
     static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};

@@ -25,7 +25,7 @@ enum spop_status {
 #undef X
 };
 
-/* The specification's words for a status code; those of UNKNOWN for a code that it does not list. */
+/* The specification's words for a status code. A code that it does not have gets the words of UNKNOWN. */
 const char *spop_status_text(enum spop_status status);
 
 #endif

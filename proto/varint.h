@@ -7,28 +7,28 @@
 
 #include "proto/must_check.h"
 
-/* The longest encoding, that of 2^64-1. */
+/* The length of the longest encoding, that of 2^64-1. */
 #define VARINT_MAX_BYTES 10
 
 /*
- * Decodes the integer at the front of `in`. Returns the number of bytes consumed (1 to 10), 0 where `len`
- * bytes are not all of it, -1 where the value exceeds 64 bits or would need an eleventh byte.
- * `*ret_value` is written only on success.
+ * Decodes the integer at the front of `in`. Returns the number of bytes consumed (1 to 10), 0 if the integer
+ * does not end within `len` bytes, -1 if the value exceeds 64 bits or would need an eleventh byte. Writes
+ * `*ret_value` only on success.
  */
 MUST_CHECK static inline int varint_decode(const uint8_t *in, size_t len, uint64_t *ret_value);
 
-/* Encodes `value`; returns the number of bytes written (1 to 10). */
+/* Encodes `value`. Returns the number of bytes written (1 to 10). */
 static inline size_t varint_encode(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
 
 /* The number of bytes that varint_encode() would write. */
 static inline size_t varint_size(uint64_t value);
 
-/* ---- Nearly all of them are one byte: that case is inline. ---- */
+/* ---- Nearly all values take one byte: that case is inline. ---- */
 
-/* Below this value the byte stands for itself; from it on the high nibble says that more bytes follow. */
+/* A byte below this is the value itself. From this on, the high nibble says that more bytes follow. */
 #define VARINT_ONE_BYTE_LIMIT 240
 
-/* The others, of two bytes at least. */
+/* For encodings of two bytes or more. */
 MUST_CHECK int varint_decode_long(const uint8_t *in, size_t len, uint64_t *ret_value);
 size_t varint_encode_long(uint64_t value, uint8_t out[VARINT_MAX_BYTES]);
 

@@ -183,6 +183,8 @@ static void fill_status(void *context, struct status *ret_status)
 {
     const struct agent *agent = context;
 
+    int64_t now_ms = clock_ms();
+
     *ret_status = (struct status){
         .version = agent->build->version,
         .revision = agent->build->revision,
@@ -193,8 +195,8 @@ static void fill_status(void *context, struct status *ret_status)
         .is_stopping = agent->is_stopping,
         .is_reload_good = reload_is_good(agent->reload),
         .t_loaded_ms = reload_loaded_ms(agent->reload),
-        .now_ms = clock_ms(),
-        .now_unix_ms = clock_unix_ms(),
+        .now_ms = now_ms,
+        .now_unix_ms = clock_to_unix_ms(now_ms),
     };
     ret_status->table = agent->table;
     ret_status->groups = deployment_groups(reload_running(agent->reload), &ret_status->group_count);

@@ -151,6 +151,16 @@ static void on_file_change(void *context, const char *path)
     reload(context);
 }
 
+/* Whether SIGHUP waits. One that comes before the agent watches for it must not be lost, nor end the process. */
+static void hold_hangup(bool waits)
+{
+    sigset_t hangup;
+
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    (void)sigprocmask(waits ? SIG_BLOCK : SIG_UNBLOCK, &hangup, NULL);
+}
+
 static void watch_signal(struct ev_loop *loop, ev_signal *watcher, int number,
                          void (*handler)(struct ev_loop *, ev_signal *, int), struct running *running)
 {
@@ -184,14 +194,15 @@ static int run(const struct options *options, struct config *config)
         config_destroy(config);
         return EXIT_CODE_RUNTIME;
     }
-    log_warnings(config);
-    raise_descriptor_limit();
-    sandbox_harden();
-    /* First: one that comes while the agent starts is handled by the loop, and does not end the process. */
+    /* First: a signal that comes while the agent starts is handled by the loop, and does not end the process. */
     struct running running = {.options = options};
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
+    hold_hangup(false);
+    log_warnings(config);
+    raise_descriptor_limit();
+    sandbox_harden();
     running.agent = agent_create(loop, config, &build);
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
@@ -223,6 +234,7 @@ static void show(const struct options *options, const struct config *config)
 
 static int run_command(const struct options *options, const struct config *config)
 {
+    hold_hangup(false); /* a command ends with its terminal */
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
@@ -261,6 +273,17 @@ static int act(const struct options *options, struct config *config, struct conf
     return code;
 }
 
+/* Signals that must never end the agent. */
+static void prepare_signals(void)
+{
+
+    /* A peer that is gone is an error of write(). */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
+    hold_hangup(true);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -268,8 +291,7 @@ int main(int argc, char **argv)
     struct config *config = config_create();
     int code = EXIT_CODE_USAGE;
 
-    /* A peer that is gone is an error of write(), not a reason to die. */
-    (void)signal(SIGPIPE, SIG_IGN);
+    prepare_signals();
     if (config == NULL) {
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;

@@ -28,7 +28,7 @@ static int connect_to(const struct sockaddr *address, socklen_t len)
     return -1;
 }
 
-/* One after the other, until one takes us. */
+/* Tries the addresses of the name in turn, until one accepts. */
 static int connect_name(const struct addr *addr)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};

@@ -1,4 +1,4 @@
-/* A connection that blocks, with a time limit, for the commands of a terminal. The agent itself never blocks. */
+/* A blocking connection with a time limit, for the commands of a terminal. The agent itself never blocks. */
 #ifndef SPOA_CLI_BLOCKING_SOCKET_H
 #define SPOA_CLI_BLOCKING_SOCKET_H
 
@@ -6,8 +6,8 @@
 
 struct addr;
 
-/* -1 with errno where it cannot be reached (EHOSTUNREACH: a name that has no address); reads and writes fail after three
- * seconds. */
+/* Connects to `addr`. Returns -1 with errno if it cannot be reached (EHOSTUNREACH: a name without an
+ * address). Reads and writes fail after three seconds. */
 MUST_CHECK int blocking_socket_connect(const struct addr *addr);
 
 #endif

@@ -26,25 +26,25 @@
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
 
-/* What Sentinel needs to fail over, once it holds a master to be down. */
+/* How long Sentinel needs to fail over after it found the master down. */
 #define FAILOVER_MS 2000
 
 /* The two arguments of "%.*s". */
 #define PRINTED(span) (int)(span).len, (const char *)(span).data
 
-/* A voter that is being asked. */
+/* A voter that is checked. */
 struct checked_voter {
     const struct addr *addr;
     char name[ADDR_TEXT_MAX];
-    char myid[CHECK_ID_LEN + 1]; /* "" where it would not say */
+    char myid[CHECK_ID_LEN + 1]; /* "" if it did not tell */
     struct redis_client client;
 };
 
 struct check {
     const struct config *config;
     unsigned findings;
-    unsigned apis;  /* that said which version they are */
-    bool any_hangs; /* haproxy_hangs() of one of them */
+    unsigned apis;  /* HAProxys that told their version */
+    bool any_hangs; /* haproxy_hangs() is true for one of them */
 };
 
 static void report(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -60,7 +60,7 @@ static void report(struct check *check, const char *format, ...)
     fputc('\n', stdout);
 }
 
-/* What the peer said in place of an answer: its error, or `other`. */
+/* The peer's error, or `other` if it sent none. */
 static struct span error_of(const struct reply *reply, const char *other)
 {
     return reply != NULL && reply->kind == REPLY_ERROR ? reply->text : span_of_text(other);
@@ -175,7 +175,7 @@ static void check_settings(struct check *check, const struct config_service *ser
                facts.quorum, group->address_count);
 }
 
-/* Replicas that the map lacks: they could become the master, and would not be named. */
+/* Reports replicas that are not in the map: as a master they would not be named. */
 static void check_replicas(struct check *check, const struct config_service *service,
                            struct checked_voter *voter)
 {
@@ -224,7 +224,7 @@ static bool ask_vote(struct check *check, const struct config_service *service,
     return names;
 }
 
-/* What only a Sentinel knows. */
+/* Checks what only a Sentinel knows. */
 static void check_sentinel(struct check *check, const struct config_service *service,
                            const struct config_voters *group, struct checked_voter *voter,
                            const struct reply *master)
@@ -251,7 +251,7 @@ static bool check_vote(struct check *check, const struct config_service *service
     return voter->myid[0] != '\0';
 }
 
-/* The address that at least 'quorum' Sentinels name; NULL where there is none. */
+/* The address that at least 'quorum' voters name, or NULL. */
 static const struct addr *count_votes(const struct config_service *service,
                                       const struct checked_voter *voters, const struct addr *votes,
                                       const bool *counts, size_t count)
@@ -385,7 +385,8 @@ static void check_api(struct check *check, const struct addr *api)
         return;
     }
     note_version(check, reply);
-    /* A server that cannot be there: whoever may not cut sessions is told so first. */
+    /* No server is called that. HAProxy checks our right first, so the reply tells whether we may cut
+     * sessions. */
     if (runtime_client_ask(api, "shutdown sessions server -/-\n", reply) &&
         strstr(reply, "Permission denied") != NULL)
         report(check, "the socket has no 'level admin': sessions cannot be cut");
@@ -397,7 +398,8 @@ static void check_api(struct check *check, const struct addr *api)
     }
 }
 
-/* What a HAProxy that hangs must not be told; all of them, where none could be asked. */
+/* Reports server lines that leave clients hanging, if one of the HAProxys does that (haproxy_hangs()) or
+ * none told its version. */
 static void check_haproxy_file(struct check *check, const char *path)
 {
     FILE *stream = fopen(path, "re");
@@ -424,7 +426,7 @@ static void check_haproxy_file(struct check *check, const char *path)
     (void)fclose(stream);
 }
 
-/* What only the agent that runs can know. One that does not run, or has no HTTP, is no finding. */
+/* Checks what only a running agent knows. An agent that does not run, or has no HTTP, is no finding. */
 static void check_agent(struct check *check)
 {
     static const char alarm[] = "gone-clients-unseen";

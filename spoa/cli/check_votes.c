@@ -11,7 +11,7 @@
 #include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
 
-/* As the agent reads it; empty where there is none. */
+/* Reads the identity as the agent does. Empty if there is none. */
 static struct span read_identity(enum voter_source source, const struct reply *reply)
 {
     struct span id = span_of("", 0);
@@ -44,7 +44,7 @@ const struct reply *check_ask_identity(struct redis_client *client, enum voter_s
     return reply;
 }
 
-/* As the agent reads it. */
+/* Reads the vote as the agent does. */
 static bool read_vote(enum voter_source source, const struct reply *reply, unsigned slot,
                       const struct addr *self, struct addr *ret_addr)
 {

@@ -1,4 +1,4 @@
-/* For check.c: what one voter says, asked in passing and not by the rule. */
+/* For check.c: asks one voter directly. The rule does not take part. */
 #ifndef SPOA_CLI_CHECK_VOTES_H
 #define SPOA_CLI_CHECK_VOTES_H
 
@@ -14,13 +14,13 @@ struct reply;
 
 #define CHECK_ID_LEN 40
 
-/* Who it is: SENTINEL MYID, CLUSTER MYID, the run_id of INFO; "" where it would not say. Returns the reply as
- * redis_client_ask() does. */
+/* Asks for the voter's identity: SENTINEL MYID, CLUSTER MYID, or the run_id of INFO. "" if it does not
+ * tell. Returns the reply as redis_client_ask() does. */
 MUST_CHECK const struct reply *check_ask_identity(struct redis_client *client, enum voter_source source,
                                                   char ret_id[CHECK_ID_LEN + 1]);
 
-/* Whom it, which is at `self`, names as the master of `service`. False where it names nobody: `*ret_reply`, as
- * redis_client_ask() returns it, says why. */
+/* Asks the voter at `self` for the master of `service`. Returns false if it names nobody; `*ret_reply`
+ * says why. `*ret_reply` is the result of redis_client_ask(). */
 MUST_CHECK bool check_ask_vote(struct redis_client *client, enum voter_source source,
                                const struct config_service *service, const struct addr *self,
                                struct addr *ret_addr, const struct reply **ret_reply);

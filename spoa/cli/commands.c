@@ -15,7 +15,8 @@
 #define WATCH_INTERVAL_S 1
 #define CLEAR_SCREEN "\033[H\033[2J"
 
-/* Asks the first `http` address. The code, or -1 with a message on stderr; the body is the caller's. */
+/* Asks the first `http` address. Returns the HTTP code, or -1 with a message on stderr. The caller must
+ * finish the body. */
 static int ask(const struct config *config, const char *path, struct text *body)
 {
     *body = (struct text){.data = NULL};

@@ -1,4 +1,4 @@
-/* What is asked of an agent that runs already, or of a configuration. */
+/* The commands that ask a running agent, or that read a configuration. */
 #ifndef SPOA_CLI_COMMANDS_H
 #define SPOA_CLI_COMMANDS_H
 
@@ -8,14 +8,14 @@
 
 struct config;
 
-/* Prints the status, as text or JSON; with `watches` again and again until it is ended. An exit code: 0, or 1 where the
- * agent does not answer. */
+/* Prints the status, as text or JSON. With `watches` it repeats until the program is ended. Returns an
+ * exit code: 0, or 1 if the agent does not answer with code 200. */
 MUST_CHECK int command_status(const struct config *config, bool is_json, bool watches);
 
-/* 0 where the agent answers and every service has a master, else 1 with the reason on stderr. */
+/* Returns 0 if the agent answers and every service has a master, else 1 with the reason on stderr. */
 MUST_CHECK int command_healthcheck(const struct config *config);
 
-/* Prints HAProxy's configuration for ours, or its spoe.conf. An exit code. */
+/* Prints the configuration of HAProxy that fits ours, or its spoe.conf. Returns an exit code. */
 MUST_CHECK int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe);
 
 #endif

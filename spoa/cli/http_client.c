@@ -10,10 +10,10 @@
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/core/base/text.h"
 
-/* The status of ten thousand services takes some. */
+/* Enough for the status of ten thousand services. */
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)
 
-/* All that comes until the peer closes: we ask with HTTP/1.0. */
+/* Reads until the peer closes: we ask with HTTP/1.0. */
 static bool read_reply(int fd, struct text *reply)
 {
     char bytes[16 * 1024];

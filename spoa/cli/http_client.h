@@ -1,4 +1,4 @@
-/* Asks an agent that runs, for the commands: one GET, blocking, with a time limit. */
+/* Asks a running agent, for the commands: one GET, blocking, with a time limit. */
 #ifndef SPOA_CLI_HTTP_CLIENT_H
 #define SPOA_CLI_HTTP_CLIENT_H
 
@@ -7,7 +7,8 @@
 struct addr;
 struct text;
 
-/* The code of the reply, and its body in `*body` (the caller's, to be finished). -1 with errno where nobody answers. */
+/* Returns the code of the reply, and its body in `*body`, which the caller must finish. Returns -1 with
+ * errno if there is no answer. */
 MUST_CHECK int http_client_get(const struct addr *addr, const char *path, struct text *body);
 
 #endif

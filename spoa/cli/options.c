@@ -8,12 +8,12 @@
 #include "spoa/core/config/config_errors.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 
-/* The colon in front tells a missing value from an unknown option. */
+/* With the colon in front, getopt tells a missing value from an unknown option. */
 #define SHORT_OPTIONS ":f:tVh"
 
-/* Where the commands look for the configuration of an agent that runs. */
+/* Where the commands look for the configuration of a running agent. */
 #define DEFAULT_FILE "/etc/sentinel-spoa.conf"
-/* The oldest that is supported: what fits it fits the later ones. */
+/* The oldest version that is supported. What fits it fits the later ones. */
 #define DEFAULT_HAPROXY 206
 
 /* Long options without a letter. */
@@ -99,7 +99,7 @@ void options_print_help(FILE *out)
         out);
 }
 
-/* Sets all values of one option; together, because a section is begun once. */
+/* Sets all values of one option. All at once, because a section is begun only once. */
 static void set_all(struct config *config, int argc, char *const *argv, int wanted, const char *section,
                     const char *key, struct config_errors *errors)
 {
@@ -117,7 +117,7 @@ static void set_all(struct config *config, int argc, char *const *argv, int want
     }
 }
 
-/* "NAME=ADDR" as the file has it: "NAME ADDR". */
+/* Sets "NAME=ADDR" as a file would: "NAME ADDR". */
 static void set_server(struct config *config, const char *value, struct config_errors *errors)
 {
     char server[512];
@@ -162,7 +162,7 @@ static void set_services(struct config *config, int argc, char *const *argv, str
     }
 }
 
-/* False where it is no command. */
+/* False if `word` is no command. */
 static bool take_command(const char *word, struct options *options)
 {
     static const struct {

@@ -17,7 +17,7 @@ enum exit_code {
     EXIT_CODE_USAGE = 2,   /* the command line or the configuration is wrong */
 };
 
-/* What is to be done. */
+/* What the program does. */
 enum command {
     COMMAND_RUN,
     COMMAND_STATUS,
@@ -38,12 +38,13 @@ struct options {
     bool spoe;                /* --spoe */
     unsigned haproxy;         /* --for, see haproxy_version() */
     const char *haproxy_file; /* --haproxy, or NULL */
-    bool has_keys;            /* a quick start's options were given, and are in `config` */
+    bool has_keys;            /* options of a quick start were given; they are in `config` */
 };
 
 /*
- * Reads the command line. What a quick start gives (--listen, --sentinel, --service, --server, --log-level) is
- * put into `config` as if a file had said it. False, with `errors`, where it is wrong.
+ * Reads the command line. Puts the options of a quick start (--listen, --sentinel, --service, --server,
+ * --log-level) into `config`, as if a file had set them. Returns false with `errors` if the command line is
+ * wrong.
  */
 MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
                               struct config_errors *errors);

@@ -13,7 +13,7 @@
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
 
-/* Most replies are shorter. */
+/* Most replies are shorter than this. */
 #define EVERYDAY ((size_t)4096)
 
 static void fail(struct redis_client *client, const char *reason)
@@ -51,7 +51,7 @@ static void begin_tls(struct redis_client *client, const struct addr *addr, cons
         fail(client, strerror(ENOMEM));
         return;
     }
-    /* The socket blocks: it wants more only when the time is up. */
+    /* The socket blocks: 0 means that its time limit is over. */
     int result = tls_stream_handshake(client->stream);
     if (result != 1)
         fail(client, result == 0 ? "TLS: no answer" : tls_stream_error(client->stream));
@@ -120,7 +120,7 @@ static bool send_command(struct redis_client *client, const char *const *words)
     return is_sent;
 }
 
-/* More bytes for the parser. False where none came. */
+/* Gives more bytes to the parser. False if none came. */
 static bool receive(struct redis_client *client)
 {
     char bytes[TLS_RECORD_MAX];
@@ -143,7 +143,7 @@ const struct reply *redis_client_ask(struct redis_client *client, const char *co
     bool is_answered = send_command(client, words);
     while (is_answered && (result = reply_parser_next(client->parser, &reply)) == REPLY_PARSER_NEEDS_MORE)
         is_answered = receive(client);
-    /* What comes later would be taken for the reply to the next command. */
+    /* Stop asking: a late reply would be taken for the reply to the next command. */
     if (result == REPLY_PARSER_FAILED)
         fail(client, reply_parser_error(client->parser));
     else if (!is_answered)

@@ -8,7 +8,7 @@
 
 #include "spoa/cli/blocking_socket.h"
 
-/* Reads to the end; what has no room is dropped. */
+/* Reads to the end. Drops what has no room. */
 static void read_all(int fd, char reply[RUNTIME_ASK_MAX])
 {
     char bytes[1024];

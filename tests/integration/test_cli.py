@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from certificates import self_signed
@@ -337,6 +338,44 @@ def test_stops_by_a_signal_that_comes_early(tmp_path):
         agent.spawn()
         while agent.check_alive() and agent.mark() == agent.started_at:
             pass  # without a pause: there is a millisecond
+        assert agent.stop(15) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_do_nothing(tmp_path, number):
+    agent = Agent(tmp_path)
+    agent.config_path.write_text(GOOD)
+    try:
+        agent.start()
+        for _ in range(3):
+            agent.signal(number)
+        mark = agent.mark()
+        agent.signal(signal.SIGHUP)
+        agent.wait_log(event="reloaded", since=mark)
+        check_clean(agent)
+    finally:
+        agent.kill()
+
+
+def minds_hangup(agent):
+    """Whether SIGHUP would not end it: it is blocked or caught."""
+    status = (Path("/proc") / str(agent.child.pid) / "status").read_text()
+    masks = re.findall(r"^Sig(?:Blk|Cgt):\t([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (signal.SIGHUP - 1) & 1 for mask in masks)
+
+
+def test_a_reload_that_comes_early(tmp_path):
+    """From its first line of code to when it listens: it goes on."""
+    agent = Agent(tmp_path)
+    agent.config_path.write_text(GOOD)
+    for i in range(30):
+        agent.spawn()
+        wait_until(lambda: minds_hangup(agent), 15, "the program has begun")
+        deadline = time.monotonic() + i / 10000
+        while time.monotonic() < deadline:
+            pass  # without a pause: these are fractions of a millisecond
+        agent.signal(signal.SIGHUP)
+        wait_until(agent.ready, 15, "it listens")
         assert agent.stop(15) == 0
 
 

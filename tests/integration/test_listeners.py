@@ -8,7 +8,7 @@ import time
 import pytest
 from cluster import Agent
 from observers import Background
-from process import free_ports
+from process import free_ports, wait_until
 from rig import Rig
 from spop_client import SpopClient, ask_once
 
@@ -49,6 +49,12 @@ def greets(address):
             if sock.recv(100).startswith(answer):
                 return name
     return "listen" if ask_once(address)["master"] == "R1" else "?"
+
+
+def is_open(host, port):
+    """Whether somebody listens there, who may not accept yet."""
+    with socket.socket() as sock:
+        return sock.connect_ex((host, port)) == 0
 
 
 def rig_at(agent, **options):
@@ -129,7 +135,7 @@ def test_all_addresses_for_another_protocol():
             fake.delay = 0.3
         mark = rig.agent.mark()
         rig.change((f"http = 127.0.0.1:{port}", f"check = 0.0.0.0:{port}"))
-        rig.agent.wait_log(event="listening", since=mark, address=f"0.0.0.0:{port}")
+        wait_until(lambda: is_open("127.0.0.2", port), 15, "the new socket")
         time.sleep(0.2)  # in which it is knocked
         assert not rig.agent.find_log(event="reloaded", since=mark) and knocker.failures == []
         rig.agent.wait_log(event="reloaded", since=mark)

@@ -89,9 +89,9 @@ def test_servers_change_their_names():
         rig.wait_votes(3)
         rig.reload(("server = R1 ", "server = redis-a "))
         assert client.ask()["master"] == "redis-a"
-        rig.reload(("server = redis-a 127.0.0.1:7001\n", ""))
-        assert client.ask()["state"] == "unknown-address"
-        assert rig.agent.wait_log(event="address-not-in-map")
+        # Without the master in the map nobody would be named: the old configuration stays.
+        rig.reload(("server = redis-a 127.0.0.1:7001\n", ""), event="reload-failed")
+        assert client.ask()["master"] == "redis-a"
 
 
 def test_sentinels_come_and_go():
@@ -162,9 +162,11 @@ def waiting_reload(rig, *edits):
         more = f"[sentinels mute]\naddress = 127.0.0.1:{mute.getsockname()[1]}\n[service new]\nsentinels = mute\nserver = A 10.0.0.1:1\n"
         mark = rig.agent.mark()
         rig.change(("[service mymaster]", f"{more}[service mymaster]"), *edits)
-        rig.agent.wait_log(event="listening", since=mark)
+        mute.settimeout(15)
+        asked = mute.accept()  # it has its listeners and its links
         assert not rig.agent.find_log(event="reloaded", since=mark)
         yield
+        asked[0].close()
 
 
 @pytest.mark.parametrize("mistake", ["quorun = 2", "listen = TAKEN", None])
@@ -201,7 +203,7 @@ def test_the_last_of_two_files_counts():
         mark = rig.agent.mark()
         with waiting_reload(rig, ("server = R1 ", "server = redis-a "),
                             ("[agent]", f"[agent]\nlisten = unix:{both}\nlisten = unix:{first}")):
-            rig.agent.wait_log(event="listening", since=mark, address=f"unix:{first}")
+            assert first.exists()
             rig.agent.config_path.write_text(old)
             rig.reload()
             assert rig.ask()["master"] == ask_once(f"unix:{both}")["master"] == "R1"

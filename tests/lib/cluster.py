@@ -231,15 +231,14 @@ class Agent(Process):
     def ready(self):
         """It listens, as its log says; notes where."""
         text = self.config_path.read_text()
-        others = {"check": "agent-check", "http": "http"}
-        protocols = ["spop", *(name for key, name in others.items() if f"\n{key} = {HOST}:0" in text)]
-        lines = [self.listening(protocol) for protocol in protocols]
+        keys = {"spop": "listen", "agent-check": "check", "http": "http"}
+        wanted = ["spop", *(name for name, key in keys.items() if name != "spop" and f"\n{key} = {HOST}:0" in text)]
+        lines = [self.listening(protocol) for protocol in wanted]
         if not all(lines):
             return False
-        if f"{HOST}:0" in text:
-            for line in lines:
-                text = text.replace(f"{HOST}:0", line["address"], 1)
-            self.config_path.write_text(text)
+        for protocol, line in zip(wanted, lines):
+            text = text.replace(f"\n{keys[protocol]} = {HOST}:0", f"\n{keys[protocol]} = {line['address']}", 1)
+        self.config_path.write_text(text)
         self.address = self.address or lines[0]["address"]
         return True
 

@@ -61,9 +61,12 @@ static void merge_service(struct world *world, const struct sim_set *former, con
 
 /* ---- who takes over ---- */
 
-static bool names(const struct service *service)
+/* What is kept is named from memory, which is handed over. */
+static bool has_master(const struct service *service)
 {
-    return service_state_names(service_decision(service)->state);
+    enum service_state state = service_decision(service)->state;
+
+    return service_state_names(state) && state != SERVICE_KEPT;
 }
 
 /* How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a vote, does not
@@ -88,8 +91,8 @@ static void check_ready(struct world *world, const struct sim_set *former, const
     if (service_decision(next->services[service])->state == SERVICE_STARTING)
         ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
                      service);
-    if (former->services[service] != NULL && names(former->services[service]) &&
-        !names(next->services[service]))
+    if (former->services[service] != NULL && has_master(former->services[service]) &&
+        !service_state_names(service_decision(next->services[service])->state))
         ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
                      next->agent, service);
     if (former->services[service] != NULL &&

@@ -148,7 +148,7 @@ mutant role-of-another 'I6' $conversation \
     '/^enum conversation_action conversation_reply/,/^}/ s/ || conversation->restarts)/)/'
 mutant kept-for-ever 'kept' $policy \
     -e 's/ && now_ms - policy->t_lost_ms < config->keep_ms;/ \&\& config->keep_ms > 0;/' \
-    -e 's/^        review_by(ruling, policy->t_lost_ms + policy->config->keep_ms);//'
+    -e 's/^        review_by(\&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);//'
 mutant kept-against-dissent 'kept' $policy 's/^        policy->may_keep = false;//'
 mutant witness-not-asked 'witnessed' $service 's/!evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))/false)/'
 mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (agree \&\& !agree)/'

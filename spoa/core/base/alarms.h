@@ -1,6 +1,6 @@
 /*
- * What an operator should look into although answers are given: raised and cleared with a line in the log each,
- * and kept as a list for those who show them. Pure: time comes in.
+ * What an operator should look into, even while clients get answers. An alarm is logged when it is raised and
+ * when it is cleared, and the status shows those that are raised. Pure: time is an argument.
  */
 #ifndef SPOA_CORE_BASE_ALARMS_H
 #define SPOA_CORE_BASE_ALARMS_H
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* name, text, after how many ms of holding, what it means */
+/* name, text, how many ms the condition must hold before the alarm is raised, meaning */
 #define ALARMS(X)                                                                                            \
     X(VOTER_COUNT, "voter-count", 0,                                                                         \
       "one Sentinel, or an even number of them: the last one adds no safety, only a failure more")           \
@@ -41,23 +41,24 @@ enum alarm_kind {
         ALARM_KINDS
 };
 
-/* One per service and per group of voters; zero is a good start. */
+/* One per service and one per group of voters. All zero is an empty set. */
 struct alarms {
-    int64_t since_ms[ALARM_KINDS]; /* when the condition began; where it holds */
+    int64_t since_ms[ALARM_KINDS]; /* when the condition began; valid while it holds */
     uint32_t holding;              /* a bit per kind: the condition holds */
-    uint32_t raised;               /* a bit per kind: for long enough */
+    uint32_t raised;               /* a bit per kind: it has held for long enough */
     uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
 };
 
-/* Whom the alarms of a set are about, for the log: key "service" or "sentinels", and a name. */
+/* What a set of alarms is about, for the log. The key is "service" or "sentinels". */
 struct alarm_subject {
     const char *key;
     const char *name;
 };
 
 /*
- * The condition behind `kind` holds, or not. Raises the alarm once it has held for the kind's time (as of the
- * calls: there is no timer), clears it at once; both are logged. `detail` is for the log, or NULL.
+ * Records whether the condition behind `kind` holds. The alarm is raised when the condition has held for the
+ * kind's time, and cleared when it no longer holds; both are logged. There is no timer: the alarm changes
+ * only in this function. `detail` is for the log; it may be NULL.
  */
 void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
                  const char *detail, int64_t now_ms);
@@ -67,7 +68,7 @@ static inline bool alarms_is_raised(const struct alarms *alarms, enum alarm_kind
     return (alarms->raised >> kind & 1) != 0;
 }
 
-/* "vote-life", and what it means. */
+/* The name of the alarm, for example "vote-life", and its meaning. */
 const char *alarm_text(enum alarm_kind kind);
 const char *alarm_meaning(enum alarm_kind kind);
 

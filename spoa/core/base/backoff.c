@@ -15,7 +15,7 @@ void backoff_reset(struct backoff *backoff)
     backoff->ceiling_ms = backoff->min_ms;
 }
 
-/* xorshift64: enough to keep peers out of step, and the same on every run for one seed. */
+/* xorshift64: random enough to spread the attempts, and the same on every run for one seed. */
 static uint64_t next_random(struct backoff *backoff)
 {
     backoff->random ^= backoff->random << 13;

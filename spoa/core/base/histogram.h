@@ -1,4 +1,4 @@
-/* Durations, counted by how long they were. */
+/* A histogram of durations. */
 #ifndef SPOA_CORE_BASE_HISTOGRAM_H
 #define SPOA_CORE_BASE_HISTOGRAM_H
 
@@ -8,11 +8,13 @@
 #define HISTOGRAM_BOUNDS 12
 
 struct histogram {
-    uint64_t counts[HISTOGRAM_BOUNDS + 1]; /* the last is beyond all bounds; not cumulative */
+    /* A count per bucket, not cumulative. The last bucket is for durations above all bounds. */
+    uint64_t counts[HISTOGRAM_BOUNDS + 1];
     uint64_t sum_us;
 };
 
-/* `bounds_us`: HISTOGRAM_BOUNDS of them, ascending; each is included in its bucket. */
+/* Counts `times` durations of `us` each. `bounds_us` has HISTOGRAM_BOUNDS upper bounds in ascending order.
+ * A duration that is equal to a bound belongs to the bucket of that bound. */
 static inline void histogram_add(struct histogram *histogram, const uint32_t *bounds_us, uint64_t us,
                                  uint64_t times)
 {

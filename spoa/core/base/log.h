@@ -25,14 +25,14 @@ struct log_field {
     const char *key;
     bool is_number;
     int64_t number;
-    struct span text; /* where it is not a number; any bytes: the sink escapes them */
+    struct span text; /* if it is not a number; may be any bytes: the sink escapes them */
 };
 
-/* The fields are valid during the call only. */
+/* The fields are valid only during the call. */
 typedef void (*log_sink_fn)(void *context, enum log_level level, const char *event,
                             const struct log_field *fields, size_t count);
 
-/* Sets where events go from now on; NULL drops them. Events above `max_level` never reach the sink. */
+/* Sets the sink for all further events; NULL drops them. Events above `max_level` never reach the sink. */
 void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level);
 
 /* `event` is a stable name in lower case with dashes ("master-switch"); the README lists them all. */
@@ -57,7 +57,8 @@ static inline struct log_field log_text(const char *key, const char *text)
     return log_span(key, span_of_text(text != NULL ? text : ""));
 }
 
-/* log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)); at least one field. */
+/* Emits an event: log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)). Needs at least one
+ * field. */
 #define log_event(level, event, ...)                                                                         \
     log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                      \
              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))

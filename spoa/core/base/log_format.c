@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-/* Kept free for `"suppressed":18446744073709551615,"cut":true}` and the newline. */
+/* Room that is kept free for `"suppressed":18446744073709551615,"cut":true}` and the newline. */
 #define TRAILER_MAX 64
 
 static void put_text(struct sink *sink, const char *text)
@@ -35,8 +35,8 @@ static bool is_continuation(uint8_t byte)
     return (byte & 0xC0) == 0x80;
 }
 
-/* The smallest and the largest second byte that may follow `lead` (RFC 3629 section 4): keeps out overlong
- * forms, surrogates and what is beyond U+10FFFF. */
+/* Whether `second` may follow `lead` (RFC 3629 section 4). Excludes overlong forms, surrogates and
+ * everything beyond U+10FFFF. */
 static bool is_second_byte(uint8_t lead, uint8_t second)
 {
     switch (lead) {
@@ -53,7 +53,7 @@ static bool is_second_byte(uint8_t lead, uint8_t second)
     }
 }
 
-/* The length of the UTF-8 character that `text`, which is not empty, begins with; 0 where that is none. */
+/* The length of the UTF-8 character at the start of `text`; 0 if there is none. `text` is not empty. */
 static size_t character_length(struct span text)
 {
     uint8_t lead = text.data[0];
@@ -124,7 +124,7 @@ static void put_quoted(struct sink *sink, enum log_format format, struct span te
     put_text(sink, is_cut ? "...\"" : "\"");
 }
 
-/* Whether a logfmt value can stand as it is. */
+/* Whether a logfmt value needs no quotes. */
 static bool is_bare(struct span text)
 {
     if (text.len == 0)
@@ -138,7 +138,8 @@ static bool is_bare(struct span text)
     return true;
 }
 
-/* The bytes of `text` that are written: LOG_FORMAT_VALUE_MAX, or up to 3 less so as not to split a character. */
+/* The part of `text` that is written: LOG_FORMAT_VALUE_MAX bytes, or up to 3 fewer, so that no character
+ * is split. */
 static struct span value_to_write(struct span text)
 {
     size_t len = LOG_FORMAT_VALUE_MAX;
@@ -163,7 +164,7 @@ static void put_value(struct sink *sink, enum log_format format, const struct lo
         sink_put(sink, text.data, text.len);
 }
 
-/* The blank or comma before a key, the key and what follows it. */
+/* Writes ` key=`, or `,"key":` in JSON. */
 static void put_key(struct sink *sink, enum log_format format, const char *key)
 {
     bool is_json = format == LOG_FORMAT_JSON;
@@ -187,7 +188,7 @@ static void put_head(struct sink *sink, enum log_format format, const struct log
         put_text(sink, "\"");
 }
 
-/* False where a field did not fit: nothing of it is left then. */
+/* False if a field did not fit; then nothing of that field is written. */
 static bool put_fields(struct sink *sink, enum log_format format, const struct log_line *line)
 {
     for (size_t i = 0; i < line->count; i++) {

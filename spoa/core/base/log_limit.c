@@ -2,37 +2,93 @@
 
 #include <string.h>
 
-/* Finds the entry of `event` or makes one. NULL where the table is full. */
-static struct log_limit_entry *entry_of(struct log_limit *limit, const char *event, int64_t now_ms)
+/* Places for one key, from the one that it hashes to. */
+#define PROBES 8
+#define SECOND_MS 1000
+
+/* FNV-1a. */
+static uint64_t hash(uint64_t state, const void *data, size_t len)
 {
-    for (size_t i = 0; i < limit->count; i++)
-        if (strcmp(limit->entries[i].event, event) == 0)
-            return &limit->entries[i];
-    if (limit->count == LOG_LIMIT_EVENTS_MAX)
-        return NULL;
-    limit->entries[limit->count] = (struct log_limit_entry){.event = event, .t_second_ms = now_ms};
-    return &limit->entries[limit->count++];
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < len; i++)
+        state = (state ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return state;
 }
 
-bool log_limit_pass(struct log_limit *limit, const char *event, bool must_pass, int64_t now_ms,
-                    uint64_t *ret_suppressed)
+static uint64_t key_of(const char *event, struct span subject)
 {
-    struct log_limit_entry *entry = entry_of(limit, event, now_ms);
+    uint64_t state = hash(UINT64_C(0xcbf29ce484222325), event, strlen(event) + 1);
+
+    return subject.len > 0 ? hash(state, subject.data, subject.len) : state;
+}
+
+static bool is_over(const struct log_limit_entry *entry, int64_t now_ms)
+{
+    return now_ms - entry->t_second_ms >= SECOND_MS;
+}
+
+/* Finds the entry of `key` or makes one. NULL if all its places are taken in this second. */
+static struct log_limit_entry *entry_of(struct log_limit *limit, const char *event, uint64_t key,
+                                        int64_t now_ms)
+{
+    struct log_limit_entry *place = NULL;
+
+    for (size_t i = 0; i < PROBES; i++) {
+        struct log_limit_entry *entry = &limit->entries[(key + i) % LOG_LIMIT_ENTRIES];
+        if (entry->event != NULL && entry->key == key)
+            return entry;
+        if (place == NULL && (entry->event == NULL || (is_over(entry, now_ms) && entry->suppressed == 0)))
+            place = entry;
+    }
+    if (place != NULL)
+        *place = (struct log_limit_entry){.event = event, .key = key, .t_second_ms = now_ms};
+    return place;
+}
+
+static uint64_t take_suppressed(struct log_limit *limit, struct log_limit_entry *entry)
+{
+    uint64_t suppressed = entry->suppressed;
+
+    limit->suppressing -= suppressed > 0;
+    entry->suppressed = 0;
+    return suppressed;
+}
+
+bool log_limit_pass(struct log_limit *limit, const char *event, struct span subject, bool must_pass,
+                    int64_t now_ms, uint64_t *ret_suppressed)
+{
+    struct log_limit_entry *entry = entry_of(limit, event, key_of(event, subject), now_ms);
 
     if (entry == NULL) {
         *ret_suppressed = 0;
         return true;
     }
-    if (now_ms - entry->t_second_ms >= 1000) {
+    if (is_over(entry, now_ms)) {
         entry->t_second_ms = now_ms;
         entry->passed = 0;
     }
     if (entry->passed >= limit->burst && !must_pass) {
+        limit->suppressing += entry->suppressed == 0;
         entry->suppressed++;
         return false;
     }
     entry->passed++;
-    *ret_suppressed = entry->suppressed;
-    entry->suppressed = 0;
+    *ret_suppressed = take_suppressed(limit, entry);
     return true;
+}
+
+bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char **ret_event, uint64_t *ret_suppressed)
+{
+    if (limit->suppressing == 0)
+        return false;
+    for (size_t i = 0; i < LOG_LIMIT_ENTRIES; i++) {
+        struct log_limit_entry *entry = &limit->entries[i];
+        if (entry->suppressed == 0 || !is_over(entry, now_ms))
+            continue;
+        *ret_event = entry->event;
+        *ret_suppressed = take_suppressed(limit, entry);
+        return true;
+    }
+    return false;
 }

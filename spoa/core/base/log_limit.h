@@ -1,4 +1,7 @@
-/* How often one event may be logged: lines of each event are counted by the second. Pure: time comes in. */
+/*
+ * How often one event about one subject may be logged: its lines are counted by the second. What happens to many subjects at
+ * once is not held back: 60 services that switch write 60 lines. Pure: time comes in.
+ */
 #ifndef SPOA_CORE_BASE_LOG_LIMIT_H
 #define SPOA_CORE_BASE_LOG_LIMIT_H
 
@@ -6,29 +9,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/must_check.h"
+#include "proto/span.h"
 
-/* Different events that are watched; more than the program has. Those beyond are never held back. */
-#define LOG_LIMIT_EVENTS_MAX 64
+/* Pairs of event and subject that are counted within one second. Lines of further pairs are never held back. */
+#define LOG_LIMIT_ENTRIES 256
 
 struct log_limit_entry {
-    const char *event;
+    const char *event;   /* NULL: free */
+    uint64_t key;        /* of event and subject */
     int64_t t_second_ms; /* when the current second began */
-    unsigned passed;     /* in it */
-    uint64_t suppressed; /* since the last line that was written */
+    unsigned passed;     /* lines that were let through in this second */
+    uint64_t suppressed; /* lines that were held back since the last one let through */
 };
 
+/* Zero but for `burst` at first. */
 struct log_limit {
-    unsigned burst; /* lines of one event in a second; set by the caller, the rest begins zero */
-    size_t count;
-    struct log_limit_entry entries[LOG_LIMIT_EVENTS_MAX];
+    unsigned burst;     /* lines of one event about one subject in a second */
+    size_t suppressing; /* entries that have lines to tell of */
+    struct log_limit_entry entries[LOG_LIMIT_ENTRIES];
 };
 
 /*
- * May a line of `event` (a text that stays valid) be written at `now_ms`? If so `ret_suppressed` gets how many
+ * Whether a line of `event` (a text that stays valid) about `subject` may be written at `now_ms`. If so `ret_suppressed` gets how many
  * were held back since the last one. `must_pass` always lets it through (errors), and counts it.
  */
-MUST_CHECK bool log_limit_pass(struct log_limit *limit, const char *event, bool must_pass, int64_t now_ms,
-                               uint64_t *ret_suppressed);
+bool log_limit_pass(struct log_limit *limit, const char *event, struct span subject, bool must_pass,
+                    int64_t now_ms, uint64_t *ret_suppressed);
+
+/*
+ * Takes the lines of one event that were held back in a second that is over, and were not followed by another line that tells
+ * of them. False if there are none.
+ */
+bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char **ret_event,
+                    uint64_t *ret_suppressed);
 
 #endif

@@ -1,6 +1,6 @@
 #include "spoa/core/base/metrics.h"
 
-/* 10 us to 1 s: a look-up takes microseconds, what is above a millisecond is worth a look. */
+/* 10 us to 1 s: a look-up takes microseconds, and anything above a millisecond is worth a look. */
 const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS] = {10,   25,   50,    100,   250,    500,
                                                              1000, 2500, 10000, 50000, 250000, 1000000};
 

@@ -1,4 +1,4 @@
-/* What the agent counts. Plain numbers, owned by agent.c and handed to those who count. */
+/* What the agent counts: plain numbers. agent.c owns them and hands them to the code that counts. */
 #ifndef SPOA_CORE_BASE_METRICS_H
 #define SPOA_CORE_BASE_METRICS_H
 
@@ -10,7 +10,7 @@
 #define METRICS_COUNTERS(X)                                                                                  \
     X(connections_total, "SPOP connections accepted")                                                        \
     X(connections_closed_total, "SPOP connections closed")                                                   \
-    X(refused_total, "Connections closed at once: from where none may come, or too many")                    \
+    X(refused_total, "Connections closed at once: their address is not allowed, or there are too many")      \
     X(timeouts_total, "SPOP connections closed because the peer took too long")                              \
     X(healthchecks_total, "SPOP health checks answered")                                                     \
     X(notifies_total, "NOTIFY frames answered")                                                              \
@@ -42,7 +42,7 @@ struct metrics {
     METRICS_COUNTERS(X)
 #undef X
     struct histogram answer_times; /* from the read of a NOTIFY to the write of its ACK */
-    struct histogram parked_times; /* of those that were kept back */
+    struct histogram parked_times; /* how long answers were kept back */
 };
 
 extern const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS];

@@ -13,7 +13,7 @@ void text_finish(struct text *out)
     *out = (struct text){.data = NULL};
 }
 
-/* Room for `len` more bytes and a NUL. */
+/* Makes room for `len` more bytes and a NUL. False if memory is short, now or earlier. */
 static bool grow(struct text *out, size_t len)
 {
     size_t size = out->size > 0 ? out->size : FIRST_SIZE;
@@ -57,7 +57,7 @@ void text_printf(struct text *out, const char *format, ...)
     int len = vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     if (len < 0 || (size_t)len >= sizeof(text))
-        out->has_failed = true; /* names go in by text_add(): nothing else is as long */
+        out->has_failed = true; /* only names can be that long, and text_add() adds them */
     else
         text_add_bytes(out, text, (size_t)len);
 }

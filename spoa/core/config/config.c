@@ -9,15 +9,16 @@
 #include "spoa/core/config/config_reader.h"
 #include "spoa/core/decision/server_map.h"
 
-/* How a group of nodes is called. */
+/* The section word of a group of nodes. */
 #define NODES "nodes"
 
-/* The section that keys go to now. */
+/* The section to which keys go now. */
 struct config_cursor {
-    enum config_section_kind kind; /* CONFIG_SECTIONS: none, or one that is unknown */
+    enum config_section_kind kind; /* CONFIG_SECTIONS: none, or an unknown one */
     size_t index;                  /* of the group or service */
-    bool is_begun;                 /* some section was, even an unknown one */
-    uint64_t agent_seen;           /* bits of keywords given, for each section */
+    bool is_begun;                 /* a section has begun, even an unknown one */
+    /* Bits of the keywords that were given, for each section. */
+    uint64_t agent_seen;
     uint64_t haproxy_seen;
     uint64_t *group_seen;
     uint64_t *service_seen;
@@ -49,7 +50,7 @@ struct config *config_create(void)
     return config;
 }
 
-/* Overwrites it first: it may be a password. */
+/* Overwrites the text first: it may be a password. */
 static void free_secret(char *secret)
 {
     if (secret == NULL)
@@ -124,7 +125,7 @@ void config_destroy(struct config *config)
     free(config);
 }
 
-/* Room for one more element at the end of both lists. */
+/* Makes room for one more element at the end of both lists. */
 static bool grow_pair(void **list, size_t size, uint64_t **seen, size_t count)
 {
     void *larger = realloc(*list, (count + 1) * size);
@@ -179,7 +180,7 @@ static bool add_service(struct config *config, const struct config_place *place,
     return true;
 }
 
-/* Names go into log lines, metrics and messages: printable, without blanks and brackets. */
+/* Names go into log lines, metrics and messages: so they must be printable, without blanks and brackets. */
 static bool is_name(const char *name)
 {
     size_t len = strlen(name);
@@ -253,7 +254,7 @@ void config_section(struct config *config, const struct config_place *place, con
 {
     size_t word_len = strcspn(text, " \t");
     const char *name = text + word_len + strspn(text + word_len, " \t");
-    /* Other voters: the same keys. */
+    /* A group of nodes has the keys of [sentinels]. */
     bool is_nodes = word_len == strlen(NODES) && memcmp(text, NODES, word_len) == 0;
     enum config_section_kind kind = is_nodes ? CONFIG_SENTINELS : section_kind(text, word_len);
 
@@ -270,7 +271,9 @@ static void set_value(const struct config_keyword *keyword, void *section, const
 {
     bool is_secret = keyword->type == &config_type_password;
 
-    /* A value out of the environment may be one that no line can give. --dump-config would write it as another. */
+    /*
+     * A value from the environment may be one that no line can give: --dump-config would write another value.
+     */
     if (!is_secret && !config_reader_can_give(value)) {
         config_error(
             errors, place,
@@ -291,7 +294,9 @@ static void set_value(const struct config_keyword *keyword, void *section, const
     }
 }
 
-/* The struct of the section that keys go to, the marks of the keys that it was given, and its name. */
+/*
+ * Returns the struct of the current section, the bits of its given keys, and its name. NULL if there is none.
+ */
 static void *current_section(struct config *config, uint64_t **ret_seen, const char **ret_name)
 {
     struct config_cursor *cursor = config->cursor;
@@ -319,7 +324,7 @@ static void *current_section(struct config *config, uint64_t **ret_seen, const c
     return NULL;
 }
 
-/* What the section that keys go to is called in the file. */
+/* The word of the current section in the file. */
 static const char *section_word(const struct config *config)
 {
     enum config_section_kind kind = config->cursor->kind;
@@ -328,7 +333,7 @@ static const char *section_word(const struct config *config)
                                     : config_section_names[kind];
 }
 
-/* Remembers the line of a key whose files are read later, in a section that has such keys. */
+/* Remembers the line of a key that names a file to be read later. Only groups and services have such keys. */
 static void note_line(struct config *config, const char *key, unsigned line)
 {
     bool is_group = config->cursor->kind == CONFIG_SENTINELS;
@@ -366,7 +371,8 @@ void config_set(struct config *config, const struct config_place *place, const c
     if (section == NULL) {
         if (!config->cursor->is_begun)
             config_error(errors, place, "key '%s' stands before any section", key);
-        return; /* the section was reported already */
+        /* An unknown section is already reported. */
+        return;
     }
     const struct config_keyword *keyword = config_keyword_find(kind, key);
     if (keyword == NULL) {

@@ -1,7 +1,5 @@
-/*
- * The configuration: what the keys mean, read one at a time, checked as a whole. Pure: files, environment and
- * secrets are io/config_file.h. One table of keywords serves reading, --dump-config and the test of the manual.
- */
+/* The configuration: reads keys one at a time, then checks the whole. Pure: spoa/io/process/config_file.h
+ * reads files and secrets. One table of keywords serves reading, --dump-config and the test of the manual. */
 #ifndef SPOA_CORE_CONFIG_CONFIG_H
 #define SPOA_CORE_CONFIG_CONFIG_H
 
@@ -23,11 +21,11 @@ struct service_server;
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
 
-/* One address to accept connections on. */
+/* An address to accept connections on. */
 struct config_listen {
     struct addr addr;               /* numeric or UNIX; port 0: the kernel chooses */
-    int mode;                       /* of a UNIX socket; -1: as the umask says */
-    char owner[CONFIG_ACCOUNT_MAX]; /* of a UNIX socket; "": as it comes */
+    int mode;                       /* of a UNIX socket; -1: the umask decides */
+    char owner[CONFIG_ACCOUNT_MAX]; /* of a UNIX socket; "": not changed */
     char group[CONFIG_ACCOUNT_MAX];
 };
 
@@ -48,19 +46,19 @@ struct config_agent {
     struct config_listens web;     /* for HTTP */
     enum log_level log_level;
     enum log_format log_format;
-    char *syslog;                   /* the path of its socket; NULL: the log goes to stderr */
-    struct config_networks allowed; /* whose TCP connections are taken; empty: anybody's */
+    char *syslog;                   /* path of its socket; NULL: log to stderr */
+    struct config_networks allowed; /* may connect by TCP; empty: all may */
     unsigned connections_max;       /* for SPOP */
-    unsigned idle_timeout_ms;       /* of these; 0: none */
+    unsigned idle_timeout_ms;       /* of SPOP connections; 0: none */
     unsigned drain_timeout_ms;
     unsigned park_max;
-    char *user; /* to become after the start; NULL: none */
+    char *user; /* to change to after the start; NULL: none */
     char *group;
     bool sandbox;
     bool autoreload;
 };
 
-/* What AUTH takes, for Sentinels or for nodes. */
+/* For AUTH with Sentinels or nodes. */
 struct config_credentials {
     char *username; /* or NULL */
     char *password; /* or NULL */
@@ -68,14 +66,14 @@ struct config_credentials {
     unsigned password_file_line;
 };
 
-/* How Sentinels or nodes are talked to. */
+/* TLS settings for Sentinels or nodes. */
 struct config_tls {
     bool is_on;
     char *ca_file;     /* NULL: the system's */
     char *cert_file;   /* ours, with its chain; NULL: none */
-    char *key_file;    /* of it */
-    char *server_name; /* that the peer's certificate must have; NULL: the peer's own */
-    unsigned line;     /* of one of its keys; 0: none is given */
+    char *key_file;    /* of that certificate */
+    char *server_name; /* in the peer's certificate; NULL: the peer's host */
+    unsigned line;     /* of one of these keys; 0: none is given */
 };
 
 /* A group of voters: [sentinels], [sentinels NAME], [nodes NAME]. */
@@ -95,7 +93,7 @@ struct config_voters {
     bool subscribe;
 };
 
-/* HAProxys whose sessions are cut. */
+/* The HAProxys whose sessions the agent cuts. */
 struct config_haproxy {
     struct addr *runtime_apis; /* numeric or UNIX */
     size_t runtime_api_count;
@@ -107,7 +105,7 @@ enum replica_fallback {
     REPLICA_FALLBACK_MASTER,
 };
 
-/* What to do where fewer nodes than a majority are in reach, and one of these says that it is the master. */
+/* What to do if fewer nodes than a majority are in reach, and one of them says that it is the master. */
 enum when_alone {
     WHEN_ALONE_REFUSE,
     WHEN_ALONE_NAME,
@@ -130,15 +128,15 @@ struct config_slot {
 struct config_service {
     char *name;
     unsigned line;
-    char *monitor;                  /* what Sentinel calls it; NULL: the service's name */
-    char *sentinels;                /* the group's name; NULL: the unnamed one */
-    char *nodes;                    /* the name of a group of nodes in its place, or NULL */
-    size_t group;                   /* its index; set by config_finish() */
-    struct service_server *servers; /* the names are its own */
+    char *monitor;                  /* its name in Sentinel; NULL: the service's name */
+    char *sentinels;                /* the group's name; NULL: the group without a name */
+    char *nodes;                    /* or the name of a group of nodes; else NULL */
+    size_t group;                   /* the group's index; config_finish() sets it */
+    struct service_server *servers; /* the service owns their names */
     size_t server_count;
     struct config_slot slot;
     enum when_alone when_alone;
-    unsigned quorum; /* votes needed; 0 until config_finish() puts the majority */
+    unsigned quorum; /* votes needed; 0: config_finish() sets the majority */
     bool allow_any_address;
     struct config_credentials credentials; /* of the nodes */
     struct config_tls tls;                 /* of the nodes */
@@ -170,57 +168,59 @@ struct config {
     size_t group_count;
     struct config_service *services;
     size_t service_count;
-    struct config_errors warnings; /* what is unwise, and yet can be run */
-    struct config_cursor *cursor;  /* of reading; private */
+    struct config_errors warnings; /* unwise settings that do not prevent a start */
+    struct config_cursor *cursor;  /* for reading; private */
 };
 
-/* NULL where memory is short. */
+/* NULL if memory is short. */
 MUST_CHECK struct config *config_create(void);
 void config_destroy(struct config *config); /* NULL is fine */
 
-/* Begins the section of a line "[TEXT]", without the brackets: "agent", "sentinels", "service NAME" ... An
- * unknown one is an error, and its keys are passed over. */
+/* Begins the section of a line "[TEXT]". `text` is without the brackets: "agent", "sentinels", "service
+ * NAME" ... An unknown section is an error, and its keys are skipped. */
 void config_section(struct config *config, const struct config_place *place, const char *text,
                     struct config_errors *errors);
 
-/* A key of the section begun last. */
+/* Sets a key of the section that was begun last. */
 void config_set(struct config *config, const struct config_place *place, const char *key, const char *value,
                 struct config_errors *errors);
 
-/* Checks the whole and fills in what depends on it; adds to config->warnings. `file` is for messages. */
+/* Checks the whole and fills in the values that depend on it. Adds to config->warnings. `file` is for
+ * messages. */
 void config_finish(struct config *config, const char *file, struct config_errors *errors);
 
-/* Writes a complete file with all defaults; passwords are shown as ***. */
+/* Writes a complete file with all defaults. Passwords are written as ***. */
 void config_dump(const struct config *config, FILE *out);
 
-/* Calls `each` with the path of every file that the configuration names: passwords, certificates, keys. */
+/* Calls `each` with the path of every file that a password, certificate or key is read from. */
 void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
                       void *context);
 
-/* What the group's section is called: "sentinels" or "nodes". */
+/* The word of the group's section: "sentinels" or "nodes". */
 const char *config_voters_word(const struct config_voters *group);
 
-/* What the service's nodes are to be told, and how: its own, or, where the nodes themselves vote, that of their group. */
+/* The credentials and the TLS settings for the service's nodes: the service's own. If it has none and its
+ * nodes vote, those of the group. */
 const struct config_credentials *config_node_credentials(const struct config_service *service,
                                                          const struct config_voters *group);
 const struct config_tls *config_node_tls(const struct config_service *service,
                                          const struct config_voters *group);
 
-/* Of two texts of a configuration, which may be NULL. */
+/* Whether two texts are equal. They may be NULL. */
 bool config_same_text(const char *a, const char *b);
 
-/* What a changed value asks for. */
+/* How a changed value takes effect. */
 enum config_reload {
-    CONFIG_RELOAD_LIVE,    /* can be taken over by an agent that runs */
+    CONFIG_RELOAD_LIVE,    /* a running agent can take it over */
     CONFIG_RELOAD_RESTART, /* the agent must be started again */
 };
 
-/* The keywords, for the manual: calls `each` for all of them. */
+/* A keyword, for the manual. config_each_keyword() calls `each` for all of them. */
 struct config_keyword_info {
     const char *section;
     const char *key;
-    const char *form;   /* what a value looks like */
-    const char *preset; /* the default, NULL: none */
+    const char *form;   /* how a value looks */
+    const char *preset; /* the default; NULL: none */
     const char *help;
     bool repeatable;
     enum config_reload reload;

@@ -1,4 +1,4 @@
-/* What can only be said of the whole configuration. */
+/* The checks that need the whole configuration. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static void check_agent(struct config *config, const char *file, struct config_e
         errors->out_of_memory = true;
 }
 
-/* What HAProxy takes for a server's name. */
+/* Whether HAProxy accepts this as a server's name. */
 static bool is_server_name(const char *name)
 {
     size_t len = strlen(name);
@@ -60,7 +60,7 @@ static void check_servers(const struct config_service *service, const struct con
     }
 }
 
-/* Half of it HAProxy may take to ask, at its shortest `agent-inter`. */
+/* HAProxy may need half of this time to ask, with its shortest `agent-inter`. */
 #define CHECK_PULSE_MIN_MS 100
 
 static void check_policy(struct config *config, const struct config_service *service,
@@ -87,7 +87,7 @@ static void check_policy(struct config *config, const struct config_service *ser
         config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
 }
 
-/* It goes into HAProxy's commands: what is no name there could be another command. */
+/* The name goes into HAProxy's commands. A text that is no name could be another command. */
 static void check_backend(const struct config *config, const struct config_service *service,
                           const struct config_place *place, struct config_errors *errors)
 {
@@ -135,7 +135,7 @@ static void check_hook(const struct config_service *service, const struct config
         config_error(errors, place, "'on-switch-timeout' must be over 0");
 }
 
-/* Keys that mean something to one kind of voters only. */
+/* Checks the keys that only one kind of voters uses. */
 static void check_source(struct config *config, const struct config_service *service,
                          const struct config_place *place, struct config_errors *errors)
 {
@@ -191,7 +191,7 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : (*left)->line < (*right)->line ? -1 : 1;
 }
 
-/* Sorted, because there may be thousands. */
+/* Sorts the names, because there may be thousands. */
 static void check_service_names(const struct config *config, const char *file, struct config_errors *errors)
 {
     const struct config_service **sorted = calloc(config->service_count + 1, sizeof(struct config_service *));
@@ -214,7 +214,8 @@ static void check_service_names(const struct config *config, const char *file, s
 void config_finish(struct config *config, const char *file, struct config_errors *errors)
 {
     if (errors->out_of_memory)
-        return; /* what is missing is missing for that reason */
+        /* Memory was short while reading: the checks would report keys that the file has. */
+        return;
     check_agent(config, file, errors);
     if (!config_gather_voters(config)) {
         errors->out_of_memory = true;

@@ -9,7 +9,7 @@
 
 #define MESSAGE_MAX 512
 
-/* A message is one line, whatever the file or the environment had. */
+/* A message must stay one line, also if the file or the environment has control characters. */
 static void clean(char *message)
 {
     for (; *message != '\0'; message++)
@@ -31,7 +31,7 @@ static bool grow(struct config_errors *errors)
     return true;
 }
 
-/* Behind those of the same line. Reading goes line by line, so that the way is short. */
+/* Inserts the message after those of the same line. Lines are read in order, so the loop is short. */
 static void insert(struct config_errors *errors, unsigned line, char *text)
 {
     size_t at = errors->count++;

@@ -8,7 +8,7 @@
 #define LIVE CONFIG_RELOAD_LIVE
 #define RESTART CONFIG_RELOAD_RESTART
 
-/* Most types of lists take the whole section's struct: offset 0. */
+/* Most types of lists take the struct of the whole section: offset 0. */
 const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, LIVE,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
@@ -240,7 +240,7 @@ unsigned config_distance(const char *a, const char *b)
 const char *config_keyword_nearest(enum config_section_kind section, const char *key)
 {
     const char *nearest = NULL;
-    unsigned best = 4; /* further than that it is another word */
+    unsigned best = 4; /* at this distance it is another word */
 
     for (size_t i = 0; i < config_keyword_count; i++) {
         const struct config_keyword *keyword = &config_keywords[i];

@@ -1,4 +1,4 @@
-/* The table of keywords: what the reader, the dump and the manual share. */
+/* The table of keywords. The reader, the dump and the manual share it. */
 #ifndef SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
 #define SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
 
@@ -21,7 +21,7 @@ struct config_keyword;
 
 enum config_reading {
     CONFIG_READ_OK,
-    CONFIG_READ_BAD, /* the value has not the type's form */
+    CONFIG_READ_BAD, /* the value does not have the type's form */
     CONFIG_READ_NO_MEMORY,
 };
 
@@ -29,7 +29,7 @@ enum config_reading {
 struct config_type {
     const char *form; /* "a duration such as 500ms, 3s or 2m" */
     enum config_reading (*read)(void *field, const char *value);
-    /* Writes the lines "key = value" for all values; none where nothing is set. */
+    /* Writes a line "key = value" for each value; nothing if none is set. */
     void (*write)(const void *field, const char *key, FILE *out);
 };
 
@@ -49,19 +49,19 @@ extern const size_t config_keyword_count;
 
 extern const char *const config_section_names[CONFIG_SECTIONS];
 
-/* NULL where the section has no such key. */
+/* NULL if the section has no such key. */
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
 
-/* A bit for it among those of its section, which has 64 at the most. */
+/* The keyword's bit among the keywords of its section, which has at most 64. */
 uint64_t config_keyword_bit(const struct config_keyword *keyword);
 
-/* The key of the section that is most like `key`, or NULL where none is near. */
+/* The key of the section that is most like `key`, or NULL if none is similar. */
 const char *config_keyword_nearest(enum config_section_kind section, const char *key);
 
 /* Edit distance of two short words (at most 31 bytes count). */
 unsigned config_distance(const char *a, const char *b);
 
-/* The types, by name of what they hold. */
+/* The types, named after their values. */
 extern const struct config_type config_type_duration;
 extern const struct config_type config_type_count;
 extern const struct config_type config_type_bool;

@@ -11,7 +11,7 @@
 #define LISTEN_MODE_MAX 0777
 #define WEIGHT_MAX 256
 
-/* Room for one more element at the end of a list; NULL where memory is short. */
+/* Adds a zero element at the end of a list and returns it. NULL if memory is short. */
 static void *grow(void **list, size_t *count, size_t size)
 {
     char *larger = realloc(*list, (*count + 1) * size);
@@ -25,11 +25,11 @@ static void *grow(void **list, size_t *count, size_t size)
     return element;
 }
 
-/* A listener's port may be 0, which addr_parse() refuses because nobody can connect to it. */
+/* A listener's port may be 0. addr_parse() refuses that, because nobody can connect to it. */
 static bool read_listen_addr(struct span text, struct addr *addr)
 {
     char copy[ADDR_TEXT_MAX];
-    bool is_path = text.len >= 5 && memcmp(text.data, "unix:", 5) == 0; /* ":0" may end one */
+    bool is_path = text.len >= 5 && memcmp(text.data, "unix:", 5) == 0; /* a path may end with ":0" */
     bool asks_kernel = !is_path && text.len > 2 && memcmp(text.data + text.len - 2, ":0", 2) == 0;
 
     if (!asks_kernel)
@@ -43,7 +43,7 @@ static bool read_listen_addr(struct span text, struct addr *addr)
     return is_good && (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6);
 }
 
-/* "KEY=VALUE", a value that fits its field. */
+/* Reads "KEY=VALUE". `key` includes the '='. The value must not be empty and must fit in its field. */
 static bool read_option(struct span word, const char *key, char value[CONFIG_ACCOUNT_MAX])
 {
     size_t prefix = strlen(key);
@@ -156,7 +156,7 @@ static enum config_reading read_addresses(void *field, const char *value)
     return append_addr(&group->addresses, &group->address_count, &addr);
 }
 
-/* A path may go without "unix:", as HAProxy has it. */
+/* A path may omit "unix:", as in HAProxy. */
 static enum config_reading read_runtime_apis(void *field, const char *value)
 {
     struct config_haproxy *haproxy = field;

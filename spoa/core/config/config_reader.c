@@ -15,7 +15,7 @@ static bool is_comment(const char *line)
     return line[0] == '\0' || line[0] == ';' || line[0] == '#';
 }
 
-/* Without the blanks at both ends. */
+/* Cuts the blanks at both ends. */
 static char *trim(char *text)
 {
     text += strspn(text, BLANKS);
@@ -47,14 +47,15 @@ bool config_reader_can_give(const char *value)
     return true;
 }
 
-/* Adds the value of the variable whose name `*cursor`, behind "${", begins with. False where it cannot. */
+/* Adds the value of a variable. `*cursor` is after its "${" and moves behind its '}'. False, reported, if
+ * there is no '}' or no such variable. */
 static bool expand_variable(struct config_reader *reader, char **cursor, struct text *out)
 {
     char *name = *cursor;
     char *end = strchr(name, '}');
 
     if (end == NULL || end - name > VARIABLE_NAME_MAX) {
-        /* What follows is not shown: it may be a password. */
+        /* Does not show what follows: it may be a password. */
         config_error(reader->errors, &reader->place, "'}' is missing behind '${', or the name is too long");
         return false;
     }
@@ -69,7 +70,7 @@ static bool expand_variable(struct config_reader *reader, char **cursor, struct 
     return true;
 }
 
-/* Writes the value with every ${NAME} replaced. False where that cannot be done, which is reported. */
+/* Adds the value to `out`, with every ${NAME} replaced. Returns false if that fails, which is reported. */
 static bool expand(struct config_reader *reader, char *value, struct text *out)
 {
     char *dollar;
@@ -112,12 +113,12 @@ static void take_key(struct config_reader *reader, char *line)
 {
     cut_comment(line);
     if (strchr(line, '=') == NULL) {
-        /* The first word only: the rest may be a password. */
+        /* Shows only the first word: the rest may be a password. */
         config_error(reader->errors, &reader->place, "'=' is missing behind '%.*s'",
                      (int)strcspn(line, BLANKS), line);
         return;
     }
-    /* Where a ':' comes before the '=' the key ends there: files that have such lines go on working. */
+    /* A ':' before the '=' also ends the key: older files have such lines. */
     char *sign = line + strcspn(line, "=:");
     *sign = '\0';
     take_value(reader, trim(line), trim(sign + 1));

@@ -1,12 +1,13 @@
 /*
- * The text of a configuration file: bytes in, sections and keys out to config.h. Pure: the environment comes in as a
- * function.
+ * Reads the text of a configuration file: takes bytes, gives sections and keys to config.h. Pure: a function
+ * gives the values of the environment.
  *
  *     [section]      ; a comment begins with ';' at the start of a line or behind a blank,
  *     key = value    # or with '#' at the start of a line
  *
- * Blanks around lines, keys and values do not count. ${NAME} in a value is replaced by the variable of that name; what
- * the variable holds is not looked at again. A value in quotes is an error: they would become part of it.
+ * Blanks around lines, keys and values do not count. ${NAME} in a value is replaced by the variable of that
+ * name. Its value is not expanded again. A value in quotes is an error, because the quotes would be part of
+ * it.
  */
 #ifndef SPOA_CORE_CONFIG_CONFIG_READER_H
 #define SPOA_CORE_CONFIG_CONFIG_READER_H
@@ -18,10 +19,10 @@
 
 struct config;
 
-/* The bytes of a line, without the newline. */
+/* The most bytes of a line, without the newline. */
 #define CONFIG_LINE_MAX ((size_t)64 * 1024)
 
-/* The value of a variable, borrowed; NULL where it is not set. getenv(3) is one. */
+/* Returns the value of a variable, borrowed, or NULL if it is not set. getenv(3) is such a function. */
 typedef char *(*config_variable_fn)(const char *name);
 
 struct config_reader {
@@ -29,21 +30,22 @@ struct config_reader {
     struct config_errors *errors;
     config_variable_fn variable;
     struct config_place place; /* of the line that was read last */
-    size_t len; /* of the line that is not complete yet; no more than its first bytes are kept */
+    /* Length of the incomplete line. `line` keeps only its first CONFIG_LINE_MAX bytes. */
+    size_t len;
     char line[CONFIG_LINE_MAX + 1];
 };
 
-/* All is borrowed; `file` is for messages. */
+/* All pointers are borrowed. `file` is for messages. */
 void config_reader_init(struct config_reader *reader, struct config *config, const char *file,
                         config_variable_fn variable, struct config_errors *errors);
 
-/* Takes the next bytes of the file, cut anywhere. What is wrong with the lines goes to the errors. */
+/* Takes the next bytes of the file, cut anywhere. Reports the errors of complete lines. */
 void config_reader_feed(struct config_reader *reader, const char *bytes, size_t len);
 
-/* The file ends here: its last line may have no newline. */
+/* Call at the end of the file: its last line may have no newline. */
 void config_reader_end(struct config_reader *reader);
 
-/* Whether a line of a file can give this value as it stands. One that comes from a variable may be another. */
+/* Whether a line of a file can give exactly this value. A variable can have values that no line can give. */
 bool config_reader_can_give(const char *value);
 
 #endif

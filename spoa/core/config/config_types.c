@@ -8,7 +8,7 @@
 #include "spoa/core/haproxy/check_mode.h"
 #include "spoa/core/voters/voter_source.h"
 
-/* A decimal number at the front of `text`; false where there is none or it is over `max`. */
+/* Reads a decimal number at the front of `text`. False if there is none or it is over `max`. */
 static bool read_number(const char *text, unsigned max, unsigned *ret_number, const char **ret_rest)
 {
     struct span cursor = span_of_text(text);
@@ -31,7 +31,7 @@ static enum config_reading read_duration(void *field, const char *value)
     unsigned number;
     const char *unit;
 
-    /* A day is long enough for everything, and far from overflow. */
+    /* A day is the limit: long enough for everything, and far from overflow. */
     if (!read_number(value, 24u * 60 * 60 * 1000, &number, &unit))
         return CONFIG_READ_BAD;
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
@@ -115,7 +115,7 @@ static enum config_reading read_password(void *field, const char *value)
     return read_text(&credentials->password, value);
 }
 
-/* Never shown; one that came from a file is that key's. */
+/* The password is never shown. If it came from a file, only the key `password-file` is written. */
 static void write_password(const void *field, const char *key, FILE *out)
 {
     const struct config_credentials *credentials = field;
@@ -143,7 +143,8 @@ static void write_level(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %s\n", key, log_level_text(*level));
 }
 
-/* One of a few words; its place among them is the value. Enumerations have the size of an int. */
+/* Reads one of a few words. The index of the word is the value of the enumeration, which must have the
+ * size of an int. */
 static enum config_reading read_word(void *field, const char *value, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -163,7 +164,7 @@ static void write_word(const void *field, const char *key, const char *const *wo
     fprintf(out, "%s = %s\n", key, words[number]);
 }
 
-/* The two functions of a type whose values are words. */
+/* Defines the two functions of a type whose values are words. */
 #define WORDS_TYPE(name, type, ...)                                                                          \
     static const char *const name##_words[] = {__VA_ARGS__};                                                 \
     _Static_assert(sizeof(type) == sizeof(int), "see read_word()");                                          \
@@ -204,7 +205,7 @@ static void write_slot(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %u\n", key, slot->number);
 }
 
-/* Bytes with a unit of their own, else a duration; a plain 0 is no limit. */
+/* Reads bytes with a unit of bytes, or a duration. A plain 0 is no limit. */
 static enum config_reading read_lag(void *field, const char *value)
 {
     static const struct {

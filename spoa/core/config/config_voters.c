@@ -1,4 +1,4 @@
-/* What is said of the groups of voters: Sentinels, or nodes. */
+/* The checks of the groups of voters: Sentinels or nodes. */
 #include "spoa/core/config/config_voters.h"
 
 #include <stdlib.h>
@@ -87,7 +87,7 @@ static void check_group(const struct config_voters *group, const struct config_p
             group->vote_life_ms, group->poll_ms + group->reply_timeout_ms);
 }
 
-/* The longest vote-life that needs no second thought. */
+/* A longer vote-life gets a warning. */
 #define VOTE_LIFE_WARN_MS 5000
 
 static void warn_of_life(const struct config_voters *group, const struct config_place *place,
@@ -132,7 +132,6 @@ void config_check_groups(struct config *config, const char *file, struct config_
     }
 }
 
-/* Finds the service's group and settles how many votes it takes. */
 void config_join_group(const struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors)
 {
@@ -147,7 +146,7 @@ void config_join_group(const struct config *config, struct config_service *servi
         unsigned voters = (unsigned)config->groups[i].address_count;
         service->group = i;
         if (voters == 0)
-            return; /* reported already */
+            return; /* already reported */
         if (service->quorum == 0)
             service->quorum = quorum_majority(voters);
         if (service->quorum < quorum_majority(voters) || service->quorum > voters)
@@ -161,7 +160,7 @@ void config_join_group(const struct config *config, struct config_service *servi
                      is_nodes ? "nodes" : "sentinels", wanted[0] != '\0' ? " " : "", wanted);
 }
 
-/* ---- nodes that vote, and are asked as nodes as well ---- */
+/* ---- nodes that vote and are probed, too ---- */
 
 const struct config_credentials *config_node_credentials(const struct config_service *service,
                                                          const struct config_voters *group)

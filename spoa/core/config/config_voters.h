@@ -1,4 +1,4 @@
-/* The part of config_finish() that is about voters; private to the configuration. */
+/* The part of config_finish() for voters. Private to the configuration. */
 #ifndef SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 #define SPOA_CORE_CONFIG_CONFIG_VOTERS_H
 
@@ -19,12 +19,13 @@ void config_check_credentials(const struct config_credentials *credentials, cons
 void config_check_tls(const struct config_tls *tls, const struct config_place *place,
                       struct config_errors *errors);
 
-/* Gives [nodes NAME] without an address the servers of the services that refer to it. False where memory is short. */
+/* Gives each [nodes NAME] without an address the servers of the services that refer to it. False if memory
+ * is short. */
 MUST_CHECK bool config_gather_voters(struct config *config);
 
 void config_check_groups(struct config *config, const char *file, struct config_errors *errors);
 
-/* Finds the service's group and settles how many votes it takes. */
+/* Finds the service's group and sets how many votes a master needs. */
 void config_join_group(const struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors);
 

@@ -7,9 +7,9 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-/* The first port that clients connect to; one more for each further frontend. */
+/* The first port for clients. Each further frontend gets the next port. */
 #define FIRST_PORT 6379U
-/* From here on an agent's backend can say what it is, and two options of SPOE are gone. */
+/* Since this version an agent's backend has `mode spop`, and two options of SPOE are gone. */
 #define VERSION_SPOP 301U
 
 static const char *backend_of(const struct config *config, const struct config_service *service)
@@ -95,7 +95,7 @@ static void add_server(struct text *out, const struct config *config, const stru
     text_add(out, server->name);
     text_add(out, " ");
     text_add(out, addr_format(&server->addr, text));
-    text_add(out, " tcp-ut 3s"); /* HAProxy ignores it in default-server */
+    text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
     if (config->agent.checks.count > 0) {
         text_add(out, " agent-send \"");
         text_add(out, service->name);
@@ -106,13 +106,13 @@ static void add_server(struct text *out, const struct config *config, const stru
     text_add(out, "\n");
 }
 
-/* Whether HAProxy shuts sessions itself, when the agent says that their server is down. */
+/* Whether HAProxy itself shuts sessions when the agent says that their server is down. */
 static bool shuts_when_down(const struct config *config)
 {
     return config->agent.checks.count > 0 && config->haproxy.runtime_api_count == 0;
 }
 
-/* All that a backend needs, so that it can be pasted below the defaults of another file. */
+/* Writes all that a backend needs, so that it can be pasted below the defaults of another file. */
 static void add_times(struct text *out, const struct config *config)
 {
     text_printf(out,
@@ -123,9 +123,10 @@ static void add_times(struct text *out, const struct config *config)
 }
 
 /*
- * Sessions are shut by on-marked-down only where the agent has no other way, and then by the agent's word alone: HAProxy
- * 2.8 to 3.1 never closes a session that is connecting when its server is marked down, and a health check marks a server
- * down while clients connect to it.
+ * on-marked-down shuts sessions only if the agent has no other way to cut them. Then there is no health
+ * check: only the agent's word marks a server down. HAProxy 2.8 to 3.1 never closes a session that is
+ * connecting when its server is marked down, and a health check marks a server down while clients connect to
+ * it.
  */
 static void add_defaults(struct text *out, const struct config *config)
 {

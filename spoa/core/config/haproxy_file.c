@@ -10,7 +10,7 @@ void haproxy_file_init(struct haproxy_file *file)
     *file = (struct haproxy_file){.is_in_defaults = false};
 }
 
-/* The words up to a comment; what is beyond WORDS_MAX is left out. */
+/* Splits the line into words, up to a comment. Ignores words beyond WORDS_MAX. */
 static size_t split(char *line, const char *words[WORDS_MAX])
 {
     size_t count = 0;
@@ -22,7 +22,7 @@ static size_t split(char *line, const char *words[WORDS_MAX])
     return count;
 }
 
-/* HAProxy's sections begin at a keyword of their own, indented or not. */
+/* A section of HAProxy begins with its own keyword, indented or not. */
 static bool is_section(const char *word)
 {
     static const char *const sections[] = {"global", "defaults",  "frontend",    "backend",     "listen",

@@ -29,12 +29,15 @@ bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int
     return true;
 }
 
-void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession)
+void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession,
+                   int64_t until_ms, int64_t now_ms)
 {
-    if (former->candidate == QUORUM_NO_CANDIDATE)
+    if (!doubt_is_about(former, former->candidate, now_ms))
         return;
     *doubt = *former;
     doubt->candidate = succession->candidate(succession->context, former->candidate);
+    if (until_ms > doubt->until_ms)
+        doubt->until_ms = until_ms;
 }
 
 void doubt_end(struct doubt *doubt, int32_t candidate)

@@ -1,5 +1,7 @@
 #include "spoa/core/decision/evidence.h"
 
+#include "spoa/core/decision/review.h"
+
 static const struct sentinel_report no_report = {
     .facts_sent_ms = INT64_MIN, .witness_sent_ms = INT64_MIN, .candidate = QUORUM_NO_CANDIDATE};
 
@@ -97,8 +99,7 @@ static bool is_fresh(const struct evidence *evidence, int64_t t_sent_ms, int64_t
 {
     if (t_sent_ms == INT64_MIN || now_ms - t_sent_ms >= evidence->config->vote_life_ms)
         return false;
-    if (t_sent_ms + evidence->config->vote_life_ms < *ret_expiry_ms)
-        *ret_expiry_ms = t_sent_ms + evidence->config->vote_life_ms;
+    review_by(ret_expiry_ms, t_sent_ms + evidence->config->vote_life_ms);
     return true;
 }
 
@@ -139,13 +140,16 @@ enum node_role evidence_role(const struct evidence *evidence, int32_t candidate,
     return node->role;
 }
 
-uint32_t evidence_longest_down_after_ms(const struct evidence *evidence)
+uint32_t evidence_longest_down_after_ms(const struct evidence *evidence, const struct quorum *quorum,
+                                        int64_t now_ms)
 {
     uint32_t longest_ms = 0;
 
-    for (unsigned i = 0; i < evidence->config->voters; i++)
-        if (evidence->sentinels[i].facts.down_after_ms > longest_ms)
-            longest_ms = evidence->sentinels[i].facts.down_after_ms;
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
+        uint32_t told_ms = evidence->sentinels[i].facts.down_after_ms;
+        if (told_ms > longest_ms && quorum_is_heard(quorum, i, now_ms))
+            longest_ms = told_ms;
+    }
     return longest_ms;
 }
 

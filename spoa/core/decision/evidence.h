@@ -87,8 +87,9 @@ bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms);
 
-/* The longest down-after-milliseconds that a Sentinel has told, however long ago; 0 where none has. */
-uint32_t evidence_longest_down_after_ms(const struct evidence *evidence);
+/* The longest down-after-milliseconds that a Sentinel has told that is heard still; 0 if there is none. */
+uint32_t evidence_longest_down_after_ms(const struct evidence *evidence, const struct quorum *quorum,
+                                        int64_t now_ms);
 
 /* Whether some report is about `candidate`, expired or not. */
 bool evidence_is_about(const struct evidence *evidence, int32_t candidate);

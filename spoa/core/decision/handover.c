@@ -49,7 +49,9 @@ enum handover_lack handover_lack(const struct service *next, const struct servic
         return HANDOVER_STARTING;
     if (former == NULL)
         return HANDOVER_READY;
-    if (service_state_names(former->decision.state) && !service_state_names(next->decision.state))
+    /* What is kept is named from memory, which the next one gets. */
+    bool needs_name = service_state_names(former->decision.state) && former->decision.state != SERVICE_KEPT;
+    if (needs_name && !service_state_names(next->decision.state))
         return HANDOVER_UNNAMED;
     if (!is_heard(next, former, now_ms))
         return HANDOVER_UNHEARD;
@@ -109,7 +111,8 @@ void handover(struct service *next, struct service *former, const int *voters, i
         former->observers = NULL;
         evidence_inherit(&next->evidence, &former->evidence, &succession);
         policy_inherit(&next->policy, &former->policy, &succession);
-        doubt_inherit(&next->doubt, &former->doubt, &succession);
+        doubt_inherit(&next->doubt, &former->doubt, &succession, now_ms + next->settings->policy.confirm_ms,
+                      now_ms);
         if (next->replicas != NULL && former->replicas != NULL)
             replicas_inherit(next->replicas, former->replicas, &succession);
         if (former->quorum.is_settled)

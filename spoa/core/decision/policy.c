@@ -1,5 +1,7 @@
 #include "spoa/core/decision/policy.h"
 
+#include "spoa/core/decision/review.h"
+
 void policy_init(struct policy *policy, const struct policy_config *config)
 {
     *policy = (struct policy){
@@ -32,12 +34,6 @@ void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_
         return;
     policy->leaving = candidate;
     policy->t_leaving_ms = now_ms;
-}
-
-static void review_by(struct policy_ruling *ruling, int64_t time_ms)
-{
-    if (time_ms < ruling->review_ms)
-        ruling->review_ms = time_ms;
 }
 
 static void rule_as(struct policy_ruling *ruling, enum service_state state, enum service_reason reason)
@@ -95,11 +91,11 @@ static void rule_unnamed(struct policy *policy, const struct policy_facts *facts
     rule_as(ruling, SERVICE_NO_QUORUM, reason_of(facts->quorum->reason));
     if (had_name && now_ms < debounced_ms) {
         ruling->state = SERVICE_PENDING;
-        review_by(ruling, debounced_ms);
+        review_by(&ruling->review_ms, debounced_ms);
     }
     ruling->is_fenced = config->fence_ms > 0 && now_ms >= fenced_ms;
     if (config->fence_ms > 0 && !ruling->is_fenced)
-        review_by(ruling, fenced_ms);
+        review_by(&ruling->review_ms, fenced_ms);
 }
 
 static void rule_lost(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
@@ -116,12 +112,12 @@ static void rule_lost(struct policy *policy, const struct policy_facts *facts, i
         policy->t_unnamed_ms = POLICY_NEVER;
         rule_as(ruling, SERVICE_WITNESSED, reason_of(facts->quorum->reason));
         ruling->candidate = facts->quorum->sole;
-        review_by(ruling, facts->witness_expiry_ms);
+        review_by(&ruling->review_ms, facts->witness_expiry_ms);
     } else if (is_reachability && is_kept(policy, facts, now_ms)) {
         policy->t_unnamed_ms = POLICY_NEVER;
         rule_as(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
         ruling->candidate = facts->current;
-        review_by(ruling, policy->t_lost_ms + policy->config->keep_ms);
+        review_by(&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);
     } else {
         rule_unnamed(policy, facts, now_ms, ruling);
     }
@@ -161,7 +157,7 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
 
     if (down < facts->threshold)
         return;
-    review_by(ruling, expiry_ms);
+    review_by(&ruling->review_ms, expiry_ms);
     rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
     if (ruling->candidate == facts->current)
         policy_note_failover(policy, ruling->candidate, now_ms);
@@ -179,7 +175,7 @@ static void require_master(struct policy *policy, const struct policy_facts *fac
     }
     int64_t deadline_ms = policy->t_unconfirmed_ms + policy->config->confirm_ms;
     if (now_ms < deadline_ms) {
-        review_by(ruling, deadline_ms);
+        review_by(&ruling->review_ms, deadline_ms);
         rule_as(ruling, SERVICE_PENDING, SERVICE_BECAUSE_UNCONFIRMED);
     } else {
         rule_as(ruling, SERVICE_NOT_MASTER, SERVICE_BECAUSE_UNCONFIRMED);
@@ -207,7 +203,7 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
             require_master(policy, facts, now_ms, ruling);
         return;
     }
-    review_by(ruling, expiry_ms);
+    review_by(&ruling->review_ms, expiry_ms);
 }
 
 /* What is written to a master after its successor was promoted is lost, and that is about a second before a majority
@@ -227,7 +223,7 @@ static void check_leaving(struct policy *policy, const struct policy_facts *fact
     if (names)
         rule_as(ruling, SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER);
     ruling->is_fenced = true;
-    review_by(ruling, until_ms);
+    review_by(&ruling->review_ms, until_ms);
 }
 
 /* The map has the last word: what it does not have is never named, whatever it says of itself. */

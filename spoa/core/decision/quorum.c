@@ -21,6 +21,8 @@
 
 #include <string.h>
 
+#include "spoa/core/decision/review.h"
+
 void quorum_init(struct quorum *quorum, const struct quorum_config *config, struct quorum_vote *votes,
                  int64_t now_ms)
 {
@@ -74,6 +76,11 @@ bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candid
         return false;
     *ret_expiry_ms = vote->t_sent_ms + quorum->config.vote_life_ms;
     return true;
+}
+
+bool quorum_is_heard(const struct quorum *quorum, unsigned voter, int64_t now_ms)
+{
+    return is_fresh(quorum, &quorum->votes[voter], now_ms);
 }
 
 void quorum_forget(struct quorum *quorum, unsigned voter)
@@ -146,8 +153,7 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
             continue;
         box->votes[box->count++] = by_identity[i];
         int64_t expiry_ms = by_identity[i]->t_sent_ms + quorum->config.vote_life_ms;
-        if (expiry_ms < box->earliest_expiry_ms)
-            box->earliest_expiry_ms = expiry_ms;
+        review_by(&box->earliest_expiry_ms, expiry_ms);
     }
 }
 
@@ -248,11 +254,6 @@ void quorum_note_settled(struct quorum *quorum)
     quorum->is_settled = true;
 }
 
-static int64_t earlier(int64_t a_ms, int64_t b_ms)
-{
-    return a_ms < b_ms ? a_ms : b_ms;
-}
-
 struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms)
 {
     bool held = is_held(quorum, now_ms);
@@ -268,9 +269,9 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms
         result.verdict = QUORUM_WON;
     } else if (is_starting(quorum, now_ms)) {
         result.verdict = QUORUM_STARTING;
-        result.review_ms = earlier(result.review_ms, quorum->t_start_ms + quorum->config.vote_life_ms);
+        review_by(&result.review_ms, quorum->t_start_ms + quorum->config.vote_life_ms);
         if (held)
-            result.review_ms = earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.hold_ms);
+            review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config.hold_ms);
     } else if (held) {
         result.verdict = QUORUM_PENDING;
         result.review_ms = quorum->t_suspect_ms + quorum->config.hold_ms;
@@ -281,7 +282,6 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms
             result.reason = QUORUM_REFUSED;
     }
     if (quorum->asks_again)
-        result.review_ms =
-            earlier(result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);
+        review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);
     return result;
 }

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "spoa/core/decision/review.h"
+
 /* One server of the map. */
 struct replica {
     bool is_known;          /* the master told how far it is, when it was asked last */
@@ -158,12 +160,6 @@ void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int6
             note_progress(server, offset, offsets[i], t_sent_ms);
         }
     }
-}
-
-static void review_by(int64_t *review_ms, int64_t time_ms)
-{
-    if (time_ms < *review_ms)
-        *review_ms = time_ms;
 }
 
 /* Lag in bytes says nothing of a replica whose master has not been heard since: it counts as long as a vote. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/decision/review.h"
 #include "spoa/core/decision/service_alarms.h"
 #include "spoa/core/decision/service_events.h"
 
@@ -150,8 +151,8 @@ static struct service_decision decide(const struct service *service, const struc
     int64_t review_ms = ruling->review_ms;
     uint64_t replicas = 0;
 
-    if (doubtful && service->doubt.until_ms < review_ms)
-        review_ms = service->doubt.until_ms;
+    if (doubtful)
+        review_by(&review_ms, service->doubt.until_ms);
     if (service->replicas != NULL)
         replicas = replicas_evaluate(service->replicas, names ? ruling->candidate : service->current, now_ms,
                                      &review_ms);

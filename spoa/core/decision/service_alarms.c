@@ -30,13 +30,14 @@ struct extremes {
     uint32_t known; /* of Sentinels, by one that knows of another number than configured, if there is one */
 };
 
-static struct extremes find_extremes(const struct evidence *evidence)
+static struct extremes find_extremes(const struct evidence *evidence, const struct quorum *quorum,
+                                     int64_t now_ms)
 {
     struct extremes worst = {.known = evidence->config->voters};
 
     for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_facts *facts = &evidence->sentinels[i].facts;
-        if (evidence->sentinels[i].facts_sent_ms == INT64_MIN)
+        if (evidence->sentinels[i].facts_sent_ms == INT64_MIN || !quorum_is_heard(quorum, i, now_ms))
             continue;
         if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
             worst.down_after_ms = facts->down_after_ms;
@@ -49,11 +50,11 @@ static struct extremes find_extremes(const struct evidence *evidence)
 }
 
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
-                          const struct evidence *evidence, int64_t now_ms)
+                          const struct evidence *evidence, const struct quorum *quorum, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
-    struct extremes worst = find_extremes(evidence);
-    uint32_t longest_down_after_ms = evidence_longest_down_after_ms(evidence);
+    struct extremes worst = find_extremes(evidence, quorum, now_ms);
+    uint32_t longest_down_after_ms = evidence_longest_down_after_ms(evidence, quorum, now_ms);
     int64_t life_ms = settings->quorum.vote_life_ms;
     char text[96];
 

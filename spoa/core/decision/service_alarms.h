@@ -13,8 +13,8 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
 void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
                           enum service_role role, enum service_sight sight, int64_t now_ms);
 
-/* A Sentinel told its settings, which are in `evidence` by now. */
+/* A Sentinel told its settings, which are in `evidence` by now. Those of Sentinels that are not heard any more do not count. */
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
-                          const struct evidence *evidence, int64_t now_ms);
+                          const struct evidence *evidence, const struct quorum *quorum, int64_t now_ms);
 
 #endif

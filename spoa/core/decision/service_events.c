@@ -53,7 +53,7 @@ static bool note_facts(struct service *service, const struct service_event *even
     evidence_note_facts(&service->evidence, event->voter, candidate, event->facts, event->t_sent_ms);
     if (event->facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
         policy_note_failover(&service->policy, candidate, now_ms);
-    service_alarms_facts(&service->alarms, service->settings, &service->evidence, now_ms);
+    service_alarms_facts(&service->alarms, service->settings, &service->evidence, &service->quorum, now_ms);
     return true;
 }
 
@@ -115,7 +115,8 @@ static bool note_link(struct service *service, const struct service_event *event
 
     if (event->kind == SERVICE_LINK_REFUSED)
         return doubt_confirm(&service->doubt, candidate, event->until_ms, park_ms,
-                             evidence_longest_down_after_ms(&service->evidence), now_ms);
+                             evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms),
+                             now_ms);
     doubt_begin(&service->doubt, candidate, park_ms, now_ms);
     return true;
 }

@@ -9,7 +9,8 @@ static void set_var(struct sink *sink, const char *name, struct spop_value value
     spop_set_var_write(sink, SPOP_SCOPE_TXN, name, &value);
 }
 
-/* `addr` is for set-dst, which takes numeric addresses only; a name that Sentinel announces has no `addr`. */
+/* `addr` is for set-dst, which takes only numeric addresses. It stays unset if Sentinel announces a host
+ * name. */
 static void set_address(struct sink *sink, const struct addr *addr)
 {
     struct spop_value value = {.type = SPOP_NULL};

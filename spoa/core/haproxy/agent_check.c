@@ -8,7 +8,7 @@
 
 #include "spoa/core/base/container_of.h"
 
-/* A server is up before it, down in it, and what the mode says after it. */
+/* A server is reported up before its pulse, down during it, and as the mode says after it. */
 struct pulse {
     int64_t from_ms;
     int64_t until_ms;
@@ -48,7 +48,7 @@ void agent_checks_destroy(struct agent_checks *checks)
     free(checks);
 }
 
-/* -1 where the map has no such server. */
+/* -1 if the map has no such server. */
 static int find_server(const struct checked_service *checked, struct span name)
 {
     const struct service_settings *settings = service_settings(checked->service);
@@ -59,7 +59,8 @@ static int find_server(const struct checked_service *checked, struct span name)
     return -1;
 }
 
-/* Of a server that is fenced off since the pulse before: it stays as it is. Else it begins when nobody is connecting any more. */
+/* The new pulse of `server`. It begins after the delay, when no client is connecting to the server any
+ * more. But if the service was fenced before, the pulse keeps the beginning that it got then. */
 static struct pulse pulse_of(const struct checked_service *checked, const char *server,
                              const struct service_change *change)
 {
@@ -72,7 +73,7 @@ static struct pulse pulse_of(const struct checked_service *checked, const char *
     return (struct pulse){from_ms, down_ms + checked->settings.pulse_ms};
 }
 
-/* NULL: one outside the map, which HAProxy does not ask about. */
+/* `server` is NULL for a node outside the map. HAProxy does not ask about such a node. */
 static void set_pulse(struct checked_service *checked, const char *server, struct pulse pulse)
 {
     int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
@@ -93,7 +94,8 @@ static void decision_changed(struct service_observer *self, const struct service
     }
     if (change->after->is_fenced && !change->before->is_fenced)
         set_pulse(checked, checked->master, pulse_of(checked, checked->master, change));
-    /* A second switch may come soon: who is named must not be kept down for what was before. */
+    /* A second switch may come soon. The node that is named now must not stay down because of the switch
+     * before. */
     set_pulse(checked, change->after->server, no_pulse);
 }
 
@@ -144,7 +146,7 @@ static struct span judge(const struct checked_service *checked, int server, int6
         return span_of_text("down #its sessions are to be cut\n");
     if (checked->settings.mode == CHECK_MODE_PULSE)
         return span_of_text("up\n");
-    /* An agent that has just begun must not have sessions cut that its predecessor saw made. */
+    /* An agent that has just started must not cut sessions that were made in its predecessor's time. */
     if (decision->state == SERVICE_STARTING)
         return span_of_text("#starting\n");
     if (decision->is_fenced)

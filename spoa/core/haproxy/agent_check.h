@@ -1,7 +1,7 @@
 /*
- * What HAProxy's agent-checks are told: which of a service's servers are up. A master that was replaced is told to be
- * down for a while, so that HAProxy cuts the sessions to it (`on-marked-down shutdown-sessions`). No more than that:
- * whom new connections go to is the business of the answers to NOTIFYs. Pure; all times in ms.
+ * Answers HAProxy's agent-checks: which servers of a service are up. A replaced master is reported down for a
+ * while, so that HAProxy cuts the sessions to it (`on-marked-down shutdown-sessions`). The checks do no more
+ * than that: the answers to NOTIFYs decide where new connections go. Pure; all times in ms.
  */
 #ifndef SPOA_CORE_HAPROXY_AGENT_CHECK_H
 #define SPOA_CORE_HAPROXY_AGENT_CHECK_H
@@ -16,29 +16,31 @@
 
 struct agent_check_settings {
     enum check_mode mode;
-    int64_t
-        delay_ms; /* before a server is told to be down; until then no client is connecting to it any more */
-    int64_t pulse_ms; /* longer than HAProxy takes to ask twice */
+    /* The delay before a server is reported down. After it, no client is still connecting to that server. */
+    int64_t delay_ms;
+    int64_t pulse_ms; /* how long a server is reported down: longer than HAProxy takes to ask twice */
 };
 
 struct agent_checks;
 
-MUST_CHECK struct agent_checks *agent_checks_create(void); /* NULL where memory is short */
+MUST_CHECK struct agent_checks *agent_checks_create(void); /* NULL if memory is short */
 void agent_checks_destroy(struct agent_checks *checks);    /* NULL is fine */
 
-/* Begins to watch `service`, which is borrowed and must not change any more when the checks are destroyed. False where
- * memory is short. */
+/* Begins to observe `service`, which is borrowed. The service must not change any more once the checks are
+ * destroyed. False if memory is short. */
 MUST_CHECK bool agent_checks_add(struct agent_checks *checks, struct service *service,
                                  const struct agent_check_settings *settings);
 
-/* Takes over what `former`, of another configuration, was still saying of servers that both have. */
+/* Takes over from `former`, the checks of another configuration, which servers are or will be reported
+ * down for a while. Only servers that both have count. */
 void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former);
 
 /*
- * The line for a question "SERVICE SERVER", both with the newline: "up" or "down #reason" (HAProxy configuration
- * manual, "agent-check"). Where one of the names is not known it is "fail #reason", and `*ret_known` false: HAProxy
- * logs that and holds the server down, of which we would never speak well. (A word that it does not know it would only
- * show in its statistics.)
+ * The line that answers the question "SERVICE SERVER": "up", "down #reason", or "#starting" (HAProxy
+ * configuration manual, "agent-check"). Question and line end with a newline. If a name is not known, the
+ * line is "fail #reason" and `*ret_known` is false. HAProxy logs that and holds the server down, which is
+ * right: we would never report it up. Another word would not do: HAProxy shows an unknown word only in its
+ * statistics.
  */
 struct span agent_checks_answer(const struct agent_checks *checks, struct span question, int64_t now_ms,
                                 bool *ret_known);

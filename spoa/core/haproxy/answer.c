@@ -4,10 +4,10 @@
 
 #include "spoa/core/base/container_of.h"
 
-/* Who is a replica: another one each time, by turns. */
+/* The answers for the role replica. They name the replicas in turn. */
 struct answer_replicas {
     uint8_t actions[ACTIONS_MAX];
-    int64_t turns[]; /* one per server: smooth weighted round robin, the largest is next */
+    int64_t turns[]; /* one per server, for smooth weighted round robin: the largest is next */
 };
 
 _Static_assert(ACTIONS_MAX <= UINT8_MAX, "a length is a byte");
@@ -74,7 +74,7 @@ static void write_master(struct answer *answer)
     answer->is_stale = false;
 }
 
-/* Takes the next server of a set that is not empty, as often as its weight beside the others says. */
+/* Takes the next server of `set`, which is not empty. Each server comes as often as its weight says. */
 static size_t take_turn(const struct service_settings *settings, int64_t *turns, uint64_t set)
 {
     int64_t total = 0;
@@ -117,7 +117,7 @@ static struct span give_replica(struct answer *answer)
     return span_of(replicas->actions, actions_encode(&actions, replicas->actions));
 }
 
-/* Apart, so that the rest of answer_give() is small enough to be part of whoever calls it. */
+/* A function of its own, so that the rest of answer_give() is small enough to be inlined. */
 __attribute__((cold, noinline)) static struct span renew(struct answer *answer, enum service_role role,
                                                          int64_t now_ms)
 {
@@ -139,7 +139,7 @@ struct span answer_give(struct answer *answer, enum service_role role, int64_t n
 
 /* ---- what went out ---- */
 
-/* Apart, as renew() is. */
+/* A function of its own for the same reason as renew(). */
 __attribute__((cold, noinline)) static void tell_first(struct answer *answer, int64_t now_ms)
 {
     answer->is_first_due = false;

@@ -1,6 +1,6 @@
 /*
- * The answers of one service: the actions that tell its decision, whose turn it is among the replicas, and how often what
- * was answered. An observer of the service: after a change the actions are written again with the next answer.
+ * The answers of one service: the actions that tell its decision, the turn among its replicas, and the counts
+ * of what was answered. It observes the service: after a change, the next answer writes the actions again.
  */
 #ifndef SPOA_CORE_HAPROXY_ANSWER_H
 #define SPOA_CORE_HAPROXY_ANSWER_H
@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Answers that went out. */
+/* Counts of the answers that were sent. */
 struct answer_counters {
-    uint64_t masters[SERVICE_STATE_COUNT]; /* for the master, by the state that was told */
+    uint64_t masters[SERVICE_STATE_COUNT]; /* for the master, by the state that was answered */
     uint64_t replicas_named;
     uint64_t replicas_unnamed;
 };
@@ -26,29 +26,30 @@ struct answer {
     struct service *service;
     const struct service_decision *decision; /* the service's */
     bool is_stale;                           /* the decision has changed since `actions` was written */
-    bool is_first_due;                       /* nobody was told of the last switch yet */
+    bool is_first_due;                       /* no client was told of the last switch yet */
     uint8_t len;
-    uint8_t actions[ACTIONS_MAX]; /* who is the master */
+    uint8_t actions[ACTIONS_MAX]; /* for the role master */
     struct answer_counters counters;
-    struct answer_replicas *replicas; /* NULL: the service has them disabled */
+    struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
 
-/* Begins to observe `service`, which is borrowed. The answer must not move, and must outlive the service's last change. False
- * where memory is short. */
+/* Begins to observe `service`, which is borrowed. The answer must not move, and must outlive the service's
+ * last change. False if memory is short. */
 bool answer_init(struct answer *answer, struct service *service);
 void answer_finish(struct answer *answer);
 
-/* Goes on counting where `former`, of the same service under another configuration, stands now. */
+/* Takes over from `former`, the answer of the same service under another configuration: the counts, and
+ * whether a first client is still to be told of the last switch. */
 void answer_inherit(struct answer *answer, const struct answer *former);
 
 /*
- * The actions of an ACK, valid until the next call that takes the answer. Reviews the service first where its decision has
- * run out, so no answer rests on expired votes, however late the timers are. Each answer that names a replica names the
- * next one. Allocates nothing.
+ * The actions of an ACK; valid until the next call with this answer. If the decision has expired, the service
+ * is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
+ * replica takes the next one in turn. Allocates nothing.
  */
 struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 
-/* What answer_give() said last for this role went out; `is_named`: it named a node. */
+/* Notes that the last answer of answer_give() for this role was sent. `is_named`: it named a node. */
 void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);
 
 #endif

@@ -22,7 +22,7 @@ void client_take_argument(struct client_arguments *arguments, struct span name,
     }
 }
 
-/* 0 where it is none. */
+/* 0 if it is no port. */
 static uint16_t port_of(const struct spop_value *value)
 {
     bool is_integer = value->type >= SPOP_INT32 && value->type <= SPOP_UINT64;
@@ -62,12 +62,14 @@ struct client client_of(const struct client_arguments *arguments)
     return client;
 }
 
-/* ---- the usual form, which comes with nearly every question ---- */
+/* ---- the usual form, which nearly every question has ---- */
 
-/* Inline, so that comparisons and copies are of a length that the compiler knows: every question comes through here. */
+/* Inline, because every question comes through here: the compiler then knows the length of each comparison
+ * and copy. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* Takes a name, with its length before it, and the type of its value off `bytes`. */
+/* Removes a name (with its length before it) and the type of its value from the front of `bytes`. False if
+ * `bytes` begin otherwise. */
 INLINE bool take(struct span *bytes, const char *name_and_type, size_t len)
 {
     if (bytes->len < len || memcmp(bytes->data, name_and_type, len) != 0)
@@ -89,7 +91,8 @@ INLINE bool take_address(struct span *bytes, size_t len, uint8_t address[16])
     return true;
 }
 
-/* A varint (proto/varint.h) of one to three bytes: the only ones that are a port. */
+/* Removes a port from the front of `bytes`: a varint (proto/varint.h) of one to three bytes. A longer one
+ * is no port. */
 INLINE bool take_port(struct span *bytes, uint16_t *ret_port)
 {
     const uint8_t *in = bytes->data;
@@ -112,7 +115,7 @@ INLINE bool take_port(struct span *bytes, uint16_t *ret_port)
     return true;
 }
 
-/* What comes behind the type of the first address; `dst` is the next address' name and type. */
+/* Reads what follows the type of the first address. `dst` is the name and type of the next address. */
 INLINE bool take_rest(struct span bytes, size_t len, const char *dst, struct client *ret_client)
 {
     return take_address(&bytes, len, ret_client->src) && TAKE(&bytes, "\10src_port\4") &&
@@ -124,7 +127,7 @@ INLINE bool take_rest(struct span bytes, size_t len, const char *dst, struct cli
 bool client_read(struct span bytes, struct client *ret_client)
 {
     static const char local[] =
-        "\3src\0\10src_port\0\3dst\0\10dst_port"; /* and the NUL is the type of no value */
+        "\3src\0\10src_port\0\3dst\0\10dst_port"; /* the NUL at the end is the type SPOP_NULL */
 
     ret_client->kind = CLIENT_TCP;
     ret_client->is_ipv6 = false;

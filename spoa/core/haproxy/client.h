@@ -1,6 +1,6 @@
 /*
- * The client on whose behalf HAProxy asks: its TCP connection to HAProxy, and whether it is still there. A client that
- * has sent its end (FIN) has given up; what it said before must not be delivered later. Pure.
+ * The client for which HAProxy asks: its TCP connection to HAProxy, and whether the client is still there. A
+ * client that has closed its side (FIN) has given up: what it sent before must not be delivered later. Pure.
  */
 #ifndef SPOA_CORE_HAPROXY_CLIENT_H
 #define SPOA_CORE_HAPROXY_CLIENT_H
@@ -15,7 +15,7 @@
 
 /* What the arguments src, src_port, dst and dst_port of HAProxy's message say. */
 enum client_kind {
-    CLIENT_NOT_GIVEN, /* HAProxy was not told to send them */
+    CLIENT_NOT_GIVEN, /* HAProxy is not configured to send them */
     CLIENT_LOCAL,     /* they have no values: a client on a UNIX socket */
     CLIENT_TCP,
     CLIENT_ODD, /* one is missing, a port is 0, or the families differ */
@@ -30,40 +30,41 @@ struct client {
     uint8_t dst[16]; /* HAProxy's end */
 };
 
-/* What became of a client's connection, as HAProxy's side of it has it. */
+/* The state of a client's connection, as seen at HAProxy's end. */
 enum client_state {
-    CLIENT_STATE_UNKNOWN, /* could not be looked at */
+    CLIENT_STATE_UNKNOWN, /* it could not be looked at */
     CLIENT_STATE_ABSENT,  /* there is no such connection in this network namespace */
     CLIENT_STATE_THERE,
-    CLIENT_STATE_GONE, /* the client has sent its end */
+    CLIENT_STATE_GONE, /* the client has closed its side */
 };
 
-/* Looks at so many clients of kind CLIENT_TCP at once. Must not block. */
+/* Looks at `count` clients of kind CLIENT_TCP and writes their states to `ret_states`. Must not block. */
 typedef void client_look_fn(void *context, const struct client *const *clients, size_t count,
                             enum client_state *ret_states);
 
-/* The most that is looked at in one call. */
+/* The most clients that are looked at in one call. */
 #define CLIENT_LOOK_MAX 64
 
-/* What is known of the four arguments while they are read; zero is nothing. */
+/* The four arguments while they are being read. All zero: none was read yet. */
 struct client_arguments {
     struct spop_value src;
     struct spop_value dst;
     struct spop_value src_port;
     struct spop_value dst_port;
-    uint8_t given; /* a bit for each */
+    uint8_t given; /* a bit for each that was sent */
 };
 
-/* Takes an argument of the message where it is one of the four. */
+/* Stores an argument of the message if it is one of the four. */
 void client_take_argument(struct client_arguments *arguments, struct span name,
                           const struct spop_value *value);
 
-/* What they say together. */
+/* The client that the arguments describe. */
 struct client client_of(const struct client_arguments *arguments);
 
 /*
- * Reads the four arguments where they are all that `bytes` have, in the order src, src_port, dst, dst_port, as the recipes
- * send them. False where it is anything else, which may well be in order (question_read()).
+ * Reads the usual form, which the recipes send: `bytes` have exactly the four arguments, in the order src,
+ * src_port, dst, dst_port. False for any other form, which may still be valid (question_read() takes all
+ * forms).
  */
 MUST_CHECK bool client_read(struct span bytes, struct client *ret_client);
 

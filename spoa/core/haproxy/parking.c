@@ -5,19 +5,20 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/haproxy/answer.h"
-/* A client is looked at again so soon where it is not clear yet whether clients can be seen, and later where it is. */
+/* How soon to check again whether clients can be seen: soon while that is not clear, later once it is. */
 #define SIGHT_DOUBT_MS 100
 #define SIGHT_UNSEEN_MS 1000
 #define SIGHT_SEEN_MS 10000
-/* So many in a row that are not there, and it is clear: one may have gone just now. */
+/* After this many misses in a row it is clear that clients cannot be seen. A single client may just have
+ * left. */
 #define MISSES_MAX 10
 
-/* For what a stream's client is to be looked at. */
+/* Why a stream's client is to be looked at. */
 enum look {
     LOOK_NEVER,
-    LOOK_FIRST,   /* whether it can be seen */
-    LOOK_WATCH,   /* from time to time; the list is in the order of the last looks */
-    LOOK_RELEASE, /* before it is answered */
+    LOOK_FIRST,   /* to find out whether it can be seen */
+    LOOK_WATCH,   /* every PARKING_LOOK_MS; the list is in the order of the last looks */
+    LOOK_RELEASE, /* before the stream is answered */
     LOOKS,
 };
 
@@ -27,14 +28,14 @@ struct parked_stream {
     int64_t t_parked_ms;
     int64_t deadline_ms;
     int64_t t_looked_ms;
-    struct client asker; /* kind CLIENT_TCP: to be looked at */
+    struct client asker; /* looked at if its kind is CLIENT_TCP */
     enum look look;
     bool is_due;
     bool is_seen; /* the asker was there at the last look */
     bool is_gone;
     struct parking_queue *queue;
     struct parking_client *client;
-    struct parked_stream *next_of_queue; /* of the free ones too */
+    struct parked_stream *next_of_queue; /* also links the free streams */
     struct parked_stream *prev_of_queue;
     struct parked_stream *next_of_client;
     struct parked_stream *prev_of_client;
@@ -47,14 +48,14 @@ struct parking {
     void *context;
     struct parking_queue *busy; /* the queues that have streams */
     struct parking_client *woken;
-    int64_t wake_ms; /* no deadline is before; it may lie too early, which costs a look */
+    int64_t wake_ms; /* no deadline is earlier; it may be too early, which only costs a look */
     size_t count;
-    client_look_fn *look; /* NULL: nobody is looked at */
+    client_look_fn *look; /* NULL: clients are not looked at */
     void *look_context;
     int64_t t_sight_ms; /* of the last parking_check_sight() */
     struct parked_stream *looks[LOOKS];
     size_t gone_len;
-    uint8_t gone[ACTIONS_MAX]; /* what is answered where the client has gone */
+    uint8_t gone[ACTIONS_MAX]; /* the actions for a client that has gone */
     struct parked_stream *free;
     struct parked_stream streams[];
 };
@@ -135,7 +136,7 @@ static bool can_be_seen(const struct parked_stream *stream)
     return stream->asker.kind == CLIENT_TCP && !stream->is_gone;
 }
 
-/* It is to be answered: after a look at its client, where that is possible. */
+/* The stream is to be answered, after a look at its client if that is possible. */
 static void make_ready(struct parking *parking, struct parked_stream *stream)
 {
     if (stream->is_due || !can_be_seen(stream))
@@ -197,13 +198,13 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    /* One look for all questions of one read, however many services they are about. */
+    /* One look is enough for all questions of one read, however many services they are about. */
     if (parking->t_sight_ms == now_ms)
         return;
     parking->t_sight_ms = now_ms;
     queue->sight_ms = now_ms + SIGHT_SEEN_MS;
     if (asker->kind == CLIENT_LOCAL) {
-        if (queue->sight == SERVICE_SIGHT_NOT_GIVEN) /* they are given by now */
+        if (queue->sight == SERVICE_SIGHT_NOT_GIVEN) /* now they are given */
             note_sight(queue, SERVICE_SIGHT_UNKNOWN, now_ms);
         return;
     }
@@ -244,7 +245,8 @@ static size_t choose(const struct parking *parking, int64_t now_ms,
     return count;
 }
 
-/* What a look has shown. One that was never seen is served, as where nobody looks: its connection is elsewhere. */
+/* Takes the result of a look. A client that was never seen is served as if clients were not looked at: its
+ * connection must be elsewhere. */
 static void take_look(struct parking *parking, struct parked_stream *stream, enum client_state state,
                       int64_t now_ms)
 {
@@ -254,7 +256,7 @@ static void take_look(struct parking *parking, struct parked_stream *stream, enu
     if (state == CLIENT_STATE_GONE || (state == CLIENT_STATE_ABSENT && stream->is_seen))
         stream->is_gone = true;
     else if (state == CLIENT_STATE_ABSENT)
-        stream->asker.kind = CLIENT_NOT_GIVEN; /* as good as that */
+        stream->asker.kind = CLIENT_NOT_GIVEN; /* treated as if no addresses were sent */
     else if (state == CLIENT_STATE_THERE)
         stream->is_seen = true;
     set_look(stream, can_be_seen(stream) && !is_released ? LOOK_WATCH : LOOK_NEVER);
@@ -325,6 +327,21 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
     return true;
 }
 
+/* Deadlines are only cut, so the streams stay in their order, and in front of all that `to` parks later. */
+static void move_stream(struct parked_stream *stream, struct parking_queue *to)
+{
+    int64_t deadline_ms = stream->t_parked_ms + service_settings(to->service)->park_ms;
+
+    stream->queue = to;
+    if (deadline_ms >= stream->deadline_ms)
+        return;
+    stream->deadline_ms = deadline_ms;
+    if (deadline_ms >= to->parking->wake_ms)
+        return;
+    to->parking->wake_ms = deadline_ms;
+    to->parking->wake(to->parking->context); /* the timer is set to a later time */
+}
+
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
 {
     struct parked_stream *streams = from->streams;
@@ -341,7 +358,7 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
         if (to == NULL)
             stream->deadline_ms = INT64_MIN;
         else
-            stream->queue = to;
+            move_stream(stream, to);
         if (to == NULL || service_is_open(to->service, to->role))
             make_ready(from->parking, stream);
     }
@@ -366,14 +383,14 @@ static void unpark(struct parked_stream *stream)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* Whether the first due stream must wait on. It must where the name is gone again before its deadline, or where the last
- * look at its client is too old. */
+/* Whether the first due stream must go on waiting. It must if the name is gone again before its deadline,
+ * or if the last look at its client is too old. */
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;
     bool is_open = service_is_open(stream->queue->service, stream->queue->role);
     bool is_over = is_open || now_ms >= stream->deadline_ms;
-    /* HAProxy may have taken nothing for a while. */
+    /* HAProxy may not have read our answers for a while. */
     bool is_stale = can_be_seen(stream) && now_ms - stream->t_looked_ms > PARKING_STALE_MS;
 
     if (is_over && !is_stale)
@@ -382,7 +399,8 @@ static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
     DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
     stream->is_due = false;
     if (can_be_seen(stream)) {
-        stream->t_looked_ms = is_over ? stream->t_looked_ms : now_ms; /* their list is in this order */
+        /* the list of LOOK_WATCH is in this order */
+        stream->t_looked_ms = is_over ? stream->t_looked_ms : now_ms;
         set_look(stream, is_over ? LOOK_RELEASE : LOOK_WATCH);
     }
     return true;
@@ -422,7 +440,7 @@ void parking_hurry(struct parking_client *client)
     }
     for (struct parked_stream *stream = client->due; stream != NULL; stream = stream->next_of_client) {
         stream->deadline_ms = INT64_MIN;
-        make_due(stream->queue->parking, stream); /* so that the client is woken where nothing waited */
+        make_due(stream->queue->parking, stream); /* wakes the client even if nothing was waiting */
     }
 }
 

@@ -1,13 +1,15 @@
 /*
- * Parked streams: NOTIFYs that get no answer yet, because nobody is named now and somebody may be in a moment. All
- * memory is taken at the start; beyond it streams are answered at once. Pure: time comes in.
+ * Parked streams: NOTIFYs that get no answer yet, because no node is named now but one may be named soon. All
+ * memory is taken at the start; when it is used up, further streams are answered at once. Pure: time is an
+ * argument.
  *
- * A stream waits in two lists: that of its service, in the order of the deadlines, and that of its connection (struct
- * parking_client). When it is due its connection is woken, to answer all that is due in one go.
+ * A stream waits in two lists: the list of its service, in the order of the deadlines, and the list of its
+ * connection (struct parking_client). When a stream is due, its connection is woken and answers all its due
+ * streams together.
  *
- * HAProxy keeps what a waiting client has sent, and delivers it later even when the client has closed. So the client's own
- * connection to HAProxy is looked at every PARKING_LOOK_MS, and once more before the stream is answered with a name. A stream
- * whose client has gone is answered with the state "client-gone", at once.
+ * HAProxy keeps what a waiting client has sent, and delivers it later even if the client has closed. So the
+ * client's own connection to HAProxy is looked at every PARKING_LOOK_MS, and once more before the stream is
+ * answered with a name. If the client has gone, the stream is answered at once, with the state "client-gone".
  */
 #ifndef SPOA_CORE_HAPROXY_PARKING_H
 #define SPOA_CORE_HAPROXY_PARKING_H
@@ -21,9 +23,9 @@
 #include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/client.h"
 
-/* How often a waiting client is looked at. */
+/* The time between two looks at a waiting client. */
 #define PARKING_LOOK_MS 250
-/* A look that is older does not count when a stream is to be answered with a name. */
+/* A look that is older than this does not count when a stream is to be answered with a name. */
 #define PARKING_STALE_MS 100
 
 struct parking;
@@ -34,95 +36,101 @@ struct parking_queue {
     struct service_observer observer;
     struct service *service;
     enum service_role role;
-    struct answer *answer;         /* what is said to them */
+    struct answer *answer;         /* the source of their answers */
     struct parking *parking;       /* NULL: this service's streams are never parked */
-    int64_t sight_ms;              /* when it is to be looked whether clients can be seen; INT64_MAX: never */
-    unsigned misses;               /* clients in a row that were not seen */
-    enum service_sight sight;      /* whether they can be seen, as far as it is known */
+    int64_t sight_ms;              /* when to check next whether clients can be seen; INT64_MAX: never */
+    unsigned misses;               /* how many clients in a row were not seen */
+    enum service_sight sight;      /* whether clients can be seen, as far as we know */
     struct parked_stream *streams; /* the oldest first */
-    struct parking_queue *next;    /* of those that have some */
+    struct parking_queue *next;    /* in the list of queues that have streams */
     struct parking_queue *prev;
 };
 
-/* The streams of one connection; zero is an empty one. */
+/* The streams of one connection. All zero: there are none. */
 struct parking_client {
     struct parked_stream *waiting;
     struct parked_stream *due; /* to be answered, in the order in which they became due */
-    size_t count;              /* of both */
+    size_t count;              /* of both lists */
     bool is_woken;
-    struct parking_client *next; /* of those that are woken */
+    struct parking_client *next; /* in the list of woken clients */
     struct parking_client *prev;
 };
 
-/* Called when a client is woken and none was before, and when parking_look() has something to do. Not the place to answer:
- * it may be deep in another's call. */
+/* Called when a client is woken and no other client is woken already, and when parking_look() has
+ * something to do. It must not answer streams, because it may be called deep inside another call. */
 typedef void (*parking_wake_fn)(void *context);
 
-/* Room for `max` streams. NULL where memory is short. */
+/* Makes room for `max` streams. NULL if memory is short. */
 MUST_CHECK struct parking *parking_create(size_t max, parking_wake_fn wake, void *context);
 
-/* How clients are looked at; before any queue is made. Without it, or with NULL, they are not. */
+/* Sets how clients are looked at. To be called before any queue is made. Without this call, or with NULL,
+ * clients are not looked at. */
 void parking_look_with(struct parking *parking, client_look_fn *look, void *context);
-void parking_destroy(struct parking *parking); /* NULL is fine; no stream is parked any more */
+void parking_destroy(struct parking *parking); /* NULL is fine; no stream may be parked any more */
 
-/* Begins to watch the service of `answer`: when it names a node its streams are due. The queue must outlive the service. */
+/* Begins to observe the service of `answer`: when it names a node, its streams are due. The queue must
+ * outlive the service. */
 void parking_queue_init(struct parking_queue *queue, struct parking *parking, struct answer *answer,
                         enum service_role role);
 
 /*
- * Hands the streams of a queue over to that of the same role and service under another configuration; to NULL, where
- * there is none any more: then they are due at once, and `from` must stay until they are answered.
+ * Hands the streams of a queue over to that of the same role and service under another configuration. They wait no longer
+ * than if they had been parked there. `to` is NULL if there is no such service any more: then they are due at once, and
+ * `from` must stay until they are answered.
  */
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
 
 /*
- * Parks a stream of `queue` that came on `client`, on behalf of `asker`. False where it must be answered at once: a name is
- * there and nothing speaks against it, the service does not park, or there is no room.
+ * Parks a stream of `queue` that came on the connection `client`, for the client `asker`. False if it must be
+ * answered at once: a node is named and open to new connections, the service does not park, or there is no
+ * room.
  */
 MUST_CHECK bool parking_park(struct parking_queue *queue, struct parking_client *client,
                              const struct client *asker, uint64_t stream_id, uint64_t frame_id,
                              int64_t now_ms);
 
 /*
- * Looks whether the clients of a queue can be seen at all, by the one that asks now, and tells the service. To be called
- * with a NOTIFY from `queue->sight_ms` on; that is set anew.
+ * Checks whether the clients of a queue can be seen at all: looks at `asker`, the client that asks now, and
+ * tells the service. To be called with a NOTIFY when `queue->sight_ms` has come; it is set to the next time.
  */
 void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms);
 
-/* Looks at up to CLIENT_LOOK_MAX clients whose turn it is. True where the turn of more has come. */
+/* Looks at up to CLIENT_LOOK_MAX clients that are due for a look. True if more are due. */
 bool parking_look(struct parking *parking, int64_t now_ms);
 
-/* What is to be answered now. */
+/* An answer that is to be sent now. */
 struct parking_answer {
     uint64_t stream_id;
     uint64_t frame_id;
-    struct span actions; /* valid until the next call that takes the service */
+    struct span actions; /* valid until the next call with the service */
     bool is_named;
-    bool is_gone;                      /* its client is not there any more */
-    const struct parking_queue *queue; /* whose answer it is; NULL: of no service that there is */
+    bool is_gone;                      /* its client has gone */
+    const struct parking_queue *queue; /* where it was parked */
     int64_t parked_ms;                 /* how long it was kept back */
 };
 
-/* Takes the next stream of `client` that is due off the lists; of one service the oldest first. False where none is. */
+/* Takes the next due stream of `client` out of the lists. Of one service, the oldest comes first. False if
+ * no stream is due. */
 MUST_CHECK bool parking_next(struct parking_client *client, int64_t now_ms,
                              struct parking_answer *ret_answer);
 
-/* All streams of `client` are due at once: it is to be closed in good order. */
+/* Makes all streams of `client` due at once, because the connection is to be closed in good order. */
 void parking_hurry(struct parking_client *client);
 
-/* Forgets all streams of `client`: its HAProxy is gone. */
+/* Forgets all streams of `client`, because its HAProxy is gone. */
 void parking_drop(struct parking_client *client, struct parking *parking);
 
-/* Takes the next client that was woken. NULL where there is none. */
+/* Takes the next client that was woken. NULL if there is none. */
 struct parking_client *parking_take_woken(struct parking *parking);
 
-/* When parking_tick() is due; INT64_MAX where nothing waits for a time. */
+/* When parking_tick() is due; INT64_MAX if nothing waits for a time. */
 int64_t parking_wake_ms(const struct parking *parking);
 
-/* Makes due what waited until its deadline, and wakes where clients are to be looked at. */
+/* Makes the streams due whose deadline has come, and calls the wake function if clients are to be looked
+ * at. */
 void parking_tick(struct parking *parking, int64_t now_ms);
 
-/* Streams that are parked now. */
+/* How many streams are parked now. */
 size_t parking_count(const struct parking *parking);
 
 #endif

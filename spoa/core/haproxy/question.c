@@ -4,7 +4,7 @@
 
 #include "proto/spop_frame.h"
 
-/* Reads the arguments of one message. False where it is malformed. */
+/* Reads the arguments of one message. False if it is malformed. */
 static bool read_arguments(struct span *payload, unsigned count, struct service_question *ret_question)
 {
     struct client_arguments client = {.given = 0};
@@ -14,7 +14,7 @@ static bool read_arguments(struct span *payload, unsigned count, struct service_
         struct spop_value value;
         if (!spop_kv_read(payload, &name, &value))
             return false;
-        /* Given, but no text (a sample that HAProxy could not fetch): not the same as left out. */
+        /* An argument that is no text (HAProxy could not fetch the sample) counts as sent, but empty. */
         struct span text = value.type == SPOP_STRING ? value.text : span_of_text("");
         if (span_equals_text(name, "service"))
             ret_question->service = text;
@@ -51,7 +51,8 @@ bool question_read(struct span payload, struct service_question *ret_question)
     return found == 0;
 }
 
-/* Of a text with its length in one byte before it; SIZE_MAX where it does not end in time. */
+/* The position after the text at `at`, whose length is in the one byte before it. SIZE_MAX if the length
+ * takes more bytes, or the text does not end within the payload. */
 static size_t skip_text(struct span payload, size_t at)
 {
     if (at >= payload.len || payload.data[at] >= VARINT_ONE_BYTE_LIMIT)

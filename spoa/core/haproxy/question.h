@@ -1,4 +1,4 @@
-/* What a NOTIFY asks for, as its payload says it. */
+/* Reads from the payload of a NOTIFY what it asks for. */
 #ifndef SPOA_CORE_HAPROXY_QUESTION_H
 #define SPOA_CORE_HAPROXY_QUESTION_H
 
@@ -9,25 +9,28 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The arguments of HAProxy's message. Spans with `data` NULL were not sent. */
+/* The arguments of HAProxy's message. A span with `data` NULL was not sent. */
 struct service_question {
     struct span service;
-    struct span role; /* "master" or "replica"; not sent: the master */
+    struct span role; /* "master" or "replica"; if not sent, the master is meant */
     struct client client;
 };
 
 /*
- * Reads the payload of a NOTIFY (SPOE.txt 3.2.6); the question is valid as long as that. False where it is malformed.
+ * Reads the payload of a NOTIFY (SPOE.txt 3.2.6). `ret_question` is valid as long as the payload. False if
+ * the payload is malformed.
  *
- * The question is the first message that has a service; others belong to other users of the event. Where none has,
- * it is about the only service there is, and a role other than "master" in any of them is taken for ours: rather no
- * name than the master's for a question that was not about it.
+ * The question is the first message that has a service; other messages belong to other users of the event. If
+ * no message has a service, the question is about the only service there is. Then a role other than "master"
+ * in any message is taken for ours: if a question may not be about the master, it is better answered without
+ * a name than with the master's.
  */
 MUST_CHECK bool question_read(struct span payload, struct service_question *ret_question);
 
 /*
- * Up to where the payload is the same for every client of a frontend: to the argument `src` of its first message, where only
- * arguments with texts come before it. All of it where that is not found, or what it says is not so simple.
+ * The length of the part of a payload that is the same for every client of a frontend. It ends at the
+ * argument `src` of the first message, if only text arguments come before it. Otherwise it is the whole
+ * payload.
  */
 size_t question_common_len(struct span payload);
 

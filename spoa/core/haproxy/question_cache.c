@@ -7,7 +7,7 @@
 #define SLOTS_MIN 16
 /* A service is asked for its master and for its replicas. */
 #define QUESTIONS_PER_SERVICE 2
-/* A question may stand in so many slots. */
+/* A question may be in any of this many slots. */
 #define WAYS 4
 
 struct question_slot {
@@ -17,7 +17,7 @@ struct question_slot {
     uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
 };
 
-/* Of a cache line: most questions fit into the first one of their slot. */
+/* The size of a cache line. Most questions fit into the first line of their slot. */
 #define SLOT_ALIGNMENT ((size_t)64)
 
 _Static_assert(sizeof(struct question_slot) == 2 * SLOT_ALIGNMENT, "two cache lines");
@@ -33,7 +33,8 @@ bool question_cache_reserve(struct question_cache *cache, size_t services)
         wanted *= 2;
     if (wanted == cache->slot_count)
         return true;
-    /* Not aligned_alloc(): that would have to be cleared, and so be in memory before anybody asks. */
+    /* Not aligned_alloc(): its memory would have to be cleared, and would be in use before any question
+     * comes. */
     struct question_slot *memory = calloc(wanted + 1, sizeof(*memory));
     if (memory == NULL)
         return false;
@@ -61,8 +62,8 @@ static uint64_t mix(uint64_t sum, const uint8_t word[8])
     return (sum ^ bits) * FACTOR;
 }
 
-/* Eight bytes at a time; the last eight may overlap the ones before. Who makes many questions meet in one set of
- * slots gains nothing: they take turns in it. */
+/* Takes eight bytes at a time; the last eight may overlap those before. An attacker who makes many
+ * questions share one set of slots gains nothing: they only replace each other there. */
 static size_t hash(struct span bytes)
 {
     uint64_t sum = bytes.len;
@@ -77,7 +78,7 @@ static size_t hash(struct span bytes)
         memcpy(last, bytes.data, bytes.len);
         sum = mix(sum, last);
     }
-    /* A product's upper bits depend on all bits of what came in, its lower ones do not. */
+    /* The upper bits of a product depend on all bits of its factors; the lower bits do not. */
     return (size_t)((sum ^ sum >> 32) * FACTOR >> 32);
 }
 
@@ -86,7 +87,7 @@ static bool has(const struct question_slot *slot, struct span bytes, enum questi
     return slot->queue != NULL && slot->part == part && span_equals(span_of(slot->payload, slot->len), bytes);
 }
 
-/* The first of the WAYS slots where it may stand, one behind the other. NULL where it cannot be kept. */
+/* The first of the WAYS consecutive slots where these bytes may be. NULL if they cannot be kept. */
 static struct question_slot *set_of(const struct question_cache *cache, struct span bytes)
 {
     if (cache->slot_count == 0 || bytes.len > QUESTION_CACHE_PAYLOAD_MAX)
@@ -130,7 +131,8 @@ void question_cache_add(struct question_cache *cache, struct span bytes, enum qu
         return;
     while (way < WAYS && set[way].queue != NULL)
         way++;
-    /* One has to go, whichever: the oldest would be the wrong one where all are asked by turns. */
+    /* One must be replaced, and any will do. It must not always be the oldest: if all are asked in turn,
+     * that is the one that is asked next. */
     if (way == WAYS)
         way = cache->victim++ % WAYS;
     set[way].queue = queue;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A table that cannot grow goes on as it was. */
+/* A table that cannot grow stays as it was. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
@@ -12,19 +12,19 @@
 
 struct table_entry {
     struct answer answer;
-    struct parking_queue masters; /* who asks for the master */
-    struct parking_queue
-        replicas;      /* who asks for a replica; unused where the service has replicas disabled */
+    struct parking_queue masters; /* the streams that ask for the master */
+    /* The streams that ask for a replica. Not used if the service has replicas disabled. */
+    struct parking_queue replicas;
     UT_hash_handle hh; /* by the service's name */
 };
 
 struct service_table {
     struct table_entry *entries;
-    struct question_cache questions; /* of `entries` */
+    struct question_cache questions; /* about `entries` */
     struct parking *parking;
-    bool has_clients; /* questions come with the client's address, by now */
+    bool has_clients; /* questions with a client's address have come */
     size_t unknown_len;
-    uint8_t unknown[ACTIONS_MAX]; /* the answer for a service that is not there */
+    uint8_t unknown[ACTIONS_MAX]; /* the actions for an unknown service */
 };
 
 struct service_table *service_table_create(struct parking *parking)
@@ -72,10 +72,11 @@ bool service_table_add(struct service_table *table, struct service *service)
         free(entry);
         return false;
     }
-    /* Where there is no room for more of them they are only slower to answer. */
+    /* Without room in the cache, questions are only answered more slowly. */
     (void)question_cache_reserve(&table->questions, before + 1);
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
     if (HASH_COUNT(table->entries) == before) {
+        answer_finish(&entry->answer);
         free(entry);
         return false;
     }
@@ -115,7 +116,7 @@ const struct answer_counters *service_table_counters(const struct service_table 
     return entry != NULL ? &entry->answer.counters : NULL;
 }
 
-/* A question that was met before. */
+/* Answers a question from the cache. NULL if it is not there. */
 static struct parking_queue *recall(struct service_table *table, struct span payload,
                                     struct client *ret_client)
 {

@@ -39,8 +39,8 @@ static void refuse(struct spop_session *session, enum spop_status status, struct
     disconnect(session, status, spop_status_text(status), out);
 }
 
-/* A refused check marks the agent's server DOWN in HAProxy, so that nobody waits for an agent that cannot
- * answer yet, or soon will not any more. */
+/* A refused check marks the agent's server DOWN in HAProxy. So no client waits for an agent that cannot
+ * answer yet, or that will soon stop. */
 static bool may_pass_check(const struct spop_session *session)
 {
     return !*session->draining && service_table_is_ready(session->table);
@@ -70,7 +70,7 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
-/* An ACK was written. */
+/* Counts an ACK that was written. */
 static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
                         int64_t now_ms)
 {
@@ -113,7 +113,7 @@ void spop_session_release(struct spop_session *session, int64_t now_ms, struct s
            parking_next(&session->parked, now_ms, &answer)) {
         spop_ack_write(out, answer.stream_id, answer.frame_id, answer.actions);
         session->metrics->clients_gone_total += answer.is_gone;
-        /* Of no state of the service. */
+        /* A client that has gone was not told any state of the service. */
         note_answer(session, answer.is_gone ? NULL : answer.queue, answer.is_named, now_ms);
         histogram_add(&session->metrics->parked_times, metrics_parked_bounds_us,
                       (uint64_t)answer.parked_ms * 1000, 1);
@@ -145,9 +145,9 @@ static void take_frame(struct spop_session *session, const struct spop_frame *fr
     } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
         take_notify(session, frame, now_ms, out);
     } else if (frame->type <= SPOP_NOTIFY || (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
-        refuse(session, SPOP_STATUS_INVALID, out); /* known, but not here or not from HAProxy */
+        refuse(session, SPOP_STATUS_INVALID, out); /* known, but not allowed here or not from HAProxy */
     }
-    /* The rest are types that the specification does not know: they may be skipped. */
+    /* The specification does not know the other types: they may be skipped. */
 }
 
 size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)

@@ -5,7 +5,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 
-/* What a line has of the names of replicas; those beyond are left out. */
+/* Room for the names of replicas in a line; names beyond it are left out. */
 #define LOG_NAMES_MAX 512
 
 static const char *addr_text(const struct addr *addr, char out[ADDR_TEXT_MAX])
@@ -65,7 +65,7 @@ static void log_fence(const struct service_settings *settings, const struct serv
                   log_text("state", service_state_text(after->state)));
 }
 
-/* Whether the log said just that already. */
+/* Whether the log says this already. */
 static bool is_told(const struct decision_log *log, const struct service_decision *after)
 {
     if (after->state != log->told_state || after->reason != log->told_reason)
@@ -118,7 +118,8 @@ static void decision_changed(struct service_observer *self, const struct service
     if (after->is_fenced != log->told_fenced)
         log_fence(settings, after);
     log->told_fenced = after->is_fenced;
-    /* A suspicion is cleared up in a round trip, a short loss is over soon; what it leads to is told. */
+    /* Not logged: a suspicion is cleared up within a round trip, and a short loss is over soon. What
+     * follows from them is logged. */
     if (after->state == SERVICE_PENDING)
         return;
     if (service_state_names(change->before->state) &&
@@ -128,7 +129,7 @@ static void decision_changed(struct service_observer *self, const struct service
         log->metrics->switches_total++;
         log_switch(settings, change);
     }
-    /* A switch says that the state is ok. */
+    /* The line of a switch already says that the state is ok. */
     if (change->switched && after->state == SERVICE_OK)
         note(log, after);
     else

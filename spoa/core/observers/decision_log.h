@@ -9,14 +9,14 @@
 struct decision_log {
     struct service_observer observer;
     struct metrics *metrics;
-    enum service_state told_state; /* what the log said last */
+    enum service_state told_state; /* what was logged last */
     enum service_reason told_reason;
     bool told_fenced;
-    struct addr told_addr; /* of a node that is not named */
+    struct addr told_addr; /* compared only while no node is named */
 };
 
-/* Begins to watch `service`; both must stay. `former` (or NULL) watched that service under another configuration: what it told last
- * is not told again. */
+/* Begins to observe `service`. The log must not move and must outlive the service. `former` observed the
+ * same service under another configuration, or is NULL: what it logged last is not logged again. */
 void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
                         const struct decision_log *former);
 

@@ -32,7 +32,7 @@ static void begin(struct history_watch *watch, const struct service *service,
     (void)addr_format(change->after->addr, entry->new_addr);
 }
 
-/* The last switch of a service; NULL where none is kept. */
+/* The last switch of a service; NULL if none is kept. */
 static struct history_switch *find_last(struct history *history, const char *service)
 {
     uint64_t kept = history->count < HISTORY_LENGTH ? history->count : HISTORY_LENGTH;

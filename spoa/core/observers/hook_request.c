@@ -7,7 +7,7 @@
 
 #include "proto/span.h"
 
-/* Appended to the words of the command. */
+/* How many arguments are added to the words of the command. */
 #define OWN_ARGS 3
 
 static char *add_text(struct hook_request *request, const char *format, ...)

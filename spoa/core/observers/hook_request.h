@@ -1,4 +1,4 @@
-/* What a program that is run at a switch is told: arguments and environment. Pure. */
+/* The arguments and the environment of a program that is run at a switch. Pure. */
 #ifndef SPOA_CORE_OBSERVERS_HOOK_REQUEST_H
 #define SPOA_CORE_OBSERVERS_HOOK_REQUEST_H
 
@@ -11,12 +11,12 @@
 #define HOOK_ARGS_MAX 32
 #define HOOK_VARIABLES_MAX 10
 #define HOOK_TEXT_MAX 4096
-/* Leaves room for what is added to the command: the longest names and addresses, twice. */
+/* The longest command. It leaves room for what is added to it: the longest names and addresses, twice. */
 #define HOOK_COMMAND_MAX 2000
 
-/* Moves with its pointers: not to be copied. */
+/* Points into itself, so it must not be copied. */
 struct hook_request {
-    char *argv[HOOK_ARGS_MAX + 1]; /* NULL at the end, as execve(2) takes it */
+    char *argv[HOOK_ARGS_MAX + 1]; /* NULL at the end, as execve(2) needs it */
     char *envp[HOOK_VARIABLES_MAX + 1];
     size_t argc;
     size_t variables;
@@ -25,14 +25,15 @@ struct hook_request {
 };
 
 /*
- * The words of `command`, split at blanks, then the service, the address of the old master and that of the new one, "-" where
- * there is none. The environment: PATH, and SENTINEL_SPOA_SERVICE, _OLD_ADDR, _OLD_SERVER, _NEW_ADDR, _NEW_SERVER, _GENERATION,
- * _VOTES. False where that is too much.
+ * Writes the arguments: the words of `command`, split at blanks, then the service's name, the address of the
+ * old master and the address of the new master ("-" if there is none). Writes the environment: PATH, and
+ * SENTINEL_SPOA_SERVICE, _OLD_ADDR, _OLD_SERVER, _NEW_ADDR, _NEW_SERVER, _GENERATION, _VOTES. False if they
+ * do not fit.
  */
 MUST_CHECK bool hook_request_fill(struct hook_request *request, const char *command,
                                   const struct service *service, const struct service_change *change);
 
-/* Whether `command` can be run as it stands: an absolute path first, not too many words, not too long. */
+/* Whether `command` can be run: it begins with an absolute path, and is not too long in words or bytes. */
 bool hook_command_is_good(const char *command);
 
 #endif

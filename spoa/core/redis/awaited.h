@@ -1,6 +1,7 @@
 /*
- * The replies that are awaited on one connection, in the order in which they will come. Requests that follow
- * one another and differ in their subject only form a run: a poll of a thousand services takes one place.
+ * The replies that are awaited on one connection, in the order in which they will come. Requests form a run
+ * if they follow one another, have the same kind and moment, and have consecutive subjects. So a poll of a
+ * thousand services takes one place.
  *
  *      room.runs
  *      +-------------+-------------+-------------+-------------+-------------+
@@ -12,7 +13,7 @@
  *                      next reply                next subject of the
  *                      belongs here              same kind and moment
  *
- * It is a ring: the first place follows the last one.
+ * The places form a ring: the first follows the last.
  */
 #ifndef SPOA_CORE_REDIS_AWAITED_H
 #define SPOA_CORE_REDIS_AWAITED_H
@@ -21,10 +22,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a reply belongs to. */
+/* The request that a reply answers. */
 struct awaited_request {
-    unsigned kind;  /* the topic's own */
-    size_t subject; /* the topic's own; requests of one kind, moment and consecutive subjects form a run */
+    unsigned kind;  /* defined by the topic */
+    size_t subject; /* defined by the topic; consecutive subjects form a run */
     int64_t t_sent_ms;
 };
 
@@ -35,7 +36,7 @@ struct awaited_run {
     bool is_endless; /* has no deadline: more replies follow for an unlimited time */
 };
 
-/* Where the runs stand; borrowed. */
+/* The memory of the runs; borrowed. */
 struct awaited_room {
     struct awaited_run *runs;
     unsigned size;
@@ -44,31 +45,32 @@ struct awaited_room {
 struct awaited {
     struct awaited_room room;
     unsigned head;
-    unsigned count; /* of runs */
+    unsigned count; /* of runs in use */
 };
 
-/* Nothing is awaited. */
+/* Begins with nothing awaited. Borrows the runs of `room`. */
 void awaited_init(struct awaited *awaited, struct awaited_room room);
 
-/* Nothing is awaited any more: the connection has ended. */
+/* Forgets all requests, because the connection has ended. */
 void awaited_forget(struct awaited *awaited);
 
 /* Whether there may be no room for another request. */
 bool awaited_is_full(const struct awaited *awaited);
 
-/* `request` was sent. It is not full. */
+/* Adds a request that was sent. `awaited` is not full. */
 void awaited_add(struct awaited *awaited, const struct awaited_request *request);
 
-/* The request that the next reply belongs to. False where no reply is awaited. */
+/* The request that the next reply belongs to. False if no reply is awaited. */
 bool awaited_next(const struct awaited *awaited, struct awaited_request *ret_request);
 
-/* That request is answered. */
+/* Notes that the request of awaited_next() is answered. */
 void awaited_finish(struct awaited *awaited);
 
-/* More replies to that request will follow: it stays the next one, and nobody waits for them. */
+/* Notes that more replies to the request of awaited_next() will follow. It stays the next one, and from
+ * now on it has no deadline. */
 void awaited_go_on(struct awaited *awaited);
 
-/* When the oldest request that is waited for was sent; INT64_MAX where there is none. */
+/* When the oldest request that has a deadline was sent; INT64_MAX if there is none. */
 int64_t awaited_oldest_ms(const struct awaited *awaited);
 
 #endif

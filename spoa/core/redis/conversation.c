@@ -30,7 +30,7 @@ static void part(struct conversation *conversation, const struct conversation_lo
     conversation->topic->lost(conversation->context, loss, now_ms);
 }
 
-/* The same after a failure: with back-off. */
+/* Does the same after a failure, with back-off. */
 static void fail(struct conversation *conversation, const char *reason, enum conversation_end end,
                  int64_t now_ms)
 {
@@ -43,7 +43,7 @@ static void fail(struct conversation *conversation, const char *reason, enum con
     part(conversation, &loss, now_ms);
 }
 
-/* The time at which the oldest request that has a deadline runs out of it. */
+/* When the oldest request that has a deadline reaches it; INT64_MAX if there is none. */
 static int64_t silence_deadline_ms(const struct conversation *conversation)
 {
     int64_t oldest_ms = awaited_oldest_ms(&conversation->awaited);

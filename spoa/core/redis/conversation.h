@@ -1,7 +1,8 @@
 /*
- * One conversation with a Redis-protocol peer as a step function: it says when to connect, what to send and
- * when to give up, and is told what happened. It knows no socket and no clock, nor what is talked about: that
- * is the topic's (sentinel_voter.h has two). Commands are pipelined and answered in order.
+ * One conversation with a peer that speaks Redis' protocol. It is a step function: the caller reports what
+ * happened, and the conversation says when to connect, what to send and when to give up. It knows no socket
+ * and no clock. What the conversation is about is defined by a topic (sentinel_voter.h has two). Commands are
+ * pipelined and answered in order.
  */
 #ifndef SPOA_CORE_REDIS_CONVERSATION_H
 #define SPOA_CORE_REDIS_CONVERSATION_H
@@ -19,12 +20,12 @@
 #define CONVERSATION_ARGS_MAX 20
 
 enum conversation_phase {
-    CONVERSATION_WAITING,    /* until wake_ms, then to be connected */
-    CONVERSATION_CONNECTING, /* until connected, or given up at wake_ms */
+    CONVERSATION_WAITING,    /* not connected; connects at wake_ms */
+    CONVERSATION_CONNECTING, /* gives the attempt up at wake_ms */
     CONVERSATION_TALKING,
 };
 
-/* One command: borrowed arguments, valid until the next call that takes the conversation. */
+/* One command. Its arguments are borrowed; they are valid until the next call with this conversation. */
 struct conversation_command {
     size_t count;
     struct span args[CONVERSATION_ARGS_MAX];
@@ -32,20 +33,19 @@ struct conversation_command {
 
 enum conversation_verdict {
     CONVERSATION_DONE,    /* the request is answered */
-    CONVERSATION_GOES_ON, /* more replies to it will follow, for an unlimited time (a subscription) */
-    CONVERSATION_REFUSED, /* pointless to go on: disconnect and wait for a long time */
-    CONVERSATION_BROKEN,  /* the peer talks nonsense: disconnect and come back */
+    CONVERSATION_GOES_ON, /* more replies to it will follow, without an end (a subscription) */
+    CONVERSATION_REFUSED, /* it is pointless to go on: disconnect, and wait for refused_retry_ms */
+    CONVERSATION_BROKEN,  /* the reply makes no sense: disconnect, and try again with back-off */
 };
 
-/* How a connection, or the attempt to make one, came to an end. */
+/* How a connection, or an attempt to connect, ended. */
 enum conversation_end {
-    CONVERSATION_END_SILENT, /* by a time limit, or by a failure that says nothing of the peer's host */
-    CONVERSATION_END_CLOSED, /* a connection that was there was closed or reset: the host is in reach */
-    /* The attempt was refused: the host is in reach, and nobody listens there for us. */
-    CONVERSATION_END_REFUSED,
+    CONVERSATION_END_SILENT,  /* a time limit, or a failure that tells nothing about the peer's host */
+    CONVERSATION_END_CLOSED,  /* an established connection was closed or reset: the host is in reach */
+    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, nobody listens there */
 };
 
-/* Why it did. */
+/* Why and how a connection, or an attempt to connect, ended. */
 struct conversation_loss {
     const char *reason; /* for the log */
     enum conversation_end end;
@@ -54,9 +54,10 @@ struct conversation_loss {
 
 struct conversation;
 
-/* What is talked about. All members are set. */
+/* What the conversation is about. No member may be NULL. */
 struct conversation_topic {
-    /* The next command to send. False where there is none now. `ret_request` gets kind and subject. */
+    /* The next command to send; `ret_request` gets its kind and subject. False if there is nothing to send
+     * now. */
     bool (*next)(void *context, int64_t now_ms, struct conversation_command *ret_command,
                  struct awaited_request *ret_request);
     /* A reply to `request` came. */
@@ -64,18 +65,18 @@ struct conversation_topic {
                                        const struct reply *reply, int64_t now_ms);
     /* There is a new connection. */
     void (*connected)(void *context, int64_t now_ms);
-    /* The connection, or the attempt, came to an end. */
+    /* The connection, or the attempt to connect, ended. */
     void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
-    /* When next() will have something to send by time alone; INT64_MAX for never. */
+    /* When next() will have something to send if nothing else happens before; INT64_MAX for never. */
     int64_t (*wake_ms)(const void *context);
 };
 
 struct conversation_settings {
     uint32_t connect_timeout_ms;
-    uint32_t silence_ms;   /* the oldest request unanswered for this long: the link is dead */
+    uint32_t silence_ms;   /* if the oldest request is unanswered for this long, the link is dead */
     uint32_t retry_min_ms; /* back-off after a failure */
     uint32_t retry_max_ms;
-    uint32_t refused_retry_ms; /* wait after CONVERSATION_REFUSED */
+    uint32_t refused_retry_ms; /* the wait after CONVERSATION_REFUSED */
 };
 
 struct conversation {
@@ -83,7 +84,7 @@ struct conversation {
     const struct conversation_topic *topic;
     void *context;
     enum conversation_phase phase;
-    int64_t wake_ms; /* WAITING and CONNECTING */
+    int64_t wake_ms; /* valid while WAITING or CONNECTING */
     bool restarts;   /* the next tick disconnects, and the one after it connects again */
     struct backoff backoff;
     struct awaited awaited;
@@ -92,46 +93,49 @@ struct conversation {
 /* What the caller must do after a step. */
 enum conversation_action {
     CONVERSATION_NOTHING,
-    CONVERSATION_CONNECT,    /* open a connection; report connected or lost */
-    CONVERSATION_DISCONNECT, /* close the connection or give the attempt up; lost was reported already */
+    CONVERSATION_CONNECT,    /* open a connection, then report connected or lost */
+    CONVERSATION_DISCONNECT, /* close the connection or stop the attempt; do not report it as lost */
 };
 
 /*
- * Borrows all. Nothing is sent while `room` is full of requests without a reply. Begins WAITING until
- * `begin_ms`: the first tick from then on connects. INT64_MAX: not before conversation_restart().
+ * Borrows all arguments. Begins WAITING: the first tick at `begin_ms` or later connects. With INT64_MAX
+ * nothing happens before conversation_restart(). Nothing is sent while `room` is full of unanswered requests.
+ * `seed` varies the back-off.
  */
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
                        const struct conversation_topic *topic, void *context, struct awaited_room room,
                        uint64_t seed, int64_t begin_ms);
 
-/* Time has come (see conversation_wake_ms). */
+/* Does what is due; see conversation_wake_ms(). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
 
-/* The connection that was asked for is there. */
+/* Reports that the connection is established. */
 void conversation_connected(struct conversation *conversation, int64_t now_ms);
 
-/* A reply came. */
+/* Reports a reply. */
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
                                             int64_t now_ms);
 
-/* The connection failed or was closed; `reason` is for the log. */
+/* Reports that the connection failed or was closed. `reason` is for the log. */
 void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
                        int64_t now_ms);
 
 /*
- * The peer has another address now: what is under way is dropped, and a connection is made at once. The topic is
- * not told of a loss, nor of replies that still come. The next tick is due, and asks to disconnect.
+ * The peer has a new address. Drops the connection or the attempt, and connects again at once. The topic's
+ * lost() is not called, and replies that still come are ignored. The next tick is due at once. It returns
+ * CONVERSATION_DISCONNECT if there is something to close; the tick after it then connects.
  */
 void conversation_restart(struct conversation *conversation, int64_t now_ms);
 
 /* The peer is known to work (see peer.h): the next back-off is short again. */
 void conversation_proved(struct conversation *conversation);
 
-/* A conversation that waits for its next attempt makes it at `wake_ms` at the latest. Called by the topic, from
- * lost() too. */
+/* If the conversation waits for its next attempt: makes this attempt at `wake_ms` at the latest. For the
+ * topic, which may call it from lost(), too. */
 void conversation_hurry(struct conversation *conversation, int64_t wake_ms);
 
-/* The next command to send, while TALKING; to be called until it says false, after every step. */
+/* The next command to send. False if there is none, or if the conversation is not TALKING. To be called
+ * after every step until it returns false. */
 bool conversation_next(struct conversation *conversation, int64_t now_ms,
                        struct conversation_command *ret_command);
 

@@ -6,16 +6,16 @@
 
 #include "spoa/core/redis/conversation.h"
 
-/* What AUTH takes; borrowed. */
+/* The arguments of AUTH; borrowed. */
 struct redis_credentials {
     const char *username; /* NULL: none */
     const char *password; /* NULL: no AUTH */
 };
 
-/* A command of `count` words, at most CONVERSATION_ARGS_MAX, which are borrowed. */
+/* Makes a command of `count` words, at most CONVERSATION_ARGS_MAX. The words are borrowed. */
 void redis_command_of(struct conversation_command *command, const char *const *words, size_t count);
 
-/* AUTH; there is a password. */
+/* Makes the AUTH command. There must be a password. */
 void redis_command_auth(struct conversation_command *command, const struct redis_credentials *credentials);
 
 #endif

@@ -17,7 +17,7 @@ enum reply_kind {
     REPLY_ARRAY,   /* `elements` */
 };
 
-/* Valid during the call that it is handed to. */
+/* Valid only during the call that gets it. */
 struct reply {
     enum reply_kind kind;
     struct span text;
@@ -26,16 +26,16 @@ struct reply {
     size_t count;
 };
 
-/* What a parser of replies returns. It writes what it read on REPLY_READ_OK, and nothing otherwise. */
+/* What a parser of replies returns. It sets its results only if it returns REPLY_READ_OK. */
 enum reply_reading {
     REPLY_READ_OK,
-    REPLY_READ_NONE,        /* the answer is that there is no such thing */
-    REPLY_READ_ERROR,       /* an error in place of an answer: see `text` */
-    REPLY_READ_NONSENSE,    /* not what the command is answered with */
-    REPLY_READ_BAD_ADDRESS, /* the right shape, but with something in it that is no address */
+    REPLY_READ_NONE,        /* the answer is that no such thing exists */
+    REPLY_READ_ERROR,       /* an error instead of an answer: see `text` */
+    REPLY_READ_NONSENSE,    /* not a reply that the command can have */
+    REPLY_READ_BAD_ADDRESS, /* the right shape, but an address in it is invalid */
 };
 
-/* Whether the reply is of that kind: REPLY_READ_OK, or what it is instead. */
+/* REPLY_READ_OK if the reply is of this kind, otherwise REPLY_READ_ERROR or REPLY_READ_NONSENSE. */
 static inline enum reply_reading reply_read_kind(const struct reply *reply, enum reply_kind kind)
 {
     if (reply->kind == kind)
@@ -43,7 +43,7 @@ static inline enum reply_reading reply_read_kind(const struct reply *reply, enum
     return reply->kind == REPLY_ERROR ? REPLY_READ_ERROR : REPLY_READ_NONSENSE;
 }
 
-/* Whether it is an error with this code: its first word. */
+/* Whether the reply is an error whose text begins with `code`. */
 static inline bool reply_is_error(const struct reply *reply, const char *code)
 {
     size_t len = strlen(code);

@@ -44,7 +44,7 @@ static void respond_metrics(const struct status *status, const struct http_reque
     prometheus_write(status, is_openmetrics, &answer->body);
 }
 
-/* The loop turns: else nobody would answer. */
+/* An answer at all shows that the loop turns. */
 static void respond_health(const struct status *status, const struct http_request *request,
                            struct http_answer *answer)
 {
@@ -98,7 +98,7 @@ static const struct service *find_service(const struct status *status, struct sp
     return NULL;
 }
 
-/* Whether the node is named for the role, `server` empty: whether any is. */
+/* Whether this node is named for the role. If `server` is empty: whether any node is. */
 static bool is_named(const struct service *service, enum service_role role, struct span server)
 {
     const struct service_decision *decision = service_decision(service);

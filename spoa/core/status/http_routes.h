@@ -1,4 +1,4 @@
-/* What is answered over HTTP: pages by path. Pure; HTTP itself is spoken by spoa/io/serve/http_server.h. */
+/* Which page answers which HTTP path. Pure: spoa/io/serve/http_server.h speaks HTTP itself. */
 #ifndef SPOA_CORE_STATUS_HTTP_ROUTES_H
 #define SPOA_CORE_STATUS_HTTP_ROUTES_H
 
@@ -14,7 +14,7 @@ struct status;
 #define HTTP_FAILED 500
 #define HTTP_UNAVAILABLE 503
 
-/* The methods that are answered; HEAD as GET, without the body. */
+/* The allowed methods. HEAD is answered as GET, without the body. */
 #define HTTP_ALLOW "GET, HEAD, OPTIONS"
 
 struct http_request {
@@ -26,18 +26,19 @@ struct http_request {
 struct http_answer {
     unsigned code;
     const char *type;        /* of the content */
-    struct text body;        /* the caller's, to be finished */
-    bool is_methods_allowed; /* the header Allow is wanted */
+    struct text body;        /* the caller must call text_finish() */
+    bool is_methods_allowed; /* the answer needs the header Allow */
 };
 
 /*
- * /  /metrics  /healthz  /readyz  /status  /status.txt  /master/SERVICE[/SERVER]  /replica/SERVICE[/SERVER]. The last two are 200 where
- * there is a master (a replica) or, with a server's name, where that server is it; else 503.
+ * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /master/SERVICE[/SERVER] and
+ * /replica/SERVICE[/SERVER]. The last two are 200 if the service has a master (a replica), or, with a
+ * server's name, if that server is named. Else they are 503.
  */
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer);
 
-/* The status page, made out of status_page.html by the build. */
+/* The status page. The build makes it from status_page.html. */
 extern const char status_page[];
 
 #endif

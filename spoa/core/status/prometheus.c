@@ -15,7 +15,7 @@
 
 #define PREFIX "redis_spoa_"
 
-/* What a family's samples are written with. */
+/* What the writers of a family's samples need. */
 struct exposition {
     const struct status *status;
     bool is_openmetrics;
@@ -45,7 +45,7 @@ static void begin_sample(const struct exposition *exposition)
     text_add(exposition->out, exposition->family);
 }
 
-/* `first`: whether it is the first of the sample. */
+/* `first`: whether it is the sample's first label. */
 static void add_label(const struct exposition *exposition, bool first, const char *name, const char *value)
 {
     text_add(exposition->out, first ? "{" : ",");
@@ -281,12 +281,19 @@ static void write_alarms(const struct exposition *exposition, const struct servi
     }
 }
 
-/* Of the voters of its group, by their addresses. */
+/* Whether the vote is for the node of the decision. A vote that has expired is for nobody. */
+static bool agrees(const struct status *status, const struct service *service, const struct vote *vote)
+{
+    const struct addr *named = service_decision(service)->addr;
+    bool is_fresh = status->now_ms - vote->t_sent_ms < service_settings(service)->quorum.vote_life_ms;
+
+    return is_fresh && vote->addr != NULL && named != NULL && addr_equals(vote->addr, named);
+}
+
+/* One sample for each voter of the group. `tells_time`: the time of its vote, else whether it agrees. */
 static void write_each_vote(const struct exposition *exposition, const struct voter_group *group,
                             const struct service *service, bool tells_time)
 {
-    const struct addr *named = service_decision(service)->addr;
-
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
         struct vote vote = service_vote(service, i);
         if (tells_time && vote.ballot == QUORUM_SILENT)
@@ -297,7 +304,7 @@ static void write_each_vote(const struct exposition *exposition, const struct vo
         if (tells_time)
             end_ms(exposition, status_unix_ms(exposition->status, vote.t_sent_ms));
         else
-            end_number(exposition, vote.addr != NULL && named != NULL && addr_equals(vote.addr, named));
+            end_number(exposition, agrees(exposition->status, service, &vote));
     }
 }
 
@@ -313,7 +320,7 @@ static void write_vote_times(const struct exposition *exposition, const struct v
     write_each_vote(exposition, group, service, true);
 }
 
-/* One of `one` and `two`. */
+/* Exactly one of `one` and `two` is set. */
 struct service_family {
     const char *name;
     const char *type;

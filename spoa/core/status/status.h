@@ -1,4 +1,4 @@
-/* All that is shown of a running agent, as it is at one moment: for metrics, the status page, health checks. */
+/* All that is shown of a running agent at one moment: for metrics, the status page and health checks. */
 #ifndef SPOA_CORE_STATUS_STATUS_H
 #define SPOA_CORE_STATUS_STATUS_H
 
@@ -15,7 +15,7 @@ struct history;
 struct metrics;
 struct voter_group;
 
-/* What the kernel says of the process; 0 where it does not. */
+/* What the kernel tells about the process; 0 if it does not tell. */
 struct process_stats {
     double cpu_seconds;
     uint64_t resident_bytes;
@@ -25,33 +25,33 @@ struct process_stats {
     int64_t t_start_unix_ms;
 };
 
-/* All borrowed. Times in ms of the loop's clock but for those that say Unix. */
+/* All pointers are borrowed. Times are in ms of the loop's clock, unless their name says Unix. */
 struct status {
     const char *version;
     const char *revision;
     const struct metrics *metrics;
     const struct history *history;
     const struct voter_group *const *groups; /* with their services */
-    const struct service_table *table;       /* what was answered for these services */
+    const struct service_table *table;       /* the answers given for these services */
     size_t group_count;
     size_t connections;
     size_t parked;
     bool is_stopping;
-    bool is_reload_good; /* the last one, or none was asked for */
-    int64_t t_loaded_ms; /* the configuration that is used */
+    bool is_reload_good; /* the last reload worked, or there was none */
+    int64_t t_loaded_ms; /* when the configuration in use was loaded */
     int64_t now_ms;
     int64_t now_unix_ms;
     struct process_stats process;
 };
 
-/* A time of the loop's clock as Unix time, in ms. */
+/* Turns a time of the loop's clock into Unix time, in ms. */
 static inline int64_t status_unix_ms(const struct status *status, int64_t t_ms)
 {
     return status->now_unix_ms - (status->now_ms - t_ms);
 }
 
-/* Why the agent is not ready: a static text, NULL where it is. The name of the service goes to `*ret_service`, NULL
- * where it is not about one. */
+/* Why the agent is not ready, as a static text, or NULL if it is ready. `*ret_service` gets the name of
+ * the service that is the reason, or NULL if no service is. */
 const char *status_unready(const struct status *status, const char **ret_service);
 
 #endif

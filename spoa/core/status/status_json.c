@@ -123,7 +123,7 @@ static void add_group(struct json *json, const struct status *status, const stru
     json_end(json);
 }
 
-/* Times as Unix ms, null where there is none. */
+/* Times are Unix ms; null if there is none. */
 static void add_time(struct json *json, const struct status *status, const char *key, int64_t t_ms)
 {
     if (t_ms == HISTORY_NEVER)

@@ -1,4 +1,4 @@
-/* The build makes the bytes out of status_page.html. */
+/* The build makes the bytes from status_page.html. */
 #include "spoa/core/status/http_routes.h"
 
 const char status_page[] = {

@@ -12,7 +12,7 @@
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
-/* Adds text and blanks up to `width`; what is longer stays whole. */
+/* Pads `text` with blanks to `width`. Longer text stays whole. */
 static void add_column(struct text *out, const char *text, size_t width)
 {
     text_add(out, text);

@@ -1,4 +1,4 @@
-/* What a voter's reply is as a ballot. */
+/* Turns the reading of a voter's reply into a ballot. */
 #ifndef SPOA_CORE_VOTERS_BALLOT_H
 #define SPOA_CORE_VOTERS_BALLOT_H
 

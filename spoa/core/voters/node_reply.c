@@ -5,10 +5,11 @@
 
 #include "spoa/core/redis/redis_id.h"
 
-/* Digits of a port, and the end of the text. */
+/* Room for the digits of a port and a NUL. */
 #define PORT_TEXT_MAX 8
 
-/* The rest of the line that begins with `key`, in a text of such lines; an empty span where there is none. */
+/* The rest of the line of `text` that begins with `key`, without the line end; an empty span if there is
+ * none. */
 static struct span find_line(struct span text, const char *key)
 {
     size_t key_len = strlen(key);
@@ -52,7 +53,7 @@ enum reply_reading node_reply_read_cluster_state(const struct reply *reply, bool
     return reading;
 }
 
-/* Host and port as they stand in replies: a text and a number. */
+/* Reads host and port, which replies give as a text and a number. */
 static enum reply_reading read_addr(const struct reply *host, const struct reply *port, struct addr *ret_addr)
 {
     char text[PORT_TEXT_MAX];
@@ -87,7 +88,7 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
     return reading;
 }
 
-/* First and last slot, the master, its replicas. */
+/* Whether this is a range of slots: first slot, last slot, master, replicas. */
 static bool is_range(const struct reply *reply)
 {
     return reply->kind == REPLY_ARRAY && reply->count >= 3 && reply->elements[0].kind == REPLY_INTEGER &&

@@ -5,8 +5,8 @@
 #include "spoa/core/voters/ballot.h"
 #include "spoa/core/voters/node_reply.h"
 
-/* The requests beside the peer's greeting, in the order in which they are sent: who it is, once on each link, and
- * then what makes a vote, with each poll. */
+/* The requests that follow the peer's greeting, in the order in which they are sent. The identity is asked
+ * once on each link, the rest with each poll. */
 enum node_step {
     NODE_IDENTITY = PEER_GREETINGS,
     NODE_CLUSTER_INFO,
@@ -14,11 +14,11 @@ enum node_step {
     NODE_IDLE,
 };
 
-/* Of the peer. */
+/* The peer's faults. */
 enum node_fault {
     NODE_FAULT_AUTH = 1u << 0,     /* it refused the password */
-    NODE_FAULT_IDENTITY = 1u << 1, /* it would not say who it is: its votes do not count */
-    NODE_FAULT_VOTE = 1u << 2,     /* what it says is no vote */
+    NODE_FAULT_IDENTITY = 1u << 1, /* it does not say who it is, so its votes do not count */
+    NODE_FAULT_VOTE = 1u << 2,     /* its reply is no vote */
 };
 
 /* ---- what is sent ---- */
@@ -41,7 +41,7 @@ static void node_connected(void *context, int64_t now_ms)
     voter_group_connected(voter->group, voter->index, now_ms);
 }
 
-/* One reply answers for all services, whatever is to be asked. False where there is nothing. */
+/* Takes all questions at once, because one reply answers them for all services. False if there are none. */
 static bool take_questions(struct node_voter *voter)
 {
     enum voter_question question;
@@ -59,7 +59,7 @@ static bool begin_round(struct node_voter *voter, int64_t now_ms)
         voter_group_poll(voter->group, voter->index);
         voter->next_poll_ms =
             voter_group_next_poll_ms(voter->group, voter->index, voter->settings->poll_ms, now_ms);
-        /* The password or our rights may have been put right since. */
+        /* The password or our rights may have been corrected. */
         if (!voter->is_identified) {
             (void)take_questions(voter);
             peer_greet_again(&voter->peer);
@@ -149,14 +149,14 @@ static void take_identity(struct node_voter *voter, const struct reply *reply, i
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
-/* Whom it names as the master of one service. */
+/* How the reply votes on one service. */
 static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t service,
                                       const struct reply *reply, struct addr *ret_addr, bool *ret_is_self)
 {
     *ret_is_self = false;
     if (!is_cluster(voter))
         return ballot_of(node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self));
-    /* An isolated node tells what its cluster was, not what it is. */
+    /* A node that is cut off knows what its cluster was, not what it is. */
     if (!voter->is_cluster_up)
         return QUORUM_INVALID;
     unsigned slot = service_settings(voter_group_service(voter->group, service))->slot;
@@ -188,7 +188,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
         };
         bool is_taken = voter_group_step(voter->group, i, &vote, now_ms);
         any_counts = any_counts || (vote.ballot != QUORUM_INVALID && is_taken);
-        /* For `when-alone`: the one that is left must be the master, not one that follows a dead one. */
+        /* For `when-alone`: the last node left must be a master, not a replica of a dead one. */
         const struct service_event witness = {
             .kind = SERVICE_SAID_WITNESS,
             .voter = voter->index,
@@ -228,7 +228,7 @@ static enum conversation_verdict node_reply(void *context, const struct awaited_
     return CONVERSATION_DONE;
 }
 
-/* Its votes stay until they expire. */
+/* The votes stay until they expire. */
 static void node_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct node_voter *voter = context;

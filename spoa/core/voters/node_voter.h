@@ -1,6 +1,7 @@
 /*
- * A Redis node as a voter, where there is no Sentinel: one conversation with it. With `replication` it says whom
- * it follows, with `cluster` who owns the slots. One reply answers for all services of its group.
+ * A Redis node as a voter, for deployments without Sentinels. There is one conversation with the node. With
+ * `replication` the node says which master it follows, with `cluster` which node owns each slot. One reply
+ * answers for all services of the group.
  */
 #ifndef SPOA_CORE_VOTERS_NODE_VOTER_H
 #define SPOA_CORE_VOTERS_NODE_VOTER_H
@@ -15,13 +16,13 @@
 #include "spoa/core/voters/voter_group.h"
 #include "spoa/core/voters/voter_source.h"
 
-/* Commands that may await their replies. There is always room for both commands of a poll: the reply to CLUSTER
- * INFO must not be older than that to CLUSTER SLOTS. */
+/* How many commands may await their replies. There is always room for both commands of a poll: the reply
+ * to CLUSTER INFO must not be older than the reply to CLUSTER SLOTS. */
 #define NODE_VOTER_RUNS 64
 
 /* Shared by the nodes of a group; borrowed. */
 struct node_settings {
-    enum voter_source source; /* not of a Sentinel */
+    enum voter_source source; /* not VOTER_SOURCE_SENTINEL */
     struct redis_credentials credentials;
     uint32_t poll_ms;
     struct conversation_settings conversation;
@@ -31,7 +32,7 @@ struct node_voter {
     const struct node_settings *settings;
     struct voter_group *group;
     struct metrics *metrics;
-    const struct addr *addr; /* whom a master names: itself */
+    const struct addr *addr; /* its own address: a master votes for itself */
     const char *name;        /* for the log */
     unsigned index;          /* in the group */
     struct conversation conversation;
@@ -39,8 +40,9 @@ struct node_voter {
     struct awaited_run runs[NODE_VOTER_RUNS];
     unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_poll_ms;
-    bool is_identified; /* on this connection */
-    bool is_cluster_up; /* by its reply to CLUSTER INFO, which comes before each CLUSTER SLOTS */
+    bool is_identified; /* it said who it is on this connection */
+    /* What the last reply to CLUSTER INFO said. CLUSTER INFO is sent before each CLUSTER SLOTS. */
+    bool is_cluster_up;
 };
 
 /* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */

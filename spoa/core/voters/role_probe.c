@@ -2,18 +2,19 @@
 
 #include "spoa/core/base/log.h"
 
-/* The requests beside the peer's greeting, in the order in which they are sent. PING comes first: a node answers
- * ROLE even while it loads its data. */
+/* The requests that follow the peer's greeting, in the order in which they are sent. PING comes first,
+ * because a node answers ROLE even while it loads its data. */
 enum probe_step {
     PROBE_PING = PEER_GREETINGS,
     PROBE_ROLE,
     PROBE_IDLE,
 };
 
-/* The peer's fault: it refuses AUTH or ROLE, which is the subject. */
+/* The peer's fault: it refuses AUTH or ROLE. The subject is the refused request. */
 #define PROBE_FAULT_REFUSED 1u
 
-/* The wait until the next attempt while the node is in doubt and refuses us: its return is noticed soon. */
+/* The longest wait until the next attempt while the node is in doubt and refuses us, so that we notice its
+ * return soon. */
 #define DOUBT_RETRY_MS 250
 
 static void probe_connected(void *context, int64_t now_ms)
@@ -47,7 +48,7 @@ static bool probe_next(void *context, int64_t now_ms, struct conversation_comman
     return true;
 }
 
-/* NOAUTH, WRONGPASS, NOPERM: the probe is of no use, and the operator believes that it is. */
+/* Logs NOAUTH, WRONGPASS and NOPERM: the probe is of no use then, although the operator relies on it. */
 static void note_refusal(struct role_probe *probe, unsigned kind, const struct reply *reply)
 {
     char text[ADDR_TEXT_MAX];
@@ -71,7 +72,7 @@ static enum node_role read_role(const struct role_probe *probe, const struct rep
     return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
 }
 
-/* One of the replicas that a master lists: address, port and offset, all texts. */
+/* Reads one replica of a master's list: address, port and offset, all as texts. */
 static void read_replica(const struct role_probe *probe, const struct reply *reply,
                          int64_t offsets[REPLICAS_MAX])
 {
@@ -152,8 +153,8 @@ static enum conversation_verdict probe_reply(void *context, const struct awaited
     return CONVERSATION_DONE;
 }
 
-/* Nobody listens where the node was: it stays in doubt until the next attempt has ended. Returns the wait until
- * that attempt. */
+/* Nobody listens at the node's address. If the node is in doubt, it stays in doubt until the next attempt
+ * has ended. Returns the wait until that attempt in ms. */
 static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
     uint32_t soon_ms = retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
@@ -169,8 +170,9 @@ static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64
     return soon_ms;
 }
 
-/* The link worked and was closed: an attempt at once shows whether the node is still there. A node that always
- * closes must still be backed off, so this is done once in an interval. Returns the wait until the next attempt. */
+/* The link worked and was closed. Connects again at once, which shows whether the node is still there.
+ * Does so only once in an interval, because a node that always closes must still be backed off. Returns
+ * the wait until the next attempt in ms. */
 static uint32_t return_at_once(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
     if (now_ms < probe->return_ms)
@@ -187,8 +189,9 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     uint32_t retry_ms = loss->retry_ms;
     char text[ADDR_TEXT_MAX];
 
-    /* A process that is killed shows at once, long before Sentinel says anything. Only a link that worked raises
-     * a doubt: a firewall that always refuses us must not delay everybody for ever. */
+    /* If the process was killed, the link shows it at once, long before Sentinel says anything. Only a
+     * link that worked raises a doubt: a firewall that always refuses us must not delay all clients for
+     * ever. */
     if (loss->end == CONVERSATION_END_CLOSED && probe->peer.has_answered) {
         (void)voter_group_step(probe->group, probe->service, &closed, now_ms);
         retry_ms = return_at_once(probe, retry_ms, now_ms);

@@ -1,6 +1,6 @@
 /*
- * Asks the node that is named what it is: one conversation, aimed at one node after the other. A reply can keep a
- * node from being named, and can never name one. Without a reply nothing changes.
+ * Asks the named node for its role. One conversation is aimed at one node after another. A reply can keep a
+ * node from being named, but it can never make a node named. Without a reply nothing changes.
  */
 #ifndef SPOA_CORE_VOTERS_ROLE_PROBE_H
 #define SPOA_CORE_VOTERS_ROLE_PROBE_H
@@ -15,10 +15,10 @@
 #include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
-/* Commands that may await their replies: a greeting, and three times PING and ROLE. */
+/* How many commands may await their replies: a greeting, and PING and ROLE three times. */
 #define ROLE_PROBE_RUNS 8
 
-/* Of the nodes of one service; borrowed. */
+/* For the nodes of one service; borrowed. */
 struct role_probe_settings {
     struct redis_credentials credentials;
     uint32_t interval_ms;
@@ -37,15 +37,18 @@ struct role_probe {
     struct awaited_run runs[ROLE_PROBE_RUNS];
     unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_ms;
-    int64_t return_ms; /* a link that was closed is not connected again at once before this time */
-    bool is_loading;   /* PING was refused; the reply to ROLE comes next */
+    /* Before this time, a link that was closed is not connected again at once. */
+    int64_t return_ms;
+    bool is_loading; /* PING said LOADING or MASTERDOWN; the reply to ROLE comes next */
 };
 
-/* All pointers are borrowed and must outlive the probe, which must not move. Nothing happens until it is aimed. */
+/* All pointers are borrowed and must outlive the probe, which must not move. Nothing happens before
+ * role_probe_aim(). */
 void role_probe_init(struct role_probe *probe, const struct role_probe_settings *settings,
                      struct voter_group *group, size_t service, struct metrics *metrics, uint64_t seed);
 
-/* `target` is asked from now on. Nothing happens where it is asked already. The conversation's tick may be due. */
+/* Asks `target` from now on. Nothing changes if it is asked already. Afterwards the conversation's tick
+ * may be due. */
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms);
 
 #endif

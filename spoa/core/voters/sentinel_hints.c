@@ -1,17 +1,17 @@
-/* The conversation with a Sentinel that listens: its events are hints to ask now, never votes. */
+/* The conversation that listens to a Sentinel. Its events are hints to ask now, never votes. */
 #include "spoa/core/voters/sentinel_voter.h"
 
 #include "spoa/core/base/log.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
-/* The request beside the peer's greeting. */
+/* The request that follows the peer's greeting. */
 #define HINT_SUBSCRIBE PEER_GREETINGS
 
 /* The peer's fault: it refuses SUBSCRIBE. */
 #define HINT_FAULT_REFUSED 1u
 
-/* Events that may mean another master (or another view of one), or that one is near. Channels are named one by
- * one: with ACLs a pattern would have to be granted literally. */
+/* Events that may mean a new master, a new view of the master, or that a new master is near. Channels are
+ * listed one by one, because an ACL would have to grant a pattern literally. */
 static const char *const hint_channels[] = {
     "SUBSCRIBE",
     "+switch-master",
@@ -24,7 +24,8 @@ static const char *const hint_channels[] = {
     "-role-change",
     "+odown",
     "-odown",
-    /* The Sentinel has begun a failover. The last ones, for only `early-fence` is to need the right to them. */
+    /* These say that the Sentinel has begun a failover. They are the last, because only `early-fence` may
+     * need the right to them. */
     "+try-failover",
     "+selected-slave",
 };
@@ -44,7 +45,7 @@ static bool hints_next(void *context, int64_t now_ms, struct conversation_comman
 {
     struct sentinel_voter *voter = context;
 
-    (void)peer_prove(&voter->hints_peer, now_ms); /* the other conversation tells whether it is up */
+    (void)peer_prove(&voter->hints_peer, now_ms); /* the other conversation logs that it is up */
     if (peer_greet(&voter->hints_peer, ret_command, ret_request))
         return true;
     if (voter->hint_subscribed)
@@ -56,8 +57,9 @@ static bool hints_next(void *context, int64_t now_ms, struct conversation_comman
     return true;
 }
 
-/* The master that an event is about: "NAME OLDIP ..." on +switch-master, else "master NAME IP PORT ..." or, for a
- * replica or a Sentinel, "TYPE ... @ NAME IP PORT". Empty where it does not say. What follows the name is left. */
+/* The name of the master that an event is about; empty if the event does not say. The payload is "NAME
+ * OLDIP ..." on +switch-master, otherwise "master NAME IP PORT ...", or "TYPE ... @ NAME IP PORT" for a
+ * replica or a Sentinel. `payload` keeps what follows the name. */
 static struct span take_monitor(struct span channel, struct span *payload)
 {
     struct span word = span_take_word(payload);
@@ -111,7 +113,7 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
     peer_answered(&voter->hints_peer);
     if (span_equals_text(reply->elements[0].text, "message") && reply->elements[2].kind == REPLY_TEXT)
         take_hint(voter, reply->elements[1].text, reply->elements[2].text, now_ms);
-    else /* just subscribed: events before that are lost */
+    else /* just subscribed: earlier events were missed */
         voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
     return CONVERSATION_GOES_ON;
 }
@@ -120,7 +122,7 @@ static enum conversation_verdict hints_reply(void *context, const struct awaited
                                              const struct reply *reply, int64_t now_ms)
 {
     if (request->kind != HINT_SUBSCRIBE)
-        return CONVERSATION_DONE; /* the other conversation tells of a refusal */
+        return CONVERSATION_DONE; /* the other conversation logs a refusal */
     return take_subscription(context, reply, now_ms);
 }
 

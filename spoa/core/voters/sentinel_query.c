@@ -1,4 +1,4 @@
-/* The conversation with a Sentinel that asks: its votes, and what else it knows. */
+/* The conversation that asks a Sentinel for its votes, and for what else it knows. */
 #include "spoa/core/voters/sentinel_voter.h"
 
 #include <string.h>
@@ -9,10 +9,10 @@
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
-/* The requests beside the peer's greeting. */
+/* The requests that follow the peer's greeting. */
 enum query_kind {
     QUERY_MYID = PEER_GREETINGS,
-    /* From here on the subject is a service. */
+    /* The subject of these is a service. */
     QUERY_MASTER,
     QUERY_FACTS,
     QUERY_WITNESS,
@@ -79,8 +79,8 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
         log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
                   log_text("myid", voter_group_identity(voter->group, voter->index)));
     if (voter->myid_refused && now_ms >= voter->next_poll_ms) {
-        /* Its password or our rights may have been put right since. The connection stays, so nothing else
-         * would make us ask again. */
+        /* The password or our rights may have been corrected. The connection stays, so nothing else would
+         * make us ask again. */
         voter->myid_refused = false;
         voter->myid_asked = false;
         peer_greet_again(&voter->query_peer);
@@ -107,7 +107,7 @@ static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, c
         log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), detail);
 }
 
-/* "ERR Client sent AUTH, but no password is set": the Sentinel wants none, which is harmless. */
+/* One error is harmless: "ERR Client sent AUTH, but no password is set". The Sentinel needs no password. */
 static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
@@ -130,7 +130,7 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
-/* Where a reply to GET-MASTER-ADDR-BY-NAME names nobody: why. */
+/* Logs why a reply to GET-MASTER-ADDR-BY-NAME names no master. Notes that it works if it names one. */
 static void note_reading(struct sentinel_voter *voter, size_t service, enum reply_reading reading,
                          const struct reply *reply)
 {
@@ -184,7 +184,7 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
         peer_answered(&voter->query_peer);
 }
 
-/* Whether we have the right to a command beside those for votes: without it a feature is missing. */
+/* Notes whether we have the right to a command. Votes do not need this command, but a feature does. */
 static void note_right(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
                        const struct reply *reply)
 {
@@ -194,7 +194,7 @@ static void note_right(struct sentinel_voter *voter, enum sentinel_fault fault, 
         peer_works(&voter->query_peer, fault, 0);
 }
 
-/* Without the right to it nothing is lost but an early notice of a dead master, and alarms. */
+/* Without the right to SENTINEL MASTER we only miss an early notice of a dead master, and alarms. */
 static void take_facts(struct sentinel_voter *voter, const struct awaited_request *request,
                        const struct reply *reply, int64_t now_ms)
 {
@@ -222,7 +222,8 @@ static void take_witness(struct sentinel_voter *voter, const struct awaited_requ
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
-/* Those of the master that it names now; during a failover it may still show those of the old one. */
+/* Counts only the replicas of the master that this Sentinel names now. During a failover it may still show
+ * the replicas of the old one. */
 static void take_replicas(struct sentinel_voter *voter, const struct awaited_request *request,
                           const struct reply *reply, int64_t now_ms)
 {
@@ -276,7 +277,7 @@ static enum conversation_verdict query_reply(void *context, const struct awaited
     return CONVERSATION_DONE;
 }
 
-/* Its votes stay until they expire. */
+/* The votes stay until they expire. */
 static void query_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct sentinel_voter *voter = context;

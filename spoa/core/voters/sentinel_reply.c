@@ -14,7 +14,8 @@ enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct 
     return REPLY_READ_OK;
 }
 
-/* The value of a field, looked up by its name: which fields there are depends on the state and the version. */
+/* The value of a field; an empty span if there is none. Fields are found by name, because the state and
+ * the version decide which fields there are. */
 static struct span field(const struct reply *reply, const char *name)
 {
     for (size_t i = 0; i + 1 < reply->count; i += 2)
@@ -24,7 +25,7 @@ static struct span field(const struct reply *reply, const char *name)
     return span_of("", 0);
 }
 
-/* 0 where it is no number, or one that does not fit. */
+/* 0 if this is no number, or a number that does not fit. */
 static uint32_t number_of(struct span text)
 {
     uint64_t number;
@@ -32,7 +33,7 @@ static uint32_t number_of(struct span text)
     return span_read_number(text, UINT32_MAX, &number) ? (uint32_t)number : 0;
 }
 
-/* Whether `word` is in a list that is separated by commas. */
+/* Whether `word` is in a comma-separated list. */
 static bool has_flag(struct span flags, const char *word)
 {
     size_t start = 0;
@@ -66,7 +67,8 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
     return REPLY_READ_OK;
 }
 
-/* A replica that left its master, was just made one or is not heard has further flags or another status. */
+/* A replica has further flags or another link status if it left its master, was only just made a replica,
+ * or does not answer. It does not count as up then. */
 enum reply_reading sentinel_reply_read_replica(const struct reply *element,
                                                struct sentinel_replica *ret_replica)
 {

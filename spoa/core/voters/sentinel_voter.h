@@ -1,7 +1,7 @@
 /*
- * A Sentinel as a voter: two conversations with it, one that asks (its votes) and one that listens (hints to
- * ask now). Works with the access rights that Redis documents for clients; without the right to subscribe the
- * agent polls only.
+ * A Sentinel as a voter. There are two conversations with it: one asks for its votes, the other listens for
+ * hints to ask now. The access rights that Redis documents for clients are enough. Without the right to
+ * subscribe the agent only polls.
  */
 #ifndef SPOA_CORE_VOTERS_SENTINEL_VOTER_H
 #define SPOA_CORE_VOTERS_SENTINEL_VOTER_H
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Runs of commands that may await their replies: a greeting, and questions about services that need not stand in
- * a row. */
+/* How many runs of commands may await their replies (awaited.h): a greeting, and questions about services
+ * whose numbers need not be consecutive. */
 #define SENTINEL_QUERY_RUNS 64
 #define SENTINEL_HINTS_RUNS 8
 
@@ -24,16 +24,17 @@ struct sentinel_settings {
     struct redis_credentials credentials;
     uint32_t poll_ms;
     struct conversation_settings query; /* of the conversation that asks */
-    struct conversation_settings hints; /* of the one that listens */
-    bool early;                         /* listen to the beginning of a failover as well */
+    struct conversation_settings hints; /* of the conversation that listens */
+    bool early;                         /* also listen for the beginning of a failover */
 };
 
-/* Faults of the peer that is asked. The subject of those that concern a vote is the service. */
+/* Faults of the Sentinel in the conversation that asks. If a fault concerns a vote, its subject is the
+ * service. */
 enum sentinel_fault {
     SENTINEL_FAULT_AUTH = 1u << 0,     /* it refused the password */
-    SENTINEL_FAULT_MYID = 1u << 1,     /* it would not say who it is: its votes do not count */
+    SENTINEL_FAULT_MYID = 1u << 1,     /* it does not say who it is, so its votes do not count */
     SENTINEL_FAULT_ERROR = 1u << 2,    /* an error instead of an address: NOAUTH, NOPERM, LOADING ... */
-    SENTINEL_FAULT_ADDRESS = 1u << 3,  /* an empty host, port 0, or nothing that is an address */
+    SENTINEL_FAULT_ADDRESS = 1u << 3,  /* an empty host, port 0, or something that is no address */
     SENTINEL_FAULT_REPLY = 1u << 4,    /* a reply of another shape */
     SENTINEL_FAULT_UNKNOWN = 1u << 5,  /* it knows no master of that name */
     SENTINEL_FAULT_FACTS = 1u << 6,    /* no right to SENTINEL MASTER */
@@ -57,7 +58,7 @@ struct sentinel_voter {
     struct awaited_run hints_runs[SENTINEL_HINTS_RUNS];
     int64_t next_poll_ms;
     bool myid_asked;      /* SENTINEL MYID was sent on `query` */
-    bool myid_refused;    /* ask again with the next poll, after AUTH */
+    bool myid_refused;    /* to be asked again with the next poll, after AUTH */
     bool hint_subscribed; /* SUBSCRIBE was sent on `hints` */
 };
 

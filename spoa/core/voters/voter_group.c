@@ -11,20 +11,20 @@
 /* Marks of services, one bit each. */
 struct marks {
     size_t count;
-    size_t first_word; /* all before it are 0 */
+    size_t first_word; /* all words before it are 0 */
     uint64_t *words;
 };
 
 struct voter {
     const char *name;
     char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
-    bool collides;                         /* told once in the log */
+    bool collides;                         /* a voter before it has the same identity, and that was logged */
     bool is_refusing;
-    unsigned polls; /* says whose turn it is to be asked for facts */
+    unsigned polls; /* polls so far; tells which services are asked for facts */
     struct marks marks[VOTER_QUESTIONS];
 };
 
-/* A service under the name by which the voters know it. */
+/* A service and the name by which the voters know it. */
 struct monitored {
     const char *monitor;
     size_t service;
@@ -33,8 +33,8 @@ struct monitored {
 struct voter_group {
     struct voter_group_options options;
     int64_t wake_ms;
-    uint64_t *words;             /* all marks in one piece */
-    struct monitored *monitored; /* sorted by monitor: events name it, and there may be thousands */
+    uint64_t *words;             /* the marks of all voters, in one piece */
+    struct monitored *monitored; /* sorted by monitor: events name a monitor, and there may be thousands */
     struct alarms alarms;
     struct voter voters[];
 };
@@ -52,7 +52,7 @@ static void mark(struct marks *marks, size_t service)
         marks->first_word = service / WORD_BITS;
 }
 
-/* Takes the first mark off; there is one. */
+/* Removes the first mark and returns its service. There must be a mark. */
 static size_t take_mark(struct marks *marks)
 {
     while (marks->words[marks->first_word] == 0)
@@ -184,8 +184,8 @@ const struct alarms *voter_group_alarms(const struct voter_group *group)
     return &group->alarms;
 }
 
-/* After each call that made the service evaluate: somebody's dissent may be to be cleared up, and the time of the
- * next review is another. That time may lie too early, which costs a look. */
+/* To be called after each evaluation of the service. A voter may have disagreed, so that all voters must
+ * be asked, and the next review may be due earlier. `wake_ms` may be too early, which only costs a look. */
 static void follow_up(struct voter_group *group, size_t service)
 {
     struct service *one = group->options.services[service];
@@ -278,7 +278,7 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
         return;
     store_identity(who, identity);
     number_identities(group, now_ms);
-    /* What it said under its former identity must not count for the new one. */
+    /* What the voter said under its former identity must not count for the new one. */
     if (was_known) {
         step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
         return;
@@ -349,7 +349,7 @@ static void ask(struct voter_group *group, unsigned voter, size_t service)
         mark(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
 }
 
-/* Compares a name out of an event with one of ours, as strcmp(). */
+/* Compares a name from an event with one of ours, like strcmp(). */
 static int compare_monitor(struct span monitor, const char *ours)
 {
     size_t len = strlen(ours);
@@ -358,7 +358,8 @@ static int compare_monitor(struct span monitor, const char *ours)
     return order != 0 ? order : (monitor.len > len) - (monitor.len < len);
 }
 
-/* The services that the voters know as `monitor`: from the one returned on in `monitored`, `*ret_count` of them. */
+/* The services that the voters know as `monitor`: `*ret_count` entries of `monitored`, from the returned
+ * one on. */
 static const struct monitored *find_monitored(const struct voter_group *group, struct span monitor,
                                               size_t *ret_count)
 {

@@ -1,6 +1,7 @@
 /*
- * A group of voters and the services that they vote on: who is who, who must be asked what, and when a
- * decision has to be looked at again. It carries votes into the services and questions out to the voters.
+ * A group of voters and the services that they vote on. It knows the voters' identities, what each voter must
+ * be asked, and when a decision must be reviewed. It passes events to the services and questions to the
+ * voters.
  */
 #ifndef SPOA_CORE_VOTERS_VOTER_GROUP_H
 #define SPOA_CORE_VOTERS_VOTER_GROUP_H
@@ -15,44 +16,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* SENTINEL MYID: 40 hexadecimal digits. */
+/* The length of an identity, for example of SENTINEL MYID: 40 hexadecimal digits. */
 #define VOTER_IDENTITY_LEN 40
 
 struct voter_group;
 
 /* What a voter may be asked about a service. */
 enum voter_question {
-    VOTER_ASK_MASTER,   /* whom it holds to be the master: its vote */
-    VOTER_ASK_FACTS,    /* what else it knows of that master */
-    VOTER_ASK_WITNESS,  /* whether it sees a majority itself */
-    VOTER_ASK_REPLICAS, /* which replicas of that master it holds to be up */
+    VOTER_ASK_MASTER,   /* which node is the master: its vote */
+    VOTER_ASK_FACTS,    /* what else it knows about that master */
+    VOTER_ASK_WITNESS,  /* whether it sees a majority of the Sentinels */
+    VOTER_ASK_REPLICAS, /* which replicas of that master it considers up */
     VOTER_QUESTIONS,
 };
 
-/* All borrowed; they must outlive the group. */
+/* All pointers are borrowed and must outlive the group. */
 struct voter_group_options {
     const char *name; /* of the group, "" for the unnamed one */
     enum voter_source source;
     unsigned voter_count;
-    const char *const *voter_names; /* one per voter, for the log; the list itself is copied */
+    const char *const *voter_names; /* one per voter, for the log; the list is copied, the names are not */
     struct service *const *services;
     size_t service_count;
-    uint8_t *identities; /* one per voter: those of all these services, see quorum_config; kept up to date */
+    /* One per voter. The group keeps them up to date, and all its services read them (see quorum_config). */
+    uint8_t *identities;
     struct metrics *metrics;
 };
 
-/* Copies the options. NULL where memory is short. */
+/* Copies the options. NULL if memory is short. */
 struct voter_group *voter_group_create(const struct voter_group_options *options, int64_t now_ms);
 void voter_group_destroy(struct voter_group *group); /* NULL is fine */
 
 unsigned voter_group_voter_count(const struct voter_group *group);
 
-/* "" for the unnamed one. */
+/* The name of the group; "" for the unnamed one. */
 const char *voter_group_name(const struct voter_group *group);
 
 const char *voter_group_voter_name(const struct voter_group *group, unsigned voter);
 
-/* Whether `voter` answered within the life of a vote. */
+/* Whether `voter` answered a question about a master that was sent within the life of a vote. */
 bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms);
 
 size_t voter_group_service_count(const struct voter_group *group);
@@ -61,26 +63,28 @@ const struct service *voter_group_service(const struct voter_group *group, size_
 /* The name under which the voters know the service. */
 const char *voter_group_monitor(const struct voter_group *group, size_t service);
 
-/* The MYID of a voter, empty where it is not known. */
+/* The identity of a voter; empty if it is not known. */
 const char *voter_group_identity(const struct voter_group *group, unsigned voter);
 
 /*
- * `voter` says who it is: 40 hexadecimal digits, or an empty span where it would not say. Votes of a voter that
- * turns out to be another than before are dropped. Two voters with one identity count once; that is logged.
+ * `voter` has said who it is. `identity` has 40 hexadecimal digits, or is empty if the voter did not say. If
+ * the voter turns out to be another than before, its earlier votes are dropped. Two voters with one identity
+ * have one vote; this is logged.
  */
 void voter_group_identify(struct voter_group *group, unsigned voter, struct span identity, int64_t now_ms);
 
 /*
- * There is a new connection to `voter`. What it said before is dropped if it never told who it was: its address may be
- * shared, and whoever answers now must not inherit these votes.
+ * There is a new connection to `voter`. If its identity is not known, all that it said before is dropped:
+ * several voters may share its address, and the one that answers now must not inherit the votes of another.
  */
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms);
 
-/* For each voter of `group`, the index of the voter of `former` that is the same Sentinel (by its MYID); -1 where there is none, or
- * where that is not known. `ret_voters` has room for all voters of `group`. */
+/* For each voter of `group`: the index of the voter of `former` with the same identity, or -1 if there is
+ * none or the identity is not known. `ret_voters` has room for all voters of `group`. */
 void voter_group_match(const struct voter_group *group, const struct voter_group *former, int *ret_voters);
 
-/* Something happened to a service: see service_step(), and what follows from it for the voters. */
+/* Passes an event to service_step() and returns its result. Also does what follows from the event for the
+ * voters. */
 bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
                       int64_t now_ms);
 
@@ -92,38 +96,40 @@ void voter_group_catch_up(struct voter_group *group);
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
                                  int64_t now_ms);
 
-/* The host of `voter` refuses connections, or does so no longer. */
+/* Notes whether the host of `voter` refuses us: it refused or closed our last connection. */
 void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms);
 
 /*
- * Marks what `voter` is to be asked: for every service whom it names; in turn, over VOTER_FACTS_POLLS polls, what
- * else it knows, and at once where something depends on it.
+ * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
+ * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
+ * Witness and replicas are asked for the services that use them.
  */
 #define VOTER_FACTS_POLLS 10
 void voter_group_poll(struct voter_group *group, unsigned voter);
 
-/* When `voter` is to be polled next. They go in turn, so that the first to know of a change is asked sooner; a dissent
- * makes all be asked. */
+/* When `voter` is to be polled next. The polls of the voters are spread over `poll_ms`, so that one of
+ * them soon shows a change. If it disagrees, all voters are asked. */
 int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
                                  int64_t now_ms);
 
-/* Marks all that `voter` can say of the services that it knows as `monitor`, or of all where that is empty. */
+/* Marks the questions about the services that `voter` knows as `monitor`, or about all services if
+ * `monitor` is empty: vote, facts, and replicas if the service uses them. */
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor);
 
 /* Whether there is something to ask `voter`. */
 bool voter_group_wants(const struct voter_group *group, unsigned voter);
 
-/* Takes the next question for `voter` off its marks. False where there is none. */
+/* Takes the next question for `voter` and removes its mark. False if there is none. */
 bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_question *ret_question,
                       size_t *ret_service);
 
-/* Those of the group, as they stood last. */
+/* The alarms of the group, as of the last call. */
 const struct alarms *voter_group_alarms(const struct voter_group *group);
 
-/* When voter_group_tick() is due; QUORUM_NEVER where nothing can change by time alone. */
+/* When voter_group_tick() is due; QUORUM_NEVER if nothing can change without an event. */
 int64_t voter_group_wake_ms(const struct voter_group *group);
 
-/* Looks at the decisions that have run out. */
+/* Reviews the decisions that have expired. */
 void voter_group_tick(struct voter_group *group, int64_t now_ms);
 
 #endif

@@ -14,7 +14,7 @@
 #include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
 
-/* What is run for one service. */
+/* The program of one service. */
 struct hook {
     struct hook *next;
     struct hooks *hooks;
@@ -22,10 +22,10 @@ struct hook {
     ev_child child;
     ev_timer timeout;
     bool is_running;
-    bool is_waiting; /* `request` comes after what runs */
+    bool is_waiting; /* `request` waits for the running program to end */
     bool is_killed;
     int64_t t_begin_ms;
-    double timeout_s; /* with `request` */
+    double timeout_s; /* of `request` */
     struct hook_request request;
 };
 
@@ -37,7 +37,8 @@ struct hooks {
 
 /* ---- one program ---- */
 
-/* In a session of its own, so that all that it starts can be killed with it; signals as a program expects them. */
+/* The program gets its own session, so that all that it starts can be killed with it. It gets default
+ * signals. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t none;
@@ -54,7 +55,7 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return code;
 }
 
-/* Nothing to read; what it prints goes where our log goes. Our other descriptors close themselves. */
+/* The program reads nothing. Its output goes to our stderr. Our other descriptors close themselves. */
 static int set_files(posix_spawn_file_actions_t *files)
 {
     int code = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -62,7 +63,7 @@ static int set_files(posix_spawn_file_actions_t *files)
     return code == 0 ? posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO) : code;
 }
 
-/* 0, or the errno of what failed. */
+/* Returns 0 or an errno. */
 static int spawn(const struct hook_request *request, pid_t *ret_pid)
 {
     posix_spawnattr_t attributes;
@@ -91,7 +92,7 @@ static void tell_failure(const struct hook *hook, const char *reason)
               log_text("reason", reason));
 }
 
-/* `hook->request`; nothing runs. */
+/* Starts the program of `hook->request`. None may be running. */
 static void begin(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;

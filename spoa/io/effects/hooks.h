@@ -1,6 +1,6 @@
 /*
- * Programs that are run at a switch, without a shell: one at a time for a service, and of those that would have to wait only
- * the newest. They outlive a reload, and the agent.
+ * Runs programs at a switch, without a shell. A service runs one program at a time. If several switches
+ * happen while it runs, only the newest is run after it. A running program outlives a reload, and the agent.
  */
 #ifndef SPOA_IO_EFFECTS_HOOKS_H
 #define SPOA_IO_EFFECTS_HOOKS_H
@@ -15,7 +15,7 @@
 struct hook;
 struct hooks;
 
-/* One per service that has a program; the caller's memory. */
+/* One per service that has a program. The caller owns the memory. */
 struct hook_watch {
     struct service_observer observer;
     struct hook *hook;
@@ -23,15 +23,17 @@ struct hook_watch {
     double timeout_s;
 };
 
-/* `loop` is the default one: no other learns of a child's end. `metrics` is borrowed. NULL where memory is short. */
+/* `loop` must be the default loop: no other learns of a child's end. `metrics` is borrowed. NULL if memory
+ * is short. */
 MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* What runs goes on. NULL is fine. */
+/* Running programs go on. NULL is fine. */
 void hooks_destroy(struct hooks *hooks);
 
 /*
- * From now on `command` (see hook_request.h) is run at each switch of `service`, and killed, with all that it started, after
- * `timeout_ms`. `watch`, `command` and the service must stay. False where memory is short.
+ * From now on runs `command` (see hook_request.h) at each switch of `service`. After `timeout_ms` it is
+ * killed, with all that it started. `watch` and `command` are borrowed and must outlive the service's last
+ * switch. False if memory is short.
  */
 MUST_CHECK bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
                             const char *command, unsigned timeout_ms);

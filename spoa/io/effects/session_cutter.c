@@ -117,13 +117,15 @@ static void drop_ended(struct session_cutter *cutter)
 {
     struct cut *cut;
     struct cut *next;
+    struct cut *kept = NULL;
 
     LL_FOREACH_SAFE (cutter->cuts, cut, next) {
-        if (!is_over(cutter, cut))
-            continue;
-        LL_DELETE(cutter->cuts, cut);
-        free(cut);
+        if (is_over(cutter, cut))
+            free(cut);
+        else
+            LL_APPEND(kept, cut);
     }
+    cutter->cuts = kept;
 }
 
 /* ---- one HAProxy ---- */
@@ -501,9 +503,11 @@ void session_cutter_destroy(struct session_cutter *cutter)
         text_finish(&cutter->apis[i].commands);
     }
     free(cutter->apis);
-    LL_FOREACH_SAFE (cutter->cuts, cut, next_cut)
+    LL_FOREACH_SAFE (cutter->cuts, cut, next_cut) {
         free(cut);
-    LL_FOREACH_SAFE (cutter->watches, watch, next_watch)
+    }
+    LL_FOREACH_SAFE (cutter->watches, watch, next_watch) {
         free(watch);
+    }
     free(cutter);
 }

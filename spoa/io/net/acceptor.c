@@ -12,9 +12,9 @@
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* Connections taken per wake-up, so that a burst does not keep the others waiting. */
+/* Connections taken per wake-up: a burst must not keep the others waiting. */
 #define ACCEPT_BATCH 64
-/* Pause after accept() ran out of descriptors or memory, s: trying at once again would only spin. */
+/* Pause after accept() ran out of descriptors or memory, s. Without it the loop would only spin. */
 #define ACCEPT_PAUSE_S 0.1
 
 static void log_address(const struct acceptor *acceptor, const char *event)
@@ -25,7 +25,7 @@ static void log_address(const struct acceptor *acceptor, const char *event)
               log_text("address", addr_format(&acceptor->listening.addr, text)));
 }
 
-/* Logged once for as long as it lasts. */
+/* Logs only the first of several failures in a row. */
 static void pause_accepting(struct acceptor *acceptor, int code)
 {
     if (!acceptor->is_failing)
@@ -55,7 +55,8 @@ static bool is_allowed(const struct acceptor_rules *rules, const struct addr *pe
     return false;
 }
 
-/* False, and closed, where connections from there are not taken. UNIX sockets have rights of their own. */
+/* Returns false and closes `fd` if connections from this peer are not allowed. A UNIX socket is always let
+ * in: the rights of its file decide. */
 static bool admit(const struct acceptor *acceptor, int fd, const struct sockaddr_storage *from)
 {
     struct addr peer = {.kind = ADDR_NONE};
@@ -78,7 +79,9 @@ static void note_success(struct acceptor *acceptor)
     log_event(LOG_LEVEL_INFO, "accepting-again", log_text("protocol", acceptor->protocol->name));
 }
 
-/* Takes a connection from the queue, if there is one. False where it is to wait for another. */
+/*
+ * Takes a connection from the queue, if there is one. Returns false if the acceptor must wait for the next.
+ */
 static bool accept_one(struct acceptor *acceptor)
 {
     struct acceptor_peer peer = {.addr = {.ss_family = AF_UNIX}, .len = sizeof(peer.addr)};
@@ -114,17 +117,30 @@ static void on_acceptable(struct ev_loop *loop, ev_io *watcher, int events)
         continue;
 }
 
+static void begin(struct acceptor *acceptor)
+{
+    acceptor->is_waiting = false;
+    ev_io_start(acceptor->loop, &acceptor->acceptable);
+    log_address(acceptor, "listening");
+}
+
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    *acceptor = (struct acceptor){.loop = loop, .wanted = *where->addr, .protocol = protocol, .rules = rules};
+    *acceptor = (struct acceptor){
+        .loop = loop,
+        .wanted = *where->addr,
+        .protocol = protocol,
+        .rules = rules,
+        .is_waiting = waits,
+    };
     if (listen_socket_open(where, &acceptor->listening, error) == -1)
         return -1;
     ev_io_init(&acceptor->acceptable, on_acceptable, acceptor->listening.fd, EV_READ);
     ev_timer_init(&acceptor->resume, on_resume, ACCEPT_PAUSE_S, 0.0);
-    ev_io_start(loop, &acceptor->acceptable);
-    log_address(acceptor, "listening");
+    if (!waits)
+        begin(acceptor);
     return 0;
 }
 
@@ -137,15 +153,21 @@ void acceptor_close(struct acceptor *acceptor)
 
 void acceptor_retire(struct acceptor *acceptor)
 {
-    /* No more than the queue holds: a flood must not keep it open. */
-    for (int i = 0; i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
+    /* At most as many as the queue holds: a flood must not keep the socket open. */
+    for (int i = 0; !acceptor->is_waiting && i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
         continue;
-    log_address(acceptor, "not-listening");
+    if (!acceptor->is_waiting)
+        log_address(acceptor, "not-listening");
     acceptor_close(acceptor);
 }
 
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol)
 {
+    if (acceptor->is_waiting) {
+        acceptor->protocol = protocol;
+        begin(acceptor);
+        return;
+    }
     if (acceptor->protocol == protocol)
         return;
     log_address(acceptor, "not-listening");

@@ -1,4 +1,5 @@
-/* One listening socket: accepts connections and hands them to a protocol, which may change while it is open. */
+/* One listening socket. It accepts connections and hands them to a protocol, which may change while it is
+ * open. */
 #ifndef SPOA_IO_NET_ACCEPTOR_H
 #define SPOA_IO_NET_ACCEPTOR_H
 
@@ -13,14 +14,14 @@ struct config_listens;
 struct config_networks;
 struct metrics;
 
-/* Where a connection comes from. */
+/* The address that a connection comes from. */
 struct acceptor_peer {
     struct sockaddr_storage addr;
     socklen_t len;
 };
 
-/* Takes over `fd`, a new connection (non-blocking, close-on-exec). False where memory is short: `fd` is then still the
- * acceptor's. */
+/* Takes over `fd`, a new connection (non-blocking, close-on-exec). Returns false if memory is short; the
+ * acceptor then still owns `fd`. */
 typedef bool (*acceptor_take_fn)(void *context, int fd, const struct acceptor_peer *peer);
 
 /* Who takes the connections. */
@@ -30,13 +31,13 @@ struct acceptor_protocol {
     void *context;
 };
 
-/* What all acceptors of a process go by; the owner may change it at any time. */
+/* The rules for all acceptors of a process. The owner may change them at any time. */
 struct acceptor_rules {
-    const struct config_networks *allowed; /* empty: TCP connections from anywhere */
+    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere */
     struct metrics *metrics;
 };
 
-/* Must not move while it is open. */
+/* Must not move in memory while it is open. */
 struct acceptor {
     struct ev_loop *loop;
     ev_io acceptable;
@@ -46,23 +47,26 @@ struct acceptor {
     const struct acceptor_protocol *protocol;
     const struct acceptor_rules *rules;
     bool is_failing; /* the last accept() found no descriptor or memory */
+    bool is_waiting; /* listens, and takes no connection yet */
 };
 
 /*
- * Listens at `where` and begins to accept. `protocol` and `rules` are borrowed. 0, or -1 with a text in `error`. It is
- * logged as "listening", with the protocol.
+ * Listens at `where` and begins to accept; with `waits` not before acceptor_hand_to(). `protocol` and `rules` are borrowed.
+ * 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
  */
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules,
+                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /* Closes the socket. Connections that wait in its queue are reset. */
 void acceptor_close(struct acceptor *acceptor);
 
-/* Closes it, but takes the connections that wait in its queue first. It is logged as "not-listening". */
+/* Closes it, but takes the connections that wait in its queue first, unless it has never begun to accept. The end is logged as
+ * "not-listening". */
 void acceptor_retire(struct acceptor *acceptor);
 
-/* Hands the next connections to another protocol; borrowed. A change is logged as "not-listening" and "listening". */
+/* Hands all later connections to `protocol`, which is borrowed. Logs a change as "not-listening" and
+ * "listening". */
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol);
 
 #endif

@@ -116,9 +116,9 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
     return is_found;
 }
 
-/* `row` takes the connections. */
+/* `row` takes the connections, `waits`: once listeners_settle() says so. */
 static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
-                         const struct listeners_row *row, char error[LISTEN_SOCKET_ERROR_MAX])
+                         const struct listeners_row *row, bool waits, char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct listener *listener = calloc(1, sizeof(*listener));
 
@@ -126,7 +126,7 @@ static int open_listener(struct listeners *listeners, const struct listen_socket
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
         return -1;
     }
-    if (acceptor_open(&listener->acceptor, listeners->loop, options, &row->protocol, listeners->rules,
+    if (acceptor_open(&listener->acceptor, listeners->loop, options, &row->protocol, listeners->rules, waits,
                       error) == -1) {
         free(listener);
         return -1;
@@ -151,7 +151,10 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
     /* Connections to this address may be answered by a socket that includes it: they are, as before, until the change. */
     const struct listeners_row *row = running != NULL ? find_including(listeners, running, addr) : NULL;
 
-    return open_listener(listeners, &options, row != NULL ? row : place->row, error);
+    /* What is new to a running agent waits for the change-over: until then the rules are those of another configuration. */
+    bool waits = running != NULL && row == NULL;
+
+    return open_listener(listeners, &options, row != NULL ? row : place->row, waits, error);
 }
 
 /* Whether two sockets would be needed for one address. */

@@ -36,8 +36,8 @@ struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_
 void listeners_destroy(struct listeners *listeners);
 
 /*
- * Opens what `next` lists and is not open yet, and begins to accept there. What `running` (NULL at the start) lists goes
- * on as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or later.
+ * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In a reload new
+ * connections wait for listeners_settle(): the rules are still those of `running`, which goes on as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or later.
  */
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);

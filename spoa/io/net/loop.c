@@ -22,7 +22,7 @@ void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms)
     ev_timer_stop(loop, timer);
     if (wake_ms == INT64_MAX)
         return;
-    /* The loop's own time may lag behind; without the update the timer would fire early and spin. */
+    /* The loop's own time may lag behind. Without the update the timer would fire early and spin. */
     ev_now_update(loop);
     double wait_s = wake_ms > now_ms ? (double)(wake_ms - now_ms) / 1000.0 : 0.0;
     ev_timer_set(timer, wait_s, 0.0);

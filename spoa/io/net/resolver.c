@@ -10,7 +10,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
 
-/* Of one attempt at one name server; c-ares lengthens it for the second. */
+/* For one attempt at one name server. c-ares waits longer in the second attempt. */
 #define TIMEOUT_MS 200
 #define TRIES 2
 
@@ -29,10 +29,10 @@ struct resolver {
 };
 
 struct resolver_query {
-    resolver_done_fn done; /* NULL once cancelled: c-ares cannot end a single query */
+    resolver_done_fn done; /* NULL if cancelled: c-ares cannot end a single query */
     void *context;
     unsigned short port;
-    bool is_starting; /* c-ares has not returned from being asked */
+    bool is_starting; /* ares_getaddrinfo() has not returned */
     bool is_ended;
 };
 
@@ -58,7 +58,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 {
-    /* The watch may be gone when c-ares returns. */
+    /* c-ares may free the watch. */
     struct resolver *resolver = container_of(io, struct socket_watch, io)->resolver;
     ares_socket_t fd = io->fd;
 
@@ -76,7 +76,7 @@ static struct socket_watch *watch_of(struct resolver *resolver, int fd)
     return NULL;
 }
 
-/* NULL where memory is short: the query then ends by its timeout. */
+/* NULL if memory is short. The query then ends by its timeout. */
 static struct socket_watch *add_watch(struct resolver *resolver, int fd)
 {
     struct socket_watch *watch = calloc(1, sizeof(*watch));
@@ -96,7 +96,7 @@ static void remove_watch(struct resolver *resolver, struct socket_watch *watch)
     free(watch);
 }
 
-/* c-ares says what it waits for on a socket; nothing means that it closes it now. */
+/* c-ares tells the events that it waits for on a socket. None means that it closes the socket now. */
 static void on_socket_state(void *context, ares_socket_t fd, int is_readable, int is_writable)
 {
     struct resolver *resolver = context;
@@ -129,7 +129,7 @@ static bool open_channel(struct resolver *resolver)
     int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
 
 #ifdef ARES_OPT_QUERY_CACHE
-    /* c-ares 1.31 and later would keep answers; every attempt to connect shall look anew. */
+    /* c-ares 1.31 and later cache answers. But each attempt to connect must look the name up. */
     options.qcache_max_ttl = 0;
     mask |= ARES_OPT_QUERY_CACHE;
 #endif
@@ -168,7 +168,7 @@ void resolver_destroy(struct resolver *resolver)
     free(resolver);
 }
 
-/* False for a family that we do not use. */
+/* False if we do not use the address family. */
 static bool copy_address(const struct ares_addrinfo_node *node, unsigned short port,
                          struct sockaddr_storage *ret_address)
 {
@@ -209,7 +209,7 @@ static size_t collect_addresses(const struct ares_addrinfo *info, unsigned short
     for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next)
         if (count < RESOLVER_ADDRESSES_MAX && copy_address(node, port, &ret_addresses[count]))
             count++;
-    /* Name servers rotate their answers: who tries the addresses by turns needs them in one order. */
+    /* Name servers rotate their answers. A caller that tries the addresses in turn needs a fixed order. */
     qsort(ret_addresses, count, sizeof(*ret_addresses), compare_addresses);
     return count;
 }

@@ -9,11 +9,11 @@
 
 #include "spoa/io/net/socket_addr.h"
 
-/* The first of the sockets that we are started with. */
+/* The first socket that the service manager passes (SD_LISTEN_FDS_START). */
 #define FIRST_FD 3
 #define FDS_MAX 64
 
-/* LISTEN_PID may name another process: then the sockets are not ours. */
+/* If LISTEN_PID names another process, the sockets are not ours. */
 static int count_sockets(void)
 {
     const char *pid = getenv("LISTEN_PID");

@@ -5,10 +5,8 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 
-/*
- * Takes the listening socket for `addr`; -1 if there is none. Each socket is given out once. It is non-blocking and
- * close-on-exec then, and belongs to the caller.
- */
+/* Takes the listening socket for `addr`, or returns -1 if there is none. Each socket is given out once. It
+ * is non-blocking and close-on-exec, and the caller owns it. */
 MUST_CHECK int socket_activation_take(const struct addr *addr);
 
 #endif

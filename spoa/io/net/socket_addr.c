@@ -24,7 +24,8 @@ bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_stor
         memcpy(ret_storage, &ipv6, sizeof(ipv6));
         *ret_len = sizeof(ipv6);
         return true;
-    case ADDR_UNIX: /* addr.h: never longer than sun_path less its NUL */
+    /* addr.h limits the path: it always fits in sun_path with its NUL. */
+    case ADDR_UNIX:
         memcpy(local.sun_path, addr->host, strnlen(addr->host, sizeof(local.sun_path) - 1));
         memcpy(ret_storage, &local, sizeof(local));
         *ret_len = sizeof(local);

@@ -14,7 +14,7 @@
 
 struct tls {
     SSL_CTX *context;
-    char *server_name; /* or NULL: the peer's own */
+    char *server_name; /* NULL: the peer's host */
 };
 
 struct tls_stream {
@@ -29,7 +29,7 @@ const char *tls_version(void)
 
 /* ---- settings ---- */
 
-/* "WHAT 'FILE': why", and forgets what OpenSSL has to say. */
+/* Writes "WHAT 'FILE': why" and clears OpenSSL's errors. */
 static bool refuse(char error[TLS_ERROR_MAX], const char *what, const char *file)
 {
     unsigned long code = ERR_peek_error();
@@ -43,7 +43,7 @@ static bool refuse(char error[TLS_ERROR_MAX], const char *what, const char *file
     return false;
 }
 
-/* Nobody is there to type one. */
+/* Nobody is there to type a passphrase. */
 static int no_passphrase(char *buffer, int size, int is_writing, void *context)
 {
     (void)buffer;
@@ -110,7 +110,9 @@ void tls_destroy(struct tls *tls)
 
 /* ---- one connection ---- */
 
-/* Whom the certificate must be for: an address by its number, else a name, which the peer is told as well. */
+/*
+ * The certificate must be for `name`: an address, or a host name. A host name is also sent to the peer (SNI).
+ */
 static bool expect_name(SSL *ssl, const char *name)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -180,7 +182,7 @@ int tls_stream_handshake(struct tls_stream *stream)
     return -1;
 }
 
-/* What a read or write came to that did not move a byte: with errno as a socket call has it. */
+/* Turns the result of a read or write without a byte into that of a socket call, with its errno. */
 static ssize_t settle(struct tls_stream *stream, int result)
 {
     int problem = SSL_get_error(stream->ssl, result);

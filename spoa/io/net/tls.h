@@ -1,6 +1,6 @@
 /*
- * TLS to Redis and Sentinel: OpenSSL over sockets of ours. The peer's chain and its name are always verified. A build
- * without OpenSSL has io/tls_none.c in its place: there tls_create() fails.
+ * TLS to Redis and Sentinel: OpenSSL over our own sockets. The peer's certificate chain and name are always
+ * verified. A build without OpenSSL has spoa/io/net/tls_none.c in its place; there tls_create() fails.
  */
 #ifndef SPOA_IO_NET_TLS_H
 #define SPOA_IO_NET_TLS_H
@@ -15,10 +15,11 @@ struct addr;
 struct config_tls;
 
 #define TLS_ERROR_MAX 256
-/* What one record holds at the most: a read of so much leaves nothing in OpenSSL, where the loop would not see it. */
+/* The most that one record holds. A read of this size leaves no bytes in OpenSSL, where the loop would not
+ * see them. */
 #define TLS_RECORD_MAX ((size_t)16 * 1024)
 
-/* Certificates and keys in memory: as the files were when it was made. */
+/* Certificates and keys in memory, as the files were when it was created. */
 struct tls;
 /* One connection. */
 struct tls_stream;
@@ -26,28 +27,31 @@ struct tls_stream;
 /* "OpenSSL 3.0.2 ...", or "not built". */
 const char *tls_version(void);
 
-/* Reads the files of `settings`, which are borrowed. NULL with a text in `error` where that cannot be done. */
+/* Reads the files of `settings`, which is borrowed. Returns NULL with a text in `error` on failure. */
 MUST_CHECK struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX]);
-void tls_destroy(struct tls *tls); /* NULL is fine; streams may go on */
+void tls_destroy(struct tls *tls); /* NULL is fine; its streams may go on */
 
 /*
- * For `fd`, which is connected to `peer` and stays the caller's. The peer must have a certificate for `peer`, or for the
- * server name of the settings. NULL where memory is short.
+ * Makes a stream over `fd`, which is connected to `peer` and stays the caller's. The peer must have a
+ * certificate for the server name of the settings, or, if they have none, for `peer`. NULL if memory is
+ * short.
  */
 MUST_CHECK struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer);
-void tls_stream_destroy(struct tls_stream *stream); /* NULL is fine; without a word to the peer */
+void tls_stream_destroy(struct tls_stream *stream); /* NULL is fine; the peer is not told */
 
-/* 1: done. 0: to be called again when the socket can be read, or written (tls_stream_wants_write()). -1: failed. */
+/*
+ * 1: done. 0: call again when the socket can be read, or written (see tls_stream_wants_write()). -1: failed.
+ */
 MUST_CHECK int tls_stream_handshake(struct tls_stream *stream);
 
-/* As recv() and send(): EAGAIN where the socket has to be waited for; EPROTO: see tls_stream_error(). */
+/* Like recv() and send(). EAGAIN: wait for the socket. EPROTO: see tls_stream_error(). */
 MUST_CHECK ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size);
 MUST_CHECK ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len);
 
-/* What has no end before the socket can be written. */
+/* Whether the last call must be repeated when the socket can be written. */
 bool tls_stream_wants_write(const struct tls_stream *stream);
 
-/* Why the handshake failed, or the error EPROTO; valid until the next call. */
+/* Why the handshake failed, or the reason of EPROTO. Valid until the next call. */
 const char *tls_stream_error(const struct tls_stream *stream);
 
 #endif

@@ -1,4 +1,4 @@
-/* In the place of io/tls.c where OpenSSL is missing: nothing can be made, so that no stream ever is. */
+/* Replaces tls.c in a build without OpenSSL. tls_create() fails, so there is never a stream. */
 #include <errno.h>
 #include <stdio.h>
 

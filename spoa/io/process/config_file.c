@@ -11,10 +11,10 @@
 #include "spoa/core/config/config_reader.h"
 #include "spoa/io/net/tls.h"
 
-/* The longest password that we take from a file. */
+/* The longest password that a file may have. */
 #define SECRET_MAX 512
 
-/* Takes the first line of what was read for the password. */
+/* Takes the first line as the password. */
 static void take_secret(struct config_credentials *credentials, char *secret, size_t len,
                         const struct config_place *place, struct config_errors *errors)
 {
@@ -37,7 +37,7 @@ static void read_secret(struct config_credentials *credentials, const char *file
                         struct config_errors *errors, struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = credentials->password_file_line};
-    char secret[SECRET_MAX + 2]; /* "\r\n" behind the longest */
+    char secret[SECRET_MAX + 2]; /* room for "\r\n" after the longest */
     struct stat status;
 
     if (credentials->password_file == NULL || credentials->password != NULL)
@@ -58,13 +58,13 @@ static void read_secret(struct config_credentials *credentials, const char *file
     explicit_bzero(secret, sizeof(secret));
 }
 
-/* Whether its files can be used: they are read again by whoever connects. */
+/* Tries whether the TLS files can be used. The deployment reads them again. */
 static void try_tls(const struct config_tls *settings, const char *file, struct config_errors *errors)
 {
     struct config_place place = {.file = file, .line = settings->line};
     char reason[TLS_ERROR_MAX];
 
-    /* One without the other was reported already. */
+    /* A certificate without a key, or the reverse, is already reported. */
     if (!settings->is_on || (settings->cert_file != NULL) != (settings->key_file != NULL))
         return;
     struct tls *tls = tls_create(settings, reason);
@@ -73,7 +73,7 @@ static void try_tls(const struct config_tls *settings, const char *file, struct 
     tls_destroy(tls);
 }
 
-/* Whether the program is there. */
+/* Tries whether the program can be run. */
 static void try_hook(const struct config_service *service, const char *file, struct config_errors *errors)
 {
     struct config_place place = {.file = file, .line = service->line};
@@ -88,7 +88,7 @@ static void try_hook(const struct config_service *service, const char *file, str
                      strerror(errno));
 }
 
-/* False where the file cannot be read, which is reported. */
+/* Reports and returns false if the file cannot be read. */
 static bool read_file(const char *path, struct config *config, struct config_errors *errors)
 {
     struct config_place whole = {.file = path};

@@ -1,4 +1,6 @@
-/* The configuration file: its bytes for core/config_reader.h, and the files that it names. */
+/*
+ * The configuration file: passes its bytes to core/config/config_reader.h, and reads the files that it names.
+ */
 #ifndef SPOA_IO_PROCESS_CONFIG_FILE_H
 #define SPOA_IO_PROCESS_CONFIG_FILE_H
 
@@ -10,8 +12,8 @@ struct config;
 struct config_errors;
 
 /*
- * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole. False
- * where anything was wrong; `errors` then says all of it. config->warnings has what is unwise.
+ * Reads `path` into `config`, expands ${ENV} in values, reads the password files and checks the whole.
+ * Returns false if anything is wrong; `errors` then lists all of it. config->warnings lists what is unwise.
  */
 MUST_CHECK bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
 

@@ -8,9 +8,9 @@
 #include "spoa/core/base/container_of.h"
 
 /*
- * ev_stat is inotify where that works, and a look now and then where it does not. It sees a file that is written to. One that
- * is replaced, and a symbolic link that leads elsewhere (Kubernetes changes a link of the folder, not the file's), are changes
- * of the folder. But a folder changes for other reasons, too: what decides is the file's own stat().
+ * ev_stat uses inotify if that works, else it polls. On a file it sees writes to that file. A replaced file,
+ * or a symbolic link that leads elsewhere, shows as a change of the folder. (Kubernetes changes a link of the
+ * folder, not of the file.) But a folder changes for other reasons, too: so the file's own stat() decides.
  */
 struct file {
     struct file *next;
@@ -30,7 +30,7 @@ struct file_watch {
     ev_timer delay;
 };
 
-/* Of what `path` leads to; all zero where there is nothing. */
+/* The stat() of `path`, symbolic links followed. All zero if there is no file. */
 static struct stat look(const char *path)
 {
     struct stat now;
@@ -46,7 +46,7 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-/* Looks at all; one that has changed, or NULL. */
+/* Looks at all files. Returns one of the changed files, or NULL. */
 static const struct file *find_changed(struct file_watch *watch)
 {
     const struct file *changed = NULL;
@@ -78,7 +78,8 @@ static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
 
     (void)events;
     if (ev_is_active(delay))
-        return; /* once for all that comes meanwhile */
+        /* One call is enough for all changes in this time. */
+        return;
     ev_timer_set(delay, FILE_WATCH_DELAY_S, 0.);
     ev_timer_start(loop, delay);
 }
@@ -96,7 +97,7 @@ struct file_watch *file_watch_create(struct ev_loop *loop, file_watch_changed_fn
     return watch;
 }
 
-/* The folder of `path`; the caller's. */
+/* The folder of `path`. The caller frees it. */
 static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -16,7 +16,7 @@
 #include "spoa/core/base/log_limit.h"
 #include "spoa/io/net/loop.h"
 
-/* PIPE_BUF of Linux: a pipe that poll() calls writable takes that much without a wait, and undivided. */
+/* PIPE_BUF of Linux. A pipe that poll() calls writable takes this much without waiting, and in one piece. */
 #define LINE_MAX_BYTES 4096
 /* "<6>", or "<30>sentinel-spoa[4194304]: " */
 #define PREFIX_MAX 40
@@ -44,7 +44,7 @@ static void print_time(char *ret_text, size_t size)
     snprintf(ret_text, size, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
 }
 
-/* The priorities of syslog, which the journal reads (sd-daemon(3)). */
+/* The priorities of syslog. The journal reads them, too (sd-daemon(3)). */
 static int priority(enum log_level level)
 {
     switch (level) {
@@ -60,7 +60,7 @@ static int priority(enum log_level level)
     return 7;
 }
 
-/* A socket of our own that is connected to the daemon's; -1 with errno. */
+/* Returns a new socket, connected to the daemon's, or -1 with errno. */
 static int connect_syslog(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -81,7 +81,7 @@ static int connect_syslog(const char *path)
     return -1;
 }
 
-/* The daemon may have been started anew since. */
+/* If sending fails, connects again and retries once: the daemon may have been restarted. */
 static void send_to_syslog(const uint8_t *line, size_t len)
 {
     if (log_sink.fd != -1 && (send(log_sink.fd, line, len, MSG_NOSIGNAL) != -1 || errno == EAGAIN))
@@ -93,7 +93,7 @@ static void send_to_syslog(const uint8_t *line, size_t len)
         (void)send(log_sink.fd, line, len, MSG_NOSIGNAL);
 }
 
-/* Gives the line up rather than wait: the loop must turn. */
+/* Drops the line rather than wait: the loop must turn. */
 static void write_line(const uint8_t *line, size_t len)
 {
     struct pollfd ready = {.fd = log_sink.fd, .events = POLLOUT};
@@ -112,26 +112,61 @@ static void write_line(const uint8_t *line, size_t len)
     (void)written;
 }
 
-static void write_event(void *context, enum log_level level, const char *event,
-                        const struct log_field *fields, size_t count)
+/* Writes a line whatever the limit says. */
+static void write_log_line(enum log_level level, struct log_line *line)
 {
     uint8_t out[LINE_MAX_BYTES];
     char time_text[48];
-    struct log_line line = {
-        .time = time_text, .level = level, .event = event, .fields = fields, .count = count};
     size_t prefix_len = 0;
 
-    (void)context;
-    if (!log_limit_pass(&log_sink.limit, event, level == LOG_LEVEL_ERROR, clock_ms(), &line.suppressed))
-        return;
     print_time(time_text, sizeof(time_text));
+    line->time = time_text;
+    line->level = level;
     if (log_sink.syslog_path[0] != '\0')
         prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX,
                                       "<%d>sentinel-spoa[%d]: ", FACILITY | priority(level), (int)getpid());
     else if (log_sink.is_journal)
         prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX, "<%d>", priority(level));
-    size_t len = log_format_line(log_sink.format, &line, out + prefix_len, sizeof(out) - prefix_len);
+    size_t len = log_format_line(log_sink.format, line, out + prefix_len, sizeof(out) - prefix_len);
     write_line(out, prefix_len + len);
+}
+
+/* What an event is about, if that is something in the configuration. What a peer says must not be one: it could choose
+ * another subject for each line. */
+static struct span subject_of(const struct log_field *fields, size_t count)
+{
+    static const char *const keys[] = {"service", "monitor", "sentinel"};
+
+    for (size_t i = 0; count > 0 && i < sizeof(keys) / sizeof(*keys); i++)
+        if (strcmp(fields[0].key, keys[i]) == 0 && !fields[0].is_number)
+            return fields[0].text;
+    return span_of(NULL, 0);
+}
+
+static void tell_suppressed(int64_t now_ms)
+{
+    const char *event;
+    uint64_t count;
+
+    while (log_limit_take(&log_sink.limit, now_ms, &event, &count)) {
+        const struct log_field fields[] = {log_text("of", event), log_number("lines", (int64_t)count)};
+        struct log_line line = {.event = "lines-suppressed", .fields = fields, .count = 2};
+        write_log_line(LOG_LEVEL_WARNING, &line);
+    }
+}
+
+static void write_event(void *context, enum log_level level, const char *event,
+                        const struct log_field *fields, size_t count)
+{
+    struct log_line line = {.event = event, .fields = fields, .count = count};
+    int64_t now_ms = clock_ms();
+
+    (void)context;
+    if (!log_limit_pass(&log_sink.limit, event, subject_of(fields, count), level == LOG_LEVEL_ERROR, now_ms,
+                        &line.suppressed))
+        return;
+    tell_suppressed(now_ms);
+    write_log_line(level, &line);
 }
 
 /* JOURNAL_STREAM has device and inode of the journal's socket: it may be inherited with stderr sent elsewhere. */

@@ -11,12 +11,20 @@
 #include "spoa/core/status/status.h"
 #include "spoa/io/net/loop.h"
 
-int64_t clock_unix_ms(void)
+/* Unix time has been set if it is that far from where it was. Less is a measurement that was interrupted, or a slow
+ * correction. */
+#define CLOCK_STEP_MS 50
+
+int64_t clock_to_unix_ms(int64_t t_ms)
 {
+    static int64_t offset_ms = INT64_MIN; /* between the two clocks */
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    int64_t measured_ms = ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - clock_us()) / 1000;
+    if (offset_ms == INT64_MIN || llabs(measured_ms - offset_ms) > CLOCK_STEP_MS)
+        offset_ms = measured_ms;
+    return t_ms + offset_ms;
 }
 
 static uint64_t count_fds(void)
@@ -32,7 +40,7 @@ static uint64_t count_fds(void)
     return count > 3 ? count - 3 : 0; /* "." and "..", and the directory itself */
 }
 
-/* The n-th field behind the name in /proc/self/stat, which is the third of all for n 0. */
+/* The n-th field after the name in /proc/self/stat. Field 0 is the third of the file. */
 static uint64_t read_field(const char *fields, unsigned n)
 {
     for (unsigned i = 0; i < n && fields != NULL; i++)
@@ -50,7 +58,8 @@ static void read_stat(struct process_stats *stats)
     size_t len = fread(text, 1, sizeof(text) - 1, file);
     text[len] = '\0';
     (void)fclose(file);
-    const char *fields = strrchr(text, ')'); /* the name before may have anything in it */
+    /* The name in parentheses may contain anything, also blanks and parentheses. */
+    const char *fields = strrchr(text, ')');
     if (fields == NULL)
         return;
     fields++;
@@ -58,7 +67,7 @@ static void read_stat(struct process_stats *stats)
     stats->virtual_bytes = read_field(fields, 20);
     stats->resident_bytes = read_field(fields, 21) * (uint64_t)sysconf(_SC_PAGESIZE);
     int64_t t_start_ms = (int64_t)(start_ticks * 1000 / (uint64_t)sysconf(_SC_CLK_TCK));
-    stats->t_start_unix_ms = clock_unix_ms() - (clock_ms() - t_start_ms);
+    stats->t_start_unix_ms = clock_to_unix_ms(t_start_ms);
 }
 
 void process_stats_read(struct process_stats *ret_stats)

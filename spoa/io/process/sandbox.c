@@ -25,7 +25,7 @@ void sandbox_harden(void)
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-#ifndef __SANITIZE_ADDRESS__ /* the leak check looks at us as a debugger would */
+#ifndef __SANITIZE_ADDRESS__ /* the leak check traces us like a debugger */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
     (void)setrlimit(RLIMIT_CORE, &none);
@@ -33,17 +33,18 @@ void sandbox_harden(void)
 
 /* ---- user and capabilities ---- */
 
-/* What a reload as root may need: low ports, and UNIX sockets with other owners. */
+/* What a reload as root may need: low ports, and to give UNIX sockets other owners. */
 #define KEPT_AS_ROOT                                                                                         \
     (1U << CAP_NET_BIND_SERVICE | 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_DAC_OVERRIDE)
 
-#ifdef __SANITIZE_ADDRESS__ /* as above */
+#ifdef __SANITIZE_ADDRESS__ /* for the leak check */
 #define ALWAYS_KEPT (1U << CAP_SYS_PTRACE)
 #else
 #define ALWAYS_KEPT 0U
 #endif
 
-/* No program that it might run, and no other way, gives it more than `kept` again. While it is still root. */
+/* Afterwards nothing gives the process more than `kept`, not even a program that it runs. Must be called
+ * while it is still root. */
 static void drop_bounds(uint32_t kept)
 {
     kept |= ALWAYS_KEPT;
@@ -52,7 +53,7 @@ static void drop_bounds(uint32_t kept)
             (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 }
 
-/* Leaves those of `kept` that it has; never more than there were. */
+/* Keeps only the capabilities in `kept`, and adds none. */
 static void drop_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -101,7 +102,7 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
                              setresuid(uid, uid, uid) == -1))
         return fail(error, "user", config->user);
     drop_capabilities(0);
-    /* Another user makes it dumpable again. */
+    /* A change of user makes the process dumpable again. */
     sandbox_harden();
     return true;
 }
@@ -110,14 +111,14 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
 
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define SOCKETS (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
-/* All that the first version of Landlock knows, which every later one does. */
+/* All rights of Landlock's first version. Every later version knows them. */
 #define HANDLED                                                                                              \
     (READ | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |     \
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |           \
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |             \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
-/* What c-ares, OpenSSL, the C library and our metrics read, now or later. */
+/* What c-ares, OpenSSL, the C library and our metrics may read, at any time. */
 static const char *const read_paths[] = {
     "/etc",
     "/proc",
@@ -134,7 +135,7 @@ static const char *const read_paths[] = {
     "/sys/devices/system/cpu",
 };
 
-/* A path that is not there needs no right. */
+/* A path that does not exist needs no right. */
 static void allow(int ruleset, const char *path, uint64_t access)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
@@ -142,7 +143,7 @@ static void allow(int ruleset, const char *path, uint64_t access)
 
     if (fd == -1)
         return;
-    /* A file has no entries to make, remove or list. */
+    /* The rule is refused if `path` is a file: it has no entries to make, remove or list. */
     if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == -1) {
         rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE;
         (void)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
@@ -164,7 +165,8 @@ static void allow_folder(int ruleset, const char *path, uint64_t access)
     allow(ruleset, folder, access);
 }
 
-/* The folder that `path` is in: files are replaced by others of their name. And that of what it is a link to. */
+/* Allows the folder of `path`, because files are replaced by others of their name. If `path` is a link,
+ * also allows the folder that it leads to. */
 static void allow_beside(int ruleset, const char *path, uint64_t access)
 {
     if (path == NULL)
@@ -205,7 +207,7 @@ static void allow_all(int ruleset, const struct config *config, const char *file
     config_each_file(config, allow_secret, &ruleset);
 }
 
-/* 0, or the errno of what failed. */
+/* Returns 0 or an errno. */
 static int restrict_files(const struct config *config, const char *file)
 {
     const struct landlock_ruleset_attr handled = {.handled_access_fs = HANDLED};
@@ -221,7 +223,7 @@ static int restrict_files(const struct config *config, const char *file)
     return code;
 }
 
-/* They would inherit what we may do with files, and could not even be started. */
+/* Programs would inherit our limits on files and could not even be started. */
 static bool runs_programs(const struct config *config)
 {
     for (size_t i = 0; i < config->service_count; i++)

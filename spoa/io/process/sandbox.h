@@ -1,7 +1,5 @@
-/*
- * What the process gives up once it has started: its user, its capabilities, other files than its own. What the kernel
- * lacks is left out, and said.
- */
+/* What the process gives up after its start: its user, its capabilities, access to other files. What the
+ * kernel does not support is left out; sandbox_enter() logs it. */
 #ifndef SPOA_IO_PROCESS_SANDBOX_H
 #define SPOA_IO_PROCESS_SANDBOX_H
 
@@ -14,16 +12,17 @@ struct config_agent;
 
 #define SANDBOX_ERROR_MAX 256
 
-/* No new privileges, no core dumps, no debugger of the same user: what is in memory stays there. */
+/* Forbids new privileges, core dumps and debuggers of the same user: memory must not leak. */
 void sandbox_harden(void);
 
-/* Becomes the user and group of `config`, if there is one, and keeps no capability that it does not need. False with a
- * text in `error`. */
+/* Becomes the user and group of `config`, if it has a user. Keeps no capability that it does not need.
+ * Returns false with a text in `error`. */
 MUST_CHECK bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_MAX]);
 
 /*
- * Leaves only the files that `config`, read from `file` (or NULL), names, what stands beside them, and what the libraries
- * read. For good, also across a reload. Logs "sandbox" with what came of it.
+ * Limits access to the files that `config` names, those in the same folders, and those that the libraries
+ * read. `config` was read from `file` (or NULL). This is final: a reload cannot undo it. Does nothing with
+ * `sandbox = no`, or if a service runs a program. Logs the result as "sandbox".
  */
 void sandbox_enter(const struct config *config, const char *file);
 

@@ -52,7 +52,7 @@ void service_manager_reloading(void)
                          (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
-/* A number out of the environment, if it is meant for us: `pid_name` may name another process. */
+/* A number from the environment. 0 if `pid_name` names another process: then it is not meant for us. */
 static unsigned long long read_number(const char *name, const char *pid_name)
 {
     const char *value = getenv(name);
@@ -65,6 +65,6 @@ static unsigned long long read_number(const char *name, const char *pid_name)
 
 double service_manager_watchdog_interval(void)
 {
-    /* Twice as often as it must be. */
+    /* Half of what the manager allows. */
     return (double)read_number("WATCHDOG_USEC", "WATCHDOG_PID") / 1e6 / 2.0;
 }

@@ -14,49 +14,51 @@
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
 
-/* One read() takes this much; what is left waits in the kernel until others had their turn. */
+/* One read() takes this much. The rest waits in the kernel until the others had their turn. */
 #define READ_SIZE TLS_RECORD_MAX
-/* No further command is asked for while this much waits to be sent. */
+/* While this many bytes wait to be sent, the conversation is not asked for more commands. */
 #define UNSENT_MAX ((size_t)256 * 1024)
-/* With that much waiting the conversation may be overdue all the time: look no more often than this. */
+/* Then the conversation may stay overdue, so the timer fires no earlier than after this time. */
 #define UNSENT_WAIT_MS 20
 
-/* Name servers get so long, s, where there is an address that worked before. Less than connect-timeout is by itself. */
+/* How long name servers may take, s, if an address that worked is known. Less than the default
+ * connect-timeout. */
 #define LOOKUP_PATIENCE_S 0.2
 
-/* A peer that vanished without a word: probed after this time without traffic, then at this interval. */
+/* Finds a peer that vanished: probes it after this time without traffic, s, then at this interval. */
 #define KEEP_IDLE_S 5
 #define KEEP_INTERVAL_S 2
 
-/* Commands that wait to be sent. */
+/* Commands that wait to be sent, as bytes. */
 struct output {
     uint8_t *data;
     size_t len;
     size_t capacity;
 };
 
-/* What is known of the name that was looked up last. */
+/* What is known about the name that was looked up last. */
 struct name_memory {
-    struct addr name;              /* the peer may be another since */
-    struct sockaddr_storage good;  /* the address of the last connection that worked; AF_UNSPEC: none has */
-    struct sockaddr_storage tried; /* that of this one */
+    struct addr name; /* the peer may have changed since */
+    /* The address of the last connection that worked; AF_UNSPEC if none did. */
+    struct sockaddr_storage good;
+    struct sockaddr_storage tried; /* the address of this connection */
     size_t attempts;               /* picks the address */
 };
 
 struct redis_link {
     struct ev_loop *loop;
-    ev_io io; /* its fd is -1 without a socket */
+    ev_io io; /* its fd is -1 if there is no socket */
     ev_timer timer;
     struct resolver *resolver;
     struct resolver_query *query; /* while a name is looked up */
-    ev_timer patience;            /* with it, where `good` is known */
+    ev_timer patience;            /* runs with `query`, if `good` is known */
     struct redis_link_options options;
-    struct tls_stream *stream;   /* while there is a socket that speaks TLS */
-    struct reply_parser *parser; /* while connected */
+    struct tls_stream *stream;   /* only while a socket speaks TLS */
+    struct reply_parser *parser; /* only while connected */
     struct output output;
-    struct name_memory *names; /* from the first look-up on, else NULL */
+    struct name_memory *names; /* NULL before the first look-up */
     bool is_looking_up;        /* resolver_lookup() has not returned */
-    int failed;                /* errno of a send that pump may not report itself, 0 for none */
+    int failed;                /* an errno for on_socket() to report, 0: none */
 };
 
 static bool output_reserve(struct output *output, size_t len)
@@ -75,8 +77,11 @@ static bool output_reserve(struct output *output, size_t len)
     return true;
 }
 
-/* "$12\r\n": a mark and a length. Not by printf(), nor by redisFormatCommandArgv(), which uses it: with a thousand services
- * that was a quarter of what an agent does that nobody asks. Returns where it ends. */
+/*
+ * Writes a mark and a length, as in "$12\r\n". Returns where it ends. printf() is too slow, and
+ * redisFormatCommandArgv() uses it: with a thousand services it took a quarter of the CPU time of an idle
+ * agent.
+ */
 static uint8_t *put_head(uint8_t *at, uint8_t mark, size_t number)
 {
     uint8_t digits[20];
@@ -95,7 +100,7 @@ static uint8_t *put_head(uint8_t *at, uint8_t mark, size_t number)
 
 #define HEAD_MAX 23
 
-/* As an array of bulk strings (RESP2). False where memory is short. */
+/* Appends the command as an array of bulk strings (RESP2). False if memory is short. */
 static bool output_append(struct output *output, const struct conversation_command *command)
 {
     size_t most = HEAD_MAX;
@@ -124,7 +129,7 @@ static void output_finish(struct output *output)
     *output = (struct output){.data = NULL};
 }
 
-/* Drops what was sent. Between two polls there is nothing, and nothing is kept for it. */
+/* Drops what was sent. Frees the memory if nothing is left, as between two polls. */
 static void output_consume(struct output *output, size_t len)
 {
     output->len -= len;
@@ -154,7 +159,7 @@ static void forget_lookup(struct redis_link *link)
     ev_timer_stop(link->loop, &link->patience);
 }
 
-/* Drops the connection, or the attempt to make one. The conversation is not told. */
+/* Drops the connection, or the attempt to connect. Does not tell the conversation. */
 static void disconnect(struct redis_link *link)
 {
     forget_lookup(link);
@@ -176,7 +181,7 @@ static void lose(struct redis_link *link, const char *reason, enum conversation_
     disconnect(link);
 }
 
-/* A connection that is there is never refused: ECONNREFUSED is connect()'s. */
+/* ECONNREFUSED comes from connect() only: an open connection is never refused. */
 static enum conversation_end end_of(int code)
 {
     if (code == ECONNREFUSED)
@@ -207,7 +212,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
     }
     if (address->ss_family != AF_UNIX)
         socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
-    /* Interrupted it goes on as well (connect(2)). */
+    /* An interrupted connect() goes on, too (connect(2)). */
     if (connect(fd, (const struct sockaddr *)address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
         int code = errno;
         close(fd);
@@ -217,7 +222,7 @@ static void connect_to(struct redis_link *link, const struct sockaddr_storage *a
     watch(link, fd, EV_WRITE);
 }
 
-/* After every event: others may have to speak, then this link. */
+/* Runs after every event: the owner lets other links speak, then this link speaks. */
 static void finish_step(struct redis_link *link)
 {
     link->options.stepped(link->options.context);
@@ -230,13 +235,13 @@ static void connect_to_one(struct redis_link *link, const struct sockaddr_storag
     connect_to(link, address, socket_len(address));
 }
 
-/* Whether it is the peer's name that was looked up last. */
+/* Whether the name that was looked up last is the peer's. */
 static bool is_for_peer(const struct redis_link *link)
 {
     return link->names != NULL && addr_equals(&link->names->name, link->options.peer);
 }
 
-/* Whether an address of this name worked before. */
+/* Whether an address of the peer's name worked before. */
 static bool knows_address(const struct redis_link *link)
 {
     return is_for_peer(link) && link->names->good.ss_family != AF_UNSPEC;
@@ -304,7 +309,7 @@ static void begin_attempt(struct redis_link *link)
 
 static void begin_talking(struct redis_link *link)
 {
-    /* Not where the peer became another while this connection was being made. */
+    /* If the peer changed while this connection was made, the address is not the peer's. */
     if (link->options.peer->kind == ADDR_NAME && is_for_peer(link))
         link->names->good = link->names->tried;
     link->parser = reply_parser_create(link->options.everyday);
@@ -381,7 +386,7 @@ static void take_bytes(struct redis_link *link)
     }
 }
 
-/* TLS has something of its own to send before it can read on. */
+/* TLS must send something of its own before it can read on. */
 static bool wants_write(const struct redis_link *link)
 {
     return link->stream != NULL && tls_stream_wants_write(link->stream);
@@ -436,7 +441,7 @@ static void collect_commands(struct redis_link *link)
             link->failed = ENOMEM;
 }
 
-/* False where the socket takes no more now. */
+/* False if the socket takes no more now. */
 static bool send_output(struct redis_link *link)
 {
     ssize_t sent = link->stream != NULL
@@ -456,7 +461,7 @@ static void send_commands(struct redis_link *link)
 {
     bool is_taking = true;
 
-    /* Comes round a second time only where there was more to say than may wait at once. */
+    /* Repeats only if there was more to send than UNSENT_MAX. */
     while (is_taking) {
         collect_commands(link);
         is_taking = link->failed == 0 && link->output.len > 0 && send_output(link);
@@ -466,7 +471,7 @@ static void send_commands(struct redis_link *link)
     if ((link->io.events & (EV_READ | EV_WRITE)) != events)
         watch(link, link->io.fd, events);
     /* A failure cannot be reported from here: pump may run within the owner's `stepped`, which must not be
-     * called again. It is left to on_socket(), which first reads what the peer said before it closed. */
+     * called again. on_socket() reports it, after it has read what the peer sent before it closed. */
     if (link->failed != 0)
         ev_feed_event(link->loop, &link->io, EV_READ);
 }
@@ -495,7 +500,7 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
     ev_io_init(&link->io, on_socket, -1, EV_NONE);
     ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
     ev_timer_init(&link->patience, on_impatience, 0.0, 0.0);
-    /* By the timer, so that `stepped` is never called from here. */
+    /* Starts by the timer, so that `stepped` is never called from here. */
     loop_arm(loop, &link->timer, conversation_wake_ms(options->conversation));
     return link;
 }

@@ -8,7 +8,7 @@
 #define BLOCK_SIZE ((size_t)64 * 1024)
 #define ALIGNMENT sizeof(max_align_t)
 
-/* hiredis changed the type of createArray's count with 1.0, and has two more functions from there on. */
+/* hiredis 1.0 changed the type of createArray's count and added two functions. */
 #if HIREDIS_MAJOR < 1
 typedef int array_count;
 #else
@@ -22,12 +22,12 @@ struct block {
 
 struct reply_parser {
     redisReader *reader;
-    const char *refusal; /* why we failed it, where not the reader did */
+    const char *refusal; /* why we refuse the input, not the reader */
     size_t fed;          /* bytes since the last complete reply */
     struct reply root;
     struct reply *slots[REPLY_PARSER_DEPTH_MAX]; /* the elements of the array that is open at each depth */
-    size_t memory_used;                          /* by the current reply */
-    struct block *blocks;                        /* beyond the first */
+    size_t memory_used;                          /* of the current reply */
+    struct block *blocks;                        /* all but the first */
     uint8_t *free_at;                            /* in the newest block */
     size_t free_len;
     size_t first_size;
@@ -39,8 +39,9 @@ static void memory_reset(struct reply_parser *parser)
     struct block *block;
     struct block *next;
 
-    LL_FOREACH_SAFE (parser->blocks, block, next)
+    LL_FOREACH_SAFE (parser->blocks, block, next) {
         free(block);
+    }
     parser->blocks = NULL;
     parser->memory_used = 0;
     parser->free_at = (uint8_t *)parser->first;
@@ -60,10 +61,12 @@ static bool memory_grow(struct reply_parser *parser, size_t size)
     return true;
 }
 
-/* Memory of the current reply, freed with it. NULL beyond the limit and where there is none. */
+/*
+ * Takes memory of the current reply, which is freed with it. NULL if the limit is reached or memory is short.
+ */
 static void *memory_take(struct reply_parser *parser, size_t size)
 {
-    /* Beyond that the rounding could overflow. */
+    /* Checked before the rounding, which could overflow. */
     bool is_too_large = size > REPLY_PARSER_BYTES_MAX;
 
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -89,7 +92,7 @@ static size_t depth_of(const redisReadTask *task)
     return depth;
 }
 
-/* Puts a value where `task` belongs: the root or an element of the array above it. */
+/* Stores the value of `task`: as the root, or as an element of the array above it. */
 static struct reply *place(const redisReadTask *task, struct reply value)
 {
     struct reply_parser *parser = task->privdata;
@@ -153,7 +156,7 @@ static void *create_nil(const redisReadTask *task)
 }
 
 #if HIREDIS_MAJOR >= 1
-/* Without these two hiredis would hand out the number of the type in place of a reply. */
+/* Without these two functions hiredis would return the number of the type in place of a reply. */
 static void *create_double(const redisReadTask *task, double number, char *text, size_t len)
 {
     (void)number;
@@ -169,13 +172,13 @@ static void *create_bool(const redisReadTask *task, int value)
 }
 #endif
 
-/* The memory goes with the next reply or with the parser. */
+/* The next reply or the parser's end frees the memory. */
 static void free_object(void *object)
 {
     (void)object;
 }
 
-/* Not const: hiredis wants it so. It is never written to. */
+/* Not const because hiredis' prototype has no const. Nothing writes to it. */
 static redisReplyObjectFunctions functions = {
     .createString = create_string,
     .createArray = create_array,
@@ -221,7 +224,7 @@ void reply_parser_feed(struct reply_parser *parser, struct span bytes)
         return;
     }
     parser->fed += bytes.len;
-    /* A failure shows in the next redisReaderGetReply(). */
+    /* The next redisReaderGetReply() reports a failure. */
     (void)redisReaderFeed(parser->reader, (const char *)bytes.data, bytes.len);
 }
 
@@ -231,7 +234,7 @@ enum reply_parser_result reply_parser_next(struct reply_parser *parser, const st
 
     if (parser->refusal != NULL)
         return REPLY_PARSER_FAILED;
-    /* Between two replies: what the last one used is free again. */
+    /* Between two replies the memory of the last is free again. */
     if (parser->reader->ridx == -1)
         memory_reset(parser);
     if (redisReaderGetReply(parser->reader, &reply) != REDIS_OK)

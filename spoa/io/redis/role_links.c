@@ -4,13 +4,14 @@
 
 #include "spoa/core/base/container_of.h"
 
-/* The reply to ROLE of a master with a few replicas. There may be thousands of these links. */
+/* Enough for the reply of a master with a few replicas to ROLE. There may be thousands of these links. */
 #define EVERYDAY_SIZE 1024
 
 struct role_link {
+    const struct service *service;
     struct service_observer observer;
     struct role_probe probe;
-    struct redis_link *link; /* NULL: this service is not probed */
+    struct redis_link *link; /* NULL if the service is not probed */
 };
 
 struct role_links {
@@ -18,7 +19,7 @@ struct role_links {
     struct role_link links[];
 };
 
-/* The link goes on with its next tick, which redis_link_pump() makes due. */
+/* redis_link_pump() makes the next tick due, which continues the link. */
 static void on_changed(struct service_observer *self, const struct service *service,
                        const struct service_change *change)
 {
@@ -36,6 +37,7 @@ static bool create_link(struct role_link *link, struct ev_loop *loop, struct res
 {
     struct service *service = options->services[index];
 
+    link->service = service;
     if (service_settings(service)->policy.role_check == ROLE_CHECK_OFF)
         return true;
     role_probe_init(&link->probe, &options->settings[index], options->group, index, options->metrics,
@@ -70,6 +72,17 @@ struct role_links *role_links_create(struct ev_loop *loop, struct resolver *reso
             return NULL;
         }
     return links;
+}
+
+void role_links_hurry(struct role_links *links, int64_t now_ms)
+{
+    for (size_t i = 0; i < links->count; i++) {
+        struct role_link *link = &links->links[i];
+        if (link->link == NULL || !service_decision(link->service)->is_doubtful)
+            continue;
+        conversation_hurry(&link->probe.conversation, now_ms);
+        redis_link_pump(link->link);
+    }
 }
 
 void role_links_destroy(struct role_links *links)

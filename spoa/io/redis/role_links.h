@@ -1,4 +1,4 @@
-/* The ROLE probes of one group's services as seen from the loop: a link each, aimed at the node that is named. */
+/* The links of the ROLE probes of one group: one per service, to the node that is named. */
 #ifndef SPOA_IO_REDIS_ROLE_LINKS_H
 #define SPOA_IO_REDIS_ROLE_LINKS_H
 
@@ -18,20 +18,23 @@ struct role_links;
 
 struct role_links_options {
     struct voter_group *group;
-    struct service *const *services;            /* of the group, in its order */
+    struct service *const *services;            /* the group's, in its order */
     const struct role_probe_settings *settings; /* one per service */
-    const struct tls *const *tls;               /* one per service, NULL for plain */
+    const struct tls *const *tls;               /* one per service, NULL: no TLS */
     size_t service_count;
     struct metrics *metrics;
-    redis_link_stepped_fn stepped; /* after every step: the group may have something to ask */
+    redis_link_stepped_fn stepped; /* after every step: the group may have a question */
     void *context;
     uint64_t seed;
 };
 
-/* Observes the services that have `role_check` on. All is borrowed but the options themselves. The links must be
- * destroyed after the last call that takes a service. NULL where memory is short. */
+/* Observes the services whose `role_check` is on. `options` is copied; what it points to is borrowed.
+ * Destroy the links only after the last call that takes a service. NULL if memory is short. */
 MUST_CHECK struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
                                                 const struct role_links_options *options);
 void role_links_destroy(struct role_links *links); /* NULL is fine */
+
+/* Calls at once the nodes that are in doubt and wait for their next attempt. */
+void role_links_hurry(struct role_links *links, int64_t now_ms);
 
 #endif

@@ -7,14 +7,14 @@
 #include "spoa/io/redis/redis_link.h"
 #include "spoa/io/redis/role_links.h"
 
-/* One voter, of the kind that the group is of. */
+/* One voter. The group's source says which member of the union is used. */
 struct voter_link {
     union {
         struct sentinel_voter sentinel;
         struct node_voter node;
     };
     struct redis_link *query;
-    struct redis_link *hints; /* of a Sentinel; NULL without subscribe */
+    struct redis_link *hints; /* Sentinels only; NULL without `subscribe` */
     char name[ADDR_TEXT_MAX];
 };
 
@@ -27,7 +27,7 @@ struct voter_links {
     struct voter_link voters[];
 };
 
-/* What one voter said may make all be asked, and moves the time of the next review. */
+/* One voter's reply may make the group ask all voters. It also moves the time of the next review. */
 static void on_stepped(void *context)
 {
     struct voter_links *links = context;
@@ -88,7 +88,7 @@ static bool create_roles(struct voter_links *links, struct resolver *resolver, s
     return links->roles != NULL;
 }
 
-/* The conversation that asks. */
+/* Returns the conversation that asks the questions. */
 static struct conversation *init_voter(struct voter_links *links, unsigned index, struct metrics *metrics,
                                        uint64_t seed)
 {
@@ -105,7 +105,7 @@ static struct conversation *init_voter(struct voter_links *links, unsigned index
     return &voter->node.conversation;
 }
 
-/* The reply to SENTINEL MASTER. */
+/* Enough for the reply to SENTINEL MASTER. */
 #define EVERYDAY_SIZE 4096
 
 static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index,
@@ -165,8 +165,9 @@ void voter_links_destroy(struct voter_links *links)
     free(links);
 }
 
-void voter_links_catch_up(struct voter_links *links)
+void voter_links_catch_up(struct voter_links *links, int64_t now_ms)
 {
+    role_links_hurry(links->roles, now_ms);
     voter_group_catch_up(links->group);
     on_stepped(links);
 }

@@ -15,11 +15,11 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
-/* Two names and what stands between. */
+/* Two names, and what separates them. */
 #define QUESTION_MAX (2 * CONFIG_NAME_MAX + 8)
-/* A peer that has not asked by then does not want to know. */
+/* A peer must ask within this time, s. */
 #define QUESTION_TIMEOUT_S 5.0
-/* A check takes a round trip: more at one time come from no HAProxy. */
+/* A check takes one round trip. No HAProxy has more checks open at one time. */
 #define CONNECTIONS_MAX 1024
 
 struct check_connection {
@@ -71,7 +71,7 @@ static void answer(const struct check_connection *connection)
         server->metrics->checks_unknown_total++;
         log_event(LOG_LEVEL_DEBUG, "check-unknown", log_span("question", question));
     }
-    /* An empty socket takes a line at once; a HAProxy that is gone asks again. */
+    /* An empty socket takes a line at once. If the send fails, HAProxy asks again. */
     (void)send(connection->readable.fd, line.data, line.len, MSG_NOSIGNAL);
 }
 
@@ -138,8 +138,9 @@ void agent_check_server_destroy(struct agent_check_server *server)
 
     if (server == NULL)
         return;
-    DL_FOREACH_SAFE (server->connections, connection, next)
+    DL_FOREACH_SAFE (server->connections, connection, next) {
         close_connection(connection);
+    }
     free(server);
 }
 

@@ -1,4 +1,4 @@
-/* HAProxy's agent-checks: a line in, a line out, then the connection is closed. What is said is core/haproxy/agent_check.h. */
+/* HAProxy's agent-checks: a line in, a line out, then close. core/haproxy/agent_check.h makes the answers. */
 #ifndef SPOA_IO_SERVE_AGENT_CHECK_SERVER_H
 #define SPOA_IO_SERVE_AGENT_CHECK_SERVER_H
 
@@ -15,16 +15,16 @@ struct agent_checks;
 struct config_listens;
 struct metrics;
 
-/* Borrows all. NULL where memory is short. */
+/* Borrows its arguments. NULL if memory is short. */
 struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* Answers from these from now on; borrowed. To be called before the first connection. */
+/* Sets the checks that answer from now on; they are borrowed. Must be called before the first connection. */
 void agent_check_server_use(struct agent_check_server *server, const struct agent_checks *checks);
 
-/* Closes everything at once; NULL is fine. */
+/* Closes all connections at once. NULL is fine. */
 void agent_check_server_destroy(struct agent_check_server *server);
 
-/* Takes a new connection over, for the server in `context`; see acceptor_take_fn. */
+/* Takes over a new connection, for the server in `context`; see acceptor_take_fn. */
 bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *peer);
 
 #endif

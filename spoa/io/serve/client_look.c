@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A reply is an inet_diag_msg and some attributes that we did not ask for. */
+/* A reply is an inet_diag_msg and attributes that we did not ask for. */
 #define REPLY_MAX 512
 
 struct request {
@@ -21,7 +21,7 @@ struct request {
 
 struct client_looker {
     int fd;
-    uint32_t seq; /* of the first request of the next look */
+    uint32_t seq; /* of the next look's first request */
     struct request requests[CLIENT_LOOK_MAX];
     struct iovec pieces[CLIENT_LOOK_MAX];
     struct mmsghdr messages[CLIENT_LOOK_MAX];
@@ -54,7 +54,7 @@ void client_looker_destroy(struct client_looker *looker)
     free(looker);
 }
 
-/* The kernel's "source" is the end that it has the socket of: HAProxy's. */
+/* The kernel's "source" is its own end of the socket: HAProxy's. */
 static void write_request(struct request *request, const struct client *client, uint32_t seq)
 {
     *request = (struct request){
@@ -79,7 +79,7 @@ static enum client_state judge_tcp_state(unsigned state)
     case TCP_ESTABLISHED:
     case TCP_SYN_RECV:
         return CLIENT_STATE_THERE;
-    case TCP_LISTEN: /* what the kernel finds where there is no connection */
+    case TCP_LISTEN: /* the kernel finds this if there is no connection */
         return CLIENT_STATE_ABSENT;
     default:
         return CLIENT_STATE_GONE;
@@ -101,7 +101,7 @@ static enum client_state judge_reply(const struct nlmsghdr *header)
     return error.error == -ENOENT ? CLIENT_STATE_ABSENT : CLIENT_STATE_UNKNOWN;
 }
 
-/* Those that come are all there: each question was answered before send() came back. */
+/* Does not wait: the kernel answers each question before sendto() returns, so all its replies are there. */
 static void read_replies(struct client_looker *looker, uint32_t first, size_t count,
                          enum client_state *ret_states)
 {
@@ -117,7 +117,7 @@ static void read_replies(struct client_looker *looker, uint32_t first, size_t co
             memcpy(&header, looker->replies[i], sizeof(header));
             uint32_t index = header.nlmsg_seq - first;
             bool is_whole = header.nlmsg_len <= looker->messages[i].msg_len;
-            if (index >= count || !is_whole) /* of a look before, whose replies had no room */
+            if (index >= count || !is_whole) /* left from an earlier look that had no room */
                 continue;
             ret_states[index] = judge_reply((const struct nlmsghdr *)(const void *)looker->replies[i]);
             found++;

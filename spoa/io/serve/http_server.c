@@ -10,10 +10,10 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 
-/* Scrapers, health checks and a few people. */
+/* Enough for scrapers, health checks and a few people. */
 #define CONNECTIONS_MAX 64U
 #define CONNECTION_MEMORY ((size_t)16 * 1024)
-/* A connection that says nothing for so long, in the middle of a request or between two, is closed. */
+/* A connection without input for this time, s, is closed, in the middle of a request or between two. */
 #define CONNECTION_TIMEOUT_S 5U
 
 struct http_server {
@@ -21,7 +21,7 @@ struct http_server {
     http_status_fn status;
     void *context;
     struct metrics *metrics;
-    /* We accept and libmicrohttpd does the rest: its own accept() spins where descriptors run out. */
+    /* We accept the connections ourselves: libmicrohttpd's accept() spins if descriptors run out. */
     struct MHD_Daemon *daemon;
     ev_io ready;
     ev_timer timeout;
@@ -67,7 +67,7 @@ static enum MHD_Result answer_request(struct http_server *server, struct MHD_Con
     return result;
 }
 
-/* Called with the headers, for each piece of a body, and at its end. Bodies are read and dropped. */
+/* Called with the headers, for each piece of a body, and at its end. Bodies are ignored. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *body, size_t *body_len,
                                   void **state)
@@ -115,7 +115,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     run(container_of(timer, struct http_server, timeout));
 }
 
-/* libmicrohttpd closes what it does not want: too many. */
+/* If libmicrohttpd refuses a connection (too many), it closes it. */
 bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct http_server *server = context;

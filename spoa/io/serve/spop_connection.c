@@ -16,47 +16,54 @@
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* What the kernel may keep of our answers: else it takes megabytes for a peer that does not read. */
+/* How much of our answers the kernel may hold. Without a limit it holds megabytes for a peer that does not
+ * read. */
 #define SEND_BUFFER (128 * 1024)
-/* One read() takes this much; the rest waits in the kernel until the other connections had their turn. */
+/* One read() takes this much. The rest waits in the kernel until the other connections had their turn. */
 #define READ_SIZE ((size_t)64 * 1024)
 #define IN_SIZE (READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
-/* Replies are up to six times as long as the shortest NOTIFY: room for all of one read in one write(). */
+/* A reply is up to six times as long as the shortest NOTIFY: the replies to one read fit in one write(). */
 #define OUT_SIZE (6 * READ_SIZE)
 
-/* A peer that has not said HELLO, or not closed after its health check, by then is none. */
+/* A peer must send HELLO within this time, s. After a health check it must also close within this time. */
 #define HELLO_TIMEOUT_S 10.0
-/* How long we wait for the peer to close after AGENT-DISCONNECT, so that it can read that. */
+/* How long we wait for the peer to close after AGENT-DISCONNECT, s, so that it can read the frame. */
 #define LINGER_S 2.0
-/* A peer that takes nothing of what waits for it for so long is given up. */
+/* If a peer takes no waiting output for this time, s, its connection is closed. */
 #define WRITE_TIMEOUT_S 30.0
-/* A frame must be whole so soon after its first byte. */
+/* A frame must be complete within this time, s, after its first byte. */
 #define FRAME_TIMEOUT_S 10.0
 
-/* What all connections together may keep from one event to the next: the one that wants more is closed. */
+/*
+ * What all connections together may keep from one event to the next. A connection that needs more is closed.
+ */
 #define KEPT_MAX ((size_t)64 * 1024 * 1024)
 
-/* How long waiting clients are looked at in one turn of the loop. */
+/* How long one turn of the loop may look at waiting clients. */
 #define LOOK_MAX_US 500
 
-/* A host that vanished without a word: probed after this time without traffic, then at this interval. */
+/* Finds a host that vanished: probes it after this time without traffic, s, then at this interval. */
 #define KEEP_IDLE_S 60
 #define KEEP_INTERVAL_S 10
 
 struct spop_connection {
     ev_io readable;
     ev_io writable;
-    ev_timer deadline;     /* of HELLO, of writing, of lingering, of the rest of a frame, of the next */
-    ev_tstamp watch_until; /* when it comes, if it is one of the last two; else 0 */
-    ev_tstamp t_heard;     /* when something came last */
-    ev_tstamp t_partial;   /* when the frame began of which the rest is missing; 0: none */
+    /* One timer for all deadlines: for HELLO, for writing, for lingering, for the rest of a frame, for the
+     * next frame. */
+    ev_timer deadline;
+    ev_tstamp watch_until; /* when it fires, for the last two; else 0 */
+    ev_tstamp t_heard;     /* when the last input came */
+    ev_tstamp t_partial;   /* when an incomplete frame began; 0: none */
     struct spop_session session;
     struct spop_context *context;
     struct spop_connection *next;
     struct spop_connection *prev;
-    struct buffer in;  /* the beginning of a frame; while `out` is not empty up to a whole read */
-    struct buffer out; /* what the socket did not take; nothing is read before it is gone */
-    bool lingering;    /* our side is shut down, the peer's input is dropped */
+    /* The beginning of a frame. Up to a whole read while `out` is not empty. */
+    struct buffer in;
+    /* Output that the socket did not take. Nothing is read until it is sent. */
+    struct buffer out;
+    bool lingering; /* our side is shut down, input is dropped */
 };
 
 struct spop_connection *spop_connection_next(const struct spop_connection *connection)
@@ -118,15 +125,15 @@ static bool replace(struct spop_context *context, struct buffer *buffer, struct 
     return is_kept;
 }
 
-/* Stores `bytes` until the next event, as far as there is memory for all. */
+/* Stores `bytes` until the next event. False if that exceeds KEPT_MAX or memory is short. */
 static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
 {
-    bool is_nothing = bytes.len == 0 && buffer->size == 0; /* as nearly always */
+    bool is_nothing = bytes.len == 0 && buffer->size == 0; /* the usual case */
 
     return is_nothing || replace(context, buffer, bytes);
 }
 
-/* Sends `bytes`; what the socket does not take is kept. False where the connection had to be closed. */
+/* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
 static bool send_or_keep(struct spop_connection *connection, struct span bytes)
 {
     ssize_t sent = 0;
@@ -145,7 +152,7 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
     return true;
 }
 
-/* After every event: reads only while nothing waits to be written. */
+/* Called after every event. Reads only while no output waits. */
 static void update_watchers(struct spop_connection *connection)
 {
     struct ev_loop *loop = connection->context->loop;
@@ -161,7 +168,7 @@ static void update_watchers(struct spop_connection *connection)
     }
 }
 
-/* Whether answers are owed: something waits to be written, to be read, for the rest of its frame, or for a name. */
+/* Whether answers are owed: output waits, input waits, a frame is incomplete, or a stream is parked. */
 static bool is_owing(const struct spop_connection *connection)
 {
     int unread = 0;
@@ -171,7 +178,7 @@ static bool is_owing(const struct spop_connection *connection)
     return ioctl(connection->readable.fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
-/* While draining a session ends as soon as it owes nothing. False where the connection was closed. */
+/* While draining, ends the session when it owes nothing. False if the connection was closed. */
 static bool say_goodbye(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
@@ -183,7 +190,7 @@ static bool say_goodbye(struct spop_connection *connection)
     return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
 }
 
-/* When the peer will have taken too long; 0: never. */
+/* The time at which the peer has taken too long; 0: never. */
 static ev_tstamp patience(const struct spop_connection *connection)
 {
     double idle_s = connection->context->idle_timeout_s;
@@ -193,7 +200,8 @@ static ev_tstamp patience(const struct spop_connection *connection)
     return partial > 0.0 && (idle <= 0.0 || partial < idle) ? partial : idle;
 }
 
-/* The timer is not set anew with every frame, only where it would come too late: it looks at the time by itself. */
+/* Sets the timer only if it would fire too late, not with every frame. If it fires too early,
+ * on_deadline() sets it again. */
 static void watch_peer(struct spop_connection *connection)
 {
     struct ev_loop *loop = connection->context->loop;
@@ -214,7 +222,7 @@ static void watch_peer(struct spop_connection *connection)
     ev_timer_start(loop, &connection->deadline);
 }
 
-/* After every event: what follows from the phase that the session is in now. */
+/* Called after every event: does what the session's phase requires. */
 static void settle(struct spop_connection *connection)
 {
     if (!say_goodbye(connection))
@@ -227,7 +235,7 @@ static void settle(struct spop_connection *connection)
     update_watchers(connection);
 }
 
-/* The timer of the parked streams: set anew only where it must be earlier. */
+/* The timer of the parked streams. Sets it only if it must fire earlier. */
 static void arm_park_deadline(struct spop_context *context)
 {
     const struct parking *parking = service_table_parking(context->table);
@@ -238,8 +246,8 @@ static void arm_park_deadline(struct spop_context *context)
     loop_arm(context->loop, &context->deadline, context->deadline_ms);
 }
 
-/* Answers the parked streams that are due: one write() for all, as long as OUT_SIZE lasts. False where the connection was
- * closed. */
+/* Answers the parked streams that are due, with one write() for all if OUT_SIZE is enough. False if the
+ * connection was closed. */
 static bool release(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
@@ -255,7 +263,7 @@ static bool release(struct spop_connection *connection)
     return true;
 }
 
-/* Hands `in` to the session and sends its replies: one write() for all of it, as long as OUT_SIZE lasts. */
+/* Gives `in` to the session and sends its replies, with one write() for all if OUT_SIZE is enough. */
 static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
 {
     struct spop_context *context = connection->context;
@@ -266,7 +274,7 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
         in = span_of(in.data + taken, in.len - taken);
         if (taken > 0)
-            connection->t_partial = 0.0; /* what is missing now is the rest of another frame */
+            connection->t_partial = 0.0; /* an incomplete frame is now another one */
         is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
@@ -280,7 +288,7 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         spop_connection_close(connection);
 }
 
-/* All frames of one read share its time. The connection may be gone afterwards. */
+/* All frames of one read count with the time of the read. The connection may be freed by this call. */
 static void answer_timed(struct spop_connection *connection, struct span in)
 {
     struct metrics *metrics = connection->context->metrics;
@@ -294,7 +302,7 @@ static void answer_timed(struct spop_connection *connection, struct span in)
                       answered);
 }
 
-/* Reads once, behind what is kept from the last time, and answers. */
+/* Reads once, after the bytes that are kept from the last read, and answers. */
 static void receive(struct spop_connection *connection)
 {
     uint8_t *in = connection->context->in;
@@ -309,7 +317,7 @@ static void receive(struct spop_connection *connection)
     } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         settle(connection);
     } else {
-        /* HAProxy 3.1 and later close idle connections with a reset: nothing to warn of. */
+        /* HAProxy 3.1 and later close idle connections with a reset: that needs no warning. */
         log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
         spop_connection_close(connection);
     }
@@ -345,14 +353,14 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     }
     if (!release(connection))
         return;
-    /* Go on with what was received before the socket was full. */
+    /* Continue with the input that came before the socket was full. */
     struct span kept = buffer_span(&connection->in);
     if (kept.len > 0)
         memcpy(context->in, kept.data, kept.len);
     answer(connection, span_of(context->in, kept.len), clock_ms());
 }
 
-/* Tells a peer that took too long, and closes. */
+/* Tells the peer that it took too long, and closes. */
 static void give_up(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
@@ -376,7 +384,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
         spop_connection_close(connection);
         return;
     }
-    /* It is we who are waited for. */
+    /* The peer waits for us. */
     if (connection->session.parked.count > 0)
         connection->t_heard = ev_now(loop);
     ev_tstamp until = patience(connection);
@@ -389,7 +397,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-/* Every connection costs a descriptor, which the Sentinels' links need, too. */
+/* Each connection takes a descriptor, and the links to the voters need some, too. */
 static void refuse(const struct spop_context *context, int fd)
 {
     close(fd);
@@ -428,7 +436,7 @@ bool spop_connection_open(struct spop_context *context, int fd)
 void spop_connection_drain(struct spop_connection *connection)
 {
     parking_hurry(&connection->session.parked);
-    /* What it does not read is waited for, within the bound of the drain. */
+    /* If output still waits, the connection goes on until it is sent, or until the drain's limit. */
     if (!connection->lingering && connection->out.len == 0)
         receive(connection);
 }
@@ -446,7 +454,7 @@ static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     while (parking_look(parking, clock_ms()))
         if (clock_us() - begun_us >= LOOK_MAX_US) {
-            spop_context_wake(context); /* the others in the next turn of the loop */
+            spop_context_wake(context); /* look at the rest in the next turn of the loop */
             break;
         }
     while ((client = parking_take_woken(parking)) != NULL) {
@@ -471,7 +479,7 @@ static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 
 void spop_context_wake(struct spop_context *context)
 {
-    /* It may be under way already, for a client that was woken and then went. */
+    /* The timer may run already, for a client that was woken and then left. */
     ev_timer_stop(context->loop, &context->release);
     ev_timer_set(&context->release, 0.0, 0.0);
     ev_timer_start(context->loop, &context->release);

@@ -1,4 +1,4 @@
-/* One connection from HAProxy: a socket, its watchers and a core/spop_session.h. */
+/* One connection from HAProxy: a socket, its watchers and a core/haproxy/spop_session.h. */
 #ifndef SPOA_IO_SERVE_SPOP_CONNECTION_H
 #define SPOA_IO_SERVE_SPOP_CONNECTION_H
 
@@ -17,18 +17,18 @@ struct spop_context;
 /* Called after a connection was closed and freed. */
 typedef void (*spop_gone_fn)(struct spop_context *context);
 
-/* What the connections of a server share. Input and output of one wake-up live in shared space, so that an idle
- * connection holds no buffer. */
+/* What the connections of a server share. They also share the space for input and output of one wake-up,
+ * so that an idle connection has no buffer. */
 struct spop_context {
     struct ev_loop *loop;
     struct service_table *table;
     struct metrics *metrics;
     size_t connections_max;
     double idle_timeout_s; /* 0: none */
-    size_t kept;           /* bytes of memory in the connections' buffers */
+    size_t kept;           /* bytes in the connections' buffers */
     bool draining;
-    ev_timer release;  /* parked streams are due */
-    ev_timer deadline; /* of the stream that was parked first */
+    ev_timer release;  /* fires when parked streams are due */
+    ev_timer deadline; /* for the first of the parked streams */
     int64_t deadline_ms;
     spop_gone_fn gone;
     struct spop_connection *connections;
@@ -37,24 +37,26 @@ struct spop_context {
     uint8_t *out;
 };
 
-/* Borrows all. False where memory is short. */
+/* Borrows its arguments. False if memory is short. */
 MUST_CHECK bool spop_context_init(struct spop_context *context, struct ev_loop *loop,
                                   struct service_table *table, struct metrics *metrics, spop_gone_fn gone);
-void spop_context_finish(struct spop_context *context); /* all connections are closed */
+void spop_context_finish(struct spop_context *context); /* all connections must be closed */
 
-/* Some parked streams are due: they are answered in the next turn of the loop. */
+/* Call when parked streams are due. They are answered in the next turn of the loop. */
 void spop_context_wake(struct spop_context *context);
 
-/* Takes `fd` over. False, and `fd` is still the caller's, where memory is short. */
+/* Takes over `fd`. If memory is short, returns false and the caller still owns `fd`. */
 MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd);
 
-/* Closes at once and frees. */
+/* Closes the connection at once and frees it. */
 void spop_connection_close(struct spop_connection *connection);
 
-/* Answers what has been received, says AGENT-DISCONNECT and closes when the peer has, or soon. */
+/*
+ * Answers all received frames and sends AGENT-DISCONNECT. Closes when the peer closes, or after a short time.
+ */
 void spop_connection_drain(struct spop_connection *connection);
 
-/* The next in the context's list. */
+/* The next connection in the context's list, or NULL. */
 struct spop_connection *spop_connection_next(const struct spop_connection *connection);
 
 #endif

@@ -1,4 +1,4 @@
-/* The SPOP side: the connections from HAProxy, each one a core/haproxy/spop_session.h. */
+/* The SPOP side: the connections from HAProxy. Each has a core/haproxy/spop_session.h. */
 #ifndef SPOA_IO_SERVE_SPOP_SERVER_H
 #define SPOA_IO_SERVE_SPOP_SERVER_H
 
@@ -17,29 +17,30 @@ struct metrics;
 struct service_table;
 struct spop_server;
 
-/* Called once, when the last connection is gone after spop_server_drain(). Must not destroy the server. */
+/* Called once after spop_server_drain(), when the last connection is gone. Must not destroy the server. */
 typedef void (*spop_server_drained_fn)(void *context);
 
-/* Borrows all. NULL where memory is short. */
+/* Borrows its arguments. NULL if memory is short. */
 struct spop_server *spop_server_create(struct ev_loop *loop, struct service_table *table,
                                        struct metrics *metrics);
 
-/* At the start there are none. Connections that are there already are not closed for their number. */
+/* Sets the limits; 0: no limit, as at the start. Open connections are not closed if they are too many. */
 void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms);
 
-/* Closes everything at once; NULL is fine. */
+/* Closes all connections at once. NULL is fine. */
 void spop_server_destroy(struct spop_server *server);
 
-/* Takes a new connection over, for the server in `context`; see acceptor_take_fn. */
+/* Takes over a new connection, for the server in `context`; see acceptor_take_fn. */
 bool spop_server_take(void *context, int fd, const struct acceptor_peer *peer);
 
 /*
- * Answers what has been received, says AGENT-DISCONNECT to all and waits for them to close.
- * `drained` is called when all have, possibly before this returns. No connection comes any more.
+ * Answers all received frames, sends AGENT-DISCONNECT to all peers and waits for them to close. `drained` is
+ * called when all have closed, possibly before this returns. The caller must not pass new connections any
+ * more.
  */
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context);
 
-/* Some parked streams are due. */
+/* Call when parked streams are due. */
 void spop_server_wake(struct spop_server *server);
 
 size_t spop_server_connections(const struct spop_server *server);

@@ -11,6 +11,8 @@
 
 #define BURST 3
 
+static const struct span nothing;
+
 static void burst_passes_then_counts(void **state)
 {
     struct log_limit limit = {.burst = BURST};
@@ -18,16 +20,16 @@ static void burst_passes_then_counts(void **state)
 
     (void)state;
     for (int i = 0; i < BURST; i++) {
-        assert_true(log_limit_pass(&limit, "a", false, 1000, &suppressed));
+        assert_true(log_limit_pass(&limit, "a", nothing, false, 1000, &suppressed));
         assert_int_equal(suppressed, 0);
     }
     suppressed = 99;
-    assert_false(log_limit_pass(&limit, "a", false, 1000, &suppressed));
-    assert_false(log_limit_pass(&limit, "a", false, 1999, &suppressed));
+    assert_false(log_limit_pass(&limit, "a", nothing, false, 1000, &suppressed));
+    assert_false(log_limit_pass(&limit, "a", nothing, false, 1999, &suppressed));
     assert_int_equal(suppressed, 99);
-    assert_true(log_limit_pass(&limit, "a", false, 2000, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 2000, &suppressed));
     assert_int_equal(suppressed, 2);
-    assert_true(log_limit_pass(&limit, "a", false, 2000, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 2000, &suppressed));
     assert_int_equal(suppressed, 0);
 }
 
@@ -38,9 +40,9 @@ static void events_are_apart(void **state)
     uint64_t suppressed = 0;
 
     (void)state;
-    assert_true(log_limit_pass(&limit, "a", false, 0, &suppressed));
-    assert_false(log_limit_pass(&limit, same, false, 0, &suppressed));
-    assert_true(log_limit_pass(&limit, "b", false, 0, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 0, &suppressed));
+    assert_false(log_limit_pass(&limit, same, nothing, false, 0, &suppressed));
+    assert_true(log_limit_pass(&limit, "b", nothing, false, 0, &suppressed));
     assert_int_equal(suppressed, 0);
 }
 
@@ -50,39 +52,79 @@ static void errors_always_pass(void **state)
     uint64_t suppressed = 0;
 
     (void)state;
-    assert_true(log_limit_pass(&limit, "a", false, 0, &suppressed));
-    assert_false(log_limit_pass(&limit, "a", false, 0, &suppressed));
-    assert_true(log_limit_pass(&limit, "a", true, 0, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 0, &suppressed));
+    assert_false(log_limit_pass(&limit, "a", nothing, false, 0, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, true, 0, &suppressed));
     assert_int_equal(suppressed, 1);
-    assert_true(log_limit_pass(&limit, "a", true, 0, &suppressed));
+    assert_true(log_limit_pass(&limit, "a", nothing, true, 0, &suppressed));
     assert_int_equal(suppressed, 0);
+}
+
+/* 60 services switch at once: each has its line. */
+static void subjects_are_apart(void **state)
+{
+    static struct log_limit limit = {.burst = 2};
+    char name[16];
+    uint64_t suppressed = 0;
+
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        snprintf(name, sizeof(name), "service-%d", i);
+        assert_true(log_limit_pass(&limit, "master-switch", span_of_text(name), false, 0, &suppressed));
+    }
+    assert_true(log_limit_pass(&limit, "master-switch", span_of_text("service-7"), false, 1, &suppressed));
+    assert_false(log_limit_pass(&limit, "master-switch", span_of_text("service-7"), false, 1, &suppressed));
+    assert_true(log_limit_pass(&limit, "fenced", span_of_text("service-7"), false, 1, &suppressed));
+    assert_int_equal(suppressed, 0);
+}
+
+/* What was held back is told even if no other line of the kind follows. */
+static void what_is_held_back_is_told(void **state)
+{
+    struct log_limit limit = {.burst = 1};
+    const char *event = "";
+    uint64_t suppressed = 0;
+
+    (void)state;
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 0, &suppressed));
+    assert_false(log_limit_take(&limit, 0, &event, &suppressed));
+    for (int i = 0; i < 5; i++)
+        assert_false(log_limit_pass(&limit, "a", nothing, false, 0, &suppressed));
+    assert_false(log_limit_take(&limit, 999, &event, &suppressed));
+    assert_true(log_limit_take(&limit, 1000, &event, &suppressed));
+    assert_string_equal(event, "a");
+    assert_int_equal(suppressed, 5);
+    assert_false(log_limit_take(&limit, 1000, &event, &suppressed));
 }
 
 static void full_table_lets_pass(void **state)
 {
-    struct log_limit limit = {.burst = 1};
-    static char names[LOG_LIMIT_EVENTS_MAX][16];
+    static struct log_limit limit = {.burst = 1};
+    char name[16];
+    const char *event;
     uint64_t suppressed = 0;
+    unsigned passed = 0;
 
     (void)state;
-    for (int i = 0; i < LOG_LIMIT_EVENTS_MAX; i++) {
-        snprintf(names[i], sizeof(names[i]), "e%d", i);
-        assert_true(log_limit_pass(&limit, names[i], false, 0, &suppressed));
+    /* Twice each: the second line of a pair that has no place in the table passes as well. */
+    for (int i = 0; i < 4 * LOG_LIMIT_ENTRIES; i++) {
+        snprintf(name, sizeof(name), "s%d", i / 2);
+        passed += log_limit_pass(&limit, "a", span_of_text(name), false, 0, &suppressed);
     }
-    suppressed = 99;
-    assert_true(log_limit_pass(&limit, "beyond", false, 0, &suppressed));
-    assert_int_equal(suppressed, 0);
-    assert_true(log_limit_pass(&limit, "beyond", false, 0, &suppressed));
-    assert_false(log_limit_pass(&limit, names[LOG_LIMIT_EVENTS_MAX - 1], false, 0, &suppressed));
+    assert_in_range(passed, 2 * LOG_LIMIT_ENTRIES + LOG_LIMIT_ENTRIES, 4 * LOG_LIMIT_ENTRIES - 1);
+    /* In the next second there is room again. */
+    while (log_limit_take(&limit, 1000, &event, &suppressed))
+        assert_string_equal(event, "a");
+    assert_true(log_limit_pass(&limit, "b", nothing, false, 1000, &suppressed));
+    assert_false(log_limit_pass(&limit, "b", nothing, false, 1000, &suppressed));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(burst_passes_then_counts),
-        cmocka_unit_test(events_are_apart),
-        cmocka_unit_test(errors_always_pass),
-        cmocka_unit_test(full_table_lets_pass),
+        cmocka_unit_test(burst_passes_then_counts),  cmocka_unit_test(events_are_apart),
+        cmocka_unit_test(errors_always_pass),        cmocka_unit_test(subjects_are_apart),
+        cmocka_unit_test(what_is_held_back_is_told), cmocka_unit_test(full_table_lets_pass),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

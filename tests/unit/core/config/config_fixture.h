@@ -259,11 +259,11 @@ static inline char *dump(const struct config *config)
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
+    FILE *stream = open_memstream(&text, &len);
 
-    assert_non_null(out);
-    config_dump(config, out);
-    assert_int_equal(fclose(out), 0);
+    assert_non_null(stream);
+    config_dump(config, stream);
+    assert_int_equal(fclose(stream), 0);
     return text;
 }
 

@@ -353,6 +353,23 @@ static void test_other_sentinels(void **state)
     end();
 }
 
+/* Kept from memory: the next one has the same memory once it takes over. */
+static void test_kept_is_kept(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO, .keep_ms = 60000});
+    agree(&former, A, START);
+    service_review(former.service, START + F);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_KEPT);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_STARTING);
+    service_review(next.service, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    change_over(START + F);
+    assert_string_equal(decision()->server, A);
+    assert_int_equal(next.changes, 0);
+    end();
+}
+
 static void test_what_it_lacks(void **state)
 {
     (void)state;
@@ -432,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_a_fence_that_the_next_one_reaches),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_sentinels),
+        cmocka_unit_test(test_kept_is_kept),
         cmocka_unit_test(test_what_it_lacks),
         cmocka_unit_test(test_a_moment_without_a_name),
         cmocka_unit_test(test_a_moment_without_a_name_and_another_map),

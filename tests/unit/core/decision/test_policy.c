@@ -361,6 +361,7 @@ static void test_alarms_of_settings(void **state)
 
     (void)state;
     begin((struct policy_config){.debounce_ms = 0});
+    agree(3, R1);
     say_facts(0, R1, good);
     assert_int_equal(service_alarms(f.service)->raised, 0);
     say_facts(1, R1, bad);
@@ -368,6 +369,7 @@ static void test_alarms_of_settings(void **state)
     assert_true(is_raised(ALARM_SENTINEL_QUORUM));
     assert_false(is_raised(ALARM_SENTINEL_COUNT));
     f.now_ms += 29999;
+    agree(3, R1);
     say_facts(0, R1, good);
     assert_false(is_raised(ALARM_SENTINEL_COUNT));
     f.now_ms++;
@@ -384,12 +386,31 @@ static void test_alarms_of_settings(void **state)
     end();
 }
 
+/* A Sentinel with bad settings is gone: what it said raises no alarm any more. */
+static void test_alarms_of_a_sentinel_that_is_gone(void **state)
+{
+    struct sentinel_facts good = {.down_after_ms = 5000, .other_sentinels = 2, .quorum = 2};
+    struct sentinel_facts bad = {.down_after_ms = F, .other_sentinels = 2, .quorum = 4};
+
+    (void)state;
+    begin((struct policy_config){.debounce_ms = 0});
+    agree(3, R1);
+    say_facts(1, R1, bad);
+    assert_true(is_raised(ALARM_VOTE_LIFE));
+    f.now_ms += F;
+    vote(0, R1);
+    say_facts(0, R1, good);
+    assert_int_equal(service_alarms(f.service)->raised, 0);
+    end();
+}
+
 static void test_alarm_of_park(void **state)
 {
     const struct sentinel_facts facts = {.down_after_ms = 5000, .other_sentinels = 2, .quorum = 2};
 
     (void)state;
     begin((struct policy_config){.debounce_ms = 0});
+    agree(3, R1);
     say_facts(0, R1, facts);
     assert_false(is_raised(ALARM_PARK)); /* nothing is parked, by choice */
     f.settings.park_ms = 6999;
@@ -458,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_no_witness_against_dissent),
         cmocka_unit_test(test_fence),
         cmocka_unit_test(test_alarms_of_settings),
+        cmocka_unit_test(test_alarms_of_a_sentinel_that_is_gone),
         cmocka_unit_test(test_alarm_of_park),
         cmocka_unit_test(test_alarm_of_disagreement),
         cmocka_unit_test(test_alarm_of_an_unknown_address),

@@ -150,6 +150,24 @@ static void test_lag_in_bytes(void **state)
     assert_int_equal(evaluate(START), 0);
 }
 
+/* The master cannot be asked any more: how far behind a replica is in bytes is not known any more either. */
+static void test_lag_in_bytes_expires(void **state)
+{
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    config.max_lag = (struct lag_limit){.unit = LAG_BYTES, .amount = 100};
+    probe(1000, 1000, 1000, 0, START);
+    say(0, 0x6, START + 1000);
+    say(1, 0x6, START + 1000);
+    assert_int_equal(replicas_evaluate(replicas, 0, START + 1000, &review_ms), 0x6);
+    assert_int_equal(review_ms, START + F);
+    assert_int_equal(evaluate(START + F - 1), 0x6);
+    assert_int_equal(evaluate(START + F), 0);
+    probe(1000, 1000, 1000, 0, START + F);
+    assert_int_equal(evaluate(START + F), 0x6);
+}
+
 static void test_lag_in_time(void **state)
 {
     int64_t review_ms = INT64_MAX;
@@ -200,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_of_this_master, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_identity_counts_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lag_in_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lag_in_bytes_expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lag_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_master_that_counts_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_weight_0_is_never_named, set_up, tear_down),

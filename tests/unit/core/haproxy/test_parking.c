@@ -180,6 +180,34 @@ static void test_doubt_that_goes_on(void **state)
 
 #define PARKING_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+/* A reload with a shorter park: who waits already waits no longer than the next configuration says, and stays in front. */
+static void test_a_reload_cuts_the_wait(void **state)
+{
+    struct service_settings shorter = f.settings;
+    struct answer answer;
+    struct parking_queue queue;
+
+    (void)state;
+    shorter.park_ms = PARK / 5;
+    struct service *next_service = service_create(&shorter, f.now_ms);
+    assert_true(answer_init(&answer, next_service));
+    parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 10;
+    parking_queue_move(&f.queues[0], &queue);
+    assert_int_equal(f.wakes, 1);
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK / 5);
+    assert_true(parking_park(&queue, &f.clients[1], &f.asker, 2, 7, f.now_ms));
+    f.now_ms = START + PARK / 5;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_next(1, 0, false);
+    f.now_ms += 10;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(1, 2, false);
+    service_destroy(next_service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +219,7 @@ int main(void)
         PARKING_TEST(test_a_connection_takes_its_streams_with_it),
         PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
+        PARKING_TEST(test_a_reload_cuts_the_wait),
         PARKING_TEST(test_doubt_that_goes_on),
     };
 

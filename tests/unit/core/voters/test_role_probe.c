@@ -1,170 +1,6 @@
-/* The conversation that asks a node what it is: what is sent when, what is made of the replies, the change of aim. */
-#include "spoa/core/voters/role_probe.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "tests/lib/events.h"
-#include "tests/lib/log_capture.h"
-
-#define START 5000000
-#define INTERVAL 1000
-#define PARK 3000
-#define CONNECT_TIMEOUT 500
-#define FAILOVER 2000
-#define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-/* One service, one voter that names R1, and the probe. */
-struct fixture {
-    struct service_server servers[2];
-    struct service_settings service_settings;
-    struct service *service;
-    struct metrics metrics;
-    uint8_t identities[1];
-    struct voter_group *group;
-    struct role_probe_settings settings;
-    struct role_probe probe;
-    int64_t now_ms;
-    char sent[96];
-};
-
-static struct fixture f;
-
-static void name(unsigned server)
-{
-    struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
-                                   .ballot = QUORUM_NAMES,
-                                   .addr = &f.servers[server].addr,
-                                   .t_sent_ms = f.now_ms};
-
-    (void)voter_group_step(f.group, 0, &ballot, f.now_ms);
-}
-
-static int set_up(void **state)
-{
-    static const char *const voter_names[] = {"s0"};
-
-    (void)state;
-    memset(&f, 0, sizeof(f));
-    f.now_ms = START;
-    f.servers[0].name = "R1";
-    f.servers[1].name = "R2";
-    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f.servers[0].addr));
-    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &f.servers[1].addr));
-    f.service_settings = (struct service_settings){
-        .name = "m",
-        .monitor = "m",
-        .servers = f.servers,
-        .server_count = 2,
-        .park_ms = PARK,
-        .quorum = {.identities = f.identities,
-                   .voters = 1,
-                   .threshold = 1,
-                   .reply_timeout_ms = 500,
-                   .vote_life_ms = 2000,
-                   .hold_ms = 150},
-        .policy = {.role_check = ROLE_CHECK_VETO},
-    };
-    f.service = service_create(&f.service_settings, START);
-    struct voter_group_options options = {.name = "",
-                                          .voter_count = 1,
-                                          .voter_names = voter_names,
-                                          .services = &f.service,
-                                          .service_count = 1,
-                                          .identities = f.identities,
-                                          .metrics = &f.metrics};
-    f.group = voter_group_create(&options, START);
-    voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
-    f.settings = (struct role_probe_settings){
-        .interval_ms = INTERVAL,
-        .conversation = peer_times(CONNECT_TIMEOUT, INTERVAL, 500),
-    };
-    role_probe_init(&f.probe, &f.settings, f.group, 0, &f.metrics, 1);
-    name(0);
-    log_capture_begin(LOG_LEVEL_DEBUG);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
-    voter_group_destroy(f.group);
-    service_destroy(f.service);
-    return 0;
-}
-
-static struct conversation *talk(void)
-{
-    return &f.probe.conversation;
-}
-
-/* All commands that the probe has to send now, by their first words. */
-static const char *sent(void)
-{
-    struct conversation_command command;
-    size_t len = 0;
-
-    f.sent[0] = '\0';
-    while (conversation_next(talk(), f.now_ms, &command))
-        len += (size_t)snprintf(f.sent + len, sizeof(f.sent) - len, "%s%.*s", len > 0 ? " " : "",
-                                (int)command.args[0].len, (const char *)command.args[0].data);
-    return f.sent;
-}
-
-static void aim_and_connect(unsigned server)
-{
-    role_probe_aim(&f.probe, &f.servers[server].addr, f.now_ms);
-    assert_true(conversation_wake_ms(talk()) <= f.now_ms);
-    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-    conversation_connected(talk(), f.now_ms);
-}
-
-static void reply(struct reply one)
-{
-    assert_int_equal(conversation_reply(talk(), &one, f.now_ms), CONVERSATION_NOTHING);
-}
-
-static struct reply text_reply(const char *text)
-{
-    return (struct reply){.kind = REPLY_TEXT, .text = span_of_text(text)};
-}
-
-static struct reply error_reply(const char *text)
-{
-    return (struct reply){.kind = REPLY_ERROR, .text = span_of_text(text)};
-}
-
-/* ROLE's reply begins with the role; the rest does not matter. */
-static void reply_role(const char *role)
-{
-    struct reply element = text_reply(role);
-
-    reply((struct reply){.kind = REPLY_ARRAY, .elements = &element, .count = 1});
-}
-
-static void greet(void)
-{
-    assert_string_equal(sent(), "CLIENT PING ROLE");
-    reply(text_reply("OK"));
-}
-
-static void probe_once(const char *role)
-{
-    reply(text_reply("PONG"));
-    reply_role(role);
-}
-
-static void expect(enum service_state state)
-{
-    assert_string_equal(service_state_text(service_decision(f.service)->state), service_state_text(state));
-}
+/* The conversation that asks a node what it is: what is sent when, what follows from the replies, a change of
+ * aim, doubt. */
+#include "tests/unit/core/voters/role_probe_fixture.h"
 
 static void test_does_nothing_before_it_is_aimed(void **state)
 {
@@ -293,18 +129,6 @@ static bool is_doubted(void)
     return service_decision(f.service)->is_doubtful;
 }
 
-/* Time passes, in steps: the votes are renewed, and the group looks when it must. */
-static void pass(int64_t ms)
-{
-    for (int64_t end_ms = f.now_ms + ms; f.now_ms < end_ms;) {
-        int64_t wake_ms = voter_group_wake_ms(f.group);
-        int64_t step_ms = wake_ms > f.now_ms && wake_ms < f.now_ms + 100 ? wake_ms - f.now_ms : 100;
-        f.now_ms += f.now_ms + step_ms < end_ms ? step_ms : end_ms - f.now_ms;
-        voter_group_tick(f.group, f.now_ms);
-        name(0);
-    }
-}
-
 /* The node was asked, it answered, and the link to it breaks. */
 static void break_link(void)
 {
@@ -313,19 +137,6 @@ static void break_link(void)
     probe_once("master");
     conversation_lost(talk(), "closed", CONVERSATION_END_CLOSED, f.now_ms);
     assert_true(is_doubted());
-}
-
-/* The next attempt, when it is due: ends so, 2 ms later. Returns for how long it was waited for. */
-static int64_t attempt(enum conversation_end end)
-{
-    int64_t begin_ms = f.now_ms;
-    int64_t wait_ms = conversation_wake_ms(talk()) - begin_ms;
-
-    pass(wait_ms);
-    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-    pass(2);
-    conversation_lost(talk(), "lost", end, f.now_ms);
-    return wait_ms;
 }
 
 /* Attempts that are refused one after the other, for so long; the node is in doubt all the time. */
@@ -421,7 +232,7 @@ static void test_doubt_ends_when_the_node_answers(void **state)
     refuse_for(PARK + 1000);
 }
 
-/* Time limits, and a node that accepts and closes, prove nothing: the doubt is over as it would be without them. */
+/* Time limits, and a node that accepts and closes, prove nothing: the doubt ends as it would without them. */
 static void test_doubt_is_renewed_by_refusals_only(void **state)
 {
     static const enum conversation_end others[] = {CONVERSATION_END_SILENT, CONVERSATION_END_CLOSED};
@@ -473,122 +284,6 @@ static void test_no_doubt_without_park(void **state)
         assert_false(is_doubted());
     }
 }
-
-/* ---- links that are closed ---- */
-
-/* Connects when it is due, and the node says that it is the master. */
-static void meet(void)
-{
-    if (conversation_wake_ms(talk()) > f.now_ms)
-        f.now_ms = conversation_wake_ms(talk());
-    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-    conversation_connected(talk(), f.now_ms);
-    greet();
-    probe_once("master");
-}
-
-static void lose(enum conversation_end end)
-{
-    conversation_lost(talk(), "lost", end, f.now_ms);
-}
-
-/* A link that worked and was closed is connected again at once. */
-static void test_returns_at_once(void **state)
-{
-    (void)state;
-    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    for (unsigned i = 0; i < 3; i++) {
-        meet();
-        f.now_ms += INTERVAL;
-        assert_string_equal(sent(), "PING ROLE");
-        lose(CONVERSATION_END_CLOSED);
-        assert_int_equal(conversation_wake_ms(talk()), f.now_ms);
-        /* Once: the attempt that fails is followed by a pause. */
-        assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
-        lose(CONVERSATION_END_CLOSED);
-        assert_true(conversation_wake_ms(talk()) >= f.now_ms + 50);
-    }
-    /* Not after another end, nor where it never answered. */
-    meet();
-    f.now_ms += INTERVAL;
-    assert_string_equal(sent(), "PING ROLE");
-    lose(CONVERSATION_END_SILENT);
-    assert_true(conversation_wake_ms(talk()) >= f.now_ms + 50);
-}
-
-/* A node that answers and closes is backed off: one attempt at once in an interval, the others as if it were
- * down. */
-static void test_a_node_that_answers_and_closes(void **state)
-{
-    unsigned connections = 0;
-
-    (void)state;
-    log_capture_begin(LOG_LEVEL_INFO);
-    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    for (; conversation_wake_ms(talk()) < START + 60000; connections++) {
-        meet();
-        lose(CONVERSATION_END_CLOSED);
-    }
-    assert_in_range(connections, 40, 125);
-    assert_int_equal(log_capture_count("role-probe-down"), 1);
-    assert_int_equal(log_capture_count(NULL), 1);
-}
-
-/* ---- what is told ---- */
-
-static bool is_warned(const char *event)
-{
-    char text[64];
-    const char *line = log_capture_last(event);
-
-    (void)snprintf(text, sizeof(text), "warning %s", event);
-    return strncmp(line, text, strlen(text)) == 0;
-}
-
-static void test_down_is_told_again_after_it_worked(void **state)
-{
-    (void)state;
-    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    (void)attempt(CONVERSATION_END_REFUSED);
-    assert_true(is_warned("role-probe-down"));
-    (void)attempt(CONVERSATION_END_REFUSED);
-    assert_false(is_warned("role-probe-down"));
-    meet();
-    f.now_ms += INTERVAL;
-    assert_string_equal(sent(), "PING ROLE");
-    lose(CONVERSATION_END_CLOSED);
-    assert_true(is_warned("role-probe-down"));
-    (void)attempt(CONVERSATION_END_REFUSED);
-    assert_false(is_warned("role-probe-down"));
-    role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
-    (void)attempt(CONVERSATION_END_REFUSED);
-    assert_true(is_warned("role-probe-down"));
-}
-
-static void probe_refused(void)
-{
-    f.now_ms += INTERVAL;
-    assert_string_equal(sent(), "PING ROLE");
-    reply(text_reply("PONG"));
-    reply(error_reply("NOPERM this user has no permissions"));
-}
-
-static void test_refusal_is_told_again_after_it_worked(void **state)
-{
-    (void)state;
-    role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
-    meet();
-    probe_refused();
-    probe_refused();
-    assert_int_equal(log_capture_count("role-probe-refused"), 1);
-    f.now_ms += INTERVAL;
-    assert_string_equal(sent(), "PING ROLE");
-    probe_once("master");
-    probe_refused();
-    assert_int_equal(log_capture_count("role-probe-refused"), 2);
-}
-
-#define PROBE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 /* ---- offsets of replicas ---- */
 
@@ -665,10 +360,6 @@ int main(void)
         PROBE_TEST(test_doubt_is_renewed_by_refusals_only),
         PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
         PROBE_TEST(test_no_doubt_without_park),
-        PROBE_TEST(test_returns_at_once),
-        PROBE_TEST(test_a_node_that_answers_and_closes),
-        PROBE_TEST(test_down_is_told_again_after_it_worked),
-        PROBE_TEST(test_refusal_is_told_again_after_it_worked),
         PROBE_TEST(test_offsets_of_replicas),
     };
 

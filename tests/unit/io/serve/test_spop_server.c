@@ -102,7 +102,7 @@ static void listen_on(const struct addr *where)
     struct listen_socket_options options = {.addr = where, .mode = -1, .owner = "", .group = ""};
 
     protocol = (struct acceptor_protocol){"spop", spop_server_take, server};
-    assert_int_equal(acceptor_open(&acceptor, loop, &options, &protocol, &rules, error), 0);
+    assert_int_equal(acceptor_open(&acceptor, loop, &options, &protocol, &rules, false, error), 0);
     is_listening = true;
     addr = acceptor.listening.addr; /* with the port that the kernel chose */
 }
