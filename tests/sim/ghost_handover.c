@@ -44,6 +44,18 @@ static bool is_same_voter(const struct sim_set *next, unsigned voter, const stru
     return *identity != '\0' && strcmp(identity, voter_group_identity(former->group, former_voter)) == 0;
 }
 
+/* The later doubt counts, where its node was not heard since. */
+static void merge_doubt(struct ghost_doubt *next, const struct ghost_doubt *former,
+                        const struct ghost_role *roles)
+{
+    if (former->address == -1)
+        return;
+    const struct ghost_role *role = &roles[former->address < SIM_SERVERS ? former->address : SIM_SERVERS];
+    bool is_heard = role->address == (uint8_t)former->address && role->sent_ms >= former->since_ms;
+    if (!is_heard && (next->address == -1 || former->since_ms > next->since_ms))
+        *next = *former;
+}
+
 static void merge_service(struct world *world, const struct sim_set *former, const struct sim_set *next,
                           unsigned service)
 {
@@ -56,6 +68,7 @@ static void merge_service(struct world *world, const struct sim_set *former, con
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k]);
+    merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     ghost->current[service] = told->current[service];
 }
 
