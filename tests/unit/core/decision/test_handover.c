@@ -205,6 +205,18 @@ static void test_a_new_service(void **state)
     end();
 }
 
+/* It had a majority while it waited, and has none by now. It never named anybody, so there is nobody to keep. */
+static void test_a_new_service_keeps_nobody(void **state)
+{
+    (void)state;
+    build((struct policy_config){.keep_ms = 10000, .keep_when = KEEP_WHEN_UNREACHABLE});
+    agree(&next, A, START);
+    handover(next.service, NULL, strangers, START + F);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+    assert_false(service_is_open(next.service, SERVICE_ROLE_MASTER));
+    end();
+}
+
 static void test_doubt(void **state)
 {
     (void)state;
@@ -441,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_a_switch_that_only_the_next_one_saw),
         cmocka_unit_test(test_a_switch_with_nobody_named_at_the_change_over),
         cmocka_unit_test(test_a_new_service),
+        cmocka_unit_test(test_a_new_service_keeps_nobody),
         cmocka_unit_test(test_doubt),
         cmocka_unit_test(test_what_a_node_said),
         cmocka_unit_test(test_its_own_word_is_newer),
