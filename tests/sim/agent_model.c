@@ -47,6 +47,7 @@ void agent_note_changes(struct world *world, unsigned agent)
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (self->running->services[i] != NULL)
             note_change(world, agent, i);
+    ghost_note_names(world, self->running);
     if (self->next != NULL)
         ghost_note_names(world, self->next);
 }

@@ -49,7 +49,7 @@ void ghost_forget_service(struct world *world, unsigned agent, unsigned service)
 /* There is a new set. */
 void ghost_set_created(struct world *world, const struct sim_set *set);
 
-/* A set that does not answer yet would name now what it names. */
+/* Whom a set names now, or would name. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
 /* `next` is about to take the place of `former`: checks that it may. What one of them was told, both were from now on. */
