@@ -27,13 +27,15 @@ static void merge_role(struct ghost_role *next, const struct ghost_role *former)
         *next = *former;
 }
 
-static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former)
+/* Where entries of the former file reach one Sentinel, the agent takes over what one of them was told. */
+static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former, bool is_sole)
 {
     int64_t witness_ms = former->witness_ms > next->witness_ms ? former->witness_ms : next->witness_ms;
 
     if (former->sent_ms > next->sent_ms)
         *next = *former;
     next->witness_ms = witness_ms;
+    next->may_be_dropped = next->may_be_dropped || !is_sole;
 }
 
 static bool is_same_voter(const struct sim_set *next, unsigned voter, const struct sim_set *former,
@@ -67,7 +69,7 @@ static void merge_service(struct world *world, const struct sim_set *former, con
     for (unsigned i = 0; i < next->file.voters; i++)
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))
-                merge_facts(&ghost->facts[service][i], &told->facts[service][k]);
+                merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     ghost->current[service] = told->current[service];
 }
