@@ -125,7 +125,7 @@ enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, cons
 bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
                      int64_t *ret_expiry_ms);
 
-/* How many identities name a candidate in a fresh vote, be it not the same one. */
+/* How many identities name a candidate in a fresh vote, not all the same one perhaps. */
 unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms);
 
 /* Whether `voter` has answered within the life of a vote. */
