@@ -184,9 +184,7 @@ void ghost_expect_failover(struct world *world, const struct sim_set *set, unsig
 
 void ghost_node_changed(struct world *world, unsigned service)
 {
-    bool is_early = world->config.file.policy.early_fence;
-
-    world->ghost.node_changed_ms[service] = world->now_ms + (is_early ? SIM_EARLY_FENCE_MAX_MS : 0);
+    world->ghost.node_changed_ms[service] = world->now_ms;
 }
 
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state)

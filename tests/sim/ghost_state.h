@@ -100,10 +100,9 @@ struct ghost {
     struct ghost_views views[SIM_SENTINELS_MAX][SIM_SERVICES_MAX];
     struct ghost_set sets[SIM_SETS_MAX];
     struct ghost_agent agents[SIM_AGENTS_MAX];
-    int64_t changed_ms[SIM_SERVICES_MAX]; /* some view of the service, last */
-    int64_t silent_ms[SIM_SERVICES_MAX];  /* the same, with nothing published */
-    int64_t node_changed_ms
-        [SIM_SERVICES_MAX]; /* some node, or what Sentinels say of it beside their views: until then */
+    int64_t changed_ms[SIM_SERVICES_MAX];      /* some view of the service, last */
+    int64_t silent_ms[SIM_SERVICES_MAX];       /* the same, with nothing published */
+    int64_t node_changed_ms[SIM_SERVICES_MAX]; /* some node, or what Sentinels say of it beside their views */
 };
 
 /* What the checks saw over all scripts: a check that never had anything to check is no check. */
