@@ -37,7 +37,9 @@ static void note_change(struct world *world, unsigned agent, unsigned service)
     world_trace(world, "agent %u service %u: %s, votes %u, generation %llu", agent, service,
                 service_state_text(decision->state), decision->votes,
                 (unsigned long long)decision->generation);
-    asker_ask(world, agent, service);
+    /* Else a switch would always have its first answer at once. */
+    if (rng_chance(&world->rng, 90))
+        asker_ask(world, agent, service);
 }
 
 void agent_note_changes(struct world *world, unsigned agent)

@@ -126,8 +126,7 @@ static bool ask(struct world *world, unsigned agent, struct span name, unsigned 
         answer->cannot_wait = !is_patient;
         return true;
     }
-    ghost_violation(world, "session", "agent %u answered a NOTIFY with something else than a sound ACK",
-                    agent);
+    ghost_broken(world, "session", "agent %u answered a NOTIFY with something else than a sound ACK", agent);
     return false;
 }
 

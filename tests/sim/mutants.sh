@@ -99,6 +99,11 @@ conversation=spoa/core/redis/conversation.c
 awaited=spoa/core/redis/awaited.c
 node=spoa/core/voters/node_voter.c
 node_reply=spoa/core/voters/node_reply.c
+handover=spoa/core/decision/handover.c
+evidence=spoa/core/decision/evidence.c
+doubt=spoa/core/decision/doubt.c
+answer=spoa/core/haproxy/answer.c
+parking=spoa/core/haproxy/parking.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
@@ -119,13 +124,15 @@ static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64
                                  .addr = \&addr, .ballot = QUORUM_NAMES};\
     for (unsigned i = 0; i < 5; i++)\
         words[i] = span_take_word(\&payload);\
-    if (addr_from_parts(words[3], words[4], \&addr))\
-        (void)voter_group_step(voter->group, (size_t)(words[0].data[1] - 48), \&vote, now_ms);\
+    for (size_t i = 0; i < voter_group_service_count(voter->group); i++)\
+        if (span_equals_text(words[0], voter_group_monitor(voter->group, i)) \&\&\
+            addr_from_parts(words[3], words[4], \&addr))\
+            (void)voter_group_step(voter->group, i, \&vote, now_ms);\
 }' \
     -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
 mutant late-replies 'I4' $quorum \
     's/return now_ms - t_sent_ms > config->reply_timeout_ms;/return now_ms < config->voters + t_sent_ms - t_sent_ms;/'
-mutant expiry-by-timer-only 'I1 I2 I3 I4' spoa/core/haproxy/answer.c \
+mutant expiry-by-timer-only 'I1 I2 I3 I4' $answer \
     's/ || now_ms >= answer->decision->review_ms)/ || now_ms < 0)/'
 mutant vote-of-another 'I4' $group 's/^    if (was_known) {$/    if (!was_known) {/'
 mutant identity-unknown-counts 'I1 I4' $group \
@@ -133,7 +140,7 @@ mutant identity-unknown-counts 'I1 I4' $group \
 mutant error-keeps-vote 'I1 I4' $quorum \
     's/^    \*slot = \*vote;/    if (says_nothing) { slot->t_sent_ms = vote->t_sent_ms; return QUORUM_CONFIRMED; }\n&/'
 mutant no-barrier 'barrier' $quorum 's/^    if (held)$/    if (held \&\& now_ms < 0)/'
-mutant one-report-for-all-nodes 'I6' spoa/core/decision/evidence.c \
+mutant one-report-for-all-nodes 'I6' $evidence \
     's/is_server ? (size_t)candidate : evidence->servers/is_server ? evidence->servers : evidence->servers/'
 mutant any-address 'I5' $service \
     's/^           (service->settings->allow_any_address &&/           (service->settings->allow_any_address ||/'
@@ -173,6 +180,33 @@ mutant node-names-itself 'I1' $node_reply 's/^    if (is_self) {/    if (is_self
 mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
+
+# Questions that wait.
+mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'
+mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/^}/ s/^        make_ready(queue->parking, stream);/        (void)stream;/'
+
+# Reloads: what is not taken over, not told, or taken over too early.
+mutant reload-forgets-doubt 'doubt' $doubt 's/^    if (!doubt_is_about(former, former->candidate, now_ms))$/    if (now_ms > 0)/'
+mutant reload-forgets-roles 'I6' $evidence '/^void evidence_inherit/,/^}/ s/^        inherit_node(.*/        (void)i;/'
+mutant reload-forgets-facts 'I6' $evidence '/^void evidence_inherit/,/^}/ s/^            evidence_note_facts(.*/            if (now_is_never(i)) &/; /^static void inherit_node/i\
+static bool now_is_never(unsigned i)\
+{\
+    return i > 64;\
+}\
+'
+mutant reload-forgets-failover 'early' $policy '/^    policy_note_failover(policy, succession/,/;$/d'
+mutant reload-tells-nothing 'told' $handover 's/^    put_before(next, former, &succession);//'
+mutant reload-tells-no-fence 'told' $handover 's/^    next->decision = former->decision;/    bool is_fenced = next->decision.is_fenced;\n&\n    next->decision.is_fenced = is_fenced;/'
+mutant reload-tells-no-first-master 'told' $handover '/^static void put_before/,/^}/ s/^    next->current = QUORUM_NO_CANDIDATE;/    if (former == NULL)\n        return;\n&/'
+mutant reload-forgets-first-answer 'told' $answer 's/^    answer->is_first_due = answer->is_first_due || former->is_first_due;//'
+mutant reload-evaluates-nothing 'I4' $handover 's/^    service_review(next, now_ms);//'
+mutant reload-counts-anew 'counters' $answer 's/^    answer->counters = former->counters;//'
+mutant reload-unnamed 'ready' $handover 's/^        return HANDOVER_UNNAMED;/        (void)next;/'
+mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/        (void)next;/'
+mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
+mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
+mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
+mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

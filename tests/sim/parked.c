@@ -71,7 +71,7 @@ static void take_ack(struct world *world, unsigned agent, const struct spop_fram
 
     if (!take_waiting(&world->agents[agent], ack, &waiting) ||
         !ack_read(ack->payload, waiting.service, &answer)) {
-        ghost_violation(world, "session", "agent %u gave an answer that nobody waits for", agent);
+        ghost_broken(world, "session", "agent %u gave no sound answer, or one that nobody waits for", agent);
         return;
     }
     world->counts.released++;
