@@ -133,21 +133,44 @@ static bool has_master(const struct service *service)
     return service_state_names(state) && state != SERVICE_KEPT;
 }
 
+/* Whether the next one was told what the node is that the former one was told of: it may have changed its mind since. */
+static bool is_probed(const struct world *world, const struct sim_set *former, const struct sim_set *next,
+                      unsigned service)
+{
+    const struct addr *node = service_decision(former->services[service])->addr;
+    const struct addr *next_node = service_decision(next->services[service])->addr;
+
+    return node == NULL || next_node == NULL || !addr_equals(node, next_node) ||
+           ghost_role_of(world, former, service, reply_number(node)) == NULL ||
+           ghost_role_of(world, next, service, reply_number(node)) != NULL;
+}
+
+/* What should keep the next set from taking over, or NULL. */
+static const char *lack_of(const struct world *world, const struct sim_set *former,
+                           const struct sim_set *next, unsigned service)
+{
+    const struct ghost_set *ghost = &world->ghost.sets[next->number];
+    enum service_state state = service_decision(next->services[service])->state;
+
+    if (state == SERVICE_STARTING)
+        return "it is starting";
+    if (former->services[service] == NULL)
+        return NULL;
+    if (has_master(former->services[service]) && !service_state_names(state))
+        return "it would name nobody";
+    if (ghost->perhaps_ms[service] == GHOST_NEVER &&
+        world->ghost.sets[former->number].heard_ms[service] > ghost->created_ms)
+        return "its voters have never named anybody";
+    return is_probed(world, former, next, service) ? NULL : "its probe has not heard the node";
+}
+
 static void check_ready(struct world *world, const struct sim_set *former, const struct sim_set *next,
                         unsigned service)
 {
-    if (service_decision(next->services[service])->state == SERVICE_STARTING)
-        ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
-                     service);
-    if (former->services[service] != NULL && has_master(former->services[service]) &&
-        !service_state_names(service_decision(next->services[service])->state))
-        ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
-                     next->agent, service);
-    const struct ghost_set *ghost = &world->ghost.sets[next->number];
-    if (former->services[service] != NULL && ghost->perhaps_ms[service] == GHOST_NEVER &&
-        world->ghost.sets[former->number].heard_ms[service] > ghost->created_ms)
-        ghost_broken(world, "ready", "agent %u service %u: the voters of the next file never named anybody",
-                     next->agent, service);
+    const char *lack = lack_of(world, former, next, service);
+
+    if (lack != NULL)
+        ghost_broken(world, "ready", "agent %u service %u is taken over, and %s", next->agent, service, lack);
 }
 
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)

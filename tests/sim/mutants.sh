@@ -204,6 +204,7 @@ mutant reload-counts-anew 'counters' $answer 's/^    answer->counters = former->
 mutant reload-unnamed 'ready' $handover 's/^        return HANDOVER_UNNAMED;/        (void)next;/'
 mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/        (void)next;/'
 mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
+mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;/    return HANDOVER_READY;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
