@@ -22,22 +22,22 @@ static unsigned count_naming(const struct sim_set *set, const struct ghost_vote 
     return naming;
 }
 
-/* Whether the voters have named a master: all of them, since the next set is there, and it was named; perhaps a majority. */
+/* Notes once that its voters named a master: of the set that answers, all of them since the next one is there, for sure; of the
+ * next one a majority, perhaps. */
 static void note_heard(struct world *world, const struct sim_set *set, unsigned service)
 {
-    struct ghost_set *ghost = &world->ghost.sets[set->number];
     const struct sim_set *next = world->agents[set->agent].next;
+    int64_t *heard_ms = &world->ghost.sets[set->number].heard_ms[service];
+    int64_t since_ms = set == next ? GHOST_NEVER : world->ghost.sets[next->number].created_ms;
+    unsigned enough = set == next ? set->file.threshold : set->file.voters;
 
-    if (next == NULL)
+    if (*heard_ms > since_ms ||
+        (set != next && service_decision(set->services[service])->state != SERVICE_OK))
         return;
-    int64_t since_ms = world->ghost.sets[next->number].created_ms;
-    bool is_ok = service_decision(set->services[service])->state == SERVICE_OK;
-    for (int8_t i = 0; i < SIM_ADDRESSES; i++) {
-        if (is_ok && count_naming(set, ghost->votes[service], i, since_ms, false) == set->file.voters)
-            ghost->heard_ms[service] = agent_now_ms(world, set->agent);
-        if (count_naming(set, ghost->votes[service], i, GHOST_NEVER, true) >= set->file.threshold)
-            ghost->perhaps_ms[service] = agent_now_ms(world, set->agent);
-    }
+    for (int8_t i = 0; i < SIM_ADDRESSES; i++)
+        if (count_naming(set, world->ghost.sets[set->number].votes[service], i, since_ms, set == next) >=
+            enough)
+            *heard_ms = agent_now_ms(world, set->agent);
 }
 
 void ghost_note_names(struct world *world, const struct sim_set *set)
@@ -54,7 +54,8 @@ void ghost_note_names(struct world *world, const struct sim_set *set)
         }
         if (decision->state == SERVICE_DOWN)
             ghost->leaving[i].heard_ms = agent_now_ms(world, set->agent);
-        note_heard(world, set, i);
+        if (world->agents[set->agent].next != NULL)
+            note_heard(world, set, i);
     }
 }
 
@@ -158,7 +159,7 @@ static const char *lack_of(const struct world *world, const struct sim_set *form
         return NULL;
     if (has_master(former->services[service]) && !service_state_names(state))
         return "it would name nobody";
-    if (ghost->perhaps_ms[service] == GHOST_NEVER &&
+    if (ghost->heard_ms[service] == GHOST_NEVER &&
         world->ghost.sets[former->number].heard_ms[service] > ghost->created_ms)
         return "its voters have never named anybody";
     return is_probed(world, former, next, service) ? NULL : "its probe has not heard the node";
