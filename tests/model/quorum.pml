@@ -3,6 +3,7 @@
  * and why that is sound. Time goes in ticks; all times are ages, so that the state space is finite.
  *
  *   AGENTS 1 or 2      N 3 or 5      F life of a vote, T reply timeout, in ticks (T < F)
+ *   RELOAD             the one agent gathers votes anew beside the first, and goes on by those when they name somebody
  *   MUTANT_...         one fault put into the rule; each must violate an assertion
  */
 #ifndef AGENTS
@@ -16,6 +17,13 @@
 #endif
 #ifndef T
 #define T 1
+#endif
+
+/* Sets of votes: one for each agent, and the next one of a reload. */
+#ifdef RELOAD
+#define SETS 2
+#else
+#define SETS AGENTS
 #endif
 
 #define Q (N / 2 + 1)
@@ -32,11 +40,12 @@
 #define AGED_OUT (F + 1) /* older than anything looks at */
 
 /* Which assertions there are: all, or one by -DONLY_I1 and its like. */
-#if !defined(ONLY_I1) && !defined(ONLY_I2) && !defined(ONLY_I3) && !defined(ONLY_I4)
+#if !defined(ONLY_I1) && !defined(ONLY_I2) && !defined(ONLY_I3) && !defined(ONLY_I4) && !defined(ONLY_I9)
 #define ONLY_I1
 #define ONLY_I2
 #define ONLY_I3
 #define ONLY_I4
+#define ONLY_I9
 #endif
 
 /* ---- the world ---- */
@@ -44,19 +53,19 @@
 byte view[N];  /* whom a Sentinel names now: X or Y */
 byte gone[N];  /* ticks since it named the other one; AGED_OUT: long ago, or never */
 
-/* ---- what an agent knows; entry i of agent a is at a * N + i ---- */
+/* ---- what an agent knows; entry i of agent a is at a * N + i, with RELOAD those of the next set are at N + i ---- */
 
-byte route[AGENTS * N]; /* the Sentinel that the entry reaches: two may reach one */
-byte vote[AGENTS * N];  /* NOBODY: none, or expired */
-byte age[AGENTS * N];   /* by the rule: ticks since it was asked for */
-byte told[AGENTS * N];  /* the ghost's age: the same as it really is */
+byte route[SETS * N]; /* the Sentinel that the entry reaches: two may reach one */
+byte vote[SETS * N];  /* NOBODY: none, or expired */
+byte age[SETS * N];   /* by the rule: ticks since it was asked for */
+byte told[SETS * N];  /* the ghost's age: the same as it really is */
 #ifdef MUTANT_TRUST_ONE
-byte last[AGENTS]; /* what the newest reply said */
+byte last[SETS]; /* what the newest reply said */
 #endif
 
-byte answer[AGENTS];
+byte answer[SETS];
 
-byte i, k, a, count, steady, backed, known; /* scratch; 0 between steps, so no part of the state */
+byte i, k, a, count, steady, backed, known, before; /* scratch; 0 between steps, so no part of the state */
 
 /* Does the vote of this entry count for its Sentinel, of which it may not be the only entry? The first such counts. */
 inline count_votes(agent, address)
@@ -198,7 +207,7 @@ inline tick()
     for (i : 0 .. N - 1) {
         gone[i] = (gone[i] < AGED_OUT -> gone[i] + 1 : AGED_OUT)
     }
-    for (i : 0 .. AGENTS * N - 1) {
+    for (i : 0 .. SETS * N - 1) {
         if
         :: vote[i] != NOBODY ->
             age[i] = (age[i] < AGED_OUT -> age[i] + 1 : AGED_OUT);
@@ -212,6 +221,44 @@ inline tick()
         :: else
         fi
     }
+}
+
+/* I9: an agent that named somebody goes on doing so. The next set of votes is a new one each time. */
+inline change_over()
+{
+    evaluate(0);
+    before = answer[0];
+    evaluate(1);
+    if
+#ifdef MUTANT_RELOAD_AT_ONCE
+    :: true ->
+#else
+    :: answer[1] != NOBODY ->
+#endif
+        for (i : 0 .. N - 1) {
+#ifdef MUTANT_RELOAD_REDATES
+            if
+            :: vote[N + i] == NOBODY -> vote[N + i] = vote[i]; told[N + i] = told[i]
+            :: else
+            fi;
+#endif
+            route[i] = route[N + i];
+            vote[i] = vote[N + i];
+            age[i] = age[N + i];
+            told[i] = told[N + i];
+            vote[N + i] = NOBODY;
+            age[N + i] = 0;
+            told[N + i] = 0
+        }
+        evaluate(0);
+#ifdef ONLY_I9
+        assert(before == NOBODY || answer[0] != NOBODY);
+#endif
+        skip
+    :: else
+    fi;
+    answer[1] = NOBODY;
+    before = 0
 }
 
 /* ---- what can happen: one step each ---- */
@@ -262,7 +309,7 @@ active proctype world()
             view[i] = X;
             gone[i] = AGED_OUT
         }
-        for (i : 0 .. AGENTS * N - 1) {
+        for (i : 0 .. SETS * N - 1) {
             route[i] = i % N
         }
         i = 0
@@ -272,7 +319,7 @@ active proctype world()
     :: route[1] = 0
     :: skip
     fi;
-#if AGENTS == 2
+#if SETS == 2
     if
     :: route[N + 1] = 0
     :: skip
@@ -288,8 +335,11 @@ active proctype world()
     CHANGE(4)
 #endif
     AGENT(0)
-#if AGENTS == 2
+#if SETS == 2
     AGENT(1)
+#endif
+#ifdef RELOAD
+    :: d_step { change_over(); answer_all() }
 #endif
     od
 }

@@ -52,6 +52,7 @@ invariant() {
     *steady*) echo "I3 resurrection" ;;
     *count*) echo "I4 votes" ;;
     *known*) echo "I2 agreement" ;;
+    *before*) echo "I9 reload" ;;
     *) echo "$1" ;;
     esac
 }
@@ -73,6 +74,7 @@ for_each_invariant() {
 check sound "1 agent" -DAGENTS=1
 check sound "1 agent, F 3, T 2" -DAGENTS=1 -DF=3 -DT=2
 check sound "2 agents" -DAGENTS=2
+check sound "1 agent, reloads" -DAGENTS=1 -DRELOAD
 if [ -n "${DEEP:-}" ]; then
     check sound "2 agents, F 3, T 1" -DAGENTS=2 -DF=3 -DT=1
     check sound "5 Sentinels, 1 agent" -DAGENTS=1 -DN=5
@@ -83,5 +85,9 @@ for_each_invariant TWICE I1 I2 I3 I4
 for_each_invariant RECEIPT I1 I2 I3 I4
 for_each_invariant NEVER_EXPIRES I1 I2 I3 I4
 for_each_invariant HINT I1 I2 I3 I4
+check violated "RELOAD_AT_ONCE, I9" -DAGENTS=1 -DRELOAD -DMUTANT_RELOAD_AT_ONCE -DONLY_I9
+for invariant in I1 I3 I4; do
+    check violated "RELOAD_REDATES, $invariant" -DAGENTS=1 -DRELOAD -DMUTANT_RELOAD_REDATES "-DONLY_$invariant"
+done
 echo "model: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
