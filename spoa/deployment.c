@@ -366,7 +366,7 @@ static void hand_over(struct deployment *deployment, const struct deployment *fo
         handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
     }
     for (size_t i = 0; i < deployment->options.config->group_count; i++)
-        voter_links_hurry(deployment->groups[i].links, clock_ms());
+        voter_links_catch_up(deployment->groups[i].links, clock_ms());
 }
 
 bool deployment_activate(struct deployment *deployment, const struct deployment *former)

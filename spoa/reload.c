@@ -213,6 +213,7 @@ static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack, c
         [HANDOVER_READY] = "",
         [HANDOVER_STARTING] = "its Sentinels do not answer",
         [HANDOVER_UNNAMED] = "it would name no master",
+        [HANDOVER_UNHEARD] = "its Sentinels do not name a server of the map",
         [HANDOVER_UNPROBED] = "the node that is named does not tell its role",
     };
     char error[HISTORY_NAME_MAX + 160];

@@ -189,13 +189,23 @@ static bool ask(struct world *world, unsigned agent, struct span name, unsigned 
     return false;
 }
 
+static void check_unknown(struct world *world, const struct sim_answer *answer)
+{
+    if (answer->state != SIM_STATE_UNKNOWN_SERVICE)
+        ghost_violation(world, "session", "a service that is not there was answered with state %d",
+                        answer->state);
+}
+
 static bool ask_service(struct world *world, unsigned agent, unsigned service, struct sim_answer *answer)
 {
-    const char *name = service_settings(world->agents[agent].services[service])->name;
+    static const char *const names[SIM_SERVICES_MAX] = {"s0", "s1", "s2"};
 
-    if (!ask(world, agent, span_of_text(name), service, answer))
+    if (!ask(world, agent, span_of_text(names[service]), service, answer))
         return false;
-    ghost_check(world, agent, service, answer);
+    if (world->agents[agent].running->services[service] != NULL)
+        ghost_check(world, agent, service, answer);
+    else
+        check_unknown(world, answer);
     return !world->violated;
 }
 
@@ -221,8 +231,6 @@ void asker_ask_unknown(struct world *world, unsigned agent)
 {
     struct sim_answer answer;
 
-    if (ask(world, agent, span_of_text("no-such-service"), 0, &answer) &&
-        answer.state != SIM_STATE_UNKNOWN_SERVICE)
-        ghost_violation(world, "session", "a service that is not there was answered with state %d",
-                        answer.state);
+    if (ask(world, agent, span_of_text("no-such-service"), 0, &answer))
+        check_unknown(world, &answer);
 }

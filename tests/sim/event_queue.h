@@ -23,6 +23,7 @@ enum event_kind {
     EVENT_PUBLISH,   /* a Sentinel publishes an event long after it happened */
     EVENT_NODE,      /* a probe's commands, or its attempt to connect, reach a node */
     EVENT_PROBE,     /* the node's answer reaches the agent */
+    EVENT_RELOAD,    /* an agent looks at its next set, or at the one that was replaced */
     EVENT_ACTION,    /* the script does something */
     EVENT_ASK,       /* HAProxy asks */
 };

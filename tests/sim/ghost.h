@@ -13,6 +13,9 @@
  *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
  *   fence             only after so long without a name
  *   generation        rises with every switch, and with nothing else
+ *   told              the observers were told of each switch and fence once, and of the first answer after each switch
+ *   ready             a set takes over where it names somebody, or nobody was named before
+ *   counters          of answers never fall
  *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
  *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
  *   I7-link progress  and a link comes back
@@ -35,29 +38,48 @@ void ghost_view(struct world *world, unsigned sentinel, unsigned service, int8_t
 void ghost_shaken(struct world *world, int64_t until_ms);
 void ghost_shaken_agent(struct world *world, unsigned agent, int64_t until_ms);
 
-/* A link of the agent came or went. */
-void ghost_disturbed(struct world *world, unsigned agent);
+/* The link came or went. */
+void ghost_disturbed(struct world *world, const struct sim_link *link);
 
-/* The agent started anew. */
-void ghost_agent_started(struct world *world, unsigned agent);
+/* The agent has no such service yet, or any more. */
+void ghost_forget_service(struct world *world, unsigned agent, unsigned service);
+
+/* There is a new set. */
+void ghost_set_created(struct world *world, const struct sim_set *set);
+
+/* A set that does not answer yet would name now what it names. */
+void ghost_note_names(struct world *world, const struct sim_set *set);
+
+/* `next` is about to take the place of `former`: checks that it may. What one of them was told, both were from now on. */
+void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
+
+/* Begins to observe the services of a set that is to answer, and checks what the observers are told. */
+void ghost_watch(struct world *world, struct sim_set *set);
+
+/* Checks that the observers know what a service says now, and how often it has said something. */
+void ghost_check_told(struct world *world, unsigned agent, unsigned service);
+void ghost_check_counters(struct world *world, unsigned agent);
 
 /* A reply reached the agent, to a request that it sent at `sent_ms`. */
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,
                  int64_t sent_ms);
 
-/* What else a Sentinel told the agent. */
+/* What else a Sentinel told it. */
 void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
                 int64_t sent_ms);
 
-/* The node that the agent probes for a service told what it is: enum node_role. */
-void ghost_role(struct world *world, unsigned agent, unsigned service, uint8_t address, int8_t role,
-                int64_t sent_ms);
+/* The node that a set probes for a service told what it is: enum node_role. */
+void ghost_role(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
+                int8_t role, int64_t sent_ms);
 
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);
 
 /* Checks an answer. */
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer);
+
+/* Whether the set knows who answers at this entry, and that nobody else does: else its vote may not count. */
+bool ghost_has_voice(const struct sim_set *set, unsigned voter);
 
 /* Checks answers that two agents gave at one moment. */
 void ghost_compare(struct world *world, unsigned service, const struct sim_answer *a,

@@ -45,22 +45,27 @@ static void print_changes(const struct world *world)
                changes[i].view);
 }
 
+static void print_votes_of(const struct world *world, const struct sim_set *set, unsigned service)
+{
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        const struct ghost_vote *vote = &world->ghost.sets[set->number].votes[service][i];
+        if (vote->sent_ms > 0)
+            printf("  told agent %u service %u by entry %u (sentinel %u): %d, asked at %lld\n", set->agent,
+                   service, i, vote->sentinel, vote->view, (long long)(vote->sent_ms - SIM_START_MS));
+    }
+}
+
 static void print_votes(const struct world *world)
 {
     for (unsigned i = 0; i < world->config.agents; i++)
         for (unsigned k = 0; k < world->config.services; k++)
-            for (unsigned m = 0; m < world->config.sentinels; m++) {
-                const struct ghost_vote *vote = &world->ghost.agents[i].votes[k][m];
-                if (vote->sent_ms > 0)
-                    printf("  told agent %u service %u by entry %u (sentinel %u): %d, asked at %lld\n", i, k,
-                           m, vote->sentinel, vote->view, (long long)(vote->sent_ms - SIM_START_MS));
-            }
+            print_votes_of(world, world->agents[i].running, k);
 }
 
 __attribute__((format(printf, 3, 0))) static void report(struct world *world, const char *invariant,
                                                          const char *format, va_list arguments)
 {
-    const struct sim_config *config = &world->config;
+    const struct sim_file *file = &world->config.file;
 
     if (world->violated)
         return;
@@ -69,8 +74,8 @@ __attribute__((format(printf, 3, 0))) static void report(struct world *world, co
            (long long)(world->now_ms - SIM_START_MS), invariant);
     (void)vprintf(format, arguments);
     printf("\n  %u sentinels, threshold %u, poll %lld, reply timeout %lld, vote life %lld\n",
-           config->sentinels, config->threshold, (long long)config->poll_ms,
-           (long long)config->reply_timeout_ms, (long long)config->vote_life_ms);
+           world->config.sentinels, file->threshold, (long long)file->poll_ms,
+           (long long)file->reply_timeout_ms, (long long)file->vote_life_ms);
     print_changes(world);
     print_votes(world);
 }

@@ -61,7 +61,7 @@ static bool is_covered(const struct sim_counts *counts)
            counts->named_by[VOTER_SOURCE_CLUSTER] > 0 && counts->compared > 0 && counts->steady > 0 &&
            counts->barred > 0 && counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 &&
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
-           counts->fenced > 0;
+           counts->fenced > 0 && counts->reloads > 0 && counts->change_overs > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -77,6 +77,8 @@ static void print_counts(const struct sim_counts *counts)
            " because a majority said that it is down, %" PRIu64 " witnessed, %" PRIu64 " kept, %" PRIu64
            " fences\n",
            counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced);
+    printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9)\n", counts->reloads,
+           counts->change_overs);
 }
 
 int main(int argc, char **argv)

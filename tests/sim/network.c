@@ -3,21 +3,32 @@
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/sentinel_model.h"
+#include "tests/sim/set_model.h"
 
-struct sim_link *network_link(struct world *world, unsigned agent, unsigned voter, bool is_hints)
+struct sim_link *network_link(struct world *world, const struct sim_set *set, unsigned voter, bool is_hints)
 {
-    return &world->links[(agent * SIM_SENTINELS_MAX + voter) * 2 + is_hints];
+    return &world->links[(set->number * SIM_SENTINELS_MAX + voter) * 2 + is_hints];
+}
+
+struct sim_agent *network_agent(struct world *world, const struct sim_link *link)
+{
+    return &world->agents[world->sets[link->set].agent];
 }
 
 struct sim_path *network_path(struct world *world, const struct sim_link *link)
 {
-    return &world->agents[link->agent].paths[link->sentinel];
+    return &network_agent(world, link)->paths[link->sentinel];
+}
+
+unsigned network_route(const struct world *world, const struct sim_set *set, unsigned voter)
+{
+    return world->agents[set->agent].routes[set->file.entries[voter]];
 }
 
 static void set_not_ready(struct world *world, struct sim_link *link)
 {
     if (link->is_ready)
-        ghost_disturbed(world, link->agent);
+        ghost_disturbed(world, link);
     link->is_ready = false;
 }
 
@@ -46,7 +57,7 @@ void network_connect(struct world *world, struct sim_link *link)
     link->is_open = true;
     link->is_dead = false;
     link->is_refused = false;
-    link->sentinel = world->agents[link->agent].routes[link->voter];
+    link->sentinel = (uint8_t)network_route(world, &world->sets[link->set], link->voter);
     for (unsigned i = 0; i < 2; i++)
         link->last_ms[i] = link->not_before_ms[i] = 0;
     network_send(world, link, TO_SENTINEL, &syn);
@@ -71,14 +82,14 @@ void network_break(struct world *world, struct sim_link *link, bool silently)
     link->is_dead = true;
 }
 
-void network_forget(struct world *world, unsigned agent)
+void network_forget(struct world *world, const struct sim_set *set)
 {
-    for (unsigned i = 0; i < SIM_LINKS_MAX; i++) {
-        if (world->links[i].agent != agent)
-            continue;
-        network_close(world, &world->links[i]);
-        world->links[i].generation++;
-    }
+    for (unsigned i = 0; i < SIM_SENTINELS_MAX; i++)
+        for (unsigned k = 0; k < 2; k++) {
+            struct sim_link *link = network_link(world, set, i, k == 1);
+            network_close(world, link);
+            link->generation++;
+        }
 }
 
 /* Until when nothing arrives at the end of `link` that `direction` leads to. */
@@ -87,7 +98,7 @@ static int64_t blocked_until_ms(struct world *world, const struct sim_link *link
 {
     int64_t until_ms = network_path(world, link)->cut_until_ms[direction];
     int64_t receiver_ms = direction == TO_SENTINEL ? world->sentinels[link->sentinel].frozen_until_ms
-                                                   : world->agents[link->agent].stalled_until_ms;
+                                                   : network_agent(world, link)->stalled_until_ms;
 
     if (until_ms < receiver_ms)
         until_ms = receiver_ms;
@@ -122,15 +133,16 @@ static void take_at_agent(struct world *world, struct sim_link *link, const stru
     if (!link->is_open || link->generation != event->generation) {
         /* The old connection is closed. Where no new one is there, see that what it brought is refused. */
         if (event->kind == EVENT_REPLIES)
-            agent_receive_stale(world, link, event);
+            set_receive_stale(world, link, event);
         return;
     }
     if (event->kind == EVENT_CONNECTED)
-        agent_connected(world, link);
+        set_connected(world, link);
     else if (event->kind == EVENT_LOST)
-        agent_lost(world, link);
+        set_lost(world, link);
     else
-        agent_receive(world, link, event);
+        set_receive(world, link, event);
+    agent_settle(world, world->sets[link->set].agent);
 }
 
 void network_deliver(struct world *world, struct event *event)

@@ -4,8 +4,12 @@
 
 #include "tests/sim/world.h"
 
-struct sim_link *network_link(struct world *world, unsigned agent, unsigned voter, bool is_hints);
+struct sim_link *network_link(struct world *world, const struct sim_set *set, unsigned voter, bool is_hints);
 struct sim_path *network_path(struct world *world, const struct sim_link *link);
+struct sim_agent *network_agent(struct world *world, const struct sim_link *link);
+
+/* The Sentinel that a voter's address leads to now. */
+unsigned network_route(const struct world *world, const struct sim_set *set, unsigned voter);
 
 /* The agent opens a connection; it will be told of success or failure, or of nothing. */
 void network_connect(struct world *world, struct sim_link *link);
@@ -23,7 +27,7 @@ void network_send(struct world *world, struct sim_link *link, enum sim_direction
 /* An event of the network is due: delivers it, or puts it off where the way is blocked. */
 void network_deliver(struct world *world, struct event *event);
 
-/* The agent's process ends: nothing that is under way will reach it. */
-void network_forget(struct world *world, unsigned agent);
+/* The set ends: nothing that is under way will reach it. */
+void network_forget(struct world *world, const struct sim_set *set);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
+#include "tests/sim/replies.h"
 
 /* What an item of an event is; `value` of replies: the role that the node had. */
 enum node_item {
@@ -27,41 +28,36 @@ void node_set_role(struct world *world, unsigned service, unsigned address, int 
     world_trace(world, "node %u of service %u is %d", address, service, role);
 }
 
-static struct sim_probe *probe_of(struct world *world, unsigned agent, unsigned service)
+static void send_event(struct world *world, struct sim_set *set, unsigned service, struct event *event)
 {
-    return &world->agents[agent].probes[service];
-}
-
-static void send_event(struct world *world, unsigned agent, unsigned service, struct event *event)
-{
-    struct sim_probe *probe = probe_of(world, agent, service);
+    struct sim_probe *probe = &set->probes[service];
     int64_t at_ms = world->now_ms + rng_between(&world->rng, 0, probe->delay_ms);
 
     if (at_ms < probe->last_ms[event->kind == EVENT_PROBE])
         at_ms = probe->last_ms[event->kind == EVENT_PROBE];
     probe->last_ms[event->kind == EVENT_PROBE] = at_ms;
     event->at_ms = at_ms;
-    event->target = (uint8_t)(agent * SIM_SERVICES_MAX + service);
+    event->target = (uint8_t)(set->number * SIM_SERVICES_MAX + service);
     event->generation = probe->generation;
     event_queue_push(&world->queue, event);
 }
 
-void node_connect(struct world *world, unsigned agent, unsigned service)
+void node_connect(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct sim_probe *probe = probe_of(world, agent, service);
+    struct sim_probe *probe = &set->probes[service];
     struct event event = {.kind = EVENT_NODE, .count = 1, .items = {{.kind = NODE_ITEM_CONNECT}}};
 
     probe->generation++;
     probe->is_open = true;
-    probe->address = (uint8_t)(probe->probe.target.ip[3] - 1);
+    probe->address = (uint8_t)reply_number(&probe->probe.target);
     probe->delay_ms = rng_chance(&world->rng, 85) ? 2 : rng_between(&world->rng, 20, 700);
     probe->last_ms[0] = probe->last_ms[1] = 0;
-    send_event(world, agent, service, &event);
+    send_event(world, set, service, &event);
 }
 
-void node_close(struct world *world, unsigned agent, unsigned service)
+void node_close(struct sim_set *set, unsigned service)
 {
-    probe_of(world, agent, service)->is_open = false;
+    set->probes[service].is_open = false;
 }
 
 static enum node_item read_command(const struct conversation_command *command)
@@ -77,30 +73,32 @@ static enum node_item read_command(const struct conversation_command *command)
     return NODE_ITEM_ROLE;
 }
 
-void node_pump(struct world *world, unsigned agent, unsigned service)
+void node_pump(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct sim_probe *probe = probe_of(world, agent, service);
+    struct sim_probe *probe = &set->probes[service];
     struct conversation_command command;
-    struct event event = {.kind = EVENT_NODE, .sent_ms = agent_now_ms(world, agent)};
+    struct event event = {.kind = EVENT_NODE, .sent_ms = agent_now_ms(world, set->agent)};
 
     while (probe->is_open &&
-           conversation_next(&probe->probe.conversation, agent_now_ms(world, agent), &command))
+           conversation_next(&probe->probe.conversation, agent_now_ms(world, set->agent), &command))
         event.items[event.count++].kind = (uint8_t)read_command(&command);
     if (event.count > 0)
-        send_event(world, agent, service, &event);
+        send_event(world, set, service, &event);
 }
 
 /* The node answers with what it is now; one that is down refuses. */
 void node_receive(struct world *world, const struct event *event)
 {
-    unsigned agent = event->target / SIM_SERVICES_MAX;
+    struct sim_set *set = &world->sets[event->target / SIM_SERVICES_MAX];
     unsigned service = event->target % SIM_SERVICES_MAX;
-    const struct sim_probe *probe = probe_of(world, agent, service);
+    const struct sim_probe *probe = &set->probes[service];
     struct event answer = *event;
 
     if (!probe->is_open || probe->generation != event->generation)
         return;
     int8_t role = world->nodes[service][probe->address];
+    if (set->file.has_wrong_password && role != SIM_NODE_DOWN)
+        role = NODE_ROLE_UNKNOWN;
     answer.kind = EVENT_PROBE;
     if (role == SIM_NODE_DOWN) {
         answer.count = 1;
@@ -108,7 +106,7 @@ void node_receive(struct world *world, const struct event *event)
     }
     for (unsigned i = 0; i < answer.count; i++)
         answer.items[i].value = role;
-    send_event(world, agent, service, &answer);
+    send_event(world, set, service, &answer);
 }
 
 static void build_reply(const struct event_item *item, struct reply *reply, struct reply *element)
@@ -130,45 +128,45 @@ static void build_reply(const struct event_item *item, struct reply *reply, stru
 }
 
 /* True where the connection stays. */
-static bool take_item(struct world *world, unsigned agent, unsigned service, const struct event *event,
+static bool take_item(struct world *world, struct sim_set *set, unsigned service, const struct event *event,
                       const struct event_item *item)
 {
-    struct sim_probe *probe = probe_of(world, agent, service);
+    struct sim_probe *probe = &set->probes[service];
     struct conversation *conversation = &probe->probe.conversation;
     struct reply reply;
     struct reply element;
 
     if (item->kind == NODE_ITEM_CONNECT) {
-        conversation_connected(conversation, agent_now_ms(world, agent));
+        conversation_connected(conversation, agent_now_ms(world, set->agent));
         return true;
     }
     if (item->kind == NODE_ITEM_LOST) {
         bool is_there = conversation->phase == CONVERSATION_TALKING;
         conversation_lost(conversation, is_there ? "reset" : "refused",
                           is_there ? CONVERSATION_END_CLOSED : CONVERSATION_END_REFUSED,
-                          agent_now_ms(world, agent));
+                          agent_now_ms(world, set->agent));
         probe->is_open = false;
         return false;
     }
     /* One that is aimed at another node by now must not take it for that one's word. */
     if (item->kind == NODE_ITEM_ROLE && item->value != NODE_ROLE_UNKNOWN && !conversation->restarts)
-        ghost_role(world, agent, service, probe->address, item->value, event->sent_ms);
+        ghost_role(world, set, service, probe->address, item->value, event->sent_ms);
     build_reply(item, &reply, &element);
-    if (conversation_reply(conversation, &reply, agent_now_ms(world, agent)) != CONVERSATION_NOTHING)
+    if (conversation_reply(conversation, &reply, agent_now_ms(world, set->agent)) != CONVERSATION_NOTHING)
         ghost_violation(world, "probe", "a probe did not like the reply %u", item->kind);
     return true;
 }
 
 void node_reply(struct world *world, const struct event *event)
 {
-    unsigned agent = event->target / SIM_SERVICES_MAX;
+    struct sim_set *set = &world->sets[event->target / SIM_SERVICES_MAX];
     unsigned service = event->target % SIM_SERVICES_MAX;
-    const struct sim_probe *probe = probe_of(world, agent, service);
+    const struct sim_probe *probe = &set->probes[service];
 
     if (!probe->is_open || probe->generation != event->generation)
         return;
     for (unsigned i = 0; i < event->count; i++)
-        if (!take_item(world, agent, service, event, &event->items[i]))
+        if (!take_item(world, set, service, event, &event->items[i]))
             break;
-    agent_settle(world, agent);
+    agent_settle(world, set->agent);
 }

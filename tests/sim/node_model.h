@@ -1,4 +1,4 @@
-/* Redis nodes and the agents' ROLE probes of them. A link of its own kind: it has a delay, and nothing else. */
+/* Redis nodes and the sets' ROLE probes of them. A link of its own kind: it has a delay, and nothing else. */
 #ifndef TESTS_SIM_NODE_MODEL_H
 #define TESTS_SIM_NODE_MODEL_H
 
@@ -7,12 +7,12 @@
 /* All nodes are up, and masters: none would be vetoed. */
 void node_start_all(struct world *world);
 
-/* The agent's probe of a service opens or closes its connection. */
-void node_connect(struct world *world, unsigned agent, unsigned service);
-void node_close(struct world *world, unsigned agent, unsigned service);
+/* A set's probe of a service opens or closes its connection. */
+void node_connect(struct world *world, struct sim_set *set, unsigned service);
+void node_close(struct sim_set *set, unsigned service);
 
 /* Sends what the probe has to say. */
-void node_pump(struct world *world, unsigned agent, unsigned service);
+void node_pump(struct world *world, struct sim_set *set, unsigned service);
 
 /* EVENT_NODE and EVENT_PROBE are due: something reaches a node, or an agent. */
 void node_receive(struct world *world, const struct event *event);

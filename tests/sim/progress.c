@@ -14,20 +14,19 @@ static int64_t round_trip_ms(const struct sim_path *path)
 }
 
 /* A path on which replies are now late and now not makes votes come and go: nothing is due. */
-static bool is_erratic(const struct world *world, const struct sim_path *path)
+static bool is_erratic(const struct sim_file *file, const struct sim_path *path)
 {
-    return round_trip_ms(path) > world->config.reply_timeout_ms &&
-           2 * path->min_ms <= world->config.reply_timeout_ms;
+    return round_trip_ms(path) > file->reply_timeout_ms && 2 * path->min_ms <= file->reply_timeout_ms;
 }
 
 /* The view that the voter's votes are for while nothing changes; VIEW_DOWN where it has none that count. */
-static int8_t effective_view(struct world *world, unsigned agent, unsigned voter, unsigned service)
+static int8_t effective_view(struct world *world, const struct sim_set *set, unsigned voter, unsigned service)
 {
-    const struct sim_link *link = network_link(world, agent, voter, false);
+    const struct sim_link *link = network_link(world, set, voter, false);
     const struct sim_sentinel *sentinel = &world->sentinels[link->sentinel];
 
     if (!link->is_open || !link->is_ready || !sentinel->up ||
-        round_trip_ms(network_path(world, link)) > world->config.reply_timeout_ms)
+        round_trip_ms(network_path(world, link)) > set->file.reply_timeout_ms)
         return VIEW_DOWN;
     if (world->config.source == VOTER_SOURCE_CLUSTER && sentinel->sees_no_majority)
         return VIEW_ERROR;
@@ -35,14 +34,15 @@ static int8_t effective_view(struct world *world, unsigned agent, unsigned voter
 }
 
 /* Whether an earlier voter has the same identity, or a later one has it with another view. */
-static bool is_doubtful(struct world *world, unsigned agent, unsigned voter, unsigned service, int8_t view)
+static bool is_doubtful(struct world *world, const struct sim_set *set, unsigned voter, unsigned service,
+                        int8_t view)
 {
-    unsigned identity = world->sentinels[network_link(world, agent, voter, false)->sentinel].identity;
+    unsigned identity = world->sentinels[network_link(world, set, voter, false)->sentinel].identity;
 
-    for (unsigned i = 0; i < world->config.sentinels; i++) {
-        int8_t other = effective_view(world, agent, i, service);
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        int8_t other = effective_view(world, set, i, service);
         if (i == voter || other == VIEW_DOWN ||
-            world->sentinels[network_link(world, agent, i, false)->sentinel].identity != identity)
+            world->sentinels[network_link(world, set, i, false)->sentinel].identity != identity)
             continue;
         if (i < voter || other != view)
             return true;
@@ -51,35 +51,35 @@ static bool is_doubtful(struct world *world, unsigned agent, unsigned voter, uns
 }
 
 /* The address that a majority in reach agrees on, or VIEW_NIL. */
-static int8_t agreed_address(struct world *world, unsigned agent, unsigned service)
+static int8_t agreed_address(struct world *world, const struct sim_set *set, unsigned service)
 {
     unsigned votes[SIM_ADDRESSES] = {0};
 
-    for (unsigned i = 0; i < world->config.sentinels; i++) {
-        int8_t view = effective_view(world, agent, i, service);
-        if (view >= 0 && !is_doubtful(world, agent, i, service, view))
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        int8_t view = effective_view(world, set, i, service);
+        if (view >= 0 && !is_doubtful(world, set, i, service, view))
             votes[view]++;
     }
     for (int8_t address = 0; address < SIM_ADDRESSES; address++)
-        if (votes[address] >= world->config.threshold)
+        if (votes[address] >= set->file.threshold)
             return address;
     return VIEW_NIL;
 }
 
-static bool has_erratic_path(const struct world *world, unsigned agent)
+static bool has_erratic_path(const struct world *world, const struct sim_set *set)
 {
     for (unsigned i = 0; i < world->config.sentinels; i++)
-        if (is_erratic(world, &world->agents[agent].paths[i]))
+        if (is_erratic(&set->file, &world->agents[set->agent].paths[i]))
             return true;
     return false;
 }
 
 /* Whether every published change reaches the agent at once: all subscriptions are there, all paths quick. */
-static bool is_pushed_to(struct world *world, unsigned agent)
+static bool is_pushed_to(struct world *world, const struct sim_set *set)
 {
-    for (unsigned i = 0; i < world->config.sentinels; i++) {
-        const struct sim_link *hints = network_link(world, agent, i, true);
-        const struct sim_link *query = network_link(world, agent, i, false);
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        const struct sim_link *hints = network_link(world, set, i, true);
+        const struct sim_link *query = network_link(world, set, i, false);
         if (!hints->is_open || !hints->is_ready || !query->is_open || !query->is_ready ||
             hints->sentinel != query->sentinel ||
             round_trip_ms(network_path(world, hints)) > QUICK_ROUND_TRIP_MS)
@@ -89,55 +89,53 @@ static bool is_pushed_to(struct world *world, unsigned agent)
 }
 
 /* Whether something beside the votes speaks, or spoke lately, against a node; then nothing is due. */
-static bool is_spotless(struct world *world, unsigned service, int8_t address)
+static bool is_spotless(struct world *world, const struct sim_file *file, unsigned service, int8_t address)
 {
-    const struct sim_config *config = &world->config;
-    int64_t settled_ms = 2 * config->poll_ms + config->reply_timeout_ms + config->vote_life_ms;
+    int64_t settled_ms = 2 * file->poll_ms + file->reply_timeout_ms + file->vote_life_ms;
 
     if (world->now_ms - world->ghost.node_changed_ms[service] < settled_ms)
         return false;
-    for (unsigned i = 0; i < config->sentinels; i++)
+    for (unsigned i = 0; i < world->config.sentinels; i++)
         if (world->sentinels[i].is_down[service])
             return false;
-    return config->policy.role_check == ROLE_CHECK_OFF ||
-           (config->policy.role_check == ROLE_CHECK_VETO &&
-            world->nodes[service][address] == NODE_ROLE_MASTER);
+    return file->policy.role_check == ROLE_CHECK_OFF ||
+           (file->policy.role_check == ROLE_CHECK_VETO && world->nodes[service][address] == NODE_ROLE_MASTER);
 }
 
-static void check_name(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer,
-                       const char *invariant)
+static void check_name(struct world *world, const struct sim_set *set, unsigned service,
+                       const struct sim_answer *answer, const char *invariant)
 {
-    int8_t due = agreed_address(world, agent, service);
+    int8_t due = agreed_address(world, set, service);
     bool is_nameable = due < SIM_SERVERS || world->config.allow_any_address;
 
-    if (due < 0 || !is_spotless(world, service, due) ||
+    if (due < 0 || !is_spotless(world, &set->file, service, due) ||
         (is_nameable ? answer->address == due : answer->state == SERVICE_UNKNOWN_ADDRESS))
         return;
-    ghost_broken(world, invariant, "agent %u service %u: state %d, address %d, where %d is due", agent,
+    ghost_broken(world, invariant, "agent %u service %u: state %d, address %d, where %d is due", set->agent,
                  service, answer->state, answer->address, due);
 }
 
 /* A link that nothing hinders must be there: after a failure that is noticed by silence, a back-off at its
  * longest, and attempts. */
-static void check_links(struct world *world, unsigned agent)
+static void check_links(struct world *world, const struct sim_set *set)
 {
-    const struct sim_config *config = &world->config;
-    int64_t due_ms = world->ghost.agents[agent].shaken_until_ms + 2 * config->poll_ms +
-                     config->reply_timeout_ms + 2000 + 4 * SIM_CONNECT_TIMEOUT_MS;
+    const struct sim_file *file = &set->file;
+    int64_t due_ms = world->ghost.sets[set->number].shaken_until_ms + 2 * file->poll_ms +
+                     file->reply_timeout_ms + 2000 + 4 * SIM_CONNECT_TIMEOUT_MS;
 
-    if (world->now_ms < due_ms)
+    if (world->now_ms < due_ms || file->has_wrong_password)
         return;
-    for (unsigned i = 0; i < config->sentinels; i++) {
-        const struct sim_link *link = network_link(world, agent, i, false);
-        unsigned goal = link->is_open ? link->sentinel : world->agents[agent].routes[i];
+    for (unsigned i = 0; i < file->voters; i++) {
+        const struct sim_link *link = network_link(world, set, i, false);
+        unsigned goal = link->is_open ? link->sentinel : network_route(world, set, i);
         const struct sim_sentinel *sentinel = &world->sentinels[goal];
-        const struct sim_path *path = &world->agents[agent].paths[goal];
+        const struct sim_path *path = &world->agents[set->agent].paths[goal];
         if (!sentinel->up || sentinel->refuses_myid || round_trip_ms(path) >= SIM_CONNECT_TIMEOUT_MS ||
-            round_trip_ms(path) > config->reply_timeout_ms)
+            round_trip_ms(path) > file->reply_timeout_ms)
             continue;
         world->counts.owed_links++;
         if (!link->is_open || !link->is_ready)
-            ghost_broken(world, "I7-link progress", "agent %u is not connected to entry %u", agent, i);
+            ghost_broken(world, "I7-link progress", "agent %u is not connected to entry %u", set->agent, i);
     }
 }
 
@@ -145,20 +143,21 @@ void progress_check(struct world *world, unsigned agent, unsigned service, const
 {
     const struct ghost *ghost = &world->ghost;
     const struct sim_agent *self = &world->agents[agent];
+    const struct sim_set *set = self->running;
     int64_t slack_ms = self->timer_lag_ms + MARGIN_MS;
-    int64_t poll_due_ms = world->config.poll_ms + world->config.reply_timeout_ms + QUORUM_HOLD_MS + slack_ms;
+    int64_t poll_due_ms = set->file.poll_ms + set->file.reply_timeout_ms + QUORUM_HOLD_MS + slack_ms;
     int64_t push_due_ms = 3 * QUICK_ROUND_TRIP_MS + slack_ms;
-    int64_t calm_ms = world->now_ms - ghost->agents[agent].disturbed_until_ms;
+    int64_t calm_ms = world->now_ms - ghost->sets[set->number].disturbed_until_ms;
 
-    if (calm_ms < poll_due_ms || has_erratic_path(world, agent))
+    if (calm_ms < poll_due_ms || has_erratic_path(world, set))
         return;
     if (world->now_ms - ghost->changed_ms[service] >= poll_due_ms) {
         world->counts.owed++;
-        check_name(world, agent, service, answer, "I7-poll progress");
+        check_name(world, set, service, answer, "I7-poll progress");
     } else if (world->now_ms - ghost->silent_ms[service] >= poll_due_ms &&
-               world->now_ms - ghost->changed_ms[service] >= push_due_ms && is_pushed_to(world, agent)) {
+               world->now_ms - ghost->changed_ms[service] >= push_due_ms && is_pushed_to(world, set)) {
         world->counts.owed_soon++;
-        check_name(world, agent, service, answer, "I7-push progress");
+        check_name(world, set, service, answer, "I7-push progress");
     }
-    check_links(world, agent);
+    check_links(world, set);
 }

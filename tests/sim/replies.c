@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/sim/sentinel_model.h"
 
@@ -35,6 +36,9 @@ static void build_view(struct built_reply *built, const struct event_item *item,
         return;
     case VIEW_ERROR:
         make_text(built, REPLY_ERROR, "LOADING the dataset is in memory soon");
+        return;
+    case VIEW_DENIED:
+        make_text(built, REPLY_ERROR, "NOAUTH Authentication required.");
         return;
     case VIEW_NONSENSE:
         built->reply = (struct reply){.kind = REPLY_INTEGER, .number = 1};
@@ -173,7 +177,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         make_text(built, REPLY_TEXT, built->texts[0]);
         break;
     case REPLY_ITEM_REFUSED:
-        make_text(built, REPLY_ERROR, "NOPERM this user has no permissions to run that command");
+        make_text(built, REPLY_ERROR,
+                  item->value == VIEW_DENIED ? "NOAUTH Authentication required."
+                                             : "NOPERM this user has no permissions to run that command");
         break;
     case REPLY_ITEM_VIEW:
         build_view(built, item, mapped);
@@ -211,6 +217,23 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         build_hint(built, item);
         break;
     }
+}
+
+struct addr reply_address(unsigned service, int8_t address)
+{
+    const struct event_item item = {.kind = REPLY_ITEM_VIEW, .service = (uint8_t)service, .value = address};
+    struct built_reply built;
+    struct addr addr;
+
+    reply_build(&built, &item, false);
+    if (!addr_from_parts(built.elements[0].text, built.elements[1].text, &addr))
+        abort();
+    return addr;
+}
+
+int8_t reply_number(const struct addr *addr)
+{
+    return (int8_t)(addr->ip[3] - 1);
 }
 
 static bool command_is(const struct conversation_command *command, size_t argument, const char *text)
@@ -262,8 +285,7 @@ static bool read_node_command(const struct conversation_command *command, struct
 
 bool command_read(const struct conversation_command *command, struct event_item *ret_item)
 {
-    if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") &&
-        command_is(command, 2, "secret"))
+    if (command_is(command, 0, "AUTH") && command_is(command, 1, "haproxy") && command->count == 3)
         ret_item->kind = COMMAND_AUTH;
     else if (command_is(command, 0, "CLIENT") && command_is(command, 1, "SETNAME") && command->count == 3)
         ret_item->kind = COMMAND_SETNAME;

@@ -2,6 +2,7 @@
 #ifndef TESTS_SIM_REPLIES_H
 #define TESTS_SIM_REPLIES_H
 
+#include "proto/addr.h"
 #include "spoa/core/redis/conversation.h"
 #include "spoa/core/redis/reply.h"
 #include "tests/sim/world.h"
@@ -25,6 +26,12 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
 
 /* The replies to a SUBSCRIBE: one for each channel. */
 void reply_build_subscribed(struct built_reply *built);
+
+/* An address of a service, as a Sentinel tells it. */
+struct addr reply_address(unsigned service, int8_t address);
+
+/* The number of an address. */
+int8_t reply_number(const struct addr *addr);
 
 /* Reads a command of the agent. False where no Sentinel would understand it. */
 bool command_read(const struct conversation_command *command, struct event_item *ret_item);

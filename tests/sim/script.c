@@ -5,6 +5,7 @@
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node_model.h"
+#include "tests/sim/reload_model.h"
 #include "tests/sim/sentinel_model.h"
 
 /* A calm end of a script, long enough for every link to come back and every name to be found. */
@@ -207,25 +208,28 @@ static void act_delay(struct world *world)
 
 static void act_break(struct world *world)
 {
+    unsigned agent = any_agent(world);
+    const struct sim_set *set = world->agents[agent].running;
     struct sim_link *link =
-        network_link(world, any_agent(world), any_sentinel(world), rng_chance(&world->rng, 30));
+        network_link(world, set, rng_below(&world->rng, set->file.voters), rng_chance(&world->rng, 30));
 
     network_break(world, link, rng_chance(&world->rng, 40));
-    ghost_shaken_agent(world, link->agent, world->now_ms);
+    ghost_shaken_agent(world, agent, world->now_ms);
 }
 
 /* An address leads to another Sentinel from now on. */
 static void act_reroute(struct world *world)
 {
     unsigned agent = any_agent(world);
-    unsigned voter = any_sentinel(world);
+    const struct sim_set *set = world->agents[agent].running;
+    unsigned voter = rng_below(&world->rng, set->file.voters);
 
     if (!world->config.shared_routes)
         return;
-    world->agents[agent].routes[voter] = (uint8_t)any_sentinel(world);
+    world->agents[agent].routes[set->file.entries[voter]] = (uint8_t)any_sentinel(world);
     if (rng_chance(&world->rng, 60))
         for (unsigned i = 0; i < 2; i++)
-            network_break(world, network_link(world, agent, voter, i == 1), false);
+            network_break(world, network_link(world, set, voter, i == 1), false);
     ghost_shaken_agent(world, agent, world->now_ms);
 }
 
@@ -307,9 +311,19 @@ static void act_step_clock(struct world *world)
 static void act_restart_agent(struct world *world)
 {
     unsigned agent = any_agent(world);
+    const struct sim_file file = world->agents[agent].running->file;
 
     agent_stop(world, agent);
-    agent_start(world, agent);
+    agent_start(world, agent, &file);
+}
+
+static void act_reload(struct world *world)
+{
+    unsigned agent = any_agent(world);
+    struct sim_file file = world->agents[agent].running->file;
+
+    script_change_file(world, &file);
+    reload_begin(world, agent, &file);
 }
 
 static const struct {
@@ -327,6 +341,7 @@ static const struct {
     {9, act_stall},      {2, act_restart_agent},
     {8, act_role},       {5, act_down},
     {3, act_lose_sight}, {4, act_step_clock},
+    {14, act_reload},
 };
 #define ACTIONS (sizeof(actions) / sizeof(*actions))
 

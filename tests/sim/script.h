@@ -7,6 +7,10 @@
 /* Draws the configuration. */
 void script_configure(struct world *world);
 
+/* Draws the file with which the agents start, and changes in one that an agent is to reload. */
+void script_draw_file(struct world *world, struct sim_file *file);
+void script_change_file(struct world *world, struct sim_file *file);
+
 /* Draws the delays of a path: quick (in so many of 100 cases), far, slow, too late for the reply timeout, or
  * now this and now that. */
 void script_draw_path(struct world *world, struct sim_path *path, unsigned percent_quick);

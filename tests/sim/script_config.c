@@ -16,17 +16,6 @@ void script_draw_path(struct world *world, struct sim_path *path, unsigned perce
     }
 }
 
-static void configure_times(struct world *world)
-{
-    struct sim_config *config = &world->config;
-    bool is_default = rng_chance(&world->rng, 60);
-
-    config->poll_ms = is_default ? 1000 : rng_between(&world->rng, 200, 1000);
-    config->reply_timeout_ms = is_default ? 500 : rng_between(&world->rng, 100, 500);
-    config->vote_life_ms =
-        config->poll_ms + config->reply_timeout_ms + (is_default ? 500 : rng_between(&world->rng, 50, 600));
-}
-
 static void configure_agent(struct world *world, struct sim_agent *agent)
 {
     bool is_near = rng_chance(&world->rng, 70);
@@ -41,23 +30,6 @@ static void configure_agent(struct world *world, struct sim_agent *agent)
     }
 }
 
-/* Most agents name what a majority names and nothing else. */
-static struct policy_config draw_policy(struct rng *rng)
-{
-    static const enum role_check checks[] = {ROLE_CHECK_OFF, ROLE_CHECK_OFF, ROLE_CHECK_VETO, ROLE_CHECK_VETO,
-                                             ROLE_CHECK_REQUIRE};
-
-    return (struct policy_config){
-        .role_check = checks[rng_below(rng, sizeof(checks) / sizeof(*checks))],
-        .keep_when = rng_chance(rng, 50) ? KEEP_WHEN_UNREACHABLE : KEEP_WHEN_REFUSED,
-        .witness = rng_chance(rng, 20),
-        .keep_ms = rng_chance(rng, 80) ? 0 : rng_between(rng, 100, 4000),
-        .fence_ms = rng_chance(rng, 70) ? 0 : rng_between(rng, 100, 3000),
-        .debounce_ms = rng_chance(rng, 50) ? 1000 : 0,
-        .confirm_ms = SIM_CONNECT_TIMEOUT_MS,
-    };
-}
-
 /* Most worlds have Sentinels. Nodes publish nothing, and a node that answers under another's address is another setup. */
 static void configure_source(struct world *world)
 {
@@ -67,11 +39,15 @@ static void configure_source(struct world *world)
     struct sim_config *config = &world->config;
 
     config->source = sources[rng_below(&world->rng, sizeof(sources) / sizeof(*sources))];
+    config->spare = SIM_NO_SPARE;
+    if (config->sentinels > 1 && rng_chance(&world->rng, 60))
+        config->spare = rng_below(&world->rng, config->sentinels);
+    if (config->source == VOTER_SOURCE_SENTINEL && config->shared_routes)
+        config->spare = SIM_NO_SPARE;
     if (config->source == VOTER_SOURCE_SENTINEL)
         return;
     config->subscribe = false;
     config->shared_routes = false;
-    config->policy.witness = false;
     if (config->source == VOTER_SOURCE_REPLICATION)
         config->services = 1;
 }
@@ -84,16 +60,12 @@ void script_configure(struct world *world)
     config->sentinels = sizes[rng_below(&world->rng, sizeof(sizes))];
     config->services = 1 + rng_below(&world->rng, SIM_SERVICES_MAX);
     config->agents = 1 + rng_below(&world->rng, SIM_AGENTS_MAX);
-    config->threshold = config->sentinels / 2 + 1;
-    if (rng_chance(&world->rng, 10))
-        config->threshold = (unsigned)rng_between(&world->rng, config->threshold, config->sentinels);
     config->subscribe = rng_chance(&world->rng, 70);
     config->password = rng_chance(&world->rng, 25);
     config->allow_any_address = rng_chance(&world->rng, 20);
     config->shared_routes = rng_chance(&world->rng, 12);
-    config->policy = draw_policy(&world->rng);
     configure_source(world);
-    configure_times(world);
+    script_draw_file(world, &config->file);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);
 }

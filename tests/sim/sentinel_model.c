@@ -48,15 +48,16 @@ static void answer_node_command(const struct sim_sentinel *sentinel, unsigned nu
     }
 }
 
+/* `denial`: VIEW_DENIED or VIEW_ERROR where that is all that the agent is told, else 0. */
 static struct event_item answer_command(const struct sim_sentinel *sentinel, unsigned number,
-                                        const struct sim_config *config, bool is_denied,
+                                        const struct sim_config *config, int8_t denial,
                                         const struct event_item *command)
 {
     struct event_item item = {.kind = REPLY_ITEM_OK, .service = command->service};
 
-    if (is_denied) {
+    if (denial != 0) {
         item.kind = command->kind == COMMAND_GET_MASTER ? REPLY_ITEM_VIEW : REPLY_ITEM_REFUSED;
-        item.value = VIEW_ERROR;
+        item.value = denial;
         return item;
     }
     switch ((enum command_kind)command->kind) {
@@ -101,16 +102,19 @@ void sentinel_receive(struct world *world, struct sim_link *link, const struct e
     const struct sim_sentinel *sentinel = &world->sentinels[link->sentinel];
     struct event replies = {.kind = EVENT_REPLIES, .sent_ms = event->sent_ms, .count = event->count};
 
-    bool is_denied = sentinel->denied_until_ms > world->now_ms;
+    int8_t denial = 0;
 
+    if (sentinel->denied_until_ms > world->now_ms)
+        denial = VIEW_ERROR;
+    if (world->sets[link->set].file.has_wrong_password)
+        denial = VIEW_DENIED;
     if (!sentinel->up)
         return;
     for (unsigned i = 0; i < event->count; i++) {
-        replies.items[i] =
-            answer_command(sentinel, link->sentinel, &world->config, is_denied, &event->items[i]);
+        replies.items[i] = answer_command(sentinel, link->sentinel, &world->config, denial, &event->items[i]);
         if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
             link->is_ready = true;
-            ghost_disturbed(world, link->agent);
+            ghost_disturbed(world, link);
         }
     }
     network_send(world, link, TO_AGENT, &replies);

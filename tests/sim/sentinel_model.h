@@ -22,7 +22,7 @@ enum reply_item_kind {
     REPLY_ITEM_OK,
     REPLY_ITEM_AUTH_UNNEEDED,
     REPLY_ITEM_MYID,       /* value: the identity */
-    REPLY_ITEM_REFUSED,    /* NOPERM */
+    REPLY_ITEM_REFUSED,    /* NOPERM, or NOAUTH where `value` is VIEW_DENIED */
     REPLY_ITEM_VIEW,       /* value: enum sim_view */
     REPLY_ITEM_FACTS,      /* value: the address that SENTINEL MASTER shows */
     REPLY_ITEM_FACTS_DOWN, /* the same, with o_down */

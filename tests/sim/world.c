@@ -8,6 +8,7 @@
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node_model.h"
+#include "tests/sim/reload_model.h"
 #include "tests/sim/script.h"
 #include "tests/sim/sentinel_model.h"
 
@@ -29,6 +30,7 @@ static void reset_ghost(struct ghost *ghost)
     for (unsigned i = 0; i < SIM_SENTINELS_MAX; i++)
         for (unsigned k = 0; k < SIM_SERVICES_MAX; k++)
             ghost->views[i][k].count = 0;
+    memset(ghost->sets, 0, sizeof(ghost->sets));
     memset(ghost->agents, 0, sizeof(ghost->agents));
     memset(ghost->changed_ms, 0, sizeof(ghost->changed_ms));
     memset(ghost->silent_ms, 0, sizeof(ghost->silent_ms));
@@ -48,7 +50,7 @@ static void reset(struct world *world, uint64_t seed)
     memset(world->links, 0, sizeof(world->links));
     reset_ghost(&world->ghost);
     for (unsigned i = 0; i < SIM_LINKS_MAX; i++) {
-        world->links[i].agent = (uint8_t)(i / (2 * SIM_SENTINELS_MAX));
+        world->links[i].set = (uint8_t)(i / (2 * SIM_SENTINELS_MAX));
         world->links[i].voter = (uint8_t)(i / 2 % SIM_SENTINELS_MAX);
         world->links[i].is_hints = i % 2 == 1;
         world->links[i].is_dead = true;
@@ -76,6 +78,9 @@ static void handle(struct world *world, struct event *event)
         break;
     case EVENT_PROBE:
         node_reply(world, event);
+        break;
+    case EVENT_RELOAD:
+        reload_look(world, event);
         break;
     case EVENT_ACTION:
         script_act(world, event);
@@ -125,7 +130,7 @@ bool world_run(struct world *world, uint64_t seed)
     sentinel_start_all(world);
     node_start_all(world);
     for (unsigned i = 0; i < world->config.agents; i++)
-        agent_start(world, i);
+        agent_start(world, i, &world->config.file);
     script_plan(world);
     run(world);
     for (unsigned i = 0; i < world->config.agents; i++)

@@ -3,13 +3,16 @@
  * agents that are made of the real modules of spoa/core. One script runs in it at a time. All randomness
  * comes from one generator, so a seed tells everything that happens.
  *
- *   script.c         what goes wrong, and when; script_config.c: in which configuration
+ *   script.c         what goes wrong, and when; script_config.c: in which configuration; script_files.c: what is in a file
  *   sentinel_model.c what a Sentinel answers and publishes
  *   node_model.c     Redis nodes, and the probes of them
  *   network.c        links, delays, cuts; the order of messages on a link is kept, as TCP keeps it
- *   agent_model.c    the agent: plays the part of the I/O layer around the real modules
+ *   set_model.c      what one configuration brings to life, with real modules: plays the part of the I/O layer around them
+ *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
+ *   reload_model.c   its reloads: a next set beside the first, and the change-over
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out
- *   ghost.c          remembers the truth; the invariants are checked against it at every answer
+ *   ghost.c          remembers the truth; ghost_checks.c checks every answer against it
+ *   ghost_handover.c the referee of reloads (I9)
  *   progress.c       what is due by now (I7)
  */
 #ifndef TESTS_SIM_WORLD_H
@@ -24,20 +27,16 @@
 #include "spoa/core/voters/sentinel_voter.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/sim/event_queue.h"
+#include "tests/sim/ghost_state.h"
+#include "tests/sim/limits.h"
 #include "tests/sim/rng.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SIM_SENTINELS_MAX 5
-#define SIM_SERVICES_MAX 3
-#define SIM_AGENTS_MAX 2
-/* Addresses of a service: the servers of its map, and one outside. */
-#define SIM_SERVERS 3
-#define SIM_ADDRESSES (SIM_SERVERS + 1)
-#define SIM_LINKS_MAX (SIM_AGENTS_MAX * SIM_SENTINELS_MAX * 2)
 #define SIM_START_MS 1000000
 #define SIM_CONNECT_TIMEOUT_MS 500
+#define SIM_NO_SPARE SIM_SENTINELS_MAX
 
 /* What a Sentinel would answer for a service: the number of an address, or one of these. */
 enum sim_view {
@@ -46,26 +45,39 @@ enum sim_view {
     VIEW_EMPTY_HOST = -3,
     VIEW_PORT_ZERO = -4,
     VIEW_NONSENSE = -5,
-    VIEW_DOWN = -6, /* the process is not there */
+    VIEW_DOWN = -6,   /* the process is not there */
+    VIEW_DENIED = -7, /* an error: whoever asks has the wrong password */
 };
 #define VIEW_WORST VIEW_NONSENSE
+
+/* What a configuration file says. */
+struct sim_file {
+    unsigned voters; /* n: entries */
+    uint8_t
+        entries[SIM_SENTINELS_MAX]; /* their addresses: entry i is where Sentinel entries[i] was at first */
+    unsigned threshold;
+    bool has_service[SIM_SERVICES_MAX];
+    uint8_t map[SIM_SERVERS]; /* the order of the servers */
+    bool has_wrong_password;
+    int64_t poll_ms;
+    int64_t reply_timeout_ms;
+    int64_t vote_life_ms;
+    struct policy_config policy;
+};
 
 struct sim_config {
     /* Of another source the "Sentinels" are nodes: with `replication` of one service, and number i is at address i. */
     enum voter_source source;
-    unsigned sentinels; /* also n: every agent is configured with as many entries */
+    unsigned sentinels;
     unsigned services;
     unsigned agents;
-    unsigned threshold;
-    int64_t poll_ms;
-    int64_t reply_timeout_ms;
-    int64_t vote_life_ms;
     int64_t end_ms;
     bool subscribe;
     bool password;
     bool allow_any_address;
-    bool shared_routes; /* entries may reach the same Sentinel */
-    struct policy_config policy;
+    bool shared_routes;   /* entries may reach the same Sentinel */
+    unsigned spare;       /* the Sentinel that not every file has; SIM_NO_SPARE: all have all */
+    struct sim_file file; /* with which the agents start */
 };
 
 struct sim_sentinel {
@@ -96,9 +108,9 @@ enum sim_direction {
     TO_AGENT,
 };
 
-/* One connection of an agent, for one of a voter's conversations. */
+/* One connection of a set, for one of a voter's conversations. */
 struct sim_link {
-    uint8_t agent;
+    uint8_t set;
     uint8_t voter;
     bool is_hints;
     bool is_open;     /* the agent has it, or attempts to */
@@ -114,7 +126,7 @@ struct sim_link {
 /* Beside enum node_role: nobody is there. UNKNOWN stands for one that refuses the probe. */
 #define SIM_NODE_DOWN 10
 
-/* An agent's ROLE probe for one service. */
+/* A set's ROLE probe for one service. */
 struct sim_probe {
     struct role_probe probe;
     struct service_observer observer;
@@ -128,12 +140,27 @@ struct sim_probe {
 /* Of a Redis Cluster: the service's slot, the first of so many. */
 #define SIM_SLOTS 4096
 
-struct sim_agent {
-    struct metrics metrics;
+/* An observer of a service that is answered for: see ghost_watch(). */
+struct sim_watch {
+    struct service_observer observer;
+    struct world *world;
+    const struct sim_set *set;
+    unsigned service;
+};
+
+/* What a configuration file brings to life: services, voters, probes, links of its own. Most agents have one. */
+struct sim_set {
+    bool is_there;
+    uint8_t number; /* among all */
+    uint8_t agent;
+    struct sim_file file;
     struct sentinel_settings sentinel_settings;
     struct node_settings node_settings;
     struct service_settings service_settings[SIM_SERVICES_MAX];
-    struct service *services[SIM_SERVICES_MAX];
+    struct service_server servers[SIM_SERVICES_MAX][SIM_SERVERS];
+    struct service *services[SIM_SERVICES_MAX]; /* NULL: not in the file */
+    struct service *listed[SIM_SERVICES_MAX];   /* those that are, as the group has them */
+    unsigned listed_count;
     uint8_t identities[SIM_SENTINELS_MAX]; /* of the group's voters */
     struct voter_group *group;
     union {
@@ -141,13 +168,25 @@ struct sim_agent {
         struct node_voter node_voters[SIM_SENTINELS_MAX];
     };
     struct addr node_addresses[SIM_SENTINELS_MAX];
-    struct service_table *table;
-    struct spop_session session;
     struct role_probe_settings probe_settings;
     struct sim_probe probes[SIM_SERVICES_MAX];
+    struct sim_watch watches[SIM_SERVICES_MAX];
+};
+
+struct sim_agent {
+    struct metrics metrics;
+    struct sim_set *running; /* its services are answered for */
+    struct sim_set *next;    /* waits to take its place; NULL: none does */
+    struct sim_set *retired; /* was replaced, and ends soon; NULL: it has ended */
+    int64_t deadline_ms;     /* `next` has failed from then on, and goes on trying */
+    int64_t retire_ms;       /* `retired` may end */
+    uint32_t reloads;        /* dates what is planned for them */
+    struct service_table *table;
+    struct service_table *retired_table;
+    struct spop_session session;
     int64_t clock_ms; /* its clock is ahead of the world's by this */
     bool draining;
-    uint8_t routes[SIM_SENTINELS_MAX]; /* voter -> Sentinel */
+    uint8_t routes[SIM_SENTINELS_MAX]; /* address -> Sentinel */
     struct sim_path paths[SIM_SENTINELS_MAX];
     int64_t stalled_until_ms; /* neither timers nor replies are taken */
     int64_t timer_lag_ms;     /* timers are late by up to this */
@@ -160,82 +199,6 @@ struct sim_agent {
     bool seen_fenced[SIM_SERVICES_MAX];
 };
 
-/* More changes than a Sentinel makes within the life of a vote. */
-#define GHOST_VIEWS_MAX 128
-
-/* A Sentinel's view of a service over time, the latest at (count - 1) % GHOST_VIEWS_MAX. */
-struct ghost_views {
-    unsigned count;
-    struct {
-        int64_t since_ms;
-        int8_t view;
-    } log[GHOST_VIEWS_MAX];
-};
-
-/* The last reply in time that an agent got from a voter. */
-struct ghost_vote {
-    int64_t sent_ms;
-    uint8_t sentinel;
-    int8_t view;
-    bool may_be_dropped; /* by the agent: the voter told its MYID since, or that it would not */
-};
-
-/* What else it got from a voter: the last replies to SENTINEL MASTER, and to CKQUORUM where that said OK. */
-struct ghost_facts {
-    int64_t sent_ms;
-    int64_t witness_ms;
-    uint8_t sentinel;
-    int8_t address;
-    bool is_down;
-};
-
-/* What a probe heard last. */
-struct ghost_role {
-    int64_t sent_ms;
-    uint8_t address;
-    int8_t role;
-};
-
-struct ghost_agent {
-    struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
-    struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
-    /* What each server of the map said last, and what the last one outside it said. */
-    struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
-    int64_t kept_ms[SIM_SERVICES_MAX];    /* since when the answers say `kept`; 0: they do not */
-    int64_t named_ms[SIM_SERVICES_MAX];   /* an answer named somebody, last */
-    int64_t shaken_until_ms;              /* the world touched it or its ways */
-    int64_t disturbed_until_ms;           /* the same, and its links came and went */
-    int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
-    int8_t last_named[SIM_SERVICES_MAX];
-    uint64_t last_generation[SIM_SERVICES_MAX];
-};
-
-struct ghost {
-    struct ghost_views views[SIM_SENTINELS_MAX][SIM_SERVICES_MAX];
-    struct ghost_agent agents[SIM_AGENTS_MAX];
-    int64_t changed_ms[SIM_SERVICES_MAX];      /* some view of the service, last */
-    int64_t silent_ms[SIM_SERVICES_MAX];       /* the same, with nothing published */
-    int64_t node_changed_ms[SIM_SERVICES_MAX]; /* some node, or what Sentinels say of it beside their views */
-};
-
-/* What the checks saw over all scripts: a check that never had anything to check is no check. */
-struct sim_counts {
-    uint64_t answers;
-    uint64_t named;
-    uint64_t named_by[VOTER_SOURCE_CLUSTER + 1]; /* by source */
-    uint64_t compared;                           /* I2: two agents named different masters */
-    uint64_t steady;                             /* I3: a majority was steady for F */
-    uint64_t barred;                             /* barrier: named shortly after a dissent */
-    uint64_t owed;                               /* I7: a name was due by polling */
-    uint64_t owed_soon;                          /* I7: a name was due by a push */
-    uint64_t owed_links;                         /* I7: a link was due */
-    uint64_t vetoes;                             /* I6: a probe said that the majority's master is none */
-    uint64_t downs;                              /* a majority said that it is down */
-    uint64_t witnessed;
-    uint64_t kept;
-    uint64_t fenced;
-};
-
 struct world {
     struct sim_config config;
     struct rng rng;
@@ -244,6 +207,7 @@ struct world {
     struct event_queue queue;
     struct sim_sentinel sentinels[SIM_SENTINELS_MAX];
     struct sim_link links[SIM_LINKS_MAX];
+    struct sim_set sets[SIM_SETS_MAX];
     struct sim_agent agents[SIM_AGENTS_MAX];
     int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, or SIM_NODE_DOWN */
     struct ghost ghost;

@@ -25,16 +25,49 @@ static bool is_probed(const struct service *next, const struct service *former, 
            evidence_role(&next->evidence, candidate, now_ms, &expiry_ms) != NODE_ROLE_UNKNOWN;
 }
 
+static bool hears_majority(const struct service *service, int64_t now_ms)
+{
+    return quorum_count_naming(&service->quorum, now_ms) >= service->settings->quorum.threshold;
+}
+
+static bool is_outside_map(const struct service *service)
+{
+    return service->decision.state == SERVICE_UNKNOWN_ADDRESS;
+}
+
+/* Whether the next service knows of its voters what the former one knows, be it a moment at which nobody can be named. */
+static bool is_heard(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    if (!hears_majority(former, now_ms))
+        return true;
+    return hears_majority(next, now_ms) && (is_outside_map(former) || !is_outside_map(next));
+}
+
+/* Whether the next service will go on naming a master that the former one keeps: from the memory that it is given. */
+static bool will_keep(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    const struct policy_config *config = &next->settings->policy;
+    const struct addr *kept = server_map_addr(&former->map, former->current);
+    bool is_refused = next->decision.reason == SERVICE_BECAUSE_REFUSED;
+    bool is_out_of_reach = is_refused || next->decision.reason == SERVICE_BECAUSE_UNREACHABLE;
+
+    return former->decision.state == SERVICE_KEPT && is_out_of_reach &&
+           (config->keep_when != KEEP_WHEN_REFUSED || is_refused) &&
+           now_ms - former->policy.t_lost_ms < config->keep_ms && service_find_server(next, kept) != -1 &&
+           quorum_count_naming(&next->quorum, now_ms) == 0;
+}
+
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)
 {
     if (next->decision.state == SERVICE_STARTING)
         return HANDOVER_STARTING;
     if (former == NULL)
         return HANDOVER_READY;
-    /* What is kept is named from memory, which the next one gets. */
-    bool needs_name = service_state_names(former->decision.state) && former->decision.state != SERVICE_KEPT;
-    if (needs_name && !service_state_names(next->decision.state))
+    if (service_state_names(former->decision.state) && !service_state_names(next->decision.state) &&
+        !will_keep(next, former, now_ms))
         return HANDOVER_UNNAMED;
+    if (!is_heard(next, former, now_ms))
+        return HANDOVER_UNHEARD;
     return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;
 }
 

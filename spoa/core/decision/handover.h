@@ -14,6 +14,9 @@ enum handover_lack {
     HANDOVER_READY,
     HANDOVER_STARTING, /* it has neither found nor missed a majority */
     HANDOVER_UNNAMED,  /* the former one names a master and it does not */
+    /* A majority of the former one's voters name a master and its own do not, or the map does not have him. Even while the former
+     * one names nobody: a failover, or a doubt of a millisecond, must not let in what will not name anybody afterwards. */
+    HANDOVER_UNHEARD,
     HANDOVER_UNPROBED, /* the former one was told what a node is, and it was not: see I6 */
 };
 

@@ -157,6 +157,17 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
     }
 }
 
+unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms)
+{
+    struct ballot_box box;
+    unsigned naming = 0;
+
+    box_collect(quorum, INT64_MIN, now_ms, &box);
+    for (unsigned i = 0; i < box.count; i++)
+        naming += box.votes[i]->ballot == QUORUM_NAMES;
+    return naming;
+}
+
 /* Line 11, for I1 and I2. At most one candidate can win, because the threshold is more than half of n. */
 static bool box_winner(const struct ballot_box *box, unsigned threshold, struct quorum_result *result)
 {

@@ -128,6 +128,9 @@ bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candid
 /* Whether `voter` has answered within the life of a vote. */
 bool quorum_is_heard(const struct quorum *quorum, unsigned voter, int64_t now_ms);
 
+/* How many identities name a candidate in a fresh vote, the same one or not. */
+unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms);
+
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);
 

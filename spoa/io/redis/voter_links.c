@@ -151,11 +151,6 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
     return links;
 }
 
-void voter_links_hurry(struct voter_links *links, int64_t now_ms)
-{
-    role_links_hurry(links->roles, now_ms);
-}
-
 void voter_links_destroy(struct voter_links *links)
 {
     if (links == NULL)
@@ -168,6 +163,13 @@ void voter_links_destroy(struct voter_links *links)
     role_links_destroy(links->roles);
     voter_group_destroy(links->group);
     free(links);
+}
+
+void voter_links_catch_up(struct voter_links *links, int64_t now_ms)
+{
+    role_links_hurry(links->roles, now_ms);
+    voter_group_catch_up(links->group);
+    on_stepped(links);
 }
 
 const struct voter_group *voter_links_group(const struct voter_links *links)

@@ -1,0 +1,192 @@
+/* The referee of reloads: what a change-over from one set to the next may change, and what it must not. */
+#include "tests/sim/ghost.h"
+
+#include <string.h>
+
+#include "spoa/core/base/container_of.h"
+#include "tests/sim/agent_model.h"
+#include "tests/sim/replies.h"
+
+/* ---- what is known ---- */
+
+void ghost_note_names(struct world *world, const struct sim_set *set)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (set->services[i] == NULL)
+            continue;
+        const struct service_decision *decision = service_decision(set->services[i]);
+        if (service_state_names(decision->state))
+            world->ghost.sets[set->number].current[i] = reply_number(decision->addr);
+    }
+}
+
+/* What was said later counts. */
+static void merge_role(struct ghost_role *next, const struct ghost_role *former)
+{
+    if (former->sent_ms > next->sent_ms)
+        *next = *former;
+}
+
+static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former)
+{
+    int64_t witness_ms = former->witness_ms > next->witness_ms ? former->witness_ms : next->witness_ms;
+
+    if (former->sent_ms > next->sent_ms)
+        *next = *former;
+    next->witness_ms = witness_ms;
+}
+
+static bool is_same_voter(const struct sim_set *next, unsigned voter, const struct sim_set *former,
+                          unsigned former_voter)
+{
+    const char *identity = voter_group_identity(next->group, voter);
+
+    return *identity != '\0' && strcmp(identity, voter_group_identity(former->group, former_voter)) == 0;
+}
+
+static void merge_service(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                          unsigned service)
+{
+    const struct ghost_set *told = &world->ghost.sets[former->number];
+    struct ghost_set *ghost = &world->ghost.sets[next->number];
+
+    for (unsigned i = 0; i <= SIM_SERVERS; i++)
+        merge_role(&ghost->roles[service][i], &told->roles[service][i]);
+    for (unsigned i = 0; i < next->file.voters; i++)
+        for (unsigned k = 0; k < former->file.voters; k++)
+            if (is_same_voter(next, i, former, k))
+                merge_facts(&ghost->facts[service][i], &told->facts[service][k]);
+    ghost->current[service] = told->current[service];
+}
+
+/* ---- who takes over ---- */
+
+static bool names(const struct service *service)
+{
+    return service_state_names(service_decision(service)->state);
+}
+
+/* How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a vote, does not
+ * count), or at most. */
+static unsigned count_naming(const struct world *world, const struct sim_set *set, unsigned service,
+                             bool at_least)
+{
+    const struct ghost_vote *votes = world->ghost.sets[set->number].votes[service];
+    int64_t since_ms = agent_now_ms(world, set->agent) - set->file.vote_life_ms;
+    unsigned naming = 0;
+
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        bool is_sure = !votes[i].may_be_dropped && ghost_has_voice(set, i);
+        naming += votes[i].view >= 0 && votes[i].sent_ms > since_ms && (is_sure || !at_least);
+    }
+    return naming;
+}
+
+static void check_ready(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                        unsigned service)
+{
+    if (service_decision(next->services[service])->state == SERVICE_STARTING)
+        ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
+                     service);
+    /* What is kept is named from memory, which the next one gets with the change-over. */
+    if (former->services[service] != NULL && names(former->services[service]) &&
+        service_decision(former->services[service])->state != SERVICE_KEPT && !names(next->services[service]))
+        ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
+                     next->agent, service);
+    if (former->services[service] != NULL &&
+        count_naming(world, former, service, true) >= former->file.threshold &&
+        count_naming(world, next, service, false) < next->file.threshold)
+        ghost_broken(world, "ready", "agent %u service %u: the voters of the next file name nobody",
+                     next->agent, service);
+}
+
+void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (next->services[i] == NULL)
+            continue;
+        check_ready(world, former, next, i);
+        if (former->services[i] != NULL)
+            merge_service(world, former, next, i);
+        else
+            world->ghost.sets[next->number].current[i] = -1;
+    }
+}
+
+/* ---- what is told ---- */
+
+static void note_switch(struct sim_watch *watch, struct ghost_told *told, const struct service_change *change)
+{
+    int8_t replaced = -1;
+
+    if (change->replaced != NULL)
+        replaced = reply_number(change->replaced);
+    if (change->after->generation != told->generation + 1 || replaced != told->address)
+        ghost_broken(watch->world, "told",
+                     "agent %u service %u: switch %llu from %d is told, after switch %llu to %d",
+                     watch->set->agent, watch->service, (unsigned long long)change->after->generation,
+                     replaced, (unsigned long long)told->generation, told->address);
+    told->generation = change->after->generation;
+    told->address = reply_number(change->after->addr);
+}
+
+static void hear_change(struct service_observer *self, const struct service *service,
+                        const struct service_change *change)
+{
+    struct sim_watch *watch = container_of(self, struct sim_watch, observer);
+    struct ghost_told *told = &watch->world->ghost.agents[watch->set->agent].told[watch->service];
+
+    (void)service;
+    if (watch->world->agents[watch->set->agent].running != watch->set)
+        return; /* its service is not in the file any more */
+    told->is_fenced = change->after->is_fenced;
+    if (change->switched)
+        note_switch(watch, told, change);
+    if (!change->is_first_answer)
+        return;
+    if (told->first_answer == change->after->generation)
+        ghost_broken(watch->world, "told", "agent %u service %u: a first answer is told twice",
+                     watch->set->agent, watch->service);
+    told->first_answer = change->after->generation;
+}
+
+void ghost_watch(struct world *world, struct sim_set *set)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        struct sim_watch *watch = &set->watches[i];
+        if (set->services[i] == NULL)
+            continue;
+        *watch = (struct sim_watch){
+            .observer = {.changed = hear_change}, .world = world, .set = set, .service = i};
+        service_observe(set->services[i], &watch->observer);
+    }
+}
+
+void ghost_check_told(struct world *world, unsigned agent, unsigned service)
+{
+    const struct service *one = world->agents[agent].running->services[service];
+    const struct ghost_told *told = &world->ghost.agents[agent].told[service];
+
+    if (service_decision(one)->is_fenced != told->is_fenced)
+        ghost_broken(world, "told", "agent %u service %u: its observers do not know whether it is fenced",
+                     agent, service);
+}
+
+void ghost_check_counters(struct world *world, unsigned agent)
+{
+    const struct sim_agent *self = &world->agents[agent];
+
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (self->running->services[i] == NULL)
+            continue;
+        const char *name = service_settings(self->running->services[i])->name;
+        const struct answer_counters *counters = service_table_counters(self->table, name);
+        uint64_t answers = 0;
+        for (unsigned k = 0; counters != NULL && k < SERVICE_STATE_COUNT; k++)
+            answers += counters->masters[k];
+        if (answers != world->ghost.agents[agent].answers[i])
+            ghost_broken(world, "counters", "agent %u service %u has counted %llu of %llu answers", agent, i,
+                         (unsigned long long)answers,
+                         (unsigned long long)world->ghost.agents[agent].answers[i]);
+    }
+}

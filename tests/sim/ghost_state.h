@@ -1,0 +1,109 @@
+/* What the ghost remembers (ghost.h says what for), and what its checks have counted. */
+#ifndef TESTS_SIM_GHOST_STATE_H
+#define TESTS_SIM_GHOST_STATE_H
+
+#include "spoa/core/voters/voter_source.h"
+#include "tests/sim/limits.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* More changes than a Sentinel makes within the life of a vote. */
+#define GHOST_VIEWS_MAX 128
+/* Longer ago than anything looks at. */
+#define GHOST_NEVER (INT64_MIN / 2)
+
+/* A Sentinel's view of a service over time, the latest at (count - 1) % GHOST_VIEWS_MAX. */
+struct ghost_views {
+    unsigned count;
+    struct {
+        int64_t since_ms;
+        int8_t view;
+    } log[GHOST_VIEWS_MAX];
+};
+
+/* The last reply in time that a set got from a voter. */
+struct ghost_vote {
+    int64_t sent_ms;
+    uint8_t sentinel;
+    int8_t view;
+    bool may_be_dropped; /* by the agent: the voter told its MYID since, or that it would not */
+};
+
+/* What else it got from a voter: the last replies to SENTINEL MASTER, and to CKQUORUM where that said OK. */
+struct ghost_facts {
+    int64_t sent_ms;
+    int64_t witness_ms;
+    uint8_t sentinel;
+    int8_t address;
+    bool is_down;
+    bool may_be_dropped; /* by the agent, as a vote */
+};
+
+/* What a probe heard last. */
+struct ghost_role {
+    int64_t sent_ms;
+    uint8_t address;
+    int8_t role;
+};
+
+/* What a set was told of all that it asks. */
+struct ghost_set {
+    struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
+    struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
+    /* What each server of the map said last, and what the last one outside it said. */
+    struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
+    int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
+    int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
+    int64_t shaken_until_ms;              /* the world touched it or its ways */
+    int64_t disturbed_until_ms;           /* the same, and its links came and went */
+};
+
+/* What the observers of a service were told last. */
+struct ghost_told {
+    uint64_t generation;   /* the switches that they were told of */
+    uint64_t first_answer; /* the one of which a client was told, as the first one */
+    int8_t address;        /* -1: no master yet */
+    bool is_fenced;
+};
+
+/* What the agent said, and what its observers were told, whichever set it was by. */
+struct ghost_agent {
+    int64_t kept_ms[SIM_SERVICES_MAX];  /* since when the answers say `kept`; 0: they do not */
+    int64_t named_ms[SIM_SERVICES_MAX]; /* an answer named somebody, last */
+    int8_t last_named[SIM_SERVICES_MAX];
+    uint64_t last_generation[SIM_SERVICES_MAX];
+    uint64_t answers[SIM_SERVICES_MAX];
+    struct ghost_told told[SIM_SERVICES_MAX];
+};
+
+struct ghost {
+    struct ghost_views views[SIM_SENTINELS_MAX][SIM_SERVICES_MAX];
+    struct ghost_set sets[SIM_SETS_MAX];
+    struct ghost_agent agents[SIM_AGENTS_MAX];
+    int64_t changed_ms[SIM_SERVICES_MAX];      /* some view of the service, last */
+    int64_t silent_ms[SIM_SERVICES_MAX];       /* the same, with nothing published */
+    int64_t node_changed_ms[SIM_SERVICES_MAX]; /* some node, or what Sentinels say of it beside their views */
+};
+
+/* What the checks saw over all scripts: a check that never had anything to check is no check. */
+struct sim_counts {
+    uint64_t answers;
+    uint64_t named;
+    uint64_t named_by[VOTER_SOURCE_CLUSTER + 1]; /* by source */
+    uint64_t compared;                           /* I2: two agents named different masters */
+    uint64_t steady;                             /* I3: a majority was steady for F */
+    uint64_t barred;                             /* barrier: named shortly after a dissent */
+    uint64_t owed;                               /* I7: a name was due by polling */
+    uint64_t owed_soon;                          /* I7: a name was due by a push */
+    uint64_t owed_links;                         /* I7: a link was due */
+    uint64_t vetoes;                             /* I6: a probe said that the majority's master is none */
+    uint64_t downs;                              /* a majority said that it is down */
+    uint64_t witnessed;
+    uint64_t kept;
+    uint64_t fenced;
+    uint64_t reloads;      /* sets that were built beside another */
+    uint64_t change_overs; /* of them took over */
+};
+
+#endif

@@ -1,0 +1,393 @@
+#include "tests/sim/set_model.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "spoa/core/base/container_of.h"
+#include "tests/sim/agent_model.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/network.h"
+#include "tests/sim/node_model.h"
+#include "tests/sim/replies.h"
+#include "tests/sim/sentinel_model.h"
+
+/* SUBSCRIBE names ten channels and is answered for each of them. */
+#define CHANNELS 10
+
+static const char *const service_names[] = {"s0", "s1", "s2"};
+static const char *const monitor_names[] = {"m0", "m1", "m2"};
+static const char *const voter_names[] = {"e0", "e1", "e2", "e3", "e4"};
+
+static int64_t now_ms_of(const struct world *world, const struct sim_set *set)
+{
+    return agent_now_ms(world, set->agent);
+}
+
+static struct sim_set *set_of(struct world *world, const struct sim_link *link)
+{
+    return &world->sets[link->set];
+}
+
+/* ---- the links, as io/redis_link.c ---- */
+
+static struct conversation *conversation_of(struct world *world, const struct sim_link *link)
+{
+    struct sim_set *set = set_of(world, link);
+    struct sentinel_voter *voter = &set->voters[link->voter];
+
+    if (world->config.source != VOTER_SOURCE_SENTINEL)
+        return &set->node_voters[link->voter].conversation;
+    return link->is_hints ? &voter->hints : &voter->query;
+}
+
+static void obey(struct world *world, struct sim_link *link, enum conversation_action action)
+{
+    if (action == CONVERSATION_CONNECT)
+        network_connect(world, link);
+    else if (action == CONVERSATION_DISCONNECT)
+        network_close(world, link);
+}
+
+static void flush(struct world *world, struct sim_link *link, struct event *requests)
+{
+    if (requests->count > 0)
+        network_send(world, link, TO_SENTINEL, requests);
+    requests->count = 0;
+}
+
+/* Sends all that there is to be sent, one write for up to EVENT_ITEMS_MAX commands. */
+static void pump(struct world *world, struct sim_link *link)
+{
+    int64_t now_ms = now_ms_of(world, set_of(world, link));
+    struct conversation *conversation = conversation_of(world, link);
+    struct conversation_command command;
+    struct event requests = {.kind = EVENT_REQUESTS, .sent_ms = now_ms};
+
+    if (conversation->phase != CONVERSATION_TALKING)
+        return;
+    while (conversation_next(conversation, now_ms, &command)) {
+        struct event_item item = {0};
+        if (!command_read(&command, &item))
+            ghost_violation(world, "command", "the agent sent a command that no Sentinel understands");
+        requests.items[requests.count++] = item;
+        if (requests.count == EVENT_ITEMS_MAX)
+            flush(world, link, &requests);
+    }
+    flush(world, link, &requests);
+}
+
+/* ---- all links, as io/voter_links.c ---- */
+
+static unsigned kinds(const struct world *world)
+{
+    return world->config.subscribe ? 2 : 1;
+}
+
+void set_pump(struct world *world, struct sim_set *set)
+{
+    for (unsigned i = 0; i < set->file.voters; i++)
+        for (unsigned k = 0; k < kinds(world); k++)
+            pump(world, network_link(world, set, i, k == 1));
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            node_pump(world, set, i);
+}
+
+static void tick(struct world *world, struct sim_set *set, struct sim_link *link)
+{
+    obey(world, link, conversation_tick(conversation_of(world, link), now_ms_of(world, set)));
+}
+
+static void tick_probe(struct world *world, struct sim_set *set, unsigned service)
+{
+    struct conversation *conversation = &set->probes[service].probe.conversation;
+    enum conversation_action action = conversation_tick(conversation, now_ms_of(world, set));
+
+    if (action == CONVERSATION_CONNECT)
+        node_connect(world, set, service);
+    else if (action == CONVERSATION_DISCONNECT)
+        node_close(set, service);
+}
+
+void set_tick(struct world *world, struct sim_set *set)
+{
+    for (unsigned i = 0; i < set->file.voters; i++)
+        for (unsigned k = 0; k < kinds(world); k++)
+            tick(world, set, network_link(world, set, i, k == 1));
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            tick_probe(world, set, i);
+    voter_group_tick(set->group, now_ms_of(world, set));
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+int64_t set_wake_ms(struct world *world, struct sim_set *set)
+{
+    int64_t wake_ms = voter_group_wake_ms(set->group);
+
+    for (unsigned i = 0; i < set->file.voters; i++)
+        for (unsigned k = 0; k < kinds(world); k++)
+            wake_ms = earlier(
+                wake_ms, conversation_wake_ms(conversation_of(world, network_link(world, set, i, k == 1))));
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL)
+            wake_ms = earlier(wake_ms, conversation_wake_ms(&set->probes[i].probe.conversation));
+    return wake_ms;
+}
+
+/* ---- what comes ---- */
+
+void set_connected(struct world *world, struct sim_link *link)
+{
+    struct conversation *conversation = conversation_of(world, link);
+
+    if (conversation->phase == CONVERSATION_CONNECTING)
+        conversation_connected(conversation, now_ms_of(world, set_of(world, link)));
+}
+
+void set_lost(struct world *world, struct sim_link *link)
+{
+    conversation_lost(conversation_of(world, link), "reset", CONVERSATION_END_CLOSED,
+                      now_ms_of(world, set_of(world, link)));
+    network_close(world, link);
+}
+
+/* What a node says of a cluster that is down is no vote. */
+static void hear_views(struct world *world, const struct sim_link *link, const struct event_item *item,
+                       int64_t sent_ms)
+{
+    bool is_one =
+        item->kind == REPLY_ITEM_VIEW || item->kind == REPLY_ITEM_ROLE || item->kind == REPLY_ITEM_MASTER;
+
+    if (is_one)
+        ghost_heard(world, link, item->service, item->value, sent_ms);
+    for (unsigned i = 0; item->kind == REPLY_ITEM_SLOTS && i < world->config.services; i++)
+        ghost_heard(world, link, i, item->value == 1 ? item->views[i] : VIEW_ERROR, sent_ms);
+}
+
+/* Hands one reply over; true where the connection stays. */
+static bool take_item(struct world *world, struct sim_link *link, const struct event *event,
+                      const struct event_item *item)
+{
+    struct built_reply built;
+    struct sim_set *set = set_of(world, link);
+    struct conversation *conversation = conversation_of(world, link);
+    unsigned times = item->kind == REPLY_ITEM_SUBSCRIBED ? CHANNELS : 1;
+
+    reply_build(&built, item, world->sentinels[link->sentinel].mapped_text);
+    hear_views(world, link, item, event->sent_ms);
+    ghost_told(world, link, item, event->sent_ms);
+    bool is_identity = item->kind == REPLY_ITEM_MYID || item->kind == REPLY_ITEM_RUN_ID;
+    if (is_identity)
+        link->is_ready = !link->is_dead;
+    /* Votes begin to come in, those of a Sentinel without identity too: they can raise a suspicion. */
+    if (is_identity || (item->kind == REPLY_ITEM_REFUSED && !link->is_refused))
+        ghost_disturbed(world, link);
+    link->is_refused = link->is_refused || item->kind == REPLY_ITEM_REFUSED;
+    for (unsigned i = 0; i < times; i++) {
+        enum conversation_action action =
+            conversation_reply(conversation, &built.reply, now_ms_of(world, set));
+        obey(world, link, action);
+        if (action != CONVERSATION_NOTHING)
+            return false;
+    }
+    agent_note_changes(world, set->agent);
+    return true;
+}
+
+void set_receive(struct world *world, struct sim_link *link, const struct event *event)
+{
+    for (unsigned i = 0; i < event->count; i++)
+        if (!take_item(world, link, event, &event->items[i]))
+            break;
+}
+
+void set_receive_stale(struct world *world, struct sim_link *link, const struct event *event)
+{
+    struct built_reply built;
+    struct sim_set *set = set_of(world, link);
+
+    if (!set->is_there || conversation_of(world, link)->phase == CONVERSATION_TALKING)
+        return;
+    reply_build(&built, &event->items[0], false);
+    if (conversation_reply(conversation_of(world, link), &built.reply, now_ms_of(world, set)) !=
+        CONVERSATION_NOTHING)
+        ghost_violation(world, "stale", "a closed conversation took a reply");
+    agent_note_changes(world, set->agent);
+}
+
+/* ---- from birth to death ---- */
+
+static void start_map(struct sim_set *set, unsigned service)
+{
+    static const char *const names[] = {"R1", "R2", "R3"};
+
+    for (unsigned i = 0; i < SIM_SERVERS; i++) {
+        unsigned number = set->file.map[i];
+        set->servers[service][i] = (struct service_server){
+            .name = names[number], .addr = reply_address(service, (int8_t)number), .weight = 1};
+    }
+}
+
+static void start_service(struct world *world, struct sim_set *set, unsigned index)
+{
+    start_map(set, index);
+    set->service_settings[index] = (struct service_settings){
+        .name = service_names[index],
+        .monitor = monitor_names[index],
+        .slot = index * SIM_SLOTS,
+        .servers = set->servers[index],
+        .server_count = SIM_SERVERS,
+        .allow_any_address = world->config.allow_any_address,
+        .quorum =
+            {
+                .identities = set->identities,
+                .voters = set->file.voters,
+                .threshold = set->file.threshold,
+                .reply_timeout_ms = set->file.reply_timeout_ms,
+                .vote_life_ms = set->file.vote_life_ms,
+                .hold_ms = QUORUM_HOLD_MS,
+                .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
+            },
+        .policy = set->file.policy,
+    };
+    set->services[index] = service_create(&set->service_settings[index], now_ms_of(world, set));
+    if (set->services[index] == NULL)
+        abort();
+    set->listed[set->listed_count++] = set->services[index];
+}
+
+static void start_services(struct world *world, struct sim_set *set)
+{
+    set->listed_count = 0;
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        set->services[i] = NULL;
+        if (set->file.has_service[i])
+            start_service(world, set, i);
+    }
+}
+
+static const char *password_of(const struct world *world, const struct sim_set *set)
+{
+    if (set->file.has_wrong_password)
+        return "wrong";
+    return world->config.password ? "secret" : NULL;
+}
+
+static void start_voter(struct world *world, struct sim_set *set, unsigned index)
+{
+    struct metrics *metrics = &world->agents[set->agent].metrics;
+    uint64_t seed = rng_next(&world->rng);
+
+    if (world->config.source == VOTER_SOURCE_SENTINEL) {
+        sentinel_voter_init(&set->voters[index], &set->sentinel_settings, set->group, index,
+                            voter_names[index], metrics, seed, now_ms_of(world, set));
+        return;
+    }
+    set->node_addresses[index] = reply_address(0, (int8_t)set->file.entries[index]);
+    node_voter_init(&set->node_voters[index], &set->node_settings, set->group, index,
+                    &set->node_addresses[index], voter_names[index], metrics, seed, now_ms_of(world, set));
+}
+
+static void start_voters(struct world *world, struct sim_set *set)
+{
+    uint32_t poll_ms = (uint32_t)set->file.poll_ms;
+    uint32_t reply_timeout_ms = (uint32_t)set->file.reply_timeout_ms;
+    struct voter_group_options options = {
+        .name = "",
+        .source = world->config.source,
+        .voter_count = set->file.voters,
+        .voter_names = voter_names,
+        .services = set->listed,
+        .service_count = set->listed_count,
+        .identities = set->identities,
+        .metrics = &world->agents[set->agent].metrics,
+    };
+
+    set->group = voter_group_create(&options, now_ms_of(world, set));
+    if (set->group == NULL)
+        abort();
+    set->sentinel_settings = (struct sentinel_settings){
+        .credentials = {.username = "haproxy", .password = password_of(world, set)},
+        .poll_ms = poll_ms,
+        .query = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
+        .hints = peer_times_of_listener(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
+    };
+    set->node_settings = (struct node_settings){
+        .source = world->config.source,
+        .credentials = set->sentinel_settings.credentials,
+        .poll_ms = poll_ms,
+        .conversation = set->sentinel_settings.query,
+    };
+    for (unsigned i = 0; i < set->file.voters; i++)
+        start_voter(world, set, i);
+}
+
+/* As io/role_links.c. */
+static void aim_probe(struct service_observer *self, const struct service *service,
+                      const struct service_change *change)
+{
+    struct sim_probe *probe = container_of(self, struct sim_probe, observer);
+
+    (void)service;
+    if (change->after->addr != NULL)
+        role_probe_aim(&probe->probe, change->after->addr, change->now_ms);
+}
+
+static void start_probes(struct world *world, struct sim_set *set)
+{
+    uint32_t poll_ms = (uint32_t)set->file.poll_ms;
+
+    set->probe_settings = (struct role_probe_settings){
+        .credentials = {.password = password_of(world, set)},
+        .interval_ms = poll_ms,
+        .conversation = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, (uint32_t)set->file.reply_timeout_ms),
+    };
+    size_t listed = 0;
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        struct sim_probe *probe = &set->probes[i];
+        if (set->services[i] == NULL)
+            continue;
+        role_probe_init(&probe->probe, &set->probe_settings, set->group, listed++,
+                        &world->agents[set->agent].metrics, rng_next(&world->rng));
+        probe->is_open = false;
+        probe->generation++;
+        probe->observer.changed = aim_probe;
+        if (set->file.policy.role_check != ROLE_CHECK_OFF)
+            service_observe(set->services[i], &probe->observer);
+    }
+}
+
+struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file)
+{
+    struct sim_set *set = &world->sets[agent * SIM_SETS];
+
+    while (set->is_there)
+        set++;
+    set->is_there = true;
+    set->number = (uint8_t)(set - world->sets);
+    set->agent = (uint8_t)agent;
+    set->file = *file;
+    start_services(world, set);
+    start_voters(world, set);
+    start_probes(world, set);
+    ghost_set_created(world, set);
+    return set;
+}
+
+void set_destroy(struct world *world, struct sim_set *set)
+{
+    if (set == NULL)
+        return;
+    network_forget(world, set);
+    voter_group_destroy(set->group);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        node_close(set, i);
+        service_destroy(set->services[i]);
+    }
+    set->is_there = false;
+}

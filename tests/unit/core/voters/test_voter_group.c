@@ -1,0 +1,146 @@
+/* A group of voters and its services at a change-over: the group did not evaluate them itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/decision/handover.h"
+#include "spoa/core/voters/voter_group.h"
+#include "tests/lib/events.h"
+
+enum { T = 500, F = 2000, VOTERS = 3, FENCE = 5000 };
+#define START 100000
+#define A "10.0.0.1:6379"
+#define B "10.0.0.2:6379"
+
+static struct metrics metrics;
+static uint8_t identities[VOTERS];
+static struct service_server servers[2];
+static struct service_settings settings;
+static struct service *former;
+static struct service *next;
+static struct voter_group *group;
+
+static struct addr addr_of(const char *text)
+{
+    struct addr addr;
+
+    assert_true(addr_parse(span_of_text(text), &addr));
+    return addr;
+}
+
+/* All voters are known from the start. */
+static int setup(void **state)
+{
+    static const char *const names[VOTERS] = {"a", "b", "c"};
+
+    (void)state;
+    servers[0] = (struct service_server){.name = "R1", .addr = addr_of(A), .weight = 1};
+    servers[1] = (struct service_server){.name = "R2", .addr = addr_of(B), .weight = 1};
+    settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = servers,
+        .server_count = 2,
+        .quorum = {.identities = identities,
+                   .voters = VOTERS,
+                   .threshold = 2,
+                   .reply_timeout_ms = T,
+                   .vote_life_ms = F,
+                   .hold_ms = QUORUM_HOLD_MS,
+                   .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS},
+        .policy = {.fence_ms = FENCE},
+    };
+    former = service_create(&settings, START);
+    next = service_create(&settings, START + F);
+    assert_non_null(former);
+    assert_non_null(next);
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = &next,
+        .service_count = 1,
+        .identities = identities,
+        .metrics = &metrics,
+    };
+    group = voter_group_create(&options, START);
+    assert_non_null(group);
+    for (unsigned i = 0; i < VOTERS; i++)
+        identities[i] = (uint8_t)i;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    voter_group_destroy(group);
+    service_destroy(former);
+    service_destroy(next);
+    return 0;
+}
+
+static void vote(struct service *service, unsigned voter, const char *address, int64_t now_ms)
+{
+    struct addr addr = addr_of(address);
+    const struct service_event said = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = now_ms, .addr = &addr, .ballot = QUORUM_NAMES};
+
+    (void)step_as(service, voter, &said, now_ms);
+}
+
+static void change_over(int64_t now_ms)
+{
+    static const int voters[VOTERS] = {0, 1, 2};
+
+    handover(next, former, voters, now_ms);
+    voter_group_catch_up(group);
+}
+
+/* Nobody is in reach, and the former one has lost its master long before the next one was there: the fence is due soon. */
+static void test_a_fence_that_is_due_earlier(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        vote(former, i, A, START);
+    service_review(former, START + F);
+    voter_group_tick(group, START + 2 * F);
+    change_over(START + 2 * F);
+    assert_int_equal(voter_group_wake_ms(group), START + F + FENCE);
+    voter_group_tick(group, START + F + FENCE);
+    assert_true(service_decision(next)->is_fenced);
+}
+
+/* A voter disagreed so soon after another that all are to be asked once more, and just then the change-over evaluates. */
+static void test_a_question_that_is_due(void **state)
+{
+    enum voter_question question;
+    size_t service;
+
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        vote(next, i, A, START);
+    vote(next, 0, B, START + 1000);
+    assert_true(service_take_ask_all(next));
+    vote(next, 1, B, START + 1001);
+    assert_false(service_take_ask_all(next));
+    vote(former, 0, A, START + 1001);
+    change_over(START + 1000 + QUORUM_SUSPECT_INTERVAL_MS);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        assert_true(voter_group_next(group, i, &question, &service));
+        assert_int_equal(question, VOTER_ASK_MASTER);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_fence_that_is_due_earlier, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_question_that_is_due, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("voter_group", tests, NULL, NULL);
+}
