@@ -308,10 +308,10 @@ static bool activate_cutter(struct deployment *deployment)
     if (deployment->cutter == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++) {
-        const char *backend = config->services[i].backend;
-        if (!session_cutter_watch(deployment->cutter, deployment->services[i].service,
-                                  backend != NULL ? backend : config->haproxy.backend))
-            return false;
+        const struct config_names *backends = config_service_backends(config, &config->services[i]);
+        for (size_t k = 0; k < backends->count; k++)
+            if (!session_cutter_watch(deployment->cutter, deployment->services[i].service, backends->list[k]))
+                return false;
     }
     return true;
 }

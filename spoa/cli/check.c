@@ -392,9 +392,10 @@ static void check_api(struct check *check, const struct addr *api)
         report(check, "the socket has no 'level admin': sessions cannot be cut");
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
-        const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
-        for (size_t k = 0; k < service->server_count; k++)
-            check_api_server(check, api, backend, &service->servers[k]);
+        const struct config_names *backends = config_service_backends(config, service);
+        for (size_t b = 0; b < backends->count; b++)
+            for (size_t k = 0; k < service->server_count; k++)
+                check_api_server(check, api, backends->list[b], &service->servers[k]);
     }
 }
 

@@ -91,16 +91,17 @@ static void check_policy(struct config *config, const struct config_service *ser
 static void check_backend(const struct config *config, const struct config_service *service,
                           const struct config_place *place, struct config_errors *errors)
 {
-    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+    const struct config_names *backends = config_service_backends(config, service);
 
-    if (backend == NULL && config->haproxy.runtime_api_count > 0)
+    if (backends->count == 0 && config->haproxy.runtime_api_count > 0)
         config_error(errors, place,
                      "[service %s] needs a 'backend', here or in [haproxy]: there is a 'runtime-api'",
                      service->name);
-    if (backend != NULL && !is_server_name(backend))
-        config_error(errors, place,
-                     "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :", backend,
-                     SERVER_NAME_MAX);
+    for (size_t i = 0; i < backends->count; i++)
+        if (!is_server_name(backends->list[i]))
+            config_error(errors, place,
+                         "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
+                         backends->list[i], SERVER_NAME_MAX);
 }
 
 static void check_replicas(struct config *config, const struct config_service *service,

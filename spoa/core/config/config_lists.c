@@ -134,6 +134,40 @@ static void write_networks(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %s\n", key, network_format(&networks->list[i], text));
 }
 
+static enum config_reading append_name(struct config_names *names, struct span word)
+{
+    char *copy = strndup((const char *)word.data, word.len);
+    void *list = names->list;
+    char **place = copy != NULL ? grow(&list, &names->count, sizeof(*place)) : NULL;
+
+    names->list = list;
+    if (place == NULL) {
+        free(copy);
+        return CONFIG_READ_NO_MEMORY;
+    }
+    *place = copy;
+    return CONFIG_READ_OK;
+}
+
+static enum config_reading read_names(void *field, const char *value)
+{
+    struct span rest = span_of_text(value);
+    struct span word = span_take_word(&rest);
+    enum config_reading reading = word.len > 0 ? CONFIG_READ_OK : CONFIG_READ_BAD;
+
+    for (; reading == CONFIG_READ_OK && word.len > 0; word = span_take_word(&rest))
+        reading = append_name(field, word);
+    return reading;
+}
+
+static void write_names(const void *field, const char *key, FILE *out)
+{
+    const struct config_names *names = field;
+
+    for (size_t i = 0; i < names->count; i++)
+        fprintf(out, "%s = %s\n", key, names->list[i]);
+}
+
 static enum config_reading append_addr(struct addr **addresses, size_t *count, const struct addr *addr)
 {
     void *list = *addresses;
@@ -241,6 +275,8 @@ static void write_servers(const void *field, const char *key, FILE *out)
 const struct config_type config_type_listens = {
     "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
 const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
+const struct config_type config_type_names = {"one name or several, with blanks between them", read_names,
+                                              write_names};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
                                                   write_addresses};
 const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",

@@ -12,11 +12,13 @@
 /* Since this version an agent's backend has `mode spop`, and two options of SPOE are gone. */
 #define VERSION_SPOP 301U
 
+/* Its first one; NULL where the name would not be the service's alone. */
 static const char *backend_of(const struct config *config, const struct config_service *service)
 {
-    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+    const struct config_names *backends = config_service_backends(config, service);
+    bool is_its_own = config->service_count == 1 || service->backends.count > 0;
 
-    return config->service_count == 1 || service->backend != NULL ? backend : NULL;
+    return is_its_own && backends->count > 0 ? backends->list[0] : NULL;
 }
 
 static void add_backend_name(struct text *out, const struct config *config,

@@ -99,6 +99,7 @@
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \
+    "backend = bk_b\n"                                                                                       \
     "check-mode = master\n"                                                                                  \
     "check-pulse = 3000ms\n"                                                                                 \
     "check-delay = 250ms\n"                                                                                  \

@@ -52,6 +52,8 @@ static void test_errors(void **state)
          "'replicas' needs a 'server' for each"},
         {"[haproxy]\nruntime-api = /a.sock\n" GOOD, "[service m] needs a 'backend'"},
         {OF_SERVICE("backend = a/b"), "'a/b' cannot be a backend's name in HAProxy"},
+        {OF_SERVICE("backend = a b;c"), "'b;c' cannot be a backend's name in HAProxy"},
+        {OF_SERVICE("backend = "), "bad value '' for 'backend': it takes one name or several"},
         {OF_SERVICE("on-switch = hook.sh"), "'on-switch' needs the whole path of a program"},
         {OF_SERVICE("on-switch-timeout = 0"), "'on-switch-timeout' must be over 0"},
         {"[nodes]\nsource = cluster\n" GOOD, "[nodes NAME] needs a name"},
