@@ -98,9 +98,14 @@ struct config_names {
     size_t count;
 };
 
+struct config_runtime_api {
+    struct addr addr; /* numeric or UNIX */
+    bool is_master;   /* it is the CLI of a HAProxy's master */
+};
+
 /* The HAProxys whose sessions the agent cuts. */
 struct config_haproxy {
-    struct addr *runtime_apis; /* numeric or UNIX */
+    struct config_runtime_api *runtime_apis;
     size_t runtime_api_count;
     struct config_names backends;
 };

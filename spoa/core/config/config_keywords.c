@@ -48,8 +48,10 @@ const struct config_keyword config_keywords[] = {
      "Kubernetes ConfigMap or Secret, for example; about a second later"},
     {CONFIG_HAPROXY, "runtime-api", &config_type_runtime_apis, 0, NULL, true, LIVE,
      "where a HAProxy takes commands (`stats socket ... level admin`): `/run/haproxy/admin.sock` or "
-     "`10.0.0.5:9999`; at a "
-     "switch it is told to cut the sessions to the old master"},
+     "`10.0.0.5:9999`; at a switch it is told to cut the sessions to the old master. "
+     "`master:/run/haproxy-master.sock` is the socket of its master (`haproxy -W -S`): processes that a "
+     "reload "
+     "of HAProxy has replaced are told, too"},
     {CONFIG_HAPROXY, "backend", &config_type_names, offsetof(struct config_haproxy, backends), NULL, true,
      LIVE,
      "HAProxy's backend that leads to masters; several may stand in a line. Not one that leads to replicas: "

@@ -193,14 +193,22 @@ static enum config_reading read_addresses(void *field, const char *value)
 /* A path may omit "unix:", as in HAProxy. */
 static enum config_reading read_runtime_apis(void *field, const char *value)
 {
+    static const char master[] = "master:";
     struct config_haproxy *haproxy = field;
+    struct config_runtime_api api = {.is_master = strncmp(value, master, strlen(master)) == 0};
+    const char *where = api.is_master ? value + strlen(master) : value;
     char text[ADDR_TEXT_MAX];
-    struct addr addr;
 
-    if (snprintf(text, sizeof(text), "%s%s", value[0] == '/' ? "unix:" : "", value) >= (int)sizeof(text) ||
-        !addr_parse(span_of_text(text), &addr) || addr.kind == ADDR_NAME)
+    if (snprintf(text, sizeof(text), "%s%s", where[0] == '/' ? "unix:" : "", where) >= (int)sizeof(text) ||
+        !addr_parse(span_of_text(text), &api.addr) || api.addr.kind == ADDR_NAME)
         return CONFIG_READ_BAD;
-    return append_addr(&haproxy->runtime_apis, &haproxy->runtime_api_count, &addr);
+    void *list = haproxy->runtime_apis;
+    struct config_runtime_api *place = grow(&list, &haproxy->runtime_api_count, sizeof(*place));
+    haproxy->runtime_apis = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = api;
+    return CONFIG_READ_OK;
 }
 
 static void write_runtime_apis(const void *field, const char *key, FILE *out)
@@ -208,8 +216,10 @@ static void write_runtime_apis(const void *field, const char *key, FILE *out)
     const struct config_haproxy *haproxy = field;
     char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
-        fprintf(out, "%s = %s\n", key, addr_format(&haproxy->runtime_apis[i], text));
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++) {
+        const struct config_runtime_api *api = &haproxy->runtime_apis[i];
+        fprintf(out, "%s = %s%s\n", key, api->is_master ? "master:" : "", addr_format(&api->addr, text));
+    }
 }
 
 static void write_addresses(const void *field, const char *key, FILE *out)
@@ -279,7 +289,8 @@ const struct config_type config_type_names = {"one name or several, with blanks 
                                               write_names};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
                                                   write_addresses};
-const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",
-                                                     read_runtime_apis, write_runtime_apis};
+const struct config_type config_type_runtime_apis = {
+    "/path, unix:/path, IP:PORT or [IPv6]:PORT, with 'master:' in front of a master's", read_runtime_apis,
+    write_runtime_apis};
 const struct config_type config_type_servers = {"NAME HOST:PORT, and perhaps weight=0 to weight=256",
                                                 read_servers, write_servers};
