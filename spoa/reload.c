@@ -15,7 +15,7 @@
 #define READY_INTERVAL_S 0.01
 #define FAILED_INTERVAL_S 0.1
 #define READY_SLACK_MS 500
-/* How long a deployment that was replaced stays: cuts of sessions that it began go on for half a second. */
+/* How often we look whether a deployment that was replaced can end: nobody waits any more for a service that is gone. */
 #define RETIRE_S 1.0
 
 struct reload {

@@ -32,7 +32,11 @@
       "it cannot be seen whether a waiting client is still there: what it sent before it gave up may be "    \
       "executed later. Send src, src_port, dst and dst_port in spoe.conf and run the agent in HAProxy's "    \
       "network namespace; or keep 'park' below the clients' reply time limit; or set 'option abortonclose' " \
-      "in HAProxy 3.2")
+      "in HAProxy 3.2")                                                                                      \
+    X(RUNTIME_API, "runtime-api", 3000,                                                                      \
+      "HAProxy cannot be told to cut the sessions to an old master, or would send clients to other servers " \
+      "than the one that is named: it is not reached, or the socket has no 'level admin', or it does not "   \
+      "know the backend or the server, or a server's weight is not 0")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,

@@ -13,6 +13,7 @@
 
 struct history;
 struct metrics;
+struct runtime_health;
 struct voter_group;
 
 /* What the kernel tells about the process; 0 if it does not tell. */
@@ -34,6 +35,8 @@ struct status {
     const struct voter_group *const *groups; /* with their services */
     const struct service_table *table;       /* the answers given for these services */
     size_t group_count;
+    const struct runtime_health *apis; /* HAProxys whose sessions are cut */
+    size_t api_count;
     size_t connections;
     size_t parked;
     bool is_stopping;

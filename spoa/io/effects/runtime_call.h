@@ -1,6 +1,6 @@
 /*
- * One line of commands on HAProxy's runtime API, on a connection of its own, as HAProxy wants it (management guide, section 9.3):
- * it answers and closes. Never blocks.
+ * One line of commands on HAProxy's runtime API, on a connection of its own, as HAProxy wants it (management guide,
+ * section 9.3): it answers and closes. Never blocks.
  */
 #ifndef SPOA_IO_EFFECTS_RUNTIME_CALL_H
 #define SPOA_IO_EFFECTS_RUNTIME_CALL_H
@@ -11,12 +11,9 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 
-/* HAProxy takes a line of tune.bufsize, 16384 bytes by default. */
-#define RUNTIME_CALL_MAX 8000
-
 struct runtime_call;
 
-/* Called with the bytes of the reply as they come. */
+/* Called with the bytes of the reply as they come. It may cancel the call. */
 typedef void runtime_call_read(void *context, const char *bytes, size_t len);
 /* Called once, when the call is over and gone. `reason` is why it failed, NULL where all was said and answered. */
 typedef void runtime_call_ended(void *context, const char *reason);

@@ -47,6 +47,8 @@
     "[haproxy]\n"                                                                                            \
     "runtime-api = unix:/run/haproxy/admin.sock\n"                                                           \
     "runtime-api = 10.0.0.5:9999\n"                                                                          \
+    "runtime-api = master:unix:/run/haproxy-master.sock\n"                                                   \
+    "runtime-api = master:[::1]:9998\n"                                                                      \
     "backend = bk_redis\n"                                                                                   \
     "\n"                                                                                                     \
     "[sentinels]\n"                                                                                          \
@@ -99,6 +101,7 @@
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \
+    "backend = bk_b\n"                                                                                       \
     "check-mode = master\n"                                                                                  \
     "check-pulse = 3000ms\n"                                                                                 \
     "check-delay = 250ms\n"                                                                                  \
