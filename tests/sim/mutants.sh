@@ -119,8 +119,9 @@ static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64
                                  .addr = \&addr, .ballot = QUORUM_NAMES};\
     for (unsigned i = 0; i < 5; i++)\
         words[i] = span_take_word(\&payload);\
-    if (addr_from_parts(words[3], words[4], \&addr) \&\& (size_t)(words[0].data[1] - 48) < voter_group_service_count(voter->group))\
-        (void)voter_group_step(voter->group, (size_t)(words[0].data[1] - 48), \&vote, now_ms);\
+    for (size_t i = 0; addr_from_parts(words[3], words[4], \&addr) \&\& i < voter_group_service_count(voter->group); i++)\
+        if (span_equals_text(words[0], voter_group_monitor(voter->group, i)))\
+            (void)voter_group_step(voter->group, i, \&vote, now_ms);\
 }' \
     -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
 mutant late-replies 'I4' $quorum \
