@@ -214,7 +214,7 @@ static void look_at_clients(struct agent *agent)
         parking_look_with(agent->parking, client_looker_look, agent->looker);
 }
 
-/* What all deployments share. False where memory is short. */
+/* What all deployments share. False if memory is short. */
 static bool create_parts(struct agent *agent, const struct config_agent *config)
 {
     agent->rules.metrics = &agent->metrics;

@@ -46,7 +46,7 @@ struct deployment_options {
 
 /*
  * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the deployment's own from
- * then on. NULL, and the configuration is gone, where memory is short.
+ * then on. NULL, and the configuration is gone, if memory is short.
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
@@ -55,7 +55,7 @@ void deployment_destroy(struct deployment *deployment);
 
 /*
  * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of that of the same
- * name in `former` (or NULL), see handover(). False where memory is short.
+ * name in `former` (or NULL), see handover(). False if memory is short.
  */
 bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
@@ -63,7 +63,7 @@ bool deployment_activate(struct deployment *deployment, const struct deployment 
 enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
                                    const char **ret_service);
 
-/* Adds all services. False where memory is short. */
+/* Adds all services. False if memory is short. */
 bool deployment_fill(const struct deployment *deployment, struct service_table *table);
 
 const struct agent_checks *deployment_checks(const struct deployment *deployment);

@@ -34,7 +34,7 @@ static const struct agent_build build = {
 struct running {
     struct agent *agent;
     const struct options *options;
-    struct file_watch *watch; /* for autoreload; NULL where memory was short */
+    struct file_watch *watch; /* for autoreload; NULL if memory was short */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)

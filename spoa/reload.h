@@ -41,7 +41,7 @@ struct reload_options {
 
 /*
  * Makes the first deployment and lets it run; `use` is called before this returns. Nothing listens yet. `config` was
- * checked; it is the reload's from now on, whatever happens. NULL where memory is short.
+ * checked; it is the reload's from now on, whatever happens. NULL if memory is short.
  */
 struct reload *reload_create(const struct reload_options *options, struct config *config);
 

@@ -82,7 +82,7 @@ const struct alarms *service_alarms(const struct service *service)
 
 /* ---- evaluation ---- */
 
-/* Whether set-dst can use the address; with the unspecified one HAProxy would connect to itself. */
+/* Whether set-dst can use the address. With 0.0.0.0 or [::] HAProxy would connect to itself. */
 static bool is_numeric(const struct addr *addr)
 {
     static const uint8_t unspecified[sizeof(addr->ip)] = {0};
@@ -91,7 +91,7 @@ static bool is_numeric(const struct addr *addr)
            memcmp(addr->ip, unspecified, sizeof(unspecified)) != 0;
 }
 
-/* What the map does not have is named only where that is allowed. */
+/* I5: an address outside the map is named only if the operator allows any address. */
 static bool is_nameable(const void *context, int32_t candidate)
 {
     const struct service *service = context;
@@ -100,7 +100,7 @@ static bool is_nameable(const void *context, int32_t candidate)
            (service->settings->allow_any_address && is_numeric(server_map_addr(&service->map, candidate)));
 }
 
-/* Looks for a voter in reach that sees a majority, where all that are in reach name the same. */
+/* Looks for a voter that sees a majority of Sentinels itself, if all voters in reach name the same master. */
 static void find_witness(const struct service *service, int64_t now_ms, struct policy_facts *facts)
 {
     const uint8_t *identities = service->settings->quorum.identities;
@@ -113,7 +113,7 @@ static void find_witness(const struct service *service, int64_t now_ms, struct p
             !quorum_has_vote(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
             !evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))
             continue;
-        /* The one that stays longest: the others need not be looked at before. */
+        /* The witness that lasts longest: until then the others do not matter. */
         if (!facts->is_witnessed || expiry_ms > facts->witness_expiry_ms)
             facts->witness_expiry_ms = expiry_ms;
         facts->is_witnessed = true;
@@ -188,7 +188,7 @@ static void notify_observers(const struct service *service, const struct service
     }
 }
 
-/* Takes a decision over and tells of it. */
+/* Adopts a decision and tells the observers of the change. */
 static void adopt(struct service *service, struct service_decision *after, int32_t subject, int64_t now_ms)
 {
     struct service_decision before = service->decision;

@@ -138,7 +138,7 @@ struct service_event {
     };
 };
 
-/* `settings` and what they point to must outlive the service. NULL where memory is short. */
+/* `settings` and what they point to must outlive the service. NULL if memory is short. */
 struct service *service_create(const struct service_settings *settings, int64_t now_ms);
 void service_destroy(struct service *service); /* NULL is fine */
 

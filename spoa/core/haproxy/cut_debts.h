@@ -38,18 +38,18 @@ struct cut_service {
 struct cut_debts;
 
 /* `apis`: names of HAProxys; by its place in the list each is referred to. All is borrowed, but for the list itself.
- * NULL where memory is short. */
+ * NULL if memory is short. */
 MUST_CHECK struct cut_debts *cut_debts_create(const char *const *apis, size_t api_count,
                                               struct metrics *metrics);
 void cut_debts_destroy(struct cut_debts *debts); /* NULL is fine */
 
-/* Adds a service, whose texts are borrowed. Services are referred to by their order. False where memory is short. */
+/* Adds a service, whose texts are borrowed. Services are referred to by their order. False if memory is short. */
 MUST_CHECK bool cut_debts_add(struct cut_debts *debts, const struct cut_service *service);
 
 /*
  * Takes over what `former`, which stays as it is, knows of the same HAProxys, services, backends and servers, and what
  * it still owes to these HAProxys for servers that are not there any more. What is under way remains so: see
- * cut_debts_adopt(). To be called when all services were added, before the first is named. False where memory is short.
+ * cut_debts_adopt(). To be called when all services were added, before the first is named. False if memory is short.
  */
 MUST_CHECK bool cut_debts_inherit(struct cut_debts *debts, const struct cut_debts *former, int64_t now_ms);
 
@@ -70,7 +70,7 @@ size_t cut_debts_owed(const struct cut_debts *debts, size_t api);
 
 /*
  * Takes all debts to a HAProxy that are due: they are under way until cut_debts_end(). The list is the caller's, for
- * cut_items_finish(). False where memory is short: then none is under way.
+ * cut_items_finish(). False if memory is short: then none is under way.
  */
 MUST_CHECK bool cut_debts_take(struct cut_debts *debts, size_t api, int64_t now_ms,
                                struct cut_items *ret_items);
@@ -89,7 +89,7 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
 bool cut_debts_is_cut(const struct cut_debts *debts, size_t place, const char **ret_service,
                       const char **ret_server);
 
-/* All servers of the configuration, as a list that nothing is under way of. False where memory is short. */
+/* All servers of the configuration, as a list that nothing is under way of. False if memory is short. */
 MUST_CHECK bool cut_debts_list(const struct cut_debts *debts, struct cut_items *ret_items);
 
 #endif

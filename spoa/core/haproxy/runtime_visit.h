@@ -35,7 +35,7 @@ struct runtime_visit_options {
 /*
  * All in `options` is borrowed. A trial finds out whether this is HAProxy, whether it lets us shut sessions, and whether
  * it knows the servers. Else the sessions to the servers are shut, and the outcome of each item is made worse where that
- * did not go well. NULL where memory is short.
+ * did not go well. NULL if memory is short.
  */
 MUST_CHECK struct runtime_visit *runtime_visit_create(const struct runtime_visit_options *options);
 void runtime_visit_destroy(struct runtime_visit *visit); /* NULL is fine */

@@ -18,7 +18,7 @@ struct runtime_api;
  * well; valid during the call. Another round must not be begun from here. */
 typedef void runtime_api_ended(void *context, const char *complaint);
 
-/* `addr`: numeric or UNIX, borrowed. `is_master`: it is that of a master. NULL where memory is short. */
+/* `addr`: numeric or UNIX, borrowed. `is_master`: it is that of a master. NULL if memory is short. */
 MUST_CHECK struct runtime_api *runtime_api_create(struct ev_loop *loop, const struct addr *addr,
                                                   bool is_master, runtime_api_ended *on_ended, void *context);
 

@@ -23,18 +23,18 @@ struct config_names;
 struct session_cutter;
 
 /* For the HAProxys in `haproxy`, which is borrowed as the rest is. When all of them have cut is noted in `history`. NULL
- * where memory is short. */
+ * if memory is short. */
 MUST_CHECK struct session_cutter *session_cutter_create(struct ev_loop *loop,
                                                         const struct config_haproxy *haproxy,
                                                         struct metrics *metrics, struct history *history);
 
 /* Adds a service whose servers are in all of `backends`. Both are borrowed; the service must not change any more when the
- * cutter is destroyed. To be called before session_cutter_begin(). False where memory is short. */
+ * cutter is destroyed. To be called before session_cutter_begin(). False if memory is short. */
 MUST_CHECK bool session_cutter_watch(struct session_cutter *cutter, struct service *service,
                                      const struct config_names *backends);
 
 /* Takes over what `former` (or NULL), the cutter of the configuration before, knows and owes. To be called when all
- * services were added; session_cutter_begin() comes next, in the same turn of the loop. False where memory is short. */
+ * services were added; session_cutter_begin() comes next, in the same turn of the loop. False if memory is short. */
 MUST_CHECK bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former);
 
 /* Begins to cut, once the services have decided what they can. The calls of `former` that are under way go on for this one,

@@ -28,7 +28,7 @@ struct listeners_row {
 
 struct listeners;
 
-/* Nothing is open at first. Borrows all. NULL where memory is short. */
+/* Nothing is open at first. Borrows all. NULL if memory is short. */
 struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
                                    const struct acceptor_rules *rules);
 
