@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
@@ -184,6 +185,7 @@ static void fill_status(void *context, struct status *ret_status)
     const struct agent *agent = context;
 
     *ret_status = (struct status){
+        .pid = getpid(),
         .version = agent->build->version,
         .revision = agent->build->revision,
         .metrics = &agent->metrics,
@@ -192,6 +194,9 @@ static void fill_status(void *context, struct status *ret_status)
         .parked = parking_count(agent->parking),
         .is_stopping = agent->is_stopping,
         .is_reload_good = reload_is_good(agent->reload),
+        .is_reload_open = reload_is_open(agent->reload),
+        .reloads_asked = reload_asked(agent->reload),
+        .reload_error = reload_error(agent->reload),
         .t_loaded_ms = reload_loaded_ms(agent->reload),
         .now_ms = clock_ms(),
         .now_unix_ms = clock_unix_ms(),

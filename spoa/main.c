@@ -9,6 +9,7 @@
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/reload_command.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
@@ -226,6 +227,8 @@ static int run_command(const struct options *options, const struct config *confi
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
+    case COMMAND_RELOAD:
+        return command_reload(config, options->pid);
     case COMMAND_CHECK:
         return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:

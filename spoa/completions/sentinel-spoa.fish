@@ -13,6 +13,8 @@ complete -c sentinel-spoa -l log-level -x -a 'error warning info debug' -d 'how 
 complete -c sentinel-spoa -f -a status -d 'the status of an agent that runs'
 complete -c sentinel-spoa -l json -d 'the status as JSON'
 complete -c sentinel-spoa -l watch -d 'the status again every second'
+complete -c sentinel-spoa -f -a reload -d 'have the running agent read FILE again'
+complete -c sentinel-spoa -l pid -x -d 'the process that is to reload'
 complete -c sentinel-spoa -f -a check -d 'look at all that the configuration names'
 complete -c sentinel-spoa -l haproxy -r -d 'read the configuration of HAProxy as well'
 complete -c sentinel-spoa -f -a haproxy-conf -d 'print a haproxy.cfg that fits'

@@ -383,7 +383,7 @@ def test_cannot_listen(tmp_path, listen, said):
 def options():
     """All options and commands that --help lists."""
     text = run_agent("--help").stdout
-    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "check", "haproxy-conf"}
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "reload", "check", "haproxy-conf"}
 
 
 @pytest.mark.parametrize("path", ["completions/sentinel-spoa.bash", "completions/_sentinel-spoa", "completions/sentinel-spoa.fish",

@@ -27,6 +27,7 @@ struct process_stats {
 
 /* All borrowed. Times in ms of the loop's clock but for those that say Unix. */
 struct status {
+    int64_t pid;
     const char *version;
     const char *revision;
     const struct metrics *metrics;
@@ -38,7 +39,10 @@ struct status {
     size_t parked;
     bool is_stopping;
     bool is_reload_good; /* the last one, or none was asked for */
-    int64_t t_loaded_ms; /* the configuration that is used */
+    bool is_reload_open; /* it is not known yet what becomes of the last one */
+    uint64_t reloads_asked;
+    const char *reload_error; /* why the last one failed; NULL where it did not */
+    int64_t t_loaded_ms;      /* the configuration that is used */
     int64_t now_ms;
     int64_t now_unix_ms;
     struct process_stats process;
