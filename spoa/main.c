@@ -10,6 +10,7 @@
 #include "spoa/cli/commands.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/reload_command.h"
+#include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
@@ -193,7 +194,12 @@ static int run(const struct options *options, struct config *config)
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
-    running.agent = agent_create(loop, config, &build);
+    int takeover_fd = -1;
+    if (options->takeover && !takeover_ask(config, &takeover_fd)) {
+        config_destroy(config);
+        return EXIT_CODE_RUNTIME;
+    }
+    running.agent = agent_create(loop, config, &build, takeover_fd);
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
     if (!confine(config, options->file)) {

@@ -33,6 +33,7 @@ enum long_option {
     OPTION_FOR,
     OPTION_HAPROXY,
     OPTION_PID,
+    OPTION_TAKEOVER,
 };
 
 static const struct option long_options[] = {
@@ -53,6 +54,7 @@ static const struct option long_options[] = {
     {"for", required_argument, NULL, OPTION_FOR},
     {"haproxy", required_argument, NULL, OPTION_HAPROXY},
     {"pid", required_argument, NULL, OPTION_PID},
+    {"takeover", no_argument, NULL, OPTION_TAKEOVER},
     {NULL, 0, NULL, 0},
 };
 
@@ -61,7 +63,7 @@ static const struct config_place command_line = {.file = "command line"};
 void options_print_help(FILE *out)
 {
     fputs(
-        "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
+        "usage: sentinel-spoa -f FILE [--takeover | -t | --dump-config]\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
         "       sentinel-spoa [-f FILE] --healthcheck\n"
@@ -72,6 +74,9 @@ void options_print_help(FILE *out)
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
         "  -f, --file FILE      read the configuration from FILE\n"
+        "      --takeover       take the place of the agent that runs with FILE, without losing a "
+        "connection;\n"
+        "                       it needs 'takeover' in [agent]\n"
         "  -t, --test           check the configuration and exit\n"
         "      --dump-config    print the configuration with all defaults and exit\n"
         "  -V, --version        print the version and exit\n"
@@ -249,6 +254,9 @@ static void take_option(int option, struct options *options)
         break;
     case OPTION_HEALTHCHECK:
         options->healthcheck = true;
+        break;
+    case OPTION_TAKEOVER:
+        options->takeover = true;
         break;
     case OPTION_JSON:
         options->json = true;

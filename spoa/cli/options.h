@@ -35,6 +35,7 @@ struct options {
     bool version;             /* -V */
     bool help;                /* -h */
     bool healthcheck;         /* --healthcheck */
+    bool takeover;            /* --takeover */
     bool json;                /* --json */
     bool watch;               /* --watch */
     bool spoe;                /* --spoe */

@@ -32,6 +32,7 @@ listen = [::1]:9100
 listen = unix:/tmp/never.sock mode=640 owner=root group=root
 check = 127.0.0.1:9013
 http = 127.0.0.1:9912
+takeover = unix:/tmp/never-taken.sock mode=600
 allow = 10.0.0.0/8
 max-connections = 500
 idle-timeout = 1m

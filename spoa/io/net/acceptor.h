@@ -62,6 +62,10 @@ void acceptor_close(struct acceptor *acceptor);
 /* Closes it, but takes the connections that wait in its queue first. It is logged as "not-listening". */
 void acceptor_retire(struct acceptor *acceptor);
 
+/* Leaves connections in the queue until acceptor_resume(). */
+void acceptor_pause(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
+
 /* Hands the next connections to another protocol; borrowed. A change is logged as "not-listening" and "listening". */
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol);
 
