@@ -166,6 +166,7 @@ def test_connections_go_along():
             rig.agent.start()
             rig.agent.wait_log(event="started")
             former.wait_log(event="taken-over")
+            wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 2, 15, "all but one are given away")
             assert idle.ask()["master"] == "R1"
             partial.send(frame[10:])
             assert partial.read().variables()["master"] == "R1"
