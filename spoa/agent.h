@@ -15,9 +15,11 @@ struct agent_build {
 
 /*
  * Connects to the Sentinels and listens. `config` was checked; it is the agent's from now on, whatever happens. `build` is
- * borrowed. NULL where it cannot; the log says why.
+ * borrowed. `takeover_fd`, from takeover_ask(), is the agent's, too: connections are left to the agent at its other end until
+ * we are ready; -1: there is none. NULL where it cannot; the log says why.
  */
-struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build);
+struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build,
+                           int takeover_fd);
 
 /*
  * Changes over to another configuration, as soon as the Sentinels have said who the masters are by it, and two seconds

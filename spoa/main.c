@@ -9,6 +9,8 @@
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/reload_command.h"
+#include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
@@ -203,7 +205,12 @@ static int run(const struct options *options, struct config *config)
     log_warnings(config);
     raise_descriptor_limit();
     sandbox_harden();
-    running.agent = agent_create(loop, config, &build);
+    int takeover_fd = -1;
+    if (options->takeover && !takeover_ask(config, &takeover_fd)) {
+        config_destroy(config);
+        return EXIT_CODE_RUNTIME;
+    }
+    running.agent = agent_create(loop, config, &build, takeover_fd);
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
     if (!confine(config, options->file)) {
@@ -238,6 +245,8 @@ static int run_command(const struct options *options, const struct config *confi
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
+    case COMMAND_RELOAD:
+        return command_reload(config, options->pid);
     case COMMAND_CHECK:
         return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:

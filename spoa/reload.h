@@ -68,6 +68,15 @@ const struct deployment *reload_running(const struct reload *reload);
 /* False after a reload that failed, until another one has changed over. */
 bool reload_is_good(const struct reload *reload);
 
+/* How many reloads were asked for, by reload_prepare() or reload_fail(). */
+uint64_t reload_asked(const struct reload *reload);
+
+/* Whether the last one that was asked for has neither changed over nor failed yet. */
+bool reload_is_open(const struct reload *reload);
+
+/* Why the last one failed; NULL where it did not. Valid until the next event. */
+const char *reload_error(const struct reload *reload);
+
 /* When the one that runs began to, clock_ms() time. */
 int64_t reload_loaded_ms(const struct reload *reload);
 

@@ -112,6 +112,7 @@ void config_destroy(struct config *config)
     free(config->agent.listens.list);
     free(config->agent.checks.list);
     free(config->agent.web.list);
+    free(config->agent.takeovers.list);
     free(config->agent.allowed.list);
     free(config->agent.user);
     free(config->agent.group);

@@ -41,9 +41,10 @@ struct config_networks {
 };
 
 struct config_agent {
-    struct config_listens listens; /* for SPOP */
-    struct config_listens checks;  /* for agent-checks */
-    struct config_listens web;     /* for HTTP */
+    struct config_listens listens;   /* for SPOP */
+    struct config_listens checks;    /* for agent-checks */
+    struct config_listens web;       /* for HTTP */
+    struct config_listens takeovers; /* for an agent that takes our place */
     enum log_level log_level;
     enum log_format log_format;
     char *syslog;                   /* path of its socket; NULL: log to stderr */

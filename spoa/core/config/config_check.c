@@ -18,6 +18,8 @@ static void check_agent(struct config *config, const char *file, struct config_e
 
     if (config->agent.group != NULL && config->agent.user == NULL)
         config_error(errors, &whole, "'group' needs 'user'");
+    if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)
+        config_error(errors, &whole, "'takeover' takes unix:/path only");
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;

@@ -153,6 +153,7 @@ static void add_agent(struct json *json, const struct status *status)
 {
     const char *service = NULL;
 
+    json_number(json, "pid", status->pid);
     json_string(json, "version", status->version);
     json_string(json, "revision", status->revision);
     json_number(json, "now", status->now_unix_ms);
@@ -160,7 +161,10 @@ static void add_agent(struct json *json, const struct status *status)
     json_number(json, "configured", status_unix_ms(status, status->t_loaded_ms));
     json_bool(json, "ready", status_unready(status, &service) == NULL);
     json_bool(json, "stopping", status->is_stopping);
+    json_number(json, "reloads-asked", (int64_t)status->reloads_asked);
+    json_bool(json, "reload-open", status->is_reload_open);
     json_bool(json, "last-reload-good", status->is_reload_good);
+    json_string(json, "last-reload-error", status->reload_error);
     json_number(json, "connections", (int64_t)status->connections);
     json_number(json, "parked", (int64_t)status->parked);
 }

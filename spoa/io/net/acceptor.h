@@ -65,6 +65,10 @@ void acceptor_close(struct acceptor *acceptor);
  * "not-listening". */
 void acceptor_retire(struct acceptor *acceptor);
 
+/* Leaves connections in the queue until acceptor_resume(). */
+void acceptor_pause(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
+
 /* Hands all later connections to `protocol`, which is borrowed. Logs a change as "not-listening" and
  * "listening". */
 void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol *protocol);

@@ -241,6 +241,34 @@ void listeners_close(struct listeners *listeners, const struct acceptor_protocol
     }
 }
 
+void listeners_pause(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener)
+        acceptor_pause(&listener->acceptor);
+}
+
+void listeners_resume(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener)
+        acceptor_resume(&listener->acceptor);
+}
+
+bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        if (!lend(context, &listener->acceptor.listening))
+            return false;
+        listener->acceptor.listening.is_foreign = true;
+    }
+    return true;
+}
+
 static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)
 {
     return one->mode != other->mode || strcmp(one->owner, other->owner) != 0 ||

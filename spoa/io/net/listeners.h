@@ -13,8 +13,10 @@
 #define SPOA_IO_NET_LISTENERS_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
@@ -50,6 +52,19 @@ void listeners_settle(struct listeners *listeners, const struct config_agent *co
 
 /* Stops accepting for one protocol. */
 void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol);
+
+/* Leaves connections in the queues of all that are open, until listeners_resume(). */
+void listeners_pause(struct listeners *listeners);
+void listeners_resume(struct listeners *listeners);
+
+/* Hands a socket to another process. False, with errno, where it cannot. */
+typedef bool (*listeners_lend_fn)(void *context, const struct listen_socket *listening);
+
+/*
+ * Another process gets all that are open as well. From now on the files of UNIX sockets are not removed here. False where `lend`
+ * was false.
+ */
+MUST_CHECK bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context);
 
 /* Logs "restart-needed" with each key that gives a UNIX socket that stays another mode, owner or group. */
 void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,

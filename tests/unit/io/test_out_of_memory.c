@@ -229,7 +229,7 @@ static bool whole_agent(void)
     static const struct agent_build build = {.version = "1", .revision = "r"};
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct config *config = make_config(agent_text);
-    struct agent *agent = config != NULL ? agent_create(loop, config, &build) : NULL;
+    struct agent *agent = config != NULL ? agent_create(loop, config, &build, -1) : NULL;
     struct config *other = NULL;
 
     assert_non_null(loop);

@@ -30,6 +30,7 @@
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
     "check = 127.0.0.1:9013\n"                                                                               \
     "http = 127.0.0.1:9912\n"                                                                                \
+    "takeover = unix:/run/sentinel-spoa/takeover.sock mode=600\n"                                            \
     "allow = 10.0.0.0/8\n"                                                                                   \
     "allow = 2001:db8::1/128\n"                                                                              \
     "max-connections = 500\n"                                                                                \

@@ -57,10 +57,10 @@ static void test_every_key(void **state)
     assert_string_equal(config->groups[0].credentials.username, "haproxy");
     assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
-    assert_int_equal(config->groups[0].line, 28);
+    assert_int_equal(config->groups[0].line, 29);
     assert_int_equal(config->groups[1].address_count, 3);
     assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].credentials.password_file_line, 49);
+    assert_int_equal(config->groups[1].credentials.password_file_line, 50);
     assert_int_equal(config->service_count, 3);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);

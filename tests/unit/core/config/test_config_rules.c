@@ -35,6 +35,7 @@ static void test_errors(void **state)
     static const struct rule rules[] = {
         {AGENT("max-connections = 0"), "t.conf:2: bad value '0' for 'max-connections'"},
         {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
+        {AGENT("takeover = 127.0.0.1:9014"), "t.conf: 'takeover' takes unix:/path only"},
         {AGENT("allow = 10.0.0.1/8"), "t.conf:2: bad value '10.0.0.1/8' for 'allow': it takes IP/BITS or IP"},
         {AGENT("allow = redis.example.org"), "it takes IP/BITS or IP"},
         {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
