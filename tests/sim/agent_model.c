@@ -4,6 +4,7 @@
 
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
+#include "tests/sim/parked.h"
 #include "tests/sim/reload_model.h"
 #include "tests/sim/set_model.h"
 
@@ -65,7 +66,7 @@ static int64_t earliest_wake_ms(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
     struct sim_set *const sets[] = {self->running, self->next, self->retired};
-    int64_t earliest_ms = INT64_MAX;
+    int64_t earliest_ms = parking_wake_ms(self->parking);
 
     for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++) {
         int64_t wake_ms = sets[i] != NULL ? set_wake_ms(world, sets[i]) : INT64_MAX;
@@ -88,11 +89,16 @@ static void check_timers(struct world *world, unsigned agent)
 
 void agent_settle(struct world *world, unsigned agent)
 {
-    struct sim_agent *self = &world->agents[agent];
-
     for_each_set(world, agent, set_pump);
     agent_note_changes(world, agent);
+    parked_settle(world, agent);
     check_timers(world, agent);
+    agent_arm(world, agent);
+}
+
+void agent_arm(struct world *world, unsigned agent)
+{
+    struct sim_agent *self = &world->agents[agent];
     int64_t wake_ms = earliest_wake_ms(world, agent);
     if (wake_ms < INT64_MAX)
         wake_ms = wake_ms < agent_now_ms(world, agent) ? world->now_ms : wake_ms - self->clock_ms;
@@ -105,6 +111,7 @@ void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms)
 {
     world->agents[agent].clock_ms += by_ms;
     world->agents[agent].wake_ms = world->now_ms;
+    parked_let_due(world, agent);
 }
 
 void agent_wake(struct world *world, unsigned agent)
@@ -122,6 +129,7 @@ void agent_wake(struct world *world, unsigned agent)
         return;
     }
     for_each_set(world, agent, set_tick);
+    parking_tick(self->parking, agent_now_ms(world, agent));
     agent_settle(world, agent);
 }
 
@@ -137,6 +145,12 @@ void agent_forget_service(struct world *world, unsigned agent, unsigned service)
     ghost_forget_service(world, agent, service);
 }
 
+/* agent_settle() comes after every step, and looks itself. */
+static void note_woken(void *context)
+{
+    (void)context;
+}
+
 void agent_start(struct world *world, unsigned agent, const struct sim_file *file)
 {
     struct sim_agent *self = &world->agents[agent];
@@ -145,8 +159,10 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
     self->next = NULL;
     self->retired = NULL;
     self->retired_table = NULL;
-    self->table = service_table_create(NULL);
-    if (self->table == NULL)
+    self->parking = parking_create(SIM_WAITING_MAX, note_woken, self);
+    self->waiting_count = 0;
+    self->table = service_table_create(self->parking);
+    if (self->parking == NULL || self->table == NULL)
         abort();
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         agent_forget_service(world, agent, i);
@@ -164,9 +180,11 @@ void agent_stop(struct world *world, unsigned agent)
     struct sim_agent *self = &world->agents[agent];
 
     self->reloads++;
+    spop_session_finish(&self->session);
     service_table_destroy(self->table);
     service_table_destroy(self->retired_table);
     set_destroy(world, self->running);
     set_destroy(world, self->next);
     set_destroy(world, self->retired);
+    parking_destroy(self->parking);
 }

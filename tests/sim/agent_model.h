@@ -20,6 +20,9 @@ void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms);
 /* What the I/O layer does after every step: sends, asks, sets timers. */
 void agent_settle(struct world *world, unsigned agent);
 
+/* Only the last of it: sets the timer. */
+void agent_arm(struct world *world, unsigned agent);
+
 /* A set has taken something in. What it says may be another: ask then, for that is when a wrong answer is likely. */
 void agent_note_changes(struct world *world, unsigned agent);
 

@@ -6,11 +6,9 @@
 #include "proto/spop_frame.h"
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
-#include "tests/sim/replies.h"
+#include "tests/sim/parked.h"
 
 #define FRAME_MAX 512
-#define ACTION_SET_VAR 1
-#define ACTION_UNSET_VAR 2
 
 /* ---- frames as HAProxy writes them ---- */
 
@@ -41,16 +39,26 @@ static struct span frame_end(struct frame *frame)
     return span_of(frame->bytes, len);
 }
 
-/* Feeds a frame; true where the agent replied with exactly one whole frame of `type` with these ids. */
-static bool exchange(struct world *world, unsigned agent, struct span frame, uint8_t *out,
-                     struct spop_frame *ret_reply)
+/* What came of a frame. */
+enum reaction {
+    REPLIED, /* with exactly one whole frame */
+    SILENT,
+    BROKEN, /* with something else */
+};
+
+static enum reaction exchange(struct world *world, unsigned agent, struct span frame, uint8_t *out,
+                              struct spop_frame *ret_reply)
 {
     struct sink sink = sink_of(out, 2 * SPOP_SESSION_REPLY_MAX);
     size_t taken = spop_session_feed(&world->agents[agent].session, frame, agent_now_ms(world, agent), &sink);
     size_t len = (size_t)(sink.at - out);
     int size = spop_frame_parse(out, len, SPOP_SESSION_FRAME_MAX, ret_reply);
 
-    return taken == frame.len && size > 0 && (size_t)size == len;
+    if (taken != frame.len)
+        return BROKEN;
+    if (len == 0)
+        return SILENT;
+    return size > 0 && (size_t)size == len ? REPLIED : BROKEN;
 }
 
 void asker_greet(struct world *world, unsigned agent)
@@ -66,124 +74,58 @@ void asker_greet(struct world *world, unsigned agent)
     spop_kv_write(&frame.sink, "supported-versions", &version);
     spop_kv_write(&frame.sink, "max-frame-size", &size);
     spop_kv_write(&frame.sink, "capabilities", &capabilities);
-    if (!exchange(world, agent, frame_end(&frame), out, &reply) || reply.type != SPOP_AGENT_HELLO)
+    if (exchange(world, agent, frame_end(&frame), out, &reply) != REPLIED || reply.type != SPOP_AGENT_HELLO)
         ghost_violation(world, "session", "HAPROXY-HELLO was not answered with AGENT-HELLO");
 }
 
-/* ---- the answer ---- */
+/* ---- questions ---- */
 
-enum variable {
-    VARIABLE_STATE,
-    VARIABLE_MASTER,
-    VARIABLE_ADDR,
-    VARIABLE_PORT,
-    VARIABLE_VOTES,
-    VARIABLE_GENERATION,
-    VARIABLES,
-};
-
-struct variables {
-    bool mentioned[VARIABLES];
-    bool is_set[VARIABLES];
-    struct spop_value values[VARIABLES];
-};
-
-/* Reads one action; false where it is malformed, of an unknown variable, or mentions one twice. */
-static bool read_action(struct span *cursor, struct variables *variables)
+/* Writes a NOTIFY; its ids are those of `waiting`. */
+static struct span write_notify(struct frame *frame, struct span name, const struct sim_waiting *waiting)
 {
-    static const char *const names[VARIABLES] = {"state", "master", "addr", "port", "votes", "generation"};
-    struct span head;
-    struct span name;
-    unsigned which = 0;
+    struct spop_value value = spop_text(name);
 
-    if (!span_take(cursor, 3, &head) || !spop_name_read(cursor, &name) || head.data[2] != SPOP_SCOPE_TXN)
-        return false;
-    while (which < VARIABLES && !span_equals_text(name, names[which]))
-        which++;
-    if (which == VARIABLES || variables->mentioned[which])
-        return false;
-    variables->mentioned[which] = true;
-    variables->is_set[which] = head.data[0] == ACTION_SET_VAR;
-    if (variables->is_set[which])
-        return head.data[1] == 3 && spop_value_read(cursor, &variables->values[which]);
-    return head.data[0] == ACTION_UNSET_VAR && head.data[1] == 2;
+    frame_begin(frame, SPOP_NOTIFY, waiting->stream_id, waiting->frame_id);
+    spop_name_write(&frame->sink, span_of_text("get-master"));
+    sink_put_byte(&frame->sink, 1);
+    spop_kv_write(&frame->sink, "service", &value);
+    return frame_end(frame);
 }
 
-static int read_state(const struct variables *variables)
+/* Whether a question about a service may be kept waiting now. */
+static bool may_wait(const struct world *world, unsigned agent, unsigned service)
 {
-    struct span text = variables->values[VARIABLE_STATE].text;
+    const struct sim_agent *self = &world->agents[agent];
 
-    if (!variables->is_set[VARIABLE_STATE] || variables->values[VARIABLE_STATE].type != SPOP_STRING)
-        return SIM_STATE_NONSENSE;
-    if (span_equals_text(text, "unknown-service"))
-        return SIM_STATE_UNKNOWN_SERVICE;
-    for (int state = SERVICE_STARTING; state <= SERVICE_UNKNOWN_ADDRESS; state++)
-        if (span_equals_text(text, service_state_text((enum service_state)state)))
-            return state;
-    return SIM_STATE_NONSENSE;
+    return service < SIM_SERVICES_MAX && self->running->services[service] != NULL &&
+           self->running->file.park_ms > 0 && self->waiting_count < SIM_WAITING_MAX;
 }
 
-/* Fills in the name; false where the variables do not fit each other. */
-static bool read_name(const struct variables *variables, unsigned service, struct sim_answer *answer)
-{
-    const struct spop_value *values = variables->values;
-    const uint8_t *ip = values[VARIABLE_ADDR].ipv4;
-    char server[] = "R1";
-
-    if (values[VARIABLE_ADDR].type != SPOP_IPV4 || values[VARIABLE_PORT].type != SPOP_INT64 ||
-        values[VARIABLE_VOTES].type != SPOP_INT64 || values[VARIABLE_GENERATION].type != SPOP_INT64)
-        return false;
-    if (ip[0] != 10 || ip[1] != 1 || ip[2] != service || ip[3] == 0 || ip[3] > SIM_ADDRESSES)
-        return false;
-    answer->address = (int8_t)(ip[3] - 1);
-    answer->votes = values[VARIABLE_VOTES].integer;
-    answer->generation = values[VARIABLE_GENERATION].integer;
-    answer->has_master = variables->is_set[VARIABLE_MASTER];
-    server[1] = (char)('0' + ip[3]);
-    return values[VARIABLE_PORT].integer == SIM_PORT + answer->address &&
-           (!answer->has_master || (values[VARIABLE_MASTER].type == SPOP_STRING &&
-                                    span_equals_text(values[VARIABLE_MASTER].text, server)));
-}
-
-/* Reads the actions of an ACK. Every variable must be mentioned once, set or unset. */
-static bool read_answer(struct span actions, unsigned service, struct sim_answer *answer)
-{
-    struct variables variables = {.mentioned = {false}};
-
-    *answer = (struct sim_answer){.state = SIM_STATE_NONSENSE, .address = -1};
-    for (unsigned i = 0; i < VARIABLES; i++)
-        if (!read_action(&actions, &variables))
-            return false;
-    answer->state = read_state(&variables);
-    if (actions.len > 0 || answer->state == SIM_STATE_NONSENSE)
-        return false;
-    if (service_state_names((enum service_state)answer->state))
-        return read_name(&variables, service, answer);
-    for (unsigned i = VARIABLE_MASTER; i < VARIABLES; i++)
-        if (variables.is_set[i])
-            return false;
-    return true;
-}
-
+/* Asks for a service, SIM_SERVICES_MAX: one that is not there. True where an answer came at once. */
 static bool ask(struct world *world, unsigned agent, struct span name, unsigned service,
                 struct sim_answer *answer)
 {
     struct frame frame;
     struct spop_frame reply;
     uint8_t out[2 * SPOP_SESSION_REPLY_MAX];
-    uint64_t stream_id = ++world->agents[agent].stream_id;
-    uint64_t frame_id = rng_next(&world->rng) >> rng_below(&world->rng, 60);
-    struct spop_value value = spop_text(name);
+    bool is_patient = may_wait(world, agent, service);
+    const struct sim_waiting waiting = {
+        .stream_id = ++world->agents[agent].stream_id,
+        .frame_id = rng_next(&world->rng) >> rng_below(&world->rng, 60),
+        .service = (uint8_t)service,
+    };
+    enum reaction reaction = exchange(world, agent, write_notify(&frame, name, &waiting), out, &reply);
 
-    frame_begin(&frame, SPOP_NOTIFY, stream_id, frame_id);
-    spop_name_write(&frame.sink, span_of_text("get-master"));
-    sink_put_byte(&frame.sink, 1);
-    spop_kv_write(&frame.sink, "service", &value);
     world->counts.answers++;
-    if (exchange(world, agent, frame_end(&frame), out, &reply) && reply.type == SPOP_ACK &&
-        reply.stream_id == stream_id && reply.frame_id == frame_id &&
-        read_answer(reply.payload, service, answer))
+    if (reaction == SILENT && is_patient) {
+        parked_wait(world, agent, &waiting);
+        return false;
+    }
+    if (reaction == REPLIED && reply.type == SPOP_ACK && reply.stream_id == waiting.stream_id &&
+        reply.frame_id == waiting.frame_id && ack_read(reply.payload, service, answer)) {
+        answer->cannot_wait = !is_patient;
         return true;
+    }
     ghost_violation(world, "session", "agent %u answered a NOTIFY with something else than a sound ACK",
                     agent);
     return false;
@@ -206,7 +148,7 @@ static bool ask_service(struct world *world, unsigned agent, unsigned service, s
         ghost_check(world, agent, service, answer);
     else
         check_unknown(world, answer);
-    return !world->violated;
+    return true;
 }
 
 void asker_ask(struct world *world, unsigned agent, unsigned service)
@@ -219,11 +161,11 @@ void asker_ask(struct world *world, unsigned agent, unsigned service)
 void asker_ask_all(struct world *world, unsigned service)
 {
     struct sim_answer answers[SIM_AGENTS_MAX];
+    unsigned count = 0;
 
     for (unsigned i = 0; i < world->config.agents; i++)
-        if (!ask_service(world, i, service, &answers[i]))
-            return;
-    for (unsigned i = 1; i < world->config.agents; i++)
+        count += ask_service(world, i, service, &answers[count]);
+    for (unsigned i = 1; i < count; i++)
         ghost_compare(world, service, &answers[0], &answers[i]);
 }
 
@@ -231,6 +173,6 @@ void asker_ask_unknown(struct world *world, unsigned agent)
 {
     struct sim_answer answer;
 
-    if (ask(world, agent, span_of_text("no-such-service"), 0, &answer))
+    if (ask(world, agent, span_of_text("no-such-service"), SIM_SERVICES_MAX, &answer))
         check_unknown(world, &answer);
 }

@@ -57,6 +57,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         }
         for (unsigned k = 0; k <= SIM_SERVERS; k++)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
+        ghost->doubts[i] = (struct ghost_doubt){.address = -1};
         ghost->current[i] = -1;
         ghost->dissent_ms[i] = 0;
     }
@@ -139,6 +140,19 @@ void ghost_role(struct world *world, const struct sim_set *set, unsigned service
         &world->ghost.sets[set->number].roles[service][address < SIM_SERVERS ? address : SIM_SERVERS];
     if (address != told->address || sent_ms >= told->sent_ms)
         *told = (struct ghost_role){.sent_ms = sent_ms, .address = address, .role = role};
+    struct ghost_doubt *doubt = &world->ghost.sets[set->number].doubts[service];
+    if (doubt->address == (int8_t)address)
+        doubt->address = -1;
+}
+
+void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)
+{
+    int64_t now_ms = agent_now_ms(world, set->agent);
+
+    world_trace(world, "set %u service %u: the link to node %u broke", set->number, service, address);
+    world->counts.doubted++;
+    world->ghost.sets[set->number].doubts[service] = (struct ghost_doubt){
+        .since_ms = now_ms, .until_ms = now_ms + set->file.park_ms, .address = (int8_t)address};
 }
 
 void ghost_fenced(struct world *world, unsigned agent, unsigned service)

@@ -13,6 +13,8 @@
  *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
  *   fence             only after so long without a name
  *   generation        rises with every switch, and with nothing else
+ *   doubt             where an answer may wait it does not name a node to which our link has broken
+ *   parked            who waits is answered when somebody is named, at the latest when its time is over, and not before
  *   told              the observers were told of each switch and fence once, and of the first answer after each switch
  *   ready             a set takes over where it names somebody, or nobody was named before
  *   counters          of answers never fall
@@ -28,7 +30,7 @@
 #ifndef TESTS_SIM_GHOST_H
 #define TESTS_SIM_GHOST_H
 
-#include "tests/sim/asker.h"
+#include "tests/sim/ack.h"
 #include "tests/sim/world.h"
 
 /* A Sentinel's view changed. `published`: its subscribers were told. */
@@ -72,10 +74,14 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
 void ghost_role(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
                 int8_t role, int64_t sent_ms);
 
+/* A set's link to that node, which had told what it is, was closed. */
+void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
+
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);
 
-/* Checks an answer. */
+/* Checks an answer; and that it was right to give none yet. */
+void ghost_check_silence(struct world *world, unsigned agent, unsigned service);
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer);
 
 /* Whether the set knows who answers at this entry, and that nobody else does: else its vote may not count. */

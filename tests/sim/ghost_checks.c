@@ -1,6 +1,7 @@
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/progress.h"
+#include "tests/sim/replies.h"
 
 /* An answer to be checked. */
 struct claim {
@@ -173,6 +174,15 @@ bool ghost_has_voice(const struct sim_set *set, unsigned voter)
     return identities[voter] != QUORUM_NO_IDENTITY;
 }
 
+static bool is_not_doubted(struct world *world, const struct claim *claim)
+{
+    const struct ghost_doubt *doubt = &claim->ghost->doubts[claim->service];
+
+    (void)world;
+    return claim->answer->cannot_wait || doubt->address != claim->answer->address ||
+           claim->now_ms >= doubt->until_ms;
+}
+
 /* Nobody in reach names another. */
 static bool is_undisputed(const struct claim *claim)
 {
@@ -224,6 +234,7 @@ static const struct {
     {"I6 veto", ALL, is_not_vetoed},
     {"witnessed", STATE(WITNESSED), is_witness_there},
     {"kept", STATE(KEPT), is_keeping_allowed},
+    {"doubt", ALL, is_not_doubted},
     {"told", ALL, is_told},
     {"generation", ALL, is_of_its_generation},
 };
@@ -272,6 +283,9 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
     world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
     world->counts.downs += answer->state == SERVICE_DOWN;
     if (answer->address < 0) {
+        if (!answer->cannot_wait)
+            ghost_broken(world, "parked", "agent %u service %u: nobody is named to whom may wait", agent,
+                         service);
         progress_check(world, agent, service, answer);
         return;
     }
@@ -284,4 +298,17 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
                          service, answer->address, (long long)answer->votes);
     world->ghost.sets[set->number].current[service] = answer->address;
     progress_check(world, agent, service, answer);
+}
+
+void ghost_check_silence(struct world *world, unsigned agent, unsigned service)
+{
+    const struct service_decision *decision =
+        service_decision(world->agents[agent].running->services[service]);
+    const struct sim_answer answer = {
+        .state = (int)decision->state,
+        /* One that is in doubt is known all the same. */
+        .address = (int8_t)(service_state_names(decision->state) ? reply_number(decision->addr) : -1),
+    };
+
+    progress_check(world, agent, service, &answer);
 }

@@ -44,6 +44,18 @@ static bool is_same_voter(const struct sim_set *next, unsigned voter, const stru
     return *identity != '\0' && strcmp(identity, voter_group_identity(former->group, former_voter)) == 0;
 }
 
+/* The later doubt counts, where its node was not heard since. */
+static void merge_doubt(struct ghost_doubt *next, const struct ghost_doubt *former,
+                        const struct ghost_role *roles)
+{
+    if (former->address == -1)
+        return;
+    const struct ghost_role *role = &roles[former->address < SIM_SERVERS ? former->address : SIM_SERVERS];
+    bool is_heard = role->address == (uint8_t)former->address && role->sent_ms >= former->since_ms;
+    if (!is_heard && (next->address == -1 || former->since_ms > next->since_ms))
+        *next = *former;
+}
+
 static void merge_service(struct world *world, const struct sim_set *former, const struct sim_set *next,
                           unsigned service)
 {
@@ -56,14 +68,18 @@ static void merge_service(struct world *world, const struct sim_set *former, con
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k]);
+    merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     ghost->current[service] = told->current[service];
 }
 
 /* ---- who takes over ---- */
 
-static bool names(const struct service *service)
+/* What is kept is named from memory, which is handed over. */
+static bool has_master(const struct service *service)
 {
-    return service_state_names(service_decision(service)->state);
+    enum service_state state = service_decision(service)->state;
+
+    return service_state_names(state) && state != SERVICE_KEPT;
 }
 
 /* How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a vote, does not
@@ -89,8 +105,8 @@ static void check_ready(struct world *world, const struct sim_set *former, const
         ghost_broken(world, "ready", "agent %u service %u is taken over while it is starting", next->agent,
                      service);
     /* What is kept is named from memory, which the next one gets with the change-over. */
-    if (former->services[service] != NULL && names(former->services[service]) &&
-        service_decision(former->services[service])->state != SERVICE_KEPT && !names(next->services[service]))
+    if (former->services[service] != NULL && has_master(former->services[service]) &&
+        !service_state_names(service_decision(next->services[service])->state))
         ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
                      next->agent, service);
     if (former->services[service] != NULL &&

@@ -47,16 +47,24 @@ struct ghost_role {
     int8_t role;
 };
 
+/* Our link to a node worked, and broke; nothing was heard of it since. */
+struct ghost_doubt {
+    int64_t since_ms;
+    int64_t until_ms;
+    int8_t address; /* -1: of none */
+};
+
 /* What a set was told of all that it asks. */
 struct ghost_set {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     /* What each server of the map said last, and what the last one outside it said. */
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
-    int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
-    int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
-    int64_t shaken_until_ms;              /* the world touched it or its ways */
-    int64_t disturbed_until_ms;           /* the same, and its links came and went */
+    struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest */
+    int64_t dissent_ms[SIM_SERVICES_MAX];        /* a voter began to contradict the name that is given */
+    int8_t current[SIM_SERVICES_MAX]; /* that name: the last that the set gave, or would have given */
+    int64_t shaken_until_ms;          /* the world touched it or its ways */
+    int64_t disturbed_until_ms;       /* the same, and its links came and went */
 };
 
 /* What the observers of a service were told last. */
@@ -102,6 +110,9 @@ struct sim_counts {
     uint64_t witnessed;
     uint64_t kept;
     uint64_t fenced;
+    uint64_t parked;       /* questions that were not answered at once */
+    uint64_t released;     /* of them, answered before the agent ended */
+    uint64_t doubted;      /* a link to a node broke that might be named */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */
 };

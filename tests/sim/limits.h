@@ -11,6 +11,8 @@
 /* Addresses of a service: the servers of its map, and one outside. */
 #define SIM_SERVERS 3
 #define SIM_ADDRESSES (SIM_SERVERS + 1)
+/* Questions that an agent may leave unanswered for now. */
+#define SIM_WAITING_MAX 10
 #define SIM_LINKS_MAX (SIM_SETS_MAX * SIM_SENTINELS_MAX * 2)
 
 #endif

@@ -49,6 +49,7 @@ void node_connect(struct world *world, struct sim_set *set, unsigned service)
 
     probe->generation++;
     probe->is_open = true;
+    probe->is_proven = false;
     probe->address = (uint8_t)reply_number(&probe->probe.target);
     probe->delay_ms = rng_chance(&world->rng, 85) ? 2 : rng_between(&world->rng, 20, 700);
     probe->last_ms[0] = probe->last_ms[1] = 0;
@@ -142,6 +143,8 @@ static bool take_item(struct world *world, struct sim_set *set, unsigned service
     }
     if (item->kind == NODE_ITEM_LOST) {
         bool is_there = conversation->phase == CONVERSATION_TALKING;
+        if (is_there && probe->is_proven && !conversation->restarts)
+            ghost_doubted(world, set, service, probe->address);
         conversation_lost(conversation, is_there ? "reset" : "refused",
                           is_there ? CONVERSATION_END_CLOSED : CONVERSATION_END_REFUSED,
                           agent_now_ms(world, set->agent));
@@ -149,8 +152,10 @@ static bool take_item(struct world *world, struct sim_set *set, unsigned service
         return false;
     }
     /* One that is aimed at another node by now must not take it for that one's word. */
-    if (item->kind == NODE_ITEM_ROLE && item->value != NODE_ROLE_UNKNOWN && !conversation->restarts)
+    if (item->kind == NODE_ITEM_ROLE && item->value != NODE_ROLE_UNKNOWN && !conversation->restarts) {
+        probe->is_proven = true;
         ghost_role(world, set, service, probe->address, item->value, event->sent_ms);
+    }
     build_reply(item, &reply, &element);
     if (conversation_reply(conversation, &reply, agent_now_ms(world, set->agent)) != CONVERSATION_NOTHING)
         ghost_violation(world, "probe", "a probe did not like the reply %u", item->kind);

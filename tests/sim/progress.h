@@ -2,7 +2,7 @@
 #ifndef TESTS_SIM_PROGRESS_H
 #define TESTS_SIM_PROGRESS_H
 
-#include "tests/sim/asker.h"
+#include "tests/sim/ack.h"
 #include "tests/sim/world.h"
 
 /* Checks that the answer is the name that it must be by now, where one is due, and that the agent's links are

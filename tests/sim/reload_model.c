@@ -6,6 +6,7 @@
 #include "tests/sim/agent_model.h"
 #include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
+#include "tests/sim/parked.h"
 #include "tests/sim/set_model.h"
 
 /* The times of spoa/reload.c. */
@@ -60,14 +61,14 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
             voter_group_match(set->group, former->group, voters);
         handover(set->services[i], same, voters, now_ms);
     }
-    voter_group_catch_up(set->group);
+    set_catch_up(world, set);
 }
 
 static void change_over(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
     struct sim_set *former = self->running;
-    struct service_table *table = service_table_create(NULL);
+    struct service_table *table = service_table_create(self->parking);
 
     if (table == NULL)
         abort();
@@ -82,6 +83,7 @@ static void change_over(struct world *world, unsigned agent)
     reload_activate(world, self->running, former, table);
     ghost_check_counters(world, agent);
     service_table_change_over(self->table, table);
+    parked_change_over(world, agent);
     ghost_check_counters(world, agent);
     self->retired = former;
     self->retired_table = table;

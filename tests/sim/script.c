@@ -19,6 +19,7 @@ enum planned_action {
     PLANNED_HEAL,
     PLANNED_ROLE, /* items[0]: address, service, role */
     PLANNED_UP,   /* items[0]: Sentinel, service: no o_down any more */
+    PLANNED_RELOAD,
 };
 
 static unsigned any_sentinel(struct world *world)
@@ -60,6 +61,13 @@ static void plan(struct world *world, enum planned_action action, int64_t after_
     event_queue_push(&world->queue, &event);
 }
 
+/* A file is changed just while something else goes on. */
+static void plan_reload(struct world *world)
+{
+    if (rng_chance(&world->rng, 25))
+        plan(world, PLANNED_RELOAD, rng_between(&world->rng, 0, 1500), (struct event_item){.kind = 0}, false);
+}
+
 /* ---- views ---- */
 
 static void act_failover(struct world *world)
@@ -69,6 +77,7 @@ static void act_failover(struct world *world)
 
     for (unsigned i = 0; i < world->config.sentinels; i++)
         sentinel_publish(world, i, service, REPLY_ITEM_HINT_ODOWN, 0);
+    plan_reload(world);
     sentinel_failover(world, leader, service, any_address(world), true);
 }
 
@@ -235,14 +244,16 @@ static void act_reroute(struct world *world)
 
 /* ---- nodes, and what Sentinels say of them beside their votes ---- */
 
-/* A node is no master for a while, or not there. */
+/* A node is no master for a while, or not there; most often the one that is named. */
 static void act_role(struct world *world)
 {
-    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING, NODE_ROLE_UNKNOWN,
-                                SIM_NODE_DOWN};
-    struct event_item item = {.kind = (uint8_t)rng_below(&world->rng, SIM_ADDRESSES),
-                              .service = (uint8_t)any_service(world),
-                              .value = NODE_ROLE_MASTER};
+    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING,
+                                NODE_ROLE_UNKNOWN, SIM_NODE_DOWN,     SIM_NODE_DOWN};
+    struct event_item item = {.service = (uint8_t)any_service(world), .value = NODE_ROLE_MASTER};
+    int8_t view = world->sentinels[any_sentinel(world)].views[item.service];
+
+    item.kind = (uint8_t)(view >= 0 && rng_chance(&world->rng, 60) ? view : any_address(world));
+    plan_reload(world);
 
     node_set_role(world, item.service, item.kind,
                   roles[rng_below(&world->rng, sizeof(roles) / sizeof(*roles))]);
@@ -254,6 +265,7 @@ static void act_down(struct world *world)
 {
     unsigned service = any_service(world);
 
+    plan_reload(world);
     world->ghost.node_changed_ms[service] = world->now_ms;
     for (unsigned i = 0; i < world->config.sentinels; i++) {
         struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)service};
@@ -292,6 +304,8 @@ static void act_stall(struct world *world)
     unsigned agent = any_agent(world);
     int64_t until_ms = world->now_ms + rng_between(&world->rng, 20, 4000);
 
+    if (until_ms <= world->agents[agent].stalled_until_ms)
+        return;
     world->agents[agent].stalled_until_ms = until_ms;
     ghost_shaken_agent(world, agent, until_ms);
     world_trace(world, "agent %u stalls until %lld", agent, (long long)(until_ms - SIM_START_MS));
@@ -399,6 +413,9 @@ void script_act(struct world *world, const struct event *event)
         break;
     case PLANNED_HEAL:
         heal(world);
+        break;
+    case PLANNED_RELOAD:
+        act_reload(world);
         break;
     default:
         actions[event->target].act(world);

@@ -139,6 +139,15 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
     return wake_ms;
 }
 
+void set_catch_up(struct world *world, struct sim_set *set)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF &&
+            service_decision(set->services[i])->is_doubtful)
+            conversation_hurry(&set->probes[i].probe.conversation, now_ms_of(world, set));
+    voter_group_catch_up(set->group);
+}
+
 /* ---- what comes ---- */
 
 void set_connected(struct world *world, struct sim_link *link)
@@ -243,6 +252,7 @@ static void start_service(struct world *world, struct sim_set *set, unsigned ind
         .servers = set->servers[index],
         .server_count = SIM_SERVERS,
         .allow_any_address = world->config.allow_any_address,
+        .park_ms = set->file.park_ms,
         .quorum =
             {
                 .identities = set->identities,

@@ -16,6 +16,9 @@ void set_destroy(struct world *world, struct sim_set *set);
 /* Sends all that there is to be sent. */
 void set_pump(struct world *world, struct sim_set *set);
 
+/* A change-over has evaluated its services, as voter_links_catch_up() is told. */
+void set_catch_up(struct world *world, struct sim_set *set);
+
 /* Its timers, and when they are due by the agent's clock. */
 void set_tick(struct world *world, struct sim_set *set);
 int64_t set_wake_ms(struct world *world, struct sim_set *set);

@@ -10,7 +10,7 @@
  *   set_model.c      what one configuration brings to life, with real modules: plays the part of the I/O layer around them
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
  *   reload_model.c   its reloads: a next set beside the first, and the change-over
- *   asker.c          HAProxy: NOTIFY frames in, ACK frames out
+ *   asker.c          HAProxy: NOTIFY frames in, ACK frames out (ack.c); parked.c: those that wait
  *   ghost.c          remembers the truth; ghost_checks.c checks every answer against it
  *   ghost_handover.c the referee of reloads (I9)
  *   progress.c       what is due by now (I7)
@@ -62,6 +62,7 @@ struct sim_file {
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
+    int64_t park_ms;
     struct policy_config policy;
 };
 
@@ -131,6 +132,7 @@ struct sim_probe {
     struct role_probe probe;
     struct service_observer observer;
     bool is_open;
+    bool is_proven;  /* the node has told what it is, over this link */
     uint8_t address; /* that it leads to */
     uint32_t generation;
     int64_t delay_ms;   /* up to that, one way */
@@ -173,6 +175,16 @@ struct sim_set {
     struct sim_watch watches[SIM_SERVICES_MAX];
 };
 
+/* A question that HAProxy has no answer to yet. */
+struct sim_waiting {
+    uint64_t stream_id;
+    uint64_t frame_id;
+    int64_t since_ms; /* by the agent's clock */
+    int64_t deadline_ms;
+    uint8_t service;
+    bool is_orphan; /* its service is not in the file any more */
+};
+
 struct sim_agent {
     struct metrics metrics;
     struct sim_set *running; /* its services are answered for */
@@ -183,7 +195,10 @@ struct sim_agent {
     uint32_t reloads;        /* dates what is planned for them */
     struct service_table *table;
     struct service_table *retired_table;
+    struct parking *parking;
     struct spop_session session;
+    struct sim_waiting waiting[SIM_WAITING_MAX];
+    unsigned waiting_count;
     int64_t clock_ms; /* its clock is ahead of the world's by this */
     bool draining;
     uint8_t routes[SIM_SENTINELS_MAX]; /* address -> Sentinel */

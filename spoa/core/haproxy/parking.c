@@ -348,20 +348,22 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
 
     if (streams == NULL)
         return;
-    if (to != NULL) {
-        DL_DELETE(from->parking->busy, from);
-        DL_APPEND(to->parking->busy, to);
-        from->streams = NULL;
-        to->streams = streams;
-    }
+    DL_DELETE(from->parking->busy, from);
+    DL_APPEND(to->parking->busy, to);
+    from->streams = NULL;
+    to->streams = streams;
     for (struct parked_stream *stream = streams; stream != NULL; stream = stream->next_of_queue) {
-        if (to == NULL)
-            stream->deadline_ms = INT64_MIN;
-        else
-            move_stream(stream, to);
-        if (to == NULL || service_is_open(to->service, to->role))
+        move_stream(stream, to);
+        if (service_is_open(to->service, to->role))
             make_ready(from->parking, stream);
     }
+}
+
+void parking_queue_close(struct parking_queue *queue, struct span last_word)
+{
+    queue->last_word = last_word;
+    for (struct parked_stream *stream = queue->streams; stream != NULL; stream = stream->next_of_queue)
+        make_due(queue->parking, stream);
 }
 
 static void unpark(struct parked_stream *stream)
@@ -406,23 +408,34 @@ static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
     return true;
 }
 
+/* The answer to a stream that must not be given a name; empty if it may. */
+static struct span refusal(const struct parked_stream *stream)
+{
+    const struct parking *parking = stream->queue->parking;
+
+    return stream->is_gone ? span_of(parking->gone, parking->gone_len) : stream->queue->last_word;
+}
+
 bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_answer *ret_answer)
 {
     struct parked_stream *stream;
 
     while ((stream = client->due) != NULL) {
         struct parking_queue *queue = stream->queue;
-        const struct parking *parking = queue->parking;
-        struct span actions = answer_give(queue->answer, queue->role, now_ms);
-        if (!stream->is_gone && goes_on_waiting(client, now_ms))
-            continue;
+        struct span actions = refusal(stream);
+        bool is_refused = actions.len > 0;
+        if (!is_refused) {
+            actions = answer_give(queue->answer, queue->role, now_ms);
+            if (goes_on_waiting(client, now_ms))
+                continue;
+        }
         *ret_answer = (struct parking_answer){
             .stream_id = stream->stream_id,
             .frame_id = stream->frame_id,
-            .actions = stream->is_gone ? span_of(parking->gone, parking->gone_len) : actions,
-            .is_named = !stream->is_gone && service_has_name(queue->service, queue->role),
+            .actions = actions,
+            .is_named = !is_refused && service_has_name(queue->service, queue->role),
             .is_gone = stream->is_gone,
-            .queue = queue,
+            .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,
         };
         unpark(stream);

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "proto/must_check.h"
+#include "proto/span.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/client.h"
@@ -37,6 +38,7 @@ struct parking_queue {
     struct service *service;
     enum service_role role;
     struct answer *answer;         /* the source of their answers */
+    struct span last_word;         /* what they are answered with, once their service is gone; else empty */
     struct parking *parking;       /* NULL: this service's streams are never parked */
     int64_t sight_ms;              /* when to check next whether clients can be seen; INT64_MAX: never */
     unsigned misses;               /* how many clients in a row were not seen */
@@ -75,10 +77,15 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
 
 /*
  * Hands the streams of a queue over to that of the same role and service under another configuration. They wait no longer
- * than if they had been parked there. `to` is NULL if there is no such service any more: then they are due at once, and
- * `from` must stay until they are answered.
+ * than if they had been parked there.
  */
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
+
+/*
+ * There is no such service any more. The streams of its queue are due at once, and the answer to them is `last_word`, which names
+ * nobody. Both must stay until the streams are answered.
+ */
+void parking_queue_close(struct parking_queue *queue, struct span last_word);
 
 /*
  * Parks a stream of `queue` that came on the connection `client`, for the client `asker`. False if it must be
@@ -105,7 +112,7 @@ struct parking_answer {
     struct span actions; /* valid until the next call with the service */
     bool is_named;
     bool is_gone;                      /* its client has gone */
-    const struct parking_queue *queue; /* where it was parked */
+    const struct parking_queue *queue; /* where it was parked; NULL: its service is gone */
     int64_t parked_ms;                 /* how long it was kept back */
 };
 

@@ -179,10 +179,20 @@ struct span service_table_answer(struct service_table *table, const struct parki
     return answer;
 }
 
+/* `to` is NULL if nobody asks for that any more. */
+static void hand_over(struct parking_queue *from, struct parking_queue *to, struct span unknown)
+{
+    if (to != NULL)
+        parking_queue_move(from, to);
+    else
+        parking_queue_close(from, unknown);
+}
+
 void service_table_change_over(struct service_table *table, struct service_table *next)
 {
     struct table_entry *former = table->entries;
     struct question_cache questions = table->questions;
+    const struct span unknown = span_of(next->unknown, next->unknown_len);
 
     for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
         const char *name = service_settings(entry->masters.service)->name;
@@ -191,8 +201,8 @@ void service_table_change_over(struct service_table *table, struct service_table
         if (successor != NULL)
             answer_inherit(&successor->answer, &entry->answer);
         bool has_replicas = successor != NULL && successor->replicas.service != NULL;
-        parking_queue_move(&entry->masters, successor != NULL ? &successor->masters : NULL);
-        parking_queue_move(&entry->replicas, has_replicas ? &successor->replicas : NULL);
+        hand_over(&entry->masters, successor != NULL ? &successor->masters : NULL, unknown);
+        hand_over(&entry->replicas, has_replicas ? &successor->replicas : NULL, unknown);
     }
     table->entries = next->entries;
     next->entries = former;

@@ -205,6 +205,21 @@ static void test_a_new_service(void **state)
     end();
 }
 
+/* The new service had a master, and lost its voters before anybody was told. */
+static void test_a_new_service_keeps_nobody(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO, .keep_ms = 60000});
+    agree(&next, A, START);
+    service_review(next.service, START + F);
+    assert_int_equal(decision()->state, SERVICE_KEPT);
+    service_observe(next.service, &next.observer);
+    handover(next.service, NULL, strangers, START + F);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+    assert_int_equal(next.switches, 0);
+    end();
+}
+
 static void test_doubt(void **state)
 {
     (void)state;
@@ -441,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_a_switch_that_only_the_next_one_saw),
         cmocka_unit_test(test_a_switch_with_nobody_named_at_the_change_over),
         cmocka_unit_test(test_a_new_service),
+        cmocka_unit_test(test_a_new_service_keeps_nobody),
         cmocka_unit_test(test_doubt),
         cmocka_unit_test(test_what_a_node_said),
         cmocka_unit_test(test_its_own_word_is_newer),

@@ -244,7 +244,7 @@ static void ignore_wake(void *context)
     (void)context;
 }
 
-/* Streams that wait stay with their service; those of a service that is gone are due at once. */
+/* Streams that wait stay with their service. Those of a service that is gone are told so at once. */
 static void test_change_over(void **state)
 {
     static const char *const names[] = {"stays", "goes"};
@@ -281,8 +281,11 @@ static void test_change_over(void **state)
     }
     assert_false(service_table_is_idle(next));
     assert_false(parking_next(&clients[0], START, &answer));
+    name_master(services[1]); /* it lives on for a while, but nobody is sent to its master */
     assert_true(parking_next(&clients[1], START, &answer));
     assert_false(answer.is_named);
+    assert_non_null(memmem(answer.actions.data, answer.actions.len, "unknown-service", 15));
+    assert_null(answer.queue);
     assert_true(service_table_is_idle(next));
     name_master(services[2]);
     assert_true(parking_next(&clients[0], START, &answer));
