@@ -413,7 +413,8 @@ static void test_inherit_in_a_fence(void **state)
     cut_debts_destroy(debts);
 }
 
-/* The old master is taken out of the configuration while its sessions are not cut: that is owed, by two reloads. */
+/* The old master is taken out of the configuration while its sessions are not cut: that is owed, by two
+ * reloads. */
 static void test_inherit_without_the_server(void **state)
 {
     struct cut_debts *former = begin_settled();
@@ -453,7 +454,8 @@ static void test_inherit_without_the_server(void **state)
     cut_debts_destroy(debts);
 }
 
-/* A round under way is about a service that a reload has taken out: what is owed goes on, what is not is let alone. */
+/* A round under way is about a service that a reload has taken out: what is owed goes on, what is not is
+ * let alone. */
 static void test_adopt_what_is_gone(void **state)
 {
     const struct cut_service other = {
