@@ -378,6 +378,25 @@ def test_fence(api):
         assert rig.agent.find_log(event="cutting-sessions", server="R1", cause="fence")
 
 
+def test_a_fence_that_ends_for_a_moment(api):
+    """The last master is fenced, named again for a few milliseconds, and then nobody is: who came meanwhile is not cut."""
+    with Rig(sentinels="poll = 20ms", service="backend = b\nfence = 1s",
+             more=f"[haproxy]\nruntime-api = {api.path}") as rig:
+        mark = wait_start(rig, api)
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        wait_until(api.told, 10, "HAProxy is told")
+        for fake in rig.fakes:
+            fake.replies.pop(GET_MASTER)
+        rig.agent.wait_log(event="fence-ended", since=mark)
+        back = time.monotonic()
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        wait_until(lambda: time.monotonic() > back + 2 * SETTLE, 5, "the debt would be told of")
+        assert [when for when in api.told_of("b/R1") if when > back + 0.02] == []
+        assert not rig.agent.find_log(event="sessions-cut", since=mark)
+
+
 # ---- reloads of the agent ----
 
 def test_a_reload_takes_the_debt_over(api):
@@ -406,6 +425,7 @@ def test_a_reload_during_a_slow_call(api):
         api.delay = 1.5
         switch_master(rig)
         rig.reload()
+        wait_until(lambda: api.told_of("b/R1"), 10, "HAProxy is told")
         line = rig.agent.wait_log(event="sessions-cut", server="R1", since=mark, timeout=20)
         assert int(line["ms"]) >= 1000 * SETTLE
         assert not rig.agent.find_log(event="runtime-api-failed", since=mark)

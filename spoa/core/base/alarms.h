@@ -34,9 +34,10 @@
       "network namespace; or keep 'park' below the clients' reply time limit; or set 'option abortonclose' " \
       "in HAProxy 3.2")                                                                                      \
     X(RUNTIME_API, "runtime-api", 3000,                                                                      \
-      "HAProxy cannot be told to cut the sessions to an old master, or would send clients to other servers " \
-      "than the one that is named: it is not reached, or the socket has no 'level admin', or it does not "   \
-      "know the backend or the server, or a server's weight is not 0")
+      "the agent cannot make this HAProxy cut the sessions to an old master, or this HAProxy may send "      \
+      "clients to a server that is not named: it does not answer, or the socket has no 'level admin', or "   \
+      "it "                                                                                                  \
+      "does not know a backend or a server, or a server's weight is not 0")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,

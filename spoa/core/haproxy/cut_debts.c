@@ -8,16 +8,16 @@
 #define NOWHERE SIZE_MAX
 
 enum debt_state {
-    DEBT_UNKNOWN, /* the agent has named nobody yet */
+    DEBT_UNKNOWN, /* the agent has named no master yet */
     DEBT_NONE,
     DEBT_OWED,
 };
 
-/* Of one HAProxy, about one server. */
+/* The state of one server at one HAProxy. */
 struct debt {
     enum debt_state state;
     bool is_under_way;
-    bool was_cut;      /* at least once since it is owed */
+    bool was_cut;      /* HAProxy has cut at least once since this is owed */
     unsigned failures; /* in a row */
     int64_t t_owed_ms;
     int64_t t_cut_ms; /* with `was_cut`: the first time */
@@ -30,18 +30,18 @@ struct place {
     const char *service;
     const char *backend;
     const char *server;
-    size_t owner; /* NOWHERE: the configuration has it no more, and the texts stand in `copy` */
+    size_t owner; /* NOWHERE: the configuration no longer has it, and `copy` holds the texts */
     char *copy;
 };
 
-/* A service, and where its servers stand. */
+/* A service and the range of its places. */
 struct owner {
     const char *name;
     size_t first;
     size_t count;
-    bool has_named; /* somebody, by now */
+    bool has_named; /* a master */
     bool is_fenced;
-    const char *named; /* last; NULL: outside the map */
+    const char *named; /* the last one; NULL: a node outside the map */
 };
 
 struct cut_debts {
@@ -50,7 +50,7 @@ struct cut_debts {
     struct metrics *metrics;
     struct owner *owners;
     size_t owner_count;
-    struct place *places; /* of the owners, then those that the configuration has no more */
+    struct place *places; /* those of the owners, then those that the configuration no longer has */
     size_t place_count;
     struct debt *debts; /* `api_count` for each place */
 };
@@ -90,7 +90,7 @@ static struct debt *debt_at(const struct cut_debts *debts, size_t place, size_t 
     return &debts->debts[place * debts->api_count + api];
 }
 
-/* Room for so many places more. */
+/* Makes room for `more` places. */
 static bool grow(struct cut_debts *debts, size_t more)
 {
     size_t count = debts->place_count + more;
@@ -144,7 +144,7 @@ static void log_begun(const struct place *place, const char *cause)
               log_text("cause", cause));
 }
 
-/* From now on all HAProxys are owed that nobody is on this server. */
+/* A debt to every HAProxy begins. */
 static void owe(struct cut_debts *debts, size_t place, const char *cause, int64_t now_ms)
 {
     for (size_t api = 0; api < debts->api_count; api++)
@@ -153,7 +153,7 @@ static void owe(struct cut_debts *debts, size_t place, const char *cause, int64_
     log_begun(&debts->places[place], cause);
 }
 
-/* The same, to those of which nothing is known. */
+/* The same, but only to a HAProxy of which nothing is known. */
 static void owe_unknown(struct cut_debts *debts, size_t place, int64_t now_ms)
 {
     bool is_any = false;
@@ -237,7 +237,7 @@ size_t cut_debts_owed(const struct cut_debts *debts, size_t api)
 
 /* ---- from one configuration to the next ---- */
 
-/* By its name, beginning with the one that stands in the same place: mostly that is it. */
+/* Finds a service by its name. Most services keep their number, so the search begins at `hint`. */
 static struct owner *find_owner(const struct cut_debts *debts, const char *name, size_t hint)
 {
     for (size_t i = 0; i < debts->owner_count; i++) {
@@ -248,7 +248,7 @@ static struct owner *find_owner(const struct cut_debts *debts, const char *name,
     return NULL;
 }
 
-/* Among so many places from `first` on. */
+/* Finds a place with the same names among `count` places from `first` on. */
 static size_t find_among(const struct cut_debts *debts, size_t first, size_t count, const struct place *same)
 {
     for (size_t i = first; i < first + count; i++)
@@ -259,14 +259,14 @@ static size_t find_among(const struct cut_debts *debts, size_t first, size_t cou
     return NOWHERE;
 }
 
-/* Among those of a service, which may be NULL. */
+/* Finds it among the places of a service, which may be NULL. */
 static size_t find_place(const struct cut_debts *debts, const struct owner *owner, const struct place *same)
 {
     return owner != NULL ? find_among(debts, owner->first, owner->count, same) : NOWHERE;
 }
 
-/* The place of each HAProxy in `former`'s list, NOWHERE of one that is new. The caller's to free; NULL where memory is
- * short. */
+/* Lists, for each HAProxy, its place in `former`; NOWHERE: it is new. The caller frees the list. NULL if
+ * memory is short. */
 static size_t *find_apis(const struct cut_debts *debts, const struct cut_debts *former)
 {
     size_t *apis = calloc(debts->api_count + 1, sizeof(*apis));
@@ -297,7 +297,7 @@ static bool is_owed(const struct cut_debts *debts, const struct cut_debts *forme
     return false;
 }
 
-/* Adds a place that the configuration has no more. Nothing is owed to a HAProxy that is new. */
+/* Adds a place that the configuration no longer has. Nothing is owed to a new HAProxy. */
 static bool add_stray(struct cut_debts *debts, const struct place *place, size_t *ret_place)
 {
     const char *const texts[] = {place->service, place->backend, place->server};
@@ -341,7 +341,7 @@ static bool inherit_places(struct cut_debts *debts, const struct cut_debts *form
     return true;
 }
 
-/* Who was named last, by the text that this configuration has for it; and what is new here begins. */
+/* Takes over who was named last. Debts for what is new in this configuration begin. */
 static void inherit_name(struct cut_debts *debts, struct owner *owner, const struct owner *former,
                          int64_t now_ms)
 {
@@ -384,7 +384,7 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
         if (item->place == NOWHERE)
             item->place = find_among(debts, strays, debts->place_count - strays, was);
         if (item->place == NOWHERE)
-            continue; /* it was owed no more */
+            continue; /* no longer owed */
         item->backend = debts->places[item->place].backend;
         item->server = debts->places[item->place].server;
         item->may_be_gone = debts->places[item->place].owner == NOWHERE;
@@ -393,7 +393,7 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
 
 /* ---- telling HAProxy ---- */
 
-/* An item for each of the first `count` places that `is_wanted` says yes to. */
+/* Makes an item for each of the first `count` places that `is_wanted` accepts; NULL accepts all. */
 static bool list_places(const struct cut_debts *debts, size_t count,
                         bool (*is_wanted)(const struct debt *debt, int64_t now_ms), size_t api,
                         int64_t now_ms, struct cut_items *ret_items)
@@ -463,7 +463,8 @@ static void confirm(struct cut_debts *debts, size_t api, size_t place, int64_t n
         debt->due_ms = debt->t_owed_ms + (age_ms / CUT_INTERVAL_MS + 1) * CUT_INTERVAL_MS;
 }
 
-/* From the beginning of the attempt: one that took long was wait enough. */
+/* The wait counts from the beginning of the attempt, so that a long attempt is not followed by a long
+ * wait. */
 static void postpone(struct debt *debt)
 {
     int64_t wait_ms = CUT_INTERVAL_MS;
@@ -474,7 +475,7 @@ static void postpone(struct debt *debt)
     debt->due_ms = debt->t_begun_ms + wait_ms;
 }
 
-/* A session that is connecting will be established or gone soon. */
+/* A session that is connecting will soon be established or gone. */
 static void look_again(struct debt *debt)
 {
     if (debt->t_begun_ms - debt->t_owed_ms >= 2 * CUT_SETTLE_MS) {

@@ -19,7 +19,7 @@ void cut_items_sort(struct cut_items *items)
     qsort(items->list, items->count, sizeof(*items->list), compare_items);
 }
 
-/* As strcmp(), with a text that is not terminated on the right. */
+/* As strcmp(), but `other` need not be terminated. */
 static int compare_text(const char *text, const char *other, size_t other_len)
 {
     int order = strncmp(text, other, other_len);

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower: on the way there. */
+/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower:
+ * on the way there. */
 #define ESTABLISHED 8
 
 struct word {

@@ -1,6 +1,7 @@
 /*
- * Whether a HAProxy can be told to cut sessions: what came of the last trial and of the last cut. What cannot cut raises
- * the alarm `runtime-api`, before the first failover needs it. Pure: time comes in.
+ * Whether a HAProxy can be told to cut sessions: the results of the last trial and of the last cut. If it
+ * cannot, the alarm `runtime-api` is raised, before the first failover needs a cut. Pure: time is an
+ * argument.
  */
 #ifndef SPOA_CORE_HAPROXY_RUNTIME_HEALTH_H
 #define SPOA_CORE_HAPROXY_RUNTIME_HEALTH_H
@@ -17,30 +18,28 @@
 #define RUNTIME_NAME_MAX (ADDR_TEXT_MAX + 8)
 
 struct runtime_health {
-    char name[RUNTIME_NAME_MAX]; /* of the API, as the configuration has it */
+    char name[RUNTIME_NAME_MAX]; /* the API's address, as in the configuration */
     bool is_tried;
-    char trial[RUNTIME_COMPLAINT_MAX]; /* why the last trial failed; "": it did not */
-    char
-        cut[RUNTIME_COMPLAINT_MAX]; /* why the last cut failed; "": it did not, or nothing is owed any more */
-    char told[RUNTIME_COMPLAINT_MAX]; /* what the log says of cuts that failed */
-    size_t owed;                      /* servers whose sessions it has not cut yet */
+    char trial[RUNTIME_COMPLAINT_MAX]; /* the reason why the last trial failed; "": it did not */
+    char cut[RUNTIME_COMPLAINT_MAX];   /* the same of the last cut; "" also if nothing is owed any more */
+    char told[RUNTIME_COMPLAINT_MAX];  /* the reason that the log has */
+    size_t owed;                       /* the number of debts to this HAProxy */
     struct alarms alarms;
 };
 
-/* "" before the first trial. */
 void runtime_health_init(struct runtime_health *health, const struct addr *addr, bool is_master);
 
-/* `reason`: why the trial failed, NULL where it did not. `owed` as in the struct. */
+/* A trial has ended. `reason` tells why it failed, NULL: it did not. `owed` as in the struct. */
 void runtime_health_note_trial(struct runtime_health *health, const char *reason, size_t owed,
                                int64_t now_ms);
 
-/* The same of a cut. A failure is logged, until a cut goes well again or fails for another reason. */
+/* A cut has ended. A failure is logged, but not again until a cut goes well or fails for another reason. */
 void runtime_health_note_cut(struct runtime_health *health, const char *reason, size_t owed, int64_t now_ms);
 
-/* Why it cannot cut, "" where it can. Meaningful once it was tried. */
+/* The reason why it cannot cut, "" if it can. Valid after the first trial. */
 const char *runtime_health_reason(const struct runtime_health *health);
 
-/* It was tried, and can cut. */
+/* Whether it was tried and can cut. */
 bool runtime_health_is_well(const struct runtime_health *health);
 
 #endif

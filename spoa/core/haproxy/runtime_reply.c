@@ -38,7 +38,8 @@ bool reply_answer_take(struct reply_answer *answer, const char *line)
     return answer->has_ended;
 }
 
-/* "# workers", "# old workers", "# programs", and a line "PID worker RELOADS UPTIME VERSION" for each. */
+/* The sections are "# workers", "# old workers" and "# programs", the lines "PID worker RELOADS UPTIME
+ * VERSION". */
 unsigned reply_workers_take(struct reply_workers *workers, const char *line)
 {
     struct span rest = span_of_text(line);

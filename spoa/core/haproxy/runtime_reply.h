@@ -1,6 +1,6 @@
 /*
- * What HAProxy says on its runtime API and on its master CLI (management guide, sections 9.3 and 9.4). Pure: text
- * comes in.
+ * Reads what HAProxy says on its runtime API and on its master CLI (management guide, sections 9.3 and 9.4).
+ * Pure.
  */
 #ifndef SPOA_CORE_HAPROXY_RUNTIME_REPLY_H
 #define SPOA_CORE_HAPROXY_RUNTIME_REPLY_H
@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A longer line is cut off here. What is looked for stands in its first half. */
+/* The part of a line that is read. All that we look for stands in its first half. */
 #define REPLY_LINE_MAX 1024
-/* What is kept of an answer: enough to say what is wrong. */
+/* The part of an answer that is kept. It is enough to tell what is wrong. */
 #define REPLY_TEXT_MAX 200
 
-/* Cuts a reply into lines. */
+/* Splits a reply into lines. */
 struct reply_lines {
     void (*each)(void *context, const char *line);
     void *context;
@@ -21,35 +21,35 @@ struct reply_lines {
     char line[REPLY_LINE_MAX];
 };
 
-/* `each` is called with every line that ends, without its line feed; the text is valid during the call. */
+/* `each` is called with every complete line, without its line feed. The text is valid during the call. */
 void reply_lines_init(struct reply_lines *lines, void (*each)(void *context, const char *line),
                       void *context);
 
-/* Takes the next bytes of the reply, in pieces of any size. */
+/* Takes the next bytes of the reply. The pieces may have any size. */
 void reply_lines_take(struct reply_lines *lines, const char *bytes, size_t len);
 
-/* One answer after the other: HAProxy ends each with an empty line, and says nothing else where all went well. Zero is
- * a good start. */
+/* Reads the answers to several commands. HAProxy ends each answer with an empty line. An answer that is
+ * only the empty line means success. All zero is a good start. */
 struct reply_answer {
     bool has_ended;
     char text[REPLY_TEXT_MAX];
 };
 
-/* Takes a line. True where it ends an answer: `text` is then the answer's first line, "" for "done", until the next
- * call. */
+/* Takes a line. True if it ends an answer. Then `text` is the answer's first line, "" for success, until
+ * the next call. */
 bool reply_answer_take(struct reply_answer *answer, const char *line);
 
-/* The workers in the reply to `show proc`. Zero is a good start. */
+/* Reads the reply to `show proc`. All zero is a good start. */
 struct reply_workers {
-    bool is_in_section; /* not of programs */
+    bool is_in_section; /* the lines are about workers */
     bool is_old;
 };
 
-/* Takes a line. The process number of the worker that it is about, 0 where it is about none. `is_old` tells whether a
- * reload has replaced that worker. */
+/* Takes a line. Returns the process number of the worker in it, 0 if there is none. Then `is_old` tells
+ * whether a reload has replaced the worker. */
 unsigned reply_workers_take(struct reply_workers *workers, const char *line);
 
-/* The answer to `get weight`; false where it is none. */
+/* Reads the answer to `get weight`. False if it has no weight. */
 bool reply_weight_read(const char *text, unsigned *ret_weight);
 
 #endif

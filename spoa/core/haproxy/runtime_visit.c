@@ -10,48 +10,48 @@
 #include "spoa/core/haproxy/haproxy_version.h"
 #include "spoa/core/haproxy/runtime_reply.h"
 
-/* Commands by which sessions are shut one by one, in bytes. What has no room goes with the next look at the sessions,
- * and so many looks follow each other. */
+/* The room for commands that shut single sessions, in bytes. If it is too small for all sessions, the
+ * visit looks at the sessions again, at most so many times. */
 #define ONE_BY_ONE_MAX 65536
 #define LOOKS_MAX 100
-/* Of the reply to `show info`: the name and the version stand at its head. */
+/* The part of the reply to `show info` that is kept. It begins with the name and the version. */
 #define INFO_MAX 200
 
-/* What HAProxy is being asked or told, in this order. */
+/* The steps of a visit, in this order. */
 enum step {
     STEP_BEGIN,
-    STEP_INFO,    /* who it is */
-    STEP_TRY,     /* a trial: whether it may be told, and knows the servers */
-    STEP_LOOK,    /* a cut: whether somebody is connecting */
-    STEP_WHOLE,   /* to shut all sessions to a server */
-    STEP_SINGLES, /* which sessions must be shut one by one */
-    STEP_SHUT,    /* to shut these */
+    STEP_INFO,    /* ask for name and version */
+    STEP_TRY,     /* in a trial: test our rights, ask for the weights */
+    STEP_LOOK,    /* in a cut: look for sessions that are connecting */
+    STEP_WHOLE,   /* shut all sessions to a server at once */
+    STEP_SINGLES, /* look for the sessions that must be shut one by one */
+    STEP_SHUT,    /* shut these */
     STEP_OVER,
 };
 
-/* Of an item. */
+/* What is known of an item. */
 enum mark {
     MARK_DONE = 1,       /* all its sessions were shut */
-    MARK_CONNECTING = 2, /* some are connecting, and must be left alone */
-    MARK_SINGLE = 4,     /* HAProxy takes no other command here */
+    MARK_CONNECTING = 2, /* some of its sessions are connecting and must be left alone */
+    MARK_SINGLE = 4,     /* its sessions must be shut one by one */
     MARK_BAD = 8,        /* HAProxy refused */
 };
 
 struct runtime_visit {
     struct runtime_visit_options options;
     enum step step;
-    bool hangs; /* it must not shut a session that is connecting */
+    bool hangs; /* this version must not shut a session that is connecting */
     bool has_failed;
-    bool has_more; /* sessions for which `shut` had no room */
+    bool has_more; /* there are sessions that had no room in `shut` */
     unsigned looks;
     struct reply_lines lines;
     struct reply_answer answer;
     struct text commands; /* of this step, each with a semicolon behind it */
-    struct text shut;     /* those for STEP_SHUT, while the sessions are read */
-    size_t said;          /* bytes of them */
+    struct text shut;     /* the commands for STEP_SHUT; grows while sessions are read */
+    size_t said;          /* how many bytes of `commands` were said */
     size_t said_count;
     size_t answered_count;
-    size_t *asked; /* the items that the commands of STEP_TRY and STEP_WHOLE are about */
+    size_t *asked; /* the items of the commands in STEP_TRY and STEP_WHOLE */
     size_t asked_count;
     size_t info_len;
     char info[INFO_MAX];
@@ -106,7 +106,7 @@ static struct cut_item *item_at(const struct runtime_visit *visit, size_t index)
     return &visit->options.items->list[index];
 }
 
-/* A server that has become the master again is let alone. */
+/* False if the server has become the master again. */
 static bool is_wanted(const struct runtime_visit *visit, size_t index)
 {
     return cut_debts_is_owed(visit->options.debts, visit->options.api, item_at(visit, index)->place);
@@ -150,7 +150,7 @@ static void complain_of(struct runtime_visit *visit, const struct cut_item *item
                        separator, text);
 }
 
-/* Nothing more can be said. */
+/* The visit ends here. */
 static void fail(struct runtime_visit *visit, const char *reason)
 {
     visit->has_failed = true;
@@ -195,7 +195,8 @@ static void add_about(struct runtime_visit *visit, const char *command, size_t i
     visit->asked[visit->asked_count++] = index;
 }
 
-/* What nobody can be: who has no right to shut sessions is told so first. */
+/* No server is called that. HAProxy checks our right first, so its answer tells whether we may shut
+ * sessions. */
 static void begin_trial(struct runtime_visit *visit)
 {
     begin_step(visit, STEP_TRY);
@@ -211,8 +212,9 @@ static void begin_sessions(struct runtime_visit *visit, enum step step)
 }
 
 /*
- * Where nobody is connecting all sessions to a server are shut in one go: these can only be sessions to that server. One
- * by one they are shut only where it must be, for an id may be another session's by the time that HAProxy reads it.
+ * This command can only shut sessions to the right server. A command that shuts one session by its id can
+ * shut another session, if the first one has ended and its id is in use again. So it is only used where
+ * it must be.
  */
 static void begin_whole(struct runtime_visit *visit)
 {
@@ -264,7 +266,7 @@ static void judge_info(struct runtime_visit *visit)
         begin_whole(visit);
 }
 
-/* All commands of this step were answered. */
+/* All commands of the step were answered: begin the next one. */
 static void end_step(struct runtime_visit *visit)
 {
     switch (visit->step) {
@@ -297,10 +299,10 @@ static void end_step(struct runtime_visit *visit)
     }
 }
 
-/* As many of the commands as a line takes. */
+/* Writes as many commands as fit into a line. */
 static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
 {
-    static const char quit[] = ";quit\n"; /* a master does not close by itself */
+    static const char quit[] = ";quit\n"; /* a master does not close the connection by itself */
     char prefix[24] = "";
     size_t len = 0;
 
@@ -356,7 +358,7 @@ static void note_connecting(struct runtime_visit *visit, size_t first, size_t co
         visit->marks[i] |= MARK_CONNECTING;
 }
 
-/* Whether one of these items has its sessions shut one by one. */
+/* Whether the sessions of one of these items are shut one by one. */
 static bool is_single(const struct runtime_visit *visit, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++)
@@ -390,7 +392,7 @@ static bool begins_with(const char *text, const char *part)
     return strncmp(text, part, strlen(part)) == 0;
 }
 
-/* A process that has no such server has no sessions to it. */
+/* A process that does not have the server has no sessions to it. */
 static bool is_excused(const struct runtime_visit *visit, const struct cut_item *item, const char *answer)
 {
     return (visit->options.is_old || item->may_be_gone) &&
@@ -430,11 +432,11 @@ static void judge_answer(struct runtime_visit *visit, size_t number, const char 
 
     if (begins_with(answer, "Permission denied"))
         fail(visit, answer);
-    else if (is_of_sessions && !begins_with(answer, "0x")) /* the session that asks is always there */
+    else if (is_of_sessions && !begins_with(answer, "0x")) /* our own session is always in the list */
         fail(visit, answer);
     else if (visit->step == STEP_WHOLE)
         judge_whole(visit, visit->asked[number], answer);
-    else if (visit->step == STEP_TRY && number > 0) /* the first was no server */
+    else if (visit->step == STEP_TRY && number > 0) /* the first command tested our rights */
         judge_weight(visit, visit->asked[number - 1], answer);
     else if (visit->step == STEP_SHUT && answer[0] != '\0' && !begins_with(answer, "No such session"))
         fail(visit, answer);

@@ -9,7 +9,7 @@
 #include "spoa/core/haproxy/runtime_reply.h"
 #include "spoa/io/effects/runtime_call.h"
 
-/* A process that is visited. */
+/* A process, and the visit to it. */
 struct stop {
     struct runtime_api *api;
     struct runtime_visit *visit;
@@ -29,9 +29,9 @@ struct runtime_api {
     struct reply_lines lines;
     struct reply_workers workers;
     struct reply_answer answer;
-    bool is_listed; /* the list of workers is whole */
+    bool is_listed; /* the list of workers is complete */
     struct stop *stops;
-    size_t open; /* visits that are not over */
+    size_t open; /* how many visits are not over */
     char complaint[RUNTIME_COMPLAINT_MAX];
 };
 
@@ -96,7 +96,7 @@ static void end_round(struct runtime_api *api)
     api->on_ended(api->context, api->complaint[0] != '\0' ? api->complaint : NULL);
 }
 
-/* Nobody is told anything. */
+/* Ends the round before any visit. */
 static void fail(struct runtime_api *api, const char *reason)
 {
     complain(api, reason);
@@ -172,12 +172,12 @@ static bool add_stop(struct runtime_api *api, unsigned pid, bool is_old)
     return true;
 }
 
-/* All at once: one that does not answer must not keep the others waiting. */
+/* Visits all processes at the same time, so that a process that does not answer does not delay the others. */
 static void visit_all(struct runtime_api *api)
 {
     struct stop *stop;
 
-    api->open++; /* for this loop */
+    api->open++; /* the round must not end within this loop */
     LL_FOREACH (api->stops, stop)
         go_on(stop);
     close_one(api);
@@ -225,7 +225,7 @@ static void end_workers(void *context, const char *reason)
 
 static void list_workers(struct runtime_api *api)
 {
-    static const char line[] = "show proc;quit\n"; /* it does not close by itself */
+    static const char line[] = "show proc;quit\n"; /* it does not close the connection by itself */
 
     api->is_listed = false;
     api->workers = (struct reply_workers){.is_old = false};

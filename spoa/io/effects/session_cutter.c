@@ -10,11 +10,11 @@
 #include "spoa/io/effects/runtime_api.h"
 #include "spoa/io/net/loop.h"
 
-/* How often a HAProxy is tried: that can cut, and that cannot. */
+/* The time between two trials of a HAProxy that can cut, and of one that cannot. */
 #define TRIAL_MS 60000
 #define TRIAL_AGAIN_MS 1000
 
-/* A service; its debts are known by its place in the list. */
+/* A service. `index` is its number in the debts. */
 struct watch {
     struct service_observer observer;
     struct session_cutter *cutter;
@@ -29,10 +29,10 @@ struct target {
     size_t index;
     const struct addr *addr;
     struct runtime_api *api;
-    ev_timer timer;         /* the next round */
-    int64_t trial_due_ms;   /* when it is to be tried next */
-    bool is_trial;          /* the round under way */
-    struct cut_items items; /* that the round is about */
+    ev_timer timer;         /* begins the next round */
+    int64_t trial_due_ms;   /* when the next trial is due */
+    bool is_trial;          /* the round under way is a trial */
+    struct cut_items items; /* the items of the round */
 };
 
 struct session_cutter {
@@ -55,7 +55,7 @@ static struct runtime_health *health_of(const struct target *target)
     return &target->cutter->healths[target->index];
 }
 
-/* Wakes it for what comes next; the end of a round does so, too. */
+/* Sets the timer for the next round. During a round the end of the round does so. */
 static void arm(struct target *target)
 {
     const struct session_cutter *cutter = target->cutter;
@@ -95,7 +95,7 @@ static void end_cut(struct target *target, const char *complaint, int64_t now_ms
         cutter->metrics->cut_failures_total++;
     runtime_health_note_cut(health_of(target), complaint, cut_debts_owed(cutter->debts, target->index),
                             now_ms);
-    /* It failed, or works again: the trial says more. */
+    /* It has failed, or works again. A trial tells more. */
     if (complaint != NULL || !runtime_health_is_well(health_of(target))) {
         int64_t again_ms = complaint != NULL ? now_ms + TRIAL_AGAIN_MS : now_ms;
         target->trial_due_ms = again_ms < target->trial_due_ms ? again_ms : target->trial_due_ms;
@@ -172,7 +172,8 @@ static void decision_changed(struct service_observer *self, const struct service
         cut_debts_name(cutter->debts, watch->index, change->after->server, change->now_ms);
     else if (change->after->is_fenced)
         cut_debts_fence(cutter->debts, watch->index, change->now_ms);
-    /* Several services that switch in one turn of the loop share a round. */
+    /* The timer fires in the next turn of the loop. So services that switch in the same turn share a
+     * round. */
     arm_all(cutter);
 }
 
@@ -202,7 +203,7 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
     return true;
 }
 
-/* What the service has decided by now, whether it was told or not. */
+/* Learns what the service has decided before the cutter began. */
 static void catch_up(const struct watch *watch, int64_t now_ms)
 {
     const struct service_decision *decision = service_decision(watch->service);
@@ -232,7 +233,7 @@ bool session_cutter_inherit(struct session_cutter *cutter, const struct session_
     return cut_debts_inherit(cutter->debts, former->debts, clock_ms());
 }
 
-/* It says nothing more to HAProxy. */
+/* Makes no more calls. */
 static void end(struct session_cutter *cutter)
 {
     cutter->has_begun = false;
@@ -245,7 +246,7 @@ static void end(struct session_cutter *cutter)
     }
 }
 
-/* A cut under way goes on, for `target`. A trial is made again. */
+/* A cut that is under way becomes a cut of `target`. A trial ends; it will be made again. */
 static void move_round(struct target *target, struct target *former)
 {
     if (former->is_trial || !runtime_api_is_busy(former->api))

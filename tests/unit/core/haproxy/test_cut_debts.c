@@ -243,6 +243,7 @@ static void test_fence(void **state)
     cut_debts_name(debts, 0, "R1", START + 3000);
     assert_int_equal(cut_debts_owed(debts, 1), 0); /* the master again */
     cut_debts_fence(debts, 0, START + 4000);
+    assert_int_equal(cut_debts_due_ms(debts, 0), START + 4000);
     settle(debts, 0, START + 4000);
     cut_debts_name(debts, 0, "R2", START + 5000);
     assert_string_equal(tell(debts, 0, CUT_CONFIRMED, START + 5000), "be/R1");
@@ -403,13 +404,22 @@ static void test_inherit_in_a_fence(void **state)
     assert_int_equal(cut_debts_owed(debts, 1), 1);
     cut_debts_name(debts, 1, "R1", START + 2100);
     assert_int_equal(cut_debts_owed(debts, 1), 0);
+    /* A HAProxy that is new is owed the fence as well. */
+    cut_debts_fence(debts, 1, START + 3000);
+    former = debts;
+    debts = begin_next(former, 0, 1, START + 4000);
+    cut_debts_destroy(former);
+    assert_string_equal(tell(debts, 1, CUT_CONFIRMED, START + 4000), "be/R1 be/R2 be/R3");
     cut_debts_destroy(debts);
 }
 
-/* The old master is taken out of the configuration while its sessions are not cut: that is owed, by two reloads. */
+/* The old master is taken out of the configuration while its sessions are not cut: that is owed, by two
+ * reloads. */
 static void test_inherit_without_the_server(void **state)
 {
     struct cut_debts *former = begin_settled();
+    const char *name = NULL;
+    const char *server = NULL;
     struct cut_items items;
 
     (void)state;
@@ -426,9 +436,13 @@ static void test_inherit_without_the_server(void **state)
     assert_string_equal(items.list[0].server, "R1");
     assert_true(items.list[0].may_be_gone);
     assert_true(cut_debts_is_owed(debts, 0, items.list[0].place));
+    size_t stray = items.list[0].place;
     cut_debts_end(debts, 0, &items, START + 3000);
     cut_items_finish(&items);
     assert_int_equal(cut_debts_owed(debts, 0), 0);
+    assert_true(
+        cut_debts_is_cut(debts, stray, &name, &server)); /* the HAProxy that is new was owed nothing */
+    assert_string_equal(server, "R1");
     assert_true(cut_debts_list(debts, &items)); /* what is tried is what the configuration has */
     assert_int_equal(items.count, 3);
     cut_items_finish(&items);
@@ -440,7 +454,8 @@ static void test_inherit_without_the_server(void **state)
     cut_debts_destroy(debts);
 }
 
-/* A round under way is about a service that a reload has taken out: what is owed goes on, what is not is let alone. */
+/* A round under way is about a service that a reload has taken out: what is owed goes on, what is not is
+ * let alone. */
 static void test_adopt_what_is_gone(void **state)
 {
     const struct cut_service other = {
