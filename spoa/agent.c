@@ -244,7 +244,10 @@ static void fill_status(void *context, struct status *ret_status)
     process_stats_read(&ret_status->process);
 }
 
-/* Where the kernel does not let us the alarm gone-clients-unseen is raised, and clients are served as they come. */
+/*
+ * Where the kernel does not let us the alarm gone-clients-unseen is raised, and clients are served as they
+ * come.
+ */
 static void look_at_clients(struct agent *agent)
 {
     agent->looker = client_looker_create();
@@ -262,7 +265,10 @@ static void start_drain_deadline(struct agent *agent)
     ev_timer_start(agent->loop, &agent->drain_deadline);
 }
 
-/* Process `by` accepts in our place. What is left to do is to answer what is owed, and to give the connections away. */
+/*
+ * Process `by` accepts in our place. What is left to do is to answer what is owed, and to give the
+ * connections away.
+ */
 static void on_taken(void *context, pid_t by)
 {
     struct agent *agent = context;

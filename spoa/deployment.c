@@ -97,8 +97,10 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
     return true;
 }
 
-/* One for all that want the same: thousands of services would else read and keep the certificates each. `ret_tls` is NULL
- * for plain. False where it cannot be had, which is logged. */
+/*
+ * One for all that want the same: thousands of services would else read and keep the certificates each.
+ * `ret_tls` is NULL for plain. False where it cannot be had, which is logged.
+ */
 static bool find_tls(struct deployment *deployment, const struct config_tls *settings,
                      const struct tls **ret_tls)
 {

@@ -45,8 +45,8 @@ struct deployment_options {
 };
 
 /*
- * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the deployment's own from
- * then on. NULL, and the configuration is gone, if memory is short.
+ * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the
+ * deployment's own from then on. NULL, and the configuration is gone, if memory is short.
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
@@ -54,12 +54,15 @@ struct deployment *deployment_create(const struct deployment_options *options);
 void deployment_destroy(struct deployment *deployment);
 
 /*
- * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of that of the same
- * name in `former` (or NULL), see handover(). False if memory is short.
+ * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of
+ * that of the same name in `former` (or NULL), see handover(). False if memory is short.
  */
 bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
-/* What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as above. */
+/*
+ * What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as
+ * above.
+ */
 enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
                                    const char **ret_service);
 

@@ -153,7 +153,9 @@ static void on_file_change(void *context, const char *path)
     reload(context);
 }
 
-/* Whether SIGHUP waits. One that comes before the agent watches for it must not be lost, nor end the process. */
+/*
+ * Whether SIGHUP waits. One that comes before the agent watches for it must not be lost, nor end the process.
+ */
 static void hold_hangup(bool waits)
 {
     sigset_t hangup;
@@ -196,7 +198,9 @@ static int run(const struct options *options, struct config *config)
         config_destroy(config);
         return EXIT_CODE_RUNTIME;
     }
-    /* First: a signal that comes while the agent starts is handled by the loop, and does not end the process. */
+    /*
+     * First: a signal that comes while the agent starts is handled by the loop, and does not end the process.
+     */
     struct running running = {.options = options};
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);

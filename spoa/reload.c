@@ -10,12 +10,17 @@
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/process/service_manager.h"
 
-/* How often we look whether the next deployment is ready; less often once it has failed. It is expected to be ready soon
- * after the longest life of a vote: by then no service can be starting any more. */
+/*
+ * How often we look whether the next deployment is ready; less often once it has failed. It is expected to be
+ * ready soon after the longest life of a vote: by then no service can be starting any more.
+ */
 #define READY_INTERVAL_S 0.01
 #define FAILED_INTERVAL_S 0.1
 #define READY_SLACK_MS 500
-/* How often we look whether a deployment that was replaced can end: nobody waits any more for a service that is gone. */
+/*
+ * How often we look whether a deployment that was replaced can end: nobody waits any more for a service that
+ * is gone.
+ */
 #define RETIRE_S 1.0
 #define RELOAD_ERROR_MAX 512
 
@@ -107,7 +112,10 @@ void reload_prepare(struct reload *reload, struct config *config)
     char error[LISTEN_SOCKET_ERROR_MAX];
 
     reload->asked++;
-    /* Not its listeners: this configuration may have the same, and those that nobody has are closed in the end. */
+    /*
+     * Not its listeners: this configuration may have the same, and those that nobody has are closed in the
+     * end.
+     */
     drop_next(reload);
     if (listeners_open(reload->options.listeners, &config_of(reload)->agent, &config->agent, error) == -1) {
         config_destroy(config);

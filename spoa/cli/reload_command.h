@@ -9,10 +9,10 @@
 struct config;
 
 /*
- * Sends SIGHUP to the agent that /status names, and waits until it uses the new configuration or says why it does not.
- * `config` is that of the file; its first `http` address is asked. With `pid` (0: not given) the signal goes to this
- * process, also where nobody answers at that address: the running agent may have another one, or none. Without `http` it is
- * not known what comes of it, and nothing is waited for.
+ * Sends SIGHUP to the agent that /status names, and waits until it uses the new configuration or says why it
+ * does not. `config` is that of the file; its first `http` address is asked. With `pid` (0: not given) the
+ * signal goes to this process, also where nobody answers at that address: the running agent may have another
+ * one, or none. Without `http` it is not known what comes of it, and nothing is waited for.
  *
  * An exit code: 0, or 1 with the reason on stderr.
  */

@@ -82,8 +82,10 @@ static bool has_master(const struct service *service)
     return service_state_names(state) && state != SERVICE_KEPT;
 }
 
-/* How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a vote, does not
- * count), or at most. */
+/*
+ * How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a
+ * vote, does not count), or at most.
+ */
 static unsigned count_naming(const struct world *world, const struct sim_set *set, unsigned service,
                              bool at_least)
 {

@@ -11,7 +11,10 @@ static bool is_role_checked(const struct service *service)
     return service->settings->policy.role_check != ROLE_CHECK_OFF;
 }
 
-/* Whether the next service has heard the node that the former one has heard lately: the node may have changed its mind. */
+/*
+ * Whether the next service has heard the node that the former one has heard lately: the node may have changed
+ * its mind.
+ */
 static bool is_probed(const struct service *next, const struct service *former, int64_t now_ms)
 {
     int64_t expiry_ms = INT64_MAX;
@@ -35,7 +38,10 @@ static bool is_outside_map(const struct service *service)
     return service->decision.state == SERVICE_UNKNOWN_ADDRESS;
 }
 
-/* Whether the next service knows of its voters what the former one knows, be it a moment at which nobody can be named. */
+/*
+ * Whether the next service knows of its voters what the former one knows, be it a moment at which nobody can
+ * be named.
+ */
 static bool is_heard(const struct service *next, const struct service *former, int64_t now_ms)
 {
     if (!hears_majority(former, now_ms))
@@ -43,7 +49,10 @@ static bool is_heard(const struct service *next, const struct service *former, i
     return hears_majority(next, now_ms) && (is_outside_map(former) || !is_outside_map(next));
 }
 
-/* Whether the next service will go on naming a master that the former one keeps: from the memory that it is given. */
+/*
+ * Whether the next service will go on naming a master that the former one keeps: from the memory that it is
+ * given.
+ */
 static bool will_keep(const struct service *next, const struct service *former, int64_t now_ms)
 {
     const struct policy_config *config = &next->settings->policy;
@@ -93,8 +102,10 @@ static int translate_server(void *context, size_t server)
     return service_find_server(translation->next, &translation->former->settings->servers[server].addr);
 }
 
-/* What the observers were told last, in the words of the next service. It has told nobody anything yet: what it has decided
- * until now is forgotten, and is found again by the evaluation. */
+/*
+ * What the observers were told last, in the words of the next service. It has told nobody anything yet: what
+ * it has decided until now is forgotten, and is found again by the evaluation.
+ */
 static void put_before(struct service *next, const struct service *former,
                        const struct succession *succession)
 {
@@ -102,7 +113,8 @@ static void put_before(struct service *next, const struct service *former,
     next->subject = QUORUM_NO_CANDIDATE;
     if (former == NULL) {
         next->decision = (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN};
-        policy_init(&next->policy, &next->settings->policy); /* it must not keep a master that nobody was told */
+        policy_init(&next->policy,
+                    &next->settings->policy); /* it must not keep a master that nobody was told */
         return;
     }
     next->current = succession->candidate(succession->context, former->current);

@@ -1,6 +1,7 @@
 /*
- * A reload: the service of the next configuration takes the place of the former one. Until then the next one gathers votes
- * and evidence of its own, and nobody observes it. I9: what is promised holds across the change-over.
+ * A reload: the service of the next configuration takes the place of the former one. Until then the next one
+ * gathers votes and evidence of its own, and nobody observes it. I9: what is promised holds across the
+ * change-over.
  */
 #ifndef SPOA_CORE_DECISION_HANDOVER_H
 #define SPOA_CORE_DECISION_HANDOVER_H
@@ -14,8 +15,11 @@ enum handover_lack {
     HANDOVER_READY,
     HANDOVER_STARTING, /* it has neither found nor missed a majority */
     HANDOVER_UNNAMED,  /* the former one names a master and it does not */
-    /* A majority of the former one's voters name a master and its own do not, or the map does not have him. Even while the former
-     * one names nobody: a failover, or a doubt of a millisecond, must not let in what will not name anybody afterwards. */
+    /*
+     * A majority of the former one's voters name a master and its own do not, or the map does not have him.
+     * Even while the former one names nobody: a failover, or a doubt of a millisecond, must not let in what
+     * will not name anybody afterwards.
+     */
     HANDOVER_UNHEARD,
     HANDOVER_UNPROBED, /* the former one was told what a node is, and it was not: see I6 */
 };

@@ -67,8 +67,10 @@ static void rule_won(struct policy *policy, const struct policy_facts *facts, st
     ruling->candidate = facts->quorum->winner;
 }
 
-/* Whether the last master may be named although too few voters are in reach. A disagreement ends that for good: the voter that
- * is missing may be the one that names another node. */
+/*
+ * Whether the last master may be named although too few voters are in reach. A disagreement ends that for
+ * good: the voter that is missing may be the one that names another node.
+ */
 static bool is_kept(const struct policy *policy, const struct policy_facts *facts, int64_t now_ms)
 {
     const struct policy_config *config = policy->config;
@@ -206,8 +208,10 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
     review_by(&ruling->review_ms, expiry_ms);
 }
 
-/* All that is written to a master after the promotion of its successor is lost. A majority names the successor about a second
- * after the promotion. */
+/*
+ * All that is written to a master after the promotion of its successor is lost. A majority names the
+ * successor about a second after the promotion.
+ */
 static void check_leaving(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
                           struct policy_ruling *ruling)
 {

@@ -1,6 +1,6 @@
 /*
- * From the quorum's result and the evidence to a ruling, by the rules that the operator chose. By default only a node that a
- * majority names can be named. Pure; all times in ms.
+ * From the quorum's result and the evidence to a ruling, by the rules that the operator chose. By default
+ * only a node that a majority names can be named. Pure; all times in ms.
  */
 #ifndef SPOA_CORE_DECISION_POLICY_H
 #define SPOA_CORE_DECISION_POLICY_H
@@ -67,10 +67,10 @@ void policy_init(struct policy *policy, const struct policy_config *config);
 void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession);
 
 /*
- * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority says that the
- * master is down. Does nothing unless `early_fence` is set. If nobody else is named within early_fence_max_ms, the candidate is
- * named again. After that the word is not believed for EARLY_FENCE_REST times as long, so that one Sentinel cannot keep a
- * master from being named.
+ * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority
+ * says that the master is down. Does nothing unless `early_fence` is set. If nobody else is named within
+ * early_fence_max_ms, the candidate is named again. After that the word is not believed for EARLY_FENCE_REST
+ * times as long, so that one Sentinel cannot keep a master from being named.
  */
 #define EARLY_FENCE_REST 10
 void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms);

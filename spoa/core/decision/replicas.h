@@ -1,6 +1,6 @@
 /*
- * The replicas of a service: which of its servers a majority of the Sentinels holds to be up, and which of these are
- * behind. Pure: all times in ms, dated and expired as votes are (quorum.h).
+ * The replicas of a service: which of its servers a majority of the Sentinels holds to be up, and which of
+ * these are behind. Pure: all times in ms, dated and expired as votes are (quorum.h).
  */
 #ifndef SPOA_CORE_DECISION_REPLICAS_H
 #define SPOA_CORE_DECISION_REPLICAS_H
@@ -36,8 +36,8 @@ struct replicas;
 #define REPLICA_NOT_CONNECTED (-1)
 
 /*
- * `config`, `quorum` and `servers` (at most REPLICAS_MAX) are borrowed. A server of weight 0 is never named. NULL if memory is
- * short.
+ * `config`, `quorum` and `servers` (at most REPLICAS_MAX) are borrowed. A server of weight 0 is never named.
+ * NULL if memory is short.
  */
 struct replicas *replicas_create(const struct replicas_config *config, const struct quorum_config *quorum,
                                  const struct service_server *servers, size_t server_count);
@@ -50,13 +50,17 @@ void replicas_forget(struct replicas *replicas, unsigned voter);
 void replicas_note_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view);
 
 /*
- * The master is at `offset`. `offsets` has for each server how far it is in the master's eyes, REPLICA_NOT_CONNECTED for a server
- * that is no replica of it. Offsets are bytes of the replication stream. All this was asked for at `t_sent_ms`.
+ * The master is at `offset`. `offsets` has for each server how far it is in the master's eyes,
+ * REPLICA_NOT_CONNECTED for a server that is no replica of it. Offsets are bytes of the replication stream.
+ * All this was asked for at `t_sent_ms`.
  */
 void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
                            int64_t t_sent_ms);
 
-/* Takes over views and offsets that are newer in `former`, the replicas of the same service under another configuration. */
+/*
+ * Takes over views and offsets that are newer in `former`, the replicas of the same service under another
+ * configuration.
+ */
 void replicas_inherit(struct replicas *replicas, const struct replicas *former,
                       const struct succession *succession);
 
@@ -67,9 +71,9 @@ uint64_t replicas_translate(uint64_t former, const struct succession *succession
 void replicas_forget_offsets(struct replicas *replicas);
 
 /*
- * The servers that may be named: a majority of the voters holds each to be an up
- * replica of `master`, and it is not too far behind. `*ret_review_ms` becomes the time at which that has to be looked
- * at again, where that is before what it was.
+ * The servers that may be named: a majority of the voters holds each to be an up replica of `master`, and it
+ * is not too far behind. `*ret_review_ms` becomes the time at which that has to be looked at again, where
+ * that is before what it was.
  */
 uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int64_t now_ms,
                            int64_t *ret_review_ms);

@@ -1,6 +1,6 @@
 /*
- * The addresses that voters may name, as small integers (candidates): first the servers of the map, then places for addresses
- * outside it. A place is taken while something refers to it.
+ * The addresses that voters may name, as small integers (candidates): first the servers of the map, then
+ * places for addresses outside it. A place is taken while something refers to it.
  */
 #ifndef SPOA_CORE_DECISION_SERVER_MAP_H
 #define SPOA_CORE_DECISION_SERVER_MAP_H
@@ -37,8 +37,8 @@ void server_map_finish(struct server_map *map);
 int32_t server_map_lookup(const struct server_map *map, const struct addr *addr);
 
 /*
- * The same, or one made for it in a place that nothing refers to: `is_referred` tells. QUORUM_NO_CANDIDATE where
- * there is no place or no memory.
+ * The same, or one made for it in a place that nothing refers to: `is_referred` tells. QUORUM_NO_CANDIDATE
+ * where there is no place or no memory.
  */
 int32_t server_map_find(struct server_map *map, const struct addr *addr,
                         bool (*is_referred)(const void *context, int32_t candidate), const void *context);

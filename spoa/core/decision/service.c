@@ -25,7 +25,10 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->subject = QUORUM_NO_CANDIDATE;
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
-    /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
+    /*
+     * Referred to by each voter's vote, report and view, the node's report, the decision, the master named
+     * last.
+     */
     server_map_init(&service->map, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
     evidence_init(&service->evidence, service->sentinel_reports,

@@ -249,9 +249,9 @@ static void begin_shut(struct runtime_visit *visit)
 static void judge_info(struct runtime_visit *visit)
 {
     static const char name[] = "Name: HAProxy\n";
-    char text[RUNTIME_COMPLAINT_MAX];
 
     if (strncmp(visit->info, name, strlen(name)) != 0) {
+        char text[RUNTIME_COMPLAINT_MAX];
         (void)snprintf(text, sizeof(text), "this is no HAProxy: it says '%.*s'",
                        (int)strcspn(visit->info, "\n"), visit->info);
         fail(visit, text);

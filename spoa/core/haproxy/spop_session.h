@@ -48,7 +48,10 @@ struct spop_session {
 void spop_session_init(struct spop_session *session, struct service_table *table, struct metrics *metrics,
                        const bool *draining);
 
-/* Goes on with a session that another process has begun: HELLO is over, with this frame size. False where it cannot be one. */
+/*
+ * Goes on with a session that another process has begun: HELLO is over, with this frame size. False where it
+ * cannot be one.
+ */
 MUST_CHECK bool spop_session_resume(struct spop_session *session, uint32_t max_frame_size);
 
 /*

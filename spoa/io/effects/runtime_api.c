@@ -89,8 +89,9 @@ static void end_round(struct runtime_api *api)
 {
     const struct stop *stop;
 
-    LL_FOREACH (api->stops, stop)
+    LL_FOREACH (api->stops, stop) {
         complain(api, runtime_visit_complaint(stop->visit));
+    }
     drop_stops(api);
     api->is_busy = false;
     api->on_ended(api->context, api->complaint[0] != '\0' ? api->complaint : NULL);
@@ -178,8 +179,9 @@ static void visit_all(struct runtime_api *api)
     struct stop *stop;
 
     api->open++; /* the round must not end within this loop */
-    LL_FOREACH (api->stops, stop)
+    LL_FOREACH (api->stops, stop) {
         go_on(stop);
+    }
     close_one(api);
 }
 
@@ -258,6 +260,7 @@ void runtime_api_move(struct runtime_api *api, const struct addr *addr, void *co
     api->addr = addr;
     api->context = context;
     api->what = *what;
-    LL_FOREACH (api->stops, stop)
+    LL_FOREACH (api->stops, stop) {
         runtime_visit_move(stop->visit, what->debts, what->api, what->items);
+    }
 }

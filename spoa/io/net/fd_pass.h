@@ -13,12 +13,15 @@ struct fd_record {
     uint32_t value;
 };
 
-/* Sends the record, with a copy of `fd` unless that is -1. Never blocks. 0, or -1 with errno: nothing was sent. */
+/*
+ * Sends the record, with a copy of `fd` unless that is -1. Never blocks. 0, or -1 with errno: nothing was
+ * sent.
+ */
 MUST_CHECK int fd_pass_send(int sock, const struct fd_record *record, int fd);
 
 /*
- * Receives a record; its descriptor, or -1 where it has none, is the caller's, close-on-exec. 1, or 0 where the other side has
- * closed, or -1 with errno. Waits as `sock` does.
+ * Receives a record; its descriptor, or -1 where it has none, is the caller's, close-on-exec. 1, or 0 where
+ * the other side has closed, or -1 with errno. Waits as `sock` does.
  */
 MUST_CHECK int fd_pass_receive(int sock, struct fd_record *ret_record, int *ret_fd);
 

@@ -65,7 +65,10 @@ static int set_owner(const struct listen_socket_options *options, char error[LIS
     return 0;
 }
 
-/* While we are root and may. False where it stays ours: then only a later reload as that user cannot share its port. */
+/*
+ * While we are root and may. False where it stays ours: then only a later reload as that user cannot share
+ * its port.
+ */
 static bool give_to_user(int fd, const char *name)
 {
     const struct passwd *user = name != NULL && geteuid() == 0 ? getpwnam(name) : NULL;

@@ -21,7 +21,10 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
 
-/* A row of the table of protocols: where the configuration lists the addresses, and who takes their connections. */
+/*
+ * A row of the table of protocols: where the configuration lists the addresses, and who takes their
+ * connections.
+ */
 struct listeners_row {
     const char *key;    /* in the section [agent] */
     size_t list_offset; /* of the key's struct config_listens in struct config_agent */
@@ -38,15 +41,17 @@ struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_
 void listeners_destroy(struct listeners *listeners);
 
 /*
- * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In a reload new
- * connections wait for listeners_settle(): the rules are still those of `running`, which goes on as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or later.
+ * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In
+ * a reload new connections wait for listeners_settle(): the rules are still those of `running`, which goes on
+ * as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or
+ * later.
  */
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /*
- * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are closed.
- * Connections stay, also those that still wait to be accepted.
+ * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are
+ * closed. Connections stay, also those that still wait to be accepted.
  */
 void listeners_settle(struct listeners *listeners, const struct config_agent *config);
 
@@ -61,8 +66,8 @@ void listeners_resume(struct listeners *listeners);
 typedef bool (*listeners_lend_fn)(void *context, const struct listen_socket *listening);
 
 /*
- * Another process gets all that are open as well. From now on the files of UNIX sockets are not removed here. False where `lend`
- * was false.
+ * Another process gets all that are open as well. From now on the files of UNIX sockets are not removed here.
+ * False where `lend` was false.
  */
 MUST_CHECK bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context);
 

@@ -47,8 +47,8 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
 /*
- * The services were evaluated by a change-over: voters may have to be asked, and the next review may be due earlier. Nodes in
- * doubt are called at once: a doubt that was handed over lasts only until the next attempt.
+ * The services were evaluated by a change-over: voters may have to be asked, and the next review may be due
+ * earlier. Nodes in doubt are called at once: a doubt that was handed over lasts only until the next attempt.
  */
 void voter_links_catch_up(struct voter_links *links, int64_t now_ms);
 

@@ -49,10 +49,15 @@ struct takeover *takeover_create(const struct takeover_options *options);
 /* Breaks off what is under way; NULL is fine. */
 void takeover_destroy(struct takeover *takeover);
 
-/* The old one's side: a new agent connects; see acceptor_take_fn. Only one of our user, or root's, and one at a time. */
+/*
+ * The old one's side: a new agent connects; see acceptor_take_fn. Only one of our user, or root's, and one at
+ * a time.
+ */
 bool takeover_give(void *context, int fd, const struct acceptor_peer *peer);
 
-/* The new one's side, when it is ready and accepts: takes what comes through `fd`, which is ours from now on. */
+/*
+ * The new one's side, when it is ready and accepts: takes what comes through `fd`, which is ours from now on.
+ */
 void takeover_take(struct takeover *takeover, int fd);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing is lost (the
- * build with AddressSanitizer counts). Allocations are those of our own code: the linker puts ours in their place (--wrap).
+ * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing
+ * is lost (the build with AddressSanitizer counts). Allocations are those of our own code: the linker puts
+ * ours in their place (--wrap).
  */
 #include <setjmp.h>
 #include <stdarg.h>

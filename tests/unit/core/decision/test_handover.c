@@ -1,6 +1,6 @@
 /*
- * A reload: what the next service takes over, when it may, and what its observers are told. The next map has the servers in
- * another order, and the next list of voters, too: nothing may go by number.
+ * A reload: what the next service takes over, when it may, and what its observers are told. The next map has
+ * the servers in another order, and the next list of voters, too: nothing may go by number.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -175,7 +175,9 @@ static void test_a_switch_that_only_the_next_one_saw(void **state)
     end();
 }
 
-/* It saw A, B, and then nobody: B is not named now, so there is no switch yet. It comes with the next name. */
+/*
+ * It saw A, B, and then nobody: B is not named now, so there is no switch yet. It comes with the next name.
+ */
 static void test_a_switch_with_nobody_named_at_the_change_over(void **state)
 {
     (void)state;
@@ -404,8 +406,10 @@ static void test_what_it_lacks(void **state)
     end();
 }
 
-/* During a failover the former one names nobody for a moment. The next one has a wrong password, or knows the master by
- * another name: it would name nobody afterwards either. */
+/*
+ * During a failover the former one names nobody for a moment. The next one has a wrong password, or knows the
+ * master by another name: it would name nobody afterwards either.
+ */
 static void test_a_moment_without_a_name(void **state)
 {
     struct addr addr = addr_of(B);

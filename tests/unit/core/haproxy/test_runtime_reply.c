@@ -30,13 +30,13 @@ static void take_answer(void *context, const char *line)
 
 static void take_worker(void *context, const char *line)
 {
-    struct reply_workers *workers = context;
-    unsigned pid = reply_workers_take(workers, line);
+    struct reply_workers *reader = context;
+    unsigned pid = reply_workers_take(reader, line);
     char text[16];
 
     (void)snprintf(text, sizeof(text), "%u", pid);
     if (pid != 0)
-        note(text, workers->is_old ? " old" : "");
+        note(text, reader->is_old ? " old" : "");
 }
 
 static const char *read_all(const char *text, void (*take)(void *context, const char *line), void *context)

@@ -1,4 +1,6 @@
-/* Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell. */
+/*
+ * Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell.
+ */
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/runtime_health.h"
