@@ -29,6 +29,7 @@ static void note_change(struct world *world, unsigned agent, unsigned service)
         return;
     if (decision->is_fenced && !self->seen_fenced[service])
         ghost_fenced(world, agent, service);
+    ghost_note_state(world, agent, service, (int)decision->state);
     ghost_check_told(world, agent, service);
     self->seen_fenced[service] = decision->is_fenced;
     self->seen_state[service] = decision->state;
@@ -46,6 +47,7 @@ void agent_note_changes(struct world *world, unsigned agent)
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (self->running->services[i] != NULL)
             note_change(world, agent, i);
+    ghost_note_names(world, self->running);
     if (self->next != NULL)
         ghost_note_names(world, self->next);
 }
@@ -99,12 +101,13 @@ void agent_settle(struct world *world, unsigned agent)
 void agent_arm(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
-    int64_t wake_ms = earliest_wake_ms(world, agent);
-    if (wake_ms < INT64_MAX)
-        wake_ms = wake_ms < agent_now_ms(world, agent) ? world->now_ms : wake_ms - self->clock_ms;
-    if (wake_ms < INT64_MAX && self->timer_lag_ms > 0)
-        wake_ms += rng_between(&world->rng, 0, self->timer_lag_ms);
-    self->wake_ms = wake_ms;
+    int64_t late_ms = self->timer_lag_ms > 0 ? rng_between(&world->rng, 0, self->timer_lag_ms) : 0;
+    int64_t due_ms = earliest_wake_ms(world, agent);
+
+    if (due_ms < agent_now_ms(world, agent) - late_ms)
+        self->wake_ms = world->now_ms;
+    else
+        self->wake_ms = due_ms < INT64_MAX ? due_ms + late_ms - self->clock_ms : INT64_MAX;
 }
 
 void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms)

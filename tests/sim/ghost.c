@@ -147,6 +147,16 @@ void ghost_role(struct world *world, const struct sim_set *set, unsigned service
         doubt->address = -1;
 }
 
+const struct ghost_role *ghost_role_of(const struct world *world, const struct sim_set *set, unsigned service,
+                                       int8_t address)
+{
+    const struct ghost_role *role =
+        &world->ghost.sets[set->number].roles[service][address < SIM_SERVERS ? address : SIM_SERVERS];
+    bool is_fresh = agent_now_ms(world, set->agent) - role->sent_ms < set->file.vote_life_ms;
+
+    return is_fresh && role->address == (uint8_t)address ? role : NULL;
+}
+
 void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)
 {
     int64_t now_ms = agent_now_ms(world, set->agent);
@@ -155,6 +165,16 @@ void ghost_doubted(struct world *world, const struct sim_set *set, unsigned serv
     world->counts.doubted++;
     world->ghost.sets[set->number].doubts[service] = (struct ghost_doubt){
         .since_ms = now_ms, .until_ms = now_ms + set->file.park_ms, .address = (int8_t)address};
+}
+
+void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state)
+{
+    int64_t *kept_ms = &world->ghost.agents[agent].kept_ms[service];
+
+    if (state != SERVICE_KEPT)
+        *kept_ms = 0;
+    else if (*kept_ms == 0)
+        *kept_ms = agent_now_ms(world, agent);
 }
 
 void ghost_fenced(struct world *world, unsigned agent, unsigned service)

@@ -49,7 +49,7 @@ void ghost_forget_service(struct world *world, unsigned agent, unsigned service)
 /* There is a new set. */
 void ghost_set_created(struct world *world, const struct sim_set *set);
 
-/* A set that does not answer yet would name now what it names. */
+/* Whom a set names now, or would name. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
 /*
@@ -77,8 +77,15 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
 void ghost_role(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
                 int8_t role, int64_t sent_ms);
 
+/* What a node has told a set within F; NULL: nothing. */
+const struct ghost_role *ghost_role_of(const struct world *world, const struct sim_set *set, unsigned service,
+                                       int8_t address);
+
 /* A set's link to that node, which had told what it is, was closed. */
 void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
+
+/* The agent says, or would say, a service's state (enum service_state). */
+void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
 
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);

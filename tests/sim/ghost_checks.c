@@ -153,16 +153,10 @@ static unsigned count_down(const struct claim *claim)
 
 static bool is_not_vetoed(struct world *world, const struct claim *claim)
 {
-    unsigned named = (unsigned)claim->answer->address;
-    const struct ghost_role *role =
-        &claim->ghost->roles[claim->service][named < SIM_SERVERS ? named : SIM_SERVERS];
-    bool is_about = role->address == claim->answer->address && is_fresh(claim, role->sent_ms);
-    bool is_new = world->ghost.agents[claim->agent].last_named[claim->service] != claim->answer->address;
-    enum role_check check = claim->set->file.policy.role_check;
+    const struct ghost_role *role = ghost_role_of(world, claim->set, claim->service, claim->answer->address);
+    bool is_checked = claim->set->file.policy.role_check != ROLE_CHECK_OFF;
 
-    if (check != ROLE_CHECK_OFF && is_about && role->role != NODE_ROLE_MASTER)
-        return false;
-    if (check == ROLE_CHECK_REQUIRE && is_new && !is_about)
+    if (is_checked && role != NULL && role->role != NODE_ROLE_MASTER)
         return false;
     return count_down(claim) < claim->set->file.threshold;
 }
@@ -217,7 +211,7 @@ static bool is_keeping_allowed(struct world *world, const struct claim *claim)
 
     world->counts.kept++;
     return claim->now_ms - ghost->kept_ms[claim->service] < claim->set->file.policy.keep_ms &&
-           ghost->last_named[claim->service] == claim->answer->address && is_undisputed(claim);
+           ghost->told[claim->service].address == claim->answer->address && is_undisputed(claim);
 }
 
 #define STATE(name) (1u << SERVICE_##name)
@@ -278,10 +272,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
     };
     struct ghost_agent *ghost = &world->ghost.agents[agent];
 
-    if (answer->state != SERVICE_KEPT)
-        ghost->kept_ms[service] = 0;
-    else if (ghost->kept_ms[service] == 0)
-        ghost->kept_ms[service] = claim.now_ms;
+    ghost_note_state(world, agent, service, answer->state);
     ghost->answers[service]++;
     world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
     world->counts.downs += answer->state == SERVICE_DOWN;

@@ -146,6 +146,10 @@ static void note_switch(struct sim_watch *watch, struct ghost_told *told, const 
                      replaced, (unsigned long long)told->generation, told->address);
     told->generation = change->after->generation;
     told->address = reply_number(change->after->addr);
+    if (watch->set->file.policy.role_check == ROLE_CHECK_REQUIRE &&
+        ghost_role_of(watch->world, watch->set, watch->service, told->address) == NULL)
+        ghost_broken(watch->world, "I6 veto", "agent %u service %u: %d has not said what it is",
+                     watch->set->agent, watch->service, told->address);
 }
 
 static void hear_change(struct service_observer *self, const struct service *service,

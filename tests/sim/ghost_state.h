@@ -77,7 +77,7 @@ struct ghost_told {
 
 /* What the agent said, and what its observers were told, whichever set it was by. */
 struct ghost_agent {
-    int64_t kept_ms[SIM_SERVICES_MAX];  /* since when the answers say `kept`; 0: they do not */
+    int64_t kept_ms[SIM_SERVICES_MAX];  /* since when the state is `kept`; 0: it is not */
     int64_t named_ms[SIM_SERVICES_MAX]; /* an answer named somebody, last */
     int8_t last_named[SIM_SERVICES_MAX];
     uint64_t last_generation[SIM_SERVICES_MAX];

@@ -111,7 +111,7 @@ static void release(struct world *world, unsigned agent)
 static void check_waiting(struct world *world, unsigned agent, const struct sim_waiting *waiting)
 {
     const struct sim_agent *self = &world->agents[agent];
-    int64_t slack_ms = 2 * self->timer_lag_ms + MARGIN_MS;
+    int64_t slack_ms = self->timer_lag_ms + MARGIN_MS;
 
     if (waiting->is_orphan || service_is_open(self->running->services[waiting->service], SERVICE_ROLE_MASTER))
         ghost_broken(world, "parked", "agent %u service %u: somebody waits for what is there, or never comes",

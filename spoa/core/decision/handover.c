@@ -113,8 +113,6 @@ static void put_before(struct service *next, const struct service *former,
     next->subject = QUORUM_NO_CANDIDATE;
     if (former == NULL) {
         next->decision = (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN};
-        policy_init(&next->policy,
-                    &next->settings->policy); /* it must not keep a master that nobody was told */
         return;
     }
     next->current = succession->candidate(succession->context, former->current);

@@ -75,6 +75,9 @@ static bool is_kept(const struct policy *policy, const struct policy_facts *fact
 {
     const struct policy_config *config = policy->config;
 
+    /* A service that a reload adds may have heard of masters, and named none. */
+    if (facts->current == QUORUM_NO_CANDIDATE)
+        return false;
     if (config->keep_when == KEEP_WHEN_REFUSED && facts->quorum->reason != QUORUM_REFUSED)
         return false;
     return policy->may_keep && now_ms - policy->t_lost_ms < config->keep_ms;

@@ -281,8 +281,9 @@ void session_cutter_begin(struct session_cutter *cutter, struct session_cutter *
     if (cutter == NULL)
         return;
     cutter->has_begun = true;
-    LL_FOREACH (cutter->watches, watch)
+    LL_FOREACH (cutter->watches, watch) {
         catch_up(watch, clock_ms());
+    }
     arm_all(cutter);
 }
 
