@@ -361,7 +361,7 @@ static void hand_over(struct deployment *deployment, const struct deployment *fo
         struct deployment_service *service = &deployment->services[i];
         struct deployment_service *same = find_service(former, service->settings.name);
         int voters[QUORUM_VOTERS_MAX];
-        if (same != NULL)
+        if (former != NULL && same != NULL)
             voter_group_match(voters_of(deployment, service), voters_of(former, same), voters);
         handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
     }

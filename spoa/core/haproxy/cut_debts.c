@@ -478,7 +478,7 @@ static void postpone(struct debt *debt)
 /* A session that is connecting will soon be established or gone. */
 static void look_again(struct debt *debt)
 {
-    if (debt->t_begun_ms - debt->t_owed_ms >= 2 * CUT_SETTLE_MS) {
+    if (debt->t_begun_ms - debt->t_owed_ms >= INT64_C(2) * CUT_SETTLE_MS) {
         postpone(debt);
         return;
     }

@@ -299,7 +299,14 @@ static void end_step(struct runtime_visit *visit)
     }
 }
 
-/* Writes as many commands as fit into a line. */
+static size_t put(char line[RUNTIME_LINE_MAX], size_t len, const char *text, size_t text_len)
+{
+    for (size_t i = 0; i < text_len; i++)
+        line[len + i] = text[i];
+    return len + text_len;
+}
+
+/* Writes as many commands as fit into a line, which is not terminated. */
 static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
 {
     static const char quit[] = ";quit\n"; /* a master does not close the connection by itself */
@@ -316,15 +323,13 @@ static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX
             break;
         if (len > 0)
             line[len++] = ';';
-        memcpy(line + len, prefix, prefix_len);
-        memcpy(line + len + prefix_len, command, command_len);
-        len += prefix_len + command_len;
+        len = put(line, len, prefix, prefix_len);
+        len = put(line, len, command, command_len);
         visit->said += command_len + 1;
         visit->said_count++;
     }
     const char *end = prefix_len > 0 ? quit : "\n";
-    memcpy(line + len, end, strlen(end));
-    return len + strlen(end);
+    return put(line, len, end, strlen(end));
 }
 
 size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
@@ -426,20 +431,25 @@ static void judge_weight(struct runtime_visit *visit, size_t index, const char *
     }
 }
 
-static void judge_answer(struct runtime_visit *visit, size_t number, const char *answer)
+/* Whether the answer says that the round cannot go on. */
+static bool is_refusal(const struct runtime_visit *visit, const char *answer)
 {
     bool is_of_sessions = visit->step == STEP_LOOK || visit->step == STEP_SINGLES;
+    bool is_of_shut = visit->step == STEP_SHUT && answer[0] != '\0';
 
-    if (begins_with(answer, "Permission denied"))
-        fail(visit, answer);
-    else if (is_of_sessions && !begins_with(answer, "0x")) /* our own session is always in the list */
+    return begins_with(answer, "Permission denied") ||
+           (is_of_sessions && !begins_with(answer, "0x")) || /* our own session is always in the list */
+           (is_of_shut && !begins_with(answer, "No such session"));
+}
+
+static void judge_answer(struct runtime_visit *visit, size_t number, const char *answer)
+{
+    if (is_refusal(visit, answer))
         fail(visit, answer);
     else if (visit->step == STEP_WHOLE)
         judge_whole(visit, visit->asked[number], answer);
     else if (visit->step == STEP_TRY && number > 0) /* the first command tested our rights */
         judge_weight(visit, visit->asked[number - 1], answer);
-    else if (visit->step == STEP_SHUT && answer[0] != '\0' && !begins_with(answer, "No such session"))
-        fail(visit, answer);
 }
 
 static void take_line(void *context, const char *line)

@@ -128,6 +128,7 @@ static void write_log_line(enum log_level level, struct log_line *line)
     else if (log_sink.is_journal)
         prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX, "<%d>", priority(level));
     size_t len = log_format_line(log_sink.format, line, out + prefix_len, sizeof(out) - prefix_len);
+    line->time = NULL; /* the text ends with this function */
     write_line(out, prefix_len + len);
 }
 
