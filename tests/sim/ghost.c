@@ -59,8 +59,10 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
         ghost->doubts[i] = (struct ghost_doubt){.address = -1};
         ghost->current[i] = -1;
+        ghost->heard_ms[i] = ghost->perhaps_ms[i] = GHOST_NEVER;
         ghost->dissent_ms[i] = 0;
     }
+    ghost->created_ms = agent_now_ms(world, set->agent);
     shake(ghost, world->now_ms);
 }
 

@@ -9,6 +9,43 @@
 
 /* ---- what is known ---- */
 
+/*
+ * How many voters have named this address since then; `at_most`: what may be dropped, or shares a vote,
+ * counts too.
+ */
+static unsigned count_naming(const struct sim_set *set, const struct ghost_vote *votes, int8_t address,
+                             int64_t since_ms, bool at_most)
+{
+    unsigned naming = 0;
+
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        bool is_sure = !votes[i].may_be_dropped && ghost_has_voice(set, i);
+        naming += votes[i].view == address && votes[i].sent_ms > since_ms && (is_sure || at_most);
+    }
+    return naming;
+}
+
+/*
+ * Whether the voters have named a master: all of them, since the next set is there, and it was named; perhaps
+ * a majority.
+ */
+static void note_heard(struct world *world, const struct sim_set *set, unsigned service)
+{
+    struct ghost_set *ghost = &world->ghost.sets[set->number];
+    const struct sim_set *next = world->agents[set->agent].next;
+
+    if (next == NULL)
+        return;
+    int64_t since_ms = world->ghost.sets[next->number].created_ms;
+    bool is_ok = service_decision(set->services[service])->state == SERVICE_OK;
+    for (int8_t i = 0; i < SIM_ADDRESSES; i++) {
+        if (is_ok && count_naming(set, ghost->votes[service], i, since_ms, false) == set->file.voters)
+            ghost->heard_ms[service] = agent_now_ms(world, set->agent);
+        if (count_naming(set, ghost->votes[service], i, GHOST_NEVER, true) >= set->file.threshold)
+            ghost->perhaps_ms[service] = agent_now_ms(world, set->agent);
+    }
+}
+
 void ghost_note_names(struct world *world, const struct sim_set *set)
 {
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
@@ -17,6 +54,7 @@ void ghost_note_names(struct world *world, const struct sim_set *set)
         const struct service_decision *decision = service_decision(set->services[i]);
         if (service_state_names(decision->state))
             world->ghost.sets[set->number].current[i] = reply_number(decision->addr);
+        note_heard(world, set, i);
     }
 }
 
@@ -27,13 +65,15 @@ static void merge_role(struct ghost_role *next, const struct ghost_role *former)
         *next = *former;
 }
 
-static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former)
+/* Where entries of the former file reach one Sentinel, the agent takes over what one of them was told. */
+static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former, bool is_sole)
 {
     int64_t witness_ms = former->witness_ms > next->witness_ms ? former->witness_ms : next->witness_ms;
 
     if (former->sent_ms > next->sent_ms)
         *next = *former;
     next->witness_ms = witness_ms;
+    next->may_be_dropped = next->may_be_dropped || !is_sole;
 }
 
 static bool is_same_voter(const struct sim_set *next, unsigned voter, const struct sim_set *former,
@@ -67,7 +107,7 @@ static void merge_service(struct world *world, const struct sim_set *former, con
     for (unsigned i = 0; i < next->file.voters; i++)
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))
-                merge_facts(&ghost->facts[service][i], &told->facts[service][k]);
+                merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     ghost->current[service] = told->current[service];
 }
@@ -82,24 +122,6 @@ static bool has_master(const struct service *service)
     return service_state_names(state) && state != SERVICE_KEPT;
 }
 
-/*
- * How many voters have named a master lately, be it not the same: at least (what may be dropped, or shares a
- * vote, does not count), or at most.
- */
-static unsigned count_naming(const struct world *world, const struct sim_set *set, unsigned service,
-                             bool at_least)
-{
-    const struct ghost_vote *votes = world->ghost.sets[set->number].votes[service];
-    int64_t since_ms = agent_now_ms(world, set->agent) - set->file.vote_life_ms;
-    unsigned naming = 0;
-
-    for (unsigned i = 0; i < set->file.voters; i++) {
-        bool is_sure = !votes[i].may_be_dropped && ghost_has_voice(set, i);
-        naming += votes[i].view >= 0 && votes[i].sent_ms > since_ms && (is_sure || !at_least);
-    }
-    return naming;
-}
-
 static void check_ready(struct world *world, const struct sim_set *former, const struct sim_set *next,
                         unsigned service)
 {
@@ -111,10 +133,10 @@ static void check_ready(struct world *world, const struct sim_set *former, const
         !service_state_names(service_decision(next->services[service])->state))
         ghost_broken(world, "ready", "agent %u service %u had a master and has none with the next file",
                      next->agent, service);
-    if (former->services[service] != NULL &&
-        count_naming(world, former, service, true) >= former->file.threshold &&
-        count_naming(world, next, service, false) < next->file.threshold)
-        ghost_broken(world, "ready", "agent %u service %u: the voters of the next file name nobody",
+    const struct ghost_set *ghost = &world->ghost.sets[next->number];
+    if (former->services[service] != NULL && ghost->perhaps_ms[service] == GHOST_NEVER &&
+        world->ghost.sets[former->number].heard_ms[service] > ghost->created_ms)
+        ghost_broken(world, "ready", "agent %u service %u: the voters of the next file never named anybody",
                      next->agent, service);
 }
 

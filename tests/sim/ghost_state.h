@@ -62,9 +62,12 @@ struct ghost_set {
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
     struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest */
     int64_t dissent_ms[SIM_SERVICES_MAX];        /* a voter began to contradict the name that is given */
-    int8_t current[SIM_SERVICES_MAX]; /* that name: the last that the set gave, or would have given */
-    int64_t shaken_until_ms;          /* the world touched it or its ways */
-    int64_t disturbed_until_ms;       /* the same, and its links came and went */
+    int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
+    int64_t heard_ms[SIM_SERVICES_MAX];   /* all voters named one master */
+    int64_t perhaps_ms[SIM_SERVICES_MAX]; /* a majority did, perhaps */
+    int64_t created_ms;
+    int64_t shaken_until_ms;    /* the world touched it or its ways */
+    int64_t disturbed_until_ms; /* the same, and its links came and went */
 };
 
 /* What the observers of a service were told last. */

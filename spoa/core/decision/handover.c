@@ -39,11 +39,13 @@ static bool is_outside_map(const struct service *service)
 }
 
 /*
- * Whether the next service knows of its voters what the former one knows, be it a moment at which nobody can
- * be named.
+ * Whether the voters of the next service say as much as those of the former one. In each failover, and after
+ * each pause of the machine, nobody is named for a moment. What never had a majority must not be let in then.
  */
 static bool is_heard(const struct service *next, const struct service *former, int64_t now_ms)
 {
+    if (next->t_won_ms == INT64_MIN && former->t_won_ms > next->quorum.t_start_ms)
+        return false;
     if (!hears_majority(former, now_ms))
         return true;
     return hears_majority(next, now_ms) && (is_outside_map(former) || !is_outside_map(next));

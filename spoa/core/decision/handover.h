@@ -16,9 +16,8 @@ enum handover_lack {
     HANDOVER_STARTING, /* it has neither found nor missed a majority */
     HANDOVER_UNNAMED,  /* the former one names a master and it does not */
     /*
-     * A majority of the former one's voters name a master and its own do not, or the map does not have him.
-     * Even while the former one names nobody: a failover, or a doubt of a millisecond, must not let in what
-     * will not name anybody afterwards.
+     * A majority of the former one's voters names masters, or did since the next one is there. That of the
+     * next one does not, or its map does not have the master.
      */
     HANDOVER_UNHEARD,
     HANDOVER_UNPROBED, /* the former one was told what a node is, and it was not: see I6 */

@@ -85,6 +85,17 @@ bool quorum_is_heard(const struct quorum *quorum, unsigned voter, int64_t now_ms
     return is_fresh(quorum, &quorum->votes[voter], now_ms);
 }
 
+unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms)
+{
+    uint64_t naming = 0;
+
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        if (quorum->votes[i].ballot == QUORUM_NAMES && is_fresh(quorum, &quorum->votes[i], now_ms) &&
+            quorum->config.identities[i] != QUORUM_NO_IDENTITY)
+            naming |= (uint64_t)1 << quorum->config.identities[i];
+    return (unsigned)__builtin_popcountll(naming);
+}
+
 void quorum_forget(struct quorum *quorum, unsigned voter)
 {
     quorum->votes[voter] = (struct quorum_vote){.ballot = QUORUM_SILENT};
@@ -159,17 +170,6 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
         int64_t expiry_ms = by_identity[i]->t_sent_ms + quorum->config.vote_life_ms;
         review_by(&box->earliest_expiry_ms, expiry_ms);
     }
-}
-
-unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms)
-{
-    struct ballot_box box;
-    unsigned naming = 0;
-
-    box_collect(quorum, INT64_MIN, now_ms, &box);
-    for (unsigned i = 0; i < box.count; i++)
-        naming += box.votes[i]->ballot == QUORUM_NAMES;
-    return naming;
 }
 
 /* Line 11, for I1 and I2. At most one candidate can win, because the threshold is more than half of n. */

@@ -23,6 +23,7 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->settings = settings;
     service->current = QUORUM_NO_CANDIDATE;
     service->subject = QUORUM_NO_CANDIDATE;
+    service->t_won_ms = INT64_MIN;
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
     /*
@@ -227,6 +228,8 @@ void service_review(struct service *service, int64_t now_ms)
     struct policy_ruling ruling = rule(service, &quorum, now_ms);
     struct service_decision after = decide(service, &quorum, &ruling, now_ms);
 
+    if (quorum.verdict == QUORUM_WON && quorum.oldest_sent_ms > service->t_won_ms)
+        service->t_won_ms = quorum.oldest_sent_ms;
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
         quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);

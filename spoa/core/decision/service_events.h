@@ -22,6 +22,7 @@ struct service {
     int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
     int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     struct doubt doubt;
+    int64_t t_won_ms; /* asked since then, a majority named a master; INT64_MIN: it never did */
     bool asks_all;
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well; the nodes' follow */
     struct quorum_vote votes[];

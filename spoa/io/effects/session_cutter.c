@@ -343,8 +343,9 @@ void session_cutter_destroy(struct session_cutter *cutter)
     if (cutter == NULL)
         return;
     end(cutter);
-    LL_FOREACH_SAFE (cutter->watches, watch, next)
+    LL_FOREACH_SAFE (cutter->watches, watch, next) {
         free(watch);
+    }
     cut_debts_destroy(cutter->debts);
     free(cutter->targets);
     free(cutter->healths);

@@ -406,49 +406,74 @@ static void test_what_it_lacks(void **state)
     end();
 }
 
-/*
- * During a failover the former one names nobody for a moment. The next one has a wrong password, or knows the
- * master by another name: it would name nobody afterwards either.
- */
-static void test_a_moment_without_a_name(void **state)
+/* A voter says something else: the former one names nobody for a moment. */
+static void dispute(int64_t now_ms)
 {
     struct addr addr = addr_of(B);
     const struct service_event other = {
-        .kind = SERVICE_SAID_MASTER, .t_sent_ms = START + F, .addr = &addr, .ballot = QUORUM_NAMES};
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = now_ms, .addr = &addr, .ballot = QUORUM_NAMES};
+
+    agree(&former, A, now_ms - 100);
+    (void)step_as(former.service, 0, &other, now_ms);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_PENDING);
+}
+
+/* The next one has a wrong password, or asks for the master by a name that nobody knows. */
+static void test_a_moment_without_a_name(void **state)
+{
     const struct service_event unknown = {
         .kind = SERVICE_SAID_MASTER, .t_sent_ms = START + F, .ballot = QUORUM_UNKNOWN_NAME};
 
     (void)state;
     build((struct policy_config){.role_check = ROLE_CHECK_VETO});
-    agree(&former, A, START + F - 100);
     for (unsigned i = 0; i < VOTERS; i++)
         (void)step_as(next.service, i, &unknown, START + F);
-    (void)step_as(former.service, 0, &other, START + F);
-    assert_int_equal(service_decision(former.service)->state, SERVICE_PENDING);
+    dispute(START + F);
     assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNHEARD);
-    /* The voters of the former one are as silent by now: nothing is lost. */
+    /* Both are silent after a pause of the machine. The former one will hear its voters again. */
+    assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_UNHEARD);
+    end();
+}
+
+/* The next one worked before, and is cut off. */
+static void test_a_moment_without_a_name_nor_voters(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    service_review(next.service, START + F);
+    dispute(START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNHEARD);
     assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_READY);
     end();
 }
 
-/* The same where the next map does not have the master. */
+/* Nobody has named a master since the next one is there: it may be what mends that. */
+static void test_as_silent_as_the_former_one(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START - F);
+    service_review(former.service, START + F);
+    service_review(next.service, START + F);
+    assert_int_equal(service_decision(next.service)->state, SERVICE_NO_QUORUM);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    end();
+}
+
+/* The next map does not have the master. */
 static void test_a_moment_without_a_name_and_another_map(void **state)
 {
     static const char *const other[SERVERS] = {C, C, C};
-    struct addr addr = addr_of(B);
-    const struct service_event vote = {
-        .kind = SERVICE_SAID_MASTER, .t_sent_ms = START + 100, .addr = &addr, .ballot = QUORUM_NAMES};
     const struct policy_config policy = {.role_check = ROLE_CHECK_VETO};
 
     (void)state;
     build(policy);
     service_destroy(next.service);
     make(&next, other, &policy);
-    agree(&former, A, START);
-    agree(&next, A, START);
+    agree(&next, A, START + 100);
     assert_int_equal(service_decision(next.service)->state, SERVICE_UNKNOWN_ADDRESS);
-    (void)step_as(former.service, 0, &vote, START + 100);
-    assert_int_equal(service_decision(former.service)->state, SERVICE_PENDING);
+    dispute(START + 100);
     assert_int_equal(handover_lack(next.service, former.service, START + 100), HANDOVER_UNHEARD);
     end();
 }
@@ -472,6 +497,8 @@ int main(void)
         cmocka_unit_test(test_kept_is_kept),
         cmocka_unit_test(test_what_it_lacks),
         cmocka_unit_test(test_a_moment_without_a_name),
+        cmocka_unit_test(test_a_moment_without_a_name_nor_voters),
+        cmocka_unit_test(test_as_silent_as_the_former_one),
         cmocka_unit_test(test_a_moment_without_a_name_and_another_map),
     };
 
