@@ -176,5 +176,17 @@ mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].n
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
 
+# What a reload must hand over, and when it may.
+handover=spoa/core/decision/handover.c
+evidence=spoa/core/decision/evidence.c
+mutant reload-forgets-doubt 'doubt' spoa/core/decision/doubt.c 's/^    \*doubt = \*former;/    return;/'
+mutant reload-forgets-nodes 'I6' $evidence 's/^        inherit_node(evidence, &former->nodes\[i\], succession);//'
+mutant reload-forgets-sentinels 'I6' $evidence 's/^        if (succession->voters\[i\] == -1)/        if (i < 64)/'
+mutant reload-with-no-master 'ready' $handover 's/return HANDOVER_UNNAMED;/(void)next;/'
+mutant reload-unheard 'ready' $handover 's/return HANDOVER_UNHEARD;/(void)next;/'
+mutant reload-starting 'ready' $handover 's/return HANDOVER_STARTING;/(void)next;/'
+mutant reload-tells-nothing 'told' $handover 's/^    put_before(next, former, &succession);//'
+mutant reload-forgets-counters 'counters' spoa/core/haproxy/answer.c 's/^    answer->counters = former->counters;//'
+
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]
