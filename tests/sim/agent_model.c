@@ -44,12 +44,12 @@ void agent_note_changes(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (self->running->services[i] != NULL)
-            note_change(world, agent, i);
     ghost_note_names(world, self->running);
     if (self->next != NULL)
         ghost_note_names(world, self->next);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->running->services[i] != NULL)
+            note_change(world, agent, i);
 }
 
 /* Calls `act` for each set that there is. */

@@ -58,6 +58,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         for (unsigned k = 0; k <= SIM_SERVERS; k++)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
         ghost->doubts[i] = (struct ghost_doubt){.address = -1};
+        ghost->leaving[i] = (struct ghost_leaving){.heard_ms = GHOST_NEVER, .address = -1};
         ghost->current[i] = -1;
         ghost->heard_ms[i] = ghost->perhaps_ms[i] = GHOST_NEVER;
         ghost->dissent_ms[i] = 0;
@@ -169,6 +170,25 @@ void ghost_doubted(struct world *world, const struct sim_set *set, unsigned serv
         .since_ms = now_ms, .until_ms = now_ms + set->file.park_ms, .address = (int8_t)address};
 }
 
+void ghost_expect_failover(struct world *world, const struct sim_set *set, unsigned service, int8_t address)
+{
+    struct ghost_set *ghost = &world->ghost.sets[set->number];
+    struct ghost_leaving *leaving = &ghost->leaving[service];
+    int64_t now_ms = agent_now_ms(world, set->agent);
+
+    if (address != ghost->current[service])
+        return;
+    world_trace(world, "set %u service %u: %d is about to be replaced", set->number, service, address);
+    if (leaving->heard_ms == GHOST_NEVER)
+        *leaving = (struct ghost_leaving){.since_ms = now_ms, .address = address};
+    leaving->heard_ms = now_ms;
+}
+
+void ghost_node_changed(struct world *world, unsigned service)
+{
+    world->ghost.node_changed_ms[service] = world->now_ms;
+}
+
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state)
 {
     int64_t *kept_ms = &world->ghost.agents[agent].kept_ms[service];
@@ -181,9 +201,15 @@ void ghost_note_state(struct world *world, unsigned agent, unsigned service, int
 
 void ghost_fenced(struct world *world, unsigned agent, unsigned service)
 {
-    int64_t fence_ms = world->agents[agent].running->file.policy.fence_ms;
+    const struct sim_set *set = world->agents[agent].running;
+    const struct ghost_leaving *leaving = &world->ghost.sets[set->number].leaving[service];
+    int64_t fence_ms = set->file.policy.fence_ms;
 
     world->counts.fenced++;
-    if (fence_ms == 0 || agent_now_ms(world, agent) - world->ghost.agents[agent].named_ms[service] < fence_ms)
+    if (set->file.policy.early_fence &&
+        agent_now_ms(world, agent) - leaving->heard_ms < set->file.policy.early_fence_max_ms)
+        world->counts.leaving++;
+    else if (fence_ms == 0 ||
+             agent_now_ms(world, agent) - world->ghost.agents[agent].named_ms[service] < fence_ms)
         ghost_broken(world, "fence", "agent %u service %u is fenced too soon", agent, service);
 }

@@ -13,6 +13,7 @@
  *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
  *   fence             only after so long without a name
  *   generation        rises with every switch, and with nothing else
+ *   early             a master that is about to be replaced is not named for a while, where configured
  *   doubt             where an answer may wait it does not name a node to which our link has broken
  *   parked            who waits is answered when somebody is named, at the latest when its time is over, and not before
  *   told              the observers were told of each switch and fence once, and of the first answer after each switch
@@ -83,6 +84,12 @@ const struct ghost_role *ghost_role_of(const struct world *world, const struct s
 
 /* A set's link to that node, which had told what it is, was closed. */
 void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
+
+/* A set was told that the master at that address is about to be replaced. */
+void ghost_expect_failover(struct world *world, const struct sim_set *set, unsigned service, int8_t address);
+
+/* Something beside the votes speaks against a node, or no longer. */
+void ghost_node_changed(struct world *world, unsigned service);
 
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);

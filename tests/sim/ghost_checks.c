@@ -171,6 +171,15 @@ bool ghost_has_voice(const struct sim_set *set, unsigned voter)
     return identities[voter] != QUORUM_NO_IDENTITY;
 }
 
+static bool is_not_leaving(struct world *world, const struct claim *claim)
+{
+    const struct ghost_leaving *leaving = &claim->ghost->leaving[claim->service];
+
+    (void)world;
+    return leaving->address != claim->answer->address ||
+           claim->now_ms - leaving->since_ms >= claim->set->file.policy.early_fence_max_ms;
+}
+
 static bool is_not_doubted(struct world *world, const struct claim *claim)
 {
     const struct ghost_doubt *doubt = &claim->ghost->doubts[claim->service];
@@ -231,6 +240,7 @@ static const struct {
     {"I6 veto", ALL, is_not_vetoed},
     {"witnessed", STATE(WITNESSED), is_witness_there},
     {"kept", STATE(KEPT), is_keeping_allowed},
+    {"early", ALL, is_not_leaving},
     {"doubt", ALL, is_not_doubted},
     {"told", ALL, is_told},
     {"generation", ALL, is_of_its_generation},

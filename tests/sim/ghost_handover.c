@@ -48,12 +48,18 @@ static void note_heard(struct world *world, const struct sim_set *set, unsigned 
 
 void ghost_note_names(struct world *world, const struct sim_set *set)
 {
+    struct ghost_set *ghost = &world->ghost.sets[set->number];
+
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         if (set->services[i] == NULL)
             continue;
         const struct service_decision *decision = service_decision(set->services[i]);
-        if (service_state_names(decision->state))
-            world->ghost.sets[set->number].current[i] = reply_number(decision->addr);
+        if (service_state_names(decision->state) && reply_number(decision->addr) != ghost->current[i]) {
+            ghost->current[i] = reply_number(decision->addr);
+            ghost->leaving[i].address = -1;
+        }
+        if (decision->state == SERVICE_DOWN)
+            ghost->leaving[i].heard_ms = agent_now_ms(world, set->agent);
         note_heard(world, set, i);
     }
 }
@@ -96,6 +102,16 @@ static void merge_doubt(struct ghost_doubt *next, const struct ghost_doubt *form
         *next = *former;
 }
 
+/* What the former one was told counts, and begins earlier. */
+static void merge_leaving(struct ghost_leaving *next, const struct ghost_leaving *former)
+{
+    int64_t heard_ms = next->heard_ms > former->heard_ms ? next->heard_ms : former->heard_ms;
+
+    if (former->heard_ms != GHOST_NEVER)
+        *next = *former;
+    next->heard_ms = heard_ms;
+}
+
 static void merge_service(struct world *world, const struct sim_set *former, const struct sim_set *next,
                           unsigned service)
 {
@@ -109,6 +125,7 @@ static void merge_service(struct world *world, const struct sim_set *former, con
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
+    merge_leaving(&ghost->leaving[service], &told->leaving[service]);
     ghost->current[service] = told->current[service];
 }
 
@@ -168,6 +185,7 @@ static void note_switch(struct sim_watch *watch, struct ghost_told *told, const 
                      replaced, (unsigned long long)told->generation, told->address);
     told->generation = change->after->generation;
     told->address = reply_number(change->after->addr);
+    watch->world->ghost.sets[watch->set->number].leaving[watch->service].address = -1;
     if (watch->set->file.policy.role_check == ROLE_CHECK_REQUIRE &&
         ghost_role_of(watch->world, watch->set, watch->service, told->address) == NULL)
         ghost_broken(watch->world, "I6 veto", "agent %u service %u: %d has not said what it is",

@@ -54,6 +54,13 @@ struct ghost_doubt {
     int8_t address; /* -1: of none */
 };
 
+/* A Sentinel said that it is about to replace the master that was named. */
+struct ghost_leaving {
+    int64_t since_ms;
+    int64_t heard_ms; /* the same, last; or a majority held the master to be down */
+    int8_t address;   /* -1: of none, or not for the first time: it need not be believed */
+};
+
 /* What a set was told of all that it asks. */
 struct ghost_set {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
@@ -61,7 +68,8 @@ struct ghost_set {
     /* What each server of the map said last, and what the last one outside it said. */
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
     struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest */
-    int64_t dissent_ms[SIM_SERVICES_MAX];        /* a voter began to contradict the name that is given */
+    struct ghost_leaving leaving[SIM_SERVICES_MAX];
+    int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
     int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
     int64_t heard_ms[SIM_SERVICES_MAX];   /* all voters named one master */
     int64_t perhaps_ms[SIM_SERVICES_MAX]; /* a majority did, perhaps */
@@ -113,6 +121,7 @@ struct sim_counts {
     uint64_t witnessed;
     uint64_t kept;
     uint64_t fenced;
+    uint64_t leaving;      /* of them because a failover was expected */
     uint64_t parked;       /* questions that were not answered at once */
     uint64_t released;     /* of them, answered before the agent ended */
     uint64_t doubted;      /* a link to a node broke that might be named */

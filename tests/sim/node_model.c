@@ -24,7 +24,7 @@ void node_start_all(struct world *world)
 void node_set_role(struct world *world, unsigned service, unsigned address, int role)
 {
     world->nodes[service][address] = (int8_t)role;
-    world->ghost.node_changed_ms[service] = world->now_ms;
+    ghost_node_changed(world, service);
     world_trace(world, "node %u of service %u is %d", address, service, role);
 }
 

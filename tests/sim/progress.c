@@ -1,5 +1,6 @@
 #include "tests/sim/progress.h"
 
+#include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 
@@ -89,11 +90,16 @@ static bool is_pushed_to(struct world *world, const struct sim_set *set)
 }
 
 /* Whether something beside the votes speaks, or spoke lately, against a node; then nothing is due. */
-static bool is_spotless(struct world *world, const struct sim_file *file, unsigned service, int8_t address)
+static bool is_spotless(struct world *world, const struct sim_set *set, unsigned service, int8_t address)
 {
+    const struct sim_file *file = &set->file;
+    int64_t heard_ms = world->ghost.sets[set->number].leaving[service].heard_ms;
     int64_t settled_ms = 2 * file->poll_ms + file->reply_timeout_ms + file->vote_life_ms;
 
     if (world->now_ms - world->ghost.node_changed_ms[service] < settled_ms)
+        return false;
+    if (file->policy.early_fence &&
+        agent_now_ms(world, set->agent) - heard_ms < file->policy.early_fence_max_ms + settled_ms)
         return false;
     for (unsigned i = 0; i < world->config.sentinels; i++)
         if (world->sentinels[i].is_down[service])
@@ -108,7 +114,7 @@ static void check_name(struct world *world, const struct sim_set *set, unsigned 
     int8_t due = agreed_address(world, set, service);
     bool is_nameable = due < SIM_SERVERS || world->config.allow_any_address;
 
-    if (due < 0 || !is_spotless(world, &set->file, service, due) ||
+    if (due < 0 || !is_spotless(world, set, service, due) ||
         (is_nameable ? answer->address == due : answer->state == SERVICE_UNKNOWN_ADDRESS))
         return;
     ghost_broken(world, invariant, "agent %u service %u: state %d, address %d, where %d is due", set->agent,

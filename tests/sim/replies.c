@@ -64,7 +64,7 @@ static void build_hint(struct built_reply *built, const struct event_item *item)
 {
     int service = item->service;
     int to = item->value;
-    int from = (to + 1) % SIM_SERVERS;
+    int from = item->kind == REPLY_ITEM_HINT_TRY ? to : (to + 1) % SIM_SERVERS;
     const char *channel = "";
     char *payload = built->texts[2];
 
@@ -85,6 +85,9 @@ static void build_hint(struct built_reply *built, const struct event_item *item)
         channel = "+config-update-from";
         (void)snprintf(payload, REPLY_TEXT_MAX, "sentinel %040x 10.0.0.1 26379 @ m%d 10.1.%d.%d %d", 1u,
                        service, service, from + 1, SIM_PORT + from);
+        break;
+    case REPLY_ITEM_HINT_TRY:
+        channel = "+try-failover";
         break;
     case REPLY_ITEM_HINT_RECONF:
         channel = "+failover-state-reconf-slaves";

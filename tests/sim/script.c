@@ -20,6 +20,7 @@ enum planned_action {
     PLANNED_ROLE, /* items[0]: address, service, role */
     PLANNED_UP,   /* items[0]: Sentinel, service: no o_down any more */
     PLANNED_RELOAD,
+    PLANNED_FAILOVER, /* items[0]: leader, service, address */
 };
 
 static unsigned any_sentinel(struct world *world)
@@ -70,6 +71,21 @@ static void plan_reload(struct world *world)
 
 /* ---- views ---- */
 
+/* The leader says that it begins, and comes to an end later. False where it says nothing. */
+static bool begin_failover(struct world *world, unsigned leader, unsigned service)
+{
+    const struct sim_sentinel *sentinel = &world->sentinels[leader];
+    struct event_item item = {
+        .kind = (uint8_t)leader, .service = (uint8_t)service, .value = any_address(world)};
+
+    if (!sentinel->up || sentinel->views[service] < 0)
+        return false;
+    ghost_node_changed(world, service);
+    sentinel_publish(world, leader, service, REPLY_ITEM_HINT_TRY, sentinel->views[service]);
+    plan(world, PLANNED_FAILOVER, rng_between(&world->rng, 10, 2000), item, false);
+    return true;
+}
+
 static void act_failover(struct world *world)
 {
     unsigned leader = any_sentinel(world);
@@ -78,7 +94,8 @@ static void act_failover(struct world *world)
     for (unsigned i = 0; i < world->config.sentinels; i++)
         sentinel_publish(world, i, service, REPLY_ITEM_HINT_ODOWN, 0);
     plan_reload(world);
-    sentinel_failover(world, leader, service, any_address(world), true);
+    if (!world->config.file.policy.early_fence || !begin_failover(world, leader, service))
+        sentinel_failover(world, leader, service, any_address(world), true);
 }
 
 /* Two operators force a failover at once: one epoch, two masters. */
@@ -266,7 +283,7 @@ static void act_down(struct world *world)
     unsigned service = any_service(world);
 
     plan_reload(world);
-    world->ghost.node_changed_ms[service] = world->now_ms;
+    ghost_node_changed(world, service);
     for (unsigned i = 0; i < world->config.sentinels; i++) {
         struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)service};
         if (rng_chance(&world->rng, 20))
@@ -280,7 +297,7 @@ static void act_down(struct world *world)
 static void end_down(struct world *world, unsigned sentinel, unsigned service, bool published)
 {
     world->sentinels[sentinel].is_down[service] = false;
-    world->ghost.node_changed_ms[service] = world->now_ms;
+    ghost_node_changed(world, service);
     if (published)
         sentinel_publish(world, sentinel, service, REPLY_ITEM_HINT_ODOWN, 0);
 }
@@ -416,6 +433,9 @@ void script_act(struct world *world, const struct event *event)
         break;
     case PLANNED_RELOAD:
         act_reload(world);
+        break;
+    case PLANNED_FAILOVER:
+        sentinel_failover(world, item->kind, item->service, item->value, true);
         break;
     default:
         actions[event->target].act(world);

@@ -29,6 +29,7 @@ static void draw_limits(struct world *world, struct sim_file *file)
     file->park_ms = rng_chance(rng, 65) ? 0 : rng_between(rng, 100, rng_chance(rng, 50) ? 1500 : 6000);
     file->policy.keep_ms = rng_chance(rng, 80) ? 0 : rng_between(rng, 100, 4000);
     file->policy.fence_ms = rng_chance(rng, 70) ? 0 : rng_between(rng, 100, 3000);
+    file->policy.early_fence_max_ms = rng_between(rng, 300, SIM_EARLY_FENCE_MAX_MS);
     file->policy.debounce_ms = rng_chance(rng, 50) ? 1000 : 0;
 }
 
@@ -43,6 +44,7 @@ static struct policy_config draw_policy(struct world *world)
         .role_check = checks[rng_below(rng, sizeof(checks) / sizeof(*checks))],
         .keep_when = rng_chance(rng, 50) ? KEEP_WHEN_UNREACHABLE : KEEP_WHEN_REFUSED,
         .witness = rng_chance(rng, 20) && world->config.source == VOTER_SOURCE_SENTINEL,
+        .early_fence = rng_chance(rng, 25) && world->config.source == VOTER_SOURCE_SENTINEL,
         .confirm_ms = SIM_CONNECT_TIMEOUT_MS,
     };
 }

@@ -125,7 +125,9 @@ void sentinel_publish(struct world *world, unsigned sentinel, unsigned service, 
 {
     for (unsigned i = 0; i < SIM_LINKS_MAX; i++) {
         struct sim_link *link = &world->links[i];
-        if (!link->is_hints || !link->is_open || !link->is_ready || link->sentinel != sentinel)
+        bool is_early = world->sets[link->set].file.policy.early_fence;
+        if (!link->is_hints || !link->is_open || !link->is_ready || link->sentinel != sentinel ||
+            (hint == REPLY_ITEM_HINT_TRY && !is_early))
             continue;
         struct event event = {.kind = EVENT_REPLIES, .sent_ms = world->now_ms, .count = 1};
         event.items[0] =

@@ -38,6 +38,7 @@ enum reply_item_kind {
     REPLY_ITEM_HINT_RECONF,
     REPLY_ITEM_HINT_UPDATE_FROM,
     REPLY_ITEM_HINT_ODOWN,
+    REPLY_ITEM_HINT_TRY, /* +try-failover; value: the master that is to be replaced */
 };
 
 /* All Sentinels are up and name address 0. */

@@ -190,6 +190,8 @@ static bool take_item(struct world *world, struct sim_link *link, const struct e
     reply_build(&built, item, world->sentinels[link->sentinel].mapped_text);
     hear_views(world, link, item, event->sent_ms);
     ghost_told(world, link, item, event->sent_ms);
+    if (item->kind == REPLY_ITEM_HINT_TRY)
+        ghost_expect_failover(world, set, item->service, item->value);
     bool is_identity = item->kind == REPLY_ITEM_MYID || item->kind == REPLY_ITEM_RUN_ID;
     if (is_identity)
         link->is_ready = !link->is_dead;
@@ -324,6 +326,7 @@ static void start_voters(struct world *world, struct sim_set *set)
     set->sentinel_settings = (struct sentinel_settings){
         .credentials = {.username = "haproxy", .password = password_of(world, set)},
         .poll_ms = poll_ms,
+        .early = set->file.policy.early_fence,
         .query = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, reply_timeout_ms),
         .hints = peer_times_of_listener(SIM_CONNECT_TIMEOUT_MS, reply_timeout_ms),
     };

@@ -36,6 +36,7 @@
 
 #define SIM_START_MS 1000000
 #define SIM_CONNECT_TIMEOUT_MS 500
+#define SIM_EARLY_FENCE_MAX_MS 3000
 #define SIM_NO_SPARE SIM_SENTINELS_MAX
 
 /* What a Sentinel would answer for a service: the number of an address, or one of these. */

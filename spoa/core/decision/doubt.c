@@ -34,6 +34,8 @@ void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct
 {
     if (!doubt_is_about(former, former->candidate, now_ms))
         return;
+    if (doubt_is_about(doubt, doubt->candidate, now_ms) && doubt->since_ms > former->since_ms)
+        return;
     *doubt = *former;
     doubt->candidate = succession->candidate(succession->context, former->candidate);
     if (until_ms > doubt->until_ms)

@@ -15,13 +15,19 @@ void policy_init(struct policy *policy, const struct policy_config *config)
 
 void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession)
 {
+    int32_t own = policy->leaving;
+    int64_t t_own_ms = policy->t_leaving_ms;
+
     policy->t_lost_ms = former->t_lost_ms;
     policy->t_unnamed_ms = former->t_unnamed_ms;
     policy->may_keep = former->may_keep;
     policy->t_unconfirmed_ms = former->t_unconfirmed_ms;
     policy->unconfirmed = succession->candidate(succession->context, former->unconfirmed);
-    policy->t_leaving_ms = former->t_leaving_ms;
-    policy->leaving = succession->candidate(succession->context, former->leaving);
+    policy->leaving = QUORUM_NO_CANDIDATE;
+    policy_note_failover(policy, succession->candidate(succession->context, former->leaving),
+                         former->t_leaving_ms);
+    if (policy->leaving == QUORUM_NO_CANDIDATE || policy->leaving == own)
+        policy_note_failover(policy, own, t_own_ms);
 }
 
 void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms)

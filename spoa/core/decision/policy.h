@@ -63,7 +63,10 @@ struct policy_ruling {
 /* `config` is borrowed. */
 void policy_init(struct policy *policy, const struct policy_config *config);
 
-/* Takes over what `former`, of the same service under another configuration, remembers. */
+/*
+ * Takes over what `former`, of the same service under another configuration, remembers. An expected failover
+ * that only `policy` was told of stays.
+ */
 void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession);
 
 /*

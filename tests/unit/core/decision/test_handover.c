@@ -237,6 +237,24 @@ static void test_doubt(void **state)
     end();
 }
 
+/*
+ * The master was replaced, and the next one's link to its successor broke since. The former one has no link
+ * there.
+ */
+static void test_a_newer_doubt_of_its_own(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    break_link(&former, A, START + 10);
+    agree(&former, B, START + 20);
+    agree(&next, B, START + 20);
+    break_link(&next, B, START + 30);
+    change_over(START + 40);
+    assert_false(service_is_open(next.service, SERVICE_ROLE_MASTER));
+    end();
+}
+
 static void test_what_a_node_said(void **state)
 {
     (void)state;
@@ -312,6 +330,43 @@ static void test_an_expected_failover(void **state)
     assert_int_equal(next.changes, 0); /* all was told before */
     service_review(next.service, START + 10 + 1000);
     assert_string_equal(decision()->server, A);
+    end();
+}
+
+/* Only the next one was told: the former one has no right to subscribe. */
+static void test_a_failover_that_only_the_next_one_expects(void **state)
+{
+    const struct policy_config policy = {
+        .role_check = ROLE_CHECK_VETO, .early_fence = true, .early_fence_max_ms = 1000};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build(policy);
+    agree(&former, A, START);
+    agree(&next, A, START);
+    (void)step_link(next.service, SERVICE_FAILOVER_BEGINS, &addr, 0, START + 10);
+    change_over(START + 20);
+    assert_null(decision()->server);
+    assert_int_equal(next.fences, 1);
+    end();
+}
+
+/* The next one does not fence early any more. */
+static void test_no_early_fence_any_more(void **state)
+{
+    const struct policy_config policy = {
+        .role_check = ROLE_CHECK_VETO, .early_fence = true, .early_fence_max_ms = 1000};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build(policy);
+    next.settings.policy.early_fence = false;
+    agree(&former, A, START);
+    agree(&next, A, START);
+    (void)step_link(former.service, SERVICE_FAILOVER_BEGINS, &addr, 0, START + 10);
+    change_over(START + 20);
+    assert_string_equal(decision()->server, A);
+    assert_false(decision()->is_fenced);
     end();
 }
 
@@ -487,10 +542,13 @@ int main(void)
         cmocka_unit_test(test_a_new_service),
         cmocka_unit_test(test_a_new_service_keeps_nobody),
         cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_a_newer_doubt_of_its_own),
         cmocka_unit_test(test_what_a_node_said),
         cmocka_unit_test(test_its_own_word_is_newer),
         cmocka_unit_test(test_what_sentinels_said),
         cmocka_unit_test(test_an_expected_failover),
+        cmocka_unit_test(test_a_failover_that_only_the_next_one_expects),
+        cmocka_unit_test(test_no_early_fence_any_more),
         cmocka_unit_test(test_a_fence_that_the_next_one_reaches),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_sentinels),
