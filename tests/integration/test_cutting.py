@@ -180,11 +180,16 @@ class Workers(CutCluster):
                 found.append((int(words[0]), is_old))
         return found
 
+    def is_settled(self):
+        """All old workers know that they are old."""
+        return all("\nStopping: 1\n" in tell(self.master, f"@!{pid} show info;quit") for pid, is_old in self.workers() if is_old)
+
     def reload_haproxy(self):
         """It is reloaded; the old worker stays while it has sessions."""
         before = len(self.workers())
         self.haproxy.signal(signal.SIGUSR2)
         wait_until(lambda: len(self.workers()) == before + 1, 15, "a new worker beside the old one")
+        wait_until(self.is_settled, 15, "the old workers accept no more connections")
         self.wait_served()
 
 
