@@ -13,7 +13,7 @@ from fake_api import CONNECTING, ENDING, ESTABLISHED, FakeApi, session_line
 from fake_sentinel import GET_MASTER
 from process import wait_until
 from resp import Resp
-from rig import SERVERS, Rig, check_clean
+from rig import SERVERS, Rig, check_clean, run_agent
 from sessions import tell
 
 FAST = "poll = 100ms"
@@ -198,6 +198,9 @@ def test_old_workers_are_reached_by_the_master():
     with Workers() as cluster, contextlib.ExitStack() as stack:
         cluster.start_workers()
         old = cluster.redis[0]
+        checked = run_agent("-f", cluster.agent.config_path, "check").stdout
+        assert re.search(rf"^\[haproxy\] master:unix:{cluster.master}\n  HAProxy \d+\.\d+$", checked, re.MULTILINE), checked
+        assert not re.search("^  ! .*(HAProxy|be_redis|master with workers)", checked, re.MULTILINE), checked
         sessions = []
         for _ in range(2):
             sessions += cluster.hold(stack, 5)
