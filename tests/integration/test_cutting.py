@@ -13,7 +13,7 @@ from fake_api import CONNECTING, ENDING, ESTABLISHED, FakeApi, session_line
 from fake_sentinel import GET_MASTER
 from process import wait_until
 from resp import Resp
-from rig import SERVERS, Rig, check_clean
+from rig import SERVERS, Rig, check_clean, run_agent
 from sessions import tell
 
 FAST = "poll = 100ms"
@@ -180,11 +180,16 @@ class Workers(CutCluster):
                 found.append((int(words[0]), is_old))
         return found
 
+    def is_settled(self):
+        """All old workers know that they are old."""
+        return all("\nStopping: 1\n" in tell(self.master, f"@!{pid} show info;quit") for pid, is_old in self.workers() if is_old)
+
     def reload_haproxy(self):
         """It is reloaded; the old worker stays while it has sessions."""
         before = len(self.workers())
         self.haproxy.signal(signal.SIGUSR2)
         wait_until(lambda: len(self.workers()) == before + 1, 15, "a new worker beside the old one")
+        wait_until(self.is_settled, 15, "the old workers accept no more connections")
         self.wait_served()
 
 
@@ -193,6 +198,9 @@ def test_old_workers_are_reached_by_the_master():
     with Workers() as cluster, contextlib.ExitStack() as stack:
         cluster.start_workers()
         old = cluster.redis[0]
+        checked = run_agent("-f", cluster.agent.config_path, "check").stdout
+        assert re.search(rf"^\[haproxy\] master:unix:{cluster.master}\n  HAProxy \d+\.\d+$", checked, re.MULTILINE), checked
+        assert not re.search("^  ! .*(HAProxy|be_redis|master with workers)", checked, re.MULTILINE), checked
         sessions = []
         for _ in range(2):
             sessions += cluster.hold(stack, 5)

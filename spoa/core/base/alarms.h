@@ -35,9 +35,8 @@
       "in HAProxy 3.2")                                                                                      \
     X(RUNTIME_API, "runtime-api", 3000,                                                                      \
       "the agent cannot make this HAProxy cut the sessions to an old master, or this HAProxy may send "      \
-      "clients to a server that is not named: it does not answer, or the socket has no 'level admin', or "   \
-      "it "                                                                                                  \
-      "does not know a backend or a server, or a server's weight is not 0")
+      "clients to a server that is not named: HAProxy does not answer, or the socket has no "                \
+      "'level admin', or HAProxy does not know a backend or a server, or a server's weight is not 0")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,
