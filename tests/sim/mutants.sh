@@ -157,7 +157,7 @@ mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (
 mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fenced_ms;/config->fence_ms > 0;/'
 
 # Without progress nothing wrong is ever named: these keep the simulation from accepting that.
-mutant replies-out-of-order 'I7' $awaited \
+mutant replies-out-of-order 'session' $awaited \
     's/ret_request->subject += run->answered;/ret_request->subject += run->count - 1 - run->answered;/'
 mutant no-poll 'I7-poll' $query 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant hints-ignored 'I7-push' $hints \
