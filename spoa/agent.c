@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
@@ -17,6 +18,7 @@
 #include "spoa/io/net/listeners.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/resolver.h"
+#include "spoa/io/net/socket_activation.h"
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/process/process_stats.h"
 #include "spoa/io/process/service_manager.h"
@@ -24,6 +26,7 @@
 #include "spoa/io/serve/client_look.h"
 #include "spoa/io/serve/http_server.h"
 #include "spoa/io/serve/spop_server.h"
+#include "spoa/io/serve/takeover.h"
 #include "spoa/reload.h"
 
 /* How often it is looked at whether the first deployment is ready. */
@@ -33,6 +36,7 @@ enum protocol {
     PROTOCOL_SPOP,
     PROTOCOL_AGENT_CHECK,
     PROTOCOL_HTTP,
+    PROTOCOL_TAKEOVER,
     PROTOCOL_COUNT,
 };
 
@@ -47,6 +51,8 @@ struct agent {
     struct spop_server *server;
     struct agent_check_server *check_server;
     struct http_server *http_server;
+    struct takeover *takeover;
+    int takeover_fd; /* of an agent whose place we take when we are ready; -1: none */
     struct acceptor_rules rules;
     struct listeners_row rows[PROTOCOL_COUNT];
     struct listeners *listeners;
@@ -56,6 +62,7 @@ struct agent {
     ev_timer started;
     ev_timer watchdog;
     ev_timer drain_deadline;
+    bool is_taken; /* another agent accepts in our place */
     bool is_stopping;
 };
 
@@ -73,6 +80,17 @@ static const struct config *config_of(const struct agent *agent)
 
 /* ---- what runs ---- */
 
+/* An agent connects that wants our place; see acceptor_take_fn. */
+static bool give_place(void *context, int fd, const struct acceptor_peer *peer)
+{
+    const struct agent *agent = context;
+
+    if (!agent->is_stopping)
+        return takeover_give(agent->takeover, fd, peer);
+    close(fd);
+    return true;
+}
+
 /* The servers are there. */
 static struct listeners *create_listeners(struct agent *agent)
 {
@@ -86,6 +104,9 @@ static struct listeners *create_listeners(struct agent *agent)
         [PROTOCOL_HTTP] = {"http",
                            offsetof(struct config_agent, web),
                            {"http", http_server_take, agent->http_server}},
+        [PROTOCOL_TAKEOVER] = {"takeover",
+                               offsetof(struct config_agent, takeovers),
+                               {"takeover", give_place, agent}},
     };
 
     memcpy(agent->rows, rows, sizeof(rows));
@@ -124,7 +145,7 @@ static void use_deployment(void *context, const struct deployment *running)
 
 void agent_reload(struct agent *agent, struct config *config)
 {
-    if (agent->is_stopping)
+    if (agent->is_stopping || agent->is_taken)
         config_destroy(config);
     else
         reload_prepare(agent->reload, config);
@@ -137,6 +158,16 @@ void agent_reload_failed(struct agent *agent, const char *error)
 
 /* ---- start and stop ---- */
 
+/* We are ready: the agent before us gives up its place. */
+static void take_over(struct agent *agent)
+{
+    if (agent->takeover_fd == -1)
+        return;
+    listeners_resume(agent->listeners);
+    takeover_take(agent->takeover, agent->takeover_fd);
+    agent->takeover_fd = -1;
+}
+
 /* Until all services know more than nothing, once. */
 static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -147,6 +178,7 @@ static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
     if (deployment_lack(reload_running(agent->reload), NULL, &service) != HANDOVER_READY)
         return;
     ev_timer_stop(loop, timer);
+    take_over(agent);
     service_manager_send("READY=1\nSTATUS=%zu services", config_of(agent)->service_count);
 }
 
@@ -171,9 +203,13 @@ static void start_timers(struct agent *agent)
 
 static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    const struct agent *agent = container_of(timer, struct agent, drain_deadline);
+    struct agent *agent = container_of(timer, struct agent, drain_deadline);
 
     (void)events;
+    if (!agent->is_stopping) { /* clients still wait on connections that we could not give away */
+        agent_stop(agent);
+        return;
+    }
     log_event(LOG_LEVEL_WARNING, "drain-timeout",
               log_number("connections", (int64_t)spop_server_connections(agent->server)));
     ev_break(loop, EVBREAK_ALL);
@@ -186,6 +222,7 @@ static void fill_status(void *context, struct status *ret_status)
     int64_t now_ms = clock_ms();
 
     *ret_status = (struct status){
+        .pid = getpid(),
         .version = agent->build->version,
         .revision = agent->build->revision,
         .metrics = &agent->metrics,
@@ -194,16 +231,23 @@ static void fill_status(void *context, struct status *ret_status)
         .parked = parking_count(agent->parking),
         .is_stopping = agent->is_stopping,
         .is_reload_good = reload_is_good(agent->reload),
+        .is_reload_open = reload_is_open(agent->reload),
+        .reloads_asked = reload_asked(agent->reload),
+        .reload_error = reload_error(agent->reload),
         .t_loaded_ms = reload_loaded_ms(agent->reload),
         .now_ms = now_ms,
         .now_unix_ms = clock_to_unix_ms(now_ms),
     };
     ret_status->table = agent->table;
+    ret_status->apis = deployment_runtime_apis(reload_running(agent->reload), &ret_status->api_count);
     ret_status->groups = deployment_groups(reload_running(agent->reload), &ret_status->group_count);
     process_stats_read(&ret_status->process);
 }
 
-/* Where the kernel does not let us the alarm gone-clients-unseen is raised, and clients are served as they come. */
+/*
+ * Where the kernel does not let us the alarm gone-clients-unseen is raised, and clients are served as they
+ * come.
+ */
 static void look_at_clients(struct agent *agent)
 {
     agent->looker = client_looker_create();
@@ -213,7 +257,54 @@ static void look_at_clients(struct agent *agent)
         parking_look_with(agent->parking, client_looker_look, agent->looker);
 }
 
-/* What all deployments share. False where memory is short. */
+static void start_drain_deadline(struct agent *agent)
+{
+    ev_now_update(agent->loop);
+    ev_timer_stop(agent->loop, &agent->drain_deadline);
+    ev_timer_set(&agent->drain_deadline, config_of(agent)->agent.drain_timeout_ms / 1000.0, 0.0);
+    ev_timer_start(agent->loop, &agent->drain_deadline);
+}
+
+/*
+ * Process `by` accepts in our place. What is left to do is to answer what is owed, and to give the
+ * connections away.
+ */
+static void on_taken(void *context, pid_t by)
+{
+    struct agent *agent = context;
+
+    agent->is_taken = true;
+    service_manager_send("MAINPID=%ld", (long)by);
+    reload_abandon(agent->reload);
+    for (enum protocol protocol = 0; protocol < PROTOCOL_COUNT; protocol++)
+        listeners_close(agent->listeners, &agent->rows[protocol].protocol);
+    start_drain_deadline(agent);
+}
+
+static void on_given(void *context)
+{
+    struct agent *agent = context;
+
+    agent->is_stopping = true;
+    ev_break(agent->loop, EVBREAK_ALL);
+}
+
+/* The listeners and the server are there. */
+static struct takeover *create_takeover(struct agent *agent)
+{
+    const struct takeover_options options = {
+        .loop = agent->loop,
+        .listeners = agent->listeners,
+        .server = agent->server,
+        .taken = on_taken,
+        .given = on_given,
+        .context = agent,
+    };
+
+    return takeover_create(&options);
+}
+
+/* What all deployments share. False if memory is short. */
 static bool create_parts(struct agent *agent, const struct config_agent *config)
 {
     agent->rules.metrics = &agent->metrics;
@@ -226,9 +317,10 @@ static bool create_parts(struct agent *agent, const struct config_agent *config)
     agent->check_server = agent_check_server_create(agent->loop, &agent->metrics);
     agent->http_server = http_server_create(agent->loop, fill_status, agent, &agent->metrics);
     agent->listeners = create_listeners(agent);
+    agent->takeover = create_takeover(agent);
     return agent->parking != NULL && agent->table != NULL && agent->resolver != NULL &&
            agent->hooks != NULL && agent->server != NULL && agent->check_server != NULL &&
-           agent->http_server != NULL && agent->listeners != NULL;
+           agent->http_server != NULL && agent->listeners != NULL && agent->takeover != NULL;
 }
 
 /* The first deployment; NULL where it cannot. `config` is its own, or gone. */
@@ -250,16 +342,34 @@ static struct reload *start_deployment(struct agent *agent, struct config *confi
     return reload_create(&options, config);
 }
 
-struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build)
+/* False, with the reason in the log, where it cannot. */
+static bool start_listening(struct agent *agent)
+{
+    char error[LISTEN_SOCKET_ERROR_MAX];
+
+    if (listeners_open(agent->listeners, NULL, &config_of(agent)->agent, error) == -1) {
+        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
+        return false;
+    }
+    socket_activation_drop();
+    if (agent->takeover_fd != -1)
+        listeners_pause(agent->listeners);
+    return true;
+}
+
+struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build,
+                           int takeover_fd)
 {
     struct agent *agent = calloc(1, sizeof(*agent));
-    char error[LISTEN_SOCKET_ERROR_MAX];
 
     if (agent == NULL) {
         log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
         config_destroy(config);
+        if (takeover_fd != -1)
+            close(takeover_fd);
         return NULL;
     }
+    agent->takeover_fd = takeover_fd;
     agent->loop = loop;
     agent->build = build;
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
@@ -275,8 +385,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         agent_destroy(agent);
         return NULL;
     }
-    if (listeners_open(agent->listeners, NULL, &config->agent, error) == -1) {
-        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
+    if (!start_listening(agent)) {
         agent_destroy(agent);
         return NULL;
     }
@@ -295,21 +404,18 @@ static void on_drained(void *context)
 
 void agent_stop(struct agent *agent)
 {
-    unsigned timeout_ms = config_of(agent)->agent.drain_timeout_ms;
-
     if (agent->is_stopping) {
         ev_break(agent->loop, EVBREAK_ALL);
         return;
     }
     agent->is_stopping = true;
-    service_manager_send("STOPPING=1\nSTATUS=draining");
+    if (!agent->is_taken)
+        service_manager_send("STOPPING=1\nSTATUS=draining");
     log_event(LOG_LEVEL_INFO, "stopping",
               log_number("connections", (int64_t)spop_server_connections(agent->server)),
-              log_number("drain-timeout-ms", timeout_ms));
+              log_number("drain-timeout-ms", config_of(agent)->agent.drain_timeout_ms));
     reload_abandon(agent->reload);
-    ev_now_update(agent->loop);
-    ev_timer_set(&agent->drain_deadline, timeout_ms / 1000.0, 0.0);
-    ev_timer_start(agent->loop, &agent->drain_deadline);
+    start_drain_deadline(agent);
     listeners_close(agent->listeners, &agent->rows[PROTOCOL_SPOP].protocol);
     spop_server_drain(agent->server, on_drained, agent);
 }
@@ -334,6 +440,9 @@ void agent_destroy(struct agent *agent)
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
+    takeover_destroy(agent->takeover);
+    if (agent->takeover_fd != -1)
+        close(agent->takeover_fd);
     listeners_destroy(agent->listeners);
     spop_server_destroy(agent->server);
     if (agent->is_stopping)

@@ -14,20 +14,25 @@ struct agent_build {
 };
 
 /*
- * Connects to the Sentinels and listens. `config` was checked; it is the agent's from now on, whatever happens. `build` is
- * borrowed. NULL where it cannot; the log says why.
+ * Connects to the Sentinels and listens. `config` was checked; it is the agent's from now on, whatever
+ * happens. `build` is borrowed. `takeover_fd`, from takeover_ask(), is the agent's, too: connections are left
+ * to the agent at its other end until we are ready; -1: there is none. NULL where it cannot; the log says
+ * why.
  */
-struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build);
+struct agent *agent_create(struct ev_loop *loop, struct config *config, const struct agent_build *build,
+                           int takeover_fd);
 
 /*
- * Changes over to another configuration, as soon as the Sentinels have said who the masters are by it, and two seconds
- * later at the latest: connections stay, streams that wait go on waiting, and until then all is answered as before. Another
- * reload that waits is abandoned. What became of it is logged. `config` as above.
+ * Changes over to another configuration, as soon as the Sentinels have said who the masters are by it, and
+ * two seconds later at the latest: connections stay, streams that wait go on waiting, and until then all is
+ * answered as before. Another reload that waits is abandoned. What became of it is logged. `config` as above.
  */
 void agent_reload(struct agent *agent, struct config *config);
 
-/* Another configuration was asked for and cannot be used: nothing changes, and a reload that waits is abandoned. `error`
- * says why, for log and status. */
+/*
+ * Another configuration was asked for and cannot be used: nothing changes, and a reload that waits is
+ * abandoned. `error` says why, for log and status.
+ */
 void agent_reload_failed(struct agent *agent, const char *error);
 
 /* Stops accepting, answers what is in flight, says goodbye, and breaks the loop when all are gone or after

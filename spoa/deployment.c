@@ -97,8 +97,10 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
     return true;
 }
 
-/* One for all that want the same: thousands of services would else read and keep the certificates each. `ret_tls` is NULL
- * for plain. False where it cannot be had, which is logged. */
+/*
+ * One for all that want the same: thousands of services would else read and keep the certificates each.
+ * `ret_tls` is NULL for plain. False where it cannot be had, which is logged.
+ */
 static bool find_tls(struct deployment *deployment, const struct config_tls *settings,
                      const struct tls **ret_tls)
 {
@@ -296,24 +298,22 @@ void deployment_destroy(struct deployment *deployment)
 
 /* ---- acting on changes ---- */
 
-static bool activate_cutter(struct deployment *deployment)
+static bool activate_cutter(struct deployment *deployment, const struct deployment *former)
 {
     const struct config *config = deployment->options.config;
 
     if (config->haproxy.runtime_api_count == 0)
         return true;
-    deployment->cutter = session_cutter_create(deployment->options.loop, config->haproxy.runtime_apis,
-                                               config->haproxy.runtime_api_count, deployment->options.metrics,
-                                               deployment->options.history);
+    deployment->cutter = session_cutter_create(deployment->options.loop, &config->haproxy,
+                                               deployment->options.metrics, deployment->options.history);
     if (deployment->cutter == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++) {
-        const char *backend = config->services[i].backend;
-        if (!session_cutter_watch(deployment->cutter, deployment->services[i].service,
-                                  backend != NULL ? backend : config->haproxy.backend))
+        const struct config_names *backends = config_service_backends(config, &config->services[i]);
+        if (!session_cutter_watch(deployment->cutter, deployment->services[i].service, backends))
             return false;
     }
-    return true;
+    return former == NULL || session_cutter_inherit(deployment->cutter, former->cutter);
 }
 
 static bool activate_hooks(struct deployment *deployment)
@@ -361,7 +361,7 @@ static void hand_over(struct deployment *deployment, const struct deployment *fo
         struct deployment_service *service = &deployment->services[i];
         struct deployment_service *same = find_service(former, service->settings.name);
         int voters[QUORUM_VOTERS_MAX];
-        if (same != NULL)
+        if (former != NULL && same != NULL)
             voter_group_match(voters_of(deployment, service), voters_of(former, same), voters);
         handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
     }
@@ -379,11 +379,12 @@ bool deployment_activate(struct deployment *deployment, const struct deployment 
         history_watch_service(&service->history, deployment->options.history, service->service,
                               same != NULL ? &same->history : NULL);
     }
-    if (!activate_cutter(deployment) || !activate_checks(deployment) || !activate_hooks(deployment))
+    if (!activate_cutter(deployment, former) || !activate_checks(deployment) || !activate_hooks(deployment))
         return false;
     if (former != NULL)
         agent_checks_inherit(deployment->checks, former->checks);
     hand_over(deployment, former);
+    session_cutter_begin(deployment->cutter, former != NULL ? former->cutter : NULL);
     return true;
 }
 
@@ -416,6 +417,11 @@ bool deployment_fill(const struct deployment *deployment, struct service_table *
 const struct agent_checks *deployment_checks(const struct deployment *deployment)
 {
     return deployment->checks;
+}
+
+const struct runtime_health *deployment_runtime_apis(const struct deployment *deployment, size_t *ret_count)
+{
+    return session_cutter_health(deployment->cutter, ret_count);
 }
 
 const struct voter_group *const *deployment_groups(const struct deployment *deployment, size_t *ret_count)

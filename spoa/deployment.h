@@ -8,8 +8,8 @@
  *     fill        its services are put into a table for questions.
  *     activate    changes are logged, sessions cut, hooks run. Each service takes the place of its former self: handover.h.
  *     run         all connections answer from its table, all listeners are its own.
- *     retire      another deployment runs. This one answers nobody, but its cuts go on, and streams that waited for a
- *                 service that is gone are answered.
+ *     retire      another deployment runs, and owes the cuts that this one owed. Streams that waited for a service that is
+ *                 gone are answered.
  *     destroy     links and services end. The configuration goes with them.
  *
  * The first deployment of a process does not wait: it runs at once, and answers "starting" until it knows more.
@@ -32,6 +32,7 @@
 #include "spoa/io/redis/voter_links.h"
 
 struct deployment;
+struct runtime_health;
 
 /* Borrowed but for `config`, which was checked. */
 struct deployment_options {
@@ -44,8 +45,8 @@ struct deployment_options {
 };
 
 /*
- * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the deployment's own from
- * then on. NULL, and the configuration is gone, where memory is short.
+ * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the
+ * deployment's own from then on. NULL, and the configuration is gone, if memory is short.
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
@@ -53,19 +54,24 @@ struct deployment *deployment_create(const struct deployment_options *options);
 void deployment_destroy(struct deployment *deployment);
 
 /*
- * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of that of the same
- * name in `former` (or NULL), see handover(). False where memory is short.
+ * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of
+ * that of the same name in `former` (or NULL), see handover(). False if memory is short.
  */
 bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
-/* What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as above. */
+/*
+ * What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as
+ * above.
+ */
 enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
                                    const char **ret_service);
 
-/* Adds all services. False where memory is short. */
+/* Adds all services. False if memory is short. */
 bool deployment_fill(const struct deployment *deployment, struct service_table *table);
 
 const struct agent_checks *deployment_checks(const struct deployment *deployment);
+/* One for each 'runtime-api'; valid as long as the deployment, and as things stand now. */
+const struct runtime_health *deployment_runtime_apis(const struct deployment *deployment, size_t *ret_count);
 /* One for each section [sentinels]; valid as long as the deployment. */
 const struct voter_group *const *deployment_groups(const struct deployment *deployment, size_t *ret_count);
 const struct config *deployment_config(const struct deployment *deployment);

@@ -9,6 +9,8 @@
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/reload_command.h"
+#include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
@@ -34,7 +36,7 @@ static const struct agent_build build = {
 struct running {
     struct agent *agent;
     const struct options *options;
-    struct file_watch *watch; /* for autoreload; NULL where memory was short */
+    struct file_watch *watch; /* for autoreload; NULL if memory was short */
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -151,7 +153,9 @@ static void on_file_change(void *context, const char *path)
     reload(context);
 }
 
-/* Whether SIGHUP waits. One that comes before the agent watches for it must not be lost, nor end the process. */
+/*
+ * Whether SIGHUP waits. One that comes before the agent watches for it must not be lost, nor end the process.
+ */
 static void hold_hangup(bool waits)
 {
     sigset_t hangup;
@@ -194,7 +198,9 @@ static int run(const struct options *options, struct config *config)
         config_destroy(config);
         return EXIT_CODE_RUNTIME;
     }
-    /* First: a signal that comes while the agent starts is handled by the loop, and does not end the process. */
+    /*
+     * First: a signal that comes while the agent starts is handled by the loop, and does not end the process.
+     */
     struct running running = {.options = options};
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
@@ -203,7 +209,12 @@ static int run(const struct options *options, struct config *config)
     log_warnings(config);
     raise_descriptor_limit();
     sandbox_harden();
-    running.agent = agent_create(loop, config, &build);
+    int takeover_fd = -1;
+    if (options->takeover && !takeover_ask(config, &takeover_fd)) {
+        config_destroy(config);
+        return EXIT_CODE_RUNTIME;
+    }
+    running.agent = agent_create(loop, config, &build, takeover_fd);
     if (running.agent == NULL)
         return EXIT_CODE_RUNTIME;
     if (!confine(config, options->file)) {
@@ -238,6 +249,8 @@ static int run_command(const struct options *options, const struct config *confi
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
+    case COMMAND_RELOAD:
+        return command_reload(config, options->pid);
     case COMMAND_CHECK:
         return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:

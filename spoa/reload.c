@@ -10,19 +10,27 @@
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/process/service_manager.h"
 
-/* How often we look whether the next deployment is ready; less often once it has failed. It is expected to be ready soon
- * after the longest life of a vote: by then no service can be starting any more. */
+/*
+ * How often we look whether the next deployment is ready; less often once it has failed. It is expected to be
+ * ready soon after the longest life of a vote: by then no service can be starting any more.
+ */
 #define READY_INTERVAL_S 0.01
 #define FAILED_INTERVAL_S 0.1
 #define READY_SLACK_MS 500
-/* How long a deployment that was replaced stays: cuts of sessions that it began go on for half a second. */
+/*
+ * How often we look whether a deployment that was replaced can end: nobody waits any more for a service that
+ * is gone.
+ */
 #define RETIRE_S 1.0
+#define RELOAD_ERROR_MAX 512
 
 struct reload {
     struct reload_options options;
     struct deployment *running;
     int64_t t_loaded_ms;
+    uint64_t asked; /* reloads */
     bool is_good;
+    char error[RELOAD_ERROR_MAX]; /* of the last one, where it is not good */
 
     struct deployment *next; /* waits; NULL: none does */
     ev_timer ready;          /* looks at it */
@@ -82,30 +90,41 @@ static void note_failure(struct reload *reload, const char *error)
 {
     reload->options.metrics->reload_failures_total++;
     reload->is_good = false;
+    (void)snprintf(reload->error, sizeof(reload->error), "%s", error);
     service_manager_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
     log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
 }
 
-void reload_fail(struct reload *reload, const char *error)
+static void give_up(struct reload *reload, const char *error)
 {
     reload_abandon(reload);
     note_failure(reload, error);
+}
+
+void reload_fail(struct reload *reload, const char *error)
+{
+    reload->asked++;
+    give_up(reload, error);
 }
 
 void reload_prepare(struct reload *reload, struct config *config)
 {
     char error[LISTEN_SOCKET_ERROR_MAX];
 
-    /* Not its listeners: this configuration may have the same, and those that nobody has are closed in the end. */
+    reload->asked++;
+    /*
+     * Not its listeners: this configuration may have the same, and those that nobody has are closed in the
+     * end.
+     */
     drop_next(reload);
     if (listeners_open(reload->options.listeners, &config_of(reload)->agent, &config->agent, error) == -1) {
         config_destroy(config);
-        reload_fail(reload, error);
+        give_up(reload, error);
         return;
     }
     reload->next = create_deployment(reload, config);
     if (reload->next == NULL) {
-        reload_fail(reload, "out of memory");
+        give_up(reload, "out of memory");
         return;
     }
     reload->ready_deadline_ms = clock_ms() + longest_vote_life(config) + READY_SLACK_MS;
@@ -191,7 +210,7 @@ static void change_over(struct reload *reload)
 
     if (table == NULL || !deployment_fill(next, table) || !deployment_activate(next, former)) {
         service_table_destroy(table);
-        reload_fail(reload, "out of memory");
+        give_up(reload, "out of memory");
         return;
     }
     ev_timer_stop(reload->options.loop, &reload->ready);
@@ -283,6 +302,21 @@ const struct deployment *reload_running(const struct reload *reload)
 bool reload_is_good(const struct reload *reload)
 {
     return reload->is_good;
+}
+
+uint64_t reload_asked(const struct reload *reload)
+{
+    return reload->asked;
+}
+
+bool reload_is_open(const struct reload *reload)
+{
+    return reload->next != NULL && reload->ready_deadline_ms != INT64_MAX;
+}
+
+const char *reload_error(const struct reload *reload)
+{
+    return reload->is_good ? NULL : reload->error;
 }
 
 int64_t reload_loaded_ms(const struct reload *reload)

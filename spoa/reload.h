@@ -1,7 +1,7 @@
 /*
- * Reloads: another configuration is prepared beside the one that runs, and takes over when it is ready. One deployment
- * runs at any time, one may wait to take its place, and one that was replaced may still finish its work. deployment.h has
- * the order of a deployment's life.
+ * Reloads: another configuration is prepared beside the one that runs, and takes over when it is ready. One
+ * deployment runs at any time, one may wait to take its place, and one that was replaced may still finish its
+ * work. deployment.h has the order of a deployment's life.
  */
 #ifndef SPOA_RELOAD_H
 #define SPOA_RELOAD_H
@@ -22,7 +22,9 @@
 
 struct reload;
 
-/* A deployment begins to run: what is not its own goes by it from now on. The one before is destroyed later. */
+/*
+ * A deployment begins to run: what is not its own goes by it from now on. The one before is destroyed later.
+ */
 typedef void (*reload_use_fn)(void *context, const struct deployment *running);
 
 /* What it works on; borrowed. */
@@ -40,8 +42,8 @@ struct reload_options {
 };
 
 /*
- * Makes the first deployment and lets it run; `use` is called before this returns. Nothing listens yet. `config` was
- * checked; it is the reload's from now on, whatever happens. NULL where memory is short.
+ * Makes the first deployment and lets it run; `use` is called before this returns. Nothing listens yet.
+ * `config` was checked; it is the reload's from now on, whatever happens. NULL if memory is short.
  */
 struct reload *reload_create(const struct reload_options *options, struct config *config);
 
@@ -49,14 +51,18 @@ struct reload *reload_create(const struct reload_options *options, struct config
 void reload_destroy(struct reload *reload);
 
 /*
- * Prepares another configuration: opens its listeners, asks its Sentinels, and changes over once all its services are as good
- * as those that run (see handover_lack()). Until then all is answered as before. If that takes longer than the life of a vote,
- * the reload has failed; the configuration goes on trying, and takes over when it becomes good. A configuration that waits
- * already is abandoned: the last one counts. What becomes of it is logged as "reloaded" or "reload-failed". `config` as above.
+ * Prepares another configuration: opens its listeners, asks its Sentinels, and changes over once all its
+ * services are as good as those that run (see handover_lack()). Until then all is answered as before. If that
+ * takes longer than the life of a vote, the reload has failed; the configuration goes on trying, and takes
+ * over when it becomes good. A configuration that waits already is abandoned: the last one counts. What
+ * becomes of it is logged as "reloaded" or "reload-failed". `config` as above.
  */
 void reload_prepare(struct reload *reload, struct config *config);
 
-/* Another configuration was asked for and cannot be used: what waits is abandoned. `error` goes to log and status. */
+/*
+ * Another configuration was asked for and cannot be used: what waits is abandoned. `error` goes to log and
+ * status.
+ */
 void reload_fail(struct reload *reload, const char *error);
 
 /* Drops what waits, if anything, with the listeners that only it has. What runs goes on. */
@@ -67,6 +73,15 @@ const struct deployment *reload_running(const struct reload *reload);
 
 /* False after a reload that failed, until another one has changed over. */
 bool reload_is_good(const struct reload *reload);
+
+/* How many reloads were asked for, by reload_prepare() or reload_fail(). */
+uint64_t reload_asked(const struct reload *reload);
+
+/* Whether the last one that was asked for has neither changed over nor failed yet. */
+bool reload_is_open(const struct reload *reload);
+
+/* Why the last one failed; NULL where it did not. Valid until the next event. */
+const char *reload_error(const struct reload *reload);
 
 /* When the one that runs began to, clock_ms() time. */
 int64_t reload_loaded_ms(const struct reload *reload);

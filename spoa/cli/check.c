@@ -23,6 +23,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/server_map.h"
 #include "spoa/core/haproxy/haproxy_version.h"
+#include "spoa/core/haproxy/runtime_reply.h"
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
 
@@ -349,17 +350,28 @@ static void check_group(struct check *check, size_t index)
 
 /* ---- HAProxy ---- */
 
-static void check_api_server(struct check *check, const struct addr *api, const char *backend,
+/* A HAProxy, and the worker of it that is asked. */
+struct checked_api {
+    const struct addr *addr;
+    unsigned pid; /* 0: it is asked itself, not by way of its master */
+    char name[ADDR_TEXT_MAX];
+};
+
+static void check_api_server(struct check *check, const struct checked_api *api, const char *backend,
                              const struct service_server *server)
 {
     char reply[RUNTIME_ASK_MAX];
     char command[512];
+    unsigned weight = 0;
 
-    (void)snprintf(command, sizeof(command), "get weight %s/%s\n", backend, server->name);
-    if (!runtime_client_ask(api, command, reply) || strstr(reply, "No such") != NULL) {
-        char text[ADDR_TEXT_MAX];
-        report(check, "%s has no server %s/%s: %s", addr_format(api, text), backend, server->name, reply);
-    }
+    (void)snprintf(command, sizeof(command), "get weight %s/%s", backend, server->name);
+    if (!runtime_client_ask(api->addr, api->pid, command, reply) || !reply_weight_read(reply, &weight))
+        report(check, "%s has no server %s/%s: %s", api->name, backend, server->name, reply);
+    else if (weight != 0)
+        report(check,
+               "%s: the server %s/%s has weight %u: HAProxy sends clients there that nobody sent there. Set "
+               "'default-server weight 0'.",
+               api->name, backend, server->name, weight);
 }
 
 static void note_version(struct check *check, const char *info)
@@ -373,28 +385,33 @@ static void note_version(struct check *check, const char *info)
     check->any_hangs = check->any_hangs || haproxy_hangs(version);
 }
 
-static void check_api(struct check *check, const struct addr *api)
+static void check_api(struct check *check, const struct config_runtime_api *runtime_api)
 {
+    static const char haproxy[] = "Name: HAProxy";
     const struct config *config = check->config;
+    struct checked_api api = {.addr = &runtime_api->addr};
     char reply[RUNTIME_ASK_MAX];
-    char text[ADDR_TEXT_MAX];
 
-    printf("[haproxy] %s\n", addr_format(api, text));
-    if (!runtime_client_ask(api, "show info\n", reply)) {
+    printf("[haproxy] %s%s\n", runtime_api->is_master ? "master:" : "", addr_format(api.addr, api.name));
+    if ((runtime_api->is_master && !runtime_client_find_worker(api.addr, &api.pid, reply)) ||
+        !runtime_client_ask(api.addr, api.pid, "show info", reply)) {
         report(check, "cannot be asked: %s", reply);
         return;
     }
+    if (strncmp(reply, haproxy, strlen(haproxy)) != 0)
+        report(check, "this is no HAProxy: it says '%.80s'", reply);
     note_version(check, reply);
     /* No server is called that. HAProxy checks our right first, so the reply tells whether we may cut
      * sessions. */
-    if (runtime_client_ask(api, "shutdown sessions server -/-\n", reply) &&
+    if (runtime_client_ask(api.addr, api.pid, "shutdown sessions server -/-", reply) &&
         strstr(reply, "Permission denied") != NULL)
         report(check, "the socket has no 'level admin': sessions cannot be cut");
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
-        const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
-        for (size_t k = 0; k < service->server_count; k++)
-            check_api_server(check, api, backend, &service->servers[k]);
+        const struct config_names *backends = config_service_backends(config, service);
+        for (size_t b = 0; b < backends->count; b++)
+            for (size_t k = 0; k < service->server_count; k++)
+                check_api_server(check, &api, backends->list[b], &service->servers[k]);
     }
 }
 

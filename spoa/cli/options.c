@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "spoa/core/config/config.h"
@@ -30,6 +32,8 @@ enum long_option {
     OPTION_SPOE,
     OPTION_FOR,
     OPTION_HAPROXY,
+    OPTION_PID,
+    OPTION_TAKEOVER,
 };
 
 static const struct option long_options[] = {
@@ -49,6 +53,8 @@ static const struct option long_options[] = {
     {"spoe", no_argument, NULL, OPTION_SPOE},
     {"for", required_argument, NULL, OPTION_FOR},
     {"haproxy", required_argument, NULL, OPTION_HAPROXY},
+    {"pid", required_argument, NULL, OPTION_PID},
+    {"takeover", no_argument, NULL, OPTION_TAKEOVER},
     {NULL, 0, NULL, 0},
 };
 
@@ -57,8 +63,9 @@ static const struct config_place command_line = {.file = "command line"};
 void options_print_help(FILE *out)
 {
     fputs(
-        "usage: sentinel-spoa -f FILE [-t | --dump-config]\n"
+        "usage: sentinel-spoa -f FILE [--takeover | -t | --dump-config]\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+        "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
         "       sentinel-spoa [-f FILE] --healthcheck\n"
         "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
         "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
@@ -67,6 +74,9 @@ void options_print_help(FILE *out)
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
         "  -f, --file FILE      read the configuration from FILE\n"
+        "      --takeover       take the place of the agent that runs with FILE, without losing a "
+        "connection;\n"
+        "                       it needs 'takeover' in [agent]\n"
         "  -t, --test           check the configuration and exit\n"
         "      --dump-config    print the configuration with all defaults and exit\n"
         "  -V, --version        print the version and exit\n"
@@ -86,6 +96,8 @@ void options_print_help(FILE *out)
         "  status               who is the master, who says so, the last switches\n"
         "      --json           as JSON\n"
         "      --watch          again every second\n"
+        "  reload               send SIGHUP, wait until FILE is used, and exit 0; else 1 with the reason\n"
+        "      --pid PID        to this process, also where no agent answers\n"
         "      --healthcheck    exit 0 where every service has a master, else 1\n"
         "\n"
         "Of what FILE names, whether an agent runs or not:\n"
@@ -169,7 +181,11 @@ static bool take_command(const char *word, struct options *options)
         const char *word;
         enum command command;
     } commands[] = {
-        {"status", COMMAND_STATUS}, {"check", COMMAND_CHECK}, {"haproxy-conf", COMMAND_HAPROXY_CONF}};
+        {"status", COMMAND_STATUS},
+        {"reload", COMMAND_RELOAD},
+        {"check", COMMAND_CHECK},
+        {"haproxy-conf", COMMAND_HAPROXY_CONF},
+    };
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
         if (strcmp(word, commands[i].word) == 0) {
@@ -183,6 +199,8 @@ static void check_combination(struct options *options, struct config_errors *err
 {
     if ((options->json || options->watch) && options->command != COMMAND_STATUS)
         config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options->pid != 0 && options->command != COMMAND_RELOAD)
+        config_error(errors, &command_line, "--pid is of the command 'reload'");
     if (options->haproxy_file != NULL && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--haproxy is of the command 'check'");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
@@ -200,6 +218,19 @@ static void take_version(const char *text, struct options *options, struct confi
     options->haproxy = haproxy_version(text);
     if (options->haproxy == 0)
         config_error(errors, &command_line, "bad value '%s' for '--for': a version of HAProxy, 2.6 or later",
+                     text);
+}
+
+static void take_pid(const char *text, struct options *options, struct config_errors *errors)
+{
+    char *end = NULL;
+
+    assert(text != NULL); /* getopt_long(): --pid has a required argument */
+    long pid = strtol(text, &end, 10);
+    if (pid > 0 && pid <= INT_MAX && *end == '\0')
+        options->pid = (pid_t)pid;
+    else
+        config_error(errors, &command_line, "bad value '%s' for '--pid': it takes the number of a process",
                      text);
 }
 
@@ -223,6 +254,9 @@ static void take_option(int option, struct options *options)
         break;
     case OPTION_HEALTHCHECK:
         options->healthcheck = true;
+        break;
+    case OPTION_TAKEOVER:
+        options->takeover = true;
         break;
     case OPTION_JSON:
         options->json = true;
@@ -256,6 +290,8 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
             config_error(errors, &command_line, "unknown option '%s'", argv[optind - 1]);
         else if (option == OPTION_FOR)
             take_version(optarg, &options, errors);
+        else if (option == OPTION_PID)
+            take_pid(optarg, &options, errors);
         else
             take_option(option, &options);
     }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "proto/must_check.h"
 
@@ -21,6 +22,7 @@ enum exit_code {
 enum command {
     COMMAND_RUN,
     COMMAND_STATUS,
+    COMMAND_RELOAD,
     COMMAND_CHECK,
     COMMAND_HAPROXY_CONF,
 };
@@ -33,11 +35,13 @@ struct options {
     bool version;             /* -V */
     bool help;                /* -h */
     bool healthcheck;         /* --healthcheck */
+    bool takeover;            /* --takeover */
     bool json;                /* --json */
     bool watch;               /* --watch */
     bool spoe;                /* --spoe */
     unsigned haproxy;         /* --for, see haproxy_version() */
     const char *haproxy_file; /* --haproxy, or NULL */
+    pid_t pid;                /* --pid, or 0 */
     bool has_keys;            /* options of a quick start were given; they are in `config` */
 };
 

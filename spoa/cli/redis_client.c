@@ -18,7 +18,7 @@
 
 static void fail(struct redis_client *client, const char *reason)
 {
-    (void)snprintf(client->error, sizeof(client->error), "%s", reason);
+    (void)snprintf(client->error, sizeof(client->error), "%.*s", (int)sizeof(client->error) - 1, reason);
     redis_client_close(client);
 }
 

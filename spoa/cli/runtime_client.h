@@ -10,9 +10,15 @@ struct addr;
 
 #define RUNTIME_ASK_MAX 1024
 
-/* Writes the beginning of the reply, in one line. Returns false with the reason in its place if it cannot
- * ask. */
-MUST_CHECK bool runtime_client_ask(const struct addr *api, const char *command,
+/*
+ * Sends a command and writes the beginning of the reply, in one line. A `pid` that is not 0 names a worker:
+ * `api` is then its master. Returns false with the reason in place of the reply if it cannot ask.
+ */
+MUST_CHECK bool runtime_client_ask(const struct addr *api, unsigned pid, const char *command,
                                    char ret_reply[RUNTIME_ASK_MAX]);
+
+/* Finds the master's current worker. Returns false with the reason in `ret_reply` if there is none. */
+MUST_CHECK bool runtime_client_find_worker(const struct addr *master, unsigned *ret_pid,
+                                           char ret_reply[RUNTIME_ASK_MAX]);
 
 #endif

@@ -10,11 +10,11 @@ _sentinel_spoa() {
         COMPREPLY=($(compgen -W "error warning info debug" -- "$current"))
         return
         ;;
-    --listen | --sentinel | --service | --server | --for)
+    --listen | --sentinel | --service | --server | --for | --pid)
         return
         ;;
     esac
-    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --healthcheck --listen --sentinel
-        --service --server --log-level status --json --watch check --haproxy haproxy-conf --spoe --for" -- "$current"))
+    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --listen --sentinel
+        --service --server --log-level status --json --watch reload --pid check --haproxy haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

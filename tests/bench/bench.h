@@ -1,4 +1,6 @@
-/* What the programs of this directory share: the clock, how long things took, the end where something fails. */
+/*
+ * What the programs of this directory share: the clock, how long things took, the end where something fails.
+ */
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H
 

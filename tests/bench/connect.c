@@ -1,7 +1,7 @@
 /*
- * connect ADDRESS CLIENTS SECONDS: so many clients that connect to HOST:PORT, send PING, wait for the reply and close,
- * again and again. Prints one line of JSON: connections that were answered, their rate, those that failed, and the time
- * from connect() to the reply in microseconds.
+ * connect ADDRESS CLIENTS SECONDS: so many clients that connect to HOST:PORT, send PING, wait for the reply
+ * and close, again and again. Prints one line of JSON: connections that were answered, their rate, those that
+ * failed, and the time from connect() to the reply in microseconds.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,8 @@
 /*
- * echo LISTEN ACTIONS: the baseline, an agent that decides nothing. A bare epoll server that answers HELLO, and every
- * NOTIFY with an ACK of the same ACTIONS (hexadecimal) without looking inside: it reads LEN and copies the ids. LISTEN
- * is the path of a UNIX socket, or "-" for a TCP port of the loopback, which it prints. Ends with its standard input.
+ * echo LISTEN ACTIONS: the baseline, an agent that decides nothing. A bare epoll server that answers HELLO,
+ * and every NOTIFY with an ACK of the same ACTIONS (hexadecimal) without looking inside: it reads LEN and
+ * copies the ids. LISTEN is the path of a UNIX socket, or "-" for a TCP port of the loopback, which it
+ * prints. Ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -31,7 +32,9 @@ static size_t size_of(const uint8_t *frame)
     return SPOP_LEN_BYTES + ((size_t)frame[2] << 8 | frame[3]);
 }
 
-/* The bytes of a varint: the first one that is less than 240, or a later one that is less than 128, ends it. */
+/*
+ * The bytes of a varint: the first one that is less than 240, or a later one that is less than 128, ends it.
+ */
 static size_t id_size(const uint8_t *id)
 {
     size_t size = 1;

@@ -1,8 +1,9 @@
 /*
- * load ADDRESS PID CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS: asks an SPOP agent as fast as it answers, with DEPTH
- * NOTIFYs in flight on each connection and at most BATCH of them in one write. ADDRESS is HOST:PORT or unix:/PATH.
- * It asks for so many services, "s00000" and so on, by turns. IDLE more connections say HELLO and nothing else. Prints one line of JSON: answers, their rate, the latency in microseconds, the processor time that PID,
- * which is the agent and has one thread, used meanwhile, and its memory.
+ * load ADDRESS PID CONNECTIONS DEPTH BATCH SERVICES IDLE SECONDS: asks an SPOP agent as fast as it answers,
+ * with DEPTH NOTIFYs in flight on each connection and at most BATCH of them in one write. ADDRESS is
+ * HOST:PORT or unix:/PATH. It asks for so many services, "s00000" and so on, by turns. IDLE more connections
+ * say HELLO and nothing else. Prints one line of JSON: answers, their rate, the latency in microseconds, the
+ * processor time that PID, which is the agent and has one thread, used meanwhile, and its memory.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

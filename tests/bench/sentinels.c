@@ -1,8 +1,8 @@
 /*
- * sentinels COUNT: so many Sentinels that know any number of services "s0", "s1" ..., and all their nodes. Prints the
- * Sentinels' ports and last the nodes'. Service sN has two servers, 127.16.x.y and 127.17.x.y with N = 256 x + y; the
- * first is the master until a line comes in, which tells of a failover of all services. Those called "w0" and so on have no
- * master before that. Ends with its standard input.
+ * sentinels COUNT: so many Sentinels that know any number of services "s0", "s1" ..., and all their nodes.
+ * Prints the Sentinels' ports and last the nodes'. Service sN has two servers, 127.16.x.y and 127.17.x.y with
+ * N = 256 x + y; the first is the master until a line comes in, which tells of a failover of all services.
+ * Those called "w0" and so on have no master before that. Ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -108,7 +108,10 @@ static bool take_number(const char **at, const char *end, char mark, size_t *ret
     return true;
 }
 
-/* Takes a command, an array of bulk strings, off the front. False, and nothing taken, where it is not all there. */
+/*
+ * Takes a command, an array of bulk strings, off the front. False, and nothing taken, where it is not all
+ * there.
+ */
 static bool take_command(const char **at, const char *end, struct command *command)
 {
     const char *from = *at;

@@ -1,5 +1,7 @@
-/* What the fuzz targets share. Each is a file fuzz_X.c with one function, linked with libFuzzer (`make fuzz`) or with
- * replay.c, which runs the corpus (`make test`). */
+/*
+ * What the fuzz targets share. Each is a file fuzz_X.c with one function, linked with libFuzzer (`make fuzz`)
+ * or with replay.c, which runs the corpus (`make test`).
+ */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 

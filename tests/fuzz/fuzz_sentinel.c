@@ -1,6 +1,7 @@
 /*
- * What a voter may send: the bytes behind the first one, which says which voter it is and, of a Sentinel, on which of the
- * two conversations. They are parsed at once and byte by byte, which must come to the same; the voter takes the replies.
+ * What a voter may send: the bytes behind the first one, which says which voter it is and, of a Sentinel, on
+ * which of the two conversations. They are parsed at once and byte by byte, which must come to the same; the
+ * voter takes the replies.
  */
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /*
- * A session and all that may happen to it. The input is a list of events: a byte that says which, then, for bytes from the
- * peer, their number (two bytes) and themselves; for time, how much.
+ * A session and all that may happen to it. The input is a list of events: a byte that says which, then, for
+ * bytes from the peer, their number (two bytes) and themselves; for time, how much.
  */
 #include <string.h>
 

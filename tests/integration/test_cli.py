@@ -33,6 +33,7 @@ listen = [::1]:9100
 listen = unix:/tmp/never.sock mode=640 owner=root group=root
 check = 127.0.0.1:9013
 http = 127.0.0.1:9912
+takeover = unix:/tmp/never-taken.sock mode=600
 allow = 10.0.0.0/8
 max-connections = 500
 idle-timeout = 1m
@@ -422,7 +423,7 @@ def test_cannot_listen(tmp_path, listen, said):
 def options():
     """All options and commands that --help lists."""
     text = run_agent("--help").stdout
-    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "check", "haproxy-conf"}
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "reload", "check", "haproxy-conf"}
 
 
 @pytest.mark.parametrize("path", ["completions/sentinel-spoa.bash", "completions/_sentinel-spoa", "completions/sentinel-spoa.fish",

@@ -90,6 +90,37 @@ def test_nothing_was_changed(cluster):
         assert session.call("PING") == "PONG"
 
 
+@pytest.fixture
+def played(tmp_path):
+    """An agent, and a runtime API that is played."""
+    with FakeApi(tmp_path / "api.sock") as api, Rig(service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        rig.wait_votes(3)
+        yield api, rig
+
+
+def test_what_would_hurt_at_a_failover(played):
+    api, rig = played
+    _, before, _ = examine(rig.agent.config_path)
+    api.servers = {"b/R1": 0, "b/R2": 100}
+    api.may_shut = False
+    _, findings, text = examine(rig.agent.config_path)
+    found = [finding for finding in findings if finding not in before]
+    assert found[0] == "the socket has no 'level admin': sessions cannot be cut", text
+    assert "the server b/R2 has weight 100: HAProxy sends clients there" in found[1]
+    assert len(found) == 2
+    api.version = None
+    assert any("this is no HAProxy" in finding for finding in examine(rig.agent.config_path)[1])
+
+
+def test_a_worker_is_no_master(played):
+    api, rig = played
+    path = rig.agent.config_path
+    path.write_text(path.read_text().replace("runtime-api = ", "runtime-api = master:"))
+    _, findings, text = examine(path)
+    assert "cannot be asked: this is no master with workers" in findings
+    assert f"[haproxy] master:unix:{api.path}\n" in text
+
+
 # ---- HAProxy's file ----
 
 PAIR = "on-marked-down shutdown-sessions"

@@ -2,7 +2,6 @@
 
 import time
 
-from process import wait_until
 from rig import SERVERS, Rig
 from spop_client import question
 from test_parking import FAST, ask_and_wait, ask_timed, doubt_node, find_master, lose_master

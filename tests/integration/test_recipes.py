@@ -11,7 +11,7 @@ from resp import Resp
 from rig import check_clean, run_agent
 
 RECIPES = [".", "active-backup", "agent-check", "any-address", "cluster", "http-health", "keepalived", "many-services",
-           "read-write-split", "replication", "runtime-api", "twemproxy"]
+           "read-write-split", "replication", "runtime-api", "twemproxy", "two-agents"]
 WITHOUT = [("http-health", "spoe.conf")]
 FILES = ("haproxy.cfg", "spoe.conf", "sentinel-spoa.conf", "README.md")
 
@@ -49,6 +49,8 @@ def test_backends_stand_by_themselves(recipe):
               "frontend": ("mode tcp", "timeout client"),
               "backend": ("mode tcp", "retries 0", "no option redispatch", "no option persist", "timeout connect", "timeout server",
                           "option srvtcpka")}
+    if recipe == "two-agents":  # the question may go to another agent; no client's connection does
+        wanted["backend be_sentinel_spoa"] = ("mode tcp", "retries 2", "option redispatch 1", "timeout connect", "timeout server")
     for section in sections:
         lines = next(lines for start, lines in wanted.items() if section.startswith(start))
         assert [line for line in lines if f"    {line}" not in section] == [], section

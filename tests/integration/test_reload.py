@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from fake_sentinel import GET_MASTER, FakeSentinel
 from load import Load
 from observers import Background
 from process import wait_until
-from rig import SERVERS, Rig, check_clean
+from rig import SERVERS, Rig, check_clean, run_agent
 from spop_client import ask_once, question
 
 FAST = "poll = 100ms"
@@ -262,3 +263,102 @@ def test_many_signals_at_once():
             rig.agent.signal(signal.SIGHUP)
         wait_until(lambda: rig.agent.log_lines(event="reloaded"), 15, "the last of many")
         assert rig.ask()["master"] == "R1"
+
+
+# ---- sentinel-spoa reload ----
+
+HTTP = "http = 127.0.0.1:0"
+
+
+def ask_reload(rig, *options):
+    """The command, until it ends."""
+    return run_agent("-f", rig.agent.config_path, "reload", *options)
+
+
+def edit(rig, old, new):
+    """Changes the file and tells nobody."""
+    text = rig.agent.config_path.read_text()
+    assert old in text, old
+    rig.agent.config_path.write_text(text.replace(old, new))
+
+
+def test_command_waits_until_the_file_is_used():
+    with Rig(sentinels=FAST, agent=HTTP) as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.delay = 0.2
+        for name in ("redis-a", "redis-b"):
+            edit(rig, rig.ask()["master"], name)
+            done = ask_reload(rig)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+            assert rig.ask()["master"] == name
+
+
+def test_command_says_why_it_failed():
+    """By words of the agent; a good file is used afterwards."""
+    with Rig(sentinels=FAST, agent=HTTP) as rig, FakeSentinel() as taken:
+        rig.wait_votes(3)
+        edit(rig, "[agent]", f"[agent]\nlisten = {taken.where}")
+        done = ask_reload(rig)
+        assert (done.returncode, done.stderr) == (
+            1, f"the reload failed: cannot bind to {taken.where}: Address already in use\n")
+        edit(rig, f"listen = {taken.where}\n", "")
+        assert ask_reload(rig).returncode == 0
+
+
+def test_command_waits_for_the_decision():
+    """Of a file that would name nobody it is said when the agent has given it up, and not before."""
+    with Rig(sentinels=FAST, agent=HTTP) as rig, socket.create_server(("127.0.0.1", 0)) as mute:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            edit(rig, fake.where, f"127.0.0.{rig.fakes.index(fake) + 1}:{mute.getsockname()[1]}")
+        done = ask_reload(rig)
+        assert done.returncode == 1 and "the reload failed: service 'mymaster': " in done.stderr
+        assert rig.ask()["master"] == "R1"
+
+
+def test_command_and_a_file_with_errors():
+    """The agent is not told."""
+    with Rig(sentinels=FAST, agent=HTTP) as rig:
+        rig.wait_votes(3)
+        edit(rig, "[service mymaster]", "[service mymaster]\nquorun = 2")
+        done = ask_reload(rig)
+        assert done.returncode == 2 and "unknown key 'quorun'" in done.stderr
+        assert not rig.agent.find_log(event="reload-failed")
+
+
+def test_command_and_another_address():
+    """The agent is asked where the file says; there nobody listens yet."""
+    with Rig(sentinels=FAST, agent=WITH_SOCKET) as rig:
+        rig.wait_votes(3)
+        edit(rig, f"http = {rig.agent.http_address}", f"http = unix:{rig.directory}/http.sock")
+        done = ask_reload(rig)
+        assert done.returncode == 1 and "no answer from unix:" in done.stderr
+        assert ask_reload(rig, "--pid", rig.agent.pid).returncode == 0
+        assert (rig.directory / "http.sock").exists()
+        edit(rig, f"http = unix:{rig.directory}/http.sock", "http = 192.0.2.1:9912")
+        done = ask_reload(rig, "--pid", rig.agent.pid)
+        assert done.returncode == 1 and "its log says what came of the reload" in done.stderr
+
+
+def test_command_without_http():
+    """It can only send the signal, and only to a process that it is given."""
+    with Rig(sentinels=FAST) as rig:
+        rig.wait_votes(3)
+        done = ask_reload(rig)
+        assert done.returncode == 1 and "no 'http' in [agent]" in done.stderr
+        assert ask_reload(rig, "--pid", rig.agent.pid).returncode == 0
+        rig.agent.wait_log(event="reloaded")
+
+
+def test_command_signals_nobody_else():
+    with Rig(sentinels=FAST, agent=HTTP) as rig, subprocess.Popen(["sleep", "60"]) as other:
+        try:
+            done = ask_reload(rig, "--pid", other.pid)
+            assert done.returncode == 1 and f"is process {rig.agent.pid}, not {other.pid}" in done.stderr
+            edit(rig, f"http = {rig.agent.http_address}", "")
+            done = ask_reload(rig, "--pid", other.pid)
+            assert done.returncode == 1 and f"process {other.pid} is no sentinel-spoa" in done.stderr
+            assert other.poll() is None
+        finally:
+            other.kill()

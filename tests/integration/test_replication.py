@@ -55,7 +55,7 @@ def test_promoted_by_hand(nodes):
         before = two.call("DBSIZE")
         wait_until(lambda: two.call("DBSIZE") > before + 50, 15, "writes after")
     assert {attempt.port for attempt in load.attempts if attempt.started > switched} == {two.port}
-    assert nodes.agent.find_log(event="sessions-cut", server="R1")
+    assert nodes.agent.wait_log(event="sessions-cut", server="R1")
     assert len(nodes.agent.log_lines(event="master-switch")) == 2
 
 
@@ -118,7 +118,7 @@ def test_two_nodes():
             cluster.call("PING")
         two.call("REPLICAOF", "NO", "ONE")
         wait_until(lambda: cluster.served_by() is two, 15, "served by the one that is left")
-        assert cluster.agent.find_log(event="sessions-cut", server="R1")
+        assert cluster.agent.wait_log(event="sessions-cut", server="R1")
         one.configure()
         one.start()  # both are masters now, and in reach
         cluster.agent.wait_log(event="quorum-lost", reason="disagree")

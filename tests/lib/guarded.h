@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A copy of `data` (at most a page) whose last byte lies before a PROT_NONE page. Valid until the next call. */
+/*
+ * A copy of `data` (at most a page) whose last byte lies before a PROT_NONE page. Valid until the next call.
+ */
 const uint8_t *guarded_copy(const void *data, size_t len);
 
 /* `len` bytes of space that end there likewise. */

@@ -29,14 +29,19 @@ void spop_peer_message(struct sink *out, const char *name, uint8_t arg_count);
 
 void spop_peer_disconnect(struct sink *out, uint32_t status_code);
 
-/* Takes a reply off the front of `bytes`; false where it is not whole. Fails an assertion where it is invalid. */
+/*
+ * Takes a reply off the front of `bytes`; false where it is not whole. Fails an assertion where it is
+ * invalid.
+ */
 bool spop_peer_reply(struct span *bytes, struct spop_frame *ret_frame);
 
 /* The status code of AGENT-DISCONNECT; -1 where the frame is none. */
 int spop_peer_status(const struct spop_frame *frame);
 
-/* What an ACK makes of the variable: 1 and the value where it is set, 0 where it is unset, -1 where the ACK does
- * not speak of it. Fails an assertion where the actions are malformed or not in scope txn. */
+/*
+ * What an ACK makes of the variable: 1 and the value where it is set, 0 where it is unset, -1 where the ACK
+ * does not speak of it. Fails an assertion where the actions are malformed or not in scope txn.
+ */
 int spop_peer_variable(const struct spop_frame *frame, const char *name, struct spop_value *ret_value);
 
 /* Whether the variable is set to that text. */

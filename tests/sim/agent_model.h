@@ -23,7 +23,10 @@ void agent_settle(struct world *world, unsigned agent);
 /* Only the last of it: sets the timer. */
 void agent_arm(struct world *world, unsigned agent);
 
-/* A set has taken something in. What it says may be another: ask then, for that is when a wrong answer is likely. */
+/*
+ * A set has taken something in. What it says may be another: ask then, for that is when a wrong answer is
+ * likely.
+ */
 void agent_note_changes(struct world *world, unsigned agent);
 
 /* Its timers are due: agents[agent].wake_ms has come. */

@@ -124,7 +124,9 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
     case REPLY_ITEM_MYID:
     case REPLY_ITEM_RUN_ID:
     case REPLY_ITEM_REFUSED:
-        /* It may be another than before: then the agent drops what it was told, and may have done so already. */
+        /*
+         * It may be another than before: then the agent drops what it was told, and may have done so already.
+         */
         for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
             ghost->facts[i][link->voter].may_be_dropped = true;
             ghost->votes[i][link->voter].may_be_dropped = true;

@@ -53,7 +53,10 @@ void ghost_set_created(struct world *world, const struct sim_set *set);
 /* Whom a set names now, or would name. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
-/* `next` is about to take the place of `former`: checks that it may. What one of them was told, both were from now on. */
+/*
+ * `next` is about to take the place of `former`: checks that it may. What one of them was told, both were
+ * from now on.
+ */
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
 
 /* Begins to observe the services of a set that is to answer, and checks what the observers are told. */

@@ -40,7 +40,10 @@ static bool kept_view(const struct world *world, const struct claim *claim, unsi
            views->log[place].since_ms < world->now_ms - claim->set->file.vote_life_ms;
 }
 
-/* Where entries may reach the same Sentinel, all Sentinels are configured: then each of them is where some entry was. */
+/*
+ * Where entries may reach the same Sentinel, all Sentinels are configured: then each of them is where some
+ * entry was.
+ */
 static bool is_backed(struct world *world, const struct claim *claim)
 {
     const struct sim_file *file = &claim->set->file;

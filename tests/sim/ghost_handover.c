@@ -9,7 +9,10 @@
 
 /* ---- what is known ---- */
 
-/* How many voters have named this address since then; `at_most`: what may be dropped, or shares a vote, counts too. */
+/*
+ * How many voters have named this address since then; `at_most`: what may be dropped, or shares a vote,
+ * counts too.
+ */
 static unsigned count_naming(const struct sim_set *set, const struct ghost_vote *votes, int8_t address,
                              int64_t since_ms, bool at_most)
 {

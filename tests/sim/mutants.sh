@@ -111,7 +111,8 @@ mutant threshold-half 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (vot
 mutant age-from-receipt 'I1 I2 I3 I4' $query 's/struct service_event event = said(voter, SERVICE_SAID_MASTER, request);/&\n    event.t_sent_ms = now_ms;/'
 mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
     -e 's/ && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;/ \&\& now_ms > 0;/' \
-    -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/'
+    -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/' \
+    -e 's/\*ret_expiry_ms = vote->t_sent_ms + .*/*ret_expiry_ms = QUORUM_NEVER;/'
 mutant one-sentinel-twice 'I1 I2 I3 I4' $group \
     's/group->options.identities\[i\] = (uint8_t)first;/group->options.identities[i] = (uint8_t)i;/'
 mutant hint-is-a-vote 'I1 I2 I3 I4' $hints \
@@ -124,9 +125,8 @@ static void mutant_vote(struct sentinel_voter *voter, struct span payload, int64
                                  .addr = \&addr, .ballot = QUORUM_NAMES};\
     for (unsigned i = 0; i < 5; i++)\
         words[i] = span_take_word(\&payload);\
-    for (size_t i = 0; i < voter_group_service_count(voter->group); i++)\
-        if (span_equals_text(words[0], voter_group_monitor(voter->group, i)) \&\&\
-            addr_from_parts(words[3], words[4], \&addr))\
+    for (size_t i = 0; addr_from_parts(words[3], words[4], \&addr) \&\& i < voter_group_service_count(voter->group); i++)\
+        if (span_equals_text(words[0], voter_group_monitor(voter->group, i)))\
             (void)voter_group_step(voter->group, i, \&vote, now_ms);\
 }' \
     -e 's/^    voter_group_ask(voter->group, voter->index, monitor);/    if (span_equals_text(channel, "+switch-master")) mutant_vote(voter, payload, now_ms);\n&/'
@@ -188,12 +188,7 @@ mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/
 # Reloads: what is not taken over, not told, or taken over too early.
 mutant reload-forgets-doubt 'doubt' $doubt 's/^    if (!doubt_is_about(former, former->candidate, now_ms))$/    if (now_ms > 0)/'
 mutant reload-forgets-roles 'I6' $evidence '/^void evidence_inherit/,/^}/ s/^        inherit_node(.*/        (void)i;/'
-mutant reload-forgets-facts 'I6' $evidence '/^void evidence_inherit/,/^}/ s/^            evidence_note_facts(.*/            if (now_is_never(i)) &/; /^static void inherit_node/i\
-static bool now_is_never(unsigned i)\
-{\
-    return i > 64;\
-}\
-'
+mutant reload-forgets-facts 'I6' $evidence 's/^        if (succession->voters\[i\] == -1)/        if (i < 64)/'
 mutant reload-forgets-failover 'early' $policy '/^    policy_note_failover(policy, succession/,/;$/d'
 mutant reload-tells-nothing 'told' $handover 's/^    put_before(next, former, &succession);//'
 mutant reload-tells-no-fence 'told' $handover 's/^    next->decision = former->decision;/    bool is_fenced = next->decision.is_fenced;\n&\n    next->decision.is_fenced = is_fenced;/'

@@ -1,6 +1,7 @@
 /*
- * Reloads of an agent, as spoa/reload.c and spoa/deployment.c do them: a next set is built beside the one that answers. It
- * takes over when it is at least as good, however late that is. One that still waits is abandoned for a newer file.
+ * Reloads of an agent, as spoa/reload.c and spoa/deployment.c do them: a next set is built beside the one
+ * that answers. It takes over when it is at least as good, however late that is. One that still waits is
+ * abandoned for a newer file.
  */
 #ifndef TESTS_SIM_RELOAD_MODEL_H
 #define TESTS_SIM_RELOAD_MODEL_H

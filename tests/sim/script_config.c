@@ -30,7 +30,10 @@ static void configure_agent(struct world *world, struct sim_agent *agent)
     }
 }
 
-/* Most worlds have Sentinels. Nodes publish nothing, and a node that answers under another's address is another setup. */
+/*
+ * Most worlds have Sentinels. Nodes publish nothing, and a node that answers under another's address is
+ * another setup.
+ */
 static void configure_source(struct world *world)
 {
     static const enum voter_source sources[] = {VOTER_SOURCE_SENTINEL, VOTER_SOURCE_SENTINEL,

@@ -1,6 +1,6 @@
 /*
- * A set: what one configuration file brings to life. Services, a voter group, conversations with its voters, probes, all of
- * them real modules, over links of its own. This file does what spoa/io does around them.
+ * A set: what one configuration file brings to life. Services, a voter group, conversations with its voters,
+ * probes, all of them real modules, over links of its own. This file does what spoa/io does around them.
  */
 #ifndef TESTS_SIM_SET_MODEL_H
 #define TESTS_SIM_SET_MODEL_H

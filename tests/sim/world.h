@@ -68,7 +68,10 @@ struct sim_file {
 };
 
 struct sim_config {
-    /* Of another source the "Sentinels" are nodes: with `replication` of one service, and number i is at address i. */
+    /*
+     * Of another source the "Sentinels" are nodes: with `replication` of one service, and number i is at
+     * address i.
+     */
     enum voter_source source;
     unsigned sentinels;
     unsigned services;
@@ -151,7 +154,9 @@ struct sim_watch {
     unsigned service;
 };
 
-/* What a configuration file brings to life: services, voters, probes, links of its own. Most agents have one. */
+/*
+ * What a configuration file brings to life: services, voters, probes, links of its own. Most agents have one.
+ */
 struct sim_set {
     bool is_there;
     uint8_t number; /* among all */

@@ -29,7 +29,7 @@ GROUPS = {
     "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_listeners",
                  "test_manager", "test_names", "test_reload", "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
     "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients"),
-    "faults": ("test_cluster", "test_monitoring", "test_partitions", "test_recipes", "test_scenarios", "test_soak"),
+    "faults": ("test_cluster", "test_monitoring", "test_partitions", "test_recipes", "test_restart", "test_scenarios", "test_soak"),
 }
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]

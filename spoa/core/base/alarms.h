@@ -32,7 +32,11 @@
       "it cannot be seen whether a waiting client is still there: what it sent before it gave up may be "    \
       "executed later. Send src, src_port, dst and dst_port in spoe.conf and run the agent in HAProxy's "    \
       "network namespace; or keep 'park' below the clients' reply time limit; or set 'option abortonclose' " \
-      "in HAProxy 3.2")
+      "in HAProxy 3.2")                                                                                      \
+    X(RUNTIME_API, "runtime-api", 3000,                                                                      \
+      "the agent cannot make this HAProxy cut the sessions to an old master, or this HAProxy may send "      \
+      "clients to a server that is not named: HAProxy does not answer, or the socket has no "                \
+      "'level admin', or HAProxy does not know a backend or a server, or a server's weight is not 0")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,

@@ -1,6 +1,6 @@
 /*
- * How often one event about one subject may be logged: its lines are counted by the second. What happens to many subjects at
- * once is not held back: 60 services that switch write 60 lines. Pure: time comes in.
+ * How often one event about one subject may be logged: its lines are counted by the second. What happens to
+ * many subjects at once is not held back: 60 services that switch write 60 lines. Pure: time comes in.
  */
 #ifndef SPOA_CORE_BASE_LOG_LIMIT_H
 #define SPOA_CORE_BASE_LOG_LIMIT_H
@@ -11,7 +11,9 @@
 
 #include "proto/span.h"
 
-/* Pairs of event and subject that are counted within one second. Lines of further pairs are never held back. */
+/*
+ * Pairs of event and subject that are counted within one second. Lines of further pairs are never held back.
+ */
 #define LOG_LIMIT_ENTRIES 256
 
 struct log_limit_entry {
@@ -30,15 +32,16 @@ struct log_limit {
 };
 
 /*
- * Whether a line of `event` (a text that stays valid) about `subject` may be written at `now_ms`. If so `ret_suppressed` gets how many
- * were held back since the last one. `must_pass` always lets it through (errors), and counts it.
+ * Whether a line of `event` (a text that stays valid) about `subject` may be written at `now_ms`. If so
+ * `ret_suppressed` gets how many were held back since the last one. `must_pass` always lets it through
+ * (errors), and counts it.
  */
 bool log_limit_pass(struct log_limit *limit, const char *event, struct span subject, bool must_pass,
                     int64_t now_ms, uint64_t *ret_suppressed);
 
 /*
- * Takes the lines of one event that were held back in a second that is over, and were not followed by another line that tells
- * of them. False if there are none.
+ * Takes the lines of one event that were held back in a second that is over, and were not followed by another
+ * line that tells of them. False if there are none.
  */
 bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char **ret_event,
                     uint64_t *ret_suppressed);

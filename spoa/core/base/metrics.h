@@ -27,8 +27,8 @@
     X(role_probes_total, "ROLE probes of named nodes that were answered")                                    \
     X(role_probe_failures_total, "Links to named nodes that failed or were lost")                            \
     X(vetoes_total, "Times that a named node was withdrawn because it is no master, or down")                \
-    X(cuts_total, "Times that HAProxy was told to cut the sessions to a server")                             \
-    X(cut_failures_total, "Calls of a runtime API that failed")                                              \
+    X(cuts_total, "Cuts of the sessions to a server that a HAProxy confirmed")                               \
+    X(cut_failures_total, "Attempts to cut sessions that failed, at a HAProxy")                              \
     X(hooks_total, "Programs run at a switch")                                                               \
     X(hook_failures_total, "Programs run at a switch that failed, were killed or could not be started")      \
     X(checks_total, "Agent-checks answered")                                                                 \

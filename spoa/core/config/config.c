@@ -74,6 +74,13 @@ static void finish_tls(struct config_tls *tls)
     free(tls->server_name);
 }
 
+static void finish_names(struct config_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->list[i]);
+    free(names->list);
+}
+
 static void finish_group(struct config_voters *group)
 {
     free(group->name);
@@ -92,7 +99,7 @@ static void finish_service(struct config_service *service)
     free(service->sentinels);
     free(service->nodes);
     free(service->on_switch);
-    free(service->backend);
+    finish_names(&service->backends);
     finish_credentials(&service->credentials);
     finish_tls(&service->tls);
 }
@@ -105,11 +112,12 @@ void config_destroy(struct config *config)
     free(config->agent.listens.list);
     free(config->agent.checks.list);
     free(config->agent.web.list);
+    free(config->agent.takeovers.list);
     free(config->agent.allowed.list);
     free(config->agent.user);
     free(config->agent.group);
     free(config->haproxy.runtime_apis);
-    free(config->haproxy.backend);
+    finish_names(&config->haproxy.backends);
     for (size_t i = 0; i < config->group_count; i++)
         finish_group(&config->groups[i]);
     for (size_t i = 0; i < config->service_count; i++)
@@ -393,6 +401,12 @@ void config_set(struct config *config, const struct config_place *place, const c
 const char *config_voters_word(const struct config_voters *group)
 {
     return group->is_nodes ? NODES : config_section_names[CONFIG_SENTINELS];
+}
+
+const struct config_names *config_service_backends(const struct config *config,
+                                                   const struct config_service *service)
+{
+    return service->backends.count > 0 ? &service->backends : &config->haproxy.backends;
 }
 
 bool config_same_text(const char *a, const char *b)

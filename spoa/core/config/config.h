@@ -41,9 +41,10 @@ struct config_networks {
 };
 
 struct config_agent {
-    struct config_listens listens; /* for SPOP */
-    struct config_listens checks;  /* for agent-checks */
-    struct config_listens web;     /* for HTTP */
+    struct config_listens listens;   /* for SPOP */
+    struct config_listens checks;    /* for agent-checks */
+    struct config_listens web;       /* for HTTP */
+    struct config_listens takeovers; /* for an agent that takes our place */
     enum log_level log_level;
     enum log_format log_format;
     char *syslog;                   /* path of its socket; NULL: log to stderr */
@@ -93,11 +94,21 @@ struct config_voters {
     bool subscribe;
 };
 
+struct config_names {
+    char **list;
+    size_t count;
+};
+
+struct config_runtime_api {
+    struct addr addr; /* numeric or UNIX */
+    bool is_master;   /* it is the CLI of a HAProxy's master */
+};
+
 /* The HAProxys whose sessions the agent cuts. */
 struct config_haproxy {
-    struct addr *runtime_apis; /* numeric or UNIX */
+    struct config_runtime_api *runtime_apis;
     size_t runtime_api_count;
-    char *backend; /* or NULL */
+    struct config_names backends;
 };
 
 enum replica_fallback {
@@ -158,7 +169,7 @@ struct config_service {
     enum replica_fallback replica_fallback;
     char *on_switch; /* a program and its arguments, or NULL */
     unsigned on_switch_timeout_ms;
-    char *backend; /* HAProxy's; NULL: that of [haproxy] */
+    struct config_names backends; /* HAProxy's; empty: those of [haproxy] */
 };
 
 struct config {
@@ -205,6 +216,10 @@ const struct config_credentials *config_node_credentials(const struct config_ser
                                                          const struct config_voters *group);
 const struct config_tls *config_node_tls(const struct config_service *service,
                                          const struct config_voters *group);
+
+/* HAProxy's backends of the service: its own, or, where it has none, those of [haproxy]. */
+const struct config_names *config_service_backends(const struct config *config,
+                                                   const struct config_service *service);
 
 /* Whether two texts are equal. They may be NULL. */
 bool config_same_text(const char *a, const char *b);

@@ -18,6 +18,8 @@ static void check_agent(struct config *config, const char *file, struct config_e
 
     if (config->agent.group != NULL && config->agent.user == NULL)
         config_error(errors, &whole, "'group' needs 'user'");
+    if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)
+        config_error(errors, &whole, "'takeover' takes unix:/path only");
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
@@ -87,20 +89,35 @@ static void check_policy(struct config *config, const struct config_service *ser
         config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
 }
 
+static void check_runtime_apis(const struct config_haproxy *haproxy, const char *file,
+                               struct config_errors *errors)
+{
+    struct config_place whole = config_at_line(file, 0);
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (haproxy->runtime_apis[i].is_master == haproxy->runtime_apis[k].is_master &&
+                addr_equals(&haproxy->runtime_apis[i].addr, &haproxy->runtime_apis[k].addr))
+                config_error(errors, &whole, "'runtime-api' has %s twice",
+                             addr_format(&haproxy->runtime_apis[i].addr, text));
+}
+
 /* The name goes into HAProxy's commands. A text that is no name could be another command. */
 static void check_backend(const struct config *config, const struct config_service *service,
                           const struct config_place *place, struct config_errors *errors)
 {
-    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+    const struct config_names *backends = config_service_backends(config, service);
 
-    if (backend == NULL && config->haproxy.runtime_api_count > 0)
+    if (backends->count == 0 && config->haproxy.runtime_api_count > 0)
         config_error(errors, place,
                      "[service %s] needs a 'backend', here or in [haproxy]: there is a 'runtime-api'",
                      service->name);
-    if (backend != NULL && !is_server_name(backend))
-        config_error(errors, place,
-                     "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :", backend,
-                     SERVER_NAME_MAX);
+    for (size_t i = 0; i < backends->count; i++)
+        if (!is_server_name(backends->list[i]))
+            config_error(errors, place,
+                         "'%s' cannot be a backend's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
+                         backends->list[i], SERVER_NAME_MAX);
 }
 
 static void check_replicas(struct config *config, const struct config_service *service,
@@ -222,6 +239,7 @@ void config_finish(struct config *config, const char *file, struct config_errors
         return;
     }
     config_check_groups(config, file, errors);
+    check_runtime_apis(&config->haproxy, file, errors);
     check_services(config, file, errors);
     check_service_names(config, file, errors);
 }

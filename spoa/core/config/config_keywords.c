@@ -19,6 +19,10 @@ const struct config_keyword config_keywords[] = {
      "the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
+    {CONFIG_AGENT, "takeover", &config_type_listens, AGENT(takeovers), NULL, false, LIVE,
+     "a UNIX socket, `unix:/path mode=600`, where a newer agent with the same configuration gets our "
+     "listeners "
+     "and connections: one that is started with `--takeover`, by the same user or root"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
      "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
@@ -48,10 +52,14 @@ const struct config_keyword config_keywords[] = {
      "Kubernetes ConfigMap or Secret, for example; about a second later"},
     {CONFIG_HAPROXY, "runtime-api", &config_type_runtime_apis, 0, NULL, true, LIVE,
      "where a HAProxy takes commands (`stats socket ... level admin`): `/run/haproxy/admin.sock` or "
-     "`10.0.0.5:9999`; at a "
-     "switch it is told to cut the sessions to the old master"},
-    {CONFIG_HAPROXY, "backend", &config_type_text, offsetof(struct config_haproxy, backend), NULL, false,
-     LIVE, "HAProxy's backend that the services' servers are in"},
+     "`10.0.0.5:9999`; at a switch it is told to cut the sessions to the old master. "
+     "`master:/run/haproxy-master.sock` is the socket of its master (`haproxy -W -S`): processes that a "
+     "reload "
+     "of HAProxy has replaced are told, too"},
+    {CONFIG_HAPROXY, "backend", &config_type_names, offsetof(struct config_haproxy, backends), NULL, true,
+     LIVE,
+     "HAProxy's backend that leads to masters; several may stand in a line. Not one that leads to replicas: "
+     "their sessions would be cut as well"},
     {CONFIG_SENTINELS, "source", &config_type_source, GROUP(source), "sentinel", false, LIVE,
      "in `[nodes NAME]`, who says who the master is: with `replication` the Redis nodes themselves (`ROLE`), "
      "with "
@@ -110,8 +118,8 @@ const struct config_keyword config_keywords[] = {
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
-    {CONFIG_SERVICE, "backend", &config_type_text, SERVICE(backend), NULL, false, LIVE,
-     "HAProxy's backend of this service, where it is not that of `[haproxy]`"},
+    {CONFIG_SERVICE, "backend", &config_type_names, SERVICE(backends), NULL, true, LIVE,
+     "HAProxy's backend of this service, where it is not that of `[haproxy]`; several may stand in a line"},
     {CONFIG_SERVICE, "check-mode", &config_type_check_mode, SERVICE(check_mode), "pulse", false, LIVE,
      "what agent-checks are told: with `pulse` all servers are up, but for a while one that was replaced; "
      "with "

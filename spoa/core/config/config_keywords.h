@@ -79,6 +79,7 @@ extern const struct config_type config_type_when_alone;
 extern const struct config_type config_type_slot;         /* struct config_slot */
 extern const struct config_type config_type_listens;      /* struct config_listens */
 extern const struct config_type config_type_networks;     /* struct config_networks */
+extern const struct config_type config_type_names;        /* struct config_names */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_voters */
 extern const struct config_type config_type_password;     /* struct config_credentials */

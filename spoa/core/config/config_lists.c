@@ -134,6 +134,40 @@ static void write_networks(const void *field, const char *key, FILE *out)
         fprintf(out, "%s = %s\n", key, network_format(&networks->list[i], text));
 }
 
+static enum config_reading append_name(struct config_names *names, struct span word)
+{
+    char *copy = strndup((const char *)word.data, word.len);
+    void *list = names->list;
+    char **place = copy != NULL ? grow(&list, &names->count, sizeof(*place)) : NULL;
+
+    names->list = list;
+    if (place == NULL) {
+        free(copy);
+        return CONFIG_READ_NO_MEMORY;
+    }
+    *place = copy;
+    return CONFIG_READ_OK;
+}
+
+static enum config_reading read_names(void *field, const char *value)
+{
+    struct span rest = span_of_text(value);
+    struct span word = span_take_word(&rest);
+    enum config_reading reading = word.len > 0 ? CONFIG_READ_OK : CONFIG_READ_BAD;
+
+    for (; reading == CONFIG_READ_OK && word.len > 0; word = span_take_word(&rest))
+        reading = append_name(field, word);
+    return reading;
+}
+
+static void write_names(const void *field, const char *key, FILE *out)
+{
+    const struct config_names *names = field;
+
+    for (size_t i = 0; i < names->count; i++)
+        fprintf(out, "%s = %s\n", key, names->list[i]);
+}
+
 static enum config_reading append_addr(struct addr **addresses, size_t *count, const struct addr *addr)
 {
     void *list = *addresses;
@@ -159,14 +193,22 @@ static enum config_reading read_addresses(void *field, const char *value)
 /* A path may omit "unix:", as in HAProxy. */
 static enum config_reading read_runtime_apis(void *field, const char *value)
 {
+    static const char master[] = "master:";
     struct config_haproxy *haproxy = field;
+    struct config_runtime_api api = {.is_master = strncmp(value, master, strlen(master)) == 0};
+    const char *where = api.is_master ? value + strlen(master) : value;
     char text[ADDR_TEXT_MAX];
-    struct addr addr;
 
-    if (snprintf(text, sizeof(text), "%s%s", value[0] == '/' ? "unix:" : "", value) >= (int)sizeof(text) ||
-        !addr_parse(span_of_text(text), &addr) || addr.kind == ADDR_NAME)
+    if (snprintf(text, sizeof(text), "%s%s", where[0] == '/' ? "unix:" : "", where) >= (int)sizeof(text) ||
+        !addr_parse(span_of_text(text), &api.addr) || api.addr.kind == ADDR_NAME)
         return CONFIG_READ_BAD;
-    return append_addr(&haproxy->runtime_apis, &haproxy->runtime_api_count, &addr);
+    void *list = haproxy->runtime_apis;
+    struct config_runtime_api *place = grow(&list, &haproxy->runtime_api_count, sizeof(*place));
+    haproxy->runtime_apis = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = api;
+    return CONFIG_READ_OK;
 }
 
 static void write_runtime_apis(const void *field, const char *key, FILE *out)
@@ -174,8 +216,10 @@ static void write_runtime_apis(const void *field, const char *key, FILE *out)
     const struct config_haproxy *haproxy = field;
     char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
-        fprintf(out, "%s = %s\n", key, addr_format(&haproxy->runtime_apis[i], text));
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++) {
+        const struct config_runtime_api *api = &haproxy->runtime_apis[i];
+        fprintf(out, "%s = %s%s\n", key, api->is_master ? "master:" : "", addr_format(&api->addr, text));
+    }
 }
 
 static void write_addresses(const void *field, const char *key, FILE *out)
@@ -241,9 +285,12 @@ static void write_servers(const void *field, const char *key, FILE *out)
 const struct config_type config_type_listens = {
     "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
 const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
+const struct config_type config_type_names = {"one name or several, with blanks between them", read_names,
+                                              write_names};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
                                                   write_addresses};
-const struct config_type config_type_runtime_apis = {"/path, unix:/path, IP:PORT or [IPv6]:PORT",
-                                                     read_runtime_apis, write_runtime_apis};
+const struct config_type config_type_runtime_apis = {
+    "/path, unix:/path, IP:PORT or [IPv6]:PORT, with 'master:' in front of a master's", read_runtime_apis,
+    write_runtime_apis};
 const struct config_type config_type_servers = {"NAME HOST:PORT, and perhaps weight=0 to weight=256",
                                                 read_servers, write_servers};

@@ -12,11 +12,13 @@
 /* Since this version an agent's backend has `mode spop`, and two options of SPOE are gone. */
 #define VERSION_SPOP 301U
 
+/* Its first one; NULL where the name would not be the service's alone. */
 static const char *backend_of(const struct config *config, const struct config_service *service)
 {
-    const char *backend = service->backend != NULL ? service->backend : config->haproxy.backend;
+    const struct config_names *backends = config_service_backends(config, service);
+    bool is_its_own = config->service_count == 1 || service->backends.count > 0;
 
-    return config->service_count == 1 || service->backend != NULL ? backend : NULL;
+    return is_its_own && backends->count > 0 ? backends->list[0] : NULL;
 }
 
 static void add_backend_name(struct text *out, const struct config *config,
@@ -35,25 +37,29 @@ static void add_backend_name(struct text *out, const struct config *config,
 
 /* ---- haproxy.cfg ---- */
 
+static void add_runtime_api(struct text *out, const struct config_runtime_api *api)
+{
+    bool is_unix = api->addr.kind == ADDR_UNIX;
+    char text[ADDR_TEXT_MAX];
+    const char *where = is_unix ? api->addr.host : addr_format(&api->addr, text);
+
+    text_add(out, "    # Whoever may write here rules this HAProxy: the agent's user alone.\n");
+    if (api->is_master)
+        text_printf(out, "    # It is the master's: haproxy -W -S %s%s\n", where, is_unix ? ",mode,600" : "");
+    else
+        text_printf(out, "    stats socket %s%s level admin\n", where, is_unix ? " mode 600" : "");
+}
+
 static void add_global(struct text *out, const struct config *config)
 {
-    char text[ADDR_TEXT_MAX];
-
     text_add(out, "global\n    log stdout format raw local0 info\n    user haproxy\n    group haproxy\n"
                   "    maxconn 4000\n");
-    for (size_t i = 0; i < config->haproxy.runtime_api_count; i++) {
-        const struct addr *api = &config->haproxy.runtime_apis[i];
-        text_add(
-            out,
-            "    # Whoever may write here rules this HAProxy: the agent's user alone.\n    stats socket ");
-        if (api->kind == ADDR_UNIX) {
-            text_add(out, api->host);
-            text_add(out, " mode 600 level admin\n");
-        } else {
-            text_add(out, addr_format(api, text));
-            text_add(out, " level admin\n");
-        }
-    }
+    if (config->agent.checks.count > 0 || config->haproxy.runtime_api_count > 0)
+        text_add(out, "    # A reload leaves the old process behind with its sessions, which may not be cut: "
+                      "bound that.\n"
+                      "    hard-stop-after 30s\n");
+    for (size_t i = 0; i < config->haproxy.runtime_api_count; i++)
+        add_runtime_api(out, &config->haproxy.runtime_apis[i]);
     text_add(out, "\ndefaults\n    log global\n\n");
 }
 

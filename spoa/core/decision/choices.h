@@ -1,4 +1,7 @@
-/* What an operator may choose about the decision, apart from times and switches. The configuration has these, too. */
+/*
+ * What an operator may choose about the decision, apart from times and switches. The configuration has these,
+ * too.
+ */
 #ifndef SPOA_CORE_DECISION_CHOICES_H
 #define SPOA_CORE_DECISION_CHOICES_H
 

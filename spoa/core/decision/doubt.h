@@ -1,6 +1,6 @@
 /*
- * Doubt of a node: our own link to it worked, and broke. The node may be dead long before the Sentinels say so. That
- * delays answers for a while and changes none. Pure: time comes in.
+ * Doubt of a node: our own link to it worked, and broke. The node may be dead long before the Sentinels say
+ * so. A doubt delays answers for a while. It changes none. Pure: time comes in.
  */
 #ifndef SPOA_CORE_DECISION_DOUBT_H
 #define SPOA_CORE_DECISION_DOUBT_H
@@ -22,16 +22,17 @@ void doubt_init(struct doubt *doubt);
 void doubt_begin(struct doubt *doubt, int32_t candidate, int64_t park_ms, int64_t now_ms);
 
 /*
- * `candidate` refused our attempt to connect. A doubt that there is goes on until `until_ms` at least; but for no longer in
- * all than Sentinels need to replace a dead master, by their longest down-after-milliseconds (0: not known, `park_ms`
- * stands for it), and for `park_ms` at least: by then it refuses only us. False where there is none: a refusal begins none.
+ * `candidate` refused our attempt to connect. A doubt about it goes on until `until_ms` at least. It ends
+ * when the Sentinels have had the time to replace a dead master, by their longest down-after-milliseconds (0:
+ * not known, `park_ms` stands for it), and not before `park_ms`: after that time the node refuses only us.
+ * False if there is no doubt: a refusal begins none.
  */
 bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int64_t park_ms,
                    uint32_t down_after_ms, int64_t now_ms);
 
 /*
- * Takes over the doubt that `former` has, if there is one and it is not older than a doubt of our own. It lasts until `until_ms` at least, so that an attempt to connect
- * that begins now can confirm it.
+ * Takes over the doubt that `former` has, if there is one that is not older than our own. It lasts until
+ * `until_ms` at least, so that an attempt to connect that begins now can confirm it.
  */
 void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession,
                    int64_t until_ms, int64_t now_ms);

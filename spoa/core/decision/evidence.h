@@ -1,8 +1,8 @@
 /*
- * What is known beside the votes: what each node says of itself (ROLE), and what each Sentinel knows of the master (o_down)
- * and of its fellow Sentinels (CKQUORUM). Evidence names no master. It can keep a node from being named. Where the operator
- * chose `witness`, CKQUORUM can stand in for a majority that is out of reach. Each piece is dated and expires as a vote does.
- * Pure.
+ * What is known beside the votes: what each node says of itself (ROLE), and what each Sentinel knows of the
+ * master (o_down) and of its fellow Sentinels (CKQUORUM). Evidence names no master. It can keep a node from
+ * being named. Where the operator chose `witness`, CKQUORUM can stand in for a majority that is out of reach.
+ * Each piece is dated and expires as a vote does. Pure.
  */
 #ifndef SPOA_CORE_DECISION_EVIDENCE_H
 #define SPOA_CORE_DECISION_EVIDENCE_H
@@ -14,7 +14,9 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/succession.h"
 
-/* What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms. */
+/*
+ * What Sentinel needs, once it holds a master to be down, to agree on a leader and to promote a replica, ms.
+ */
 #define EVIDENCE_FAILOVER_MS 2000
 
 /* What SENTINEL MASTER says of a service; 0 where it was not said. */
@@ -51,7 +53,10 @@ struct node_report {
 
 struct evidence {
     struct sentinel_report *sentinels; /* one per voter */
-    /* One per server of the map, and one for all addresses outside it: after A, B, A within F it is still known what A said. */
+    /*
+     * One per server of the map, and one for all addresses outside it: after A, B, A within F it is still
+     * known what A said.
+     */
     struct node_report *nodes;
     size_t servers;                     /* of the map; candidates below that are servers */
     const struct quorum_config *config; /* borrowed: identities, and the life of a report */

@@ -11,7 +11,10 @@ static bool is_role_checked(const struct service *service)
     return service->settings->policy.role_check != ROLE_CHECK_OFF;
 }
 
-/* Whether the next service has heard the node that the former one has heard lately: the node may have changed its mind. */
+/*
+ * Whether the next service has heard the node that the former one has heard lately: the node may have changed
+ * its mind.
+ */
 static bool is_probed(const struct service *next, const struct service *former, int64_t now_ms)
 {
     int64_t expiry_ms = INT64_MAX;
@@ -36,8 +39,8 @@ static bool is_outside_map(const struct service *service)
 }
 
 /*
- * Whether the voters of the next service say as much as those of the former one. In each failover, and after each pause of the
- * machine, nobody is named for a moment. What never had a majority must not be let in then.
+ * Whether the voters of the next service say as much as those of the former one. In each failover, and after
+ * each pause of the machine, nobody is named for a moment. What never had a majority must not be let in then.
  */
 static bool is_heard(const struct service *next, const struct service *former, int64_t now_ms)
 {
@@ -48,15 +51,31 @@ static bool is_heard(const struct service *next, const struct service *former, i
     return hears_majority(next, now_ms) && (is_outside_map(former) || !is_outside_map(next));
 }
 
+/*
+ * Whether the next service will go on naming a master that the former one keeps: from the memory that it is
+ * given.
+ */
+static bool will_keep(const struct service *next, const struct service *former, int64_t now_ms)
+{
+    const struct policy_config *config = &next->settings->policy;
+    const struct addr *kept = server_map_addr(&former->map, former->current);
+    bool is_refused = next->decision.reason == SERVICE_BECAUSE_REFUSED;
+    bool is_out_of_reach = is_refused || next->decision.reason == SERVICE_BECAUSE_UNREACHABLE;
+
+    return former->decision.state == SERVICE_KEPT && is_out_of_reach &&
+           (config->keep_when != KEEP_WHEN_REFUSED || is_refused) &&
+           now_ms - former->policy.t_lost_ms < config->keep_ms && service_find_server(next, kept) != -1 &&
+           quorum_count_naming(&next->quorum, now_ms) == 0;
+}
+
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)
 {
     if (next->decision.state == SERVICE_STARTING)
         return HANDOVER_STARTING;
     if (former == NULL)
         return HANDOVER_READY;
-    /* What is kept is named from memory, which the next one gets. */
-    bool needs_name = service_state_names(former->decision.state) && former->decision.state != SERVICE_KEPT;
-    if (needs_name && !service_state_names(next->decision.state))
+    if (service_state_names(former->decision.state) && !service_state_names(next->decision.state) &&
+        !will_keep(next, former, now_ms))
         return HANDOVER_UNNAMED;
     if (!is_heard(next, former, now_ms))
         return HANDOVER_UNHEARD;
@@ -85,8 +104,10 @@ static int translate_server(void *context, size_t server)
     return service_find_server(translation->next, &translation->former->settings->servers[server].addr);
 }
 
-/* What the observers were told last, in the words of the next service. It has told nobody anything yet: what it has decided
- * until now is forgotten, and is found again by the evaluation. */
+/*
+ * What the observers were told last, in the words of the next service. It has told nobody anything yet: what
+ * it has decided until now is forgotten, and is found again by the evaluation.
+ */
 static void put_before(struct service *next, const struct service *former,
                        const struct succession *succession)
 {

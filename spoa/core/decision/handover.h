@@ -1,6 +1,7 @@
 /*
- * A reload: the service of the next configuration takes the place of the former one. Until then the next one gathers votes
- * and evidence of its own, and nobody observes it. I9: what is promised holds across the change-over.
+ * A reload: the service of the next configuration takes the place of the former one. Until then the next one
+ * gathers votes and evidence of its own, and nobody observes it. I9: what is promised holds across the
+ * change-over.
  */
 #ifndef SPOA_CORE_DECISION_HANDOVER_H
 #define SPOA_CORE_DECISION_HANDOVER_H
@@ -14,8 +15,10 @@ enum handover_lack {
     HANDOVER_READY,
     HANDOVER_STARTING, /* it has neither found nor missed a majority */
     HANDOVER_UNNAMED,  /* the former one names a master and it does not */
-    /* A majority of the former one's voters names masters, or did since the next one is there. That of the next one does not, or its
-     * map does not have the master. */
+    /*
+     * A majority of the former one's voters names masters, or did since the next one is there. That of the
+     * next one does not, or its map does not have the master.
+     */
     HANDOVER_UNHEARD,
     HANDOVER_UNPROBED, /* the former one was told what a node is, and it was not: see I6 */
 };

@@ -48,7 +48,7 @@ static void rule_as(struct policy_ruling *ruling, enum service_state state, enum
     ruling->reason = reason;
 }
 
-/* ---- whom the voters leave us: a majority's master, a witnessed one, one that is kept, or nobody ---- */
+/* ---- whom the voters name: a majority's master, a witnessed one, a kept one, or nobody ---- */
 
 static enum service_reason reason_of(enum quorum_reason reason)
 {
@@ -73,8 +73,10 @@ static void rule_won(struct policy *policy, const struct policy_facts *facts, st
     ruling->candidate = facts->quorum->winner;
 }
 
-/* Whether the last master may be named although too few voters are in reach. A disagreement ends that for good:
- * the voice that is missing may be the one that names another. */
+/*
+ * Whether the last master may be named although too few voters are in reach. A disagreement ends that for
+ * good: the voter that is missing may be the one that names another node.
+ */
 static bool is_kept(const struct policy *policy, const struct policy_facts *facts, int64_t now_ms)
 {
     const struct policy_config *config = policy->config;
@@ -137,7 +139,7 @@ static void rule_quorum(struct policy *policy, const struct policy_facts *facts,
 {
     const struct quorum_result *quorum = facts->quorum;
 
-    /* Somebody in reach does not name the last master, even if too few are left to say so as a majority. */
+    /* A voter in reach does not name the last master, even if too few voters are left for a majority. */
     if (quorum->in_reach > 0 && quorum->sole != facts->current)
         policy->may_keep = false;
     switch (quorum->verdict) {
@@ -156,7 +158,7 @@ static void rule_quorum(struct policy *policy, const struct policy_facts *facts,
     }
 }
 
-/* ---- what speaks against naming it ---- */
+/* ---- what speaks against that node ---- */
 
 static void check_down(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
                        struct policy_ruling *ruling)
@@ -172,7 +174,7 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
         policy_note_failover(policy, ruling->candidate, now_ms);
 }
 
-/* A new master has to say that it is one, and gets some time for it. */
+/* A new master must say that it is one. It has confirm_ms for that. */
 static void require_master(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
                            struct policy_ruling *ruling)
 {
@@ -215,8 +217,10 @@ static void check_role(struct policy *policy, const struct policy_facts *facts, 
     review_by(&ruling->review_ms, expiry_ms);
 }
 
-/* What is written to a master after its successor was promoted is lost, and that is about a second before a majority
- * names the successor. */
+/*
+ * All that is written to a master after the promotion of its successor is lost. A majority names the
+ * successor about a second after the promotion.
+ */
 static void check_leaving(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
                           struct policy_ruling *ruling)
 {
@@ -235,7 +239,7 @@ static void check_leaving(struct policy *policy, const struct policy_facts *fact
     review_by(&ruling->review_ms, until_ms);
 }
 
-/* The map has the last word: what it does not have is never named, whatever it says of itself. */
+/* I5: the map has the last word. A node outside the map is never named, whatever it says of itself. */
 static void check_map(const struct policy_facts *facts, struct policy_ruling *ruling)
 {
     if (ruling->candidate != QUORUM_NO_CANDIDATE && !facts->is_nameable(facts->context, ruling->candidate))

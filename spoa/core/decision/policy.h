@@ -1,6 +1,6 @@
 /*
- * What a service answers, given what its voters say: the quorum's result, what else is known of the nodes, and
- * what the operator chose. The default is to name nobody unless a majority does. Pure; all times in ms.
+ * From the quorum's result and the evidence to a ruling, by the rules that the operator chose. By default
+ * only a node that a majority names can be named. Pure; all times in ms.
  */
 #ifndef SPOA_CORE_DECISION_POLICY_H
 #define SPOA_CORE_DECISION_POLICY_H
@@ -17,13 +17,13 @@
 struct policy_config {
     enum role_check role_check;
     enum keep_when keep_when;
-    bool witness;        /* one voter that sees a majority may stand in for one that is out of reach */
-    int64_t keep_ms;     /* the last master is named for so long after reachability was lost; 0: not at all */
-    int64_t fence_ms;    /* no quorum for so long: existing sessions are to be cut; 0: never */
+    bool witness;     /* one voter that sees a majority may stand in for one that is out of reach */
+    int64_t keep_ms;  /* how long the last master is named after too few voters are in reach; 0: not at all */
+    int64_t fence_ms; /* after this time without a name existing sessions are to be cut; 0: never */
     int64_t debounce_ms; /* a loss that is shorter is `pending` */
     bool early_fence;    /* a master that is about to be replaced is not named, and its sessions are cut */
-    int64_t early_fence_max_ms; /* for so long at the most */
-    int64_t confirm_ms;         /* with ROLE_CHECK_REQUIRE: a new master has so long to say that it is one */
+    int64_t early_fence_max_ms; /* the longest time of that */
+    int64_t confirm_ms; /* with ROLE_CHECK_REQUIRE: the time in which a new master must say that it is one */
 };
 
 #define POLICY_NEVER INT64_MIN
@@ -63,14 +63,17 @@ struct policy_ruling {
 /* `config` is borrowed. */
 void policy_init(struct policy *policy, const struct policy_config *config);
 
-/* Takes over what `former`, of the same service under another configuration, remembers. An expected failover that only `policy` was
- * told of stays. */
+/*
+ * Takes over what `former`, of the same service under another configuration, remembers. An expected failover
+ * that only `policy` was told of stays.
+ */
 void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession);
 
 /*
- * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority that it is
- * down. Does nothing unless `early_fence` is set. Where no other follows it is named again; what is said for
- * EARLY_FENCE_REST times as long after that is not believed, so that one Sentinel cannot keep it from being named.
+ * The candidate named last is about to be replaced: a Sentinel says that a failover has begun, or a majority
+ * says that the master is down. Does nothing unless `early_fence` is set. If nobody else is named within
+ * early_fence_max_ms, the candidate is named again. After that the word is not believed for EARLY_FENCE_REST
+ * times as long, so that one Sentinel cannot keep a master from being named.
  */
 #define EARLY_FENCE_REST 10
 void policy_note_failover(struct policy *policy, int32_t candidate, int64_t now_ms);

@@ -56,8 +56,10 @@ enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, cons
     if (slot->ballot != QUORUM_SILENT && vote->t_sent_ms < slot->t_sent_ms)
         return QUORUM_DROPPED;
 
-    /* Line 4. A repeated dissent is no news. Else one stale Sentinel could keep the service pending for good, where a
-     * round trip takes longer than the suspect interval. */
+    /*
+     * Line 4. A repeated dissent is no news. Else one stale Sentinel could keep the service pending for good,
+     * where a round trip takes longer than the suspect interval.
+     */
     bool repeats = is_fresh(quorum, slot, now_ms) && slot->ballot == vote->ballot &&
                    (vote->ballot != QUORUM_NAMES || slot->candidate == vote->candidate);
     bool agrees = vote->ballot == QUORUM_NAMES && vote->candidate == current;
@@ -124,8 +126,10 @@ bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
     return is_due;
 }
 
-/* Line 10, for I3: an old majority must not win once a voter has seen a change. True while HOLD has not passed and some
- * voter has not answered. */
+/*
+ * Line 10, for I3: an old majority must not win once a voter has seen a change. True while HOLD has not
+ * passed and some voter has not answered.
+ */
 static bool is_held(const struct quorum *quorum, int64_t now_ms)
 {
     if (quorum->t_suspect_ms == INT64_MIN || now_ms - quorum->t_suspect_ms >= quorum->config.hold_ms)

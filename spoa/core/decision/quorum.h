@@ -43,9 +43,9 @@ struct quorum_vote {
 /* Shared by all services of a group but for `threshold`. All times in ms. */
 struct quorum_config {
     /*
-     * One for each voter, borrowed; the group of voters keeps it up to date. It is equal for voters that are the same
-     * Sentinel (the newest of their votes counts, once), QUORUM_NO_IDENTITY for a voter that has not said who it is, and
-     * below QUORUM_VOTERS_MAX for the others.
+     * One for each voter, borrowed; the group of voters keeps it up to date. It is equal for voters that are
+     * the same Sentinel (the newest of their votes counts, once), QUORUM_NO_IDENTITY for a voter that has not
+     * said who it is, and below QUORUM_VOTERS_MAX for the others.
      */
     const uint8_t *identities;
     unsigned voters;             /* n: distinct voters configured, 1 to QUORUM_VOTERS_MAX */
@@ -121,15 +121,18 @@ bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64
 enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
                                      int32_t current, int64_t now_ms);
 
-/* Whether `voter` has a fresh vote for `candidate`; if so `*ret_expiry_ms` becomes the time at which it expires. */
+/*
+ * Whether `voter` has a fresh vote for `candidate`; if so `*ret_expiry_ms` becomes the time at which it
+ * expires.
+ */
 bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candidate, int64_t now_ms,
                      int64_t *ret_expiry_ms);
 
-/* How many identities name a candidate in a fresh vote, not all the same one perhaps. */
-unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms);
-
 /* Whether `voter` has answered within the life of a vote. */
 bool quorum_is_heard(const struct quorum *quorum, unsigned voter, int64_t now_ms);
+
+/* How many identities name a candidate in a fresh vote, the same one or not. */
+unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms);
 
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void quorum_forget(struct quorum *quorum, unsigned voter);
@@ -138,14 +141,16 @@ void quorum_forget(struct quorum *quorum, unsigned voter);
 void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing);
 
 /*
- * A voter disagrees. Until HOLD has passed, or until every voter has answered again, only votes that are asked for from now
- * on count. The caller must ask all voters at once. False where the last suspicion is younger than suspect_interval_ms: then
- * quorum_take_ask_again() is true once that time has passed.
+ * A voter disagrees. Until HOLD has passed, or until every voter has answered again, only votes that are
+ * asked for from now on count. The caller must ask all voters at once. False where the last suspicion is
+ * younger than suspect_interval_ms: then quorum_take_ask_again() is true once that time has passed.
  */
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms);
 
-/* True once where all voters are to be asked again: a dissent came too soon for a suspicion of its own. Does not start a new
- * HOLD: most such dissents answer the previous question. */
+/*
+ * True once where all voters are to be asked again: a dissent came too soon for a suspicion of its own. Does
+ * not start a new HOLD: most such dissents answer the previous question.
+ */
 bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms);
 
 /* The quorum is not starting any more: to be called when a result says WON or LOST. */

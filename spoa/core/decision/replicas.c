@@ -127,12 +127,12 @@ void replicas_inherit(struct replicas *replicas, const struct replicas *former,
 /* ---- lag ---- */
 
 /*
- * How old its data are is not said by anybody. But all that the master had when it was at `target` has arrived once the
- * replica is there: an upper bound, some probes too high and never too low.
+ * Nobody says how old a replica's data are. But when a replica has reached `target`, it has all that the
+ * master had at t_target_ms. This gives an upper bound: it may be some probes too high, and is never too low.
  */
 static void note_progress(struct replica *server, int64_t master_offset, int64_t offset, int64_t t_sent_ms)
 {
-    /* A master that begins anew counts anew. */
+    /* A master that has restarted counts from the beginning. */
     bool is_first = !server->is_known || master_offset < server->target;
 
     server->is_known = true;
@@ -162,7 +162,9 @@ void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int6
     }
 }
 
-/* Lag in bytes says nothing of a replica whose master has not been heard since: it counts as long as a vote. */
+/*
+ * Lag in bytes says nothing of a replica whose master has not been heard since: it counts as long as a vote.
+ */
 static bool is_near_by_bytes(const struct replicas *replicas, const struct replica *server, int64_t now_ms,
                              int64_t *ret_review_ms)
 {
@@ -195,8 +197,10 @@ static bool is_near(const struct replicas *replicas, const struct replica *serve
 
 /* ---- who may be named ---- */
 
-/* How many identities hold the server to be an up replica of `master`; the first of these views to expire sets the
- * review. */
+/*
+ * How many identities hold the server to be an up replica of `master`; the first of these views to expire
+ * sets the review.
+ */
 static unsigned count_views(const struct replicas *replicas, size_t server, int32_t master, int64_t now_ms,
                             int64_t *ret_review_ms)
 {

@@ -1,6 +1,6 @@
 /*
- * The replicas of a service: which of its servers a majority of the Sentinels holds to be up, and which of these are
- * behind. Pure: all times in ms, dated and expired as votes are (quorum.h).
+ * The replicas of a service: which of its servers a majority of the Sentinels holds to be up, and which of
+ * these are behind. Pure: all times in ms, dated and expired as votes are (quorum.h).
  */
 #ifndef SPOA_CORE_DECISION_REPLICAS_H
 #define SPOA_CORE_DECISION_REPLICAS_H
@@ -20,7 +20,7 @@
 struct replicas_config {
     bool is_enabled;
     struct lag_limit max_lag;
-    bool fall_back; /* where there is none the master is named */
+    bool fall_back; /* the master is named if no replica can be */
 };
 
 /* What one Sentinel said last. */
@@ -36,8 +36,8 @@ struct replicas;
 #define REPLICA_NOT_CONNECTED (-1)
 
 /*
- * `config`, `quorum`, `servers` (REPLICAS_MAX at the most) and their weights are borrowed: how often each is named beside the
- * others, 0: never. NULL where memory is short.
+ * `config`, `quorum` and `servers` (at most REPLICAS_MAX) are borrowed. A server of weight 0 is never named.
+ * NULL if memory is short.
  */
 struct replicas *replicas_create(const struct replicas_config *config, const struct quorum_config *quorum,
                                  const struct service_server *servers, size_t server_count);
@@ -50,26 +50,30 @@ void replicas_forget(struct replicas *replicas, unsigned voter);
 void replicas_note_view(struct replicas *replicas, unsigned voter, const struct replicas_view *view);
 
 /*
- * The master is at `offset` and has heard of its replicas so far, REPLICA_NOT_CONNECTED where it has not: one offset per
- * server. Offsets are bytes of the replication stream; all this was asked for at `t_sent_ms`.
+ * The master is at `offset`. `offsets` has for each server how far it is in the master's eyes,
+ * REPLICA_NOT_CONNECTED for a server that is no replica of it. Offsets are bytes of the replication stream.
+ * All this was asked for at `t_sent_ms`.
  */
 void replicas_note_offsets(struct replicas *replicas, int64_t offset, const int64_t *offsets,
                            int64_t t_sent_ms);
 
-/* Takes over views and offsets that are newer in `former`, the replicas of the same service under another configuration. */
+/*
+ * Takes over views and offsets that are newer in `former`, the replicas of the same service under another
+ * configuration.
+ */
 void replicas_inherit(struct replicas *replicas, const struct replicas *former,
                       const struct succession *succession);
 
 /* A set of servers of the former map, as a set of the next one. */
 uint64_t replicas_translate(uint64_t former, const struct succession *succession);
 
-/* There is another master: what the old one said of them is of no use. */
+/* There is another master: the offsets that the old one told are of no use. */
 void replicas_forget_offsets(struct replicas *replicas);
 
 /*
- * The servers that may be named: a majority of the voters holds each to be an up
- * replica of `master`, and it is not too far behind. `*ret_review_ms` becomes the time at which that has to be looked
- * at again, where that is before what it was.
+ * The servers that may be named: a majority of the voters holds each to be an up replica of `master`, and it
+ * is not too far behind. `*ret_review_ms` becomes the time at which that has to be looked at again, where
+ * that is before what it was.
  */
 uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int64_t now_ms,
                            int64_t *ret_review_ms);

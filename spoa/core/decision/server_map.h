@@ -1,6 +1,6 @@
 /*
- * The addresses that voters may name, as the small integers that the quorum counts: first the servers of a
- * service's map, then places for addresses outside it. A place is taken while something refers to it.
+ * The addresses that voters may name, as small integers (candidates): first the servers of the map, then
+ * places for addresses outside it. A place is taken while something refers to it.
  */
 #ifndef SPOA_CORE_DECISION_SERVER_MAP_H
 #define SPOA_CORE_DECISION_SERVER_MAP_H
@@ -28,17 +28,17 @@ struct server_map {
     size_t places;
 };
 
-/* `places`: for as many addresses outside the map as can be referred to at one time, and a newcomer. */
+/* `places`: as many as addresses outside the map can be referred to at one time, and one more. */
 void server_map_init(struct server_map *map, const struct service_server *servers, size_t server_count,
                      size_t places);
 void server_map_finish(struct server_map *map);
 
-/* The candidate of an address that is there already, or QUORUM_NO_CANDIDATE. */
+/* The candidate of a known address; QUORUM_NO_CANDIDATE for another one. */
 int32_t server_map_lookup(const struct server_map *map, const struct addr *addr);
 
 /*
- * The same, or one made for it in a place that nothing refers to: `is_referred` tells. QUORUM_NO_CANDIDATE where
- * there is no place or no memory.
+ * The same, or one made for it in a place that nothing refers to: `is_referred` tells. QUORUM_NO_CANDIDATE
+ * where there is no place or no memory.
  */
 int32_t server_map_find(struct server_map *map, const struct addr *addr,
                         bool (*is_referred)(const void *context, int32_t candidate), const void *context);

@@ -26,7 +26,10 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->t_won_ms = INT64_MIN;
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
-    /* Referred to by each voter's vote, report and view, the node's report, the decision, the master named last. */
+    /*
+     * Referred to by each voter's vote, report and view, the node's report, the decision, the master named
+     * last.
+     */
     server_map_init(&service->map, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
     evidence_init(&service->evidence, service->sentinel_reports,
@@ -83,7 +86,7 @@ const struct alarms *service_alarms(const struct service *service)
 
 /* ---- evaluation ---- */
 
-/* Whether set-dst can use the address; with the unspecified one HAProxy would connect to itself. */
+/* Whether set-dst can use the address. With 0.0.0.0 or [::] HAProxy would connect to itself. */
 static bool is_numeric(const struct addr *addr)
 {
     static const uint8_t unspecified[sizeof(addr->ip)] = {0};
@@ -92,7 +95,7 @@ static bool is_numeric(const struct addr *addr)
            memcmp(addr->ip, unspecified, sizeof(unspecified)) != 0;
 }
 
-/* What the map does not have is named only where that is allowed. */
+/* I5: an address outside the map is named only if the operator allows any address. */
 static bool is_nameable(const void *context, int32_t candidate)
 {
     const struct service *service = context;
@@ -101,7 +104,7 @@ static bool is_nameable(const void *context, int32_t candidate)
            (service->settings->allow_any_address && is_numeric(server_map_addr(&service->map, candidate)));
 }
 
-/* Looks for a voter in reach that sees a majority, where all that are in reach name the same. */
+/* Looks for a voter that sees a majority of Sentinels itself, if all voters in reach name the same master. */
 static void find_witness(const struct service *service, int64_t now_ms, struct policy_facts *facts)
 {
     const uint8_t *identities = service->settings->quorum.identities;
@@ -114,7 +117,7 @@ static void find_witness(const struct service *service, int64_t now_ms, struct p
             !quorum_has_vote(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
             !evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))
             continue;
-        /* The one that stays longest: the others need not be looked at before. */
+        /* The witness that lasts longest: until then the others do not matter. */
         if (!facts->is_witnessed || expiry_ms > facts->witness_expiry_ms)
             facts->witness_expiry_ms = expiry_ms;
         facts->is_witnessed = true;
@@ -189,7 +192,7 @@ static void notify_observers(const struct service *service, const struct service
     }
 }
 
-/* Takes a decision over and tells of it. */
+/* Adopts a decision and tells the observers of the change. */
 static void adopt(struct service *service, struct service_decision *after, int32_t subject, int64_t now_ms)
 {
     struct service_decision before = service->decision;

@@ -1,6 +1,6 @@
 /*
- * A service: one monitored master, the server map, the evidence about it and the decision. It is fed with events and with
- * time, and tells its observers of every change. It knows none of them.
+ * A service: one monitored master, the server map, the evidence about it and the decision. It is fed with
+ * events and with time, and tells its observers of every change. It knows none of them.
  */
 #ifndef SPOA_CORE_DECISION_SERVICE_H
 #define SPOA_CORE_DECISION_SERVICE_H
@@ -79,8 +79,8 @@ struct service_change {
 struct service;
 
 /*
- * Called after every change of state, reason, votes, doubt, fence, replicas or node. The pointers are valid during the
- * call.
+ * Called after every change of state, reason, votes, doubt, fence, replicas or node. The pointers are valid
+ * during the call.
  */
 struct service_observer {
     void (*changed)(struct service_observer *self, const struct service *service,
@@ -106,11 +106,14 @@ enum service_event_kind {
     SERVICE_SAID_ROLE,    /* what it is: `role` */
     SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
     /*
-     * Our link to the node at `addr` worked and was closed. The node may be dead. That may delay answers, until the node is
-     * heard again or park_ms is over. It never changes them.
+     * Our link to the node at `addr` worked and was closed. The node may be dead. That may delay answers,
+     * until the node is heard again or park_ms is over. It never changes them.
      */
     SERVICE_LINK_CLOSED,
-    /* The node at `addr` refused our attempt to connect. A doubt about it goes on until `until_ms`: see doubt_confirm(). */
+    /*
+     * The node at `addr` refused our attempt to connect. A doubt about it goes on until `until_ms`: see
+     * doubt_confirm().
+     */
     SERVICE_LINK_REFUSED,
     /* A Sentinel says that it is about to replace the master at `addr`. */
     SERVICE_FAILOVER_BEGINS,
@@ -118,7 +121,9 @@ enum service_event_kind {
     SERVICE_VOTER_FORGOTTEN, /* a voter turned out to be another one: what it said before does not count */
 };
 
-/* One event. Of the last members only those count that the kind names. Pointers are borrowed during the call. */
+/*
+ * One event. Of the last members only those count that the kind names. Pointers are borrowed during the call.
+ */
 struct service_event {
     enum service_event_kind kind;
     unsigned voter;
@@ -138,7 +143,7 @@ struct service_event {
     };
 };
 
-/* `settings` and what they point to must outlive the service. NULL where memory is short. */
+/* `settings` and what they point to must outlive the service. NULL if memory is short. */
 struct service *service_create(const struct service_settings *settings, int64_t now_ms);
 void service_destroy(struct service *service); /* NULL is fine */
 
@@ -146,18 +151,25 @@ void service_destroy(struct service *service); /* NULL is fine */
 void service_observe(struct service *service, struct service_observer *observer);
 
 /*
- * Records an event and evaluates. False where the event was of no use: a vote that comes too late, a word about a node that
- * nobody named, a refusal that confirms no doubt. Afterwards service_take_ask_all() is to be called.
+ * Records an event and evaluates. False where the event was of no use: a vote that comes too late, a word
+ * about a node that nobody named, a refusal that confirms no doubt. Afterwards service_take_ask_all() is to
+ * be called.
  */
 bool service_step(struct service *service, const struct service_event *event, int64_t now_ms);
 
-/* Evaluates: to be called when decision->review_ms has come, or when the identities of the voters have changed. */
+/*
+ * Evaluates: to be called when decision->review_ms has come, or when the identities of the voters have
+ * changed.
+ */
 void service_review(struct service *service, int64_t now_ms);
 
 /* True once after a voter disagreed: all voters are to be asked at once. */
 bool service_take_ask_all(struct service *service);
 
-/* Whether `voter` is to be asked SENTINEL MASTER or CKQUORUM with its next poll, because something depends on it. */
+/*
+ * Whether `voter` is to be asked SENTINEL MASTER or CKQUORUM with its next poll, because something depends on
+ * it.
+ */
 bool service_wants_facts(const struct service *service, unsigned voter);
 bool service_wants_witness(const struct service *service);
 
@@ -167,7 +179,10 @@ const struct service_settings *service_settings(const struct service *service);
 const struct service_decision *service_decision(const struct service *service);
 const struct alarms *service_alarms(const struct service *service);
 
-/* The server of the master named last, however long ago. NULL before the first one, and for one outside the map. */
+/*
+ * The server of the master named last, however long ago. NULL before the first one, and for one outside the
+ * map.
+ */
 const char *service_last_server(const struct service *service);
 
 /* The server of the map with this address, -1 where there is none. */

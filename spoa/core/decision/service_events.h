@@ -1,6 +1,6 @@
 /*
- * What a service consists of, and how an event is recorded in it. For service.c, which evaluates afterwards; nobody else
- * includes this.
+ * What a service consists of, and how an event is recorded in it. For service.c, which evaluates afterwards;
+ * nobody else includes this.
  */
 #ifndef SPOA_CORE_DECISION_SERVICE_EVENTS_H
 #define SPOA_CORE_DECISION_SERVICE_EVENTS_H
@@ -28,7 +28,10 @@ struct service {
     struct quorum_vote votes[];
 };
 
-/* The candidate with this address, a new one where it is not known yet; QUORUM_NO_CANDIDATE where there is no room. */
+/*
+ * The candidate with this address, a new one where it is not known yet; QUORUM_NO_CANDIDATE where there is no
+ * room.
+ */
 int32_t service_find_candidate(struct service *service, const struct addr *addr);
 
 /* Records an event; false where it was of no use. The caller evaluates. */

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower: on the way there. */
+/* HAProxy's SC_ST_EST (include/haproxy/stconn-t.h): the state of a connector that is established. Lower:
+ * on the way there. */
 #define ESTABLISHED 8
 
 struct word {
@@ -32,9 +33,8 @@ static enum haproxy_session_state judge_state(const char *number)
 }
 
 /* "0x7f8bba27a000: proto=tcpv4 src=... fe=F be=B srv=S ... scb=[8,1h,fd=19,...] ..." */
-static void read_line(const struct session_reader *reader)
+bool haproxy_session_read(const char *line, struct haproxy_session *ret_session)
 {
-    const char *line = reader->line;
     size_t id_len = strcspn(line, ":");
     struct word backend = find_value(line, " be=");
     struct word server = find_value(line, " srv=");
@@ -42,8 +42,8 @@ static void read_line(const struct session_reader *reader)
 
     if (strncmp(line, "0x", 2) != 0 || backend.text == NULL || server.text == NULL || state.text == NULL ||
         server.text[0] == '<')
-        return;
-    const struct haproxy_session session = {
+        return false;
+    *ret_session = (struct haproxy_session){
         .id = line,
         .id_len = id_len,
         .backend = backend.text,
@@ -52,26 +52,5 @@ static void read_line(const struct session_reader *reader)
         .server_len = server.len,
         .state = judge_state(state.text),
     };
-    reader->each(reader->context, &session);
-}
-
-void session_reader_init(struct session_reader *reader,
-                         void (*each)(void *context, const struct haproxy_session *session), void *context)
-{
-    reader->each = each;
-    reader->context = context;
-    reader->len = 0;
-}
-
-void session_reader_take(struct session_reader *reader, const char *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] == '\n') {
-            reader->line[reader->len] = '\0';
-            read_line(reader);
-            reader->len = 0;
-        } else if (reader->len + 1 < sizeof(reader->line)) {
-            reader->line[reader->len++] = bytes[i];
-        }
-    }
+    return true;
 }

@@ -6,7 +6,10 @@
 
 /* The oldest one that the recipes work with. */
 #define VERSION_MIN 206U
-/* Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11, 3.1.0. */
+/*
+ * Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11,
+ * 3.1.0.
+ */
 #define HANGS_FROM 207U
 #define HANGS_UNTIL 301U
 

@@ -76,14 +76,14 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
                         enum service_role role);
 
 /*
- * Hands the streams of a queue over to that of the same role and service under another configuration. They wait no longer
- * than if they had been parked there.
+ * Hands the streams of a queue over to that of the same role and service under another configuration. They
+ * wait no longer than if they had been parked there.
  */
 void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
 
 /*
- * There is no such service any more. The streams of its queue are due at once, and the answer to them is `last_word`, which names
- * nobody. Both must stay until the streams are answered.
+ * There is no such service any more. The streams of its queue are due at once, and the answer to them is
+ * `last_word`, which names nobody. Both must stay until the streams are answered.
  */
 void parking_queue_close(struct parking_queue *queue, struct span last_word);
 

@@ -19,6 +19,15 @@ void spop_session_init(struct spop_session *session, struct service_table *table
     };
 }
 
+bool spop_session_resume(struct spop_session *session, uint32_t max_frame_size)
+{
+    if (max_frame_size < SPOP_FRAME_SIZE_MIN || max_frame_size > SPOP_SESSION_FRAME_MAX)
+        return false;
+    session->phase = SPOP_SESSION_ACTIVE;
+    session->max_frame_size = max_frame_size;
+    return true;
+}
+
 static void disconnect(struct spop_session *session, enum spop_status status, const char *message,
                        struct sink *out)
 {

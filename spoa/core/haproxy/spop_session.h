@@ -49,6 +49,12 @@ void spop_session_init(struct spop_session *session, struct service_table *table
                        const bool *draining);
 
 /*
+ * Goes on with a session that another process has begun: HELLO is over, with this frame size. False where it
+ * cannot be one.
+ */
+MUST_CHECK bool spop_session_resume(struct spop_session *session, uint32_t max_frame_size);
+
+/*
  * Takes whole frames from the front of `in` and appends the replies to `out`. Returns how many bytes it took.
  * The rest of `in` is the beginning of a frame, with two exceptions: `out` has less room than
  * SPOP_SESSION_REPLY_MAX (send `out` and go on), or the phase is CLOSED (drop the rest).

@@ -10,6 +10,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -394,6 +395,43 @@ static void write_sentinels(struct exposition *exposition)
         }
 }
 
+/* ---- of HAProxys whose sessions are cut ---- */
+
+static void begin_api(const struct exposition *exposition, const struct runtime_health *api)
+{
+    begin_sample(exposition);
+    add_label(exposition, true, "api", api->name);
+}
+
+static void end_api(const struct exposition *exposition, uint64_t number)
+{
+    end_labels(exposition);
+    end_number(exposition, number);
+}
+
+static void write_apis(struct exposition *exposition)
+{
+    const struct status *status = exposition->status;
+
+    begin_family(exposition, "runtime_api_up", "gauge", "Whether this HAProxy can be told to cut sessions");
+    for (size_t i = 0; i < status->api_count; i++) {
+        begin_api(exposition, &status->apis[i]);
+        end_api(exposition, runtime_health_is_well(&status->apis[i]));
+    }
+    begin_family(exposition, "runtime_api_owed", "gauge",
+                 "Servers whose sessions this HAProxy has yet to confirm as cut");
+    for (size_t i = 0; i < status->api_count; i++) {
+        begin_api(exposition, &status->apis[i]);
+        end_api(exposition, status->apis[i].owed);
+    }
+    begin_family(exposition, "runtime_api_alarm", "gauge", "Whether the alarm about this HAProxy is raised");
+    for (size_t i = 0; i < status->api_count; i++) {
+        begin_api(exposition, &status->apis[i]);
+        add_label(exposition, false, "alarm", alarm_text(ALARM_RUNTIME_API));
+        end_api(exposition, alarms_is_raised(&status->apis[i].alarms, ALARM_RUNTIME_API));
+    }
+}
+
 void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out)
 {
     struct exposition exposition = {.status = status, .is_openmetrics = is_openmetrics, .out = out};
@@ -402,6 +440,7 @@ void prometheus_write(const struct status *status, bool is_openmetrics, struct t
     write_counters(&exposition);
     write_services(&exposition);
     write_sentinels(&exposition);
+    write_apis(&exposition);
     write_process(&exposition);
     if (is_openmetrics)
         text_add(out, "# EOF\n");

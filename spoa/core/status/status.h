@@ -13,6 +13,7 @@
 
 struct history;
 struct metrics;
+struct runtime_health;
 struct voter_group;
 
 /* What the kernel tells about the process; 0 if it does not tell. */
@@ -27,6 +28,7 @@ struct process_stats {
 
 /* All pointers are borrowed. Times are in ms of the loop's clock, unless their name says Unix. */
 struct status {
+    int64_t pid;
     const char *version;
     const char *revision;
     const struct metrics *metrics;
@@ -34,11 +36,16 @@ struct status {
     const struct voter_group *const *groups; /* with their services */
     const struct service_table *table;       /* the answers given for these services */
     size_t group_count;
+    const struct runtime_health *apis; /* HAProxys whose sessions are cut */
+    size_t api_count;
     size_t connections;
     size_t parked;
     bool is_stopping;
     bool is_reload_good; /* the last reload worked, or there was none */
-    int64_t t_loaded_ms; /* when the configuration in use was loaded */
+    bool is_reload_open; /* the last reload has neither worked nor failed yet */
+    uint64_t reloads_asked;
+    const char *reload_error; /* why the last reload failed; NULL if it did not */
+    int64_t t_loaded_ms;      /* when the configuration in use was loaded */
     int64_t now_ms;
     int64_t now_unix_ms;
     struct process_stats process;

@@ -9,6 +9,7 @@
 #include "spoa/core/decision/replicas.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
@@ -152,6 +153,7 @@ static void add_agent(struct json *json, const struct status *status)
 {
     const char *service = NULL;
 
+    json_number(json, "pid", status->pid);
     json_string(json, "version", status->version);
     json_string(json, "revision", status->revision);
     json_number(json, "now", status->now_unix_ms);
@@ -159,9 +161,23 @@ static void add_agent(struct json *json, const struct status *status)
     json_number(json, "configured", status_unix_ms(status, status->t_loaded_ms));
     json_bool(json, "ready", status_unready(status, &service) == NULL);
     json_bool(json, "stopping", status->is_stopping);
+    json_number(json, "reloads-asked", (int64_t)status->reloads_asked);
+    json_bool(json, "reload-open", status->is_reload_open);
     json_bool(json, "last-reload-good", status->is_reload_good);
+    json_string(json, "last-reload-error", status->reload_error);
     json_number(json, "connections", (int64_t)status->connections);
     json_number(json, "parked", (int64_t)status->parked);
+}
+
+static void add_api(struct json *json, const struct runtime_health *api)
+{
+    json_begin_object(json, NULL);
+    json_string(json, "api", api->name);
+    json_bool(json, "up", runtime_health_is_well(api));
+    json_string(json, "reason", runtime_health_reason(api));
+    json_number(json, "owed", (int64_t)api->owed);
+    add_alarms(json, &api->alarms);
+    json_end(json);
 }
 
 static void add_counters(struct json *json, const struct metrics *metrics)
@@ -188,6 +204,10 @@ void status_json_write(const struct status *status, struct text *out)
     json_begin_array(&json, "groups");
     for (size_t i = 0; i < status->group_count; i++)
         add_group(&json, status, status->groups[i]);
+    json_end(&json);
+    json_begin_array(&json, "apis");
+    for (size_t i = 0; i < status->api_count; i++)
+        add_api(&json, &status->apis[i]);
     json_end(&json);
     json_begin_array(&json, "switches");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)

@@ -8,6 +8,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
@@ -84,6 +85,23 @@ static void add_switch(struct text *out, const struct status *status, const stru
     text_add(out, "\n");
 }
 
+/* Only what is not as it should be. */
+static void add_api(struct text *out, const struct runtime_health *api)
+{
+    const char *reason = runtime_health_reason(api);
+
+    if (reason[0] == '\0' && api->owed == 0)
+        return;
+    text_add(out, "HAProxy ");
+    add_column(out, api->name, 20);
+    text_add(out, reason[0] != '\0' ? "cannot cut sessions: " : "can cut sessions");
+    text_add(out, reason);
+    if (api->owed > 0)
+        text_printf(out, ", servers whose sessions are not cut yet: %zu", api->owed);
+    text_add(out, "\n");
+    add_alarms(out, &api->alarms);
+}
+
 void status_text_write(const struct status *status, struct text *out)
 {
     const char *service = NULL;
@@ -100,6 +118,8 @@ void status_text_write(const struct status *status, struct text *out)
             add_service(out, status, status->groups[i], voter_group_service(status->groups[i], k));
         add_alarms(out, voter_group_alarms(status->groups[i]));
     }
+    for (size_t i = 0; i < status->api_count; i++)
+        add_api(out, &status->apis[i]);
     if (history_get(status->history, 0) != NULL)
         text_add(out, "\nLast switches\n");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)

@@ -88,8 +88,10 @@ void voter_group_match(const struct voter_group *group, const struct voter_group
 bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
                       int64_t now_ms);
 
-/* Others than the group made its services evaluate, as a change-over does: does what follows from that for the voters, and for
- * the time of the next review. */
+/*
+ * Others than the group made its services evaluate, as a change-over does: does what follows from that for
+ * the voters, and for the time of the next review.
+ */
 void voter_group_catch_up(struct voter_group *group);
 
 /* A Sentinel says that it is about to replace the master at `addr`, which it knows as `monitor`. */

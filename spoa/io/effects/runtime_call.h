@@ -1,6 +1,6 @@
 /*
- * One line of commands on HAProxy's runtime API, on a connection of its own, as HAProxy wants it (management guide, section 9.3):
- * it answers and closes. Never blocks.
+ * One line of commands on HAProxy's runtime API, on a connection of its own, as HAProxy wants it
+ * (management guide, section 9.3): it answers and closes. Never blocks.
  */
 #ifndef SPOA_IO_EFFECTS_RUNTIME_CALL_H
 #define SPOA_IO_EFFECTS_RUNTIME_CALL_H
@@ -11,18 +11,16 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 
-/* HAProxy takes a line of tune.bufsize, 16384 bytes by default. */
-#define RUNTIME_CALL_MAX 8000
-
 struct runtime_call;
 
-/* Called with the bytes of the reply as they come. */
+/* Called with the bytes of the reply. It may cancel the call. */
 typedef void runtime_call_read(void *context, const char *bytes, size_t len);
-/* Called once, when the call is over and gone. `reason` is why it failed, NULL where all was said and answered. */
+/* Called once, when the call is over and gone. `reason` tells why it failed; NULL: it did not. */
 typedef void runtime_call_ended(void *context, const char *reason);
 
-/* `line`: commands with ';' between them and a newline at the end, `len` bytes, copied. `api`: numeric or UNIX, borrowed.
- * The whole call may take 2 s. NULL with errno where it cannot be begun; then neither function is called. */
+/* `line` has `len` bytes: commands with ';' between them and a line feed at the end. It is copied. `api`
+ * is numeric or a UNIX address, and borrowed. The whole call may take 2 s. NULL with errno if it cannot
+ * begin; then neither function is called. */
 MUST_CHECK struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr *api,
                                                    const char *line, size_t len, runtime_call_read *on_read,
                                                    runtime_call_ended *on_ended, void *context);

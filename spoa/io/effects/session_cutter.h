@@ -1,11 +1,11 @@
 /*
- * Cuts HAProxy's sessions to a master that was replaced: a per-answer decision cannot move connections that exist, and
- * the old master stays writable for some ten seconds. HAProxy is told on its runtime API (management guide, "shutdown
- * sessions server"), with each of several, at the switch and for half a second after it, for connections that were
- * being made meanwhile. A fence cuts the sessions to the last master.
+ * Cuts HAProxy's sessions to a master that was replaced. An answer cannot move a session that exists, and
+ * the old master takes writes for some ten seconds more.
  *
- * HAProxy 2.8 to 3.1 (2.7 was not tried) never closes a session that is shut while it connects. There the sessions are looked at first. Where
- * some are connecting to the server, the established ones are shut one by one, and the others are looked at again.
+ * core/haproxy/cut_debts.h knows what is owed to which HAProxy, and since when.
+ * core/haproxy/runtime_visit.h knows what HAProxy is told. This module watches the services and makes the
+ * calls. At the start and every minute it tries each HAProxy, so that core/haproxy/runtime_health.h knows
+ * in advance whether it can cut.
  */
 #ifndef SPOA_IO_EFFECTS_SESSION_CUTTER_H
 #define SPOA_IO_EFFECTS_SESSION_CUTTER_H
@@ -14,24 +14,39 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proto/addr.h"
 #include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/service.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 
+struct config_haproxy;
+struct config_names;
 struct session_cutter;
 
-/* `apis`: numeric or UNIX addresses, borrowed as the rest is. When a HAProxy has cut is noted in `history`. NULL where
- * memory is short. */
-MUST_CHECK struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct addr *apis,
-                                                        size_t count, struct metrics *metrics,
-                                                        struct history *history);
+/* All arguments are borrowed. When all HAProxys in `haproxy` have cut, `history` notes it. NULL if memory
+ * is short. */
+MUST_CHECK struct session_cutter *session_cutter_create(struct ev_loop *loop,
+                                                        const struct config_haproxy *haproxy,
+                                                        struct metrics *metrics, struct history *history);
 
-/* Begins to cut the sessions of `service`, whose servers are in HAProxy's `backend`. Both are borrowed; the service
- * must not change any more when the cutter is destroyed. False where memory is short. */
+/* Adds a service. Each of `backends` has all its servers. Both are borrowed. The service must not change
+ * any more when the cutter is destroyed. To be called before session_cutter_begin(). False if memory is
+ * short. */
 MUST_CHECK bool session_cutter_watch(struct session_cutter *cutter, struct service *service,
-                                     const char *backend);
+                                     const struct config_names *backends);
+
+/* Takes over what the cutter of the configuration before knows and owes. `former` may be NULL. To be
+ * called after the last session_cutter_watch(). session_cutter_begin() must follow in the same turn of
+ * the loop. False if memory is short. */
+MUST_CHECK bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former);
+
+/* Begins to cut. To be called when the services have decided. Calls of `former` that are under way become
+ * calls of `cutter`, and `former` makes no more calls. Both may be NULL. */
+void session_cutter_begin(struct session_cutter *cutter, struct session_cutter *former);
+
+/* The health of each HAProxy, as it is now. `cutter` may be NULL: then there are none. */
+const struct runtime_health *session_cutter_health(const struct session_cutter *cutter, size_t *ret_count);
 
 void session_cutter_destroy(struct session_cutter *cutter); /* NULL is fine */
 

@@ -144,6 +144,18 @@ int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct 
     return 0;
 }
 
+void acceptor_pause(struct acceptor *acceptor)
+{
+    ev_io_stop(acceptor->loop, &acceptor->acceptable);
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+    if (acceptor->is_waiting)
+        return;
+    ev_io_start(acceptor->loop, &acceptor->acceptable);
+}
+
 void acceptor_close(struct acceptor *acceptor)
 {
     ev_io_stop(acceptor->loop, &acceptor->acceptable);

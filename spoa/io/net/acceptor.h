@@ -51,8 +51,8 @@ struct acceptor {
 };
 
 /*
- * Listens at `where` and begins to accept; with `waits` not before acceptor_hand_to(). `protocol` and `rules` are borrowed.
- * 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
+ * Listens at `where` and begins to accept; with `waits` not before acceptor_hand_to(). `protocol` and `rules`
+ * are borrowed. 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
  */
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
                   const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
@@ -61,9 +61,15 @@ int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct 
 /* Closes the socket. Connections that wait in its queue are reset. */
 void acceptor_close(struct acceptor *acceptor);
 
-/* Closes it, but takes the connections that wait in its queue first, unless it has never begun to accept. The end is logged as
- * "not-listening". */
+/*
+ * Closes it, but takes the connections that wait in its queue first, unless it has never begun to accept. The
+ * end is logged as "not-listening".
+ */
 void acceptor_retire(struct acceptor *acceptor);
+
+/* Leaves connections in the queue until acceptor_resume(). */
+void acceptor_pause(struct acceptor *acceptor);
+void acceptor_resume(struct acceptor *acceptor);
 
 /* Hands all later connections to `protocol`, which is borrowed. Logs a change as "not-listening" and
  * "listening". */

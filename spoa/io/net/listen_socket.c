@@ -65,7 +65,10 @@ static int set_owner(const struct listen_socket_options *options, char error[LIS
     return 0;
 }
 
-/* While we are root and may. False where it stays ours: then only a later reload as that user cannot share its port. */
+/*
+ * While we are root and may. False where it stays ours: then only a later reload as that user cannot share
+ * its port.
+ */
 static bool give_to_user(int fd, const char *name)
 {
     const struct passwd *user = name != NULL && geteuid() == 0 ? getpwnam(name) : NULL;
@@ -120,9 +123,9 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         errno = EAFNOSUPPORT;
         return fail(error, "cannot listen on a host name,", options->addr);
     }
-    *ret_socket = (struct listen_socket){.fd = socket_activation_take(options->addr), .addr = *options->addr};
-    ret_socket->is_inherited = ret_socket->fd != -1;
-    if (ret_socket->is_inherited)
+    *ret_socket = (struct listen_socket){.addr = *options->addr};
+    ret_socket->fd = socket_activation_take(options->addr, &ret_socket->is_foreign);
+    if (ret_socket->fd != -1)
         return 0;
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
@@ -150,7 +153,7 @@ void listen_socket_close(struct listen_socket *listening)
     if (listening->fd == -1)
         return;
     /* In this order: a successor that finds the socket abandoned replaces it, and must not lose its own. */
-    if (listening->addr.kind == ADDR_UNIX && !listening->is_inherited)
+    if (listening->addr.kind == ADDR_UNIX && !listening->is_foreign)
         unlink(listening->addr.host);
     close(listening->fd);
     listening->fd = -1;

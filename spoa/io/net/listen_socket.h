@@ -14,8 +14,8 @@
 
 struct listen_socket {
     int fd;
-    bool is_inherited; /* the service manager's: a UNIX socket is not removed */
-    struct addr addr;  /* as bound: the kernel's choice in place of port 0 */
+    bool is_foreign;  /* the service manager's, or another agent has it, too: a UNIX socket is not removed */
+    struct addr addr; /* as bound: the kernel's choice in place of port 0 */
 };
 
 struct listen_socket_options {
@@ -29,20 +29,21 @@ struct listen_socket_options {
 };
 
 /*
- * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that the service manager opened is
- * taken as it is. A UNIX socket that nobody listens on any more is
- * replaced, one in use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
+ * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that is open already
+ * (socket_activation.h) is taken as it is. A UNIX socket that nobody listens on any more is replaced, one in
+ * use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
  */
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
                        char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /*
- * From now on another socket of the same user that `shares_port` can be opened on the port of this one, with an address
- * that includes this one's or is included in it. A connection goes to the socket with the more exact address.
+ * From now on another socket of the same user that `shares_port` can be opened on the port of this one, with
+ * an address that includes this one's or is included in it. A connection goes to the socket with the more
+ * exact address.
  */
 void listen_socket_share_port(const struct listen_socket *listening);
 
-/* Closes it; a UNIX socket is removed from the file system. */
+/* Closes it; a UNIX socket is removed from the file system, unless `is_foreign`. */
 void listen_socket_close(struct listen_socket *listening);
 
 #endif

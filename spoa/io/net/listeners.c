@@ -28,7 +28,10 @@ struct place {
     const struct config_listen *listen;
 };
 
-/* The addresses that a configuration lists, numbered through all rows. False where `index` is beyond the last. */
+/*
+ * The addresses that a configuration lists, numbered through all rows. False where `index` is beyond the
+ * last.
+ */
 static bool place_at(const struct listeners *listeners, const struct config_agent *config, size_t index,
                      struct place *ret_place)
 {
@@ -44,8 +47,10 @@ static bool place_at(const struct listeners *listeners, const struct config_agen
     return false;
 }
 
-/* By the address as bound, for the kernel's choice may have been written down since. Port 0 is another address for each
- * protocol. */
+/*
+ * By the address as bound, for the kernel's choice may have been written down since. Port 0 is another
+ * address for each protocol.
+ */
 static bool is_at(const struct listener *listener, const struct place *place)
 {
     const struct acceptor *acceptor = &listener->acceptor;
@@ -148,10 +153,16 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
         .user = running == NULL ? next->user : NULL, /* the process becomes it after the start */
         .shares_port = share_port(listeners, next, addr),
     };
-    /* Connections to this address may be answered by a socket that includes it: they are, as before, until the change. */
+    /*
+     * Connections to this address may be answered by a socket that includes it: they are, as before, until
+     * the change.
+     */
     const struct listeners_row *row = running != NULL ? find_including(listeners, running, addr) : NULL;
 
-    /* What is new to a running agent waits for the change-over: until then the rules are those of another configuration. */
+    /*
+     * What is new to a running agent waits for the change-over: until then the rules are those of another
+     * configuration.
+     */
     bool waits = running != NULL && row == NULL;
 
     return open_listener(listeners, &options, row != NULL ? row : place->row, waits, error);
@@ -168,8 +179,10 @@ static bool is_conflict(const struct place *one, const struct place *other)
     return includes(addr, &other->listen->addr) || includes(&other->listen->addr, addr);
 }
 
-/* The kernel says so at the start. A reload finds sockets open and would not hear it, but leave a file that cannot be
- * started. */
+/*
+ * The kernel says so at the start. A reload finds sockets open and would not hear it, but leave a file that
+ * cannot be started.
+ */
 static int check_conflicts(const struct listeners *listeners, const struct config_agent *config,
                            char error[LISTEN_SOCKET_ERROR_MAX])
 {
@@ -239,6 +252,36 @@ void listeners_close(struct listeners *listeners, const struct acceptor_protocol
         acceptor_close(&listener->acceptor);
         remove_listener(listeners, listener);
     }
+}
+
+void listeners_pause(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        acceptor_pause(&listener->acceptor);
+    }
+}
+
+void listeners_resume(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        acceptor_resume(&listener->acceptor);
+    }
+}
+
+bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        if (!lend(context, &listener->acceptor.listening))
+            return false;
+        listener->acceptor.listening.is_foreign = true;
+    }
+    return true;
 }
 
 static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)

@@ -13,13 +13,18 @@
 #define SPOA_IO_NET_LISTENERS_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
 
-/* A row of the table of protocols: where the configuration lists the addresses, and who takes their connections. */
+/*
+ * A row of the table of protocols: where the configuration lists the addresses, and who takes their
+ * connections.
+ */
 struct listeners_row {
     const char *key;    /* in the section [agent] */
     size_t list_offset; /* of the key's struct config_listens in struct config_agent */
@@ -28,7 +33,7 @@ struct listeners_row {
 
 struct listeners;
 
-/* Nothing is open at first. Borrows all. NULL where memory is short. */
+/* Nothing is open at first. Borrows all. NULL if memory is short. */
 struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
                                    const struct acceptor_rules *rules);
 
@@ -36,20 +41,35 @@ struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_
 void listeners_destroy(struct listeners *listeners);
 
 /*
- * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In a reload new
- * connections wait for listeners_settle(): the rules are still those of `running`, which goes on as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or later.
+ * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In
+ * a reload new connections wait for listeners_settle(): the rules are still those of `running`, which goes on
+ * as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or
+ * later.
  */
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /*
- * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are closed.
- * Connections stay, also those that still wait to be accepted.
+ * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are
+ * closed. Connections stay, also those that still wait to be accepted.
  */
 void listeners_settle(struct listeners *listeners, const struct config_agent *config);
 
 /* Stops accepting for one protocol. */
 void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol);
+
+/* Leaves connections in the queues of all that are open, until listeners_resume(). */
+void listeners_pause(struct listeners *listeners);
+void listeners_resume(struct listeners *listeners);
+
+/* Hands a socket to another process. False, with errno, where it cannot. */
+typedef bool (*listeners_lend_fn)(void *context, const struct listen_socket *listening);
+
+/*
+ * Another process gets all that are open as well. From now on the files of UNIX sockets are not removed here.
+ * False where `lend` was false.
+ */
+MUST_CHECK bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context);
 
 /* Logs "restart-needed" with each key that gives a UNIX socket that stays another mode, owner or group. */
 void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,

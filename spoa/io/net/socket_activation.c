@@ -13,6 +13,13 @@
 #define FIRST_FD 3
 #define FDS_MAX 64
 
+/* What another agent gave us; -1 if it was taken. */
+static struct {
+    int fd;
+    bool is_managed;
+} added[FDS_MAX];
+static int added_count;
+
 /* If LISTEN_PID names another process, the sockets are not ours. */
 static int count_sockets(void)
 {
@@ -42,7 +49,44 @@ static bool is_listener_of(int fd, const struct addr *addr)
     return addr->kind == ADDR_UNIX && strncmp(path->sun_path, addr->host, sizeof(path->sun_path)) == 0;
 }
 
-int socket_activation_take(const struct addr *addr)
+/* Ready to be accepted on. */
+static int prepared(int fd)
+{
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return fd;
+}
+
+static int take_added(const struct addr *addr, bool *ret_is_managed)
+{
+    for (int i = 0; i < added_count; i++) {
+        int fd = added[i].fd;
+        if (fd == -1 || !is_listener_of(fd, addr))
+            continue;
+        added[i].fd = -1;
+        *ret_is_managed = added[i].is_managed;
+        return prepared(fd);
+    }
+    return -1;
+}
+
+bool socket_activation_add(int fd, bool is_managed)
+{
+    if (added_count == FDS_MAX)
+        return false;
+    added[added_count].fd = fd;
+    added[added_count++].is_managed = is_managed;
+    return true;
+}
+
+void socket_activation_drop(void)
+{
+    while (added_count > 0)
+        if (added[--added_count].fd != -1)
+            close(added[added_count].fd);
+}
+
+int socket_activation_take(const struct addr *addr, bool *ret_is_managed)
 {
     static bool is_taken[FDS_MAX];
     int count = count_sockets();
@@ -52,9 +96,8 @@ int socket_activation_take(const struct addr *addr)
         if (is_taken[i] || !is_listener_of(fd, addr))
             continue;
         is_taken[i] = true;
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        return fd;
+        *ret_is_managed = true;
+        return prepared(fd);
     }
-    return -1;
+    return take_added(addr, ret_is_managed);
 }

@@ -128,11 +128,14 @@ static void write_log_line(enum log_level level, struct log_line *line)
     else if (log_sink.is_journal)
         prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX, "<%d>", priority(level));
     size_t len = log_format_line(log_sink.format, line, out + prefix_len, sizeof(out) - prefix_len);
+    line->time = NULL; /* the text ends with this function */
     write_line(out, prefix_len + len);
 }
 
-/* What an event is about, if that is something in the configuration. What a peer says must not be one: it could choose
- * another subject for each line. */
+/*
+ * What an event is about, if that is something in the configuration. What a peer says must not be one: it
+ * could choose another subject for each line.
+ */
 static struct span subject_of(const struct log_field *fields, size_t count)
 {
     static const char *const keys[] = {"service", "monitor", "sentinel"};
@@ -169,7 +172,10 @@ static void write_event(void *context, enum log_level level, const char *event,
     write_log_line(level, &line);
 }
 
-/* JOURNAL_STREAM has device and inode of the journal's socket: it may be inherited with stderr sent elsewhere. */
+/*
+ * JOURNAL_STREAM has device and inode of the journal's socket: it may be inherited with stderr sent
+ * elsewhere.
+ */
 static bool is_journal_stream(const struct stat *status)
 {
     const char *stream = getenv("JOURNAL_STREAM");

@@ -11,8 +11,10 @@
 #include "spoa/core/status/status.h"
 #include "spoa/io/net/loop.h"
 
-/* Unix time has been set if it is that far from where it was. Less is a measurement that was interrupted, or a slow
- * correction. */
+/*
+ * Unix time has been set if it is that far from where it was. Less is a measurement that was interrupted, or
+ * a slow correction.
+ */
 #define CLOCK_STEP_MS 50
 
 int64_t clock_to_unix_ms(int64_t t_ms)

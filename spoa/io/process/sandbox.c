@@ -204,6 +204,7 @@ static void allow_all(int ruleset, const struct config *config, const char *file
     allow_listeners(ruleset, &config->agent.listens);
     allow_listeners(ruleset, &config->agent.checks);
     allow_listeners(ruleset, &config->agent.web);
+    allow_listeners(ruleset, &config->agent.takeovers);
     config_each_file(config, allow_secret, &ruleset);
 }
 

@@ -46,8 +46,10 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
                                                   struct metrics *metrics, uint64_t seed);
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
-/* A change-over has evaluated the services. Calls at once the nodes that are in doubt: a doubt that was handed over lasts only
- * until the next attempt. Asks voters that have to be asked. The next review may be due earlier. */
+/*
+ * The services were evaluated by a change-over: voters may have to be asked, and the next review may be due
+ * earlier. Nodes in doubt are called at once: a doubt that was handed over lasts only until the next attempt.
+ */
 void voter_links_catch_up(struct voter_links *links, int64_t now_ms);
 
 const struct voter_group *voter_links_group(const struct voter_links *links);

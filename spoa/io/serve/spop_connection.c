@@ -407,17 +407,19 @@ static void refuse(const struct spop_context *context, int fd)
               log_number("connections", (int64_t)context->connection_count));
 }
 
-bool spop_connection_open(struct spop_context *context, int fd)
+static bool has_no_room(const struct spop_context *context)
 {
-    if (context->connections_max > 0 && context->connection_count >= context->connections_max) {
-        refuse(context, fd);
-        return true;
-    }
+    return context->connections_max > 0 && context->connection_count >= context->connections_max;
+}
+
+/* NULL where memory is short. */
+static struct spop_connection *add(struct spop_context *context, int fd)
+{
     const int send_buffer = SEND_BUFFER;
     struct spop_connection *connection = calloc(1, sizeof(*connection));
 
     if (connection == NULL)
-        return false;
+        return NULL;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
@@ -430,7 +432,43 @@ bool spop_connection_open(struct spop_context *context, int fd)
     ev_timer_init(&connection->deadline, on_deadline, HELLO_TIMEOUT_S, 0.0);
     ev_io_start(context->loop, &connection->readable);
     set_deadline(connection, HELLO_TIMEOUT_S);
+    return connection;
+}
+
+bool spop_connection_open(struct spop_context *context, int fd)
+{
+    if (!has_no_room(context))
+        return add(context, fd) != NULL;
+    refuse(context, fd);
     return true;
+}
+
+bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_size)
+{
+    struct spop_connection *connection = add(context, fd);
+
+    if (connection == NULL)
+        return false;
+    if (frame_size == 0)
+        return true;
+    if (spop_session_resume(&connection->session, frame_size)) {
+        ev_timer_stop(context->loop, &connection->deadline);
+        watch_peer(connection);
+    } else {
+        spop_connection_close(connection);
+    }
+    return true;
+}
+
+void spop_connection_give(struct spop_connection *connection, spop_give_fn give, void *context)
+{
+    bool is_active = connection->session.phase == SPOP_SESSION_ACTIVE;
+    bool is_free = (is_active || connection->session.phase == SPOP_SESSION_HELLO) &&
+                   connection->in.len == 0 && connection->out.len == 0 &&
+                   connection->session.parked.count == 0;
+
+    if (is_free && give(context, connection->readable.fd, is_active ? connection->session.max_frame_size : 0))
+        spop_connection_close(connection);
 }
 
 void spop_connection_drain(struct spop_connection *connection)

@@ -48,6 +48,21 @@ void spop_context_wake(struct spop_context *context);
 /* Takes over `fd`. If memory is short, returns false and the caller still owns `fd`. */
 MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd);
 
+/* As spop_connection_open(), for one that another process gave up by spop_connection_give(). */
+MUST_CHECK bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_size);
+
+/*
+ * Hands a copy of `fd` to another process. False if it cannot. `frame_size` is what HELLO agreed on; 0: there
+ * was none.
+ */
+typedef bool (*spop_give_fn)(void *context, int fd, uint32_t frame_size);
+
+/*
+ * Gives the connection away and frees it, without a word to the peer. Nothing happens while an answer is
+ * owed, or where `give` cannot.
+ */
+void spop_connection_give(struct spop_connection *connection, spop_give_fn give, void *context);
+
 /* Closes the connection at once and frees it. */
 void spop_connection_close(struct spop_connection *connection);
 

@@ -84,6 +84,22 @@ void spop_server_drain(struct spop_server *server, spop_server_drained_fn draine
     connection_gone(&server->context);
 }
 
+bool spop_server_adopt(struct spop_server *server, int fd, uint32_t frame_size)
+{
+    return spop_connection_adopt(&server->context, fd, frame_size);
+}
+
+void spop_server_give(struct spop_server *server, spop_give_fn give, void *context)
+{
+    struct spop_connection *next;
+
+    for (struct spop_connection *connection = server->context.connections; connection != NULL;
+         connection = next) {
+        next = spop_connection_next(connection);
+        spop_connection_give(connection, give, context);
+    }
+}
+
 void spop_server_wake(struct spop_server *server)
 {
     spop_context_wake(&server->context);

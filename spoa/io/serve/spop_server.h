@@ -5,11 +5,14 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
+#include "spoa/io/serve/spop_connection.h"
 
 struct acceptor_rules;
 struct config_listens;
@@ -32,6 +35,18 @@ void spop_server_destroy(struct spop_server *server);
 
 /* Takes over a new connection, for the server in `context`; see acceptor_take_fn. */
 bool spop_server_take(void *context, int fd, const struct acceptor_peer *peer);
+
+/*
+ * Takes over a connection that another process gave away; false, and `fd` is still the caller's, where memory
+ * is short. See spop_give_fn.
+ */
+MUST_CHECK bool spop_server_adopt(struct spop_server *server, int fd, uint32_t frame_size);
+
+/*
+ * Gives away, by `give`, all connections on which no answer is owed. They are closed here without a word to
+ * the peer.
+ */
+void spop_server_give(struct spop_server *server, spop_give_fn give, void *context);
 
 /*
  * Answers all received frames, sends AGENT-DISCONNECT to all peers and waits for them to close. `drained` is

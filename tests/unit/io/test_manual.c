@@ -1,4 +1,7 @@
-/* What is written of the keywords, in the README, the manual page and the sample, is what the table of keywords says. */
+/*
+ * What is written of the keywords, in the README, the manual page and the sample, is what the table of
+ * keywords says.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /*
- * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing is lost (the
- * build with AddressSanitizer counts). Allocations are those of our own code: the linker puts ours in their place (--wrap).
+ * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing
+ * is lost (the build with AddressSanitizer counts). Allocations are those of our own code: the linker puts
+ * ours in their place (--wrap).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -229,7 +230,7 @@ static bool whole_agent(void)
     static const struct agent_build build = {.version = "1", .revision = "r"};
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct config *config = make_config(agent_text);
-    struct agent *agent = config != NULL ? agent_create(loop, config, &build) : NULL;
+    struct agent *agent = config != NULL ? agent_create(loop, config, &build, -1) : NULL;
     struct config *other = NULL;
 
     assert_non_null(loop);

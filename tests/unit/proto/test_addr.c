@@ -31,7 +31,10 @@ static void test_forms_and_their_normal_form(void **state)
         {"Redis-0.Redis.SVC.:6379", ADDR_NAME, "redis-0.redis.svc:6379"},
         {"unix:/run/Redis.sock", ADDR_UNIX, "unix:/run/Redis.sock"},
         {"a_b-c.d:00080", ADDR_NAME, "a_b-c.d:80"},
-        /* RFC 5952: lower case, no leading zeros, the longest run of zeros, the first of two, never a single one */
+        /*
+         * RFC 5952: lower case, no leading zeros, the longest run of zeros, the first of two, never a single
+         * one
+         */
         {"[::]:1", ADDR_IPV6, "[::]:1"},
         {"[FE80:0:0:0:0:0:0:00A1]:1", ADDR_IPV6, "[fe80::a1]:1"},
         {"[1:0:0:2:0:0:0:3]:1", ADDR_IPV6, "[1:0:0:2::3]:1"},

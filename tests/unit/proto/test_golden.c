@@ -1,4 +1,6 @@
-/* Frames recorded from real HAProxys (tests/golden/README.md) are understood. Run from the top of the tree. */
+/*
+ * Frames recorded from real HAProxys (tests/golden/README.md) are understood. Run from the top of the tree.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

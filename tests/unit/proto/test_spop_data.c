@@ -92,7 +92,9 @@ static void test_booleans_are_flags(void **state)
     assert_true(spop_value_read(&cursor, &value) && !value.boolean);
 }
 
-/* Each of the 256 type bytes: of the four flags only the lowest means anything, and that to a boolean only. */
+/*
+ * Each of the 256 type bytes: of the four flags only the lowest means anything, and that to a boolean only.
+ */
 static void test_every_type_byte(void **state)
 {
     static const size_t lengths[] = {0, 0, 1, 1, 1, 1, 4, 16, 1, 1}; /* of the content, all zero; by type */

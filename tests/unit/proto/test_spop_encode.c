@@ -275,7 +275,10 @@ static void check_sinks(void (*write)(struct sink *), bool is_frame)
     assert_memory_equal(space, whole, needed);
 }
 
-/* What does not fit sets `full`; a frame then leaves the sink where it was. Nothing is written behind the end. */
+/*
+ * What does not fit sets `full`; a frame then leaves the sink where it was. Nothing is written behind the
+ * end.
+ */
 static void test_small_sinks(void **state)
 {
     (void)state;

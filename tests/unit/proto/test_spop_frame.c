@@ -94,7 +94,9 @@ static void test_every_cut_needs_more(void **state)
         assert_int_equal(spop_frame_parse(guarded_copy(notify, len), len, FRAME_MAX, &frame), 0);
 }
 
-/* The payload of a NOTIFY, cut at every length: never read past its end, and an error but at message borders. */
+/*
+ * The payload of a NOTIFY, cut at every length: never read past its end, and an error but at message borders.
+ */
 static void test_cut_payload(void **state)
 {
     struct spop_frame frame = parse_whole(notify, sizeof(notify) - 1);

@@ -353,7 +353,9 @@ static void check_batch(struct span replies)
     assert_int_equal(replies.len, 0);
 }
 
-/* As long as there is less than SPOP_SESSION_REPLY_MAX of room nothing is taken; nothing is lost or doubled. */
+/*
+ * As long as there is less than SPOP_SESSION_REPLY_MAX of room nothing is taken; nothing is lost or doubled.
+ */
 static void batch_into_small_sinks(void **state)
 {
     static const size_t sizes[] = {SPOP_SESSION_REPLY_MAX, SPOP_SESSION_REPLY_MAX + 1, 1000, 4096};

@@ -64,7 +64,7 @@ static void errors_always_pass(void **state)
 static void subjects_are_apart(void **state)
 {
     static struct log_limit limit = {.burst = 2};
-    char name[16];
+    char name[32];
     uint64_t suppressed = 0;
 
     (void)state;
@@ -100,7 +100,7 @@ static void what_is_held_back_is_told(void **state)
 static void full_table_lets_pass(void **state)
 {
     static struct log_limit limit = {.burst = 1};
-    char name[16];
+    char name[32];
     const char *event;
     uint64_t suppressed = 0;
     unsigned passed = 0;

@@ -30,6 +30,7 @@
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
     "check = 127.0.0.1:9013\n"                                                                               \
     "http = 127.0.0.1:9912\n"                                                                                \
+    "takeover = unix:/run/sentinel-spoa/takeover.sock mode=600\n"                                            \
     "allow = 10.0.0.0/8\n"                                                                                   \
     "allow = 2001:db8::1/128\n"                                                                              \
     "max-connections = 500\n"                                                                                \
@@ -47,6 +48,8 @@
     "[haproxy]\n"                                                                                            \
     "runtime-api = unix:/run/haproxy/admin.sock\n"                                                           \
     "runtime-api = 10.0.0.5:9999\n"                                                                          \
+    "runtime-api = master:unix:/run/haproxy-master.sock\n"                                                   \
+    "runtime-api = master:[::1]:9998\n"                                                                      \
     "backend = bk_redis\n"                                                                                   \
     "\n"                                                                                                     \
     "[sentinels]\n"                                                                                          \
@@ -99,6 +102,7 @@
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \
+    "backend = bk_b\n"                                                                                       \
     "check-mode = master\n"                                                                                  \
     "check-pulse = 3000ms\n"                                                                                 \
     "check-delay = 250ms\n"                                                                                  \

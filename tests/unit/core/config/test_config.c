@@ -57,10 +57,10 @@ static void test_every_key(void **state)
     assert_string_equal(config->groups[0].credentials.username, "haproxy");
     assert_string_equal(config->groups[0].credentials.password, "***");
     assert_false(config->groups[0].subscribe);
-    assert_int_equal(config->groups[0].line, 26);
+    assert_int_equal(config->groups[0].line, 29);
     assert_int_equal(config->groups[1].address_count, 3);
     assert_string_equal(config->groups[1].credentials.password_file, "/run/a secret");
-    assert_int_equal(config->groups[1].credentials.password_file_line, 47);
+    assert_int_equal(config->groups[1].credentials.password_file_line, 50);
     assert_int_equal(config->service_count, 3);
     assert_int_equal(config->services[0].group, 1);
     assert_int_equal(config->services[0].quorum, 3);
@@ -71,6 +71,25 @@ static void test_every_key(void **state)
     assert_int_equal(config->services[0].max_lag.unit, LAG_BYTES);
     assert_int_equal(config->services[1].group, 0);
     assert_true(config->services[1].allow_any_address);
+    end(&loaded);
+}
+
+/* One line or several; a service's own in place of the common ones. */
+static void test_backends(void **state)
+{
+    struct loaded loaded = load_good("[haproxy]\nbackend = b1  b2\nbackend = b3\n" GOOD
+                                     "[service own]\nserver = R1 10.0.0.9:6379\nbackend = b4\n");
+    const struct config *config = loaded.config;
+    const struct config_names *common = config_service_backends(config, &config->services[0]);
+    const struct config_names *own = config_service_backends(config, &config->services[1]);
+
+    (void)state;
+    assert_int_equal(common->count, 3);
+    assert_string_equal(common->list[0], "b1");
+    assert_string_equal(common->list[1], "b2");
+    assert_string_equal(common->list[2], "b3");
+    assert_int_equal(own->count, 1);
+    assert_string_equal(own->list[0], "b4");
     end(&loaded);
 }
 
@@ -224,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_backends),
         cmocka_unit_test(test_dump_reads_as_it_was),
         cmocka_unit_test(test_dump_fills_in_defaults),
         cmocka_unit_test(test_password_is_never_shown),

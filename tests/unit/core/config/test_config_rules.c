@@ -30,58 +30,61 @@ static bool contains(char *const *texts, size_t count, const char *part)
     return false;
 }
 
+static const struct rule errors[] = {
+    {AGENT("max-connections = 0"), "t.conf:2: bad value '0' for 'max-connections'"},
+    {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
+    {AGENT("takeover = 127.0.0.1:9014"), "t.conf: 'takeover' takes unix:/path only"},
+    {AGENT("allow = 10.0.0.1/8"), "t.conf:2: bad value '10.0.0.1/8' for 'allow': it takes IP/BITS or IP"},
+    {AGENT("allow = redis.example.org"), "it takes IP/BITS or IP"},
+    {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
+    {GROUP("tls = no\ntls-server-name = x"), "nothing without 'tls = yes'"},
+    {GROUP("tls = yes\ntls-cert = /c.pem"), "'tls-cert' and 'tls-key' need each other"},
+    {GROUP("tls = yes\ntls-key = /k.pem"), "'tls-cert' and 'tls-key' need each other"},
+    {GROUP("tls = yes\naddress = unix:/s.sock"), "there is no TLS to a UNIX socket"},
+    {OF_SERVICE("tls-key = /k.pem"), "nothing without 'tls = yes'"},
+    {OF_SERVICE("check-pulse = 50ms"), "'check-pulse' must be 100 ms or more"},
+    {OF_SERVICE("early-fence = yes\nearly-fence-max = 0"), "'early-fence-max' must be over 0"},
+    {OF_SERVICE("max-lag = 1mb\nrole-check = off\nreplicas = yes"), "'max-lag' needs 'role-check'"},
+    {OF_SERVICE("max-lag = 1s\nreplicas = yes"), "'max-lag' must be three times 'poll' (1000 ms) or more"},
+    {SENTINELS "[service m]\nallow-any-address = yes\nreplicas = yes\n",
+     "'replicas' needs a 'server' for each"},
+    {"[haproxy]\nruntime-api = /a.sock\n" GOOD, "[service m] needs a 'backend'"},
+    {"[haproxy]\nruntime-api = master:host:1\n" GOOD, "bad value 'master:host:1' for 'runtime-api'"},
+    {"[haproxy]\nbackend = b\nruntime-api = /a.sock\nruntime-api = unix:/a.sock\n" GOOD,
+     "'runtime-api' has unix:/a.sock twice"},
+    {"[haproxy]\nruntime-api = master:\n" GOOD, "bad value 'master:' for 'runtime-api'"},
+    {OF_SERVICE("backend = a/b"), "'a/b' cannot be a backend's name in HAProxy"},
+    {OF_SERVICE("backend = a b;c"), "'b;c' cannot be a backend's name in HAProxy"},
+    {OF_SERVICE("backend = "), "bad value '' for 'backend': it takes one name or several"},
+    {OF_SERVICE("on-switch = hook.sh"), "'on-switch' needs the whole path of a program"},
+    {OF_SERVICE("on-switch-timeout = 0"), "'on-switch-timeout' must be over 0"},
+    {"[nodes]\nsource = cluster\n" GOOD, "[nodes NAME] needs a name"},
+    {NODES("source = replication\nsauce = 1", ""), "unknown key 'sauce' in [nodes n]"},
+    {NODES("", ""), "'source' is replication or cluster in [nodes NAME]"},
+    {GROUP("source = cluster"), "and nothing else in [sentinels]"},
+    {"[nodes n]\nsource = replication\n" GOOD, "[nodes n] has no 'address', and no service refers to it"},
+    {NODES("source = replication", "sentinels = x"), "'nodes' and 'sentinels' exclude each other"},
+    {GOOD "nodes = x\n", "there is no section [nodes x]"},
+    {"[nodes m]\nsource = replication\naddress = 10.0.0.1:1\n" SERVICE, "there is no section [sentinels]"},
+    {NODES("source = cluster", ""), "'slot' and 'source = cluster' need each other"},
+    {NODES("source = replication", "slot = 1"), "'slot' and 'source = cluster' need each other"},
+    {NODES("source = cluster", "slot = 16384"),
+     "bad value '16384' for 'slot': it takes a number, 0 to 16383"},
+    {NODES("source = cluster", "slot = 0\nwhen-alone = name"), "'when-alone' needs 'source = replication'"},
+    {NODES("source = replication", "witness = yes"),
+     "'witness', 'early-fence' and 'replicas' need Sentinels"},
+    {NODES("source = replication\naddress = 10.0.0.1:1\naddress = 10.0.0.1:1", ""),
+     "node 10.0.0.1:1 is listed twice in one group"},
+    {NODES("source = replication", "quorum = 1"), "quorum 1 of [service m]: with 2 nodes it can be 2 to 2"},
+};
+
 static void test_errors(void **state)
 {
-    static const struct rule rules[] = {
-        {AGENT("max-connections = 0"), "t.conf:2: bad value '0' for 'max-connections'"},
-        {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
-        {AGENT("allow = 10.0.0.1/8"), "t.conf:2: bad value '10.0.0.1/8' for 'allow': it takes IP/BITS or IP"},
-        {AGENT("allow = redis.example.org"), "it takes IP/BITS or IP"},
-        {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
-        {GROUP("tls = no\ntls-server-name = x"), "nothing without 'tls = yes'"},
-        {GROUP("tls = yes\ntls-cert = /c.pem"), "'tls-cert' and 'tls-key' need each other"},
-        {GROUP("tls = yes\ntls-key = /k.pem"), "'tls-cert' and 'tls-key' need each other"},
-        {GROUP("tls = yes\naddress = unix:/s.sock"), "there is no TLS to a UNIX socket"},
-        {OF_SERVICE("tls-key = /k.pem"), "nothing without 'tls = yes'"},
-        {OF_SERVICE("check-pulse = 50ms"), "'check-pulse' must be 100 ms or more"},
-        {OF_SERVICE("early-fence = yes\nearly-fence-max = 0"), "'early-fence-max' must be over 0"},
-        {OF_SERVICE("max-lag = 1mb\nrole-check = off\nreplicas = yes"), "'max-lag' needs 'role-check'"},
-        {OF_SERVICE("max-lag = 1s\nreplicas = yes"),
-         "'max-lag' must be three times 'poll' (1000 ms) or more"},
-        {SENTINELS "[service m]\nallow-any-address = yes\nreplicas = yes\n",
-         "'replicas' needs a 'server' for each"},
-        {"[haproxy]\nruntime-api = /a.sock\n" GOOD, "[service m] needs a 'backend'"},
-        {OF_SERVICE("backend = a/b"), "'a/b' cannot be a backend's name in HAProxy"},
-        {OF_SERVICE("on-switch = hook.sh"), "'on-switch' needs the whole path of a program"},
-        {OF_SERVICE("on-switch-timeout = 0"), "'on-switch-timeout' must be over 0"},
-        {"[nodes]\nsource = cluster\n" GOOD, "[nodes NAME] needs a name"},
-        {NODES("source = replication\nsauce = 1", ""), "unknown key 'sauce' in [nodes n]"},
-        {NODES("", ""), "'source' is replication or cluster in [nodes NAME]"},
-        {GROUP("source = cluster"), "and nothing else in [sentinels]"},
-        {"[nodes n]\nsource = replication\n" GOOD, "[nodes n] has no 'address', and no service refers to it"},
-        {NODES("source = replication", "sentinels = x"), "'nodes' and 'sentinels' exclude each other"},
-        {GOOD "nodes = x\n", "there is no section [nodes x]"},
-        {"[nodes m]\nsource = replication\naddress = 10.0.0.1:1\n" SERVICE,
-         "there is no section [sentinels]"},
-        {NODES("source = cluster", ""), "'slot' and 'source = cluster' need each other"},
-        {NODES("source = replication", "slot = 1"), "'slot' and 'source = cluster' need each other"},
-        {NODES("source = cluster", "slot = 16384"),
-         "bad value '16384' for 'slot': it takes a number, 0 to 16383"},
-        {NODES("source = cluster", "slot = 0\nwhen-alone = name"),
-         "'when-alone' needs 'source = replication'"},
-        {NODES("source = replication", "witness = yes"),
-         "'witness', 'early-fence' and 'replicas' need Sentinels"},
-        {NODES("source = replication\naddress = 10.0.0.1:1\naddress = 10.0.0.1:1", ""),
-         "node 10.0.0.1:1 is listed twice in one group"},
-        {NODES("source = replication", "quorum = 1"),
-         "quorum 1 of [service m]: with 2 nodes it can be 2 to 2"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
-        struct loaded loaded = load(rules[i].text);
-        if (!contains(loaded.errors.texts, loaded.errors.count, rules[i].says))
-            fail_msg("not said: %s", rules[i].says);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+        struct loaded loaded = load(errors[i].text);
+        if (!contains(loaded.errors.texts, loaded.errors.count, errors[i].says))
+            fail_msg("not said: %s", errors[i].says);
         end(&loaded);
     }
 }
@@ -133,7 +136,10 @@ static void test_gathered_voters(void **state)
     end(&loaded);
 }
 
-/* Nodes that vote are asked for their ROLE as they are asked for their votes, unless the service says otherwise. */
+/*
+ * Nodes that vote are asked for their ROLE as they are asked for their votes, unless the service says
+ * otherwise.
+ */
 static void test_node_credentials(void **state)
 {
     struct loaded loaded =

@@ -195,7 +195,7 @@ static void count_keyword(void *context, const struct config_keyword_info *info)
     assert_int_equal(info->reload == CONFIG_RELOAD_RESTART,
                      is_one_of(info->key, "park-max user group sandbox"));
     assert_int_equal(info->repeatable,
-                     is_one_of(info->key, "listen check http allow address runtime-api server"));
+                     is_one_of(info->key, "listen check http allow address runtime-api backend server"));
     (*count)++;
 }
 

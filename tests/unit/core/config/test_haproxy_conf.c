@@ -92,6 +92,34 @@ static void test_what_shuts_sessions(void **state)
     assert_null(strstr(printed.data, "on-marked-down"));
 }
 
+/* What cuts has a bound for the processes that it does not reach, and a socket of the right kind. */
+static void test_processes_that_a_reload_leaves(void **state)
+{
+    static const char bound[] = "    hard-stop-after 30s\n";
+
+    (void)state;
+    (void)written(GOOD, 302);
+    assert_null(strstr(printed.data, bound));
+    end(&made);
+    text_finish(&printed);
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n" GOOD, 302);
+    has(bound);
+    end(&made);
+    text_finish(&printed);
+    (void)written("[haproxy]\nruntime-api = /a.sock\nruntime-api = 10.0.0.5:9999\nbackend = be other\n" GOOD,
+                  302);
+    has(bound);
+    has("    stats socket /a.sock mode 600 level admin\n");
+    has("    stats socket 10.0.0.5:9999 level admin\n");
+    has("\nbackend be\n");
+    end(&made);
+    text_finish(&printed);
+    (void)written("[haproxy]\nruntime-api = master:/m.sock\nbackend = be\n" GOOD, 302);
+    has(bound);
+    has("haproxy -W -S /m.sock,mode,600\n");
+    assert_null(strstr(printed.data, "stats socket"));
+}
+
 static void test_a_backend_stands_by_itself(void **state)
 {
     (void)state;
@@ -133,6 +161,7 @@ int main(void)
         cmocka_unit_test_teardown(test_newer_versions_have_a_mode_for_it, tear_down),
         cmocka_unit_test_teardown(test_agent_checks_replicas_and_any_address, tear_down),
         cmocka_unit_test_teardown(test_what_shuts_sessions, tear_down),
+        cmocka_unit_test_teardown(test_processes_that_a_reload_leaves, tear_down),
         cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),
         cmocka_unit_test(test_versions),

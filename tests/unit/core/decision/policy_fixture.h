@@ -1,4 +1,7 @@
-/* A service with three voters and two servers, R1 and R2, under a policy: what is said of it, and what it answers. */
+/*
+ * A service with three voters and two servers, R1 and R2, under a policy: what is said of it, and what it
+ * answers.
+ */
 #ifndef TESTS_UNIT_CORE_DECISION_POLICY_FIXTURE_H
 #define TESTS_UNIT_CORE_DECISION_POLICY_FIXTURE_H
 

@@ -1,4 +1,7 @@
-/* Which replicas may be named: what a majority says, for how long, how far they are behind, and whose turn it is. */
+/*
+ * Which replicas may be named: what a majority says, for how long, how far they are behind, and whose turn it
+ * is.
+ */
 #include "spoa/core/decision/replicas.h"
 
 #include <setjmp.h>

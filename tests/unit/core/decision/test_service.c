@@ -272,8 +272,10 @@ static void test_late_ballots_and_forgotten_voters(void **state)
     end(&f);
 }
 
-/* Places for addresses outside the map are used again and again; the answer must always be what a plain count of
- * the last words says. Votes here never expire and HOLD is 0, so that the count is all there is. */
+/*
+ * Places for addresses outside the map are used again and again; the answer must always be what a plain count
+ * of the last words says. Votes here never expire and HOLD is 0, so that the count is all there is.
+ */
 static void test_strangers_are_never_mixed_up(void **state)
 {
     uint64_t random = 88172645463325252u;

@@ -1,4 +1,7 @@
-/* The answers of a service: written again after a change, replicas by turns, and counted across a change of configuration. */
+/*
+ * The answers of a service: written again after a change, replicas by turns, and counted across a change of
+ * configuration.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -158,7 +161,10 @@ static void test_the_first_answer_is_told_once(void **state)
     assert_int_equal(first_answers, 2);
 }
 
-/* A reload: the next configuration goes on counting where the former one stopped, with all that it counted until then. */
+/*
+ * A reload: the next configuration goes on counting where the former one stopped, with all that it counted
+ * until then.
+ */
 static void test_counters_never_fall(void **state)
 {
     struct service *next = service_create(&settings, START);

@@ -10,29 +10,32 @@
 
 #include "spoa/core/haproxy/haproxy_sessions.h"
 #include "spoa/core/haproxy/haproxy_version.h"
+#include "spoa/core/haproxy/runtime_reply.h"
 
 /* The sessions that were read: "ID BACKEND/SERVER STATE;" each. */
 static char seen[2048];
 
-static void note(void *context, const struct haproxy_session *session)
+static void note(void *context, const char *line)
 {
     static const char *const states[] = {"connecting", "established", "ending"};
     size_t len = strlen(seen);
+    struct haproxy_session session;
 
     (void)context;
-    (void)snprintf(seen + len, sizeof(seen) - len, "%.*s %.*s/%.*s %s;", (int)session->id_len, session->id,
-                   (int)session->backend_len, session->backend, (int)session->server_len, session->server,
-                   states[session->state]);
+    if (haproxy_session_read(line, &session))
+        (void)snprintf(seen + len, sizeof(seen) - len, "%.*s %.*s/%.*s %s;", (int)session.id_len, session.id,
+                       (int)session.backend_len, session.backend, (int)session.server_len, session.server,
+                       states[session.state]);
 }
 
 static const char *read_pieces(const char *text, size_t piece)
 {
-    struct session_reader reader;
+    struct reply_lines lines;
 
     seen[0] = '\0';
-    session_reader_init(&reader, note, NULL);
+    reply_lines_init(&lines, note, NULL);
     for (size_t at = 0; at < strlen(text); at += piece)
-        session_reader_take(&reader, text + at, strlen(text + at) < piece ? strlen(text + at) : piece);
+        reply_lines_take(&lines, text + at, strlen(text + at) < piece ? strlen(text + at) : piece);
     return seen;
 }
 

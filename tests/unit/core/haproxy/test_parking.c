@@ -101,7 +101,10 @@ static void test_a_connection_takes_its_streams_with_it(void **state)
     expect_next(1, 2, true);
 }
 
-/* Some are due and others wait when the connection is to be closed: all are answered, and who was woken is woken again. */
+/*
+ * Some are due and others wait when the connection is to be closed: all are answered, and who was woken is
+ * woken again.
+ */
 static void test_hurry(void **state)
 {
     (void)state;
@@ -148,7 +151,9 @@ static void test_doubt(void **state)
     assert_int_equal(service_decision(f.services[0])->generation, 1);
 }
 
-/* A doubt that is longer than `park`: each stream waits for a `park` of its own, and is told the name then. */
+/*
+ * A doubt that is longer than `park`: each stream waits for a `park` of its own, and is told the name then.
+ */
 static void test_doubt_that_goes_on(void **state)
 {
     const int64_t step_ms = PARK / MAX;
@@ -180,7 +185,10 @@ static void test_doubt_that_goes_on(void **state)
 
 #define PARKING_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
-/* A reload with a shorter park: who waits already waits no longer than the next configuration says, and stays in front. */
+/*
+ * A reload with a shorter park: who waits already waits no longer than the next configuration says, and stays
+ * in front.
+ */
 static void test_a_reload_cuts_the_wait(void **state)
 {
     struct service_settings shorter = f.settings;

@@ -1,4 +1,7 @@
-/* Questions that were met before: found by all their bytes, never another's, and never more than there is room for. */
+/*
+ * Questions that were met before: found by all their bytes, never another's, and never more than there is
+ * room for.
+ */
 #include "spoa/core/haproxy/question_cache.h"
 
 #include <setjmp.h>
@@ -73,7 +76,10 @@ static void nobody_is_mistaken_for_another(void **state)
     question_cache_finish(&cache);
 }
 
-/* A bad hash would make most questions meet in a few slots; with fewer ways than four more than these would have none. */
+/*
+ * A bad hash would make most questions meet in a few slots; with fewer ways than four more than these would
+ * have none.
+ */
 static void most_have_a_slot_of_their_own(void **state)
 {
     struct question_cache cache = {.slots = NULL};

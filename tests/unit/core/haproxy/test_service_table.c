@@ -318,7 +318,9 @@ static struct span with_client(uint8_t *space, size_t size, const char *service,
     return span_of(space, (size_t)(out.at - space));
 }
 
-/* Questions that differ in the client only are known by what they have in common, and by no less and no more. */
+/*
+ * Questions that differ in the client only are known by what they have in common, and by no less and no more.
+ */
 static void test_clients_of_a_known_question(void **state)
 {
     struct service_settings settings[2] = {settings_of("m"), settings_of("n")};

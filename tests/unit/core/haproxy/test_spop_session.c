@@ -335,6 +335,24 @@ static void unknown_types_are_skipped(void **state)
     assert_true(spop_peer_says(&frame, "state", "ok"));
 }
 
+/* Another process has heard HELLO. */
+static void resumed(void **state)
+{
+    uint8_t payload[300] = {0};
+
+    (void)state;
+    assert_false(spop_session_resume(&f.session, SPOP_FRAME_SIZE_MIN - 1));
+    assert_false(spop_session_resume(&f.session, SPOP_SESSION_FRAME_MAX + 1));
+    assert_int_equal(f.session.phase, SPOP_SESSION_HELLO);
+    assert_true(spop_session_resume(&f.session, 256));
+    spop_peer_frame(&f.in, 50, 1, 1, span_of(payload, 256 - 7));
+    feed_all();
+    assert_int_equal(f.session.phase, SPOP_SESSION_ACTIVE);
+    spop_peer_frame(&f.in, 50, 1, 1, span_of(payload, 257 - 7));
+    assert_int_equal(feed(), 0);
+    check_closed(SPOP_STATUS_TOO_BIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +375,7 @@ int main(void)
         SESSION_TEST(fragments),
         SESSION_TEST(frames_of_an_agent),
         SESSION_TEST(unknown_types_are_skipped),
+        SESSION_TEST(resumed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

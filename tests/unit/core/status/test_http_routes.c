@@ -1,6 +1,9 @@
-/* Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell. */
+/*
+ * Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell.
+ */
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/service.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
 #include "spoa/core/status/status.h"
@@ -27,6 +30,8 @@ static struct voter_group *group;
 static struct service_table *table;
 static struct metrics metrics;
 static struct history history;
+static struct runtime_health api;
+static struct addr api_addr;
 
 static int set_up(void **state)
 {
@@ -87,6 +92,8 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .table = table,
                                   .groups = groups,
                                   .group_count = 1,
+                                  .apis = &api,
+                                  .api_count = 1,
                                   .now_ms = now_ms};
     const struct http_request request = {.method = "GET", .path = path};
     struct http_answer answer;
@@ -113,6 +120,36 @@ static void test_a_decision_that_has_run_out(void **state)
         assert_int_equal(get(paths[i], START + LIFE), HTTP_UNAVAILABLE); /* nobody has reviewed it */
     }
     assert_int_equal(get("/healthz", START + LIFE), HTTP_OK);
+}
+
+/* A HAProxy that cannot cut, in all forms of the status. */
+static void test_apis_are_shown(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    assert_true(addr_parse(span_of_text("unix:/run/m.sock"), &api_addr));
+    runtime_health_init(&api, &api_addr, true);
+    runtime_health_note_trial(&api, NULL, 0, START);
+    assert_int_equal(get_text("/status.txt", START, text, sizeof(text)), HTTP_OK);
+    assert_null(strstr(text, "HAProxy"));
+    assert_int_equal(get_text("/metrics", START, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\nredis_spoa_runtime_api_up{api=\"master:unix:/run/m.sock\"} 1\n"));
+    runtime_health_note_trial(&api, "Permission denied", 2, START);
+    runtime_health_note_trial(&api, "Permission denied", 2, START + 5000);
+    assert_int_equal(get_text("/status.txt", START, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text,
+                           "HAProxy master:unix:/run/m.sock  cannot cut sessions: Permission denied, servers "
+                           "whose sessions are not cut yet: 2\n    ! runtime-api: "));
+    assert_int_equal(get_text("/status", START, text, sizeof(text)), HTTP_OK);
+    assert_non_null(
+        strstr(text, "\"apis\":[{\"api\":\"master:unix:/run/m.sock\",\"up\":false,\"reason\":\"Permission "
+                     "denied\",\"owed\":2,\"alarms\":[{\"alarm\":\"runtime-api\""));
+    assert_int_equal(get_text("/metrics", START, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\nredis_spoa_runtime_api_up{api=\"master:unix:/run/m.sock\"} 0\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_runtime_api_owed{api=\"master:unix:/run/m.sock\"} 2\n"));
+    assert_non_null(strstr(
+        text, "\nredis_spoa_runtime_api_alarm{api=\"master:unix:/run/m.sock\",alarm=\"runtime-api\"} 1\n"));
 }
 
 /* A switch, when it was told, cut and first answered, in both forms of the status. */
@@ -154,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };

@@ -174,8 +174,10 @@ static inline void write_down(const struct conversation_command *command, char t
     }
 }
 
-/* Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER and CKQUORUM, which come
- * last and are counted apart. */
+/*
+ * Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER and CKQUORUM,
+ * which come last and are counted apart.
+ */
 static inline unsigned collect(unsigned voter)
 {
     struct conversation_command command;
@@ -244,7 +246,9 @@ static inline void greet(unsigned voter)
     answer(voter);
 }
 
-/* All greet and have answered all that follows from it: the first vote is news, so all are asked once more. */
+/*
+ * All greet and have answered all that follows from it: the first vote is news, so all are asked once more.
+ */
 static inline void greet_all(void)
 {
     for (unsigned i = 0; i < VOTERS; i++)

@@ -332,7 +332,10 @@ static void test_a_dissent(void **state)
     assert_string_equal(named(0), "n1");
 }
 
-/* Without the right to say who it is it has no vote and is asked again with each poll. Each fault is told once. */
+/*
+ * Without the right to say who it is it has no vote and is asked again with each poll. Each fault is told
+ * once.
+ */
 static void test_no_identity(void **state)
 {
     (void)state;
@@ -388,7 +391,10 @@ static void test_a_node_that_answers_and_closes(void **state)
     assert_int_equal(log_capture_count(NULL), 1);
 }
 
-/* `when-alone`: one that says that it is the master is believed where nobody else is in reach, one that follows is not. */
+/*
+ * `when-alone`: one that says that it is the master is believed where nobody else is in reach, one that
+ * follows is not.
+ */
 static void test_alone(void **state)
 {
     (void)state;

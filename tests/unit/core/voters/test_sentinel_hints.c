@@ -117,7 +117,10 @@ static void every_channel(void **state)
     check_hint("-odown", "master m1 127.0.0.1 7001", "m1");
 }
 
-/* With `early-fence` the beginning of a failover is more than a hint; other addresses than the master's are not. */
+/*
+ * With `early-fence` the beginning of a failover is more than a hint; other addresses than the master's are
+ * not.
+ */
 static void beginning_of_a_failover(void **state)
 {
     struct policy_config *policy = &f.service_settings[1].policy;

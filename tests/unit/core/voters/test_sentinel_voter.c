@@ -113,8 +113,10 @@ static void many_services_in_one_go(void **state)
     assert_string_equal(f.fakes[0].sent[0], GET_MASTER "m0");
 }
 
-/* The fault is told once, on a new connection too, and again after it worked in between. No vote for an address
- * comes of it. */
+/*
+ * The fault is told once, on a new connection too, and again after it worked in between. No vote for an
+ * address comes of it.
+ */
 static void check_fault(const struct reply *reply, const char *event, const char *line, bool is_useful)
 {
     tear_down(NULL);
@@ -446,8 +448,10 @@ static void silent_sentinel(void **state)
                            "warning sentinel-down sentinel=s0 reason=reply timeout retry-ms="));
 }
 
-/* A Sentinel that answers the first question and closes is backed off, as one that is down. The log has one line
- * about it. */
+/*
+ * A Sentinel that answers the first question and closes is backed off, as one that is down. The log has one
+ * line about it.
+ */
 static void answers_and_closes(void **state)
 {
     unsigned connections = 0;

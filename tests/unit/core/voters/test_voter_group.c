@@ -100,7 +100,10 @@ static void change_over(int64_t now_ms)
     voter_group_catch_up(group);
 }
 
-/* Nobody is in reach, and the former one has lost its master long before the next one was there: the fence is due soon. */
+/*
+ * Nobody is in reach, and the former one has lost its master long before the next one was there: the fence is
+ * due soon.
+ */
 static void test_a_fence_that_is_due_earlier(void **state)
 {
     (void)state;
@@ -114,7 +117,10 @@ static void test_a_fence_that_is_due_earlier(void **state)
     assert_true(service_decision(next)->is_fenced);
 }
 
-/* A voter disagreed so soon after another that all are to be asked once more, and just then the change-over evaluates. */
+/*
+ * A voter disagreed so soon after another that all are to be asked once more, and just then the change-over
+ * evaluates.
+ */
 static void test_a_question_that_is_due(void **state)
 {
     enum voter_question question;

@@ -1,7 +1,7 @@
 /*
- * A name server for the tests of what uses c-ares: a UDP socket on the loopback in the test's own loop. Include
- * it in one file of the program: it puts itself between that and c-ares' ares_init_options(), so that no query
- * ever leaves the machine and no time-out is long.
+ * A name server for the tests of what uses c-ares: a UDP socket on the loopback in the test's own loop.
+ * Include it in one file of the program: it puts itself between that and c-ares' ares_init_options(), so that
+ * no query ever leaves the machine and no time-out is long.
  */
 #ifndef TESTS_UNIT_IO_NET_DNS_PEER_H
 #define TESTS_UNIT_IO_NET_DNS_PEER_H

@@ -372,8 +372,10 @@ static void overlapping_addresses(void **state)
     assert_string_equal(error, expected);
 }
 
-/* An address that is listed twice for one protocol is opened once. Port 0 is another one for each protocol, and stays what
- * the kernel chose, also where the file says its number later. */
+/*
+ * An address that is listed twice for one protocol is opened once. Port 0 is another one for each protocol,
+ * and stays what the kernel chose, also where the file says its number later.
+ */
 static void port_zero(void **state)
 {
     struct file old = NO_FILE;

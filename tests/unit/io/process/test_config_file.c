@@ -99,7 +99,9 @@ static void check_errors(const char *text, const char *const *expected)
     end(&loaded);
 }
 
-/* Lines are test_config_reader.c. Here: all of a file that is longer than one read, and the true environment. */
+/*
+ * Lines are test_config_reader.c. Here: all of a file that is longer than one read, and the true environment.
+ */
 static void test_good_file(void **state)
 {
     char text[3 * 4096];

@@ -1,4 +1,6 @@
-/* The log's sink on real descriptors: one write a line, levels, the journal's prefix, a reader that is gone. */
+/*
+ * The log's sink on real descriptors: one write a line, levels, the journal's prefix, a reader that is gone.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * What the tests of the link share: a peer that is scripted, in the same loop (real sockets on the loopback), a
- * real conversation, and a topic that asks what the test says and writes down what happens.
+ * What the tests of the link share: a peer that is scripted, in the same loop (real sockets on the loopback),
+ * a real conversation, and a topic that asks what the test says and writes down what happens.
  */
 #ifndef TESTS_UNIT_IO_REDIS_REDIS_LINK_FIXTURE_H
 #define TESTS_UNIT_IO_REDIS_REDIS_LINK_FIXTURE_H

@@ -288,8 +288,10 @@ static void two_clients(void **state)
     assert_int_equal(metrics.healthchecks_total, 1);
 }
 
-/* The client sends far more than the buffers of both sides hold (those of a UNIX socket do not grow) and reads
- * only when nothing goes any more: nothing is lost, doubled or out of order. */
+/*
+ * The client sends far more than the buffers of both sides hold (those of a UNIX socket do not grow) and
+ * reads only when nothing goes any more: nothing is lost, doubled or out of order.
+ */
 static void client_that_does_not_read(void **state)
 {
     struct sink out = sink_of(out_space, sizeof(out_space));

@@ -1,0 +1,39 @@
+/* The servers that HAProxy is told about in one round, and the outcome for each. */
+#ifndef SPOA_CORE_HAPROXY_CUT_ITEMS_H
+#define SPOA_CORE_HAPROXY_CUT_ITEMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The outcome of a cut, from the best to the worst. */
+enum cut_outcome {
+    CUT_CONFIRMED,
+    CUT_INCOMPLETE, /* some sessions are still connecting and were left alone */
+    CUT_FAILED,
+};
+
+/* A server of a backend. */
+struct cut_item {
+    size_t place; /* its number in the debts */
+    const char *backend;
+    const char *server;
+    bool may_be_gone; /* our configuration no longer has it, so HAProxy may not have it either */
+    enum cut_outcome outcome;
+};
+
+/* In the order of backends and servers. All zero: the list is empty. */
+struct cut_items {
+    struct cut_item *list;
+    size_t count;
+};
+
+/* Puts them in order. */
+void cut_items_sort(struct cut_items *items);
+
+/* How many items are about this server. There may be several, because services may share a backend.
+ * Writes the place of the first one in the list. The texts need not be terminated. */
+size_t cut_items_find(const struct cut_items *items, const char *backend, size_t backend_len,
+                      const char *server, size_t server_len, size_t *ret_first);
+void cut_items_finish(struct cut_items *items);
+
+#endif
