@@ -503,6 +503,19 @@ static void test_a_moment_without_a_name_nor_voters(void **state)
     end();
 }
 
+/* After a pause of the machine the votes of the next one are too old, and its timer has not come yet. */
+static void test_a_name_that_has_run_out(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    agree(&former, A, START + 10);
+    service_review(next.service, START + F - 1);
+    assert_int_equal(handover_lack(next.service, former.service, START + F - 1), HANDOVER_READY);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNNAMED);
+    end();
+}
+
 /* Nobody has named a master since the next one is there: it may be what mends that. */
 static void test_as_silent_as_the_former_one(void **state)
 {
@@ -556,6 +569,7 @@ int main(void)
         cmocka_unit_test(test_what_it_lacks),
         cmocka_unit_test(test_a_moment_without_a_name),
         cmocka_unit_test(test_a_moment_without_a_name_nor_voters),
+        cmocka_unit_test(test_a_name_that_has_run_out),
         cmocka_unit_test(test_as_silent_as_the_former_one),
         cmocka_unit_test(test_a_moment_without_a_name_and_another_map),
     };
