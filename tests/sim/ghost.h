@@ -2,7 +2,7 @@
  * The ghost knows what the agents cannot: every Sentinel's view at every time, and what each agent was told.
  * Against that it checks every answer. The invariants are those of the design:
  *
- *   I1 backed         the answer was the view of a majority of the Sentinels at some instants in [t-F, t]
+ *   I1 backed         the answer was the view of a majority of the Sentinels at instants in [t-F, t]
  *   I2 agreement      two agents that answer differently: some view changed in [t-F, t]
  *   I3 resurrection   what a majority has named throughout [t-F, t] is not contradicted
  *   I4 votes          Q Sentinels told this agent so, in reply to requests sent in (t-F, t], each within T
@@ -15,16 +15,16 @@
  *   generation        rises with every switch, and with nothing else
  *   early             a master that is about to be replaced is not named for a while, where configured
  *   doubt             where an answer may wait it does not name a node to which our link has broken
- *   parked            who waits is answered when somebody is named, at the latest when its time is over, and not before
- *   told              the observers were told of each switch and fence once, and of the first answer after each switch
+ *   parked            who waits is answered when somebody is named, or when its time is over, and not before
+ *   told              the observers were told once of each switch and fence, and of the first answer after a switch
  *   ready             a set takes over where it names somebody, or nobody was named before
  *   counters          of answers never fall
  *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
  *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
  *   I7-link progress  and a link comes back
  *
- * I1 to I4 and the barrier are about the answers with state `ok`. Votes, reports and their ages are told by the clock
- * of the agent, which may jump ahead of the world's; views by the world's.
+ * I1 to I4 and the barrier are about the answers with state `ok`. Votes, reports and their ages are told by the
+ * clock of the agent, which may jump ahead of the world's; views by the world's.
  *
  * Whatever these are called in a violation begins with the first word here; --only takes that word.
  */
@@ -58,6 +58,9 @@ void ghost_note_names(struct world *world, const struct sim_set *set);
  * from now on.
  */
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
+
+/* It has done so. */
+void ghost_has_changed_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
 
 /* Begins to observe the services of a set that is to answer, and checks what the observers are told. */
 void ghost_watch(struct world *world, struct sim_set *set);

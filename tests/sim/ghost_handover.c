@@ -25,8 +25,10 @@ static unsigned count_naming(const struct sim_set *set, const struct ghost_vote 
     return naming;
 }
 
-/* Notes once that its voters named a master: of the set that answers, all of them since the next one is there, for sure; of the
- * next one a majority, perhaps. */
+/*
+ * Notes once that its voters named a master: of the set that answers, all of them since the next one is there,
+ * for sure; of the next one a majority, perhaps.
+ */
 static void note_heard(struct world *world, const struct sim_set *set, unsigned service)
 {
     const struct sim_set *next = world->agents[set->agent].next;
@@ -137,7 +139,7 @@ static bool has_master(const struct service *service)
     return service_state_names(state) && state != SERVICE_KEPT;
 }
 
-/* Whether the next one was told what the node is that the former one was told of: it may have changed its mind since. */
+/* Whether the next one was told what the node is that the former one was told of: it may be another by now. */
 static bool is_probed(const struct world *world, const struct sim_set *former, const struct sim_set *next,
                       unsigned service)
 {
@@ -187,6 +189,26 @@ void ghost_changes_over(struct world *world, const struct sim_set *former, const
             merge_service(world, former, next, i);
         else
             world->ghost.sets[next->number].current[i] = -1;
+    }
+}
+
+/* What both sets know together may speak against the master. */
+static bool is_withheld(const struct service_decision *decision)
+{
+    return decision->state == SERVICE_NOT_MASTER || decision->state == SERVICE_DOWN ||
+           decision->reason == SERVICE_BECAUSE_FAILOVER;
+}
+
+void ghost_has_changed_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
+{
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (next->services[i] == NULL || former->services[i] == NULL)
+            continue;
+        const struct service_decision *before = service_decision(former->services[i]);
+        const struct service_decision *after = service_decision(next->services[i]);
+        if (service_state_names(before->state) && !service_state_names(after->state) && !is_withheld(after))
+            ghost_broken(world, "ready", "agent %u service %u: the change-over has lost the master",
+                         next->agent, i);
     }
 }
 

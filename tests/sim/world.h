@@ -3,11 +3,12 @@
  * agents that are made of the real modules of spoa/core. One script runs in it at a time. All randomness
  * comes from one generator, so a seed tells everything that happens.
  *
- *   script.c         what goes wrong, and when; script_config.c: in which configuration; script_files.c: what is in a file
+ *   script.c         what goes wrong, and when
+ *   script_config.c  in which world; script_files.c: what is in the agents' files
  *   sentinel_model.c what a Sentinel answers and publishes
  *   node_model.c     Redis nodes, and the probes of them
  *   network.c        links, delays, cuts; the order of messages on a link is kept, as TCP keeps it
- *   set_model.c      what one configuration brings to life, with real modules: plays the part of the I/O layer around them
+ *   set_model.c      what one file brings to life, with real modules: plays the I/O layer around them
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
  *   reload_model.c   its reloads: a next set beside the first, and the change-over
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out (ack.c); parked.c: those that wait
