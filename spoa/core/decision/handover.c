@@ -68,19 +68,14 @@ static bool will_keep(const struct service *next, const struct service *former, 
            quorum_count_naming(&next->quorum, now_ms) == 0;
 }
 
-/* A decision that has run out says nothing: the timers are late, as they are after a pause of the machine. */
-static bool names_master(const struct service *service, int64_t now_ms)
-{
-    return service_state_names(service->decision.state) && now_ms < service->decision.review_ms;
-}
-
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)
 {
-    if (next->decision.state == SERVICE_STARTING)
+    /* A decision that has run out says nothing. Timers are late after a pause of the machine. */
+    if (next->decision.state == SERVICE_STARTING || now_ms >= next->decision.review_ms)
         return HANDOVER_STARTING;
     if (former == NULL)
         return HANDOVER_READY;
-    if (service_state_names(former->decision.state) && !names_master(next, now_ms) &&
+    if (service_state_names(former->decision.state) && !service_state_names(next->decision.state) &&
         !will_keep(next, former, now_ms))
         return HANDOVER_UNNAMED;
     if (!is_heard(next, former, now_ms))

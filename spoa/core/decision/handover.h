@@ -13,7 +13,7 @@
 /* What a next service still lacks. */
 enum handover_lack {
     HANDOVER_READY,
-    HANDOVER_STARTING, /* it has neither found nor missed a majority */
+    HANDOVER_STARTING, /* it has neither found nor missed a majority, or is just about to look again */
     HANDOVER_UNNAMED,  /* the former one names a master and it does not */
     /*
      * A majority of the former one's voters names masters, or did since the next one is there. That of the

@@ -486,6 +486,7 @@ static void test_a_moment_without_a_name(void **state)
     dispute(START + F);
     assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNHEARD);
     /* Both are silent after a pause of the machine. The former one will hear its voters again. */
+    service_review(next.service, START + 2 * F);
     assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_UNHEARD);
     end();
 }
@@ -512,6 +513,8 @@ static void test_a_name_that_has_run_out(void **state)
     agree(&former, A, START + 10);
     service_review(next.service, START + F - 1);
     assert_int_equal(handover_lack(next.service, former.service, START + F - 1), HANDOVER_READY);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_STARTING);
+    service_review(next.service, START + F);
     assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNNAMED);
     end();
 }
