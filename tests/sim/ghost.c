@@ -61,6 +61,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         ghost->leaving[i] = (struct ghost_leaving){.heard_ms = GHOST_NEVER, .address = -1};
         ghost->current[i] = -1;
         ghost->heard_ms[i] = GHOST_NEVER;
+        ghost->must_name[i] = false;
         ghost->dissent_ms[i] = 0;
     }
     ghost->created_ms = agent_now_ms(world, set->agent);

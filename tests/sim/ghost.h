@@ -60,7 +60,7 @@ void ghost_note_names(struct world *world, const struct sim_set *set);
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
 
 /* It has done so. */
-void ghost_has_changed_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
+void ghost_has_changed_over(struct world *world, const struct sim_set *next);
 
 /* Begins to observe the services of a set that is to answer, and checks what the observers are told. */
 void ghost_watch(struct world *world, struct sim_set *set);

@@ -179,12 +179,33 @@ static void check_ready(struct world *world, const struct sim_set *former, const
         ghost_broken(world, "ready", "agent %u service %u is taken over, and %s", next->agent, service, lack);
 }
 
+/*
+ * Whether the master that the former set names is to be named by the next one, too: what is kept only by a file
+ * that keeps as long.
+ */
+static bool must_name(const struct world *world, const struct sim_set *former, const struct sim_set *next,
+                      unsigned service)
+{
+    const struct service_decision *before = service_decision(former->services[service]);
+    const struct policy_config *policy = &former->file.policy;
+    const struct policy_config *next_policy = &next->file.policy;
+
+    if (agent_now_ms(world, former->agent) >= before->review_ms)
+        return false;
+    if (before->state == SERVICE_KEPT)
+        return next_policy->keep_ms >= policy->keep_ms && next_policy->keep_when == policy->keep_when;
+    return service_state_names(before->state) &&
+           service_decision(next->services[service])->state == SERVICE_OK;
+}
+
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
 {
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         if (next->services[i] == NULL)
             continue;
         check_ready(world, former, next, i);
+        world->ghost.sets[next->number].must_name[i] =
+            former->services[i] != NULL && must_name(world, former, next, i);
         if (former->services[i] != NULL)
             merge_service(world, former, next, i);
         else
@@ -199,14 +220,13 @@ static bool is_withheld(const struct service_decision *decision)
            decision->reason == SERVICE_BECAUSE_FAILOVER;
 }
 
-void ghost_has_changed_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
+void ghost_has_changed_over(struct world *world, const struct sim_set *next)
 {
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        if (next->services[i] == NULL || former->services[i] == NULL)
+        if (!world->ghost.sets[next->number].must_name[i])
             continue;
-        const struct service_decision *before = service_decision(former->services[i]);
-        const struct service_decision *after = service_decision(next->services[i]);
-        if (service_state_names(before->state) && !service_state_names(after->state) && !is_withheld(after))
+        const struct service_decision *decision = service_decision(next->services[i]);
+        if (!service_state_names(decision->state) && !is_withheld(decision))
             ghost_broken(world, "ready", "agent %u service %u: the change-over has lost the master",
                          next->agent, i);
     }

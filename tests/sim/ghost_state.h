@@ -72,6 +72,7 @@ struct ghost_set {
     int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
     int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
     int64_t heard_ms[SIM_SERVICES_MAX];   /* its voters named a master: see note_heard() */
+    bool must_name[SIM_SERVICES_MAX];     /* once it has taken over */
     int64_t created_ms;
     int64_t shaken_until_ms;    /* the world touched it or its ways */
     int64_t disturbed_until_ms; /* the same, and its links came and went */

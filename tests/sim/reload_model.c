@@ -82,7 +82,7 @@ static void change_over(struct world *world, unsigned agent)
     self->next = NULL;
     reload_activate(world, self->running, former, table);
     ghost_check_counters(world, agent);
-    ghost_has_changed_over(world, former, self->running);
+    ghost_has_changed_over(world, self->running);
     service_table_change_over(self->table, table);
     parked_change_over(world, agent);
     ghost_check_counters(world, agent);
