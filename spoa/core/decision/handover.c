@@ -53,7 +53,7 @@ static bool is_heard(const struct service *next, const struct service *former, i
 
 /*
  * Whether the next service will go on naming a master that the former one keeps: from the memory that it is
- * given.
+ * given. It will not where any voter is in reach, be it one that knows no master.
  */
 static bool will_keep(const struct service *next, const struct service *former, int64_t now_ms)
 {
@@ -65,7 +65,7 @@ static bool will_keep(const struct service *next, const struct service *former, 
     return former->decision.state == SERVICE_KEPT && is_out_of_reach &&
            (config->keep_when != KEEP_WHEN_REFUSED || is_refused) &&
            now_ms - former->policy.t_lost_ms < config->keep_ms && service_find_server(next, kept) != -1 &&
-           quorum_count_naming(&next->quorum, now_ms) == 0;
+           quorum_evaluate(&next->quorum, now_ms).in_reach == 0;
 }
 
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms)

@@ -442,6 +442,24 @@ static void test_kept_is_kept(void **state)
     end();
 }
 
+/* The next one hears a voter that knows no such master: with that nobody is kept any more. */
+static void test_kept_is_not_lost_to_a_dissent(void **state)
+{
+    const struct service_event unknown = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = START + F, .ballot = QUORUM_UNKNOWN_NAME};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO, .keep_ms = 60000});
+    agree(&former, A, START);
+    service_review(former.service, START + F);
+    (void)step_as(next.service, 0, &unknown, START + F);
+    service_review(next.service, START + F + QUORUM_HOLD_MS);
+    assert_int_equal(service_decision(next.service)->reason, SERVICE_BECAUSE_UNREACHABLE);
+    assert_int_equal(handover_lack(next.service, former.service, START + F + QUORUM_HOLD_MS),
+                     HANDOVER_UNNAMED);
+    end();
+}
+
 static void test_what_it_lacks(void **state)
 {
     (void)state;
@@ -569,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_sentinels),
         cmocka_unit_test(test_kept_is_kept),
+        cmocka_unit_test(test_kept_is_not_lost_to_a_dissent),
         cmocka_unit_test(test_what_it_lacks),
         cmocka_unit_test(test_a_moment_without_a_name),
         cmocka_unit_test(test_a_moment_without_a_name_nor_voters),
