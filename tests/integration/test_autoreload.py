@@ -71,6 +71,19 @@ def test_the_file_changes(write):
         rig.wait_master("R1")
 
 
+def test_the_file_changes_within_a_second_of_the_start():
+    """Its size is the same all the time, and its times differ in the part of a second only."""
+    with Rig(sentinels=FAST, agent="autoreload = yes", listen=SOCKET) as rig:
+        rig.wait_votes(3)
+        rig.agent.stop()
+        time.sleep(1 - time.time() % 1)
+        rewrite(rig.agent.config_path, rig.config)
+        rig.agent.start()
+        with rig.agent.config_path.open("r+") as file:
+            file.write(rig.config.replace("server = R1 ", "server = R9 "))
+        rig.wait_master("R9")
+
+
 def test_a_config_map_changes():
     rig = Rig(sentinels=FAST, agent="autoreload = yes", listen=SOCKET)
     volume = Volume(rig.directory / "volume", "sentinel-spoa.conf")

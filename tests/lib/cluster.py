@@ -236,9 +236,11 @@ class Agent(Process):
         lines = [self.listening(protocol) for protocol in wanted]
         if not all(lines):
             return False
+        chosen = text
         for protocol, line in zip(wanted, lines):
-            text = text.replace(f"\n{keys[protocol]} = {HOST}:0", f"\n{keys[protocol]} = {line['address']}", 1)
-        self.config_path.write_text(text)
+            chosen = chosen.replace(f"\n{keys[protocol]} = {HOST}:0", f"\n{keys[protocol]} = {line['address']}", 1)
+        if chosen != text:  # the agent may watch its file
+            self.config_path.write_text(chosen)
         self.address = self.address or lines[0]["address"]
         return True
 

@@ -71,17 +71,22 @@ static void on_delay(struct ev_loop *loop, ev_timer *timer, int events)
         watch->on_change(watch->context, changed->path);
 }
 
+/* Looks at all files a moment from now. One look is enough for all changes until then. */
+static void look_later(struct file_watch *watch)
+{
+    if (ev_is_active(&watch->delay))
+        return;
+    ev_timer_set(&watch->delay, FILE_WATCH_DELAY_S, 0.);
+    ev_timer_start(watch->loop, &watch->delay);
+}
+
 static void on_event(struct ev_loop *loop, ev_stat *watcher, int events)
 {
     const struct file *file = watcher->data;
-    ev_timer *delay = &file->watch->delay;
 
+    (void)loop;
     (void)events;
-    if (ev_is_active(delay))
-        /* One call is enough for all changes in this time. */
-        return;
-    ev_timer_set(delay, FILE_WATCH_DELAY_S, 0.);
-    ev_timer_start(loop, delay);
+    look_later(file->watch);
 }
 
 struct file_watch *file_watch_create(struct ev_loop *loop, file_watch_changed_fn on_change, void *context)
@@ -140,6 +145,8 @@ bool file_watch_add(struct file_watch *watch, const char *path)
     LL_PREPEND(watch->files, file);
     watch_path(watch->loop, &file->in_file, file->path, file);
     watch_path(watch->loop, &file->in_folder, file->folder, file);
+    /* ev_stat(3) does not see a change within the second of its own first look, if the size stays the same. */
+    look_later(watch);
     return true;
 }
 
