@@ -5,7 +5,7 @@
  *
  * A PING that was not answered for ROLE_PROBE_LATE_MS is late. Then PING is sent again and again, at this
  * distance. The node is silent if two PINGs had no answer within the reply time limit and nothing else was
- * heard since the first of them was sent. It is told once, until the node is heard again. So
+ * heard since the first of them was sent. That is told once, and not again before the node was heard. So
  * - a pause of our own makes no node silent: the second PING is sent after it;
  * - a node that is slow, but answers, is not silent;
  * - where only our own way to the node is cut, that costs one doubt.
@@ -23,12 +23,12 @@
 #include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
-/* How many commands may await their replies: a greeting, and PING and ROLE twice, with more PINGs once one is
+/* How many commands may await their replies: a greeting, and PING and ROLE twice, and more PINGs once one is
  * late. */
 #define ROLE_PROBE_RUNS 8
 
-/* TCP sends a lost packet again after 200 ms at the earliest (TCP_RTO_MIN of Linux): one lost packet makes no
- * PING late. If the reply time limit is shorter, it counts. */
+/* TCP sends a lost packet again after 200 ms at the earliest (TCP_RTO_MIN of Linux): before that, a PING without an
+ * answer says little. If the reply time limit is shorter, a PING is late after that. */
 #define ROLE_PROBE_LATE_MS 200
 
 /* For the nodes of one service; borrowed. */
