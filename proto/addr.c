@@ -8,6 +8,7 @@
 #define UNIX_PATH_MAX 107
 #define UNIX_HOST "unix"
 #define UNIX_PREFIX UNIX_HOST ":"
+#define MAPPED_PREFIX (ADDR_MAPPED_BITS / 8)
 
 static bool parse_port(struct span text, uint16_t *ret_port)
 {
@@ -49,32 +50,38 @@ static bool set_name(struct span host, struct addr *addr)
 
 static bool is_mapped_ipv4(const uint8_t ip[16])
 {
-    static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    static const uint8_t prefix[MAPPED_PREFIX] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
     return memcmp(ip, prefix, sizeof(prefix)) == 0;
+}
+
+void addr_from_ip(enum addr_kind kind, const uint8_t *ip, uint16_t port, struct addr *ret_addr)
+{
+    bool is_mapped = kind == ADDR_IPV6 && is_mapped_ipv4(ip);
+    struct addr addr = {.kind = is_mapped ? ADDR_IPV4 : kind, .port = port};
+    bool is_ipv4 = addr.kind == ADDR_IPV4;
+
+    memcpy(addr.ip, is_mapped ? ip + MAPPED_PREFIX : ip, is_ipv4 ? 4 : 16);
+    /* Cannot fail: the family is known, and there is room. */
+    (void)inet_ntop(is_ipv4 ? AF_INET : AF_INET6, addr.ip, addr.host, sizeof(addr.host));
+    *ret_addr = addr;
 }
 
 static bool set_ip(struct span host, struct addr *addr)
 {
     char text[INET6_ADDRSTRLEN] = {0};
+    uint8_t ip[16];
 
     if (host.len >= sizeof(text))
         return false;
     memcpy(text, host.data, host.len);
-    if (inet_pton(AF_INET, text, addr->ip) == 1) {
-        addr->kind = ADDR_IPV4;
-    } else if (inet_pton(AF_INET6, text, addr->ip) == 1) {
-        addr->kind = ADDR_IPV6;
-        if (is_mapped_ipv4(addr->ip)) {
-            memmove(addr->ip, addr->ip + 12, 4);
-            memset(addr->ip + 4, 0, 12);
-            addr->kind = ADDR_IPV4;
-        }
-    } else {
+    if (inet_pton(AF_INET, text, ip) == 1)
+        addr_from_ip(ADDR_IPV4, ip, addr->port, addr);
+    else if (inet_pton(AF_INET6, text, ip) == 1)
+        addr_from_ip(ADDR_IPV6, ip, addr->port, addr);
+    else
         return false;
-    }
-    int family = addr->kind == ADDR_IPV4 ? AF_INET : AF_INET6;
-    return inet_ntop(family, addr->ip, addr->host, sizeof(addr->host)) != NULL;
+    return true;
 }
 
 static bool set_host(struct span host, struct addr *addr)

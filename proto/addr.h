@@ -14,6 +14,9 @@
 /* Room for "[host]:port" or "unix:path" with the NUL. */
 #define ADDR_TEXT_MAX (ADDR_HOST_MAX + 10)
 
+/* The bits in front of the IPv4 address in an IPv4-mapped one, `::ffff:10.0.0.1` (RFC 4291 2.5.5.2). */
+#define ADDR_MAPPED_BITS 96
+
 enum addr_kind {
     ADDR_NONE = 0,
     ADDR_IPV4,
@@ -38,6 +41,10 @@ MUST_CHECK bool addr_parse(struct span text, struct addr *ret_addr);
 /* Makes an address of a host (numeric or name, brackets not needed) and a decimal port, as Sentinel sends
  * them. Returns false for the same reasons as addr_parse(). */
 MUST_CHECK bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
+
+/* Makes an address of an IP in network order, 4 or 16 bytes as `kind` (ADDR_IPV4 or ADDR_IPV6) says. The result is in
+ * normal form, so an IPv4-mapped one becomes IPv4. */
+void addr_from_ip(enum addr_kind kind, const uint8_t *ip, uint16_t port, struct addr *ret_addr);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
 

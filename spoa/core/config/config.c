@@ -274,6 +274,19 @@ void config_section(struct config *config, const struct config_place *place, con
         config->cursor->kind = kind;
 }
 
+static void report_bad_value(const struct config_keyword *keyword, const struct config_place *place,
+                             const char *value, struct config_errors *errors)
+{
+    const struct config_type *type = keyword->type;
+    const char *reason = type == &config_type_networks ? config_explain_network(value) : NULL;
+    const char *shown = type == &config_type_password ? "***" : value;
+
+    if (reason != NULL)
+        config_error(errors, place, "bad value '%s' for '%s': %s", shown, keyword->key, reason);
+    else
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s", shown, keyword->key, type->form);
+}
+
 static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
                       const char *value, struct config_errors *errors)
 {
@@ -293,8 +306,7 @@ static void set_value(const struct config_keyword *keyword, void *section, const
     case CONFIG_READ_OK:
         break;
     case CONFIG_READ_BAD:
-        config_error(errors, place, "bad value '%s' for '%s': it takes %s", is_secret ? "***" : value,
-                     keyword->key, keyword->type->form);
+        report_bad_value(keyword, place, value, errors);
         break;
     case CONFIG_READ_NO_MEMORY:
         errors->out_of_memory = true;

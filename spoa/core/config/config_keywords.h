@@ -76,9 +76,11 @@ extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
 extern const struct config_type config_type_source;
 extern const struct config_type config_type_when_alone;
-extern const struct config_type config_type_slot;         /* struct config_slot */
-extern const struct config_type config_type_listens;      /* struct config_listens */
-extern const struct config_type config_type_networks;     /* struct config_networks */
+extern const struct config_type config_type_slot;     /* struct config_slot */
+extern const struct config_type config_type_listens;  /* struct config_listens */
+extern const struct config_type config_type_networks; /* struct config_networks */
+/* What is wrong with a bad value of config_type_networks, where the form does not tell; or NULL. */
+const char *config_explain_network(const char *value);
 extern const struct config_type config_type_names;        /* struct config_names */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_voters */

@@ -114,7 +114,7 @@ static enum config_reading read_networks(void *field, const char *value)
     struct config_networks *networks = field;
     struct network network;
 
-    if (!network_parse(span_of_text(value), &network))
+    if (network_parse(span_of_text(value), &network) != NETWORK_OK)
         return CONFIG_READ_BAD;
     void *list = networks->list;
     struct network *place = grow(&list, &networks->count, sizeof(*place));
@@ -123,6 +123,15 @@ static enum config_reading read_networks(void *field, const char *value)
         return CONFIG_READ_NO_MEMORY;
     *place = network;
     return CONFIG_READ_OK;
+}
+
+const char *config_explain_network(const char *value)
+{
+    struct network network;
+
+    return network_parse(span_of_text(value), &network) == NETWORK_TOO_FEW_BITS
+               ? "an IPv4-mapped network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8"
+               : NULL;
 }
 
 static void write_networks(const void *field, const char *key, FILE *out)

@@ -200,16 +200,32 @@ static void test_different_addresses_differ(void **state)
     }
 }
 
+static void test_of_ip(void **state)
+{
+    static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
+    static const uint8_t loopback[16] = {[15] = 1};
+    static const uint8_t ipv4[4] = {192, 0, 2, 1};
+    struct addr addr;
+    struct addr same;
+    char text[ADDR_TEXT_MAX];
+
+    (void)state;
+    addr_from_ip(ADDR_IPV6, mapped, 80, &addr);
+    assert_true(parse("10.0.0.1:80", &same) && addr_equals(&addr, &same));
+    assert_string_equal(addr_format(&addr, text), "10.0.0.1:80");
+    addr_from_ip(ADDR_IPV6, loopback, 0, &addr);
+    assert_string_equal(addr_format(&addr, text), "[::1]:0");
+    addr_from_ip(ADDR_IPV4, ipv4, 65535, &addr);
+    assert_string_equal(addr_format(&addr, text), "192.0.2.1:65535");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),
-        cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused),
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_of_ip),          cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

@@ -35,6 +35,9 @@ static const struct rule errors[] = {
     {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
     {AGENT("takeover = 127.0.0.1:9014"), "t.conf: 'takeover' takes unix:/path only"},
     {AGENT("allow = 10.0.0.1/8"), "t.conf:2: bad value '10.0.0.1/8' for 'allow': it takes IP/BITS or IP"},
+    {AGENT("allow = ::ffff:10.0.0.0/95"), "t.conf:2: bad value '::ffff:10.0.0.0/95' for 'allow': an "
+                                          "IPv4-mapped network has 96 bits or more; write it as "
+                                          "IPv4, such as 10.0.0.0/8"},
     {AGENT("allow = redis.example.org"), "it takes IP/BITS or IP"},
     {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
     {GROUP("tls = no\ntls-server-name = x"), "nothing without 'tls = yes'"},
