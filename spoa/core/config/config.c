@@ -231,6 +231,12 @@ static bool begin_section(struct config *config, const struct config_place *plac
 {
     bool is_added = true;
 
+    if (config_reader_is_quoted(name)) {
+        config_error(errors, place,
+                     "the name in [%s %s] is in quotes: they would be part of it, leave them out",
+                     is_nodes ? NODES : config_section_names[kind], name);
+        return false;
+    }
     if (!is_name(name)) {
         config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks",
                      name, CONFIG_NAME_MAX);
@@ -296,10 +302,9 @@ static void set_value(const struct config_keyword *keyword, void *section, const
      * A value from the environment may be one that no line can give: --dump-config would write another value.
      */
     if (!is_secret && !config_reader_can_give(value)) {
-        config_error(
-            errors, place,
-            "bad value '%s' for '%s': no control characters, '${', ';' behind a blank or quotes around it",
-            value, keyword->key);
+        config_error(errors, place,
+                     "bad value '%s' for '%s': no control characters, ';' behind a blank or quotes around it",
+                     value, keyword->key);
         return;
     }
     switch (keyword->type->read((char *)section + keyword->offset, value)) {

@@ -74,7 +74,7 @@ const struct config_keyword config_keywords[] = {
      "password for AUTH"},
     {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(credentials.password_file), NULL, false,
      LIVE, "file whose first line is the password"},
-    {CONFIG_SENTINELS, "tls", &config_type_bool, GROUP(tls.is_on), "no", false, LIVE,
+    {CONFIG_SENTINELS, "tls", &config_type_tls, GROUP(tls), "no", false, LIVE,
      "talk TLS to the Sentinels, whose certificates must be for the host names or addresses as they stand "
      "here"},
     {CONFIG_SENTINELS, "tls-ca", &config_type_text, GROUP(tls.ca_file), NULL, false, LIVE,
@@ -156,7 +156,7 @@ const struct config_keyword config_keywords[] = {
      "password of the nodes for `role-check`"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
-    {CONFIG_SERVICE, "tls", &config_type_bool, SERVICE(tls.is_on), "no", false, LIVE,
+    {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,
      "talk TLS to the nodes for `role-check`; their certificates must be for what Sentinel calls them"},
     {CONFIG_SERVICE, "tls-ca", &config_type_text, SERVICE(tls.ca_file), NULL, false, LIVE,
      "file of the authorities (PEM) that may have signed them; else those of the system"},

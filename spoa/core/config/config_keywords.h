@@ -49,6 +49,9 @@ extern const size_t config_keyword_count;
 
 extern const char *const config_section_names[CONFIG_SECTIONS];
 
+/* Writes a value so that a line of a file gives it again: with "$$" for each '$'. */
+void config_write_value(const char *value, FILE *out);
+
 /* NULL if the section has no such key. */
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
 
@@ -66,6 +69,7 @@ extern const struct config_type config_type_duration;
 extern const struct config_type config_type_count;
 extern const struct config_type config_type_bool;
 extern const struct config_type config_type_text;
+extern const struct config_type config_type_tls; /* struct config_tls: whether it is on */
 extern const struct config_type config_type_level;
 extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
