@@ -42,11 +42,15 @@ MUST_CHECK bool addr_parse(struct span text, struct addr *ret_addr);
  * them. Returns false for the same reasons as addr_parse(). */
 MUST_CHECK bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr);
 
-/* Makes an address of an IP in network order, 4 or 16 bytes as `kind` (ADDR_IPV4 or ADDR_IPV6) says. The result is in
- * normal form, so an IPv4-mapped one becomes IPv4. */
-void addr_from_ip(enum addr_kind kind, const uint8_t *ip, uint16_t port, struct addr *ret_addr);
+/* Makes an address of an IP address in network order: 4 bytes for ADDR_IPV4, 16 for ADDR_IPV6. This is the
+ * one place that makes the normal form of a numeric address. */
+struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
+
+/* Whether the address leads every host to itself: a loopback address, 0.0.0.0, [::], the name localhost or a
+ * UNIX socket. */
+bool addr_is_loopback(const struct addr *addr);
 
 /* Writes the text that addr_parse() reads, with a NUL. Returns `out`. */
 const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX]);

@@ -57,15 +57,10 @@ static const struct config_runtime_api *own_api(const struct config_haproxy *hap
     return found;
 }
 
-/* Marks the port as used on this host, where the address is one of the loopback or all. */
+/* Marks the port as used on this host, where the address leads to it. */
 static void note_port(struct writer *writer, const struct addr *addr)
 {
-    static const uint8_t loopback_ipv6[16] = {[15] = 1};
-    bool is_loopback =
-        (addr->kind == ADDR_IPV4 && addr->ip[0] == 127) ||
-        (addr->kind == ADDR_IPV6 && memcmp(addr->ip, loopback_ipv6, sizeof(loopback_ipv6)) == 0);
-
-    if (is_loopback || haproxy_is_wildcard(addr))
+    if (addr_is_loopback(addr))
         writer->used_ports[addr->port / 8] |= (uint8_t)(1U << addr->port % 8);
 }
 

@@ -79,12 +79,10 @@ struct addr haproxy_reaches(const struct addr *addr)
 {
     static const uint8_t loopback_ipv4[4] = {127, 0, 0, 1};
     static const uint8_t loopback_ipv6[16] = {[15] = 1};
-    struct addr reached = *addr;
 
-    if (haproxy_is_wildcard(addr))
-        addr_from_ip(addr->kind, addr->kind == ADDR_IPV4 ? loopback_ipv4 : loopback_ipv6, addr->port,
-                     &reached);
-    return reached;
+    if (!haproxy_is_wildcard(addr))
+        return *addr;
+    return addr_from_ip(addr->kind == ADDR_IPV4 ? loopback_ipv4 : loopback_ipv6, addr->kind, addr->port);
 }
 
 void haproxy_add_address(struct text *out, const struct addr *addr)

@@ -109,10 +109,8 @@ static const struct listeners_row *find_including(const struct listeners *listen
 static struct addr all_ipv4(uint16_t port)
 {
     static const uint8_t any[4];
-    struct addr addr;
 
-    addr_from_ip(ADDR_IPV4, any, port, &addr);
-    return addr;
+    return addr_from_ip(any, ADDR_IPV4, port);
 }
 
 /* The row in which `config` lists 0.0.0.0 on the port of `addr`; NULL where it does not. */

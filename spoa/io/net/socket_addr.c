@@ -38,21 +38,19 @@ bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_stor
 
 bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr)
 {
-    struct sockaddr_in ipv4;
-    struct sockaddr_in6 ipv6;
-
-    switch (storage->ss_family) {
-    case AF_INET:
+    if (storage->ss_family == AF_INET) {
+        struct sockaddr_in ipv4;
         memcpy(&ipv4, storage, sizeof(ipv4));
-        addr_from_ip(ADDR_IPV4, (const uint8_t *)&ipv4.sin_addr, ntohs(ipv4.sin_port), ret_addr);
+        *ret_addr = addr_from_ip((const uint8_t *)&ipv4.sin_addr, ADDR_IPV4, ntohs(ipv4.sin_port));
         return true;
-    case AF_INET6:
-        memcpy(&ipv6, storage, sizeof(ipv6));
-        addr_from_ip(ADDR_IPV6, ipv6.sin6_addr.s6_addr, ntohs(ipv6.sin6_port), ret_addr);
-        return true;
-    default:
-        return false;
     }
+    if (storage->ss_family == AF_INET6) {
+        struct sockaddr_in6 ipv6;
+        memcpy(&ipv6, storage, sizeof(ipv6));
+        *ret_addr = addr_from_ip(ipv6.sin6_addr.s6_addr, ADDR_IPV6, ntohs(ipv6.sin6_port));
+        return true;
+    }
+    return false;
 }
 
 void socket_tune_tcp(int fd, int idle_s, int interval_s)

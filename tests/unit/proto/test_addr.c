@@ -200,32 +200,60 @@ static void test_different_addresses_differ(void **state)
     }
 }
 
-static void test_of_ip(void **state)
+static void test_from_ip(void **state)
 {
+    static const uint8_t ipv4[] = {10, 0, 0, 1};
+    static const uint8_t ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
     static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
-    static const uint8_t loopback[16] = {[15] = 1};
-    static const uint8_t ipv4[4] = {192, 0, 2, 1};
-    struct addr addr;
-    struct addr same;
-    char text[ADDR_TEXT_MAX];
+    static const struct {
+        const uint8_t *ip;
+        enum addr_kind kind;
+        const char *text;
+    } cases[] = {{ipv4, ADDR_IPV4, "10.0.0.1:6379"},
+                 {ipv6, ADDR_IPV6, "[2001:db8::1]:6379"},
+                 {mapped, ADDR_IPV6, "10.0.0.1:6379"}};
 
     (void)state;
-    addr_from_ip(ADDR_IPV6, mapped, 80, &addr);
-    assert_true(parse("10.0.0.1:80", &same) && addr_equals(&addr, &same));
-    assert_string_equal(addr_format(&addr, text), "10.0.0.1:80");
-    addr_from_ip(ADDR_IPV6, loopback, 0, &addr);
-    assert_string_equal(addr_format(&addr, text), "[::1]:0");
-    addr_from_ip(ADDR_IPV4, ipv4, 65535, &addr);
-    assert_string_equal(addr_format(&addr, text), "192.0.2.1:65535");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[ADDR_TEXT_MAX];
+        struct addr parsed;
+        const struct addr addr = addr_from_ip(cases[i].ip, cases[i].kind, 6379);
+        assert_string_equal(addr_format(&addr, text), cases[i].text);
+        assert_true(parse(cases[i].text, &parsed) && addr_equals(&parsed, &addr));
+    }
+}
+
+static void test_loopback(void **state)
+{
+    static const char *const loopback[] = {
+        "127.0.0.1:1",          "127.9.0.1:1", "0.0.0.0:1",    "[::1]:1",       "[::]:1",
+        "[::ffff:127.0.0.1]:1", "localhost:1", "LocalHost.:1", "a.localhost:1", "unix:/run/redis.sock"};
+    static const char *const other[] = {"10.0.0.1:1",    "128.0.0.1:1",    "[::2]:1",          "[fe80::1]:1",
+                                        "redis-1:1",     "notlocalhost:1", "localhost.test:1", "[100::1]:1",
+                                        "[::1:0:0:1]:1", "[::7f00:1]:1"};
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(loopback) / sizeof(*loopback); i++)
+        assert_true(parse(loopback[i], &addr) && addr_is_loopback(&addr));
+    for (size_t i = 0; i < sizeof(other) / sizeof(*other); i++)
+        assert_true(parse(other[i], &addr) && !addr_is_loopback(&addr));
+    addr.kind = ADDR_NONE;
+    assert_false(addr_is_loopback(&addr));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_of_ip),          cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),
+        cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused),
+        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),
+        cmocka_unit_test(test_loopback),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
