@@ -145,6 +145,13 @@ bool addr_equals(const struct addr *a, const struct addr *b)
     return strcmp(a->host, b->host) == 0;
 }
 
+bool addr_is_wildcard(const struct addr *addr)
+{
+    static const uint8_t any[sizeof(addr->ip)];
+
+    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) && memcmp(addr->ip, any, sizeof(any)) == 0;
+}
+
 /* "localhost", and what ends in ".localhost" (RFC 6761 6.3). */
 static bool is_localhost(const char *host)
 {

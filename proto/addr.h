@@ -48,6 +48,9 @@ struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
 
+/* Whether it is 0.0.0.0 or [::], with whatever port. */
+bool addr_is_wildcard(const struct addr *addr);
+
 /* Whether the address leads every host to itself: a loopback address, 0.0.0.0, [::], the name localhost or a
  * UNIX socket. */
 bool addr_is_loopback(const struct addr *addr);

@@ -9,7 +9,7 @@ from cluster import Cluster, edited
 from netns import inside, run, why_not
 from process import free_ports, wait_until
 from resp import Resp
-from rig import check_clean, run_agent
+from rig import Rig, check_clean, run_agent
 
 HOST = "::1"
 PATIENT = {"timeout processing 5s": "timeout processing 25s"}
@@ -103,6 +103,33 @@ def test_the_master_dies(cluster):
     assert new.call("MGET", "patient", "gone") == ["1", None]
     assert not cluster.agent.find_log(event="clients-unseen")
     check_clean(cluster.agent)
+
+
+def test_any_address(namespace):
+    """The server 0.0.0.0:0 stands for the address of the connection, of whichever family."""
+    with Ipv6Cluster(namespace, "any-address") as cluster:
+        cluster.start()
+        cluster.sentinels[0].fail_over()
+        new = cluster.wait_failover(cluster.redis[0])
+        wait_until(lambda: cluster.served_by() is new, 15, "the new master is served")
+        check_clean(cluster.agent)
+
+
+@pytest.mark.parametrize("off", ["lo", "all"])
+def test_a_container_without_ipv6(off):
+    """There IPv6 is switched off, as in Docker. An agent at [::] serves, and its own commands reach it."""
+    name = f"ssp{os.getpid()}four"
+    run("ip", "netns", "add", name)
+    try:
+        run("ip", "netns", "exec", name, "sysctl", "-qw", f"net.ipv6.conf.{off}.disable_ipv6=1")
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        rig = Rig(fakes=0, listen="[::]:9012", agent="http = [::]:9912", sentinels="address = 127.0.0.1:1")
+        rig.agent.prefix = ["ip", "netns", "exec", name]
+        with rig:
+            done = subprocess.run([*rig.agent.prefix, *rig.agent.command(), "status"], capture_output=True, text=True, check=False, timeout=60)
+            assert (done.returncode, "mymaster" in done.stdout) == (0, True), done
+    finally:
+        run("ip", "netns", "del", name)
 
 
 def test_the_doctor(cluster):

@@ -169,7 +169,7 @@ static bool routes_by_address(const struct config_service *service)
 static void add_bind(struct writer *writer)
 {
     bool is_ipv6 =
-        writer->agent != NULL && writer->agent->kind == ADDR_IPV6 && !haproxy_is_wildcard(writer->agent);
+        writer->agent != NULL && writer->agent->kind == ADDR_IPV6 && !addr_is_wildcard(writer->agent);
     unsigned port = take_port(writer);
 
     if (port <= UINT16_MAX)
@@ -304,7 +304,7 @@ static void add_agent_server(const struct writer *writer)
         return;
     }
     struct addr reached = haproxy_reaches(writer->agent);
-    if (haproxy_is_wildcard(writer->agent))
+    if (addr_is_wildcard(writer->agent))
         text_add(out, "    # Where the agent is on another host: its address there.\n");
     text_add(out, "    server agent1 ");
     haproxy_add_address(out, &reached);

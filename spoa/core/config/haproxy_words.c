@@ -68,19 +68,12 @@ bool haproxy_takes_address(const struct addr *addr)
     return addr->port != 0;
 }
 
-bool haproxy_is_wildcard(const struct addr *addr)
-{
-    static const uint8_t any[sizeof(addr->ip)];
-
-    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) && memcmp(addr->ip, any, sizeof(any)) == 0;
-}
-
 struct addr haproxy_reaches(const struct addr *addr)
 {
     static const uint8_t loopback_ipv4[4] = {127, 0, 0, 1};
     static const uint8_t loopback_ipv6[16] = {[15] = 1};
 
-    if (!haproxy_is_wildcard(addr))
+    if (!addr_is_wildcard(addr))
         return *addr;
     return addr_from_ip(addr->kind == ADDR_IPV4 ? loopback_ipv4 : loopback_ipv6, addr->kind, addr->port);
 }

@@ -21,9 +21,6 @@ void haproxy_add_quoted(struct text *out, const char *part);
  * written. */
 bool haproxy_takes_address(const struct addr *addr);
 
-/* Whether it is 0.0.0.0 or [::]. Nobody can connect to that. */
-bool haproxy_is_wildcard(const struct addr *addr);
-
 /* Where a HAProxy on the same host connects to what listens at `addr`: the loopback in place of a wildcard. */
 struct addr haproxy_reaches(const struct addr *addr);
 

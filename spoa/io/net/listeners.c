@@ -60,12 +60,10 @@ static bool is_at(const struct listener *listener, const struct place *place)
             addr_equals(&acceptor->wanted, &place->listen->addr));
 }
 
+/* Port 0 is another port for each socket. */
 static bool is_wildcard(const struct addr *addr)
 {
-    static const uint8_t any[sizeof(addr->ip)];
-
-    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) && addr->port != 0 &&
-           memcmp(addr->ip, any, sizeof(any)) == 0;
+    return addr->port != 0 && addr_is_wildcard(addr);
 }
 
 /* Whether `all` is 0.0.0.0 or [::], and `addr` another address of its family on the same port. */
