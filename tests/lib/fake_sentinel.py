@@ -225,6 +225,8 @@ class FakeSentinel:
             return [str(part) for part in address] if address else None
         if line == "SENTINEL MYID":
             return self.myid
+        if line.startswith(("SENTINEL MASTER ", "SENTINEL REPLICAS ")):
+            return []  # nothing that a test has not scripted
         if words[0].upper() == "SUBSCRIBE":
             with self.lock:
                 self.subscribers[sock] = set(words[1:])
