@@ -225,7 +225,7 @@ class FakeSentinel:
             return [str(part) for part in address] if address else None
         if line == "SENTINEL MYID":
             return self.myid
-        if line.startswith(("SENTINEL MASTER ", "SENTINEL REPLICAS ")):
+        if line.startswith(("SENTINEL MASTER ", "SENTINEL REPLICAS ", "SENTINEL SENTINELS ")):
             return []  # nothing that a test has not scripted
         if words[0].upper() == "SUBSCRIBE":
             with self.lock:
