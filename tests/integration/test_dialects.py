@@ -365,16 +365,33 @@ def test_keydb_active_replicas():
         node.stop()
 
 
-def test_garnet_votes():
-    """Ports and offsets are integers, and a sharded log makes lists longer."""
-    first = Node(["master", 7, [[HOST, 7002, 7, "7,7"]], "7,7"])
-    nodes = [first, *(Node(["slave", HOST, first.port, "connected", 7]) for _ in range(2))]
+def test_garnet():
+    """Ports and offsets are integers, and a sharded log makes lists longer. All nodes have one run_id, so one vote."""
+    first = Node(["master", 7, [[HOST, 7001, 7, "7,7"]], "7,7"])
+    info = f"run_id:{first.myid}\r\n"
+    nodes = [first, *(Node(["slave", HOST, first.port, "connected", 7], info) for _ in range(2))]
     with NodesRig("replication", map_of(nodes)) as rig:
-        rig.wait_master(first.name)
-        rig.wait_votes(3)
-        assert findings(rig) == []
+        rig.agent.wait_log(event="same-sentinel")
+        rig.wait_state("no-quorum")
+        assert any("are one node (its identity)" in finding for finding in findings(rig))
+    with probe(first, "replicas = yes\nmax-lag = 1mb") as rig:
+        rig.wait_master("R9")
+        first.reply("ROLE", ["slave", HOST, 7001, "connected", 7])
+        rig.wait_state("not-master")
+        assert rig.agent.log_lines(event="role-probe-refused") == []
     for node in nodes:
         node.stop()
+
+
+def test_nothing_is_kept_where_we_are_sent_away():
+    """`keep-when = refused`: a Sentinel that has no room for us lives, and may fail over with the others."""
+    with Rig(sentinels="poll = 100ms\nreply-timeout = 300ms\nvote-life = 600ms", service="keep = 60s\nkeep-when = refused\ndebounce = 0\nrole-check = off") as rig:
+        rig.wait_votes(3)
+        for fake in rig.fakes:
+            fake.reply("CLIENT SETNAME", error("ERR max number of clients reached"))
+            fake.drop()
+        rig.wait_state("no-quorum")
+        assert rig.agent.find_log(event="quorum-lost", reason="refused-us")
 
 
 def test_a_sentinel_with_an_integer_for_a_port():
