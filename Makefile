@@ -281,7 +281,7 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuz
 	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov replay:cov
 	@$(PYTHON) tests/tools/coverage.py build/cov
 
-test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both)
+test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both SHOW=1)
 	@tests/tools/deps.sh matrix
 	@MATRIX_TESTS='$(TESTS)' MATRIX_SERVER='$(or $(SERVERS),both)' tests/tools/matrix.sh $(or $(SUITES),bookworm trixie forky)
 
