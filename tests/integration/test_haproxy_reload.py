@@ -10,7 +10,7 @@ import time
 
 import pytest
 from cluster import Cluster
-from failover import LATEST, LONGEST_OVER, NOTICED, PARK, PROCESSING, is_caught, judge, wait_writes
+from failover import LATEST, LONGEST_OVER, PARK, PROCESSING, is_caught, judge, wait_writes
 from load import Load
 from observers import Referee
 from process import PATH, wait_until
@@ -22,8 +22,9 @@ RELOADS = 20
 SLOWEST = 2000  # ms; a client that is refused, or waits for a time limit of HAProxy's, would take longer
 # The last write on the old master. The agent cuts at once; a machine with other things to do takes longer.
 LATEST_CUT = 200  # ms
-# The agent may find HAProxy's master between two programs, and tries again every 100 ms, for a second.
-LATEST_DURING = 1000  # ms
+# HAProxy's master is away while it reloads itself, on a busy machine for most of a second. The agent tries every 100 ms, and
+# may meet the next reload.
+LATEST_DURING = 2000  # ms
 # Longer than the failover, and shorter than the ten seconds after which Sentinel ends the writes to the old master.
 HARD_STOP = 4.0  # seconds
 
@@ -61,6 +62,8 @@ class Reloaded:
             stack.enter_context(self.short)
             stack.enter_context(self.sessions)
             wait_writes(self.old, 500)
+            firsts = [f"persistent:{i}:0" for i in range(SESSIONS)]
+            wait_until(lambda: self.old.call("EXISTS", *firsts) == SESSIONS, 30, "all sessions are there")
             self.stack = stack.pop_all()
         return self
 
@@ -85,8 +88,7 @@ class Reloaded:
     def refused_unduly(self):
         """Without those that were at work on the old master when it died, or when the sessions to it were cut."""
         cut = self.times[1] + max(self.result.late, 0) / 1000
-        return [one for one in self.short.refused()
-                if not is_caught(one, self.times) and not self.times[1] < one.ended < cut + NOTICED]
+        return [one for one in self.short.refused() if not is_caught(one, [*self.times, cut])]
 
     def reload(self):
         """The sessions of before stay in the old process."""
@@ -140,11 +142,11 @@ def test_failover_after_a_reload_without_the_runtime_api():
     """Nothing but `hard-stop-after` ends the sessions in the old process."""
     with Reloaded(f"failover after a reload, `hard-stop-after {HARD_STOP:.0f}s`", "agent-check",
                   {"hard-stop-after 30s": f"hard-stop-after {HARD_STOP:.0f}s"}) as run:
-        reloaded = time.monotonic()
         run.reload()
+        reloaded = time.monotonic()
         run.lose_master(run.cluster.sentinels[1].fail_over, after=HARD_STOP + 2)
     assert run.refused_unduly() == [] and run.longest() < SLOWEST
-    assert run.result.late < (reloaded + HARD_STOP - run.times[1]) * 1000 + LATEST_DURING
+    assert run.result.late < (reloaded + HARD_STOP - run.times[1]) * 1000 + LATEST_CUT
     assert run.result.late > LATEST["agent, pull"], "the old process was reached otherwise"
 
 
