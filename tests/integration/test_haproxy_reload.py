@@ -111,7 +111,7 @@ class Reloaded:
 @pytest.mark.parametrize("recipe", ["runtime-api", "agent-check"])
 def test_many_reloads(recipe):
     """Nobody is refused, nobody waits, no session ends."""
-    with Reloaded(f"{RELOADS} reloads", recipe) as run:
+    with Reloaded(f"{RELOADS} reloads", recipe, {"hard-stop-after 30s": "hard-stop-after 5m"}) as run:
         for _ in range(RELOADS):
             run.reload()
             wait_writes(run.old, 200)
