@@ -23,10 +23,14 @@ class Workers:
     def agent_edits(self):
         return {"runtime-api = /run/haproxy/admin.sock": f"runtime-api = master:{self.socket}"}
 
+    def tell(self, command):
+        """The master of HAProxy 3.2 does not answer where the worker ends in this moment: TimeoutError soon."""
+        return tell(self.socket, f"{command};quit", timeout=1)
+
     def list(self):
         """(process, whether it is old) of each worker."""
         is_old, found = False, []
-        for line in tell(self.socket, "show proc;quit").splitlines():
+        for line in self.tell("show proc").splitlines():
             is_old = is_old or line == "# old workers"
             words = line.split()
             if words[1:2] == ["worker"]:
@@ -39,7 +43,7 @@ class Workers:
 
     def is_settled(self):
         """All old workers know that they are old."""
-        return all("\nStopping: 1\n" in tell(self.socket, f"@!{pid} show info;quit") for pid in self.old())
+        return all("\nStopping: 1\n" in self.tell(f"@!{pid} show info") for pid in self.old())
 
     def send_reload(self):
         """Returns at once."""
