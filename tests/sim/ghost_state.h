@@ -84,6 +84,7 @@ struct ghost_told {
     uint64_t first_answer; /* the one of which a client was told, as the first one */
     int8_t address;        /* -1: no master yet */
     bool is_fenced;
+    bool is_cut; /* a fence since it was named last: its sessions are cut */
 };
 
 /* What the agent said, and what its observers were told, whichever set it was by. */
@@ -127,6 +128,12 @@ struct sim_counts {
     uint64_t doubted;      /* a link to a node broke that might be named */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */
+    uint64_t sessions;     /* of clients */
+    uint64_t rounds;       /* of calls to HAProxys, to cut sessions */
+    uint64_t moved;        /* of them, those that a change-over found under way */
+    uint64_t shut;         /* sessions that were cut */
+    uint64_t shut_old;     /* of them, by a process that a reload had replaced */
+    uint64_t shut_late;    /* of them, long after they were owed */
 };
 
 #endif

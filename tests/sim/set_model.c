@@ -5,6 +5,7 @@
 
 #include "spoa/core/base/container_of.h"
 #include "tests/sim/agent_model.h"
+#include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node_model.h"
@@ -397,6 +398,7 @@ void set_destroy(struct world *world, struct sim_set *set)
     if (set == NULL)
         return;
     network_forget(world, set);
+    cutter_destroy(set);
     voter_group_destroy(set->group);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         node_close(set, i);

@@ -1,0 +1,63 @@
+/* What goes wrong with the HAProxys beside the agents. */
+#include "tests/sim/script.h"
+
+#include "tests/sim/haproxy_model.h"
+
+enum haproxy_action {
+    HAPROXY_FALLS_ILL,
+    HAPROXY_IS_WELL,
+    HAPROXY_RELOADS,
+    HAPROXY_RESTARTS,
+};
+
+static void plan(struct world *world, unsigned agent, enum haproxy_action action, int64_t after_ms)
+{
+    const struct event event = {.kind = EVENT_HAPROXY,
+                                .target = (uint8_t)agent,
+                                .count = (uint8_t)action,
+                                .at_ms = world->now_ms + after_ms};
+
+    event_queue_push(&world->queue, &event);
+}
+
+static void fall_ill(struct world *world, unsigned agent, enum sim_api_state api, int64_t for_ms)
+{
+    haproxy_set_api(world, agent, api);
+    plan(world, agent, HAPROXY_IS_WELL, for_ms);
+}
+
+void script_act_haproxy(struct world *world, const struct event *event)
+{
+    static const enum sim_api_state states[] = {SIM_API_REFUSES, SIM_API_REFUSES, SIM_API_SILENT,
+                                                SIM_API_DENIES, SIM_API_BREAKS};
+    struct rng *rng = &world->haproxy_rng;
+
+    switch ((enum haproxy_action)event->count) {
+    case HAPROXY_FALLS_ILL:
+        fall_ill(world, event->target, states[rng_below(rng, sizeof(states) / sizeof(*states))],
+                 rng_between(rng, 50, 5000));
+        break;
+    case HAPROXY_IS_WELL:
+        haproxy_set_api(world, event->target, SIM_API_ANSWERS);
+        break;
+    case HAPROXY_RELOADS:
+        haproxy_reload(world, event->target);
+        break;
+    case HAPROXY_RESTARTS:
+        haproxy_restart(world, event->target);
+        fall_ill(world, event->target, SIM_API_REFUSES, rng_between(rng, 50, 1500));
+        break;
+    }
+}
+
+void script_plan_haproxys(struct world *world, int64_t wild_ms)
+{
+    static const enum haproxy_action actions[] = {HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL,
+                                                  HAPROXY_RELOADS,   HAPROXY_RELOADS,   HAPROXY_RESTARTS};
+    struct rng *rng = &world->haproxy_rng;
+
+    for (unsigned i = 0; i < world->config.agents; i++)
+        for (unsigned k = world->agents[i].haproxy.is_there ? rng_below(rng, 5) : 0; k > 0; k--)
+            plan(world, i, actions[rng_below(rng, sizeof(actions) / sizeof(*actions))],
+                 rng_between(rng, 0, wild_ms));
+}
