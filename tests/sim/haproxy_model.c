@@ -101,6 +101,7 @@ void haproxy_let_in(struct world *world, unsigned agent)
             haproxy->sessions[i].since_ms = world->now_ms;
 }
 
+/* A session that came after the agent has looked is out of its sight: it counts as gone. */
 static void shut(struct world *world, const struct sim_haproxy *haproxy, struct sim_session *session)
 {
     if (session->hangs)
@@ -109,7 +110,7 @@ static void shut(struct world *world, const struct sim_haproxy *haproxy, struct 
     world->counts.shut_late +=
         session->owed_ms != GHOST_NEVER && session->owed_ms < world->now_ms - CUT_BACKOFF_MAX_MS;
     world->counts.shut_old += haproxy->workers[session->worker].is_old;
-    if (haproxy->hangs && session->established_ms > world->now_ms)
+    if (haproxy->hangs && session->is_listed && session->established_ms > world->now_ms)
         session->hangs = true;
     else
         session->is_there = false;
@@ -203,14 +204,16 @@ static bool read_server(const char *text, unsigned *ret_service, unsigned *ret_a
     return *ret_service < SIM_SERVICES_MAX && *ret_address < SIM_SERVERS;
 }
 
-static void list_sessions(const struct world *world, const struct sim_haproxy *haproxy, unsigned place,
+static void list_sessions(const struct world *world, struct sim_haproxy *haproxy, unsigned place,
                           struct sim_call *call)
 {
     for (unsigned i = 0; i < SIM_SESSIONS_MAX; i++) {
-        const struct sim_session *session = &haproxy->sessions[i];
-        if (is_in(world, session) && session->worker == place)
-            say(call, "0x%x: proto=tcpv4 fe=f be=b%u srv=%s scb=[%d,1h]\n", i + 1, session->service,
-                server_names[session->address], session->established_ms > world->now_ms ? 2 : 8);
+        struct sim_session *session = &haproxy->sessions[i];
+        if (!is_in(world, session) || session->worker != place)
+            continue;
+        session->is_listed = true;
+        say(call, "0x%x: proto=tcpv4 fe=f be=b%u srv=%s scb=[%d,1h]\n", i + 1, session->service,
+            server_names[session->address], session->established_ms > world->now_ms ? 2 : 8);
     }
     say(call, "0xfff: proto=unix_stream fe=GLOBAL be=<NONE> srv=<none> scb=[8,0h]\n\n");
 }
@@ -259,7 +262,7 @@ static void shut_one(struct world *world, unsigned agent, unsigned place, const 
 static void obey_one(struct world *world, unsigned agent, unsigned place, const char *command,
                      struct sim_call *call)
 {
-    const struct sim_haproxy *haproxy = &world->agents[agent].haproxy;
+    struct sim_haproxy *haproxy = &world->agents[agent].haproxy;
     const char *rest;
 
     if (strncmp(command, "show info", 9) == 0)

@@ -23,6 +23,7 @@ struct sim_session {
     uint8_t worker;
     uint8_t service;
     uint8_t address;
+    bool is_listed;         /* the agent could see it while it connected */
     bool hangs;             /* it was shut while it connected, and will never end */
     int64_t since_ms;       /* HAProxy has it; until then the client's answer is on its way */
     int64_t established_ms; /* it connects until then */

@@ -280,12 +280,19 @@ static size_t *find_apis(const struct cut_debts *debts, const struct cut_debts *
     return apis;
 }
 
+/* Of a place that the configuration did not have, only what is owed is known. */
 static void copy_debts(struct cut_debts *debts, size_t place, const struct cut_debts *former,
                        size_t former_place, const size_t *apis)
 {
-    for (size_t i = 0; i < debts->api_count; i++)
-        if (apis[i] != NOWHERE)
-            *debt_at(debts, place, i) = *debt_at(former, former_place, apis[i]);
+    bool is_known = former->places[former_place].owner != NOWHERE || debts->places[place].owner == NOWHERE;
+
+    for (size_t i = 0; i < debts->api_count; i++) {
+        if (apis[i] == NOWHERE)
+            continue;
+        const struct debt *debt = debt_at(former, former_place, apis[i]);
+        if (is_known || debt->state == DEBT_OWED)
+            *debt_at(debts, place, i) = *debt;
+    }
 }
 
 static bool is_owed(const struct cut_debts *debts, const struct cut_debts *former, size_t former_place,
@@ -335,8 +342,7 @@ static bool inherit_places(struct cut_debts *debts, const struct cut_debts *form
             continue;
         if (here == NOWHERE && !add_stray(debts, place, &here))
             return false;
-        if (place->owner != NOWHERE || debts->places[here].owner == NOWHERE)
-            copy_debts(debts, here, former, i, apis);
+        copy_debts(debts, here, former, i, apis);
     }
     return true;
 }
