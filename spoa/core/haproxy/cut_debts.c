@@ -384,16 +384,15 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
 
     for (size_t i = 0; i < items->count; i++) {
         struct cut_item *item = &items->list[i];
+        if (item->place == NOWHERE)
+            continue; /* a reload before this one found that it is no longer owed */
         const struct place *was = &former->places[item->place];
         const struct owner *owner = find_owner(debts, was->service, was->owner);
         item->place = find_place(debts, owner, was);
         if (item->place == NOWHERE)
             item->place = find_among(debts, strays, debts->place_count - strays, was);
-        if (item->place == NOWHERE)
-            continue; /* no longer owed */
-        item->backend = debts->places[item->place].backend;
-        item->server = debts->places[item->place].server;
-        item->may_be_gone = debts->places[item->place].owner == NOWHERE;
+        if (item->place != NOWHERE)
+            item->may_be_gone = debts->places[item->place].owner == NOWHERE;
     }
 }
 
@@ -415,6 +414,10 @@ static bool list_places(const struct cut_debts *debts, size_t count,
                                                           .backend = place->backend,
                                                           .server = place->server,
                                                           .may_be_gone = place->owner == NOWHERE};
+    }
+    if (!cut_items_keep(&items)) {
+        cut_items_finish(&items);
+        return false;
     }
     cut_items_sort(&items);
     *ret_items = items;
