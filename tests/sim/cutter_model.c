@@ -18,7 +18,7 @@ void cutter_arm(struct world *world, unsigned agent)
     struct sim_agent *self = &world->agents[agent];
     struct sim_api *api = &self->api;
 
-    if (!self->haproxy.is_there)
+    if (rounds_of(world, agent) == NULL)
         return;
     int64_t due_ms = cut_rounds_due_ms(rounds_of(world, agent), 0);
     if (due_ms == INT64_MAX)
@@ -235,7 +235,7 @@ void cutter_create(struct world *world, struct sim_set *set, const struct sim_se
     };
     struct addr addr;
 
-    if (!world->agents[set->agent].haproxy.is_there)
+    if (!world->agents[set->agent].haproxy.is_there || !set->file.has_api)
         return;
     if (!addr_parse(span_of_text("unix:/run/api"), &addr))
         abort();
@@ -248,7 +248,7 @@ void cutter_create(struct world *world, struct sim_set *set, const struct sim_se
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (set->services[i] != NULL && !cut_rounds_watch(cutter->rounds, set->services[i], &backends[i], 1))
             abort();
-    if (former != NULL &&
+    if (former != NULL && former->cutter.rounds != NULL &&
         !cut_rounds_inherit(cutter->rounds, former->cutter.rounds, agent_now_ms(world, set->agent)))
         abort();
 }
@@ -259,7 +259,8 @@ static void move_round(struct world *world, const struct sim_set *set, const str
     struct sim_api *api = &world->agents[set->agent].api;
     struct runtime_visit_options what;
 
-    if (!cut_rounds_move(set->cutter.rounds, 0, former->cutter.rounds, 0, &what)) {
+    if (set->cutter.rounds == NULL ||
+        !cut_rounds_move(set->cutter.rounds, 0, former->cutter.rounds, 0, &what)) {
         drop_visits(api);
         return;
     }
@@ -272,13 +273,18 @@ static void move_round(struct world *world, const struct sim_set *set, const str
 
 void cutter_begin(struct world *world, struct sim_set *set, struct sim_set *former)
 {
-    if (set->cutter.rounds == NULL)
-        return;
-    if (former != NULL) {
+    struct sim_api *api = &world->agents[set->agent].api;
+
+    if (former != NULL && former->cutter.rounds != NULL) {
         move_round(world, set, former);
         cut_rounds_stop(former->cutter.rounds);
-        world->agents[set->agent].api.timer_ms = INT64_MAX;
+        api->timer_ms = INT64_MAX;
+        api->timer++;
+    } else {
+        api->begun_ms = world->now_ms;
     }
+    if (set->cutter.rounds == NULL)
+        return;
     cut_rounds_start(set->cutter.rounds, agent_now_ms(world, set->agent));
     cutter_arm(world, set->agent);
 }

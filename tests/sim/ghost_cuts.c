@@ -84,9 +84,9 @@ void ghost_check_cuts(struct world *world)
     for (unsigned i = 0; i < world->config.agents; i++) {
         const struct sim_agent *self = &world->agents[i];
         const struct sim_haproxy *haproxy = &self->haproxy;
-        int64_t reached_ms =
-            later(haproxy->well_since_ms, later(self->stalled_until_ms, self->api.hung_until_ms));
-        if (!haproxy->is_there || haproxy->api != SIM_API_ANSWERS)
+        int64_t reached_ms = later(later(haproxy->well_since_ms, self->api.begun_ms),
+                                   later(self->stalled_until_ms, self->api.hung_until_ms));
+        if (self->running->cutter.rounds == NULL || haproxy->api != SIM_API_ANSWERS)
             continue;
         for (unsigned k = 0; k < SIM_SESSIONS_MAX; k++)
             if (haproxy->sessions[k].is_there && haproxy->sessions[k].owed_ms != GHOST_NEVER)

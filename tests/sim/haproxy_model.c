@@ -8,7 +8,7 @@
 #include "tests/sim/ghost.h"
 
 /* The worlds with a runtime API, in percent. They take longer. */
-#define PERCENT_WITH_API 60
+#define PERCENT_WITH_API 33
 /* A client that was sent to a server is there so soon. It must be before the agent's last cut. */
 #define ARRIVAL_MS 400
 #define CALL_TIMEOUT_MS 2000
@@ -24,6 +24,7 @@ void haproxy_configure(struct world *world)
     struct rng *rng = rng_of(world);
     bool is_there = rng_chance(rng, PERCENT_WITH_API);
 
+    world->config.file.has_api = rng_chance(rng, 90);
     for (unsigned i = 0; i < world->config.agents; i++) {
         unsigned version = rng_below(rng, sizeof(versions) / sizeof(*versions));
         world->agents[i].haproxy = (struct sim_haproxy){

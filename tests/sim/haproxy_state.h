@@ -70,6 +70,7 @@ struct sim_api {
     bool is_busy;
     uint32_t generation; /* dates calls that are under way */
     unsigned open;       /* how many visits are not over */
+    int64_t begun_ms;    /* the agent has it in its file since then */
     int64_t hung_until_ms;
     int64_t timer_ms; /* when the next round begins, by the world's clock; INT64_MAX: nothing is planned */
     uint32_t timer;   /* dates that plan */

@@ -354,6 +354,7 @@ static void act_reload(struct world *world)
     struct sim_file file = world->agents[agent].running->file;
 
     script_change_file(world, &file);
+    script_change_api(world, &file);
     reload_begin(world, agent, &file);
 }
 

@@ -2,12 +2,15 @@
 #include "tests/sim/script.h"
 
 #include "tests/sim/haproxy_model.h"
+#include "tests/sim/reload_model.h"
 
-enum haproxy_action {
-    HAPROXY_FALLS_ILL,
-    HAPROXY_IS_WELL,
-    HAPROXY_RELOADS,
-    HAPROXY_RESTARTS,
+enum haproxy_action { /* or of its agent */
+                      HAPROXY_FALLS_ILL,
+                      HAPROXY_IS_WELL,
+                      HAPROXY_RELOADS,
+                      HAPROXY_RESTARTS,
+                      AGENT_LOSES_SERVICE,
+                      AGENT_FINDS_SERVICE,
 };
 
 static void plan(struct world *world, unsigned agent, enum haproxy_action action, int64_t after_ms)
@@ -24,6 +27,30 @@ static void fall_ill(struct world *world, unsigned agent, enum sim_api_state api
 {
     haproxy_set_api(world, agent, api);
     plan(world, agent, HAPROXY_IS_WELL, for_ms);
+}
+
+void script_change_api(struct world *world, struct sim_file *file)
+{
+    if (rng_chance(&world->haproxy_rng, 10))
+        file->has_api = !file->has_api;
+}
+
+/* Its file has all services again, or all but the first. */
+static void change_services(struct world *world, unsigned agent, bool has_all)
+{
+    struct sim_file file = world->agents[agent].running->file;
+
+    for (unsigned i = 0; i < world->config.services; i++)
+        file.has_service[i] = i > 0 || has_all;
+    reload_begin(world, agent, &file);
+}
+
+static void lose_service(struct world *world, unsigned agent)
+{
+    if (world->config.services == 1)
+        return;
+    change_services(world, agent, false);
+    plan(world, agent, AGENT_FINDS_SERVICE, rng_between(&world->haproxy_rng, 1200, 3000));
 }
 
 void script_act_haproxy(struct world *world, const struct event *event)
@@ -47,13 +74,20 @@ void script_act_haproxy(struct world *world, const struct event *event)
         haproxy_restart(world, event->target);
         fall_ill(world, event->target, SIM_API_REFUSES, rng_between(rng, 50, 1500));
         break;
+    case AGENT_LOSES_SERVICE:
+        lose_service(world, event->target);
+        break;
+    case AGENT_FINDS_SERVICE:
+        change_services(world, event->target, true);
+        break;
     }
 }
 
 void script_plan_haproxys(struct world *world, int64_t wild_ms)
 {
-    static const enum haproxy_action actions[] = {HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL,
-                                                  HAPROXY_RELOADS,   HAPROXY_RELOADS,   HAPROXY_RESTARTS};
+    static const enum haproxy_action actions[] = {HAPROXY_FALLS_ILL,  HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL,
+                                                  HAPROXY_RELOADS,    HAPROXY_RELOADS,   HAPROXY_RESTARTS,
+                                                  AGENT_LOSES_SERVICE};
     struct rng *rng = &world->haproxy_rng;
 
     for (unsigned i = 0; i < world->config.agents; i++)

@@ -64,6 +64,7 @@ struct sim_file {
     bool has_service[SIM_SERVICES_MAX];
     uint8_t map[SIM_SERVERS]; /* the order of the servers */
     bool has_wrong_password;
+    bool has_api; /* HAProxy's runtime API is in it */
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
