@@ -191,7 +191,6 @@ void agent_stop(struct world *world, unsigned agent)
 
     self->reloads++;
     cutter_forget(world, agent);
-    ghost_forget_cuts(world, agent);
     spop_session_finish(&self->session);
     service_table_destroy(self->table);
     service_table_destroy(self->retired_table);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/agent_model.h"
+#include "tests/sim/ghost.h"
 #include "tests/sim/haproxy_model.h"
 
 static struct cut_rounds *rounds_of(const struct world *world, unsigned agent)
@@ -282,6 +283,7 @@ void cutter_begin(struct world *world, struct sim_set *set, struct sim_set *form
         api->timer++;
     } else {
         api->begun_ms = world->now_ms;
+        ghost_begin_cuts(world, set->agent);
     }
     if (set->cutter.rounds == NULL)
         return;

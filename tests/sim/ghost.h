@@ -75,8 +75,9 @@ void ghost_check_counters(struct world *world, unsigned agent);
 void ghost_note_cuts(struct world *world, unsigned agent, unsigned service,
                      const struct service_change *change);
 
-/* The agent ends. The next one does not know what it owed, before it names somebody. */
-void ghost_forget_cuts(struct world *world, unsigned agent);
+/* The agent begins to cut sessions. It does not know what was before. Of a service that has named nobody yet
+ * it owes nothing. */
+void ghost_begin_cuts(struct world *world, unsigned agent);
 
 /* HAProxy was told to cut the sessions to this server. */
 void ghost_told_to_shut(struct world *world, unsigned agent, unsigned service, unsigned address);

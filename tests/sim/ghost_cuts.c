@@ -44,10 +44,21 @@ void ghost_note_cuts(struct world *world, unsigned agent, unsigned service,
     }
 }
 
-void ghost_forget_cuts(struct world *world, unsigned agent)
+void ghost_begin_cuts(struct world *world, unsigned agent)
 {
+    struct sim_agent *self = &world->agents[agent];
+
     for (unsigned i = 0; i < SIM_SESSIONS_MAX; i++)
-        world->agents[agent].haproxy.sessions[i].owed_ms = GHOST_NEVER;
+        self->haproxy.sessions[i].owed_ms = GHOST_NEVER;
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        struct ghost_told *told = &world->ghost.agents[agent].told[i];
+        if (self->running->services[i] == NULL || told->address == -1)
+            continue;
+        told->is_cut = told->is_fenced;
+        note_sessions(world, agent, i, told->address, false, false);
+        if (told->is_fenced)
+            note_sessions(world, agent, i, told->address, true, false);
+    }
 }
 
 void ghost_told_to_shut(struct world *world, unsigned agent, unsigned service, unsigned address)

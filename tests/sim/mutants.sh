@@ -104,6 +104,7 @@ evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
+probe=spoa/core/voters/role_probe.c
 debts=spoa/core/haproxy/cut_debts.c
 rounds=spoa/core/haproxy/cut_rounds.c
 visit=spoa/core/haproxy/runtime_visit.c
@@ -203,6 +204,7 @@ mutant reload-unnamed 'ready' $handover 's/^        return HANDOVER_UNNAMED;/   
 mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/        (void)next;/'
 mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
 mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;/    return HANDOVER_READY;/'
+mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
@@ -222,9 +224,11 @@ mutant cut-of-master 'I8-spared' $debts '/^void cut_debts_name/,/^}/ s/^        
 mutant cut-of-master-under-way 'I8-spared' $debts 's/^    return place != NOWHERE && debt_at(debts, place, api)->is_under_way;/    return place != NOWHERE;/'
 mutant reload-forgets-debts 'I8-gone' $debts '/^static void copy_debts/,/^}/ s/^            \*debt_at(debts, place, i) = .*/            debt_at(debts, place, i)->state = DEBT_NONE;/'
 mutant reload-forgets-stray-debts 'I8-gone' $debts 's/^        if (here == NOWHERE && !is_owed(.*/        if (here == NOWHERE)/'
+mutant reload-forgets-debts-of-service 'I8-gone' $debts 's/^        if (is_known || debt->state == DEBT_OWED)/        if (is_known)/'
 mutant reload-loses-cut-under-way 'I8-gone' $rounds 's/^    if (!before->is_busy || before->is_trial || .*/    if (before != NULL)/'
 mutant reload-adopts-nothing 'I8' $rounds 's/^    cut_debts_adopt(.*//'
 mutant reload-hides-switch-from-cuts 'I8-gone' $rounds '/^static void catch_up/,/^}/ s/^        cut_debts_name(.*/        (void)last;/'
+mutant reload-brings-api-too-late 'I8-gone' $rounds 's/^        (decision->generation > 0 \&\& .*/        decision->generation > UINT32_MAX)/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]
