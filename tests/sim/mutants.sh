@@ -161,7 +161,7 @@ mutant kept-for-ever 'kept' $policy \
     -e 's/ && now_ms - policy->t_lost_ms < config->keep_ms;/ \&\& config->keep_ms > 0;/' \
     -e 's/^        review_by(\&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);//'
 mutant kept-against-dissent 'kept' $policy 's/^        policy->may_keep = false;//'
-mutant witness-not-asked 'witnessed' $service 's/!evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))/false)/'
+mutant witness-not-asked 'witnessed' $evidence 's/^    return report->sees_majority && is_fresh(.*/    return report != NULL \&\&/'
 mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (agree \&\& !agree)/'
 mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fenced_ms;/config->fence_ms > 0;/'
 
