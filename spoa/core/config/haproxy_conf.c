@@ -95,12 +95,14 @@ static void add_frontend(struct text *out, const struct config *config, const st
 static void add_server(struct text *out, const struct config *config, const struct config_service *service,
                        const struct service_server *server)
 {
+    struct addr addr = server->addr;
     char text[ADDR_TEXT_MAX];
 
+    addr.is_absolute = false; /* HAProxy has no search list, and takes no final dot */
     text_add(out, "    server ");
     text_add(out, server->name);
     text_add(out, " ");
-    text_add(out, addr_format(&server->addr, text));
+    text_add(out, addr_format(&addr, text));
     text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
     if (config->agent.checks.count > 0) {
         text_add(out, " agent-send \"");
