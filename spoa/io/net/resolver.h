@@ -21,10 +21,9 @@ struct resolver_query;
 
 /* Valid only during the call of resolver_done_fn. */
 struct resolver_answer {
-    const struct sockaddr_storage
-        *addresses;     /* in the order of getaddrinfo(), at most LOOKUP_ADDRESSES_MAX */
-    size_t count;       /* 0: the look-up failed */
-    const char *reason; /* if it failed; static */
+    const struct sockaddr_storage *addresses; /* in the order of the name service, with the port */
+    size_t count;                             /* at most LOOKUP_ADDRESSES_MAX; 0: the look-up failed */
+    const char *reason;                       /* if it failed; static */
     /* The name does not exist or has no address. False if the look-up failed otherwise: then nobody could
      * tell. */
     bool is_denied;
