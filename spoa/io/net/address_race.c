@@ -80,7 +80,8 @@ static void move_up(struct candidates *candidates, size_t to, size_t from)
 {
     const struct sockaddr_storage *moved = candidates->list[from];
 
-    memmove(&candidates->list[to + 1], &candidates->list[to], (from - to) * sizeof(*candidates->list));
+    for (size_t i = from; i > to; i--)
+        candidates->list[i] = candidates->list[i - 1];
     candidates->list[to] = moved;
 }
 
@@ -97,15 +98,13 @@ static void interleave(struct candidates *candidates)
     }
 }
 
-/* The first `count` go to the end. */
+/* The first `count` go to the end. There is at least one candidate. */
 static void rotate(struct candidates *candidates, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct sockaddr_storage *first = candidates->list[0];
-        memmove(&candidates->list[0], &candidates->list[1],
-                (candidates->count - 1) * sizeof(*candidates->list));
-        candidates->list[candidates->count - 1] = first;
-    }
+    const struct candidates before = *candidates;
+
+    for (size_t i = 0; i < before.count; i++)
+        candidates->list[i] = before.list[(i + count) % before.count];
 }
 
 /* First, unless the last connection to it did not work. */
@@ -131,7 +130,7 @@ static void find_candidates(const struct address_race *race, struct candidates *
     }
     interleave(candidates);
     if (candidates->count > 0)
-        rotate(candidates, race->memory.stumbles % candidates->count);
+        rotate(candidates, race->memory.stumbles);
     if (is_good_usable(race))
         place_good(candidates, race);
 }

@@ -46,7 +46,6 @@ static void name_of_two_addresses(void **state)
     start_link(resolver);
     AWAIT(talk.replies == 1);
     assert_int_equal(talk.lost, 0);
-    assert_int_equal(asked(), 1);
     close(refusing);
     close_resolver(resolver);
 }
@@ -77,7 +76,7 @@ static void name_that_is_unknown(void **state)
     AWAIT(talk.lost >= 3);
     assert_string_equal(talk.reasons[0], gai_strerror(EAI_NONAME));
     assert_string_equal(talk.reasons[2], gai_strerror(EAI_NONAME));
-    assert_int_equal(asked(), 3);
+    assert_true(asked() >= 3);
     close_resolver(resolver);
 }
 
