@@ -184,30 +184,20 @@ static struct lookup **list_of(struct lookup_threads *threads, const struct look
     return lookup->is_slow ? &threads->waiting_slow : &threads->waiting;
 }
 
-/* False if it does not wait. `mutex` is held. */
-static bool unlist(struct lookup_threads *threads, struct lookup *lookup)
-{
-    struct lookup **list = list_of(threads, lookup);
-
-    if (!lookup->is_waiting)
-        return false;
-    DL_DELETE(*list, lookup);
-    lookup->is_waiting = false;
-    return true;
-}
-
 bool lookup_threads_add(struct lookup_threads *threads, struct lookup *lookup)
 {
     (void)pthread_mutex_lock(&threads->mutex);
     bool may_begin =
         threads->count < LOOKUP_THREADS_MAX && (!lookup->is_slow || threads->slow < LOOKUP_THREADS_SLOW_MAX);
-    struct lookup **list = list_of(threads, lookup);
-    DL_APPEND(*list, lookup);
-    lookup->is_waiting = true;
     if (may_begin && start_thread(threads))
         threads->count++;
-    /* Without a thread it would wait for ever. */
-    bool is_added = threads->count > 0 || !unlist(threads, lookup);
+    /* Without any thread it would wait for ever. */
+    bool is_added = threads->count > 0;
+    if (is_added) {
+        struct lookup **list = list_of(threads, lookup);
+        DL_APPEND(*list, lookup);
+        lookup->is_waiting = true;
+    }
     (void)pthread_mutex_unlock(&threads->mutex);
     return is_added;
 }
@@ -215,7 +205,12 @@ bool lookup_threads_add(struct lookup_threads *threads, struct lookup *lookup)
 bool lookup_threads_remove(struct lookup_threads *threads, struct lookup *lookup)
 {
     (void)pthread_mutex_lock(&threads->mutex);
-    bool is_removed = unlist(threads, lookup);
+    bool is_removed = lookup->is_waiting;
+    if (is_removed) {
+        struct lookup **list = list_of(threads, lookup);
+        DL_DELETE(*list, lookup);
+        lookup->is_waiting = false;
+    }
     (void)pthread_mutex_unlock(&threads->mutex);
     return is_removed;
 }

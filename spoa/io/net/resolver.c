@@ -39,7 +39,6 @@ enum entry_state {
 
 /* A look-up and who waits for it. */
 struct entry {
-    struct entry *prev;
     struct entry *next;
     struct resolver *resolver;
     struct lookup *lookup;
@@ -111,7 +110,7 @@ static struct entry *create_entry(struct resolver *resolver, struct lookup *look
         free(entry);
         return NULL;
     }
-    DL_APPEND(resolver->entries, entry);
+    LL_PREPEND(resolver->entries, entry);
     if (!ev_is_active(&resolver->tick)) {
         ev_timer_set(&resolver->tick, TICK_S, TICK_S);
         ev_timer_start(resolver->loop, &resolver->tick);
@@ -123,7 +122,7 @@ static void unlist_entry(struct entry *entry)
 {
     struct resolver *resolver = entry->resolver;
 
-    DL_DELETE(resolver->entries, entry);
+    LL_DELETE(resolver->entries, entry);
     if (resolver->entries == NULL)
         ev_timer_stop(resolver->loop, &resolver->tick);
     free(entry);
@@ -144,7 +143,7 @@ static struct entry *find_entry(struct resolver *resolver, const struct lookup *
 {
     struct entry *entry;
 
-    DL_FOREACH (resolver->entries, entry) {
+    LL_FOREACH (resolver->entries, entry) {
         if (entry->state != ENTRY_OLD && !is_expired(entry) && entry->lookup->family == lookup->family &&
             strcmp(entry->lookup->name, lookup->name) == 0)
             return entry;
@@ -223,7 +222,7 @@ static struct entry *find_awaited(struct resolver *resolver)
 {
     struct entry *entry;
 
-    DL_FOREACH (resolver->entries, entry) {
+    LL_FOREACH (resolver->entries, entry) {
         if (entry->state == ENTRY_KEPT && entry->queries != NULL)
             return entry;
     }
@@ -297,12 +296,11 @@ static void look_at_files(struct resolver *resolver)
 {
     struct entry *entry;
     struct entry *next;
-    struct entry *last = resolver->entries != NULL ? resolver->entries->prev : NULL;
 
     if (!read_stamps(resolver->stamps))
         return;
-    for (entry = resolver->entries; entry != NULL; entry = next) {
-        next = entry != last ? entry->next : NULL;
+    /* New entries come first in the list, so they are not met here. */
+    LL_FOREACH_SAFE (resolver->entries, entry, next) {
         if (entry->state == ENTRY_KEPT && entry->queries == NULL) {
             destroy_entry(entry);
         } else if (entry->state == ENTRY_RUNNING) {
@@ -322,7 +320,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     look_at_files(resolver);
-    DL_FOREACH_SAFE (resolver->entries, entry, next) {
+    LL_FOREACH_SAFE (resolver->entries, entry, next) {
         if (is_expired(entry))
             destroy_entry(entry);
     }
@@ -359,7 +357,7 @@ void resolver_destroy(struct resolver *resolver)
         return;
     /* Frees what the threads have. Only the kept look-ups are ours. */
     lookup_threads_destroy(resolver->threads);
-    DL_FOREACH_SAFE (resolver->entries, entry, next) {
+    LL_FOREACH_SAFE (resolver->entries, entry, next) {
         if (entry->state == ENTRY_KEPT)
             destroy_entry(entry);
         else

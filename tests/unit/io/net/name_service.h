@@ -120,6 +120,7 @@ static inline struct addrinfo **name_service_add(struct addrinfo **end, int fami
     return end;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
     struct addrinfo **end = result;
@@ -146,6 +147,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     return code;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 void freeaddrinfo(struct addrinfo *list)
 {
     while (list != NULL) {

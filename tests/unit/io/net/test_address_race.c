@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "spoa/io/net/address_race.h"
@@ -55,8 +56,7 @@ static void found(enum address_source source, const char *texts)
     char *rest = copy;
     char *word;
 
-    assert_true(strlen(texts) < sizeof(copy));
-    strcpy(copy, texts);
+    (void)snprintf(copy, sizeof(copy), "%s", texts);
     while ((word = strsep(&rest, " ")) != NULL)
         addresses[count++] = address_of(word);
     address_race_answer(&race, source, ADDRESS_FOUND, addresses, count);
