@@ -206,15 +206,17 @@ static void add_server(const struct writer *writer, const struct config_service 
                        const struct service_server *server)
 {
     struct text *out = writer->out;
+    struct addr addr = server->addr;
 
-    if (server->addr.kind == ADDR_UNIX && !haproxy_takes_address(&server->addr))
+    addr.is_absolute = false; /* HAProxy has no search list, and takes no final dot */
+    if (addr.kind == ADDR_UNIX && !haproxy_takes_address(&addr))
         text_add(out, "    # HAProxy cannot take this path: a shorter one, without '$'.\n    # server ");
     else
         text_add(out, "    server ");
     text_add(out, server->name);
     text_add(out, " ");
-    haproxy_add_address(out, &server->addr);
-    if (server->addr.kind != ADDR_UNIX)
+    haproxy_add_address(out, &addr);
+    if (addr.kind != ADDR_UNIX)
         text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
     if (writer->check != NULL) {
         text_add(out, " agent-send \"");
