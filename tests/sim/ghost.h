@@ -122,7 +122,8 @@ void ghost_node_changed(struct world *world, unsigned service);
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
 
-/* Whether a majority may have told a set lately that it has not heard that node for `down-after`. */
+/* Whether a majority told a set lately that it has not heard that node for `down-after`, for all that the agent may
+ * know. */
 bool ghost_may_be_silent(const struct world *world, const struct sim_set *set, unsigned service,
                          int8_t address);
 
