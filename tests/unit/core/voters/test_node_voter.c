@@ -171,12 +171,13 @@ static void give_slots(unsigned node)
     struct reply nodes[2][2];
     struct reply ranges[2][3];
     struct reply list[2];
+    const struct reply nil = {.kind = REPLY_NIL};
     const struct reply unknown = {.kind = REPLY_TEXT, .text = span_of_text("?")};
 
     for (unsigned i = 0; i < 2; i++) {
         split_addr(&f.servers[f.masters[i]].addr, hosts[i], nodes[i]);
         if (f.hides_hosts)
-            nodes[i][0] = i == 0 ? (struct reply){.kind = REPLY_NIL} : unknown;
+            nodes[i][0] = i == 0 ? nil : unknown;
         ranges[i][0] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192};
         ranges[i][1] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192 + 8191};
         ranges[i][2] = (struct reply){.kind = REPLY_ARRAY, .elements = nodes[i], .count = 2};
