@@ -1,7 +1,7 @@
 /*
  * A world in virtual time (integer ms): Sentinels with views, a network between them and the agents, and
  * agents that are made of the real modules of spoa/core. One script runs in it at a time. All randomness
- * comes from one generator, so a seed tells everything that happens.
+ * comes from generators that the seed starts, so a seed tells everything that happens.
  *
  *   script.c         what goes wrong, and when
  *   script_config.c  in which world; script_files.c: what is in the agents' files
@@ -11,9 +11,11 @@
  *   set_model.c      what one file brings to life, with real modules: plays the I/O layer around them
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
  *   reload_model.c   its reloads: a next set beside the first, and the change-over
+ *   cutter_model.c   its cuts of sessions: plays the I/O layer around the real rounds and visits
+ *   haproxy_model.c  HAProxy's sessions and its runtime API; script_haproxy.c: what goes wrong with them
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out (ack.c); parked.c: those that wait
  *   ghost.c          remembers the truth; ghost_checks.c checks every answer against it
- *   ghost_handover.c the referee of reloads (I9)
+ *   ghost_handover.c the referee of reloads (I9); ghost_cuts.c: of cuts (I8)
  *   progress.c       what is due by now (I7)
  */
 #ifndef TESTS_SIM_WORLD_H
@@ -29,6 +31,7 @@
 #include "spoa/core/voters/voter_group.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/ghost_state.h"
+#include "tests/sim/haproxy_state.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/rng.h"
 
@@ -61,6 +64,7 @@ struct sim_file {
     bool has_service[SIM_SERVICES_MAX];
     uint8_t map[SIM_SERVERS]; /* the order of the servers */
     bool has_wrong_password;
+    bool has_api; /* HAProxy's runtime API is in it */
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
@@ -99,6 +103,9 @@ struct sim_sentinel {
     int8_t views[SIM_SERVICES_MAX];
     bool is_down[SIM_SERVICES_MAX]; /* it says o_down of the one that it names */
     bool sees_no_majority;          /* CKQUORUM says NOQUORUM, or cluster_state is fail */
+    /* Since then it hears nothing of the master, or of the other Sentinels; 0: it hears them. */
+    int64_t master_lost_ms[SIM_SERVICES_MAX];
+    int64_t peers_lost_ms;
     uint32_t epochs[SIM_SERVICES_MAX];
 };
 
@@ -129,16 +136,21 @@ struct sim_link {
     int64_t not_before_ms[2]; /* nothing arrives before: messages were held up */
 };
 
-/* Beside enum node_role: nobody is there. UNKNOWN stands for one that refuses the probe. */
+/* Beside enum node_role: nobody is there, or the host is not. UNKNOWN stands for one that refuses the probe. */
 #define SIM_NODE_DOWN 10
+#define SIM_NODE_GONE 11
 
 /* A set's ROLE probe for one service. */
 struct sim_probe {
     struct role_probe probe;
     struct service_observer observer;
     bool is_open;
-    bool is_proven;  /* the node has told what it is, over this link */
-    uint8_t address; /* that it leads to */
+    bool is_proven;     /* the node has told what it is, over this link */
+    bool is_dead;       /* what is sent on it vanishes */
+    bool is_silent;     /* the node was, and was not heard since */
+    unsigned unheard;   /* PINGs that were sent since the node was heard on this link */
+    int64_t unheard_ms; /* the second of them */
+    uint8_t address;    /* that it leads to */
     uint32_t generation;
     int64_t delay_ms;   /* up to that, one way */
     int64_t last_ms[2]; /* arrival of the latest message, at the node and at the agent */
@@ -180,6 +192,7 @@ struct sim_set {
     struct role_probe_settings probe_settings;
     struct sim_probe probes[SIM_SERVICES_MAX];
     struct sim_watch watches[SIM_SERVICES_MAX];
+    struct sim_cutter cutter;
 };
 
 /* A question that HAProxy has no answer to yet. */
@@ -219,11 +232,14 @@ struct sim_agent {
     enum service_state seen_state[SIM_SERVICES_MAX];
     uint64_t seen_generation[SIM_SERVICES_MAX];
     bool seen_fenced[SIM_SERVICES_MAX];
+    struct sim_haproxy haproxy;
+    struct sim_api api;
 };
 
 struct world {
     struct sim_config config;
     struct rng rng;
+    struct rng haproxy_rng; /* of all about sessions, so that it changes nothing else */
     uint64_t seed;
     int64_t now_ms;
     struct event_queue queue;
@@ -231,7 +247,8 @@ struct world {
     struct sim_link links[SIM_LINKS_MAX];
     struct sim_set sets[SIM_SETS_MAX];
     struct sim_agent agents[SIM_AGENTS_MAX];
-    int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, or SIM_NODE_DOWN */
+    int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, SIM_NODE_DOWN or SIM_NODE_GONE */
+    int64_t node_stopped_until_ms[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* its process: its kernel goes on */
     struct ghost ghost;
     uint32_t epoch; /* the newest of all */
     unsigned identities;

@@ -31,7 +31,7 @@ enum peer_greeting {
 };
 
 /* The topic defines the faults, one bit each. */
-#define PEER_FAULTS_MAX 11
+#define PEER_FAULTS_MAX 12
 
 /* What was logged last. */
 enum peer_told {
