@@ -87,8 +87,8 @@ struct ghost_told {
     uint64_t first_answer; /* the one of which a client was told, as the first one */
     int8_t address;        /* -1: no master yet */
     bool is_fenced;
-    bool is_cut;      /* a fence since it was named last: its sessions are cut */
     bool is_silenced; /* by `down-after`, and nobody was named since */
+    bool is_cut;      /* a fence since it was named last: its sessions are cut */
 };
 
 /* What the agent said, and what its observers were told, whichever set it was by. */
