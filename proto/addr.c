@@ -49,32 +49,40 @@ static bool set_name(struct span host, struct addr *addr)
 
 static bool is_mapped_ipv4(const uint8_t ip[16])
 {
-    static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    static const uint8_t prefix[ADDR_MAPPED_BITS / 8] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
     return memcmp(ip, prefix, sizeof(prefix)) == 0;
+}
+
+struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port)
+{
+    struct addr addr = {.kind = kind, .port = port};
+
+    if (kind == ADDR_IPV6 && is_mapped_ipv4(ip)) {
+        addr.kind = ADDR_IPV4;
+        ip += ADDR_MAPPED_BITS / 8;
+    }
+    memcpy(addr.ip, ip, addr.kind == ADDR_IPV4 ? 4 : 16);
+    /* There is room for every address, so this cannot fail. */
+    (void)inet_ntop(addr.kind == ADDR_IPV4 ? AF_INET : AF_INET6, ip, addr.host, sizeof(addr.host));
+    return addr;
 }
 
 static bool set_ip(struct span host, struct addr *addr)
 {
     char text[INET6_ADDRSTRLEN] = {0};
+    uint8_t ip[16];
 
     if (host.len >= sizeof(text))
         return false;
     memcpy(text, host.data, host.len);
-    if (inet_pton(AF_INET, text, addr->ip) == 1) {
-        addr->kind = ADDR_IPV4;
-    } else if (inet_pton(AF_INET6, text, addr->ip) == 1) {
-        addr->kind = ADDR_IPV6;
-        if (is_mapped_ipv4(addr->ip)) {
-            memmove(addr->ip, addr->ip + 12, 4);
-            memset(addr->ip + 4, 0, 12);
-            addr->kind = ADDR_IPV4;
-        }
-    } else {
+    if (inet_pton(AF_INET, text, ip) == 1)
+        *addr = addr_from_ip(ip, ADDR_IPV4, addr->port);
+    else if (inet_pton(AF_INET6, text, ip) == 1)
+        *addr = addr_from_ip(ip, ADDR_IPV6, addr->port);
+    else
         return false;
-    }
-    int family = addr->kind == ADDR_IPV4 ? AF_INET : AF_INET6;
-    return inet_ntop(family, addr->ip, addr->host, sizeof(addr->host)) != NULL;
+    return true;
 }
 
 static bool set_host(struct span host, struct addr *addr)
@@ -135,6 +143,43 @@ bool addr_equals(const struct addr *a, const struct addr *b)
     if (a->kind == ADDR_IPV4 || a->kind == ADDR_IPV6)
         return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
     return strcmp(a->host, b->host) == 0;
+}
+
+bool addr_is_wildcard(const struct addr *addr)
+{
+    static const uint8_t any[sizeof(addr->ip)];
+
+    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) && memcmp(addr->ip, any, sizeof(any)) == 0;
+}
+
+/* "localhost", and what ends in ".localhost" (RFC 6761 6.3). */
+static bool is_localhost(const char *host)
+{
+    static const char name[] = "localhost";
+    size_t len = strlen(host);
+    size_t name_len = sizeof(name) - 1;
+
+    return len >= name_len && strcmp(host + len - name_len, name) == 0 &&
+           (len == name_len || host[len - name_len - 1] == '.');
+}
+
+bool addr_is_loopback(const struct addr *addr)
+{
+    static const uint8_t zeros[16] = {0};
+
+    switch (addr->kind) {
+    case ADDR_IPV4:
+        return addr->ip[0] == 127 || memcmp(addr->ip, zeros, 4) == 0;
+    case ADDR_IPV6:
+        return memcmp(addr->ip, zeros, 15) == 0 && addr->ip[15] <= 1;
+    case ADDR_NAME:
+        return is_localhost(addr->host);
+    case ADDR_UNIX:
+        return true;
+    case ADDR_NONE:
+        break;
+    }
+    return false;
 }
 
 const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX])

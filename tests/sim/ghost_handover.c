@@ -102,6 +102,20 @@ static void merge_doubt(struct ghost_doubt *next, const struct ghost_doubt *form
         *next = *former;
 }
 
+/* The same doubt may hold a while longer, so that an attempt to connect can confirm it. It ends with the next answer
+ * only, although the next set may have heard the node. */
+static void merge_span(struct ghost_doubt *next, const struct ghost_doubt *former, int64_t confirm_ms,
+                       int64_t now_ms)
+{
+    bool is_newer = next->address != -1 && now_ms < next->until_ms && next->since_ms > former->since_ms;
+
+    if (former->address == -1 || now_ms >= former->until_ms || is_newer)
+        return;
+    *next = *former;
+    if (now_ms + confirm_ms > next->until_ms)
+        next->until_ms = now_ms + confirm_ms;
+}
+
 /* What the former one was told counts, and begins earlier. */
 static void merge_leaving(struct ghost_leaving *next, const struct ghost_leaving *former)
 {
@@ -125,6 +139,8 @@ static void merge_service(struct world *world, const struct sim_set *former, con
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
+    merge_span(&ghost->spans[service], &told->spans[service], next->file.policy.confirm_ms,
+               agent_now_ms(world, next->agent));
     merge_leaving(&ghost->leaving[service], &told->leaving[service]);
     ghost->current[service] = told->current[service];
 }
@@ -254,6 +270,19 @@ static void note_switch(struct sim_watch *watch, struct ghost_told *told, const 
                      watch->set->agent, watch->service, told->address);
 }
 
+/* The fence of a silent master does not end before somebody is named. */
+static void check_silenced(struct sim_watch *watch, struct ghost_told *told,
+                           const struct service_decision *after)
+{
+    if (service_state_names(after->state) || watch->set->file.policy.down_after_ms == 0)
+        told->is_silenced = false;
+    if (told->is_silenced && !after->is_fenced)
+        ghost_broken(watch->world, "fence", "agent %u service %u: the fence of a silent master has ended",
+                     watch->set->agent, watch->service);
+    if (after->reason == SERVICE_BECAUSE_SILENT && after->is_fenced)
+        told->is_silenced = true;
+}
+
 static void hear_change(struct service_observer *self, const struct service *service,
                         const struct service_change *change)
 {
@@ -263,6 +292,7 @@ static void hear_change(struct service_observer *self, const struct service *ser
     (void)service;
     if (watch->world->agents[watch->set->agent].running != watch->set)
         return; /* its service is not in the file any more */
+    check_silenced(watch, told, change->after);
     told->is_fenced = change->after->is_fenced;
     if (change->switched)
         note_switch(watch, told, change);

@@ -102,6 +102,7 @@ node_reply=spoa/core/voters/node_reply.c
 handover=spoa/core/decision/handover.c
 evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
+probe=spoa/core/voters/role_probe.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
 
@@ -183,6 +184,12 @@ mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_ident
 
 # Questions that wait.
 mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'
+mutant doubt-never-ends 'trust' $doubt '/^void doubt_begin/,/^}/ s/ now_ms + park_ms/ now_ms + 1000 * park_ms/'
+mutant doubt-outlives-answers 'trust' $doubt 's/^    if (doubt->candidate == candidate)$/    if (doubt->candidate == candidate \&\& doubt->cause != DOUBT_SILENT)/'
+mutant silence-not-told 'doubt' $probe 's/const struct service_event silent = {.kind = SERVICE_LINK_SILENT,/const struct service_event silent = {.kind = SERVICE_SAID_ANYTHING,/'
+mutant silence-after-one-ping 'trust' $probe 's/^    if (++probe->unheard == 2)$/    if (++probe->unheard == 1)/'
+mutant silence-again-and-again 'trust' $probe -e '/^static void tell_silence/,/^}/ s/!probe->peer.has_answered || //' -e '/^static int64_t probe_wake_ms/,/^}/ s/probe->peer.has_answered && //'
+mutant silence-of-who-is-heard 'trust' $probe '/^static enum conversation_verdict probe_reply/,/^}/ s/^    note_heard(probe);//'
 mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/^}/ s/^        make_ready(queue->parking, stream);/        (void)stream;/'
 
 # Reloads: what is not taken over, not told, or taken over too early.
@@ -203,6 +210,15 @@ mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, 
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
+
+mutant silent-is-not-down 'I6' $policy 's/^    rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_SILENT);/    (void)ruling;/'
+mutant one-sentinel-suffices 'fence' $policy '/^static void check_silent(/,/^}/ s/< facts->threshold)/< 1)/'
+mutant silence-counts-for-ever 'fence' $evidence \
+    '/^static unsigned count_saying/,/^}/ s/!is_fresh(evidence, report->facts_sent_ms, now_ms, ret_expiry_ms))/report->facts_sent_ms == INT64_MIN)/'
+mutant silence-of-another 'fence' $evidence \
+    '/^static unsigned count_saying/,/^}/ s/report->candidate != candidate || //'
+mutant silence-forgotten 'fence' $policy '/^static void check_silenced/,/^}/ s/^        ruling->is_fenced = true;/        (void)ruling;/'
+mutant witness-hears-nobody 'witnessed' $evidence 's/^           (limit_ms == 0 || hears_peers(.*/           limit_ms >= 0;/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

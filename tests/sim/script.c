@@ -19,6 +19,7 @@ enum planned_action {
     PLANNED_HEAL,
     PLANNED_ROLE, /* items[0]: address, service, role */
     PLANNED_UP,   /* items[0]: Sentinel, service: no o_down any more */
+    PLANNED_HEAR, /* items[0]: Sentinel, service: it hears the master again, and the other Sentinels */
     PLANNED_RELOAD,
     PLANNED_FAILOVER, /* items[0]: leader, service, address */
 };
@@ -264,8 +265,8 @@ static void act_reroute(struct world *world)
 /* A node is no master for a while, or not there; most often the one that is named. */
 static void act_role(struct world *world)
 {
-    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING,
-                                NODE_ROLE_UNKNOWN, SIM_NODE_DOWN,     SIM_NODE_DOWN};
+    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING, NODE_ROLE_UNKNOWN,
+                                SIM_NODE_DOWN,     SIM_NODE_DOWN,     SIM_NODE_GONE,     SIM_NODE_GONE};
     struct event_item item = {.service = (uint8_t)any_service(world), .value = NODE_ROLE_MASTER};
     int8_t view = world->sentinels[any_sentinel(world)].views[item.service];
 
@@ -275,6 +276,18 @@ static void act_role(struct world *world)
     node_set_role(world, item.service, item.kind,
                   roles[rng_below(&world->rng, sizeof(roles) / sizeof(*roles))]);
     plan(world, PLANNED_ROLE, rng_between(&world->rng, 50, 5000), item, false);
+}
+
+/* A slow command, a fork, SIGSTOP. */
+static void act_stop_node(struct world *world)
+{
+    unsigned service = any_service(world);
+    int8_t view = world->sentinels[any_sentinel(world)].views[service];
+
+    plan_reload(world);
+    node_stop(world, service,
+              (unsigned)(view >= 0 && rng_chance(&world->rng, 80) ? view : any_address(world)),
+              world->now_ms + rng_between(&world->rng, 100, 4000));
 }
 
 /* Sentinels hold the master that they name to be down, and some take that back. */
@@ -311,6 +324,40 @@ static void act_lose_sight(struct world *world)
     /* Of a Redis Cluster: it has a vote no more, or again. */
     for (unsigned i = 0; world->config.source == VOTER_SOURCE_CLUSTER && i < world->config.services; i++)
         world->ghost.changed_ms[i] = world->ghost.silent_ms[i] = world->now_ms;
+}
+
+/* Sentinels do not hear a master that clients may well reach. It may be long enough for `down-after`. */
+static void act_lose_master(struct world *world)
+{
+    unsigned service = any_service(world);
+    unsigned percent = (unsigned)rng_between(&world->rng, 20, 100);
+
+    plan_reload(world);
+    ghost_node_changed(world, service);
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)service};
+        if (!rng_chance(&world->rng, percent))
+            continue;
+        world->sentinels[i].master_lost_ms[service] = world->now_ms;
+        plan(world, PLANNED_HEAR, rng_between(&world->rng, 500, 6000), item, false);
+    }
+}
+
+/* A Sentinel does not hear the others, and its CKQUORUM says OK for a while. */
+static void act_lose_peers(struct world *world)
+{
+    unsigned sentinel = any_sentinel(world);
+    struct event_item item = {.kind = (uint8_t)sentinel};
+
+    world->sentinels[sentinel].peers_lost_ms = world->now_ms;
+    plan(world, PLANNED_HEAR, rng_between(&world->rng, 500, 6000), item, false);
+}
+
+static void end_silence(struct world *world, unsigned sentinel, unsigned service)
+{
+    world->sentinels[sentinel].master_lost_ms[service] = 0;
+    world->sentinels[sentinel].peers_lost_ms = 0;
+    ghost_node_changed(world, service);
 }
 
 /* ---- agents ---- */
@@ -361,18 +408,19 @@ static const struct {
     unsigned weight;
     void (*act)(struct world *world);
 } actions[] = {
-    {16, act_failover},  {5, act_double_failover},
-    {12, act_view},      {6, act_flap},
-    {8, act_move_all},   {3, act_false_hint},
-    {9, act_stop},       {3, act_stop_many},
-    {7, act_freeze},     {4, act_deny},
-    {5, act_isolate},    {9, act_cut},
-    {5, act_partition},  {6, act_delay},
-    {7, act_break},      {4, act_reroute},
-    {9, act_stall},      {2, act_restart_agent},
-    {8, act_role},       {5, act_down},
-    {3, act_lose_sight}, {4, act_step_clock},
-    {14, act_reload},
+    {16, act_failover},   {5, act_double_failover},
+    {12, act_view},       {6, act_flap},
+    {8, act_move_all},    {3, act_false_hint},
+    {9, act_stop},        {3, act_stop_many},
+    {7, act_freeze},      {4, act_deny},
+    {5, act_isolate},     {9, act_cut},
+    {5, act_partition},   {6, act_delay},
+    {7, act_break},       {4, act_reroute},
+    {9, act_stall},       {2, act_restart_agent},
+    {8, act_role},        {5, act_down},
+    {5, act_stop_node},   {3, act_lose_sight},
+    {4, act_step_clock},  {14, act_reload},
+    {5, act_lose_master}, {3, act_lose_peers},
 };
 #define ACTIONS (sizeof(actions) / sizeof(*actions))
 
@@ -427,6 +475,9 @@ void script_act(struct world *world, const struct event *event)
         break;
     case PLANNED_UP:
         end_down(world, item->kind, item->service, event->items[1].kind == 1);
+        break;
+    case PLANNED_HEAR:
+        end_silence(world, item->kind, item->service);
         break;
     case PLANNED_HEAL:
         heal(world);

@@ -1,6 +1,5 @@
 #include "spoa/io/net/socket_addr.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -37,34 +36,21 @@ bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_stor
     return false;
 }
 
-static void print_ip(struct addr *addr, int family, const void *ip, size_t len)
-{
-    memcpy(addr->ip, ip, len);
-    if (inet_ntop(family, ip, addr->host, sizeof(addr->host)) == NULL)
-        addr->host[0] = '\0';
-}
-
 bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr)
 {
-    struct addr addr = {.kind = ADDR_NONE};
-
     if (storage->ss_family == AF_INET) {
         struct sockaddr_in ipv4;
         memcpy(&ipv4, storage, sizeof(ipv4));
-        addr.kind = ADDR_IPV4;
-        addr.port = ntohs(ipv4.sin_port);
-        print_ip(&addr, AF_INET, &ipv4.sin_addr, sizeof(ipv4.sin_addr));
-    } else if (storage->ss_family == AF_INET6) {
+        *ret_addr = addr_from_ip((const uint8_t *)&ipv4.sin_addr, ADDR_IPV4, ntohs(ipv4.sin_port));
+        return true;
+    }
+    if (storage->ss_family == AF_INET6) {
         struct sockaddr_in6 ipv6;
         memcpy(&ipv6, storage, sizeof(ipv6));
-        addr.kind = ADDR_IPV6;
-        addr.port = ntohs(ipv6.sin6_port);
-        print_ip(&addr, AF_INET6, &ipv6.sin6_addr, sizeof(ipv6.sin6_addr));
-    } else {
-        return false;
+        *ret_addr = addr_from_ip(ipv6.sin6_addr.s6_addr, ADDR_IPV6, ntohs(ipv6.sin6_port));
+        return true;
     }
-    *ret_addr = addr;
-    return true;
+    return false;
 }
 
 void socket_tune_tcp(int fd, int idle_s, int interval_s)

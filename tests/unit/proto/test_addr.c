@@ -215,17 +215,70 @@ static void test_different_addresses_differ(void **state)
     }
 }
 
+static void test_from_ip(void **state)
+{
+    static const uint8_t ipv4[] = {10, 0, 0, 1};
+    static const uint8_t ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+    static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
+    static const struct {
+        const uint8_t *ip;
+        enum addr_kind kind;
+        const char *text;
+    } cases[] = {{ipv4, ADDR_IPV4, "10.0.0.1:6379"},
+                 {ipv6, ADDR_IPV6, "[2001:db8::1]:6379"},
+                 {mapped, ADDR_IPV6, "10.0.0.1:6379"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[ADDR_TEXT_MAX];
+        struct addr parsed;
+        const struct addr addr = addr_from_ip(cases[i].ip, cases[i].kind, 6379);
+        assert_string_equal(addr_format(&addr, text), cases[i].text);
+        assert_true(parse(cases[i].text, &parsed) && addr_equals(&parsed, &addr));
+    }
+}
+
+static void test_loopback(void **state)
+{
+    static const char *const loopback[] = {
+        "127.0.0.1:1",          "127.9.0.1:1", "0.0.0.0:1",    "[::1]:1",       "[::]:1",
+        "[::ffff:127.0.0.1]:1", "localhost:1", "LocalHost.:1", "a.localhost:1", "unix:/run/redis.sock"};
+    static const char *const other[] = {"10.0.0.1:1",    "128.0.0.1:1",    "[::2]:1",          "[fe80::1]:1",
+                                        "redis-1:1",     "notlocalhost:1", "localhost.test:1", "[100::1]:1",
+                                        "[::1:0:0:1]:1", "[::7f00:1]:1"};
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(loopback) / sizeof(*loopback); i++)
+        assert_true(parse(loopback[i], &addr) && addr_is_loopback(&addr));
+    for (size_t i = 0; i < sizeof(other) / sizeof(*other); i++)
+        assert_true(parse(other[i], &addr) && !addr_is_loopback(&addr));
+    addr.kind = ADDR_NONE;
+    assert_false(addr_is_loopback(&addr));
+}
+
+static void test_wildcards(void **state)
+{
+    static const char *const all[] = {"0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1"};
+    static const char *const others[] = {"0.0.0.1:1", "127.0.0.1:1", "[::1]:1", "name:1", "unix:/a"};
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        assert_true(parse(all[i], &addr) && addr_is_wildcard(&addr));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_true(parse(others[i], &addr) && !addr_is_wildcard(&addr));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),
-        cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused),
-        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_wildcards),      cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),        cmocka_unit_test(test_loopback),
         cmocka_unit_test(test_final_dot),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_different_addresses_differ),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

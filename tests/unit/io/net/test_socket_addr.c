@@ -1,0 +1,70 @@
+/* Addresses of the socket calls as ours. */
+#include "spoa/io/net/socket_addr.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+
+static struct sockaddr_storage storage_of(const void *address, size_t len)
+{
+    struct sockaddr_storage storage;
+
+    memset(&storage, 0, sizeof(storage));
+    memcpy(&storage, address, len);
+    return storage;
+}
+
+static void check_text(const struct sockaddr_storage *storage, const char *expected)
+{
+    char text[ADDR_TEXT_MAX];
+    struct addr addr;
+
+    assert_true(socket_addr_to(storage, &addr));
+    assert_string_equal(addr_format(&addr, text), expected);
+}
+
+static void to_ours(void **state)
+{
+    struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(7)};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(7)};
+    const struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct addr addr;
+
+    (void)state;
+    ipv4.sin_addr.s_addr = htonl(0x0a000001);
+    ipv6.sin6_addr = in6addr_loopback;
+    struct sockaddr_storage storage = storage_of(&ipv4, sizeof(ipv4));
+    check_text(&storage, "10.0.0.1:7");
+    storage = storage_of(&ipv6, sizeof(ipv6));
+    check_text(&storage, "[::1]:7");
+    storage = storage_of(&local, sizeof(local));
+    assert_false(socket_addr_to(&storage, &addr));
+}
+
+/* A listener on [::] sees the hosts that come by IPv4 so. */
+static void mapped_ipv4_is_ipv4(void **state)
+{
+    static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
+    struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(7)};
+
+    (void)state;
+    memcpy(&ipv6.sin6_addr, mapped, sizeof(mapped));
+    const struct sockaddr_storage storage = storage_of(&ipv6, sizeof(ipv6));
+    check_text(&storage, "10.0.0.1:7");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(to_ours),
+        cmocka_unit_test(mapped_ipv4_is_ipv4),
+    };
+
+    return cmocka_run_group_tests_name("socket_addr", tests, NULL, NULL);
+}
