@@ -83,7 +83,7 @@ void haproxy_add_address(struct text *out, const struct addr *addr)
     struct addr plain = *addr;
     char text[ADDR_TEXT_MAX];
 
-    plain.is_absolute = false; /* HAProxy has no search list, and takes no final dot */
+    plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
     if (addr->kind != ADDR_UNIX) {
         text_add(out, addr_format(&plain, text));
         return;
