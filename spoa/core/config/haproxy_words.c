@@ -80,11 +80,10 @@ struct addr haproxy_reaches(const struct addr *addr)
 
 void haproxy_add_address(struct text *out, const struct addr *addr)
 {
-    struct addr plain = *addr;
-    char text[ADDR_TEXT_MAX];
-
-    plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
     if (addr->kind != ADDR_UNIX) {
+        struct addr plain = *addr;
+        char text[ADDR_TEXT_MAX];
+        plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
         text_add(out, addr_format(&plain, text));
         return;
     }
