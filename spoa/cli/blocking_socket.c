@@ -86,20 +86,10 @@ static int connect_to(const struct addr *addr)
     return attempt.fd;
 }
 
-/* What listens at [::] can be reached by IPv4 as well, and where IPv6 is switched off by nothing else. */
-static int connect_to_all_ipv6(const struct addr *addr)
-{
-    static const uint8_t any[4];
-    const struct addr ipv4 = addr_from_ip(any, ADDR_IPV4, addr->port);
-    int fd = connect_to(addr);
-
-    return fd != -1 ? fd : connect_to(&ipv4);
-}
-
-int blocking_socket_connect(const struct addr *addr)
+static int connect_blocking(const struct addr *addr)
 {
     const struct timeval timeout = {.tv_sec = TIMEOUT_S};
-    int fd = addr->kind == ADDR_IPV6 && addr_is_wildcard(addr) ? connect_to_all_ipv6(addr) : connect_to(addr);
+    int fd = connect_to(addr);
 
     if (fd == -1)
         return -1;
@@ -107,4 +97,21 @@ int blocking_socket_connect(const struct addr *addr)
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
     return fd;
+}
+
+/* What listens at [::] can be reached by IPv4 as well, and where IPv6 is switched off by nothing else. */
+static int connect_to_all_ipv6(const struct addr *addr)
+{
+    static const uint8_t any[4];
+    const struct addr ipv4 = addr_from_ip(any, ADDR_IPV4, addr->port);
+    int fd = connect_blocking(addr);
+
+    return fd != -1 ? fd : connect_blocking(&ipv4);
+}
+
+int blocking_socket_connect(const struct addr *addr)
+{
+    bool is_any_ipv6 = addr->kind == ADDR_IPV6 && addr_is_wildcard(addr);
+
+    return is_any_ipv6 ? connect_to_all_ipv6(addr) : connect_blocking(addr);
 }

@@ -206,15 +206,17 @@ static void add_server(const struct writer *writer, const struct config_service 
                        const struct service_server *server)
 {
     struct text *out = writer->out;
+    struct addr addr = server->addr;
 
-    if (server->addr.kind == ADDR_UNIX && !haproxy_takes_address(&server->addr))
+    addr.is_absolute = false; /* HAProxy has no search list, and takes no final dot */
+    if (addr.kind == ADDR_UNIX && !haproxy_takes_address(&addr))
         text_add(out, "    # HAProxy cannot take this path: a shorter one, without '$'.\n    # server ");
     else
         text_add(out, "    server ");
     text_add(out, server->name);
     text_add(out, " ");
-    haproxy_add_address(out, &server->addr);
-    if (server->addr.kind != ADDR_UNIX)
+    haproxy_add_address(out, &addr);
+    if (addr.kind != ADDR_UNIX)
         text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
     if (writer->check != NULL) {
         text_add(out, " agent-send \"");
@@ -395,7 +397,7 @@ static void add_engine(struct text *out, const struct config *config, const char
         out,
         "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "
         "dst=dst dst_port=dst_port\n"
-        "    event on-client-session if { nbsrv(%s) ge 1 }\n",
+        "    event on-client-session if { nbsrv(%s) ge 1 } or { stopping }\n",
         role, role, backend);
 }
 

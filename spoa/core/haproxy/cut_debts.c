@@ -18,7 +18,7 @@ struct debt {
     enum debt_state state;
     bool is_under_way;
     bool was_cut;      /* HAProxy has cut at least once since this is owed */
-    unsigned failures; /* in a row */
+    unsigned failures; /* in a row, without those of the first CUT_HASTE_MS */
     int64_t t_owed_ms;
     int64_t t_cut_ms; /* with `was_cut`: the first time */
     int64_t t_begun_ms;
@@ -280,12 +280,19 @@ static size_t *find_apis(const struct cut_debts *debts, const struct cut_debts *
     return apis;
 }
 
+/* Of a place that the configuration did not have, only what is owed is known. */
 static void copy_debts(struct cut_debts *debts, size_t place, const struct cut_debts *former,
                        size_t former_place, const size_t *apis)
 {
-    for (size_t i = 0; i < debts->api_count; i++)
-        if (apis[i] != NOWHERE)
-            *debt_at(debts, place, i) = *debt_at(former, former_place, apis[i]);
+    bool is_known = former->places[former_place].owner != NOWHERE || debts->places[place].owner == NOWHERE;
+
+    for (size_t i = 0; i < debts->api_count; i++) {
+        if (apis[i] == NOWHERE)
+            continue;
+        const struct debt *debt = debt_at(former, former_place, apis[i]);
+        if (is_known || debt->state == DEBT_OWED)
+            *debt_at(debts, place, i) = *debt;
+    }
 }
 
 static bool is_owed(const struct cut_debts *debts, const struct cut_debts *former, size_t former_place,
@@ -335,8 +342,7 @@ static bool inherit_places(struct cut_debts *debts, const struct cut_debts *form
             continue;
         if (here == NOWHERE && !add_stray(debts, place, &here))
             return false;
-        if (place->owner != NOWHERE || debts->places[here].owner == NOWHERE)
-            copy_debts(debts, here, former, i, apis);
+        copy_debts(debts, here, former, i, apis);
     }
     return true;
 }
@@ -378,16 +384,15 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
 
     for (size_t i = 0; i < items->count; i++) {
         struct cut_item *item = &items->list[i];
+        if (item->place == NOWHERE)
+            continue; /* a reload before this one found that it is no longer owed */
         const struct place *was = &former->places[item->place];
         const struct owner *owner = find_owner(debts, was->service, was->owner);
         item->place = find_place(debts, owner, was);
         if (item->place == NOWHERE)
             item->place = find_among(debts, strays, debts->place_count - strays, was);
-        if (item->place == NOWHERE)
-            continue; /* no longer owed */
-        item->backend = debts->places[item->place].backend;
-        item->server = debts->places[item->place].server;
-        item->may_be_gone = debts->places[item->place].owner == NOWHERE;
+        if (item->place != NOWHERE)
+            item->may_be_gone = debts->places[item->place].owner == NOWHERE;
     }
 }
 
@@ -409,6 +414,10 @@ static bool list_places(const struct cut_debts *debts, size_t count,
                                                           .backend = place->backend,
                                                           .server = place->server,
                                                           .may_be_gone = place->owner == NOWHERE};
+    }
+    if (!cut_items_keep(&items)) {
+        cut_items_finish(&items);
+        return false;
     }
     cut_items_sort(&items);
     *ret_items = items;
@@ -463,27 +472,20 @@ static void confirm(struct cut_debts *debts, size_t api, size_t place, int64_t n
         debt->due_ms = debt->t_owed_ms + (age_ms / CUT_INTERVAL_MS + 1) * CUT_INTERVAL_MS;
 }
 
-/* The wait counts from the beginning of the attempt, so that a long attempt is not followed by a long
- * wait. */
+/*
+ * A HAProxy that reloads itself is away for a moment, and a session that is connecting will soon be
+ * established or gone. So the waits grow only after CUT_HASTE_MS. The wait counts from the beginning of the
+ * attempt, so that a long attempt is not followed by a long wait.
+ */
 static void postpone(struct debt *debt)
 {
     int64_t wait_ms = CUT_INTERVAL_MS;
 
     for (unsigned i = 0; i < debt->failures && wait_ms < CUT_BACKOFF_MAX_MS; i++)
         wait_ms *= 2;
-    debt->failures++;
+    if (debt->t_begun_ms - debt->t_owed_ms >= CUT_HASTE_MS)
+        debt->failures++;
     debt->due_ms = debt->t_begun_ms + wait_ms;
-}
-
-/* A session that is connecting will soon be established or gone. */
-static void look_again(struct debt *debt)
-{
-    if (debt->t_begun_ms - debt->t_owed_ms >= INT64_C(2) * CUT_SETTLE_MS) {
-        postpone(debt);
-        return;
-    }
-    debt->failures = 0;
-    debt->due_ms = debt->t_begun_ms + CUT_INTERVAL_MS;
 }
 
 void cut_debts_end(struct cut_debts *debts, size_t api, const struct cut_items *items, int64_t now_ms)
@@ -496,8 +498,6 @@ void cut_debts_end(struct cut_debts *debts, size_t api, const struct cut_items *
         debt->is_under_way = false;
         if (item->outcome == CUT_CONFIRMED)
             confirm(debts, api, item->place, now_ms);
-        else if (item->outcome == CUT_INCOMPLETE)
-            look_again(debt);
         else
             postpone(debt);
     }

@@ -174,6 +174,11 @@ static void finish_step(struct redis_link *link)
     redis_link_pump(link);
 }
 
+static bool keeps(void *context, const struct reply *element)
+{
+    return conversation_keeps(context, element);
+}
+
 static void begin_talking(struct redis_link *link)
 {
     connector_keep(link->connector);
@@ -182,6 +187,9 @@ static void begin_talking(struct redis_link *link)
         lose_by_errno(link, ENOMEM);
         return;
     }
+    if (conversation_is_choosy(link->options.conversation))
+        reply_parser_set_filter(link->parser,
+                                (struct reply_filter){.keeps = keeps, .context = link->options.conversation});
     conversation_connected(link->options.conversation, clock_ms());
 }
 

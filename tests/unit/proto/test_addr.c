@@ -273,12 +273,17 @@ static void test_wildcards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wildcards),      cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
-        cmocka_unit_test(test_from_ip),        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_wildcards),
+        cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),
+        cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused),
+        cmocka_unit_test(test_every_cut),
         cmocka_unit_test(test_final_dot),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),
+        cmocka_unit_test(test_loopback),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

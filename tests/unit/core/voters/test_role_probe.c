@@ -38,8 +38,8 @@ static void test_credentials(void **state)
     expect(SERVICE_OK); /* whoever says nothing of itself is not vetoed */
     assert_int_equal(log_capture_count("role-probe-refused"), 1);
     assert_string_equal(log_capture_last("role-probe-refused"),
-                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 error=WRONGPASS invalid "
-                        "username-password pair");
+                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 reason=WRONGPASS invalid "
+                        "username-password pair meaning=the password is missing or wrong");
 }
 
 static void test_loading(void **state)
@@ -119,6 +119,30 @@ static void test_another_aim_in_other_phases(void **state)
     assert_int_equal(f.metrics.role_probe_failures_total, 1);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
     role_probe_aim(&f.probe, &f.servers[1].addr, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+}
+
+/* A reload hands over a decision: its node is asked, although no change was told. */
+static void test_catches_up_after_a_reload(void **state)
+{
+    struct service_decision decision = {.state = SERVICE_NO_QUORUM};
+
+    (void)state;
+    decision.is_doubtful = true;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) == INT64_MAX); /* there is nobody to ask */
+    decision.state = SERVICE_KEPT;
+    decision.addr = &f.servers[1].addr;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_true(addr_equals(&f.probe.target, &f.servers[1].addr));
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
+    decision.is_doubtful = false;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING);
+    decision.is_doubtful = true;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
 }
 
@@ -314,6 +338,7 @@ static bool is_replica_named(void)
 static void test_offsets_of_replicas(void **state)
 {
     const struct reply integer = {.kind = REPLY_INTEGER, .number = 950};
+    const struct reply port = {.kind = REPLY_INTEGER, .number = 6379};
 
     (void)state;
     service_destroy(f.service);
@@ -330,8 +355,10 @@ static void test_offsets_of_replicas(void **state)
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("900"));
     assert_true(is_replica_named());
-    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), integer);
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("stable_sync")); /* Dragonfly */
     assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), port, integer); /* Garnet */
+    assert_true(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("-5"));
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("9999999999999999999"));
@@ -352,6 +379,7 @@ int main(void)
         PROBE_TEST(test_other_words_say_nothing),
         PROBE_TEST(test_another_aim),
         PROBE_TEST(test_another_aim_in_other_phases),
+        PROBE_TEST(test_catches_up_after_a_reload),
         PROBE_TEST(test_doubt_goes_on_while_it_is_refused),
         PROBE_TEST(test_doubt_ends_when_only_we_are_refused),
         PROBE_TEST(test_doubt_ends_by_park_where_nothing_is_known),
