@@ -12,7 +12,9 @@ void sentinel_start_all(struct world *world)
             .identity = world->identities++,
             .refuses_subscribe = rng_chance(&world->rng, 10),
             .refuses_myid = rng_chance(&world->rng, 2),
-            .mapped_text = rng_chance(&world->rng, 5),
+            .form = rng_chance(&world->rng, 5)    ? SIM_FORM_MAPPED
+                    : rng_chance(&world->rng, 10) ? SIM_FORM_ALIAS
+                                                  : SIM_FORM_PLAIN,
         };
         /* A cloned configuration file: two Sentinels with one MYID. */
         if (i > 0 && rng_chance(&world->rng, 1))
@@ -83,6 +85,10 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, uns
     case COMMAND_WITNESS:
         item.kind = REPLY_ITEM_WITNESS;
         item.value = !sentinel->sees_no_majority;
+        break;
+    case COMMAND_REPLICAS:
+        item.kind = REPLY_ITEM_REPLICAS;
+        item.value = SIM_SERVERS; /* which the map lacks */
         break;
     case COMMAND_SUBSCRIBE:
         item.kind = sentinel->refuses_subscribe ? REPLY_ITEM_REFUSED : REPLY_ITEM_SUBSCRIBED;

@@ -11,6 +11,7 @@ enum command_kind {
     COMMAND_GET_MASTER,
     COMMAND_FACTS,
     COMMAND_WITNESS,
+    COMMAND_REPLICAS,
     COMMAND_SUBSCRIBE,
     COMMAND_RUN_ID, /* from here on of nodes: INFO server */
     COMMAND_ROLE,
@@ -27,6 +28,7 @@ enum reply_item_kind {
     REPLY_ITEM_FACTS,      /* value: the address that SENTINEL MASTER shows */
     REPLY_ITEM_FACTS_DOWN, /* the same, with o_down */
     REPLY_ITEM_WITNESS,    /* value: 1 where CKQUORUM says OK */
+    REPLY_ITEM_REPLICAS,   /* value: the address of the one that it lists */
     REPLY_ITEM_SUBSCRIBED,
     REPLY_ITEM_RUN_ID,       /* value: the identity */
     REPLY_ITEM_ROLE,         /* value: enum sim_view, as whose replica it speaks */

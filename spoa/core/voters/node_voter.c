@@ -184,6 +184,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
             .voter = voter->index,
             .t_sent_ms = request->t_sent_ms,
             .addr = &addr,
+            .is_remote = voter->conversation.is_remote,
             .ballot = read_ballot(voter, i, reply, &addr, &is_self),
         };
         bool is_taken = voter_group_step(voter->group, i, &vote, now_ms);

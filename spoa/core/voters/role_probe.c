@@ -72,9 +72,15 @@ static enum node_role read_role(const struct role_probe *probe, const struct rep
     return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
 }
 
+/* What a master lists. */
+struct listed {
+    int64_t offsets[REPLICAS_MAX]; /* one per server */
+    struct addr stranger;          /* one that the map lacks */
+    bool has_stranger;
+};
+
 /* Reads one replica of a master's list: address, port and offset, all as texts. */
-static void read_replica(const struct role_probe *probe, const struct reply *reply,
-                         int64_t offsets[REPLICAS_MAX])
+static void read_replica(const struct role_probe *probe, const struct reply *reply, struct listed *listed)
 {
     struct addr addr;
     uint64_t offset;
@@ -87,29 +93,34 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
     if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
         return;
     int server = service_find_server(voter_group_service(probe->group, probe->service), &addr);
-    if (server != -1 && span_read_number(reply->elements[2].text, INT64_MAX, &offset))
-        offsets[server] = (int64_t)offset;
+    if (server == -1) {
+        listed->stranger = addr;
+        listed->has_stranger = true;
+    } else if (span_read_number(reply->elements[2].text, INT64_MAX, &offset)) {
+        listed->offsets[server] = (int64_t)offset;
+    }
 }
 
 /* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */
 static void take_offsets(const struct role_probe *probe, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
-    int64_t offsets[REPLICAS_MAX];
+    struct listed listed = {.has_stranger = false};
 
     if (reply->count != 3 || reply->elements[1].kind != REPLY_INTEGER ||
         reply->elements[2].kind != REPLY_ARRAY)
         return;
     for (size_t i = 0; i < REPLICAS_MAX; i++)
-        offsets[i] = REPLICA_NOT_CONNECTED;
+        listed.offsets[i] = REPLICA_NOT_CONNECTED;
     for (size_t i = 0; i < reply->elements[2].count; i++)
-        read_replica(probe, &reply->elements[2].elements[i], offsets);
+        read_replica(probe, &reply->elements[2].elements[i], &listed);
     const struct service_event event = {
         .kind = SERVICE_SAID_OFFSETS,
         .t_sent_ms = request->t_sent_ms,
         .addr = &probe->target,
         .offset = reply->elements[1].number,
-        .offsets = offsets,
+        .offsets = listed.offsets,
+        .unlisted = listed.has_stranger ? &listed.stranger : NULL,
     };
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }

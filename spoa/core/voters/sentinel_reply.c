@@ -67,6 +67,15 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
     return REPLY_READ_OK;
 }
 
+/* sentinelSelectSlave() of Redis: it is in reach, and its priority is not 0. */
+static bool is_eligible(const struct reply *element)
+{
+    struct span flags = field(element, "flags");
+
+    return !has_flag(flags, "s_down") && !has_flag(flags, "o_down") && !has_flag(flags, "disconnected") &&
+           !span_equals_text(field(element, "slave-priority"), "0");
+}
+
 /* A replica has further flags or another link status if it left its master, was only just made a replica,
  * or does not answer. It does not count as up then. */
 enum reply_reading sentinel_reply_read_replica(const struct reply *element,
@@ -82,6 +91,7 @@ enum reply_reading sentinel_reply_read_replica(const struct reply *element,
         return REPLY_READ_BAD_ADDRESS;
     replica.is_up = span_equals_text(field(element, "flags"), "slave") &&
                     span_equals_text(field(element, "master-link-status"), "ok");
+    replica.is_eligible = is_eligible(element);
     *ret_replica = replica;
     return REPLY_READ_OK;
 }

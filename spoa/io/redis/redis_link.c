@@ -317,6 +317,7 @@ static void begin_talking(struct redis_link *link)
         lose_by_errno(link, ENOMEM);
         return;
     }
+    link->options.conversation->is_remote = socket_is_remote(link->io.fd);
     conversation_connected(link->options.conversation, clock_ms());
 }
 
