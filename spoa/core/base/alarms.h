@@ -29,8 +29,8 @@
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
     X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
-      "Sentinel may promote a node that no 'server' has: clients would then be refused. Write a 'server' "   \
-      "for it, or its address as 'alias=HOST:PORT' behind the server that it is")                            \
+      "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \
+      "it, or its address as 'alias=HOST:PORT' behind the server that it is")                                \
     X(UNMAPPED_LEADER, "unmapped-leader", 10000,                                                             \
       "a server follows an address that no 'server' has, so it is not named as a replica. If this is the "   \
       "master, write the address as 'alias=HOST:PORT' behind its server")                                    \

@@ -31,4 +31,8 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
  */
 enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, struct addr *ret_owner);
 
+/* The same: the replica number `index`, from 0 on, of that master. REPLY_READ_NONE if it has fewer. */
+enum reply_reading node_reply_read_replica(const struct reply *reply, unsigned slot, size_t index,
+                                           struct addr *ret_replica);
+
 #endif
