@@ -207,6 +207,31 @@ static void check_source(struct config *config, const struct config_service *ser
             "each other, agents on both sides may name different ones");
 }
 
+static bool is_mapped(const struct config_service *service, const struct addr *addr)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        if (service_server_has(&service->servers[i], addr))
+            return true;
+    return false;
+}
+
+/* Warns of nodes that vote and that no server has: promoted, they would not be named. */
+static void warn_of_unmapped(struct config *config, const struct config_service *service,
+                             const struct config_place *place)
+{
+    const struct config_voters *group = config->group_count > 0 ? &config->groups[service->group] : NULL;
+    char text[ADDR_TEXT_MAX];
+
+    if (group == NULL || group->source != VOTER_SOURCE_REPLICATION || service->allow_any_address)
+        return;
+    for (size_t i = 0; i < group->address_count; i++)
+        if (!is_mapped(service, &group->addresses[i]))
+            config_error(&config->warnings, place,
+                         "node %s votes on [service %s], and no 'server' there has its address: if it is "
+                         "promoted, nobody is named",
+                         addr_format(&group->addresses[i], text), service->name);
+}
+
 static void check_services(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = config_at_line(file, 0);
@@ -228,6 +253,7 @@ static void check_services(struct config *config, const char *file, struct confi
         config_join_group(config, service, &place, errors);
         check_replicas(config, service, &place, errors);
         check_source(config, service, &place, errors);
+        warn_of_unmapped(config, service, &place);
         check_hook(service, &place, errors);
     }
 }
