@@ -9,6 +9,20 @@ static struct alarm_subject subject_of(const struct service_settings *settings)
     return (struct alarm_subject){.key = "service", .name = settings->name};
 }
 
+/* Room for an address three times, and the words around it. */
+#define ADVICE_MAX (3 * ADDR_TEXT_MAX + 160)
+
+/* What to write where the map lacks an address. */
+static const char *advise(const struct addr *addr, char out[ADVICE_MAX])
+{
+    char text[ADDR_TEXT_MAX];
+
+    (void)addr_format(addr, text);
+    (void)snprintf(out, ADVICE_MAX, "%s: write 'server = NAME %s', or 'alias=%s' behind its server", text,
+                   text, text);
+    return out;
+}
+
 void service_alarms_review(struct alarms *alarms, const struct service_settings *settings,
                            const struct service_decision *decision, const struct quorum_result *quorum,
                            int64_t now_ms)
@@ -16,10 +30,10 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
     struct alarm_subject subject = subject_of(settings);
     bool is_outside = decision->state == SERVICE_UNKNOWN_ADDRESS;
     bool disagree = quorum->in_reach > 1 && quorum->sole == QUORUM_NO_CANDIDATE;
-    char text[ADDR_TEXT_MAX];
+    char text[ADVICE_MAX];
 
     alarms_note(alarms, ALARM_UNKNOWN_ADDRESS, is_outside, &subject,
-                is_outside ? addr_format(decision->addr, text) : NULL, now_ms);
+                is_outside ? advise(decision->addr, text) : NULL, now_ms);
     alarms_note(alarms, ALARM_DISAGREEMENT, disagree, &subject, NULL, now_ms);
 }
 
@@ -79,9 +93,6 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
 
 /* ---- addresses ---- */
 
-/* Room for two addresses or three, and the words around them. */
-#define ADVICE_MAX (3 * ADDR_TEXT_MAX + 160)
-
 void service_alarms_loopback(struct alarms *alarms, const struct service_settings *settings,
                              const struct addr *addr, int64_t now_ms)
 {
@@ -134,12 +145,8 @@ void service_alarms_strangers(struct alarms *alarms, const struct service_settin
     char addr[ADDR_TEXT_MAX];
     char text[ADVICE_MAX] = "";
 
-    if (told != NULL) {
-        (void)addr_format(server_map_addr(map, told->node), addr);
-        (void)snprintf(text, sizeof(text), "%s: write 'server = NAME %s', or 'alias=%s' behind its server",
-                       addr, addr, addr);
-    }
-    alarms_note(alarms, ALARM_UNMAPPED_NODE, told != NULL, &subject, text, now_ms);
+    alarms_note(alarms, ALARM_UNMAPPED_NODE, told != NULL, &subject,
+                told != NULL ? advise(server_map_addr(map, told->node), text) : NULL, now_ms);
     told = find_majority(evidence, quorum, has_leader, now_ms);
     if (told != NULL) {
         (void)addr_format(server_map_addr(map, told->leader), addr);
