@@ -80,6 +80,8 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
                 .witness = config->witness || config->when_alone == WHEN_ALONE_NAME,
                 .keep_ms = config->keep_ms,
                 .fence_ms = config->fence_ms,
+                .down_after_ms = config->down_after_ms,
+                .witness_age_ms = config->down_after_ms,
                 .early_fence = config->early_fence,
                 .early_fence_max_ms = config->early_fence_max_ms,
                 .debounce_ms = config->debounce_ms,

@@ -27,6 +27,8 @@
     X(PARK, "park", 0,                                                                                       \
       "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies clients are " \
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
+    X(DOWN_AFTER, "down-after", 0,                                                                           \
+      "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
     X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \

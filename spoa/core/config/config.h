@@ -157,6 +157,7 @@ struct config_service {
     enum keep_when keep_when;
     unsigned debounce_ms;
     unsigned fence_ms;
+    unsigned down_after_ms;
     bool early_fence;
     unsigned early_fence_max_ms;
     unsigned park_ms;

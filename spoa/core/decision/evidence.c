@@ -5,6 +5,7 @@
 static const struct sentinel_report no_report = {
     .facts_sent_ms = INT64_MIN,
     .witness_sent_ms = INT64_MIN,
+    .peers_sent_ms = INT64_MIN,
     .candidate = QUORUM_NO_CANDIDATE,
     .strangers = {.node = QUORUM_NO_CANDIDATE, .leader = QUORUM_NO_CANDIDATE},
 };
@@ -59,6 +60,16 @@ void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_
     report->sees_majority = sees_majority;
 }
 
+void evidence_note_peers(struct evidence *evidence, unsigned voter, uint32_t age_ms, int64_t t_sent_ms)
+{
+    struct sentinel_report *report = &evidence->sentinels[voter];
+
+    if (t_sent_ms < report->peers_sent_ms)
+        return;
+    report->peers_sent_ms = t_sent_ms;
+    report->peers_age_ms = age_ms;
+}
+
 void evidence_note_role(struct evidence *evidence, const struct node_report *report)
 {
     struct node_report *node = node_of(evidence, report->candidate);
@@ -91,6 +102,9 @@ void evidence_inherit(struct evidence *evidence, const struct evidence *former,
             continue;
         const struct sentinel_report *told = &former->sentinels[succession->voters[i]];
         evidence_note_witness(evidence, i, told->sees_majority, told->witness_sent_ms);
+        /* A larger majority was heard within that time, too. */
+        if (former->config->threshold >= evidence->config->threshold)
+            evidence_note_peers(evidence, i, told->peers_age_ms, told->peers_sent_ms);
         if (told->facts_sent_ms > evidence->sentinels[i].facts_sent_ms)
             evidence_note_facts(evidence, i, succession->candidate(succession->context, told->candidate),
                                 &told->facts, told->facts_sent_ms);
@@ -107,8 +121,21 @@ static bool is_fresh(const struct evidence *evidence, int64_t t_sent_ms, int64_t
     return true;
 }
 
-unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
-                             int64_t *ret_expiry_ms)
+static bool is_down(const struct sentinel_facts *facts, int64_t limit_ms)
+{
+    (void)limit_ms;
+    return facts->is_o_down;
+}
+
+static bool is_silent(const struct sentinel_facts *facts, int64_t limit_ms)
+{
+    return facts->silent_ms >= limit_ms;
+}
+
+/* How many identities report what `says` looks for about `candidate`. */
+static unsigned count_saying(const struct evidence *evidence, int32_t candidate,
+                             bool (*says)(const struct sentinel_facts *facts, int64_t limit_ms),
+                             int64_t limit_ms, int64_t now_ms, int64_t *ret_expiry_ms)
 {
     const uint8_t *identities = evidence->config->identities;
     bool is_counted[QUORUM_VOTERS_MAX] = {false};
@@ -117,7 +144,7 @@ unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate,
     for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_report *report = &evidence->sentinels[i];
         if (identities[i] == QUORUM_NO_IDENTITY || is_counted[identities[i]] ||
-            report->candidate != candidate || !report->facts.is_o_down ||
+            report->candidate != candidate || !says(&report->facts, limit_ms) ||
             !is_fresh(evidence, report->facts_sent_ms, now_ms, ret_expiry_ms))
             continue;
         is_counted[identities[i]] = true;
@@ -126,12 +153,46 @@ unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate,
     return count;
 }
 
-bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,
+unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
+                             int64_t *ret_expiry_ms)
+{
+    return count_saying(evidence, candidate, is_down, 0, now_ms, ret_expiry_ms);
+}
+
+unsigned evidence_count_silent(const struct evidence *evidence, int32_t candidate, int64_t limit_ms,
+                               int64_t now_ms, int64_t *ret_expiry_ms)
+{
+    return count_saying(evidence, candidate, is_silent, limit_ms, now_ms, ret_expiry_ms);
+}
+
+bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
+                        int64_t now_ms)
+{
+    const struct sentinel_report *report = &evidence->sentinels[voter];
+    int64_t expiry_ms = INT64_MAX;
+
+    return report->candidate == candidate && is_silent(&report->facts, limit_ms) &&
+           is_fresh(evidence, report->facts_sent_ms, now_ms, &expiry_ms);
+}
+
+/* Whether `report` still shows a majority heard within `limit_ms`. Its age goes on growing. */
+static bool hears_peers(const struct sentinel_report *report, int64_t limit_ms, int64_t now_ms,
+                        int64_t *ret_expiry_ms)
+{
+    if (report->peers_sent_ms == INT64_MIN || report->peers_age_ms >= limit_ms)
+        return false;
+    int64_t until_ms = report->peers_sent_ms + limit_ms - report->peers_age_ms;
+    review_by(ret_expiry_ms, until_ms);
+    return now_ms < until_ms;
+}
+
+bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t limit_ms, int64_t now_ms,
                          int64_t *ret_expiry_ms)
 {
     const struct sentinel_report *report = &evidence->sentinels[voter];
 
-    return report->sees_majority && is_fresh(evidence, report->witness_sent_ms, now_ms, ret_expiry_ms);
+    return report->sees_majority && is_fresh(evidence, report->witness_sent_ms, now_ms, ret_expiry_ms) &&
+           (limit_ms == 0 || hears_peers(report, limit_ms, now_ms, ret_expiry_ms));
 }
 
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,

@@ -1,7 +1,8 @@
 /*
  * What is known beside the votes: what each node says of itself (ROLE), and what each Sentinel knows of the
- * master (o_down) and of its fellow Sentinels (CKQUORUM). Evidence names no master. It can keep a node from
- * being named. Where the operator chose `witness`, CKQUORUM can stand in for a majority that is out of reach.
+ * master (o_down, how long it is silent) and of its fellow Sentinels (CKQUORUM, SENTINELS). Evidence names no
+ * master. It can keep a node from being named. Where the operator chose `witness`, what a Sentinel knows of
+ * the others can stand in for a majority that is out of reach.
  * Each piece is dated and expires as a vote does. Pure.
  */
 #ifndef SPOA_CORE_DECISION_EVIDENCE_H
@@ -24,6 +25,7 @@ struct sentinel_facts {
     bool is_o_down;
     bool is_failing_over; /* it is replacing this master, or about to */
     uint32_t down_after_ms;
+    uint32_t silent_ms; /* how long ago the master last answered a PING of this Sentinel */
     uint32_t other_sentinels;
     uint32_t quorum; /* Sentinel's own, for o_down */
 };
@@ -39,8 +41,14 @@ struct sentinel_strangers {
 struct sentinel_report {
     int64_t facts_sent_ms;   /* INT64_MIN: never */
     int64_t witness_sent_ms; /* likewise */
+    int64_t peers_sent_ms;   /* likewise */
     bool sees_majority;      /* CKQUORUM said OK then */
-    int32_t candidate;       /* whom `facts` is about */
+    /*
+     * Then it had heard a majority of the configured Sentinels, itself included, within this time, ms.
+     * UINT32_MAX if it knew of too few.
+     */
+    uint32_t peers_age_ms;
+    int32_t candidate; /* whom `facts` is about */
     struct sentinel_facts facts;
     struct sentinel_strangers strangers;
     bool names_loopback; /* it is on another host than we, and its master has a loopback address */
@@ -82,6 +90,7 @@ void evidence_forget(struct evidence *evidence, unsigned voter);
 void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms);
 void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_majority, int64_t t_sent_ms);
+void evidence_note_peers(struct evidence *evidence, unsigned voter, uint32_t age_ms, int64_t t_sent_ms);
 void evidence_note_role(struct evidence *evidence, const struct node_report *report);
 
 /* Takes over what is newer in `former`, the evidence of the same service under another configuration. */
@@ -93,8 +102,20 @@ void evidence_inherit(struct evidence *evidence, const struct evidence *former,
 unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms);
 
-/* Whether a voter of known identity says that it sees a majority; the expiry as above. */
-bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t now_ms,
+/* How many identities say that they have not heard `candidate` for `limit_ms` or longer; the expiry as above. */
+unsigned evidence_count_silent(const struct evidence *evidence, int32_t candidate, int64_t limit_ms,
+                               int64_t now_ms, int64_t *ret_expiry_ms);
+
+/* Whether `voter` says that it has not heard `candidate` for `limit_ms` or longer. */
+bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
+                        int64_t now_ms);
+
+/*
+ * Whether a voter of known identity says that it sees a majority; the expiry as above. Unless `limit_ms` is 0,
+ * it must also have heard a majority within that time. CKQUORUM goes on saying OK for the whole of Sentinel's
+ * down-after-milliseconds.
+ */
+bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_t limit_ms, int64_t now_ms,
                          int64_t *ret_expiry_ms);
 
 /* What `candidate` says of itself, UNKNOWN where it said nothing lately; the expiry as above. */

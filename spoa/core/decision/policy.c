@@ -10,7 +10,15 @@ void policy_init(struct policy *policy, const struct policy_config *config)
         .t_unnamed_ms = POLICY_NEVER,
         .unconfirmed = QUORUM_NO_CANDIDATE,
         .leaving = QUORUM_NO_CANDIDATE,
+        .silenced = QUORUM_NO_CANDIDATE,
+        .t_backed_ms = POLICY_NEVER,
     };
+}
+
+static void note_backed(struct policy *policy, int64_t t_ms)
+{
+    if (t_ms > policy->t_backed_ms)
+        policy->t_backed_ms = t_ms;
 }
 
 void policy_inherit(struct policy *policy, const struct policy *former, const struct succession *succession)
@@ -21,6 +29,9 @@ void policy_inherit(struct policy *policy, const struct policy *former, const st
     policy->t_lost_ms = former->t_lost_ms;
     policy->t_unnamed_ms = former->t_unnamed_ms;
     policy->may_keep = former->may_keep;
+    if (policy->config->down_after_ms > 0)
+        policy->silenced = succession->candidate(succession->context, former->silenced);
+    note_backed(policy, former->t_backed_ms);
     policy->t_unconfirmed_ms = former->t_unconfirmed_ms;
     policy->unconfirmed = succession->candidate(succession->context, former->unconfirmed);
     policy->leaving = QUORUM_NO_CANDIDATE;
@@ -69,6 +80,7 @@ static void rule_won(struct policy *policy, const struct policy_facts *facts, st
 {
     policy->t_lost_ms = POLICY_NEVER;
     policy->t_unnamed_ms = POLICY_NEVER;
+    note_backed(policy, facts->quorum->oldest_sent_ms);
     ruling->state = SERVICE_OK;
     ruling->candidate = facts->quorum->winner;
 }
@@ -89,6 +101,21 @@ static bool is_kept(const struct policy *policy, const struct policy_facts *fact
     return policy->may_keep && now_ms - policy->t_lost_ms < config->keep_ms;
 }
 
+static int64_t fence_due_ms(const struct policy *policy, const struct policy_facts *facts)
+{
+    int64_t fence_ms = policy->config->fence_ms;
+    int64_t unnamed_ms = policy->t_unnamed_ms;
+
+    if (policy->config->down_after_ms == 0 || policy->t_backed_ms == POLICY_NEVER)
+        return unnamed_ms + fence_ms;
+    /* A witness is asked when the name is lost. Its answer may save the sessions. */
+    int64_t answered_ms = unnamed_ms + facts->reply_timeout_ms;
+    int64_t due_ms = policy->t_backed_ms + fence_ms;
+    if (due_ms < answered_ms)
+        due_ms = answered_ms;
+    return due_ms < unnamed_ms + fence_ms ? due_ms : unnamed_ms + fence_ms;
+}
+
 static void rule_unnamed(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
                          struct policy_ruling *ruling)
 {
@@ -98,7 +125,7 @@ static void rule_unnamed(struct policy *policy, const struct policy_facts *facts
     if (policy->t_unnamed_ms == POLICY_NEVER)
         policy->t_unnamed_ms = now_ms;
     int64_t debounced_ms = policy->t_lost_ms + config->debounce_ms;
-    int64_t fenced_ms = policy->t_unnamed_ms + config->fence_ms;
+    int64_t fenced_ms = fence_due_ms(policy, facts);
     rule_as(ruling, SERVICE_NO_QUORUM, reason_of(facts->quorum->reason));
     if (had_name && now_ms < debounced_ms) {
         ruling->state = SERVICE_PENDING;
@@ -126,6 +153,7 @@ static void rule_lost(struct policy *policy, const struct policy_facts *facts, i
         review_by(&ruling->review_ms, facts->witness_expiry_ms);
     } else if (is_reachability && is_kept(policy, facts, now_ms)) {
         policy->t_unnamed_ms = POLICY_NEVER;
+        note_backed(policy, now_ms);
         rule_as(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
         ruling->candidate = facts->current;
         review_by(&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);
@@ -172,6 +200,35 @@ static void check_down(struct policy *policy, const struct policy_facts *facts, 
     rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN);
     if (ruling->candidate == facts->current)
         policy_note_failover(policy, ruling->candidate, now_ms);
+}
+
+/* The agent's own down-after-milliseconds, which may be far shorter than Sentinel's. */
+static void check_silent(struct policy *policy, const struct policy_facts *facts, int64_t now_ms,
+                         struct policy_ruling *ruling)
+{
+    int64_t limit_ms = policy->config->down_after_ms;
+    int64_t expiry_ms = INT64_MAX;
+
+    if (limit_ms == 0 || evidence_count_silent(facts->evidence, ruling->candidate, limit_ms, now_ms,
+                                               &expiry_ms) < facts->threshold)
+        return;
+    review_by(&ruling->review_ms, expiry_ms);
+    rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_SILENT);
+    if (ruling->candidate == facts->current)
+        policy->silenced = ruling->candidate;
+}
+
+/*
+ * Sessions of a master that was silent are cut until somebody is named: it itself because it is heard again,
+ * or its successor. So nothing comes between, whether votes expire or Sentinels change their minds one by one.
+ */
+static void check_silenced(struct policy *policy, const struct policy_facts *facts,
+                           struct policy_ruling *ruling)
+{
+    if (service_state_names(ruling->state) || policy->silenced != facts->current)
+        policy->silenced = QUORUM_NO_CANDIDATE;
+    if (policy->silenced != QUORUM_NO_CANDIDATE)
+        ruling->is_fenced = true;
 }
 
 /* A new master must say that it is one. It has confirm_ms for that. */
@@ -253,13 +310,17 @@ struct policy_ruling policy_rule(struct policy *policy, const struct policy_fact
         .review_ms = facts->quorum->review_ms,
     };
 
+    if (facts->is_witnessed)
+        note_backed(policy, facts->witness_expiry_ms);
     rule_quorum(policy, facts, now_ms, &ruling);
     if (service_state_names(ruling.state)) {
         check_role(policy, facts, now_ms, &ruling);
+        check_silent(policy, facts, now_ms, &ruling);
         check_down(policy, facts, now_ms, &ruling);
         check_map(facts, &ruling);
     }
     check_leaving(policy, facts, now_ms, &ruling);
+    check_silenced(policy, facts, &ruling);
     if (facts->quorum->verdict == QUORUM_WON)
         policy->may_keep = ruling.state == SERVICE_OK;
     if (ruling.reason != SERVICE_BECAUSE_UNCONFIRMED)

@@ -17,12 +17,18 @@
 struct policy_config {
     enum role_check role_check;
     enum keep_when keep_when;
-    bool witness;     /* one voter that sees a majority may stand in for one that is out of reach */
-    int64_t keep_ms;  /* how long the last master is named after too few voters are in reach; 0: not at all */
-    int64_t fence_ms; /* after this time without a name existing sessions are to be cut; 0: never */
+    bool witness;    /* one voter that sees a majority may stand in for one that is out of reach */
+    int64_t keep_ms; /* how long the last master is named after too few voters are in reach; 0: not at all */
+    /*
+     * After this time without a name existing sessions are to be cut; 0: never. With `down_after_ms` it begins
+     * when a majority, or a witness, was there for the last time, and not when that has run out.
+     */
+    int64_t fence_ms;
     int64_t debounce_ms; /* a loss that is shorter is `pending` */
     bool early_fence;    /* a master that is about to be replaced is not named, and its sessions are cut */
     int64_t early_fence_max_ms; /* the longest time of that */
+    int64_t down_after_ms;      /* a master that a majority has not heard for this long is down; 0: off */
+    int64_t witness_age_ms; /* within this time a witness must have heard a majority; 0: CKQUORUM will do */
     int64_t confirm_ms; /* with ROLE_CHECK_REQUIRE: the time in which a new master must say that it is one */
 };
 
@@ -38,6 +44,8 @@ struct policy {
     int64_t t_leaving_ms;               /* since when `leaving` is about to be replaced */
     int32_t leaving;                    /* the candidate named last, or QUORUM_NO_CANDIDATE */
     bool may_keep;                      /* the last that a majority said was a master that could be named */
+    int32_t silenced;    /* the candidate named last: silent, and nobody was named since; or none */
+    int64_t t_backed_ms; /* a majority or a witness backed the name for the last time; POLICY_NEVER */
 };
 
 /* What it judges by. */
@@ -50,6 +58,7 @@ struct policy_facts {
     int32_t current;   /* the candidate named last, or QUORUM_NO_CANDIDATE */
     bool is_witnessed; /* a voter that names quorum->sole sees a majority; with `witness` only */
     int64_t witness_expiry_ms;
+    int64_t reply_timeout_ms; /* of the voters */
 };
 
 struct policy_ruling {

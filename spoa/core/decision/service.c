@@ -115,7 +115,8 @@ static void find_witness(const struct service *service, int64_t now_ms, struct p
         int64_t expiry_ms = INT64_MAX;
         if (identities[i] == QUORUM_NO_IDENTITY ||
             !quorum_has_vote(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
-            !evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))
+            !evidence_is_witness(&service->evidence, i, service->settings->policy.witness_age_ms, now_ms,
+                                 &expiry_ms))
             continue;
         /* The witness that lasts longest: until then the others do not matter. */
         if (!facts->is_witnessed || expiry_ms > facts->witness_expiry_ms)
@@ -133,6 +134,7 @@ static struct policy_ruling rule(struct service *service, const struct quorum_re
         .is_nameable = is_nameable,
         .context = service,
         .current = service->current,
+        .reply_timeout_ms = service->settings->quorum.reply_timeout_ms,
     };
 
     find_witness(service, now_ms, &facts);
@@ -239,6 +241,8 @@ void service_review(struct service *service, int64_t now_ms)
 
     if (quorum.verdict == QUORUM_WON && quorum.oldest_sent_ms > service->t_won_ms)
         service->t_won_ms = quorum.oldest_sent_ms;
+    if (quorum.verdict == QUORUM_LOST && service_state_names(service->decision.state))
+        service->asks_witness = service->settings->policy.witness;
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
         quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);
@@ -265,10 +269,18 @@ bool service_take_ask_all(struct service *service)
     return asks_all;
 }
 
+bool service_take_ask_witness(struct service *service)
+{
+    bool asks_witness = service->asks_witness;
+
+    service->asks_witness = false;
+    return asks_witness;
+}
+
 bool service_wants_facts(const struct service *service, unsigned voter)
 {
     return service->sentinel_reports[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
-           service->settings->policy.early_fence;
+           service->settings->policy.early_fence || service->settings->policy.down_after_ms > 0;
 }
 
 bool service_wants_witness(const struct service *service)
@@ -279,6 +291,25 @@ bool service_wants_witness(const struct service *service)
 bool service_wants_replicas(const struct service *service, bool is_its_turn)
 {
     return service->settings->replicas.is_enabled || (is_its_turn && !service->settings->allow_any_address);
+}
+
+bool service_wants_peers(const struct service *service)
+{
+    return service->settings->policy.witness_age_ms > 0 && service_wants_witness(service);
+}
+
+bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms)
+{
+    int64_t limit_ms = service->settings->policy.down_after_ms;
+    const struct evidence *evidence = &service->evidence;
+
+    if (service->decision.state == SERVICE_WITNESSED)
+        return service_wants_peers(service);
+    if (limit_ms == 0 || !evidence_is_silent(evidence, voter, service->subject, SERVICE_WATCH_MS, now_ms))
+        return false;
+    /* One Sentinel that is cut off from the master for hours is no reason. */
+    return service->decision.state == SERVICE_DOWN ||
+           !evidence_is_silent(evidence, voter, service->subject, limit_ms, now_ms);
 }
 
 int service_find_server(const struct service *service, const struct addr *addr)

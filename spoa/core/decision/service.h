@@ -105,10 +105,11 @@ struct service_strangers {
 /* All that can happen to a service, but for the passing of time (service_review()). */
 enum service_event_kind {
     /* A voter answered. */
-    SERVICE_SAID_MASTER,    /* who the master is: `ballot`, and `addr` with QUORUM_NAMES */
-    SERVICE_SAID_FACTS,     /* SENTINEL MASTER of `addr`, the master in its eyes: `facts` */
-    SERVICE_SAID_WITNESS,   /* CKQUORUM: `is_so` where it sees a majority of the Sentinels */
-    SERVICE_SAID_REPLICAS,  /* `servers` (a bit each) are replicas of `addr`, and up */
+    SERVICE_SAID_MASTER,   /* who the master is: `ballot`, and `addr` with QUORUM_NAMES */
+    SERVICE_SAID_FACTS,    /* SENTINEL MASTER of `addr`, the master in its eyes: `facts` */
+    SERVICE_SAID_WITNESS,  /* CKQUORUM: `is_so` where it sees a majority of the Sentinels */
+    SERVICE_SAID_PEERS,    /* it heard a majority, itself included, within `age_ms`; UINT32_MAX: it did not */
+    SERVICE_SAID_REPLICAS, /* `servers` (a bit each) are replicas of `addr`, and up */
     SERVICE_SAID_STRANGERS, /* `strangers` are in its list of replicas and not in the map */
     /* The node at `addr` answered. */
     SERVICE_SAID_ROLE,    /* what it is: `role` */
@@ -142,6 +143,7 @@ struct service_event {
         enum quorum_ballot ballot;
         const struct sentinel_facts *facts;
         bool is_so;
+        uint32_t age_ms;
         uint64_t servers;
         const struct service_strangers *strangers;
         enum node_role role;
@@ -177,12 +179,23 @@ void service_review(struct service *service, int64_t now_ms);
 /* True once after a voter disagreed: all voters are to be asked at once. */
 bool service_take_ask_all(struct service *service);
 
+/* True once after the majority was lost: all voters are to be asked at once what a witness knows. */
+bool service_take_ask_witness(struct service *service);
+
 /*
- * Whether `voter` is to be asked SENTINEL MASTER or CKQUORUM with its next poll, because something depends on
- * it.
+ * Whether `voter` is to be asked SENTINEL MASTER, CKQUORUM or SENTINELS with its next poll, because something
+ * depends on it.
  */
 bool service_wants_facts(const struct service *service, unsigned voter);
 bool service_wants_witness(const struct service *service);
+bool service_wants_peers(const struct service *service);
+
+/*
+ * Whether facts and peers are to be asked for soon, before the next poll. With `down-after`, `voter` has not
+ * heard the master for a while; or a witness stands in for a majority, and what it hears decides.
+ */
+#define SERVICE_WATCH_MS 1200 /* a healthy age is below: Sentinel sends a PING a second */
+bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms);
 
 /*
  * Whether a Sentinel is to be asked SENTINEL REPLICAS with its next poll. `is_its_turn`: also where only an

@@ -82,6 +82,11 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
                 longest_down_after_ms > 0 && settings->park_ms > 0 &&
                     settings->park_ms < (int64_t)longest_down_after_ms + EVIDENCE_FAILOVER_MS,
                 &subject, text, now_ms);
+    (void)snprintf(text, sizeof(text), "down-after %lld ms, down-after-milliseconds %u",
+                   (long long)settings->policy.down_after_ms, worst.down_after_ms);
+    alarms_note(alarms, ALARM_DOWN_AFTER,
+                worst.down_after_ms > 0 && settings->policy.down_after_ms >= worst.down_after_ms, &subject,
+                text, now_ms);
     (void)snprintf(text, sizeof(text), "%u configured, a Sentinel knows of %u", evidence->config->voters,
                    worst.known);
     alarms_note(alarms, ALARM_SENTINEL_COUNT, worst.known != evidence->config->voters, &subject, text,

@@ -172,6 +172,9 @@ bool service_note_event(struct service *service, const struct service_event *eve
     case SERVICE_SAID_WITNESS:
         evidence_note_witness(&service->evidence, event->voter, event->is_so, event->t_sent_ms);
         return true;
+    case SERVICE_SAID_PEERS:
+        evidence_note_peers(&service->evidence, event->voter, event->age_ms, event->t_sent_ms);
+        return true;
     case SERVICE_SAID_REPLICAS:
         return note_view(service, event);
     case SERVICE_SAID_STRANGERS:

@@ -24,6 +24,7 @@ struct service {
     struct doubt doubt;
     int64_t t_won_ms; /* asked since then, a majority named a master; INT64_MIN: it never did */
     bool asks_all;
+    bool asks_witness;
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well; the nodes' follow */
     struct quorum_vote votes[];
 };

@@ -34,7 +34,8 @@ enum service_state {
     X(REPLICA, "replica")           /* it says that it is a replica */                                       \
     X(LOADING, "loading")           /* it says that it is loading its data, or lost its master */            \
     X(O_DOWN, "o-down")             /* a majority says that it is down */                                    \
-    X(FAILOVER, "failover")         /* `early-fence`: a Sentinel says that it is about to be replaced */
+    X(FAILOVER, "failover")         /* `early-fence`: a Sentinel says that it is about to be replaced */     \
+    X(SILENT, "silent")             /* `down-after`: a majority has not heard it for that long */
 
 enum service_reason {
 #define X(name, text) SERVICE_BECAUSE_##name,

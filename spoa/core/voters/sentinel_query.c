@@ -17,6 +17,7 @@ enum query_kind {
     QUERY_MASTER,
     QUERY_FACTS,
     QUERY_WITNESS,
+    QUERY_PEERS,
     QUERY_REPLICAS,
 };
 
@@ -59,6 +60,7 @@ static void command_question(const struct sentinel_voter *voter, enum voter_ques
         [VOTER_ASK_MASTER] = {"GET-MASTER-ADDR-BY-NAME", QUERY_MASTER},
         [VOTER_ASK_FACTS] = {"MASTER", QUERY_FACTS},
         [VOTER_ASK_WITNESS] = {"CKQUORUM", QUERY_WITNESS},
+        [VOTER_ASK_PEERS] = {"SENTINELS", QUERY_PEERS},
         [VOTER_ASK_REPLICAS] = {"REPLICAS", QUERY_REPLICAS},
     };
     const char *const words[] = {"SENTINEL", questions[question].word,
@@ -224,6 +226,21 @@ static void take_witness(struct sentinel_voter *voter, const struct awaited_requ
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
 
+/* Without the right to SENTINEL SENTINELS nobody can be a witness where `down-after` is set. */
+static void take_peers(struct sentinel_voter *voter, const struct awaited_request *request,
+                       const struct reply *reply, int64_t now_ms)
+{
+    const struct service *service = voter_group_service(voter->group, request->subject);
+    const char *identity = voter_group_identity(voter->group, voter->index);
+    unsigned others = service_settings(service)->quorum.threshold - 1;
+    struct service_event event = said(voter, SERVICE_SAID_PEERS, request);
+
+    note_right(voter, SENTINEL_FAULT_PEERS, "sentinel-peers-refused", reply);
+    if (sentinel_reply_read_peers(reply, identity, others, &event.age_ms) != REPLY_READ_OK)
+        return;
+    (void)voter_group_step(voter->group, request->subject, &event, now_ms);
+}
+
 /* Counts only the replicas of the master that this Sentinel names now. During a failover it may still show
  * the replicas of the old one. */
 static void take_replicas(struct sentinel_voter *voter, const struct awaited_request *request,
@@ -268,6 +285,9 @@ static enum conversation_verdict query_reply(void *context, const struct awaited
         break;
     case QUERY_WITNESS:
         take_witness(voter, request, reply, now_ms);
+        break;
+    case QUERY_PEERS:
+        take_peers(voter, request, reply, now_ms);
         break;
     case QUERY_REPLICAS:
         take_replicas(voter, request, reply, now_ms);

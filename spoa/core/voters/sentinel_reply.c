@@ -1,5 +1,7 @@
 #include "spoa/core/voters/sentinel_reply.h"
 
+#include "spoa/core/redis/redis_id.h"
+
 enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct addr *ret_addr)
 {
     if (reply->kind == REPLY_NIL)
@@ -61,6 +63,7 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
         .is_o_down = has_flag(field(reply, "flags"), "o_down"),
         .is_failing_over = has_flag(field(reply, "flags"), "failover_in_progress"),
         .down_after_ms = number_of(field(reply, "down-after-milliseconds")),
+        .silent_ms = number_of(field(reply, "last-ok-ping-reply")),
         .other_sentinels = number_of(field(reply, "num-other-sentinels")),
         .quorum = number_of(field(reply, "quorum")),
     };
@@ -74,6 +77,67 @@ static bool is_eligible(const struct reply *element)
 
     return !has_flag(flags, "s_down") && !has_flag(flags, "o_down") && !has_flag(flags, "disconnected") &&
            !span_equals_text(field(element, "slave-priority"), "0");
+}
+
+/* Fellow Sentinels, the one that was heard last first. */
+struct peers {
+    struct span ids[QUORUM_VOTERS_MAX];
+    uint32_t ages_ms[QUORUM_VOTERS_MAX];
+    size_t count;
+};
+
+static void remove_peer(struct peers *peers, size_t place)
+{
+    peers->count--;
+    for (size_t i = place; i < peers->count; i++) {
+        peers->ids[i] = peers->ids[i + 1];
+        peers->ages_ms[i] = peers->ages_ms[i + 1];
+    }
+}
+
+/* Of two entries with one run ID the younger counts. If there is no room, the oldest is left out. */
+static void add_peer(struct peers *peers, struct span id, uint32_t age_ms)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        if (!span_equals(peers->ids[i], id))
+            continue;
+        if (peers->ages_ms[i] <= age_ms)
+            return;
+        remove_peer(peers, i);
+    }
+    if (peers->count == QUORUM_VOTERS_MAX) {
+        if (peers->ages_ms[peers->count - 1] <= age_ms)
+            return;
+        peers->count--;
+    }
+    size_t place = peers->count++;
+    for (; place > 0 && peers->ages_ms[place - 1] > age_ms; place--) {
+        peers->ids[place] = peers->ids[place - 1];
+        peers->ages_ms[place] = peers->ages_ms[place - 1];
+    }
+    peers->ids[place] = id;
+    peers->ages_ms[place] = age_ms;
+}
+
+enum reply_reading sentinel_reply_read_peers(const struct reply *reply, const char *identity, unsigned others,
+                                             uint32_t *ret_age_ms)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
+    struct peers peers = {.count = 0};
+    uint64_t age_ms;
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    for (size_t i = 0; i < reply->count; i++) {
+        struct span id = field(&reply->elements[i], "runid");
+        if (redis_is_id(id) && !span_equals_text(id, identity) &&
+            span_read_number(field(&reply->elements[i], "last-ok-ping-reply"), UINT32_MAX, &age_ms))
+            add_peer(&peers, id, (uint32_t)age_ms);
+    }
+    *ret_age_ms = UINT32_MAX;
+    if (others <= peers.count)
+        *ret_age_ms = others == 0 ? 0 : peers.ages_ms[others - 1];
+    return REPLY_READ_OK;
 }
 
 /* A replica has further flags or another link status if it left its master, was only just made a replica,

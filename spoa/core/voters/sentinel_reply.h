@@ -18,6 +18,14 @@ enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct 
 enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
                                              struct sentinel_facts *ret_facts);
 
+/*
+ * SENTINEL SENTINELS: the fellow Sentinels that this one knows. `*ret_age_ms` becomes the time within which it
+ * heard `others` of them, told apart by their run IDs; UINT32_MAX if it knows of fewer. `identity` is its own:
+ * an entry with it does not count.
+ */
+enum reply_reading sentinel_reply_read_peers(const struct reply *reply, const char *identity, unsigned others,
+                                             uint32_t *ret_age_ms);
+
 /* A replica as SENTINEL REPLICAS shows it. */
 struct sentinel_replica {
     struct addr addr;

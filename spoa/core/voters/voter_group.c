@@ -33,7 +33,9 @@ struct monitored {
 struct voter_group {
     struct voter_group_options options;
     int64_t wake_ms;
-    uint64_t *words;             /* the marks of all voters, in one piece */
+    int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
+    struct marks watched; /* services that are asked about before the next poll */
+    uint64_t *words;      /* the marks of all voters, in one piece */
     struct monitored *monitored; /* sorted by monitor: events name a monitor, and there may be thousands */
     struct alarms alarms;
     struct voter voters[];
@@ -79,7 +81,7 @@ static bool create_lists(struct voter_group *group)
     const struct voter_group_options *options = &group->options;
     size_t words = (options->service_count + WORD_BITS - 1) / WORD_BITS;
 
-    group->words = calloc(words * VOTER_QUESTIONS * options->voter_count + 1, sizeof(*group->words));
+    group->words = calloc(words * (VOTER_QUESTIONS * options->voter_count + 1) + 1, sizeof(*group->words));
     group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
     if (group->words == NULL || group->monitored == NULL)
         return false;
@@ -88,6 +90,7 @@ static bool create_lists(struct voter_group *group)
         for (unsigned k = 0; k < VOTER_QUESTIONS; k++)
             group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
     }
+    group->watched.words = group->words + (size_t)VOTER_QUESTIONS * options->voter_count * words;
     for (size_t i = 0; i < options->service_count; i++)
         group->monitored[i] =
             (struct monitored){.monitor = service_settings(options->services[i])->monitor, .service = i};
@@ -113,6 +116,7 @@ struct voter_group *voter_group_create(const struct voter_group_options *options
         return NULL;
     group->options = *options;
     group->wake_ms = INT64_MIN;
+    group->watch_ms = QUORUM_NEVER;
     memset(options->identities, QUORUM_NO_IDENTITY, voters);
     if (!create_lists(group)) {
         voter_group_destroy(group);
@@ -184,6 +188,13 @@ const struct alarms *voter_group_alarms(const struct voter_group *group)
     return &group->alarms;
 }
 
+/* Marks a question for all voters. */
+static void ask_all(struct voter_group *group, enum voter_question question, size_t service)
+{
+    for (unsigned i = 0; i < group->options.voter_count; i++)
+        mark(&group->voters[i].marks[question], service);
+}
+
 /* To be called after each evaluation of the service. A voter may have disagreed, so that all voters must
  * be asked, and the next review may be due earlier. `wake_ms` may be too early, which only costs a look. */
 static void follow_up(struct voter_group *group, size_t service)
@@ -193,11 +204,27 @@ static void follow_up(struct voter_group *group, size_t service)
 
     if (review_ms < group->wake_ms)
         group->wake_ms = review_ms;
+    if (service_take_ask_witness(one)) {
+        ask_all(group, VOTER_ASK_WITNESS, service);
+        if (service_wants_peers(one))
+            ask_all(group, VOTER_ASK_PEERS, service);
+    }
     if (!service_take_ask_all(one))
         return;
     group->options.metrics->suspicions_total++;
-    for (unsigned i = 0; i < group->options.voter_count; i++)
-        mark(&group->voters[i].marks[VOTER_ASK_MASTER], service);
+    ask_all(group, VOTER_ASK_MASTER, service);
+}
+
+/* What `voter` said may be a reason to ask all voters again soon. */
+static void watch(struct voter_group *group, size_t service, unsigned voter, int64_t now_ms)
+{
+    if (!service_is_watchful(group->options.services[service], voter, now_ms))
+        return;
+    mark(&group->watched, service);
+    if (group->watch_ms == QUORUM_NEVER)
+        group->watch_ms = now_ms + VOTER_WATCH_MS;
+    if (group->watch_ms < group->wake_ms)
+        group->wake_ms = group->watch_ms;
 }
 
 bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
@@ -211,6 +238,8 @@ bool voter_group_step(struct voter_group *group, size_t service, const struct se
     else if (event->kind == SERVICE_SAID_MASTER)
         metrics->votes_dropped_total++;
     follow_up(group, service);
+    if (event->kind == SERVICE_SAID_FACTS || event->kind == SERVICE_SAID_PEERS)
+        watch(group, service, event->voter, now_ms);
     return is_of_use;
 }
 
@@ -329,6 +358,8 @@ void voter_group_poll(struct voter_group *group, unsigned voter)
             mark(&who->marks[VOTER_ASK_FACTS], i);
         if (service_wants_witness(service))
             mark(&who->marks[VOTER_ASK_WITNESS], i);
+        if (service_wants_peers(service))
+            mark(&who->marks[VOTER_ASK_PEERS], i);
         if (service_wants_replicas(service, is_its_turn))
             mark(&who->marks[VOTER_ASK_REPLICAS], i);
     }
@@ -432,11 +463,25 @@ int64_t voter_group_wake_ms(const struct voter_group *group)
     return group->wake_ms;
 }
 
+static void ask_watched(struct voter_group *group, int64_t now_ms)
+{
+    if (now_ms < group->watch_ms)
+        return;
+    group->watch_ms = QUORUM_NEVER;
+    while (group->watched.count > 0) {
+        size_t service = take_mark(&group->watched);
+        ask_all(group, VOTER_ASK_FACTS, service);
+        if (service_wants_peers(group->options.services[service]))
+            ask_all(group, VOTER_ASK_PEERS, service);
+    }
+}
+
 void voter_group_tick(struct voter_group *group, int64_t now_ms)
 {
     if (now_ms < group->wake_ms)
         return;
-    group->wake_ms = QUORUM_NEVER;
+    ask_watched(group, now_ms);
+    group->wake_ms = group->watch_ms;
     for (size_t i = 0; i < group->options.service_count; i++) {
         if (now_ms >= service_decision(group->options.services[i])->review_ms)
             service_review(group->options.services[i], now_ms);

@@ -26,6 +26,7 @@ enum voter_question {
     VOTER_ASK_MASTER,   /* which node is the master: its vote */
     VOTER_ASK_FACTS,    /* what else it knows about that master */
     VOTER_ASK_WITNESS,  /* whether it sees a majority of the Sentinels */
+    VOTER_ASK_PEERS,    /* when it heard the other Sentinels last */
     VOTER_ASK_REPLICAS, /* which replicas of that master it considers up */
     VOTER_QUESTIONS,
 };
@@ -104,10 +105,12 @@ void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refus
 /*
  * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
  * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
- * Replicas are asked with the facts, or in every poll where the service names them. Witness is asked for the
- * services that use it.
+ * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked
+ * for the services that use them. While a master is silent, or a witness stands in for a majority, facts and
+ * peers are asked every VOTER_WATCH_MS.
  */
 #define VOTER_FACTS_POLLS 10
+#define VOTER_WATCH_MS 200
 void voter_group_poll(struct voter_group *group, unsigned voter);
 
 /* When `voter` is to be polled next. The polls of the voters are spread over `poll_ms`, so that one of

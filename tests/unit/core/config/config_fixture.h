@@ -124,6 +124,7 @@
     "keep = 30000ms\n"                                                                                       \
     "keep-when = refused\n"                                                                                  \
     "fence = 4000ms\n"                                                                                       \
+    "down-after = 1500ms\n"                                                                                  \
     "early-fence = yes\n"                                                                                    \
     "early-fence-max = 1000ms\n"                                                                             \
     "on-switch = /bin/true one two\n"                                                                        \
@@ -150,6 +151,7 @@
     "keep = 0ms\n"                                                                                           \
     "keep-when = unreachable\n"                                                                              \
     "fence = 0ms\n"                                                                                          \
+    "down-after = 0ms\n"                                                                                     \
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \
@@ -177,6 +179,7 @@
     "keep = 0ms\n"                                                                                           \
     "keep-when = unreachable\n"                                                                              \
     "fence = 0ms\n"                                                                                          \
+    "down-after = 0ms\n"                                                                                     \
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \

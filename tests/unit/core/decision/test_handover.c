@@ -312,6 +312,32 @@ static void test_what_sentinels_said(void **state)
     end();
 }
 
+/* A majority has not heard the master; the next one has votes, and no facts yet. The fence is told once. */
+static void test_a_silent_master(void **state)
+{
+    const struct sentinel_facts silent = {.silent_ms = 1500, .other_sentinels = 2, .quorum = 2};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build((struct policy_config){.down_after_ms = 1500});
+    agree(&former, A, START);
+    step_facts(former.service, 0, &addr, &silent, START);
+    step_facts(former.service, 1, &addr, &silent, START);
+    assert_int_equal(former.fences, 1);
+    agree(&next, A, START);
+    change_over(START + 1);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_SILENT);
+    assert_true(decision()->is_fenced);
+    assert_int_equal(next.fences, 0);
+    /* What it said runs out, and nobody is named: it was silent, and is not trusted yet. */
+    service_review(next.service, START + F);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+    assert_true(decision()->is_fenced);
+    agree(&next, B, START + F);
+    assert_false(decision()->is_fenced);
+    end();
+}
+
 static void test_an_expected_failover(void **state)
 {
     const struct policy_config policy = {
@@ -605,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_what_a_node_said),
         cmocka_unit_test(test_its_own_word_is_newer),
         cmocka_unit_test(test_what_sentinels_said),
+        cmocka_unit_test(test_a_silent_master),
         cmocka_unit_test(test_an_expected_failover),
         cmocka_unit_test(test_a_failover_that_only_the_next_one_expects),
         cmocka_unit_test(test_no_early_fence_any_more),

@@ -34,9 +34,11 @@ struct fake {
     struct reply pair[2]; /* of `master` */
     struct reply facts;   /* to SENTINEL MASTER */
     struct reply witness; /* to CKQUORUM */
+    struct reply peers;   /* to SENTINELS */
     struct reply replicas;
     unsigned facts_asked;
     unsigned witness_asked;
+    unsigned peers_asked;
     unsigned replicas_asked;
     char sent[SENT_MAX][96];
     unsigned sent_count;
@@ -135,7 +137,8 @@ static inline void build(unsigned service_count)
         sentinel_voter_init(&f.voters[i], &f.settings, f.group, i, names[i], &f.metrics, i + 1, f.now_ms);
         f.fakes[i].auth = f.fakes[i].setname = text_reply("OK");
         f.fakes[i].myid = text_reply(myids[i]);
-        f.fakes[i].facts = f.fakes[i].witness = f.fakes[i].replicas = error_reply("ERR not scripted");
+        f.fakes[i].facts = f.fakes[i].witness = f.fakes[i].peers = f.fakes[i].replicas =
+            error_reply("ERR not scripted");
         name_master(i, "127.0.0.1", "7001");
     }
     log_capture_begin(LOG_LEVEL_DEBUG);
@@ -177,8 +180,8 @@ static inline void write_down(const struct conversation_command *command, char t
 }
 
 /*
- * Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER, CKQUORUM and
- * REPLICAS, which come last and are counted apart.
+ * Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER, CKQUORUM,
+ * SENTINELS and REPLICAS, which come last and are counted apart.
  */
 static inline unsigned collect(unsigned voter)
 {
@@ -195,8 +198,10 @@ static inline unsigned collect(unsigned voter)
         bool is_replicas = strncmp(sent, "SENTINEL REPLICAS ", 18) == 0;
         fake->facts_asked += is_facts;
         fake->witness_asked += is_witness;
+        bool is_peers = strncmp(sent, "SENTINEL SENTINELS ", 19) == 0;
+        fake->peers_asked += is_peers;
         fake->replicas_asked += is_replicas;
-        count += !is_facts && !is_witness && !is_replicas;
+        count += !is_facts && !is_witness && !is_peers && !is_replicas;
     }
     return count;
 }
@@ -226,6 +231,8 @@ static inline void answer(unsigned voter)
             reply = &fake->facts;
         else if (strncmp(command, "SENTINEL CKQUORUM ", 18) == 0)
             reply = &fake->witness;
+        else if (strncmp(command, "SENTINEL SENTINELS ", 19) == 0)
+            reply = &fake->peers;
         else if (strncmp(command, "SENTINEL REPLICAS ", 18) == 0)
             reply = &fake->replicas;
         assert_int_equal(conversation_reply(&f.voters[voter].query, reply, f.now_ms), CONVERSATION_NOTHING);

@@ -1,4 +1,4 @@
-/* What SENTINEL GET-MASTER-ADDR-BY-NAME, MASTER and REPLICAS say, in good and bad form. */
+/* What SENTINEL GET-MASTER-ADDR-BY-NAME, MASTER, SENTINELS and REPLICAS say, in good and bad form. */
 #include "spoa/core/voters/sentinel_reply.h"
 
 #include <setjmp.h>
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #define FIELDS_MAX 20
 
@@ -34,8 +35,9 @@ static bool read(struct reply reply, struct sentinel_facts *facts)
 
 static void test_master_in_good_health(void **state)
 {
-    struct reply reply = MAP("name", "mymaster", ADDRESS, "flags", "master", "config-epoch", "3",
-                             "num-other-sentinels", "2", "quorum", "2", "down-after-milliseconds", "30000");
+    struct reply reply =
+        MAP("name", "mymaster", ADDRESS, "flags", "master", "config-epoch", "3", "num-other-sentinels", "2",
+            "quorum", "2", "down-after-milliseconds", "30000", "last-ok-ping-reply", "1059");
     struct sentinel_facts facts;
     struct addr addr;
     char text[ADDR_TEXT_MAX];
@@ -45,6 +47,7 @@ static void test_master_in_good_health(void **state)
     assert_string_equal(addr_format(&addr, text), "10.0.0.1:6379");
     assert_false(facts.is_o_down);
     assert_int_equal(facts.down_after_ms, 30000);
+    assert_int_equal(facts.silent_ms, 1059);
     assert_int_equal(facts.other_sentinels, 2);
     assert_int_equal(facts.quorum, 2);
 }
@@ -73,6 +76,76 @@ static void test_flags(void **state)
         struct sentinel_facts facts;
         assert_true(read(MAP(ADDRESS, "flags", cases[i].flags), &facts));
         assert_int_equal(facts.is_o_down, cases[i].is_o_down);
+    }
+}
+
+/* ---- SENTINEL SENTINELS ---- */
+
+#define OWN_ID "0000000000000000000000000000000000000000"
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define PEER_FIELDS 4
+
+/* `count` entries of run ID and age, a text each. */
+static uint32_t read_peers(const char *const texts[][2], size_t count, unsigned others)
+{
+    struct reply fields[8][PEER_FIELDS];
+    struct reply entries[8];
+    const struct reply reply = {.kind = REPLY_ARRAY, .elements = entries, .count = count};
+    uint32_t age_ms = 77;
+
+    for (size_t i = 0; i < count; i++) {
+        const char *const words[PEER_FIELDS] = {"runid", texts[i][0], "last-ok-ping-reply", texts[i][1]};
+        for (size_t k = 0; k < PEER_FIELDS; k++)
+            fields[i][k] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(words[k])};
+        entries[i] = (struct reply){.kind = REPLY_ARRAY, .elements = fields[i], .count = PEER_FIELDS};
+    }
+    assert_int_equal(sentinel_reply_read_peers(&reply, OWN_ID, others, &age_ms), REPLY_READ_OK);
+    return age_ms;
+}
+
+static void test_peers(void **state)
+{
+    static const char *const two[][2] = {{ID_A, "900"}, {ID_B, "30000"}};
+    static const char *const other_order[][2] = {{ID_B, "30000"}, {ID_A, "900"}};
+    static const char *const twice[][2] = {{ID_A, "900"}, {ID_A, "100"}, {ID_A, "500"}, {OWN_ID, "0"}};
+    static const char *const nonsense[][2] = {{ID_A, ""}, {"", "1"}, {"x", "2"}, {ID_B, "-3"}};
+
+    (void)state;
+    assert_int_equal(read_peers(two, 2, 0), 0);
+    assert_int_equal(read_peers(two, 2, 1), 900);
+    assert_int_equal(read_peers(other_order, 2, 1), 900);
+    assert_int_equal(read_peers(two, 2, 2), 30000);
+    assert_int_equal(read_peers(two, 2, 3), UINT32_MAX);
+    assert_int_equal(read_peers(twice, 4, 1), 100);
+    assert_int_equal(read_peers(twice, 4, 2), UINT32_MAX);
+    assert_int_equal(read_peers(nonsense, 4, 1), UINT32_MAX);
+    assert_int_equal(read_peers(two, 0, 1), UINT32_MAX);
+}
+
+/* A list that is too long loses those that were not heard for long. */
+static void test_many_peers(void **state)
+{
+    enum { COUNT = QUORUM_VOTERS_MAX + 40 };
+    static struct reply fields[COUNT][PEER_FIELDS];
+    static struct reply entries[COUNT];
+    static char ids[COUNT][41];
+    static char ages[COUNT][8];
+    const struct reply reply = {.kind = REPLY_ARRAY, .elements = entries, .count = COUNT};
+    uint32_t age_ms;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "%040x", i + 1);
+        snprintf(ages[i], sizeof(ages[i]), "%u", COUNT - i);
+        const char *const words[PEER_FIELDS] = {"runid", ids[i], "last-ok-ping-reply", ages[i]};
+        for (size_t k = 0; k < PEER_FIELDS; k++)
+            fields[i][k] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(words[k])};
+        entries[i] = (struct reply){.kind = REPLY_ARRAY, .elements = fields[i], .count = PEER_FIELDS};
+    }
+    for (unsigned others = 1; others <= QUORUM_VOTERS_MAX; others++) {
+        assert_int_equal(sentinel_reply_read_peers(&reply, OWN_ID, others, &age_ms), REPLY_READ_OK);
+        assert_int_equal(age_ms, others);
     }
 }
 
@@ -152,6 +225,7 @@ static void test_other_shapes(void **state)
     (void)state;
     assert_false(read(error, &facts));
     assert_false(read(nil, &facts));
+    assert_int_equal(sentinel_reply_read_peers(&error, OWN_ID, 1, &facts.quorum), REPLY_READ_ERROR);
     assert_false(read(MAP("ip", "10.0.0.1"), &facts));
     assert_false(read(MAP("ip", "10.0.0.1", "port"), &facts)); /* without its value */
     assert_false(read(MAP("ip", "", "port", "6379"), &facts));
@@ -199,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_master_in_good_health),
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_peers),
+        cmocka_unit_test(test_many_peers),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_shapes),
         cmocka_unit_test(test_name_of_the_master),

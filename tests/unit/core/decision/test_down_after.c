@@ -1,0 +1,283 @@
+/* `down-after`: a master that a majority has not heard for a while, and a witness that hears nobody. */
+#include "tests/unit/core/decision/policy_fixture.h"
+
+#define LIMIT 1500
+#define FENCE 1000
+
+static const struct policy_config down_after = {.down_after_ms = LIMIT};
+static const struct policy_config witness = {
+    .witness = true, .down_after_ms = LIMIT, .witness_age_ms = LIMIT, .fence_ms = FENCE};
+
+static void say_silent(unsigned voter, const char *address, uint32_t age_ms)
+{
+    say_facts(voter, address, (struct sentinel_facts){.silent_ms = age_ms, .other_sentinels = VOTERS - 1});
+}
+
+/* CKQUORUM says OK, and a majority was heard within `age_ms`. */
+static void say_witness(unsigned voter, uint32_t age_ms)
+{
+    const struct service_event peers = {.kind = SERVICE_SAID_PEERS, .t_sent_ms = f.now_ms, .age_ms = age_ms};
+
+    step_voter(f.service, SERVICE_SAID_WITNESS, voter, true, f.now_ms);
+    (void)step_as(f.service, voter, &peers, f.now_ms);
+}
+
+static bool is_fenced(void)
+{
+    return service_decision(f.service)->is_fenced;
+}
+
+/* ---- the master is silent ---- */
+
+static void test_a_majority_has_not_heard_it(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_silent(0, R1, 60000);
+    say_silent(1, R1, LIMIT - 1);
+    expect_ok("R1");
+    say_silent(1, R1, LIMIT);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    assert_true(is_fenced());
+    say_silent(1, R1, 0);
+    expect_ok("R1");
+    assert_false(is_fenced());
+    assert_int_equal(service_decision(f.service)->generation, 1);
+    end();
+}
+
+static void test_it_is_off_by_default(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.early_fence = true, .early_fence_max_ms = 3000});
+    agree(3, R1);
+    say_silent(0, R1, 60000);
+    say_silent(1, R1, 60000);
+    expect_ok("R1");
+    assert_false(is_fenced());
+    end();
+}
+
+static void test_one_identity_says_so_once(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    identities[1] = 0;
+    say_silent(0, R1, LIMIT);
+    say_silent(1, R1, LIMIT);
+    identities[1] = 1;
+    service_review(f.service, f.now_ms);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    identities[1] = 0;
+    service_review(f.service, f.now_ms);
+    expect_ok("R1");
+    end();
+}
+
+static void test_it_expires_and_is_about_one_node(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_silent(0, R1, LIMIT);
+    say_silent(1, R2, LIMIT);
+    expect_ok("R1");
+    say_silent(1, R1, LIMIT);
+    f.now_ms += F - 1;
+    agree(3, R1);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    f.now_ms++;
+    expect_ok("R1"); /* by the clock alone */
+    end();
+}
+
+/* From the silence to the next name nothing lets sessions of the old master live. */
+static void test_it_is_fenced_until_somebody_is_named(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_silent(0, R1, LIMIT);
+    say_silent(1, R1, LIMIT);
+    assert_true(is_fenced());
+    f.now_ms += QUORUM_SUSPECT_INTERVAL_MS;
+    vote(2, R2); /* the leader of the failover */
+    assert_true(is_fenced());
+    f.now_ms += F;
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    assert_true(is_fenced());
+    agree(3, R2);
+    expect_ok("R2");
+    assert_false(is_fenced());
+    assert_int_equal(service_decision(f.service)->generation, 2);
+    end();
+}
+
+/* A successor that is silent itself is not named. The master before it need not be cut for that. */
+static void test_a_silent_successor(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_silent(0, R2, LIMIT);
+    say_silent(1, R2, LIMIT);
+    agree(3, R2);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    assert_false(is_fenced());
+    end();
+}
+
+static void test_o_down_is_the_better_reason(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    for (unsigned i = 0; i < 2; i++)
+        say_facts(i, R1, (struct sentinel_facts){.silent_ms = LIMIT, .is_o_down = true});
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
+    assert_true(is_fenced());
+    end();
+}
+
+/* ---- what is asked for ---- */
+
+static void test_when_it_is_asked_for_soon(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    assert_true(service_wants_facts(f.service, 2));
+    say_silent(0, R1, SERVICE_WATCH_MS - 1);
+    assert_false(service_is_watchful(f.service, 0, f.now_ms));
+    say_silent(0, R1, SERVICE_WATCH_MS);
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
+    assert_false(service_is_watchful(f.service, 1, f.now_ms));
+    say_silent(0, R1, LIMIT); /* alone, and perhaps for hours */
+    assert_false(service_is_watchful(f.service, 0, f.now_ms));
+    say_silent(1, R1, LIMIT);
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
+    end();
+    begin((struct policy_config){.witness = true});
+    agree(3, R1);
+    say_silent(0, R1, SERVICE_WATCH_MS);
+    assert_false(service_wants_facts(f.service, 0));
+    assert_false(service_is_watchful(f.service, 0, f.now_ms));
+    assert_false(service_wants_peers(f.service));
+    end();
+}
+
+/* ---- a witness ---- */
+
+/* Only the first voter is in reach still; what it saw as a witness has run out. */
+static void lose_majority(void)
+{
+    begin(witness);
+    agree(3, R1);
+    f.now_ms += F - 500;
+    vote(0, R1);
+    f.now_ms += 500;
+}
+
+static void test_a_witness_hears_a_majority(void **state)
+{
+    (void)state;
+    lose_majority();
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    assert_true(service_take_ask_witness(f.service));
+    assert_false(service_take_ask_witness(f.service));
+    step_voter(f.service, SERVICE_SAID_WITNESS, 0, true, f.now_ms);
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL); /* CKQUORUM alone will not do */
+    say_witness(0, LIMIT - 100);
+    expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
+    f.now_ms += 99;
+    expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
+    f.now_ms++;
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    end();
+}
+
+static void test_a_witness_that_hears_nobody(void **state)
+{
+    (void)state;
+    lose_majority();
+    say_witness(0, LIMIT);
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    say_witness(0, UINT32_MAX);
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    end();
+}
+
+/* ---- the fence ---- */
+
+/* The majority was there for the last time F ago. A witness may still answer. */
+static void test_the_fence_counts_from_the_last_majority(void **state)
+{
+    (void)state;
+    lose_majority();
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    assert_false(is_fenced());
+    f.now_ms += T - 1;
+    vote(0, R1);
+    assert_false(is_fenced());
+    f.now_ms++;
+    service_review(f.service, f.now_ms);
+    assert_true(is_fenced());
+    end();
+}
+
+static void test_the_fence_counts_from_the_last_witness(void **state)
+{
+    (void)state;
+    lose_majority();
+    say_witness(0, LIMIT - 100);
+    expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
+    f.now_ms += 100;
+    service_review(f.service, f.now_ms);
+    f.now_ms += FENCE - 1;
+    vote(0, R1);
+    assert_false(is_fenced());
+    f.now_ms++;
+    service_review(f.service, f.now_ms);
+    assert_true(is_fenced());
+    end();
+}
+
+static void test_the_fence_without_down_after(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.fence_ms = FENCE});
+    agree(3, R1);
+    f.now_ms += F;
+    service_review(f.service, f.now_ms);
+    f.now_ms += FENCE - 1;
+    service_review(f.service, f.now_ms);
+    assert_false(is_fenced());
+    f.now_ms++;
+    service_review(f.service, f.now_ms);
+    assert_true(is_fenced());
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_majority_has_not_heard_it),
+        cmocka_unit_test(test_it_is_off_by_default),
+        cmocka_unit_test(test_one_identity_says_so_once),
+        cmocka_unit_test(test_it_expires_and_is_about_one_node),
+        cmocka_unit_test(test_it_is_fenced_until_somebody_is_named),
+        cmocka_unit_test(test_a_silent_successor),
+        cmocka_unit_test(test_o_down_is_the_better_reason),
+        cmocka_unit_test(test_when_it_is_asked_for_soon),
+        cmocka_unit_test(test_a_witness_hears_a_majority),
+        cmocka_unit_test(test_a_witness_that_hears_nobody),
+        cmocka_unit_test(test_the_fence_counts_from_the_last_majority),
+        cmocka_unit_test(test_the_fence_counts_from_the_last_witness),
+        cmocka_unit_test(test_the_fence_without_down_after),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
