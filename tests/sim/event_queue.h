@@ -33,6 +33,7 @@ struct event_item {
     uint8_t service;
     int8_t value;
     int8_t views[3]; /* REPLY_ITEM_SLOTS: of all services */
+    int32_t age_ms;  /* how long ago the master, or a majority of Sentinels, was heard */
 };
 
 struct event {

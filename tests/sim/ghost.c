@@ -114,6 +114,7 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
         facts->sentinel = link->sentinel;
         facts->address = item->value;
         facts->is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
+        facts->age_ms = item->age_ms;
         facts->may_be_dropped = false;
         break;
     case REPLY_ITEM_WITNESS:
@@ -121,6 +122,11 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
                     link->set, item->service, link->voter, link->sentinel, item->value == 1 ? "a" : "no",
                     (long long)(sent_ms - SIM_START_MS));
         facts->witness_ms = item->value == 1 ? sent_ms : GHOST_NEVER;
+        break;
+    case REPLY_ITEM_PEERS:
+        world_trace(world, "set %u service %u: entry %u (sentinel %u) heard the others %d ms ago", link->set,
+                    item->service, link->voter, link->sentinel, item->age_ms);
+        facts->peers_ms = sent_ms - item->age_ms;
         break;
     case REPLY_ITEM_MYID:
     case REPLY_ITEM_RUN_ID:
@@ -207,6 +213,13 @@ void ghost_fenced(struct world *world, unsigned agent, unsigned service)
     int64_t fence_ms = set->file.policy.fence_ms;
 
     world->counts.fenced++;
+    if (ghost_is_silent(world, set, service, world->ghost.agents[agent].told[service].address)) {
+        world->counts.silenced++;
+        return;
+    }
+    /* It counts from the last answer of a majority then, and gives a witness time to answer. */
+    if (set->file.policy.down_after_ms > 0 && fence_ms > set->file.reply_timeout_ms)
+        fence_ms = set->file.reply_timeout_ms;
     if (set->file.policy.early_fence &&
         agent_now_ms(world, agent) - leaving->heard_ms < set->file.policy.early_fence_max_ms)
         world->counts.leaving++;

@@ -9,9 +9,11 @@
  *   barrier           shortly after a voter began to contradict, only what was asked for since counts
  *   I5 map            the answer is a server of the map
  *   I6 veto           the last that the named node said of itself, within F, is not that it is no master; with
- *                     `require` a new one said that it is; and no majority says within F that it is down
+ *                     `require` a new one said that it is; and no majority says within F that it is down, or
+ *                     that it is silent for longer than `down-after`
  *   witnessed, kept   only where configured, within their bounds, and not against anybody who is in reach
- *   fence             only after so long without a name
+ *   fence             only after so long without a name, or of a silent master, which is fenced until somebody
+ *                     is named
  *   generation        rises with every switch, and with nothing else
  *   early             a master that is about to be replaced is not named for a while, where configured
  *   doubt             where an answer may wait it does not name a node to which our link has broken
@@ -96,6 +98,9 @@ void ghost_node_changed(struct world *world, unsigned service);
 
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
+
+/* Whether a majority told a set lately that it has not heard that node for `down-after`. */
+bool ghost_is_silent(const struct world *world, const struct sim_set *set, unsigned service, int8_t address);
 
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);

@@ -137,18 +137,28 @@ static bool is_fresh(const struct claim *claim, int64_t sent_ms)
     return claim->now_ms - sent_ms < claim->set->file.vote_life_ms;
 }
 
-/* How many Sentinels told this agent last, and lately, that the named node is down. */
-static unsigned count_down(const struct claim *claim)
+/* How many Sentinels told a set last, and lately, that a node is down, or silent for `limit_ms`. */
+static unsigned count_telling(const struct world *world, const struct sim_set *set, unsigned service,
+                              int8_t address, int64_t limit_ms)
 {
-    const struct ghost_facts *facts = claim->ghost->facts[claim->service];
-    const uint8_t *identities = claim->set->identities;
+    const struct ghost_facts *facts = world->ghost.sets[set->number].facts[service];
+    int64_t now_ms = agent_now_ms(world, set->agent);
     uint64_t told_by = 0;
 
-    for (unsigned i = 0; i < claim->set->file.voters; i++)
-        if (facts[i].is_down && !facts[i].may_be_dropped && facts[i].address == claim->answer->address &&
-            identities[i] != QUORUM_NO_IDENTITY && is_fresh(claim, facts[i].sent_ms))
-            told_by |= UINT64_C(1) << identities[i];
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        bool is_told = limit_ms == 0 ? facts[i].is_down : facts[i].age_ms >= limit_ms;
+        if (is_told && !facts[i].may_be_dropped && facts[i].address == address &&
+            set->identities[i] != QUORUM_NO_IDENTITY && now_ms - facts[i].sent_ms < set->file.vote_life_ms)
+            told_by |= UINT64_C(1) << set->identities[i];
+    }
     return (unsigned)__builtin_popcountll(told_by);
+}
+
+bool ghost_is_silent(const struct world *world, const struct sim_set *set, unsigned service, int8_t address)
+{
+    int64_t limit_ms = set->file.policy.down_after_ms;
+
+    return limit_ms > 0 && count_telling(world, set, service, address, limit_ms) >= set->file.threshold;
 }
 
 static bool is_not_vetoed(struct world *world, const struct claim *claim)
@@ -158,7 +168,10 @@ static bool is_not_vetoed(struct world *world, const struct claim *claim)
 
     if (is_checked && role != NULL && role->role != NODE_ROLE_MASTER)
         return false;
-    return count_down(claim) < claim->set->file.threshold;
+    if (ghost_is_silent(world, claim->set, claim->service, claim->answer->address))
+        return false;
+    return count_telling(world, claim->set, claim->service, claim->answer->address, 0) <
+           claim->set->file.threshold;
 }
 
 bool ghost_has_voice(const struct sim_set *set, unsigned voter)
@@ -205,11 +218,13 @@ static bool is_witness_there(struct world *world, const struct claim *claim)
 {
     const struct ghost_vote *votes = claim->ghost->votes[claim->service];
     const struct ghost_facts *facts = claim->ghost->facts[claim->service];
+    int64_t limit_ms = claim->set->file.policy.witness_age_ms;
 
     world->counts.witnessed++;
     for (unsigned i = 0; i < claim->set->file.voters; i++)
         if (votes[i].view == claim->answer->address && is_fresh(claim, votes[i].sent_ms) &&
-            is_fresh(claim, facts[i].witness_ms))
+            is_fresh(claim, facts[i].witness_ms) &&
+            (limit_ms == 0 || claim->now_ms - facts[i].peers_ms < limit_ms))
             return claim->set->file.policy.witness && is_undisputed(claim);
     return false;
 }

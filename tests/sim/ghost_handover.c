@@ -254,6 +254,19 @@ static void note_switch(struct sim_watch *watch, struct ghost_told *told, const 
                      watch->set->agent, watch->service, told->address);
 }
 
+/* The fence of a silent master does not end before somebody is named. */
+static void check_silenced(struct sim_watch *watch, struct ghost_told *told,
+                           const struct service_decision *after)
+{
+    if (service_state_names(after->state) || watch->set->file.policy.down_after_ms == 0)
+        told->is_silenced = false;
+    if (told->is_silenced && !after->is_fenced)
+        ghost_broken(watch->world, "fence", "agent %u service %u: the fence of a silent master has ended",
+                     watch->set->agent, watch->service);
+    if (after->reason == SERVICE_BECAUSE_SILENT && after->is_fenced)
+        told->is_silenced = true;
+}
+
 static void hear_change(struct service_observer *self, const struct service *service,
                         const struct service_change *change)
 {
@@ -263,6 +276,7 @@ static void hear_change(struct service_observer *self, const struct service *ser
     (void)service;
     if (watch->world->agents[watch->set->agent].running != watch->set)
         return; /* its service is not in the file any more */
+    check_silenced(watch, told, change->after);
     told->is_fenced = change->after->is_fenced;
     if (change->switched)
         note_switch(watch, told, change);

@@ -34,6 +34,8 @@ struct ghost_vote {
 struct ghost_facts {
     int64_t sent_ms;
     int64_t witness_ms;
+    int64_t peers_ms; /* a majority was heard then, by the clock of the agent */
+    int32_t age_ms;   /* how long ago the master was heard */
     uint8_t sentinel;
     int8_t address;
     bool is_down;
@@ -84,6 +86,7 @@ struct ghost_told {
     uint64_t first_answer; /* the one of which a client was told, as the first one */
     int8_t address;        /* -1: no master yet */
     bool is_fenced;
+    bool is_silenced; /* by `down-after`, and nobody was named since */
 };
 
 /* What the agent said, and what its observers were told, whichever set it was by. */
@@ -122,6 +125,7 @@ struct sim_counts {
     uint64_t kept;
     uint64_t fenced;
     uint64_t leaving;      /* of them because a failover was expected */
+    uint64_t silenced;     /* of them because the master was silent */
     uint64_t parked;       /* questions that were not answered at once */
     uint64_t released;     /* of them, answered before the agent ended */
     uint64_t doubted;      /* a link to a node broke that might be named */

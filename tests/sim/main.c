@@ -61,8 +61,8 @@ static bool is_covered(const struct sim_counts *counts)
            counts->named_by[VOTER_SOURCE_CLUSTER] > 0 && counts->compared > 0 && counts->steady > 0 &&
            counts->barred > 0 && counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 &&
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
-           counts->fenced > 0 && counts->leaving > 0 && counts->parked > 0 && counts->released > 0 &&
-           counts->doubted > 0 && counts->reloads > 0 && counts->change_overs > 0;
+           counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
+           counts->released > 0 && counts->doubted > 0 && counts->reloads > 0 && counts->change_overs > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -76,8 +76,9 @@ static void print_counts(const struct sim_counts *counts)
            counts->owed_links);
     printf("sim: %" PRIu64 " answers withheld because a node said that it is no master (I6), %" PRIu64
            " because a majority said that it is down, %" PRIu64 " witnessed, %" PRIu64 " kept, %" PRIu64
-           " fences (%" PRIu64 " before the failover)\n",
-           counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced, counts->leaving);
+           " fences (%" PRIu64 " before the failover, %" PRIu64 " of a silent master)\n",
+           counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced, counts->leaving,
+           counts->silenced);
     printf("sim: %" PRIu64 " questions had to wait, %" PRIu64 " of them were answered, %" PRIu64
            " links to nodes broke\n",
            counts->parked, counts->released, counts->doubted);

@@ -206,5 +206,14 @@ mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
 
+mutant silent-is-not-down 'I6' $policy 's/^    rule_as(ruling, SERVICE_DOWN, SERVICE_BECAUSE_SILENT);/    (void)ruling;/'
+mutant one-sentinel-suffices 'fence' $policy '/^static void check_silent(/,/^}/ s/< facts->threshold)/< 1)/'
+mutant silence-counts-for-ever 'fence' $evidence \
+    '/^static unsigned count_saying/,/^}/ s/!is_fresh(evidence, report->facts_sent_ms, now_ms, ret_expiry_ms))/report->facts_sent_ms == INT64_MIN)/'
+mutant silence-of-another 'fence' $evidence \
+    '/^static unsigned count_saying/,/^}/ s/report->candidate != candidate || //'
+mutant silence-forgotten 'fence' $policy '/^static void check_silenced/,/^}/ s/^        ruling->is_fenced = true;/        (void)ruling;/'
+mutant witness-hears-nobody 'witnessed' $evidence 's/^           (limit_ms == 0 || hears_peers(.*/           limit_ms >= 0;/'
+
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

@@ -102,7 +102,8 @@ static bool is_spotless(struct world *world, const struct sim_set *set, unsigned
         agent_now_ms(world, set->agent) - heard_ms < file->policy.early_fence_max_ms + settled_ms)
         return false;
     for (unsigned i = 0; i < world->config.sentinels; i++)
-        if (world->sentinels[i].is_down[service])
+        if (world->sentinels[i].is_down[service] ||
+            (file->policy.down_after_ms > 0 && world->sentinels[i].master_lost_ms[service] != 0))
             return false;
     return file->policy.role_check == ROLE_CHECK_OFF ||
            (file->policy.role_check == ROLE_CHECK_VETO && world->nodes[service][address] == NODE_ROLE_MASTER);

@@ -167,7 +167,26 @@ static void build_facts(struct built_reply *built, const struct event_item *item
     add_text(built, 7, "%s", is_down ? "s_down,o_down,master" : "master");
     add_text(built, 8, "down-after-milliseconds");
     add_text(built, 9, "5000");
-    make_array(built, 10);
+    add_text(built, 10, "last-ok-ping-reply");
+    add_text(built, 11, "%d", item->age_ms);
+    make_array(built, 12);
+}
+
+/* As many others as any majority needs, all of one age. */
+static void build_peers(struct built_reply *built, const struct event_item *item)
+{
+    for (unsigned i = 0; i < SIM_SENTINELS_MAX - 1; i++) {
+        struct reply *fields = built->parts[i];
+        add_text(built, 2 * i, "%040x", 0xfff0 + i);
+        add_text(built, 2 * i + 1, "%d", item->age_ms);
+        fields[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text("runid")};
+        fields[1] = built->elements[2 * i];
+        fields[2] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text("last-ok-ping-reply")};
+        fields[3] = built->elements[2 * i + 1];
+    }
+    for (unsigned i = 0; i < SIM_SENTINELS_MAX - 1; i++)
+        built->elements[i] = (struct reply){.kind = REPLY_ARRAY, .elements = built->parts[i], .count = 4};
+    make_array(built, SIM_SENTINELS_MAX - 1);
 }
 
 static void build_replicas(struct built_reply *built, const struct event_item *item)
@@ -231,6 +250,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, enum 
     case REPLY_ITEM_REPLICAS:
         build_replicas(built, item);
         break;
+    case REPLY_ITEM_PEERS:
+        build_peers(built, item);
+        break;
     case REPLY_ITEM_SUBSCRIBED:
         reply_build_subscribed(built);
         break;
@@ -288,6 +310,7 @@ static bool read_question(const struct conversation_command *command, struct eve
         {"MASTER", COMMAND_FACTS},
         {"CKQUORUM", COMMAND_WITNESS},
         {"REPLICAS", COMMAND_REPLICAS},
+        {"SENTINELS", COMMAND_PEERS},
     };
 
     if (!command_is(command, 0, "SENTINEL") || command->count != 3 || command->args[2].len != 2 ||

@@ -14,7 +14,8 @@
 struct built_reply {
     struct reply reply;
     struct reply elements[REPLY_ELEMENTS_MAX];
-    struct reply inner[SIM_SERVICES_MAX][3]; /* of arrays in it */
+    struct reply inner[SIM_SERVICES_MAX][3];      /* of arrays in it */
+    struct reply parts[SIM_SENTINELS_MAX - 1][4]; /* the same, of SENTINEL SENTINELS */
     char texts[REPLY_ELEMENTS_MAX][REPLY_TEXT_MAX];
 };
 

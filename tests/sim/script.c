@@ -19,6 +19,7 @@ enum planned_action {
     PLANNED_HEAL,
     PLANNED_ROLE, /* items[0]: address, service, role */
     PLANNED_UP,   /* items[0]: Sentinel, service: no o_down any more */
+    PLANNED_HEAR, /* items[0]: Sentinel, service: it hears the master again, and the other Sentinels */
     PLANNED_RELOAD,
     PLANNED_FAILOVER, /* items[0]: leader, service, address */
 };
@@ -313,6 +314,40 @@ static void act_lose_sight(struct world *world)
         world->ghost.changed_ms[i] = world->ghost.silent_ms[i] = world->now_ms;
 }
 
+/* Sentinels do not hear a master that clients may well reach. It may be long enough for `down-after`. */
+static void act_lose_master(struct world *world)
+{
+    unsigned service = any_service(world);
+    unsigned percent = (unsigned)rng_between(&world->rng, 20, 100);
+
+    plan_reload(world);
+    ghost_node_changed(world, service);
+    for (unsigned i = 0; i < world->config.sentinels; i++) {
+        struct event_item item = {.kind = (uint8_t)i, .service = (uint8_t)service};
+        if (!rng_chance(&world->rng, percent))
+            continue;
+        world->sentinels[i].master_lost_ms[service] = world->now_ms;
+        plan(world, PLANNED_HEAR, rng_between(&world->rng, 500, 6000), item, false);
+    }
+}
+
+/* A Sentinel does not hear the others, and its CKQUORUM says OK for a while. */
+static void act_lose_peers(struct world *world)
+{
+    unsigned sentinel = any_sentinel(world);
+    struct event_item item = {.kind = (uint8_t)sentinel};
+
+    world->sentinels[sentinel].peers_lost_ms = world->now_ms;
+    plan(world, PLANNED_HEAR, rng_between(&world->rng, 500, 6000), item, false);
+}
+
+static void end_silence(struct world *world, unsigned sentinel, unsigned service)
+{
+    world->sentinels[sentinel].master_lost_ms[service] = 0;
+    world->sentinels[sentinel].peers_lost_ms = 0;
+    ghost_node_changed(world, service);
+}
+
 /* ---- agents ---- */
 
 /* Neither timers nor replies are taken; questions are, which is worse than what a real process could do. */
@@ -372,7 +407,8 @@ static const struct {
     {9, act_stall},      {2, act_restart_agent},
     {8, act_role},       {5, act_down},
     {3, act_lose_sight}, {4, act_step_clock},
-    {14, act_reload},
+    {14, act_reload},    {5, act_lose_master},
+    {3, act_lose_peers},
 };
 #define ACTIONS (sizeof(actions) / sizeof(*actions))
 
@@ -427,6 +463,9 @@ void script_act(struct world *world, const struct event *event)
         break;
     case PLANNED_UP:
         end_down(world, item->kind, item->service, event->items[1].kind == 1);
+        break;
+    case PLANNED_HEAR:
+        end_silence(world, item->kind, item->service);
         break;
     case PLANNED_HEAL:
         heal(world);

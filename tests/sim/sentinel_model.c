@@ -12,9 +12,9 @@ void sentinel_start_all(struct world *world)
             .identity = world->identities++,
             .refuses_subscribe = rng_chance(&world->rng, 10),
             .refuses_myid = rng_chance(&world->rng, 2),
-            .form = rng_chance(&world->rng, 5)    ? SIM_FORM_MAPPED
-                    : rng_chance(&world->rng, 10) ? SIM_FORM_ALIAS
-                                                  : SIM_FORM_PLAIN,
+            .form = rng_chance(&world->rng, 5) ? SIM_FORM_MAPPED
+                    : i % 3 == 1               ? SIM_FORM_ALIAS
+                                               : SIM_FORM_PLAIN,
         };
         /* A cloned configuration file: two Sentinels with one MYID. */
         if (i > 0 && rng_chance(&world->rng, 1))
@@ -50,11 +50,19 @@ static void answer_node_command(const struct sim_sentinel *sentinel, unsigned nu
     }
 }
 
+/* In health there is a PING a second. */
+static int32_t age_of(const struct world *world, int64_t lost_ms)
+{
+    int32_t healthy_ms = (int32_t)(world->now_ms % 1000);
+
+    return lost_ms == 0 ? healthy_ms : (int32_t)(world->now_ms - lost_ms);
+}
+
 /* `denial`: VIEW_DENIED or VIEW_ERROR where that is all that the agent is told, else 0. */
-static struct event_item answer_command(const struct sim_sentinel *sentinel, unsigned number,
-                                        const struct sim_config *config, int8_t denial,
+static struct event_item answer_command(const struct world *world, unsigned number, int8_t denial,
                                         const struct event_item *command)
 {
+    const struct sim_sentinel *sentinel = &world->sentinels[number];
     struct event_item item = {.kind = REPLY_ITEM_OK, .service = command->service};
 
     if (denial != 0) {
@@ -64,7 +72,7 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, uns
     }
     switch ((enum command_kind)command->kind) {
     case COMMAND_AUTH:
-        item.kind = config->password ? REPLY_ITEM_OK : REPLY_ITEM_AUTH_UNNEEDED;
+        item.kind = world->config.password ? REPLY_ITEM_OK : REPLY_ITEM_AUTH_UNNEEDED;
         break;
     case COMMAND_SETNAME:
         break;
@@ -79,6 +87,7 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, uns
     case COMMAND_FACTS:
         item.kind = sentinel->is_down[command->service] ? REPLY_ITEM_FACTS_DOWN : REPLY_ITEM_FACTS;
         item.value = sentinel->views[command->service];
+        item.age_ms = age_of(world, sentinel->master_lost_ms[command->service]);
         if (item.value < 0)
             item.kind = REPLY_ITEM_REFUSED;
         break;
@@ -89,6 +98,10 @@ static struct event_item answer_command(const struct sim_sentinel *sentinel, uns
     case COMMAND_REPLICAS:
         item.kind = REPLY_ITEM_REPLICAS;
         item.value = SIM_SERVERS; /* which the map lacks */
+        break;
+    case COMMAND_PEERS:
+        item.kind = REPLY_ITEM_PEERS;
+        item.age_ms = age_of(world, sentinel->peers_lost_ms);
         break;
     case COMMAND_SUBSCRIBE:
         item.kind = sentinel->refuses_subscribe ? REPLY_ITEM_REFUSED : REPLY_ITEM_SUBSCRIBED;
@@ -117,7 +130,7 @@ void sentinel_receive(struct world *world, struct sim_link *link, const struct e
     if (!sentinel->up)
         return;
     for (unsigned i = 0; i < event->count; i++) {
-        replies.items[i] = answer_command(sentinel, link->sentinel, &world->config, denial, &event->items[i]);
+        replies.items[i] = answer_command(world, link->sentinel, denial, &event->items[i]);
         if (replies.items[i].kind == REPLY_ITEM_SUBSCRIBED) {
             link->is_ready = true;
             ghost_disturbed(world, link);

@@ -106,6 +106,9 @@ struct sim_sentinel {
     int8_t views[SIM_SERVICES_MAX];
     bool is_down[SIM_SERVICES_MAX]; /* it says o_down of the one that it names */
     bool sees_no_majority;          /* CKQUORUM says NOQUORUM, or cluster_state is fail */
+    /* Since then it hears nothing of the master, or of the other Sentinels; 0: it hears them. */
+    int64_t master_lost_ms[SIM_SERVICES_MAX];
+    int64_t peers_lost_ms;
     uint32_t epochs[SIM_SERVICES_MAX];
 };
 

@@ -241,8 +241,9 @@ void service_review(struct service *service, int64_t now_ms)
 
     if (quorum.verdict == QUORUM_WON && quorum.oldest_sent_ms > service->t_won_ms)
         service->t_won_ms = quorum.oldest_sent_ms;
-    if (quorum.verdict == QUORUM_LOST && service_state_names(service->decision.state))
-        service->asks_witness = service->settings->policy.witness;
+    bool is_lost = service_state_names(service->decision.state) && !service_state_names(after.state);
+    service->asks_witness = service->asks_witness ||
+                            (is_lost && quorum.verdict == QUORUM_LOST && service->settings->policy.witness);
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
         quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);

@@ -179,7 +179,7 @@ void service_review(struct service *service, int64_t now_ms);
 /* True once after a voter disagreed: all voters are to be asked at once. */
 bool service_take_ask_all(struct service *service);
 
-/* True once after the majority was lost: all voters are to be asked at once what a witness knows. */
+/* True once after the name was lost with the majority: all are to be asked at once what a witness knows. */
 bool service_take_ask_witness(struct service *service);
 
 /*

@@ -30,7 +30,7 @@ enum peer_greeting {
 };
 
 /* The topic defines the faults, one bit each. */
-#define PEER_FAULTS_MAX 9
+#define PEER_FAULTS_MAX 12
 
 /* What was logged last. */
 enum peer_told {

@@ -45,6 +45,8 @@ enum sentinel_fault {
         SENTINEL_FAULT_ERROR | SENTINEL_FAULT_ADDRESS | SENTINEL_FAULT_REPLY | SENTINEL_FAULT_UNKNOWN,
 };
 
+_Static_assert(SENTINEL_FAULT_PEERS < 1u << PEER_FAULTS_MAX, "the peer remembers each fault");
+
 struct sentinel_voter {
     const struct sentinel_settings *settings;
     struct voter_group *group;
