@@ -49,7 +49,7 @@ static bool set_name(struct span host, struct addr *addr)
 
 static bool is_mapped_ipv4(const uint8_t ip[16])
 {
-    static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    static const uint8_t prefix[ADDR_MAPPED_BITS / 8] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
     return memcmp(ip, prefix, sizeof(prefix)) == 0;
 }
@@ -60,7 +60,7 @@ struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port)
 
     if (kind == ADDR_IPV6 && is_mapped_ipv4(ip)) {
         addr.kind = ADDR_IPV4;
-        ip += 12;
+        ip += ADDR_MAPPED_BITS / 8;
     }
     memcpy(addr.ip, ip, addr.kind == ADDR_IPV4 ? 4 : 16);
     /* There is room for every address, so this cannot fail. */
@@ -143,6 +143,13 @@ bool addr_equals(const struct addr *a, const struct addr *b)
     if (a->kind == ADDR_IPV4 || a->kind == ADDR_IPV6)
         return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
     return strcmp(a->host, b->host) == 0;
+}
+
+bool addr_is_wildcard(const struct addr *addr)
+{
+    static const uint8_t any[sizeof(addr->ip)];
+
+    return (addr->kind == ADDR_IPV4 || addr->kind == ADDR_IPV6) && memcmp(addr->ip, any, sizeof(any)) == 0;
 }
 
 /* "localhost", and what ends in ".localhost" (RFC 6761 6.3). */

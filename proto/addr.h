@@ -14,6 +14,9 @@
 /* Room for "[host]:port" or "unix:path" with the NUL. */
 #define ADDR_TEXT_MAX (ADDR_HOST_MAX + 10)
 
+/* The bits in front of the IPv4 address in an IPv4-mapped one, `::ffff:10.0.0.1` (RFC 4291 2.5.5.2). */
+#define ADDR_MAPPED_BITS 96
+
 enum addr_kind {
     ADDR_NONE = 0,
     ADDR_IPV4,
@@ -44,6 +47,9 @@ MUST_CHECK bool addr_from_parts(struct span host, struct span port, struct addr 
 struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port);
 
 bool addr_equals(const struct addr *a, const struct addr *b);
+
+/* Whether it is 0.0.0.0 or [::], with whatever port. */
+bool addr_is_wildcard(const struct addr *addr);
 
 /* Whether the address leads every host to itself: a loopback address, 0.0.0.0, [::], the name localhost or a
  * UNIX socket. */

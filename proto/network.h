@@ -17,9 +17,15 @@ struct network {
     unsigned bits;     /* of the prefix */
 };
 
-/* Reads "IP/BITS" or "IP". Returns false and writes nothing for any other text, or if bits beyond the
- * prefix are set. */
-MUST_CHECK bool network_parse(struct span text, struct network *ret_network);
+enum network_reading {
+    NETWORK_OK,
+    NETWORK_BAD,          /* another text, or bits beyond the prefix are set */
+    NETWORK_TOO_FEW_BITS, /* an IPv4-mapped network, `::ffff:10.0.0.0/BITS`, with fewer than 96 bits */
+};
+
+/* Reads "IP/BITS" or "IP". An IPv4-mapped network is the IPv4 network: `::ffff:10.0.0.0/104` is `10.0.0.0/8`. Writes
+ * nothing unless the result is NETWORK_OK. */
+MUST_CHECK enum network_reading network_parse(struct span text, struct network *ret_network);
 
 /* Whether a numeric address is in the network. An address of the other family is not. An IPv4-mapped IPv6
  * address is IPv4 (proto/addr.h). */

@@ -76,6 +76,37 @@ static bool lists(struct span list, const char *wanted)
     return false;
 }
 
+/* Takes a decimal number without leading zeros off the front of `cursor`, however long. False if there is none. */
+static bool skip_number(struct span *cursor)
+{
+    size_t len = 0;
+
+    while (len < cursor->len && cursor->data[len] >= '0' && cursor->data[len] <= '9')
+        len++;
+    if (len == 0 || (len > 1 && cursor->data[0] == '0'))
+        return false;
+    *cursor = span_of(cursor->data + len, cursor->len - len);
+    return true;
+}
+
+/* Whether a peer of this version, "Major.Minor", speaks SPOP_VERSION: a later minor version of the same major one
+ * does, too (SPOE.txt 3.2.4). */
+static bool has_our_version(struct span item)
+{
+    struct span major;
+
+    return span_take(&item, sizeof(SPOP_MAJOR) - 1, &major) && span_equals_text(major, SPOP_MAJOR) &&
+           skip_number(&item) && item.len == 0;
+}
+
+static bool offers_our_version(struct span versions)
+{
+    while (versions.len > 0)
+        if (has_our_version(next_item(&versions)))
+            return true;
+    return false;
+}
+
 static bool is_integer(const struct spop_value *value)
 {
     return value->type >= SPOP_INT32 && value->type <= SPOP_UINT64;
@@ -123,7 +154,7 @@ static enum spop_status judge_hello(const struct hello_keys *keys)
 {
     if (keys->versions.data == NULL)
         return SPOP_STATUS_NO_VERSION;
-    if (!lists(keys->versions, SPOP_VERSION))
+    if (!offers_our_version(keys->versions))
         return SPOP_STATUS_BAD_VERSION;
     if (keys->max_frame_size == -1)
         return SPOP_STATUS_NO_MAX_FRAME_SIZE;

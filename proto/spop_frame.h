@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPOP_VERSION "2.0"
+/* The version that we speak, and how all versions begin that include it. */
+#define SPOP_MAJOR "2."
+#define SPOP_VERSION SPOP_MAJOR "0"
 
 /* LEN, the four bytes in front of every frame, does not count itself. */
 #define SPOP_LEN_BYTES 4
@@ -83,7 +85,7 @@ MUST_CHECK int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_fram
 
 /*
  * Reads a HAPROXY-HELLO payload. Unknown keys are ignored; keys are compared whole. Returns NORMAL, or the
- * status to disconnect with: NO_VERSION, BAD_VERSION (2.0 is not offered), NO_MAX_FRAME_SIZE,
+ * status to disconnect with: NO_VERSION, BAD_VERSION (no 2.x is offered), NO_MAX_FRAME_SIZE,
  * BAD_MAX_FRAME_SIZE (under SPOP_FRAME_SIZE_MIN or over 32 bits), NO_CAPABILITIES, INVALID (not a KV list, or
  * a value of a wrong type).
  */

@@ -138,6 +138,7 @@ static struct role_probe_settings probe_settings(const struct config_service *se
     return (struct role_probe_settings){
         .credentials = {.username = credentials->username, .password = credentials->password},
         .interval_ms = group->poll_ms,
+        .reply_timeout_ms = group->reply_timeout_ms,
         .conversation = peer_times(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
     };
 }

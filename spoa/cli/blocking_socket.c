@@ -49,12 +49,31 @@ static int connect_name(const struct addr *addr)
     return fd;
 }
 
-int blocking_socket_connect(const struct addr *addr)
+static int connect_ip(const struct addr *addr)
 {
     struct sockaddr_storage storage;
     socklen_t len = 0;
 
-    if (!socket_addr_from(addr, &storage, &len))
-        return connect_name(addr);
+    if (!socket_addr_from(addr, &storage, &len)) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
     return connect_to((const struct sockaddr *)&storage, len);
+}
+
+/* What listens at [::] can be reached by IPv4 as well, and where IPv6 is switched off by nothing else. */
+static int connect_to_all_ipv6(const struct addr *addr)
+{
+    static const uint8_t any[4];
+    const struct addr ipv4 = addr_from_ip(any, ADDR_IPV4, addr->port);
+    int fd = connect_ip(addr);
+
+    return fd != -1 ? fd : connect_ip(&ipv4);
+}
+
+int blocking_socket_connect(const struct addr *addr)
+{
+    if (addr->kind == ADDR_NAME)
+        return connect_name(addr);
+    return addr->kind == ADDR_IPV6 && addr_is_wildcard(addr) ? connect_to_all_ipv6(addr) : connect_ip(addr);
 }

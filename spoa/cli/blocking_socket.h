@@ -6,7 +6,7 @@
 
 struct addr;
 
-/* Connects to `addr`. Returns -1 with errno if it cannot be reached (EHOSTUNREACH: a name without an
+/* Connects to `addr`; to this host where that is 0.0.0.0 or [::]. Returns -1 with errno if it cannot be reached (EHOSTUNREACH: a name without an
  * address). Reads and writes fail after three seconds. */
 MUST_CHECK int blocking_socket_connect(const struct addr *addr);
 

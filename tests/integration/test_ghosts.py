@@ -22,11 +22,11 @@ class ParkedCluster(Cluster):
         super().__init__(recipe="runtime-api")
         self.park = "20s"
 
-    def start_all(self, service="", spoe_edits=None):
+    def start_all(self, service="", spoe_edits=None, edits=None):
         self.start_redis()
         self.start_sentinels()
         self.start_agent({"listen = 127.0.0.1:9012\n": "listen = 127.0.0.1:9012\nhttp = 127.0.0.1:0\n", "[service mymaster]\n": f"[service mymaster]\n{service}"})
-        self.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 25s", **(spoe_edits or {})})
+        self.start_haproxy(edits, spoe_edits={"timeout processing 5s": "timeout processing 25s", **(spoe_edits or {})})
         self.wait_served()
 
     @contextlib.contextmanager
@@ -82,6 +82,27 @@ def test_who_gave_up_is_not_served_and_who_waits_is(cluster):
     assert executed(cluster, "patient") == [1] * CLIENTS
     assert executed(cluster, "gone") == [0] * CLIENTS
     assert cluster.agent.metric("redis_spoa_clients_gone_total") == CLIENTS
+
+
+def test_both_families_at_one_bind():
+    """A client that reaches `bind :::6379 v4v6` by IPv4 has an IPv6 address there, in which its own is mapped."""
+    with ParkedCluster() as both:
+        port = both.haproxy.port
+        both.start_all(edits={"bind 127.0.0.1:6379": f"bind :::{port} v4v6"})
+        with both.nobody_named():
+            gone = [socket.create_connection((host, port), 30) for host in ("127.0.0.1", "::1")]
+            patient = [socket.create_connection((host, port), 30) for host in ("127.0.0.1", "::1")]
+            for i, (one, other) in enumerate(zip(gone, patient)):
+                increment(one, f"gone:{i}")
+                increment(other, f"patient:{i}")
+            wait_until(lambda: both.parked() == 4, 15, "all are parked")
+            for sock in gone:
+                sock.close()
+            wait_until(lambda: both.parked() == 2, 15, "their places are free at once")
+        assert [sock.recv(100) for sock in patient] == [b":1\r\n"] * 2
+        assert sum(executed(both, "gone")) == 0
+        assert not both.agent.find_log(event="clients-unseen")
+        check_clean(both.agent)
 
 
 def test_who_gives_up_when_the_master_is_named(cluster):

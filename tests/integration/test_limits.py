@@ -1,6 +1,7 @@
 """Who may connect, how many, for how long: the limits that keep hostile or broken peers from harming the others."""
 
 import contextlib
+import re
 import socket
 import time
 
@@ -22,7 +23,7 @@ def connect_from(source, address):
     """A TCP connection from an address of this machine. connect() chooses the port: bind() would not take one that a
     connection to elsewhere had a minute ago, and after some ten thousand connections none would be left."""
     host, port = address.rsplit(":", 1)
-    sock = socket.socket()
+    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET)
     try:
         sock.settimeout(10)
         sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -66,6 +67,20 @@ def test_allow():
         for address in addresses:
             assert is_refused("127.1.255.1", address)
             assert not is_refused("127.0.0.2", address)
+
+
+@pytest.mark.parametrize("network", ["127.0.0.1", "::ffff:127.0.0.0/127", "127.0.0.0/31"])
+def test_allow_ipv4_on_a_listener_of_both_families(network):
+    """A peer that reaches [::] by IPv4 is IPv4: the networks of IPv4 hold for it, and the log shows it so."""
+    listeners = ALL_LISTENERS.replace("127.0.0.1:0", "[::]:0")
+    with Rig(agent=f"{listeners}\nallow = {network}", listen="[::]:0") as rig:
+        ports = [address.rsplit(":", 1)[1] for address in (rig.agent.address, rig.agent.check_address, rig.agent.http_address)]
+        for port in ports:
+            assert not is_refused("127.0.0.1", f"127.0.0.1:{port}")
+            assert is_refused("127.0.0.2", f"127.0.0.1:{port}")
+            assert is_refused("::1", f"::1:{port}")
+        refused = re.findall(r"event=connection-refused \S+ peer=(\S+):", rig.agent.log_text())
+        assert sorted(set(refused)) == ["127.0.0.2", "[::1]"]
 
 
 # ---- how many ----

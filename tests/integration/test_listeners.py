@@ -41,9 +41,10 @@ def greets(address):
     host, port = address.rsplit(":", 1)
     for name, question, answer in (("http", b"GET /healthz HTTP/1.0\r\n\r\n", b"HTTP/1.1 200"),
                                    ("check", b"mymaster R1\n", b"up\n")):
-        with contextlib.suppress(ConnectionResetError), socket.socket() as sock:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with contextlib.suppress(ConnectionResetError), socket.socket(family) as sock:
             sock.settimeout(10)
-            if sock.connect_ex((host, int(port))) != 0:
+            if sock.connect_ex((host.strip("[]"), int(port))) != 0:
                 return None
             sock.sendall(question)
             if sock.recv(100).startswith(answer):
@@ -155,6 +156,46 @@ def test_from_one_family_to_another(old, new):
         assert greets(f"127.0.0.1:{port}") == "http"
 
 
+def at_port(port):
+    """Who answers by IPv4 at two addresses, and by IPv6."""
+    return [greets(f"{host}:{port}") for host in ("127.0.0.1", "127.0.0.2", "[::1]")]
+
+
+@pytest.mark.parametrize("six, four", [("listen", "listen"), ("http", "listen"), ("listen", "check")])
+def test_both_families_on_one_port(six, four):
+    """[::] is for both families, and for IPv6 only where 0.0.0.0 is listed as well; also after reloads between them."""
+    both = f"{four} = 0.0.0.0:P1\n{six} = [::]:P1"
+    with rig_at(both) as rig:
+        port = rig.ports[1]
+        both = both.replace("P1", str(port))
+        rig.wait_votes(3)
+        assert at_port(port) == [four, four, six]
+        rig.reload((both, f"{six} = [::]:{port}"))
+        assert at_port(port) == [six, six, six]
+        rig.reload((f"{six} = [::]:{port}", both))
+        assert at_port(port) == [four, four, six]
+        rig.reload((both, f"{four} = 0.0.0.0:{port}"))
+        assert at_port(port) == [four, four, None]
+        rig.reload((f"{four} = 0.0.0.0:{port}", f"{six} = [::]:{port}"))
+        assert at_port(port) == [six, six, six]
+        rig.reload((f"{six} = [::]:{port}", both))
+        assert at_port(port) == [four, four, six]
+
+
+def test_families_under_load():
+    """Clients by IPv4 do not notice whose socket takes them."""
+    with rig_at("http = [::]:P1\n") as rig:
+        port = rig.ports[1]
+        rig.wait_votes(3)
+        one, both = f"http = [::]:{port}\n", f"http = [::]:{port}\nhttp = 0.0.0.0:{port}\n"
+        with Knocker("127.0.0.1", port, 2) as knocker:
+            for _ in range(ROUNDS):
+                rig.reload((one, both))
+                rig.reload((both, f"http = 0.0.0.0:{port}\n"))
+                rig.reload((f"http = 0.0.0.0:{port}\n", one))
+        assert knocker.count > 100 and knocker.failures == []
+
+
 @pytest.mark.parametrize("key", ["", pytest.param("user = nobody\ngroup = nogroup", marks=pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can become another user"))])
 def test_another_program_has_part_of_it(key):
@@ -172,7 +213,7 @@ def test_another_program_has_part_of_it(key):
         assert greets(f"127.0.0.1:{port}") == greets(f"127.0.0.2:{port}") == "http"
 
 
-@pytest.mark.parametrize("more", ["check = 127.0.0.1:P1", "check = 0.0.0.0:P1", "listen = 0.0.0.0:P0"])
+@pytest.mark.parametrize("more", ["check = 127.0.0.1:P1", "check = 0.0.0.0:P1", "listen = 0.0.0.0:P0", "check = [::]:P1"])
 def test_an_address_that_is_listed_twice(more):
     """A file that is taken over is one that can be started, also after one with which the sockets overlap."""
     with rig_at("http = 127.0.0.1:P1\n# more") as rig:

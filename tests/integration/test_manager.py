@@ -127,6 +127,24 @@ def test_socket_activation(tmp_path, family):
     assert path.exists() == (family == "unix")
 
 
+@pytest.mark.parametrize("ipv6_only", [False, True])
+def test_socket_of_all_addresses(tmp_path, ipv6_only):
+    """`ListenStream=9012` passes one socket for both families; with `BindIPv6Only=ipv6-only` the agent opens the other."""
+    listening = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=not ipv6_only)
+    port = listening.getsockname()[1]
+    with listening, FakeSentinel(SERVERS["R1"]) as fake:
+        agent = ActivatedAgent(tmp_path, [listening])
+        agent.config_path.write_text(f"[agent]\nlisten = 0.0.0.0:{port}\nlisten = [::]:{port}\n[sentinels]\n"
+                                     f"address = {fake.where}\n[service mymaster]\nserver = R1 127.0.0.1:7001\n")
+        try:
+            agent.start()
+            for where in (f"127.0.0.1:{port}", f"[::1]:{port}"):
+                wait_until(lambda at=where: ask_once(at)["master"] == "R1", 15, "R1 is named")
+            check_clean(agent)
+        finally:
+            agent.kill()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_units_are_valid(tmp_path):
     """Paths of the installed system become ours, for the check looks at them."""

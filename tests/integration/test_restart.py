@@ -12,7 +12,7 @@ import pytest
 from cluster import HOST, Agent, Cluster, edited
 from fake_sentinel import GET_MASTER
 from load import Load
-from process import wait_until
+from process import free_ports, wait_until
 from rig import Rig, check_clean, run_agent
 from spop_client import SpopClient, ask_once, question
 
@@ -190,6 +190,18 @@ def test_sockets_stay():
             assert ask_once(f"unix:{paths[0]}")["master"] == "R1"
             check_clean(rig.agent)
             assert not any(path.exists() for path in paths)
+
+
+def test_takeover_of_both_families():
+    """A reload has left two sockets for one address of the file: the next process serves both families."""
+    port, = free_ports(1)
+    both = f"listen = [::]:{port}\nlisten = 0.0.0.0:{port}\n"
+    with Rig(sentinels=FAST, agent=f"{TAKEOVER}\n{both}") as rig:
+        rig.wait_votes(3)
+        rig.reload((both, f"listen = [::]:{port}\n"))
+        with succeeding(rig):
+            rig.agent.take_over()
+            assert ask_once(f"127.0.0.1:{port}")["master"] == ask_once(f"[::1]:{port}")["master"] == "R1"
 
 
 def test_who_waits_goes_on_waiting():

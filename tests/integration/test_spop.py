@@ -40,6 +40,15 @@ def test_hello(shared_rig):
         assert client.hello() == {"version": "2.0", "max-frame-size": 4096, "capabilities": "pipelining"}
 
 
+@pytest.mark.parametrize("versions", ["2.1", "2.12,1.5", "3.0, 2.1"])
+def test_hello_of_a_later_haproxy(shared_rig, versions):
+    """A later minor version includes ours, so that the answer is ours."""
+    with SpopClient(shared_rig.agent.address) as client:
+        client.send(spop.hello(supported_versions=versions))
+        assert client.expect(spop.AGENT_HELLO).pairs()["version"] == "2.0"
+        assert client.ask() == NAMED
+
+
 def test_hello_takes_the_smaller_frame_size(shared_rig):
     with SpopClient(shared_rig.agent.address) as client:
         client.send(spop.hello(max_frame_size=(spop.uint32(256),), supported_versions="1.0, 2.0"))
@@ -234,6 +243,8 @@ BAD_FIRST = {
     "HELLO on a stream": (spop.hello(stream_id=1), INVALID),
     "HELLO without version": (spop.hello(without=["supported-versions"]), NO_VERSION),
     "HELLO version 1.0": (spop.hello(supported_versions="1.0"), BAD_VERSION),
+    "HELLO version 3.0": (spop.hello(supported_versions="3.0"), BAD_VERSION),
+    "HELLO version 2.x": (spop.hello(supported_versions="2.x"), BAD_VERSION),
     "HELLO without frame size": (spop.hello(without=["max-frame-size"]), NO_FRAME_SIZE),
     "HELLO frame size 255": (spop.hello(max_frame_size=(spop.uint32(255),)), BAD_FRAME_SIZE),
     "HELLO without capabilities": (spop.hello(without=["capabilities"]), NO_CAPABILITIES),

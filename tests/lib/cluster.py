@@ -59,8 +59,8 @@ class Server(Process):
 
     @property
     def where(self):
-        """host:port, as configuration files and logs have it."""
-        return f"{self.host}:{self.port}"
+        """host:port or [v6]:port, as configuration files and logs have it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def secure(self, pair, authority, asks_clients=False):
         """From the next configure() on it speaks TLS only, with this certificate; we reach it by a UNIX socket. It

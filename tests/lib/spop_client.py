@@ -190,12 +190,12 @@ def question(service="mymaster", stream_id=1, frame_id=1, role="master"):
 
 
 class SpopClient:
-    """One connection to the agent. `address` as the agent logs it: host:port or unix:/path."""
+    """One connection to the agent. `address` as the agent logs it: host:port, [v6]:port or unix:/path."""
 
     def __init__(self, address, timeout=15, buffers=None):
         """timeout in seconds bounds every read and write; buffers: what the kernel may hold each way, bytes."""
         unix = address.startswith("unix:")
-        self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+        self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if address.startswith("[") else socket.AF_INET)
         self.sock.settimeout(timeout)
         if buffers is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
@@ -205,7 +205,7 @@ class SpopClient:
                 self.sock.connect(address[len("unix:"):])
             else:
                 host, port = address.rsplit(":", 1)
-                self.sock.connect((host, int(port)))
+                self.sock.connect((host.strip("[]"), int(port)))
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             self.sock.close()

@@ -79,7 +79,7 @@ def test_ports_are_those_of_the_programs(services):
     agent = (DOCKER / "compose/agent/sentinel-spoa.conf").read_text()
     haproxy = (DOCKER / "compose/haproxy/haproxy.cfg").read_text()
     listens = {"agent": set(re.findall(r"^http = \S+:(\d+)$", agent, re.MULTILINE)),
-               "haproxy": set(re.findall(r"^ +bind :(\d+)$", haproxy, re.MULTILINE))}
+               "haproxy": set(re.findall(r"^ +bind :::(\d+) v4v6$", haproxy, re.MULTILINE))}
     reachable = listens["agent"] | listens["haproxy"]  # the agent is in HAProxy's network
     for name, service in services.items():
         if name.startswith("haproxy"):

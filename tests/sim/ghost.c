@@ -3,6 +3,9 @@
 #include "tests/sim/agent_model.h"
 #include "tests/sim/sentinel_model.h"
 
+/* How soon a node that is in doubt is tried again, at the latest. */
+#define RETRY_MS 250
+
 /* ---- what happened ---- */
 
 void ghost_view(struct world *world, unsigned sentinel, unsigned service, int8_t view, bool published)
@@ -58,6 +61,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         for (unsigned k = 0; k <= SIM_SERVERS; k++)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
         ghost->doubts[i] = (struct ghost_doubt){.address = -1};
+        ghost->spans[i] = (struct ghost_doubt){.address = -1};
         ghost->leaving[i] = (struct ghost_leaving){.heard_ms = GHOST_NEVER, .address = -1};
         ghost->current[i] = -1;
         ghost->heard_ms[i] = GHOST_NEVER;
@@ -152,9 +156,16 @@ void ghost_role(struct world *world, const struct sim_set *set, unsigned service
         &world->ghost.sets[set->number].roles[service][address < SIM_SERVERS ? address : SIM_SERVERS];
     if (address != told->address || sent_ms >= told->sent_ms)
         *told = (struct ghost_role){.sent_ms = sent_ms, .address = address, .role = role};
-    struct ghost_doubt *doubt = &world->ghost.sets[set->number].doubts[service];
-    if (doubt->address == (int8_t)address)
-        doubt->address = -1;
+}
+
+void ghost_present(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)
+{
+    struct ghost_set *ghost = &world->ghost.sets[set->number];
+
+    if (ghost->doubts[service].address == (int8_t)address)
+        ghost->doubts[service].address = -1;
+    if (ghost->spans[service].address == (int8_t)address)
+        ghost->spans[service].address = -1;
 }
 
 const struct ghost_role *ghost_role_of(const struct world *world, const struct sim_set *set, unsigned service,
@@ -167,14 +178,34 @@ const struct ghost_role *ghost_role_of(const struct world *world, const struct s
     return is_fresh && role->address == (uint8_t)address ? role : NULL;
 }
 
-void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)
+static bool is_running(const struct ghost_doubt *doubt, uint8_t address, int64_t now_ms)
 {
-    int64_t now_ms = agent_now_ms(world, set->agent);
+    return doubt->address == (int8_t)address && now_ms < doubt->until_ms;
+}
 
-    world_trace(world, "set %u service %u: the link to node %u broke", set->number, service, address);
-    world->counts.doubted++;
-    world->ghost.sets[set->number].doubts[service] = (struct ghost_doubt){
+void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
+                   enum doubt_cause cause)
+{
+    struct ghost_set *ghost = &world->ghost.sets[set->number];
+    int64_t now_ms = agent_now_ms(world, set->agent);
+    const struct ghost_doubt doubt = {
         .since_ms = now_ms, .until_ms = now_ms + set->file.park_ms, .address = (int8_t)address};
+
+    world_trace(world, "set %u service %u: the link to node %u is %s", set->number, service, address,
+                doubt_cause_text(cause));
+    world->counts.doubted++;
+    if (cause == DOUBT_CLOSED || !is_running(&ghost->spans[service], address, now_ms))
+        ghost->doubts[service] = ghost->spans[service] = doubt;
+}
+
+void ghost_refused(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)
+{
+    struct ghost_doubt *span = &world->ghost.sets[set->number].spans[service];
+    int64_t now_ms = agent_now_ms(world, set->agent);
+    int64_t until_ms = now_ms + RETRY_MS + SIM_CONNECT_TIMEOUT_MS;
+
+    if (is_running(span, address, now_ms) && until_ms > span->until_ms)
+        span->until_ms = until_ms;
 }
 
 void ghost_expect_failover(struct world *world, const struct sim_set *set, unsigned service, int8_t address)

@@ -16,7 +16,9 @@
  *                     is named
  *   generation        rises with every switch, and with nothing else
  *   early             a master that is about to be replaced is not named for a while, where configured
- *   doubt             where an answer may wait it does not name a node to which our link has broken
+ *   doubt             where an answer may wait it does not name a node to which our link has broken or, as two
+ *                     PINGs show, is silent
+ *   trust             for nothing else, and no longer than `park` and what refusals add, a known name is held back
  *   parked            who waits is answered when somebody is named, or when its time is over, and not before
  *   told              the observers were told once of each switch and fence, and of the first answer after a switch
  *   ready             a set takes over where it names somebody, or nobody was named before
@@ -87,8 +89,13 @@ void ghost_role(struct world *world, const struct sim_set *set, unsigned service
 const struct ghost_role *ghost_role_of(const struct world *world, const struct sim_set *set, unsigned service,
                                        int8_t address);
 
-/* A set's link to that node, which had told what it is, was closed. */
-void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
+/* A set's link to that node, which had told what it is, was closed or is silent. */
+void ghost_doubted(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
+                   enum doubt_cause cause);
+
+/* That node refuses a connection; or it has said something. */
+void ghost_refused(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
+void ghost_present(struct world *world, const struct sim_set *set, unsigned service, uint8_t address);
 
 /* A set was told that the master at that address is about to be replaced. */
 void ghost_expect_failover(struct world *world, const struct sim_set *set, unsigned service, int8_t address);

@@ -319,6 +319,18 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
     progress_check(world, agent, service, answer);
 }
 
+/* A name that is known is held back for a reason. */
+static void check_trust(struct world *world, unsigned agent, unsigned service, int8_t address)
+{
+    const struct sim_set *set = world->agents[agent].running;
+    const struct ghost_doubt *span = &world->ghost.sets[set->number].spans[service];
+
+    world->counts.distrusted++;
+    if (span->address != address || agent_now_ms(world, agent) >= span->until_ms)
+        ghost_broken(world, "trust", "agent %u service %u: %d is held back for nothing", agent, service,
+                     address);
+}
+
 void ghost_check_silence(struct world *world, unsigned agent, unsigned service)
 {
     const struct service_decision *decision =
@@ -329,5 +341,7 @@ void ghost_check_silence(struct world *world, unsigned agent, unsigned service)
         .address = (int8_t)(service_state_names(decision->state) ? reply_number(decision->addr) : -1),
     };
 
+    if (answer.address >= 0)
+        check_trust(world, agent, service, answer.address);
     progress_check(world, agent, service, &answer);
 }

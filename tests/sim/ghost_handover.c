@@ -102,6 +102,20 @@ static void merge_doubt(struct ghost_doubt *next, const struct ghost_doubt *form
         *next = *former;
 }
 
+/* The same doubt may hold a while longer, so that an attempt to connect can confirm it. It ends with the next answer
+ * only, although the next set may have heard the node. */
+static void merge_span(struct ghost_doubt *next, const struct ghost_doubt *former, int64_t confirm_ms,
+                       int64_t now_ms)
+{
+    bool is_newer = next->address != -1 && now_ms < next->until_ms && next->since_ms > former->since_ms;
+
+    if (former->address == -1 || now_ms >= former->until_ms || is_newer)
+        return;
+    *next = *former;
+    if (now_ms + confirm_ms > next->until_ms)
+        next->until_ms = now_ms + confirm_ms;
+}
+
 /* What the former one was told counts, and begins earlier. */
 static void merge_leaving(struct ghost_leaving *next, const struct ghost_leaving *former)
 {
@@ -125,6 +139,8 @@ static void merge_service(struct world *world, const struct sim_set *former, con
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
+    merge_span(&ghost->spans[service], &told->spans[service], next->file.policy.confirm_ms,
+               agent_now_ms(world, next->agent));
     merge_leaving(&ghost->leaving[service], &told->leaving[service]);
     ghost->current[service] = told->current[service];
 }

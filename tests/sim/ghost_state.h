@@ -49,7 +49,7 @@ struct ghost_role {
     int8_t role;
 };
 
-/* Our link to a node worked, and broke; nothing was heard of it since. */
+/* Our link to a node worked, and broke or fell silent; nothing was heard of it since. */
 struct ghost_doubt {
     int64_t since_ms;
     int64_t until_ms;
@@ -69,7 +69,8 @@ struct ghost_set {
     struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     /* What each server of the map said last, and what the last one outside it said. */
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
-    struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest */
+    struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest: it must be waited for so long, */
+    struct ghost_doubt spans[SIM_SERVICES_MAX];  /* and may be for so long, as the node refused us since */
     struct ghost_leaving leaving[SIM_SERVICES_MAX];
     int64_t dissent_ms[SIM_SERVICES_MAX]; /* a voter began to contradict the name that is given */
     int8_t current[SIM_SERVICES_MAX];     /* that name: the last that the set gave, or would have given */
@@ -128,7 +129,9 @@ struct sim_counts {
     uint64_t silenced;     /* of them because the master was silent */
     uint64_t parked;       /* questions that were not answered at once */
     uint64_t released;     /* of them, answered before the agent ended */
-    uint64_t doubted;      /* a link to a node broke that might be named */
+    uint64_t doubted;      /* a link to a node broke, or fell silent, that might be named */
+    uint64_t silences;     /* of them, fell silent */
+    uint64_t distrusted;   /* questions that had to wait for that */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */
 };

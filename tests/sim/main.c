@@ -62,7 +62,8 @@ static bool is_covered(const struct sim_counts *counts)
            counts->barred > 0 && counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 &&
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
            counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
-           counts->released > 0 && counts->doubted > 0 && counts->reloads > 0 && counts->change_overs > 0;
+           counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
+           counts->reloads > 0 && counts->change_overs > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -80,8 +81,8 @@ static void print_counts(const struct sim_counts *counts)
            counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced, counts->leaving,
            counts->silenced);
     printf("sim: %" PRIu64 " questions had to wait, %" PRIu64 " of them were answered, %" PRIu64
-           " links to nodes broke\n",
-           counts->parked, counts->released, counts->doubted);
+           " links to nodes broke or fell silent (%" PRIu64 "), %" PRIu64 " waited for that\n",
+           counts->parked, counts->released, counts->doubted, counts->silences, counts->distrusted);
     printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9)\n", counts->reloads,
            counts->change_overs);
 }

@@ -102,6 +102,7 @@ node_reply=spoa/core/voters/node_reply.c
 handover=spoa/core/decision/handover.c
 evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
+probe=spoa/core/voters/role_probe.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
 map=spoa/core/decision/server_map.c
@@ -185,6 +186,12 @@ mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_ident
 
 # Questions that wait.
 mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'
+mutant doubt-never-ends 'trust' $doubt '/^void doubt_begin/,/^}/ s/ now_ms + park_ms/ now_ms + 1000 * park_ms/'
+mutant doubt-outlives-answers 'trust' $doubt 's/^    if (doubt->candidate == candidate)$/    if (doubt->candidate == candidate \&\& doubt->cause != DOUBT_SILENT)/'
+mutant silence-not-told 'doubt' $probe 's/const struct service_event silent = {.kind = SERVICE_LINK_SILENT,/const struct service_event silent = {.kind = SERVICE_SAID_ANYTHING,/'
+mutant silence-after-one-ping 'trust' $probe 's/^    if (++probe->unheard == 2)$/    if (++probe->unheard == 1)/'
+mutant silence-again-and-again 'trust' $probe -e '/^static void tell_silence/,/^}/ s/!probe->peer.has_answered || //' -e '/^static int64_t probe_wake_ms/,/^}/ s/probe->peer.has_answered && //'
+mutant silence-of-who-is-heard 'trust' $probe '/^static enum conversation_verdict probe_reply/,/^}/ s/^    note_heard(probe);//'
 mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/^}/ s/^        make_ready(queue->parking, stream);/        (void)stream;/'
 
 # Reloads: what is not taken over, not told, or taken over too early.

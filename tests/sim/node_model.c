@@ -1,5 +1,7 @@
 #include "tests/sim/node_model.h"
 
+#include <string.h>
+
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/replies.h"
@@ -19,6 +21,7 @@ void node_start_all(struct world *world)
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         for (unsigned k = 0; k < SIM_ADDRESSES; k++)
             world->nodes[i][k] = NODE_ROLE_MASTER;
+    memset(world->node_stopped_until_ms, 0, sizeof(world->node_stopped_until_ms));
 }
 
 void node_set_role(struct world *world, unsigned service, unsigned address, int role)
@@ -26,6 +29,18 @@ void node_set_role(struct world *world, unsigned service, unsigned address, int 
     world->nodes[service][address] = (int8_t)role;
     ghost_node_changed(world, service);
     world_trace(world, "node %u of service %u is %d", address, service, role);
+}
+
+void node_stop(struct world *world, unsigned service, unsigned address, int64_t until_ms)
+{
+    int64_t *stopped_until_ms = &world->node_stopped_until_ms[service][address];
+
+    /* What was put off would else be overtaken. */
+    if (until_ms > *stopped_until_ms)
+        *stopped_until_ms = until_ms;
+    ghost_node_changed(world, service);
+    world_trace(world, "node %u of service %u is stopped until %lld", address, service,
+                (long long)(until_ms - SIM_START_MS));
 }
 
 static void send_event(struct world *world, struct sim_set *set, unsigned service, struct event *event)
@@ -50,6 +65,8 @@ void node_connect(struct world *world, struct sim_set *set, unsigned service)
     probe->generation++;
     probe->is_open = true;
     probe->is_proven = false;
+    probe->is_dead = false;
+    probe->unheard = 0;
     probe->address = (uint8_t)reply_number(&probe->probe.target);
     probe->delay_ms = rng_chance(&world->rng, 85) ? 2 : rng_between(&world->rng, 20, 700);
     probe->last_ms[0] = probe->last_ms[1] = 0;
@@ -80,11 +97,48 @@ void node_pump(struct world *world, struct sim_set *set, unsigned service)
     struct conversation_command command;
     struct event event = {.kind = EVENT_NODE, .sent_ms = agent_now_ms(world, set->agent)};
 
-    while (probe->is_open &&
-           conversation_next(&probe->probe.conversation, agent_now_ms(world, set->agent), &command))
-        event.items[event.count++].kind = (uint8_t)read_command(&command);
+    while (probe->is_open && conversation_next(&probe->probe.conversation, event.sent_ms, &command)) {
+        enum node_item item = read_command(&command);
+        if (item == NODE_ITEM_PING && ++probe->unheard == 2)
+            probe->unheard_ms = event.sent_ms;
+        event.items[event.count++].kind = (uint8_t)item;
+    }
     if (event.count > 0)
         send_event(world, set, service, &event);
+}
+
+/* Two PINGs had no answer in time, on a link that has worked. */
+void node_note_silence(struct world *world, struct sim_set *set, unsigned service)
+{
+    struct sim_probe *probe = &set->probes[service];
+    const struct conversation *conversation = &probe->probe.conversation;
+    int64_t waited_ms = agent_now_ms(world, set->agent) - probe->unheard_ms;
+
+    if (!probe->is_open || !probe->is_proven || probe->is_silent || probe->unheard < 2 ||
+        waited_ms < set->file.reply_timeout_ms || conversation->restarts)
+        return;
+    probe->is_silent = true;
+    world->counts.silences++;
+    ghost_doubted(world, set, service, probe->address, DOUBT_SILENT);
+}
+
+/* Whether nothing comes of what reaches a node now, or not yet. */
+static bool is_kept_from(struct world *world, const struct event *event, unsigned service,
+                         struct sim_probe *probe)
+{
+    int64_t until_ms = world->node_stopped_until_ms[service][probe->address];
+    struct event later = *event;
+
+    /* TCP loses nothing in between. */
+    if (world->nodes[service][probe->address] == SIM_NODE_GONE)
+        probe->is_dead = true;
+    if (probe->is_dead)
+        return true;
+    if (until_ms <= world->now_ms || world->nodes[service][probe->address] == SIM_NODE_DOWN ||
+        event->items[0].kind == NODE_ITEM_CONNECT)
+        return false;
+    event_queue_put_off(&world->queue, &later, until_ms);
+    return true;
 }
 
 /* The node answers with what it is now; one that is down refuses. */
@@ -92,10 +146,11 @@ void node_receive(struct world *world, const struct event *event)
 {
     struct sim_set *set = &world->sets[event->target / SIM_SERVICES_MAX];
     unsigned service = event->target % SIM_SERVICES_MAX;
-    const struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = &set->probes[service];
     struct event answer = *event;
 
-    if (!probe->is_open || probe->generation != event->generation)
+    if (!probe->is_open || probe->generation != event->generation ||
+        is_kept_from(world, event, service, probe))
         return;
     int8_t role = world->nodes[service][probe->address];
     if (set->file.has_wrong_password && role != SIM_NODE_DOWN)
@@ -144,17 +199,23 @@ static bool take_item(struct world *world, struct sim_set *set, unsigned service
     if (item->kind == NODE_ITEM_LOST) {
         bool is_there = conversation->phase == CONVERSATION_TALKING;
         if (is_there && probe->is_proven && !conversation->restarts)
-            ghost_doubted(world, set, service, probe->address);
+            ghost_doubted(world, set, service, probe->address, DOUBT_CLOSED);
+        else if (!is_there && !conversation->restarts)
+            ghost_refused(world, set, service, probe->address);
         conversation_lost(conversation, is_there ? "reset" : "refused",
                           is_there ? CONVERSATION_END_CLOSED : CONVERSATION_END_REFUSED,
                           agent_now_ms(world, set->agent));
         probe->is_open = false;
         return false;
     }
+    probe->unheard = 0;
+    probe->is_silent = false;
     /* One that is aimed at another node by now must not take it for that one's word. */
-    if (item->kind == NODE_ITEM_ROLE && item->value != NODE_ROLE_UNKNOWN && !conversation->restarts) {
-        probe->is_proven = true;
-        ghost_role(world, set, service, probe->address, item->value, event->sent_ms);
+    if (item->kind == NODE_ITEM_ROLE && !conversation->restarts) {
+        ghost_present(world, set, service, probe->address);
+        probe->is_proven = probe->is_proven || item->value != NODE_ROLE_UNKNOWN;
+        if (item->value != NODE_ROLE_UNKNOWN)
+            ghost_role(world, set, service, probe->address, item->value, event->sent_ms);
     }
     build_reply(item, &reply, &element);
     if (conversation_reply(conversation, &reply, agent_now_ms(world, set->agent)) != CONVERSATION_NOTHING)

@@ -21,4 +21,10 @@ void node_reply(struct world *world, const struct event *event);
 /* A node becomes something else. */
 void node_set_role(struct world *world, unsigned service, unsigned address, int role);
 
+/* A node's process does nothing until then. */
+void node_stop(struct world *world, unsigned service, unsigned address, int64_t until_ms);
+
+/* Time has come for a set's probe of a service: the node may be silent by now. */
+void node_note_silence(struct world *world, struct sim_set *set, unsigned service);
+
 #endif

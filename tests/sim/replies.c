@@ -207,6 +207,12 @@ static void build_replicas(struct built_reply *built, const struct event_item *i
     built->reply = (struct reply){.kind = REPLY_ARRAY, .elements = replica, .count = 1};
 }
 
+static void build_run_id(struct built_reply *built, const struct event_item *item)
+{
+    (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "# Server\r\nrun_id:%040x\r\n", (unsigned)item->value);
+    make_text(built, REPLY_TEXT, built->texts[0]);
+}
+
 void reply_build_subscribed(struct built_reply *built)
 {
     add_text(built, 0, "subscribe");
@@ -257,9 +263,7 @@ void reply_build(struct built_reply *built, const struct event_item *item, enum 
         reply_build_subscribed(built);
         break;
     case REPLY_ITEM_RUN_ID:
-        (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "# Server\r\nrun_id:%040x\r\n",
-                       (unsigned)item->value);
-        make_text(built, REPLY_TEXT, built->texts[0]);
+        build_run_id(built, item);
         break;
     case REPLY_ITEM_ROLE:
     case REPLY_ITEM_MASTER:

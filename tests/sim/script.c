@@ -265,8 +265,8 @@ static void act_reroute(struct world *world)
 /* A node is no master for a while, or not there; most often the one that is named. */
 static void act_role(struct world *world)
 {
-    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING,
-                                NODE_ROLE_UNKNOWN, SIM_NODE_DOWN,     SIM_NODE_DOWN};
+    static const int roles[] = {NODE_ROLE_REPLICA, NODE_ROLE_REPLICA, NODE_ROLE_LOADING, NODE_ROLE_UNKNOWN,
+                                SIM_NODE_DOWN,     SIM_NODE_DOWN,     SIM_NODE_GONE,     SIM_NODE_GONE};
     struct event_item item = {.service = (uint8_t)any_service(world), .value = NODE_ROLE_MASTER};
     int8_t view = world->sentinels[any_sentinel(world)].views[item.service];
 
@@ -276,6 +276,18 @@ static void act_role(struct world *world)
     node_set_role(world, item.service, item.kind,
                   roles[rng_below(&world->rng, sizeof(roles) / sizeof(*roles))]);
     plan(world, PLANNED_ROLE, rng_between(&world->rng, 50, 5000), item, false);
+}
+
+/* A slow command, a fork, SIGSTOP. */
+static void act_stop_node(struct world *world)
+{
+    unsigned service = any_service(world);
+    int8_t view = world->sentinels[any_sentinel(world)].views[service];
+
+    plan_reload(world);
+    node_stop(world, service,
+              (unsigned)(view >= 0 && rng_chance(&world->rng, 80) ? view : any_address(world)),
+              world->now_ms + rng_between(&world->rng, 100, 4000));
 }
 
 /* Sentinels hold the master that they name to be down, and some take that back. */
@@ -396,19 +408,19 @@ static const struct {
     unsigned weight;
     void (*act)(struct world *world);
 } actions[] = {
-    {16, act_failover},  {5, act_double_failover},
-    {12, act_view},      {6, act_flap},
-    {8, act_move_all},   {3, act_false_hint},
-    {9, act_stop},       {3, act_stop_many},
-    {7, act_freeze},     {4, act_deny},
-    {5, act_isolate},    {9, act_cut},
-    {5, act_partition},  {6, act_delay},
-    {7, act_break},      {4, act_reroute},
-    {9, act_stall},      {2, act_restart_agent},
-    {8, act_role},       {5, act_down},
-    {3, act_lose_sight}, {4, act_step_clock},
-    {14, act_reload},    {5, act_lose_master},
-    {3, act_lose_peers},
+    {16, act_failover},   {5, act_double_failover},
+    {12, act_view},       {6, act_flap},
+    {8, act_move_all},    {3, act_false_hint},
+    {9, act_stop},        {3, act_stop_many},
+    {7, act_freeze},      {4, act_deny},
+    {5, act_isolate},     {9, act_cut},
+    {5, act_partition},   {6, act_delay},
+    {7, act_break},       {4, act_reroute},
+    {9, act_stall},       {2, act_restart_agent},
+    {8, act_role},        {5, act_down},
+    {5, act_stop_node},   {3, act_lose_sight},
+    {4, act_step_clock},  {14, act_reload},
+    {5, act_lose_master}, {3, act_lose_peers},
 };
 #define ACTIONS (sizeof(actions) / sizeof(*actions))
 

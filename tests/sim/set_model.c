@@ -101,8 +101,9 @@ static void tick(struct world *world, struct sim_set *set, struct sim_link *link
 static void tick_probe(struct world *world, struct sim_set *set, unsigned service)
 {
     struct conversation *conversation = &set->probes[service].probe.conversation;
-    enum conversation_action action = conversation_tick(conversation, now_ms_of(world, set));
 
+    node_note_silence(world, set, service);
+    enum conversation_action action = conversation_tick(conversation, now_ms_of(world, set));
     if (action == CONVERSATION_CONNECT)
         node_connect(world, set, service);
     else if (action == CONVERSATION_DISCONNECT)
@@ -366,6 +367,7 @@ static void start_probes(struct world *world, struct sim_set *set)
     set->probe_settings = (struct role_probe_settings){
         .credentials = {.password = password_of(world, set)},
         .interval_ms = poll_ms,
+        .reply_timeout_ms = (uint32_t)set->file.reply_timeout_ms,
         .conversation = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, (uint32_t)set->file.reply_timeout_ms),
     };
     size_t listed = 0;

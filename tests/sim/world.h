@@ -139,16 +139,21 @@ struct sim_link {
     int64_t not_before_ms[2]; /* nothing arrives before: messages were held up */
 };
 
-/* Beside enum node_role: nobody is there. UNKNOWN stands for one that refuses the probe. */
+/* Beside enum node_role: nobody is there, or the host is not. UNKNOWN stands for one that refuses the probe. */
 #define SIM_NODE_DOWN 10
+#define SIM_NODE_GONE 11
 
 /* A set's ROLE probe for one service. */
 struct sim_probe {
     struct role_probe probe;
     struct service_observer observer;
     bool is_open;
-    bool is_proven;  /* the node has told what it is, over this link */
-    uint8_t address; /* that it leads to */
+    bool is_proven;     /* the node has told what it is, over this link */
+    bool is_dead;       /* what is sent on it vanishes */
+    bool is_silent;     /* the node was, and was not heard since */
+    unsigned unheard;   /* PINGs that were sent since the node was heard on this link */
+    int64_t unheard_ms; /* the second of them */
+    uint8_t address;    /* that it leads to */
     uint32_t generation;
     int64_t delay_ms;   /* up to that, one way */
     int64_t last_ms[2]; /* arrival of the latest message, at the node and at the agent */
@@ -242,7 +247,8 @@ struct world {
     struct sim_link links[SIM_LINKS_MAX];
     struct sim_set sets[SIM_SETS_MAX];
     struct sim_agent agents[SIM_AGENTS_MAX];
-    int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, or SIM_NODE_DOWN */
+    int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, SIM_NODE_DOWN or SIM_NODE_GONE */
+    int64_t node_stopped_until_ms[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* its process: its kernel goes on */
     struct ghost ghost;
     uint32_t epoch; /* the newest of all */
     unsigned identities;

@@ -28,7 +28,7 @@ INTEGRATION_DEADLINE_S = 1800
 GROUPS = {
     "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_listeners",
                  "test_manager", "test_names", "test_reload", "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
-    "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients"),
+    "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients", "test_silence"),
     "faults": ("test_cluster", "test_monitoring", "test_partitions", "test_recipes", "test_restart", "test_scenarios", "test_soak"),
 }
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",

@@ -233,6 +233,12 @@ static bool begin_section(struct config *config, const struct config_place *plac
 {
     bool is_added = true;
 
+    if (config_reader_is_quoted(name)) {
+        config_error(errors, place,
+                     "the name in [%s %s] is in quotes: they would be part of it, leave them out",
+                     is_nodes ? NODES : config_section_names[kind], name);
+        return false;
+    }
     if (!is_name(name)) {
         config_error(errors, place, "bad section name '%s': at most %d printable characters without blanks",
                      name, CONFIG_NAME_MAX);
@@ -276,6 +282,19 @@ void config_section(struct config *config, const struct config_place *place, con
         config->cursor->kind = kind;
 }
 
+static void report_bad_value(const struct config_keyword *keyword, const struct config_place *place,
+                             const char *value, struct config_errors *errors)
+{
+    const struct config_type *type = keyword->type;
+    const char *reason = type == &config_type_networks ? config_explain_network(value) : NULL;
+    const char *shown = type == &config_type_password ? "***" : value;
+
+    if (reason != NULL)
+        config_error(errors, place, "bad value '%s' for '%s': %s", shown, keyword->key, reason);
+    else
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s", shown, keyword->key, type->form);
+}
+
 static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
                       const char *value, struct config_errors *errors)
 {
@@ -285,18 +304,16 @@ static void set_value(const struct config_keyword *keyword, void *section, const
      * A value from the environment may be one that no line can give: --dump-config would write another value.
      */
     if (!is_secret && !config_reader_can_give(value)) {
-        config_error(
-            errors, place,
-            "bad value '%s' for '%s': no control characters, '${', ';' behind a blank or quotes around it",
-            value, keyword->key);
+        config_error(errors, place,
+                     "bad value '%s' for '%s': no control characters, ';' behind a blank or quotes around it",
+                     value, keyword->key);
         return;
     }
     switch (keyword->type->read((char *)section + keyword->offset, value)) {
     case CONFIG_READ_OK:
         break;
     case CONFIG_READ_BAD:
-        config_error(errors, place, "bad value '%s' for '%s': it takes %s", is_secret ? "***" : value,
-                     keyword->key, keyword->type->form);
+        report_bad_value(keyword, place, value, errors);
         break;
     case CONFIG_READ_NO_MEMORY:
         errors->out_of_memory = true;

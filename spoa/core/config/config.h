@@ -75,6 +75,8 @@ struct config_tls {
     char *key_file;    /* of that certificate */
     char *server_name; /* in the peer's certificate; NULL: the peer's host */
     unsigned line;     /* of one of these keys; 0: none is given */
+    bool
+        is_inherited; /* of a service that gives none: the settings of its group of nodes hold; config_finish() sets it */
 };
 
 /* A group of voters: [sentinels], [sentinels NAME], [nodes NAME]. */
@@ -211,8 +213,8 @@ void config_each_file(const struct config *config, void (*each)(void *context, c
 /* The word of the group's section: "sentinels" or "nodes". */
 const char *config_voters_word(const struct config_voters *group);
 
-/* The credentials and the TLS settings for the service's nodes: the service's own. If it has none and its
- * nodes vote, those of the group. */
+/* The credentials and the TLS settings for the service's nodes: the service's own. If it gives none (`tls = no` is one) and
+ * its nodes vote, those of the group. */
 const struct config_credentials *config_node_credentials(const struct config_service *service,
                                                          const struct config_voters *group);
 const struct config_tls *config_node_tls(const struct config_service *service,

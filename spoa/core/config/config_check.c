@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "spoa/core/config/config.h"
+#include "spoa/core/config/config_idle.h"
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/config_voters.h"
 #include "spoa/core/decision/replicas.h"
@@ -124,8 +125,6 @@ static void check_policy(struct config *config, const struct config_service *ser
             "'keep' names the last master without a majority for %u ms: an agent that is cut off with "
             "the old master sends writes there which will be lost",
             service->keep_ms);
-    if (service->keep_when == KEEP_WHEN_REFUSED && service->keep_ms == 0)
-        config_error(&config->warnings, place, "'keep-when' does nothing without 'keep'");
 }
 
 static void check_runtime_apis(const struct config_haproxy *haproxy, const char *file,
@@ -159,17 +158,13 @@ static void check_backend(const struct config *config, const struct config_servi
                          backends->list[i], SERVER_NAME_MAX);
 }
 
-static void check_replicas(struct config *config, const struct config_service *service,
+static void check_replicas(const struct config *config, const struct config_service *service,
                            const struct config_place *place, struct config_errors *errors)
 {
     unsigned poll_ms = config->group_count > 0 ? config->groups[service->group].poll_ms : 0;
 
     if (service->server_count > REPLICAS_MAX)
         config_error(errors, place, "[service %s] has more than %d servers", service->name, REPLICAS_MAX);
-    if (!service->replicas &&
-        (service->max_lag.unit != LAG_UNLIMITED || service->replica_fallback != REPLICA_FALLBACK_NONE))
-        config_error(&config->warnings, place,
-                     "'max-lag' and 'replica-fallback' do nothing without 'replicas = yes'");
     if (service->max_lag.unit != LAG_UNLIMITED && service->role_check == ROLE_CHECK_OFF)
         config_error(errors, place, "'max-lag' needs 'role-check': it is the master that knows");
     if (service->max_lag.unit == LAG_MS && service->max_lag.amount < 3 * (int64_t)poll_ms)
@@ -181,12 +176,16 @@ static void check_replicas(struct config *config, const struct config_service *s
                      "'replicas' needs a 'server' for each: addresses outside the map are not named");
 }
 
-static void check_hook(const struct config_service *service, const struct config_place *place,
-                       struct config_errors *errors)
+static void check_hook(struct config *config, const struct config_service *service,
+                       const struct config_place *place, struct config_errors *errors)
 {
     if (service->on_switch != NULL && !hook_command_is_good(service->on_switch))
         config_error(errors, place,
                      "'on-switch' needs the whole path of a program, and not too many or too long arguments");
+    if (service->on_switch != NULL && strpbrk(service->on_switch, "\"'") != NULL)
+        config_error(
+            &config->warnings, place,
+            "'on-switch' is run without a shell: quotes do not hold words together, they are part of them");
     if (service->on_switch_timeout_ms == 0)
         config_error(errors, place, "'on-switch-timeout' must be over 0");
 }
@@ -260,7 +259,7 @@ static void check_services(struct config *config, const char *file, struct confi
         check_replicas(config, service, &place, errors);
         check_source(config, service, &place, errors);
         warn_of_unmapped(config, service, &place);
-        check_hook(service, &place, errors);
+        check_hook(config, service, &place, errors);
     }
 }
 
@@ -307,4 +306,5 @@ void config_finish(struct config *config, const char *file, struct config_errors
     check_runtime_apis(&config->haproxy, file, errors);
     check_services(config, file, errors);
     check_service_names(config, file, errors);
+    config_warn_of_idle(config, file);
 }

@@ -11,12 +11,12 @@
 /* Most types of lists take the struct of the whole section: offset 0. */
 const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, LIVE,
-     "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
-     "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose"},
+     "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, `[::]:9012` "
+     "(all addresses, also those of IPv4 unless `0.0.0.0:9012` is listed as well), `unix:/path mode=660 "
+     "owner=USER group=GROUP`; port 0 lets the kernel choose"},
     {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, LIVE,
-     "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen`; they make it "
-     "cut "
-     "the sessions to an old master where it has no runtime API for us"},
+     "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen` but by TCP "
+     "only; they make it cut the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
     {CONFIG_AGENT, "takeover", &config_type_listens, AGENT(takeovers), NULL, false, LIVE,
@@ -24,7 +24,8 @@ const struct config_keyword config_keywords[] = {
      "listeners "
      "and connections: one that is started with `--takeover`, by the same user or root"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
-     "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may"},
+     "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may. A peer "
+     "that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
      "connections for SPOP at one time; those beyond are closed at once"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
@@ -74,7 +75,7 @@ const struct config_keyword config_keywords[] = {
      "password for AUTH"},
     {CONFIG_SENTINELS, "password-file", &config_type_text, GROUP(credentials.password_file), NULL, false,
      LIVE, "file whose first line is the password"},
-    {CONFIG_SENTINELS, "tls", &config_type_bool, GROUP(tls.is_on), "no", false, LIVE,
+    {CONFIG_SENTINELS, "tls", &config_type_tls, GROUP(tls), "no", false, LIVE,
      "talk TLS to the Sentinels, whose certificates must be for the host names or addresses as they stand "
      "here"},
     {CONFIG_SENTINELS, "tls-ca", &config_type_text, GROUP(tls.ca_file), NULL, false, LIVE,
@@ -157,9 +158,9 @@ const struct config_keyword config_keywords[] = {
      "password of the nodes for `role-check`"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
-    {CONFIG_SERVICE, "tls", &config_type_bool, SERVICE(tls.is_on), "no", false, LIVE,
+    {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,
      "talk TLS to the nodes for `role-check`; their certificates must be for the main address of their "
-     "`server`"},
+     "`server`. Where a service has none of these keys, nodes that vote get the TLS settings of their group"},
     {CONFIG_SERVICE, "tls-ca", &config_type_text, SERVICE(tls.ca_file), NULL, false, LIVE,
      "file of the authorities (PEM) that may have signed them; else those of the system"},
     {CONFIG_SERVICE, "tls-cert", &config_type_text, SERVICE(tls.cert_file), NULL, false, LIVE,

@@ -49,6 +49,9 @@ extern const size_t config_keyword_count;
 
 extern const char *const config_section_names[CONFIG_SECTIONS];
 
+/* Writes a value so that a line of a file gives it again: with "$$" for each '$'. */
+void config_write_value(const char *value, FILE *out);
+
 /* NULL if the section has no such key. */
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
 
@@ -66,6 +69,7 @@ extern const struct config_type config_type_duration;
 extern const struct config_type config_type_count;
 extern const struct config_type config_type_bool;
 extern const struct config_type config_type_text;
+extern const struct config_type config_type_tls; /* struct config_tls: whether it is on */
 extern const struct config_type config_type_level;
 extern const struct config_type config_type_format;
 extern const struct config_type config_type_role_check;
@@ -76,9 +80,11 @@ extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
 extern const struct config_type config_type_source;
 extern const struct config_type config_type_when_alone;
-extern const struct config_type config_type_slot;         /* struct config_slot */
-extern const struct config_type config_type_listens;      /* struct config_listens */
-extern const struct config_type config_type_networks;     /* struct config_networks */
+extern const struct config_type config_type_slot;     /* struct config_slot */
+extern const struct config_type config_type_listens;  /* struct config_listens */
+extern const struct config_type config_type_networks; /* struct config_networks */
+/* What is wrong with a bad value of config_type_networks, where the form does not tell; or NULL. */
+const char *config_explain_network(const char *value);
 extern const struct config_type config_type_names;        /* struct config_names */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_voters */

@@ -91,6 +91,12 @@ static enum config_reading read_listens(void *field, const char *value)
     return CONFIG_READ_OK;
 }
 
+static void write_option(const char *key, const char *value, FILE *out)
+{
+    fputs(key, out);
+    config_write_value(value, out);
+}
+
 static void write_listens(const void *field, const char *key, FILE *out)
 {
     const struct config_listens *listens = field;
@@ -98,13 +104,14 @@ static void write_listens(const void *field, const char *key, FILE *out)
 
     for (size_t i = 0; i < listens->count; i++) {
         const struct config_listen *listen = &listens->list[i];
-        fprintf(out, "%s = %s", key, addr_format(&listen->addr, text));
+        fprintf(out, "%s = ", key);
+        config_write_value(addr_format(&listen->addr, text), out);
         if (listen->mode != -1)
             fprintf(out, " mode=%o", (unsigned)listen->mode);
         if (listen->owner[0] != '\0')
-            fprintf(out, " owner=%s", listen->owner);
+            write_option(" owner=", listen->owner, out);
         if (listen->group[0] != '\0')
-            fprintf(out, " group=%s", listen->group);
+            write_option(" group=", listen->group, out);
         fputc('\n', out);
     }
 }
@@ -114,7 +121,7 @@ static enum config_reading read_networks(void *field, const char *value)
     struct config_networks *networks = field;
     struct network network;
 
-    if (!network_parse(span_of_text(value), &network))
+    if (network_parse(span_of_text(value), &network) != NETWORK_OK)
         return CONFIG_READ_BAD;
     void *list = networks->list;
     struct network *place = grow(&list, &networks->count, sizeof(*place));
@@ -123,6 +130,15 @@ static enum config_reading read_networks(void *field, const char *value)
         return CONFIG_READ_NO_MEMORY;
     *place = network;
     return CONFIG_READ_OK;
+}
+
+const char *config_explain_network(const char *value)
+{
+    struct network network;
+
+    return network_parse(span_of_text(value), &network) == NETWORK_TOO_FEW_BITS
+               ? "an IPv4-mapped network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8"
+               : NULL;
 }
 
 static void write_networks(const void *field, const char *key, FILE *out)
@@ -218,7 +234,9 @@ static void write_runtime_apis(const void *field, const char *key, FILE *out)
 
     for (size_t i = 0; i < haproxy->runtime_api_count; i++) {
         const struct config_runtime_api *api = &haproxy->runtime_apis[i];
-        fprintf(out, "%s = %s%s\n", key, api->is_master ? "master:" : "", addr_format(&api->addr, text));
+        fprintf(out, "%s = %s", key, api->is_master ? "master:" : "");
+        config_write_value(addr_format(&api->addr, text), out);
+        fputc('\n', out);
     }
 }
 
@@ -227,8 +245,11 @@ static void write_addresses(const void *field, const char *key, FILE *out)
     const struct config_voters *group = field;
     char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < group->address_count; i++)
-        fprintf(out, "%s = %s\n", key, addr_format(&group->addresses[i], text));
+    for (size_t i = 0; i < group->address_count; i++) {
+        fprintf(out, "%s = ", key);
+        config_write_value(addr_format(&group->addresses[i], text), out);
+        fputc('\n', out);
+    }
 }
 
 static bool read_weight(struct span word, unsigned *weight)
@@ -317,9 +338,12 @@ static void write_servers(const void *field, const char *key, FILE *out)
 
     for (size_t i = 0; i < service->server_count; i++) {
         const struct service_server *server = &service->servers[i];
-        fprintf(out, "%s = %s %s", key, server->name, addr_format(&server->addr, text));
-        for (size_t k = 0; k < server->alias_count; k++)
-            fprintf(out, " alias=%s", addr_format(&server->aliases[k], text));
+        fprintf(out, "%s = %s ", key, server->name);
+        config_write_value(addr_format(&server->addr, text), out);
+        for (size_t k = 0; k < server->alias_count; k++) {
+            fputs(" alias=", out);
+            config_write_value(addr_format(&server->aliases[k], text), out);
+        }
         if (server->weight != 1)
             fprintf(out, " weight=%u", server->weight);
         fputc('\n', out);

@@ -26,18 +26,18 @@ static char *trim(char *text)
     return text;
 }
 
-static bool is_quoted(const char *value)
+bool config_reader_is_quoted(const char *text)
 {
-    size_t len = strlen(value);
+    size_t len = strlen(text);
 
-    return len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0];
+    return len >= 2 && (text[0] == '"' || text[0] == '\'') && text[len - 1] == text[0];
 }
 
 bool config_reader_can_give(const char *value)
 {
     bool is_behind_blank = true;
 
-    if (value[0] == ' ' || strstr(value, "${") != NULL || is_quoted(value))
+    if (value[0] == ' ' || config_reader_is_quoted(value))
         return false;
     for (; *value != '\0'; value++) {
         if (iscntrl((unsigned char)*value) || (*value == ';' && is_behind_blank))
@@ -70,28 +70,48 @@ static bool expand_variable(struct config_reader *reader, char **cursor, struct 
     return true;
 }
 
-/* Adds the value to `out`, with every ${NAME} replaced. Returns false if that fails, which is reported. */
+/* Adds the value to `out`, with every ${NAME} replaced, and a '$' for each "$$". Returns false if that fails, which is
+ * reported. */
 static bool expand(struct config_reader *reader, char *value, struct text *out)
 {
     char *dollar;
 
-    while ((dollar = strstr(value, "${")) != NULL) {
-        *dollar = '\0';
-        text_add(out, value);
-        value = dollar + 2;
-        if (!expand_variable(reader, &value, out))
-            return false;
+    while ((dollar = strchr(value, '$')) != NULL) {
+        text_add_bytes(out, value, (size_t)(dollar - value));
+        value = dollar + 1;
+        if (*value == '{') {
+            value++;
+            if (!expand_variable(reader, &value, out))
+                return false;
+            continue;
+        }
+        text_add(out, "$");
+        value += *value == '$';
     }
     text_add(out, value);
     reader->errors->out_of_memory |= out->has_failed;
     return !out->has_failed;
 }
 
+/* A '#' begins a comment at the start of a line only. Here it is part of the value, which may be meant otherwise. */
+static void warn_of_hash(struct config_reader *reader, const char *key, const char *value)
+{
+    for (const char *c = strchr(value, '#'); c != NULL; c = strchr(c + 1, '#'))
+        if (c > value && isspace((unsigned char)c[-1])) {
+            config_error(&reader->config->warnings, &reader->place,
+                         "the value of '%s' has a '#' behind a blank, which begins no comment: it is part of "
+                         "the value",
+                         key);
+            return;
+        }
+}
+
 static void take_value(struct config_reader *reader, const char *key, char *value)
 {
     struct text expanded = {.data = NULL};
 
-    if (is_quoted(value))
+    warn_of_hash(reader, key, value);
+    if (config_reader_is_quoted(value))
         config_error(reader->errors, &reader->place,
                      "the value of '%s' is in quotes: they would be part of it, leave them out", key);
     else if (expand(reader, value, &expanded))
@@ -99,19 +119,21 @@ static void take_value(struct config_reader *reader, const char *key, char *valu
     text_finish(&expanded);
 }
 
-/* Ends the line before a ';' that follows a blank. */
-static void cut_comment(char *line)
+/* Ends the line before a ';' that follows a blank. Whether there is one. */
+static bool cut_comment(char *line)
 {
     for (char *c = line + 1; *c != '\0'; c++)
         if (*c == ';' && isspace((unsigned char)c[-1])) {
             *c = '\0';
-            return;
+            return true;
         }
+    return false;
 }
 
 static void take_key(struct config_reader *reader, char *line)
 {
-    cut_comment(line);
+    bool has_comment = cut_comment(line);
+
     if (strchr(line, '=') == NULL) {
         /* Shows only the first word: the rest may be a password. */
         config_error(reader->errors, &reader->place, "'=' is missing behind '%.*s'",
@@ -121,7 +143,13 @@ static void take_key(struct config_reader *reader, char *line)
     /* A ':' before the '=' also ends the key: older files have such lines. */
     char *sign = line + strcspn(line, "=:");
     *sign = '\0';
-    take_value(reader, trim(line), trim(sign + 1));
+    const char *key = trim(line);
+    if (has_comment && strcmp(key, "password") == 0)
+        config_error(&reader->config->warnings, &reader->place,
+                     "'password' ends before the ';' behind a blank, which begins a comment: write the "
+                     "comment into a line "
+                     "of its own, or the password into a file for 'password-file'");
+    take_value(reader, key, trim(sign + 1));
 }
 
 static void take_section(struct config_reader *reader, char *line)

@@ -6,7 +6,7 @@
  *     key = value    # or with '#' at the start of a line
  *
  * Blanks around lines, keys and values do not count. ${NAME} in a value is replaced by the variable of that
- * name. Its value is not expanded again. A value in quotes is an error, because the quotes would be part of
+ * name. Its value is not expanded again. "$$" is one '$'. A value in quotes is an error, because the quotes would be part of
  * it.
  */
 #ifndef SPOA_CORE_CONFIG_CONFIG_READER_H
@@ -47,5 +47,8 @@ void config_reader_end(struct config_reader *reader);
 
 /* Whether a line of a file can give exactly this value. A variable can have values that no line can give. */
 bool config_reader_can_give(const char *value);
+
+/* Whether there is the same kind of quote at both ends. */
+bool config_reader_is_quoted(const char *text);
 
 #endif

@@ -100,12 +100,40 @@ static enum config_reading read_text(void *field, const char *value)
     return CONFIG_READ_OK;
 }
 
+void config_write_value(const char *value, FILE *out)
+{
+    for (; *value != '\0'; value++) {
+        fputc(*value, out);
+        if (*value == '$')
+            fputc('$', out);
+    }
+}
+
 static void write_text(const void *field, const char *key, FILE *out)
 {
     char *const *text = field;
 
-    if (*text != NULL)
-        fprintf(out, "%s = %s\n", key, *text);
+    if (*text == NULL)
+        return;
+    fprintf(out, "%s = ", key);
+    config_write_value(*text, out);
+    fputc('\n', out);
+}
+
+static enum config_reading read_tls(void *field, const char *value)
+{
+    struct config_tls *tls = field;
+
+    return read_bool(&tls->is_on, value);
+}
+
+/* Nothing for a service that has the settings of its group: `no` would be other settings. */
+static void write_tls(const void *field, const char *key, FILE *out)
+{
+    const struct config_tls *tls = field;
+
+    if (!tls->is_inherited)
+        write_bool(&tls->is_on, key, out);
 }
 
 static enum config_reading read_password(void *field, const char *value)
@@ -246,6 +274,7 @@ const struct config_type config_type_duration = {"a duration such as 500ms, 3s o
                                                  write_duration};
 const struct config_type config_type_count = {"a number, 1 or more", read_count, write_count};
 const struct config_type config_type_bool = {"yes or no", read_bool, write_bool};
+const struct config_type config_type_tls = {"yes or no", read_tls, write_tls};
 const struct config_type config_type_text = {"a text", read_text, write_text};
 const struct config_type config_type_password = {"a text", read_password, write_password};
 const struct config_type config_type_level = {"error, warning, info or debug", read_level, write_level};

@@ -145,6 +145,7 @@ void config_join_group(const struct config *config, struct config_service *servi
             continue;
         unsigned voters = (unsigned)config->groups[i].address_count;
         service->group = i;
+        service->tls.is_inherited = is_nodes && config->groups[i].tls.is_on && service->tls.line == 0;
         if (voters == 0)
             return; /* already reported */
         if (service->quorum == 0)
@@ -172,7 +173,7 @@ const struct config_credentials *config_node_credentials(const struct config_ser
 const struct config_tls *config_node_tls(const struct config_service *service,
                                          const struct config_voters *group)
 {
-    return group->is_nodes && !service->tls.is_on ? &group->tls : &service->tls;
+    return service->tls.is_inherited ? &group->tls : &service->tls;
 }
 
 /* ---- voters that are not listed ---- */

@@ -1,66 +1,163 @@
 #include "spoa/core/config/haproxy_conf.h"
 
+#include <stdint.h>
+#include <string.h>
+
+#include "proto/addr.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_names.h"
+#include "spoa/core/config/haproxy_words.h"
 #include "spoa/core/decision/server_map.h"
-
-#include <ctype.h>
-#include <stdlib.h>
 
 /* The first port for clients. Each further frontend gets the next port. */
 #define FIRST_PORT 6379U
 /* Since this version an agent's backend has `mode spop`, and two options of SPOE are gone. */
 #define VERSION_SPOP 301U
 
-/* Its first one; NULL where the name would not be the service's alone. */
-static const char *backend_of(const struct config *config, const struct config_service *service)
-{
-    const struct config_names *backends = config_service_backends(config, service);
-    bool is_its_own = config->service_count == 1 || service->backends.count > 0;
+/* What is written, and how this HAProxy reaches the agent. */
+struct writer {
+    struct text *out;
+    const struct config *config;
+    struct haproxy_names *names;
+    unsigned version;
+    const struct addr *agent;             /* NULL: none of the addresses can be written */
+    const struct addr *check;             /* for agent-checks, or NULL */
+    const struct config_runtime_api *api; /* of this HAProxy, or NULL */
+    uint8_t used_ports[(UINT16_MAX + 1) / 8];
+    unsigned port; /* for the next frontend */
+};
 
-    return is_its_own && backends->count > 0 ? backends->list[0] : NULL;
+/* ---- what there is to choose from ---- */
+
+/* The first address where a HAProxy can connect; NULL where there is none. */
+static const struct addr *first_reachable(const struct config_listens *listens, bool is_tcp_only)
+{
+    for (size_t i = 0; i < listens->count; i++) {
+        const struct addr *addr = &listens->list[i].addr;
+        if (haproxy_takes_address(addr) && !(is_tcp_only && addr->kind == ADDR_UNIX))
+            return addr;
+    }
+    return NULL;
 }
 
-static void add_backend_name(struct text *out, const struct config *config,
-                             const struct config_service *service, const char *suffix)
+/* The file is one HAProxy's, and so is its runtime API: the first that is not a master's, a UNIX socket before others. */
+static const struct config_runtime_api *own_api(const struct config_haproxy *haproxy)
 {
-    const char *backend = backend_of(config, service);
+    const struct config_runtime_api *found = NULL;
 
-    if (backend != NULL) {
-        text_add(out, backend);
-    } else {
-        text_add(out, "be_");
-        text_add(out, service->name);
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++) {
+        const struct config_runtime_api *api = &haproxy->runtime_apis[i];
+        if (api->is_master || !haproxy_takes_address(&api->addr))
+            continue;
+        if (api->addr.kind == ADDR_UNIX)
+            return api;
+        found = found != NULL ? found : api;
     }
-    text_add(out, suffix);
+    return found;
+}
+
+/* Marks the port as used on this host, where the address leads to it. */
+static void note_port(struct writer *writer, const struct addr *addr)
+{
+    if (addr_is_loopback(addr))
+        writer->used_ports[addr->port / 8] |= (uint8_t)(1U << addr->port % 8);
+}
+
+static void note_ports(struct writer *writer)
+{
+    const struct config *config = writer->config;
+    const struct config_listens *lists[] = {&config->agent.listens, &config->agent.checks,
+                                            &config->agent.web};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+        for (size_t k = 0; k < lists[i]->count; k++)
+            note_port(writer, &lists[i]->list[k].addr);
+    for (size_t i = 0; i < config->group_count; i++)
+        for (size_t k = 0; k < config->groups[i].address_count; k++)
+            note_port(writer, &config->groups[i].addresses[k]);
+    for (size_t i = 0; i < config->service_count; i++)
+        for (size_t k = 0; k < config->services[i].server_count; k++)
+            note_port(writer, &config->services[i].servers[k].addr);
+    for (size_t i = 0; i < config->haproxy.runtime_api_count; i++)
+        note_port(writer, &config->haproxy.runtime_apis[i].addr);
+}
+
+/* The next port that nothing in the configuration has on this host; over UINT16_MAX where none is left. */
+static unsigned take_port(struct writer *writer)
+{
+    while (writer->port <= UINT16_MAX && (writer->used_ports[writer->port / 8] >> writer->port % 8 & 1) != 0)
+        writer->port++;
+    return writer->port <= UINT16_MAX ? writer->port++ : writer->port;
+}
+
+static bool has_host_names(const struct config_service *service)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        if (service->servers[i].addr.kind == ADDR_NAME)
+            return true;
+    return false;
 }
 
 /* ---- haproxy.cfg ---- */
 
-static void add_runtime_api(struct text *out, const struct config_runtime_api *api)
+static void add_socket_path(struct text *out, const struct addr *addr)
 {
-    bool is_unix = api->addr.kind == ADDR_UNIX;
-    char text[ADDR_TEXT_MAX];
-    const char *where = is_unix ? api->addr.host : addr_format(&api->addr, text);
-
-    text_add(out, "    # Whoever may write here rules this HAProxy: the agent's user alone.\n");
-    if (api->is_master)
-        text_printf(out, "    # It is the master's: haproxy -W -S %s%s\n", where, is_unix ? ",mode,600" : "");
+    if (addr->kind == ADDR_UNIX && addr->host[0] == '/')
+        haproxy_add_word(out, addr->host);
     else
-        text_printf(out, "    stats socket %s%s level admin\n", where, is_unix ? " mode 600" : "");
+        haproxy_add_address(out, addr);
 }
 
-static void add_global(struct text *out, const struct config *config)
+static void add_runtime_api(const struct writer *writer, const struct config_runtime_api *api)
 {
+    const char *mode = api->addr.kind != ADDR_UNIX ? "" : api->is_master ? ",mode,600" : " mode 600";
+    struct text *out = writer->out;
+
+    if (api == writer->api || api->is_master)
+        text_add(out, "    # Whoever may write here rules this HAProxy: the agent's user alone.\n");
+    else if (haproxy_takes_address(&api->addr))
+        text_add(out, "    # Another HAProxy's, which has a file of its own:\n");
+    else
+        text_add(out, "    # HAProxy cannot take this path: a shorter one, without ',' and '$'.\n");
+    if (api->is_master)
+        text_add(out, "    # It is the master's: haproxy -W -S ");
+    else
+        text_add(out, api == writer->api ? "    stats socket " : "    # stats socket ");
+    add_socket_path(out, &api->addr);
+    text_add(out, mode);
+    text_add(out, api->is_master ? "\n" : " level admin\n");
+}
+
+static void add_resolvers(const struct writer *writer)
+{
+    bool any_names = false;
+
+    for (size_t i = 0; i < writer->config->service_count; i++)
+        any_names = any_names || has_host_names(&writer->config->services[i]);
+    if (any_names)
+        text_add(writer->out,
+                 "# HAProxy does not go through the search list of resolv.conf: servers need whole names.\n"
+                 "resolvers system\n    parse-resolv-conf\n    hold valid 1s\n    hold nx 1s\n"
+                 "    hold obsolete 1s\n    accepted_payload_size 4096\n\n");
+}
+
+static void add_global(const struct writer *writer)
+{
+    const struct config_haproxy *haproxy = &writer->config->haproxy;
+    struct text *out = writer->out;
+
     text_add(out, "global\n    log stdout format raw local0 info\n    user haproxy\n    group haproxy\n"
                   "    maxconn 4000\n");
-    if (config->agent.checks.count > 0 || config->haproxy.runtime_api_count > 0)
+    if (writer->check != NULL || haproxy->runtime_api_count > 0)
         text_add(out, "    # A reload leaves the old process behind with its sessions, which may not be cut: "
                       "bound that.\n"
                       "    hard-stop-after 30s\n");
-    for (size_t i = 0; i < config->haproxy.runtime_api_count; i++)
-        add_runtime_api(out, &config->haproxy.runtime_apis[i]);
-    text_add(out, "\ndefaults\n    log global\n\n");
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        add_runtime_api(writer, &haproxy->runtime_apis[i]);
+    text_add(out, "\n");
+    add_resolvers(writer);
+    text_add(out, "defaults\n    log global\n\n");
 }
 
 static bool routes_by_address(const struct config_service *service)
@@ -68,19 +165,32 @@ static bool routes_by_address(const struct config_service *service)
     return service->server_count == 0;
 }
 
-static void add_frontend(struct text *out, const struct config *config, const struct config_service *service,
-                         unsigned port, bool is_for_replicas)
+/* On the loopback, of IPv6 where the agent is there. */
+static void add_bind(struct writer *writer)
 {
-    const char *variable = is_for_replicas ? "replica" : routes_by_address(service) ? "addr" : "master";
+    bool is_ipv6 =
+        writer->agent != NULL && writer->agent->kind == ADDR_IPV6 && !addr_is_wildcard(writer->agent);
+    unsigned port = take_port(writer);
 
-    text_add(out, "frontend fe_");
-    text_add(out, service->name);
-    text_printf(out,
-                "%s\n    mode tcp\n    option tcplog\n    timeout client 1h\n    bind 127.0.0.1:%u\n"
-                "    tcp-request session set-var(sess.service) str(",
-                is_for_replicas ? "_read" : "", port);
-    text_add(out, service->name);
-    text_printf(out, ")\n    filter spoe engine sentinel%s config /etc/haproxy/spoe.conf\n",
+    if (port <= UINT16_MAX)
+        text_printf(writer->out, "    bind %s:%u\n", is_ipv6 ? "[::1]" : "127.0.0.1", port);
+    else
+        text_add(writer->out, "    # No port is left: give it a 'bind'.\n");
+}
+
+static void add_frontend(struct writer *writer, size_t index, bool is_for_replicas)
+{
+    const struct config_service *service = &writer->config->services[index];
+    const char *variable = is_for_replicas ? "replica" : routes_by_address(service) ? "addr" : "master";
+    struct text *out = writer->out;
+
+    text_add(out, "frontend ");
+    text_add(out, haproxy_names_frontend(writer->names, index, is_for_replicas));
+    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n");
+    add_bind(writer);
+    text_add(out, "    tcp-request session set-var(sess.service) ");
+    haproxy_add_sample(out, service->name);
+    text_printf(out, "\n    filter spoe engine sentinel%s config /etc/haproxy/spoe.conf\n",
                 is_for_replicas ? "-replica" : "");
     text_printf(out, "    tcp-request content reject unless { var(txn.redis.%s) -m found }\n", variable);
     if (routes_by_address(service))
@@ -88,23 +198,27 @@ static void add_frontend(struct text *out, const struct config *config, const st
                       "    tcp-request content set-dst var(txn.redis.addr)\n"
                       "    tcp-request content set-dst-port var(txn.redis.port)\n");
     text_add(out, "    default_backend ");
-    add_backend_name(out, config, service, is_for_replicas ? "_read" : "");
+    text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
     text_add(out, "\n\n");
 }
 
-static void add_server(struct text *out, const struct config *config, const struct config_service *service,
+static void add_server(const struct writer *writer, const struct config_service *service,
                        const struct service_server *server)
 {
-    char text[ADDR_TEXT_MAX];
+    struct text *out = writer->out;
 
-    text_add(out, "    server ");
+    if (server->addr.kind == ADDR_UNIX && !haproxy_takes_address(&server->addr))
+        text_add(out, "    # HAProxy cannot take this path: a shorter one, without '$'.\n    # server ");
+    else
+        text_add(out, "    server ");
     text_add(out, server->name);
     text_add(out, " ");
-    text_add(out, addr_format(&server->addr, text));
-    text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
-    if (config->agent.checks.count > 0) {
+    haproxy_add_address(out, &server->addr);
+    if (server->addr.kind != ADDR_UNIX)
+        text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
+    if (writer->check != NULL) {
         text_add(out, " agent-send \"");
-        text_add(out, service->name);
+        haproxy_add_quoted(out, service->name);
         text_add(out, " ");
         text_add(out, server->name);
         text_add(out, "\\n\"");
@@ -113,19 +227,19 @@ static void add_server(struct text *out, const struct config *config, const stru
 }
 
 /* Whether HAProxy itself shuts sessions when the agent says that their server is down. */
-static bool shuts_when_down(const struct config *config)
+static bool shuts_when_down(const struct writer *writer)
 {
-    return config->agent.checks.count > 0 && config->haproxy.runtime_api_count == 0;
+    return writer->check != NULL && writer->config->haproxy.runtime_api_count == 0;
 }
 
 /* Writes all that a backend needs, so that it can be pasted below the defaults of another file. */
-static void add_times(struct text *out, const struct config *config)
+static void add_times(const struct writer *writer)
 {
-    text_printf(out,
+    text_printf(writer->out,
                 "    mode tcp\n    timeout connect %s\n    timeout server 1h\n    retries 0\n"
                 "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
                 "    srvtcpka-intvl 1s\n",
-                shuts_when_down(config) ? "200ms" : "500ms");
+                shuts_when_down(writer) ? "200ms" : "500ms");
 }
 
 /*
@@ -134,77 +248,118 @@ static void add_times(struct text *out, const struct config *config)
  * connecting when its server is marked down, and a health check marks a server down while clients connect to
  * it.
  */
-static void add_defaults(struct text *out, const struct config *config)
+static void add_defaults(const struct writer *writer, const struct config_service *service)
 {
-    const struct config_listens *checks = &config->agent.checks;
+    struct text *out = writer->out;
 
-    if (shuts_when_down(config))
+    if (shuts_when_down(writer))
         text_add(
             out,
             "    # HAProxy 2.8 to 3.1: 'check-delay' of the service must be longer than 'timeout connect'.\n"
             "    default-server weight 0 on-marked-down shutdown-sessions");
     else
         text_add(out, "    default-server weight 0 check inter 1s fastinter 200ms fall 2 rise 1");
-    if (checks->count > 0)
-        text_printf(out, " agent-check agent-addr %s agent-port %u agent-inter 200ms",
-                    checks->list[0].addr.host, checks->list[0].addr.port);
+    if (has_host_names(service))
+        text_add(out, " resolvers system init-addr last,libc,none");
+    if (writer->check != NULL) {
+        struct addr check = haproxy_reaches(writer->check);
+        text_printf(out, " agent-check agent-addr %s agent-port %u agent-inter 200ms", check.host,
+                    check.port);
+    }
     text_add(out, "\n");
 }
 
-static void add_backend(struct text *out, const struct config *config, const struct config_service *service,
-                        bool is_for_replicas)
+static void add_backend(const struct writer *writer, size_t index, bool is_for_replicas)
 {
+    const struct config_service *service = &writer->config->services[index];
     const char *variable = is_for_replicas ? "replica" : "master";
+    struct text *out = writer->out;
 
     text_add(out, "backend ");
-    add_backend_name(out, config, service, is_for_replicas ? "_read" : "");
+    text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
     text_add(out, "\n");
-    add_times(out, config);
+    add_times(writer);
     if (routes_by_address(service)) {
         text_add(out, "    server any 0.0.0.0:0 tcp-ut 3s\n\n");
         return;
     }
-    add_defaults(out, config);
+    add_defaults(writer, service);
     text_printf(out, "    use-server %%[var(txn.redis.%s)] if { var(txn.redis.%s) -m found }\n", variable,
                 variable);
     for (size_t i = 0; i < service->server_count; i++)
-        add_server(out, config, service, &service->servers[i]);
+        add_server(writer, service, &service->servers[i]);
     text_add(out, "\n");
 }
 
-static void add_agent(struct text *out, const struct config *config, unsigned version)
+/* The agent's server, with a remark where the address cannot be that of its configuration. */
+static void add_agent_server(const struct writer *writer)
 {
-    const struct addr *addr = &config->agent.listens.list[0].addr;
-    char text[ADDR_TEXT_MAX];
+    struct text *out = writer->out;
 
+    if (writer->agent == NULL) {
+        text_add(out, "    # HAProxy cannot connect to what 'listen' has: give it a port, or a shorter path "
+                      "without ',' "
+                      "and '$'.\n"
+                      "    server agent1 127.0.0.1:9012\n");
+        return;
+    }
+    struct addr reached = haproxy_reaches(writer->agent);
+    if (addr_is_wildcard(writer->agent))
+        text_add(out, "    # Where the agent is on another host: its address there.\n");
+    text_add(out, "    server agent1 ");
+    haproxy_add_address(out, &reached);
+    text_add(out, "\n");
+}
+
+static void add_agent(const struct writer *writer)
+{
     text_printf(
-        out,
-        "backend be_sentinel_spoa\n    mode %s\n    option spop-check\n    retries 0\n"
+        writer->out,
+        "backend %s\n    mode %s\n    option spop-check\n    retries 0\n"
         "    no option redispatch\n    timeout connect 200ms\n"
         "    timeout check 500ms\n    timeout server 3m\n"
         "    default-server check inter 1s fastinter 100ms downinter 200ms fall 2 rise 1 observe layer4 "
-        "error-limit 1 on-error mark-down\n    server agent1 ",
-        version >= VERSION_SPOP ? "spop" : "tcp");
-    text_add(out, addr->kind == ADDR_UNIX ? "unix@" : "");
-    text_add(out, addr->kind == ADDR_UNIX ? addr->host : addr_format(addr, text));
-    text_add(out, "\n");
+        "error-limit 1 on-error mark-down\n",
+        haproxy_names_agent(writer->names), writer->version >= VERSION_SPOP ? "spop" : "tcp");
+    add_agent_server(writer);
+}
+
+static void write_all(struct writer *writer)
+{
+    const struct config *config = writer->config;
+
+    add_global(writer);
+    for (size_t i = 0; i < config->service_count; i++) {
+        add_frontend(writer, i, false);
+        if (config->services[i].replicas)
+            add_frontend(writer, i, true);
+        add_backend(writer, i, false);
+        if (config->services[i].replicas)
+            add_backend(writer, i, true);
+    }
+    add_agent(writer);
 }
 
 void haproxy_conf_write(const struct config *config, unsigned version, struct text *out)
 {
-    unsigned port = FIRST_PORT;
+    struct writer writer = {
+        .out = out,
+        .config = config,
+        .names = haproxy_names_create(config),
+        .version = version,
+        .agent = first_reachable(&config->agent.listens, false),
+        .check = first_reachable(&config->agent.checks, true),
+        .api = own_api(&config->haproxy),
+        .port = FIRST_PORT,
+    };
 
-    add_global(out, config);
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct config_service *service = &config->services[i];
-        add_frontend(out, config, service, port++, false);
-        if (service->replicas)
-            add_frontend(out, config, service, port++, true);
-        add_backend(out, config, service, false);
-        if (service->replicas)
-            add_backend(out, config, service, true);
+    if (writer.names == NULL) {
+        out->has_failed = true;
+        return;
     }
-    add_agent(out, config, version);
+    note_ports(&writer);
+    write_all(&writer);
+    haproxy_names_destroy(writer.names);
 }
 
 /* ---- spoe.conf ---- */
@@ -219,14 +374,16 @@ static unsigned longest_park(const struct config *config)
     return longest_ms;
 }
 
-static void add_engine(struct text *out, const struct config *config, unsigned version, const char *suffix,
-                       const char *role)
+static void add_engine(struct text *out, const struct config *config, const char *backend, unsigned version,
+                       bool is_for_replicas)
 {
-    text_printf(
-        out,
-        "[sentinel%s]\nspoe-agent sentinel%s\n    messages find-%s\n    use-backend be_sentinel_spoa\n"
-        "    option var-prefix redis\n    option set-on-error error\n    option pipelining\n",
-        suffix, suffix, role);
+    const char *suffix = is_for_replicas ? "-replica" : "";
+    const char *role = is_for_replicas ? "replica" : "master";
+
+    text_printf(out,
+                "[sentinel%s]\nspoe-agent sentinel%s\n    messages find-%s\n    use-backend %s\n"
+                "    option var-prefix redis\n    option set-on-error error\n    option pipelining\n",
+                suffix, suffix, role, backend);
     if (version < VERSION_SPOP)
         text_add(out, "    no option async\n    no option send-frag-payload\n");
     text_printf(out,
@@ -238,19 +395,25 @@ static void add_engine(struct text *out, const struct config *config, unsigned v
         out,
         "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "
         "dst=dst dst_port=dst_port\n"
-        "    event on-client-session if { nbsrv(be_sentinel_spoa) ge 1 }\n",
-        role, role);
+        "    event on-client-session if { nbsrv(%s) ge 1 }\n",
+        role, role, backend);
 }
 
 void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct text *out)
 {
+    struct haproxy_names *names = haproxy_names_create(config);
     bool any_replicas = false;
 
+    if (names == NULL) {
+        out->has_failed = true;
+        return;
+    }
     for (size_t i = 0; i < config->service_count; i++)
         any_replicas = any_replicas || config->services[i].replicas;
-    add_engine(out, config, version, "", "master");
-    if (!any_replicas)
-        return;
-    text_add(out, "\n");
-    add_engine(out, config, version, "-replica", "replica");
+    add_engine(out, config, haproxy_names_agent(names), version, false);
+    if (any_replicas) {
+        text_add(out, "\n");
+        add_engine(out, config, haproxy_names_agent(names), version, true);
+    }
+    haproxy_names_destroy(names);
 }

@@ -8,9 +8,13 @@ void doubt_init(struct doubt *doubt)
     *doubt = (struct doubt){.candidate = QUORUM_NO_CANDIDATE};
 }
 
-void doubt_begin(struct doubt *doubt, int32_t candidate, int64_t park_ms, int64_t now_ms)
+void doubt_begin(struct doubt *doubt, int32_t candidate, enum doubt_cause cause, int64_t park_ms,
+                 int64_t now_ms)
 {
-    *doubt = (struct doubt){.candidate = candidate, .since_ms = now_ms, .until_ms = now_ms + park_ms};
+    if (cause == DOUBT_SILENT && doubt_is_about(doubt, candidate, now_ms))
+        return;
+    *doubt = (struct doubt){
+        .candidate = candidate, .cause = cause, .since_ms = now_ms, .until_ms = now_ms + park_ms};
 }
 
 bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int64_t park_ms,
@@ -51,4 +55,9 @@ void doubt_end(struct doubt *doubt, int32_t candidate)
 bool doubt_is_about(const struct doubt *doubt, int32_t candidate, int64_t now_ms)
 {
     return candidate != QUORUM_NO_CANDIDATE && candidate == doubt->candidate && now_ms < doubt->until_ms;
+}
+
+const char *doubt_cause_text(enum doubt_cause cause)
+{
+    return cause == DOUBT_SILENT ? "silent" : "closed";
 }

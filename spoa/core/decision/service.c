@@ -172,6 +172,7 @@ static struct service_decision decide(const struct service *service, const struc
         .generation = service->decision.generation,
         .t_switched_ms = service->decision.t_switched_ms,
         .is_doubtful = doubtful,
+        .doubt_cause = service->doubt.cause,
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
         .review_ms = review_ms,

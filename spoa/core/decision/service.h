@@ -7,6 +7,7 @@
 
 #include "proto/addr.h"
 #include "spoa/core/base/alarms.h"
+#include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/evidence.h"
 #include "spoa/core/decision/policy.h"
 #include "spoa/core/decision/quorum.h"
@@ -52,10 +53,11 @@ struct service_decision {
     /* Every answer looks at these. They come first, so that they share one cache line. */
     int64_t review_ms; /* the decision must not be used from this time on */
     enum service_state state;
-    bool is_doubtful;  /* with a name: our own link to the node broke, so new connections had better wait */
+    bool is_doubtful;  /* with a name: our own link to the node failed, so new connections had better wait */
     bool is_fenced;    /* the old sessions of the master named last must be cut */
     uint64_t replicas; /* the servers of the map that may be named as a replica, a bit each */
     enum service_reason reason;
+    enum doubt_cause doubt_cause; /* with `is_doubtful` */
     const struct addr
         *addr;          /* the node that the state is about: named, vetoed, down, outside the map; or NULL */
     const char *server; /* with a name: the master's server, NULL outside the map; without a name NULL */
@@ -114,11 +116,13 @@ enum service_event_kind {
     /* The node at `addr` answered. */
     SERVICE_SAID_ROLE,    /* what it is: `role` */
     SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
+    SERVICE_SAID_ANYTHING, /* it is there; what it said does not matter */
     /*
-     * Our link to the node at `addr` worked and was closed. The node may be dead. That may delay answers,
-     * until the node is heard again or park_ms is over. It never changes them.
+     * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
+     * be dead. That may delay answers, until the node is heard again or park_ms is over. It never changes them.
      */
     SERVICE_LINK_CLOSED,
+    SERVICE_LINK_SILENT,
     /*
      * The node at `addr` refused our attempt to connect. A doubt about it goes on until `until_ms`: see
      * doubt_confirm().

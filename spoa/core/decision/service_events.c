@@ -115,6 +115,17 @@ static bool note_role(struct service *service, const struct service_event *event
     return true;
 }
 
+/* False where there is no doubt that it ends. */
+static bool note_presence(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    int32_t candidate = server_map_lookup(&service->map, event->addr);
+
+    if (!doubt_is_about(&service->doubt, candidate, now_ms))
+        return false;
+    doubt_end(&service->doubt, candidate);
+    return true;
+}
+
 /* Whether an event is about the master named last. */
 static bool is_of_current(const struct service *service, const struct service_event *event)
 {
@@ -150,7 +161,8 @@ static bool note_link(struct service *service, const struct service_event *event
         return doubt_confirm(&service->doubt, candidate, event->until_ms, park_ms,
                              evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms),
                              now_ms);
-    doubt_begin(&service->doubt, candidate, park_ms, now_ms);
+    doubt_begin(&service->doubt, candidate, event->kind == SERVICE_LINK_SILENT ? DOUBT_SILENT : DOUBT_CLOSED,
+                park_ms, now_ms);
     return true;
 }
 
@@ -183,7 +195,10 @@ bool service_note_event(struct service *service, const struct service_event *eve
         return note_role(service, event);
     case SERVICE_SAID_OFFSETS:
         return note_offsets(service, event, now_ms);
+    case SERVICE_SAID_ANYTHING:
+        return note_presence(service, event, now_ms);
     case SERVICE_LINK_CLOSED:
+    case SERVICE_LINK_SILENT:
     case SERVICE_LINK_REFUSED:
         return note_link(service, event, now_ms);
     case SERVICE_FAILOVER_BEGINS:

@@ -5,7 +5,6 @@
 #ifndef SPOA_CORE_DECISION_SERVICE_EVENTS_H
 #define SPOA_CORE_DECISION_SERVICE_EVENTS_H
 
-#include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/service.h"
 
 struct service {

@@ -86,6 +86,19 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
     log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
 }
 
+/* A doubt that ends because nobody is named any more is not told: the state is. */
+static void log_doubt(const struct service_settings *settings, const struct service_decision *decision)
+{
+    const char *state = service_state_text(decision->state);
+
+    if (decision->is_doubtful)
+        log_event(LOG_LEVEL_INFO, "master-doubted", log_text("service", settings->name),
+                  log_text("state", state), log_text("reason", doubt_cause_text(decision->doubt_cause)));
+    else if (service_state_names(decision->state))
+        log_event(LOG_LEVEL_INFO, "master-trusted", log_text("service", settings->name),
+                  log_text("state", state));
+}
+
 static void note(struct decision_log *log, const struct service_decision *decision)
 {
     log->told_state = decision->state;
@@ -109,10 +122,8 @@ static void decision_changed(struct service_observer *self, const struct service
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
-    if (after->is_doubtful != change->before->is_doubtful &&
-        (after->is_doubtful || service_state_names(after->state)))
-        log_event(LOG_LEVEL_INFO, after->is_doubtful ? "master-doubted" : "master-trusted",
-                  log_text("service", settings->name), log_text("state", service_state_text(after->state)));
+    if (after->is_doubtful != change->before->is_doubtful)
+        log_doubt(settings, after);
     if (after->replicas != change->before->replicas)
         log_replicas(settings, after->replicas);
     if (after->is_fenced != log->told_fenced)

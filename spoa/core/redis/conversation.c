@@ -70,10 +70,13 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
         fail(conversation, "connect timeout", CONVERSATION_END_SILENT, now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_TALKING:
-        if (now_ms < silence_deadline_ms(conversation))
-            return CONVERSATION_NOTHING;
-        fail(conversation, "reply timeout", CONVERSATION_END_SILENT, now_ms);
-        return CONVERSATION_DISCONNECT;
+        if (now_ms >= silence_deadline_ms(conversation)) {
+            fail(conversation, "reply timeout", CONVERSATION_END_SILENT, now_ms);
+            return CONVERSATION_DISCONNECT;
+        }
+        if (conversation->topic->tick != NULL)
+            conversation->topic->tick(conversation->context, now_ms);
+        return CONVERSATION_NOTHING;
     }
     return CONVERSATION_NOTHING;
 }

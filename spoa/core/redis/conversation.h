@@ -54,7 +54,7 @@ struct conversation_loss {
 
 struct conversation;
 
-/* What the conversation is about. No member may be NULL. */
+/* What the conversation is about. Only `tick` may be NULL. */
 struct conversation_topic {
     /* The next command to send; `ret_request` gets its kind and subject. False if there is nothing to send
      * now. */
@@ -67,8 +67,11 @@ struct conversation_topic {
     void (*connected)(void *context, int64_t now_ms);
     /* The connection, or the attempt to connect, ended. */
     void (*lost)(void *context, const struct conversation_loss *loss, int64_t now_ms);
-    /* When next() will have something to send if nothing else happens before; INT64_MAX for never. */
+    /* When next() will have something to send, or tick() something to do, if nothing else happens before;
+     * INT64_MAX for never. */
     int64_t (*wake_ms)(const void *context);
+    /* The link is there and wake_ms() may have come: does what is due beside a command. NULL: nothing is. */
+    void (*tick)(void *context, int64_t now_ms);
 };
 
 struct conversation_settings {

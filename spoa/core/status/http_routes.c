@@ -116,13 +116,27 @@ static bool is_named(const struct service *service, enum service_role role, stru
            span_equals_text(server, decision->server);
 }
 
+/* Finds the service of "SERVICE" or "SERVICE/SERVER". The name of a service may have a '/', that of a server has none. */
+static const struct service *find_named(const struct status *status, struct span path,
+                                        struct span *ret_server)
+{
+    const struct service *service = find_service(status, path);
+    size_t slash = path.len;
+
+    *ret_server = span_of("", 0);
+    while (slash > 0 && path.data[slash - 1] != '/')
+        slash--;
+    if (service != NULL || slash == 0)
+        return service;
+    *ret_server = span_of(path.data + slash, path.len - slash);
+    return find_service(status, span_of(path.data, slash - 1));
+}
+
 static void respond_role(const struct status *status, struct span rest, enum service_role role,
                          struct http_answer *answer)
 {
-    const uint8_t *slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
-    size_t name_len = slash != NULL ? (size_t)(slash - rest.data) : rest.len;
-    struct span server = slash != NULL ? span_of(slash + 1, rest.len - name_len - 1) : span_of("", 0);
-    const struct service *service = find_service(status, span_of(rest.data, name_len));
+    struct span server;
+    const struct service *service = find_named(status, rest, &server);
     struct json json = json_of(&answer->body);
 
     if (service == NULL) {

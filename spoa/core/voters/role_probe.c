@@ -13,40 +13,110 @@ enum probe_step {
 /* The peer's fault: it refuses AUTH or ROLE. The subject is the refused request. */
 #define PROBE_FAULT_REFUSED 1u
 
-/* The longest wait until the next attempt while the node is in doubt and refuses us, so that we notice its
- * return soon. */
+/* The longest wait until the next attempt while the node is in doubt, so that we notice its return soon. */
 #define DOUBT_RETRY_MS 250
+
+/* ---- silence ---- */
+
+static void note_ping(struct role_probe *probe, int64_t now_ms)
+{
+    probe->t_ping_ms = now_ms;
+    if (++probe->unheard == 2)
+        probe->silent_ms = now_ms + probe->settings->reply_timeout_ms;
+}
+
+static void note_heard(struct role_probe *probe)
+{
+    probe->unheard = 0;
+    probe->silent_ms = INT64_MAX;
+}
+
+/* When the next PING is due because one is late. Nothing would follow from it on a link that has not worked yet,
+ * or whose silence was told. */
+static int64_t again_ms(const struct role_probe *probe)
+{
+    uint32_t late_ms = probe->settings->reply_timeout_ms;
+    bool was_told = probe->unheard >= 2 && probe->silent_ms == INT64_MAX;
+
+    if (!probe->peer.has_answered || was_told || awaited_oldest_ms(&probe->conversation.awaited) == INT64_MAX)
+        return INT64_MAX;
+    if (late_ms > ROLE_PROBE_LATE_MS)
+        late_ms = ROLE_PROBE_LATE_MS;
+    return probe->t_ping_ms + late_ms;
+}
+
+/* A host that is gone closes no link. Only a link that worked raises a doubt, see probe_lost(). */
+static void tell_silence(struct role_probe *probe, int64_t now_ms)
+{
+    const struct service_event silent = {.kind = SERVICE_LINK_SILENT, .addr = &probe->target};
+
+    if (!probe->peer.has_answered || now_ms < probe->silent_ms)
+        return;
+    probe->silent_ms = INT64_MAX;
+    (void)voter_group_step(probe->group, probe->service, &silent, now_ms);
+}
+
+static void probe_tick(void *context, int64_t now_ms)
+{
+    tell_silence(context, now_ms);
+}
+
+/* ---- questions ---- */
 
 static void probe_connected(void *context, int64_t now_ms)
 {
     struct role_probe *probe = context;
 
     peer_connected(&probe->peer, now_ms);
+    note_heard(probe);
     probe->step = PROBE_PING;
     probe->next_ms = now_ms;
+}
+
+static void ask(struct role_probe *probe, unsigned kind, int64_t now_ms,
+                struct conversation_command *ret_command, struct awaited_request *ret_request)
+{
+    static const char *const ping[] = {"PING"};
+    static const char *const role[] = {"ROLE"};
+
+    if (kind == PROBE_PING)
+        note_ping(probe, now_ms);
+    else
+        probe->next_ms = now_ms + probe->settings->interval_ms;
+    redis_command_of(ret_command, kind == PROBE_PING ? ping : role, 1);
+    ret_request->kind = kind;
+}
+
+/* When there is something to ask. The room is never full: while it is, the conversation would not call us, and
+ * a silence would be told late. */
+static int64_t ask_ms(const struct role_probe *probe)
+{
+    int64_t late_ms = again_ms(probe);
+
+    if (probe->step != PROBE_IDLE)
+        return INT64_MIN;
+    if (probe->conversation.awaited.count + 2 >= ROLE_PROBE_RUNS)
+        return INT64_MAX;
+    return late_ms < probe->next_ms ? late_ms : probe->next_ms;
 }
 
 static bool probe_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
                        struct awaited_request *ret_request)
 {
-    static const char *const ping[] = {"PING"};
-    static const char *const role[] = {"ROLE"};
     struct role_probe *probe = context;
 
     (void)peer_prove(&probe->peer, now_ms);
     if (peer_greet(&probe->peer, ret_command, ret_request))
         return true;
-    if (probe->step == PROBE_IDLE) {
-        if (now_ms < probe->next_ms)
-            return false;
+    if (now_ms < ask_ms(probe))
+        return false;
+    if (probe->step == PROBE_IDLE && now_ms >= probe->next_ms)
         probe->step = PROBE_PING;
-    }
-    if (probe->step == PROBE_ROLE)
-        probe->next_ms = now_ms + probe->settings->interval_ms;
-    redis_command_of(ret_command, probe->step == PROBE_PING ? ping : role, 1);
-    ret_request->kind = probe->step++;
+    ask(probe, probe->step == PROBE_IDLE ? PROBE_PING : probe->step++, now_ms, ret_command, ret_request);
     return true;
 }
+
+/* ---- replies ---- */
 
 /* Logs NOAUTH, WRONGPASS and NOPERM: the probe is of no use then, although the operator relies on it. */
 static void note_refusal(struct role_probe *probe, unsigned kind, const struct reply *reply)
@@ -134,10 +204,13 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
         .addr = &probe->target,
         .role = read_role(probe, reply),
     };
+    const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
 
     note_refusal(probe, PROBE_ROLE, reply);
-    if (event.role == NODE_ROLE_UNKNOWN)
+    if (event.role == NODE_ROLE_UNKNOWN) {
+        (void)voter_group_step(probe->group, probe->service, &present, now_ms);
         return;
+    }
     peer_answered(&probe->peer);
     probe->metrics->role_probes_total++;
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
@@ -150,6 +223,7 @@ static enum conversation_verdict probe_reply(void *context, const struct awaited
 {
     struct role_probe *probe = context;
 
+    note_heard(probe);
     switch (request->kind) {
     case PEER_AUTH:
         note_refusal(probe, PEER_AUTH, reply);
@@ -164,26 +238,42 @@ static enum conversation_verdict probe_reply(void *context, const struct awaited
     return CONVERSATION_DONE;
 }
 
+/* ---- the end of a link ---- */
+
+static uint32_t soon_ms(uint32_t retry_ms)
+{
+    return retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
+}
+
+/* Returns the wait until the next attempt in ms, as the next two do. */
+static uint32_t return_soon(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
+{
+    conversation_hurry(&probe->conversation, now_ms + soon_ms(retry_ms));
+    return soon_ms(retry_ms);
+}
+
+static bool is_doubted(const struct role_probe *probe)
+{
+    return service_decision(voter_group_service(probe->group, probe->service))->is_doubtful;
+}
+
 /* Nobody listens at the node's address. If the node is in doubt, it stays in doubt until the next attempt
- * has ended. Returns the wait until that attempt in ms. */
+ * has ended. */
 static uint32_t confirm_doubt(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
-    uint32_t soon_ms = retry_ms < DOUBT_RETRY_MS ? retry_ms : DOUBT_RETRY_MS;
     const struct service_event event = {
         .kind = SERVICE_LINK_REFUSED,
         .addr = &probe->target,
-        .until_ms = now_ms + soon_ms + probe->settings->conversation.connect_timeout_ms,
+        .until_ms = now_ms + soon_ms(retry_ms) + probe->settings->conversation.connect_timeout_ms,
     };
 
     if (!voter_group_step(probe->group, probe->service, &event, now_ms))
         return retry_ms;
-    conversation_hurry(&probe->conversation, now_ms + soon_ms);
-    return soon_ms;
+    return return_soon(probe, retry_ms, now_ms);
 }
 
 /* The link worked and was closed. Connects again at once, which shows whether the node is still there.
- * Does so only once in an interval, because a node that always closes must still be backed off. Returns
- * the wait until the next attempt in ms. */
+ * Does so only once in an interval, because a node that always closes must still be backed off. */
 static uint32_t return_at_once(struct role_probe *probe, uint32_t retry_ms, int64_t now_ms)
 {
     if (now_ms < probe->return_ms)
@@ -200,6 +290,7 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     uint32_t retry_ms = loss->retry_ms;
     char text[ADDR_TEXT_MAX];
 
+    tell_silence(probe, now_ms);
     /* If the process was killed, the link shows it at once, long before Sentinel says anything. Only a
      * link that worked raises a doubt: a firewall that always refuses us must not delay all clients for
      * ever. */
@@ -208,6 +299,8 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
         retry_ms = return_at_once(probe, retry_ms, now_ms);
     } else if (loss->end == CONVERSATION_END_REFUSED) {
         retry_ms = confirm_doubt(probe, retry_ms, now_ms);
+    } else if (loss->end == CONVERSATION_END_SILENT && is_doubted(probe)) {
+        retry_ms = return_soon(probe, retry_ms, now_ms);
     }
     probe->metrics->role_probe_failures_total++;
     log_event(peer_lost(&probe->peer), "role-probe-down",
@@ -219,8 +312,11 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
 static int64_t probe_wake_ms(const void *context)
 {
     const struct role_probe *probe = context;
+    int64_t wake_ms = ask_ms(probe);
 
-    return peer_wake_ms(&probe->peer, probe->step != PROBE_IDLE ? INT64_MIN : probe->next_ms);
+    if (probe->peer.has_answered && probe->silent_ms < wake_ms)
+        wake_ms = probe->silent_ms;
+    return peer_wake_ms(&probe->peer, wake_ms);
 }
 
 static const struct conversation_topic probe_topic = {
@@ -229,6 +325,7 @@ static const struct conversation_topic probe_topic = {
     .connected = probe_connected,
     .lost = probe_lost,
     .wake_ms = probe_wake_ms,
+    .tick = probe_tick,
 };
 
 void role_probe_init(struct role_probe *probe, const struct role_probe_settings *settings,

@@ -1,6 +1,14 @@
 /*
  * Asks the named node for its role. One conversation is aimed at one node after another. A reply can keep a
- * node from being named, but it can never make a node named. Without a reply nothing changes.
+ * node from being named, but it can never make a node named. If a link that worked breaks or falls silent, the
+ * node is in doubt (decision/doubt.h).
+ *
+ * A PING that was not answered for ROLE_PROBE_LATE_MS is late. Then PING is sent again and again, at this
+ * distance. The node is silent if two PINGs had no answer within the reply time limit and nothing else was
+ * heard since the first of them was sent. That is told once, and not again before the node was heard. So
+ * - a pause of our own makes no node silent: the second PING is sent after it;
+ * - a node that is slow, but answers, is not silent;
+ * - where only our own way to the node is cut, that costs one doubt.
  */
 #ifndef SPOA_CORE_VOTERS_ROLE_PROBE_H
 #define SPOA_CORE_VOTERS_ROLE_PROBE_H
@@ -15,13 +23,19 @@
 #include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
-/* How many commands may await their replies: a greeting, and PING and ROLE three times. */
+/* How many commands may await their replies: a greeting, and PING and ROLE twice, and more PINGs once one is
+ * late. */
 #define ROLE_PROBE_RUNS 8
+
+/* TCP sends a lost packet again after 200 ms at the earliest (TCP_RTO_MIN of Linux): before that, a PING without an
+ * answer says little. If the reply time limit is shorter, a PING is late after that. */
+#define ROLE_PROBE_LATE_MS 200
 
 /* For the nodes of one service; borrowed. */
 struct role_probe_settings {
     struct redis_credentials credentials;
     uint32_t interval_ms;
+    uint32_t reply_timeout_ms;
     struct conversation_settings conversation;
 };
 
@@ -37,6 +51,9 @@ struct role_probe {
     struct awaited_run runs[ROLE_PROBE_RUNS];
     unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_ms;
+    int64_t t_ping_ms; /* when the last PING was sent */
+    unsigned unheard;  /* PINGs that were sent since the node was heard */
+    int64_t silent_ms; /* with two of them: the node is silent from then on; INT64_MAX: not, or it was told */
     /* Before this time, a link that was closed is not connected again at once. */
     int64_t return_ms;
     bool is_loading; /* PING said LOADING or MASTERDOWN; the reply to ROLE comes next */

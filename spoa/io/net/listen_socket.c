@@ -96,7 +96,10 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
                            char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const int on = 1;
+    const int is_ipv6_only = options->is_ipv6_only;
 
+    if (options->addr->kind == ADDR_IPV6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_ipv6_only, sizeof(is_ipv6_only));
     if (options->shares_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     if (options->addr->kind != ADDR_UNIX)
@@ -113,6 +116,14 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
     return 0;
 }
 
+static bool takes_only_ipv6(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+
+    return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value != 0;
+}
+
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
@@ -125,8 +136,10 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
     }
     *ret_socket = (struct listen_socket){.addr = *options->addr};
     ret_socket->fd = socket_activation_take(options->addr, &ret_socket->is_foreign);
-    if (ret_socket->fd != -1)
+    if (ret_socket->fd != -1) {
+        ret_socket->is_ipv6_only = takes_only_ipv6(ret_socket->fd);
         return 0;
+    }
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return fail(error, "cannot open a socket for", options->addr);
@@ -135,6 +148,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         return -1;
     }
     ret_socket->fd = fd;
+    ret_socket->is_ipv6_only = takes_only_ipv6(fd);
     len = sizeof(storage);
     if (options->addr->kind != ADDR_UNIX && getsockname(fd, (struct sockaddr *)&storage, &len) == 0)
         (void)socket_addr_to(&storage, &ret_socket->addr);

@@ -14,8 +14,9 @@
 
 struct listen_socket {
     int fd;
-    bool is_foreign;  /* the service manager's, or another agent has it, too: a UNIX socket is not removed */
-    struct addr addr; /* as bound: the kernel's choice in place of port 0 */
+    bool is_foreign;   /* the service manager's, or another agent has it, too: a UNIX socket is not removed */
+    bool is_ipv6_only; /* an IPv6 socket that does not take IPv4; [::] can be either */
+    struct addr addr;  /* as bound: the kernel's choice in place of port 0 */
 };
 
 struct listen_socket_options {
@@ -25,12 +26,13 @@ struct listen_socket_options {
     const char *group;
     const char *
         user; /* that a TCP socket is to belong to, or NULL: only a socket of the same user can share its port */
-    bool shares_port; /* by TCP, with sockets for which listen_socket_share_port() was called */
+    bool is_ipv6_only; /* [::] is not to take IPv4; whatever the system's own setting is */
+    bool shares_port;  /* by TCP, with sockets for which listen_socket_share_port() was called */
 };
 
 /*
  * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that is open already
- * (socket_activation.h) is taken as it is. A UNIX socket that nobody listens on any more is replaced, one in
+ * (socket_activation.h) is taken as it is, also where it takes more or fewer families than `is_ipv6_only` says. A UNIX socket that nobody listens on any more is replaced, one in
  * use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
  */
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,

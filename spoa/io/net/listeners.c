@@ -60,23 +60,66 @@ static bool is_at(const struct listener *listener, const struct place *place)
             addr_equals(&acceptor->wanted, &place->listen->addr));
 }
 
+/* Port 0 is another port for each socket. */
+static bool is_wildcard(const struct addr *addr)
+{
+    return addr->port != 0 && addr_is_wildcard(addr);
+}
+
 /* Whether `all` is 0.0.0.0 or [::], and `addr` another address of its family on the same port. */
 static bool includes(const struct addr *all, const struct addr *addr)
 {
-    static const uint8_t any[sizeof(all->ip)];
-
-    return (all->kind == ADDR_IPV4 || all->kind == ADDR_IPV6) && all->kind == addr->kind && all->port != 0 &&
-           all->port == addr->port && memcmp(all->ip, any, sizeof(any)) == 0 && !addr_equals(all, addr);
+    return is_wildcard(all) && all->kind == addr->kind && all->port == addr->port && !addr_equals(all, addr);
 }
 
-/* The row of the address in `config` that includes this one; NULL where none does. */
+/* Whether `all` is [::], and `addr` an IPv4 address on the same port. They are part of it where nobody lists 0.0.0.0. */
+static bool includes_ipv4(const struct addr *all, const struct addr *addr)
+{
+    return all->kind == ADDR_IPV6 && is_wildcard(all) && addr->kind == ADDR_IPV4 && all->port == addr->port;
+}
+
+/* Whether a file can have only one of them. [::] and 0.0.0.0 can stand beside each other: each is for its family. */
+static bool has_part(const struct addr *all, const struct addr *addr)
+{
+    return includes(all, addr) || (includes_ipv4(all, addr) && !is_wildcard(addr));
+}
+
+/*
+ * The row of the address in `config` that includes this one; NULL where none does. 0.0.0.0 comes before [::], as it
+ * does for the kernel.
+ */
 static const struct listeners_row *find_including(const struct listeners *listeners,
                                                   const struct config_agent *config, const struct addr *addr)
 {
+    const struct listeners_row *found = NULL;
     struct place place;
 
-    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++) {
         if (includes(&place.listen->addr, addr))
+            return place.row;
+        if (includes_ipv4(&place.listen->addr, addr))
+            found = place.row;
+    }
+    return found;
+}
+
+/* The address 0.0.0.0 on this port. */
+static struct addr all_ipv4(uint16_t port)
+{
+    static const uint8_t any[4];
+
+    return addr_from_ip(any, ADDR_IPV4, port);
+}
+
+/* The row in which `config` lists 0.0.0.0 on the port of `addr`; NULL where it does not. */
+static const struct listeners_row *find_all_ipv4(const struct listeners *listeners,
+                                                 const struct config_agent *config, const struct addr *addr)
+{
+    const struct addr ipv4 = all_ipv4(addr->port);
+    struct place place;
+
+    for (size_t i = 0; addr->port != 0 && place_at(listeners, config, i, &place); i++)
+        if (addr_equals(&place.listen->addr, &ipv4))
             return place.row;
     return NULL;
 }
@@ -94,15 +137,52 @@ static const struct listeners_row *find_listed(const struct listeners *listeners
     return NULL;
 }
 
-static bool is_open(const struct listeners *listeners, const struct place *place)
+/* Whether it is open at [::] on this port, and takes IPv4 as well. */
+static bool is_at_both_families(const struct listener *listener, uint16_t port)
 {
+    const struct listen_socket *listening = &listener->acceptor.listening;
+
+    return listening->addr.kind == ADDR_IPV6 && is_wildcard(&listening->addr) &&
+           listening->addr.port == port && !listening->is_ipv6_only;
+}
+
+/*
+ * Whether a socket for this address of `next` is open. 0.0.0.0 is also open where a socket at [::] takes IPv4, and
+ * `next` gives both addresses to one protocol.
+ */
+static bool is_open(const struct listeners *listeners, const struct config_agent *next,
+                    const struct place *place)
+{
+    const struct addr *addr = &place->listen->addr;
+    bool is_all_ipv4 = addr->kind == ADDR_IPV4 && is_wildcard(addr);
+
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
-        if (is_at(listener, place))
+        if (is_at(listener, place) || (is_all_ipv4 && is_at_both_families(listener, addr->port) &&
+                                       find_listed(listeners, next, listener) == place->row))
             return true;
     return false;
 }
 
-/* Lets a new socket at `addr` share the port of those that `next` does not list. Whether there are any. */
+/*
+ * Whether IPv4 on this port reaches us where [::] is open. The service manager's socket is as it wants it to be.
+ */
+static bool takes_ipv4(const struct listeners *listeners, uint16_t port)
+{
+    const struct addr ipv4 = all_ipv4(port);
+
+    for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
+        const struct listen_socket *listening = &listener->acceptor.listening;
+        if (is_at_both_families(listener, port) || addr_equals(&listening->addr, &ipv4) ||
+            (listening->is_ipv6_only && listening->is_foreign && listening->addr.port == port))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Lets a new socket at `addr` share the port of those that `next` does not list, or that take IPv4 at [::]. Whether
+ * there are any.
+ */
 static bool share_port(const struct listeners *listeners, const struct config_agent *next,
                        const struct addr *addr)
 {
@@ -112,8 +192,9 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
         return false;
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
         const struct listen_socket *listening = &listener->acceptor.listening;
+        bool takes_it = addr->kind == ADDR_IPV4 && is_at_both_families(listener, addr->port);
         if (listening->addr.kind == ADDR_UNIX || listening->addr.port != addr->port ||
-            find_listed(listeners, next, listener) != NULL)
+            (!takes_it && find_listed(listeners, next, listener) != NULL))
             continue;
         listen_socket_share_port(listening);
         is_found = true;
@@ -151,6 +232,7 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
         .owner = place->listen->owner,
         .group = place->listen->group,
         .user = running == NULL ? next->user : NULL, /* the process becomes it after the start */
+        .is_ipv6_only = find_all_ipv4(listeners, next, addr) != NULL,
         .shares_port = share_port(listeners, next, addr),
     };
     /*
@@ -168,6 +250,20 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
     return open_listener(listeners, &options, row != NULL ? row : place->row, waits, error);
 }
 
+/* [::] without 0.0.0.0 on its port is for IPv4, too: opens what is missing beside a socket for IPv6 only. */
+static int open_ipv4_part(struct listeners *listeners, const struct config_agent *running,
+                          const struct config_agent *next, const struct place *place,
+                          char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const struct addr *addr = &place->listen->addr;
+    const struct config_listen ipv4 = {.addr = all_ipv4(addr->port), .mode = -1};
+    const struct place part = {.row = place->row, .listen = &ipv4};
+
+    if (find_all_ipv4(listeners, next, addr) != NULL || takes_ipv4(listeners, addr->port))
+        return 0;
+    return open_place(listeners, running, next, &part, error);
+}
+
 /* Whether two sockets would be needed for one address. */
 static bool is_conflict(const struct place *one, const struct place *other)
 {
@@ -176,7 +272,7 @@ static bool is_conflict(const struct place *one, const struct place *other)
 
     if (addr_equals(addr, &other->listen->addr))
         return one->row != other->row && !is_any_port;
-    return includes(addr, &other->listen->addr) || includes(&other->listen->addr, addr);
+    return has_part(addr, &other->listen->addr) || has_part(&other->listen->addr, addr);
 }
 
 /*
@@ -194,26 +290,45 @@ static int check_conflicts(const struct listeners *listeners, const struct confi
     for (size_t i = 0; place_at(listeners, config, i, &one); i++)
         for (size_t k = 0; k < i && place_at(listeners, config, k, &other); k++)
             if (is_conflict(&one, &other)) {
-                (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX,
-                               "'%s = %s' beside '%s = %s': Address already in use", one.row->key,
-                               addr_format(&one.listen->addr, one_text), other.row->key,
-                               addr_format(&other.listen->addr, other_text));
+                (void)snprintf(
+                    error, LISTEN_SOCKET_ERROR_MAX, "'%s = %s' beside '%s = %s': Address already in use%s",
+                    one.row->key, addr_format(&one.listen->addr, one_text), other.row->key,
+                    addr_format(&other.listen->addr, other_text),
+                    one.listen->addr.kind != other.listen->addr.kind ? ": [::] takes IPv4, too" : "");
                 return -1;
             }
+    return 0;
+}
+
+/* Opens the addresses at [::], or all others. */
+static int open_places(struct listeners *listeners, const struct config_agent *running,
+                       const struct config_agent *next, bool at_both_families,
+                       char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, next, i, &place); i++) {
+        const struct addr *addr = &place.listen->addr;
+        bool is_all_ipv6 = addr->kind == ADDR_IPV6 && is_wildcard(addr);
+        if (is_all_ipv6 != at_both_families)
+            continue;
+        if (!is_open(listeners, next, &place) && open_place(listeners, running, next, &place, error) == -1)
+            return -1;
+        if (is_all_ipv6 && open_ipv4_part(listeners, running, next, &place, error) == -1)
+            return -1;
+    }
     return 0;
 }
 
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    struct place place;
-
     if (check_conflicts(listeners, next, error) == -1)
         return -1;
-    for (size_t i = 0; place_at(listeners, next, i, &place); i++)
-        if (!is_open(listeners, &place) && open_place(listeners, running, next, &place, error) == -1)
-            return -1;
-    return 0;
+    /* [::] first: 0.0.0.0 needs no socket where the service manager's at [::] is for both. */
+    return open_places(listeners, running, next, true, error) == -1
+               ? -1
+               : open_places(listeners, running, next, false, error);
 }
 
 /* Its socket is closed. */

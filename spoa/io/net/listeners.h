@@ -8,6 +8,10 @@
  *   the second would refuse those who connect in between.
  * - 127.0.0.1:P stays open where 0.0.0.0:P takes its place, as a part of it. The kernel prefers the more exact address, so
  *   a connection that is being made to 127.0.0.1:P when that socket is closed would be reset.
+ * - [::]:P takes IPv4 as well, unless the file lists 0.0.0.0:P, too. Then it is for IPv6 only. A socket cannot be changed from
+ *   one to the other. So a reload that adds 0.0.0.0:P leaves the socket at [::]:P as it is: 0.0.0.0:P needs none where
+ *   it has the same protocol, and else gets its own, which the kernel prefers for IPv4. A reload that takes 0.0.0.0:P away
+ *   keeps that socket, as a part of [::]:P. The service manager's sockets are as they are.
  */
 #ifndef SPOA_IO_NET_LISTENERS_H
 #define SPOA_IO_NET_LISTENERS_H

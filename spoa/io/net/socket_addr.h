@@ -12,7 +12,8 @@
 MUST_CHECK bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_storage,
                                  socklen_t *ret_len);
 
-/* Returns false if we do not use the address family. */
+/* Gives the normal form (proto/addr.h): a peer that reaches an IPv6 socket by IPv4 is IPv4. Returns false if we do
+ * not use the address family. */
 bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr);
 
 /* Whether the peer of a connected socket is on another host: its address is no loopback address and none of

@@ -242,18 +242,27 @@ static void test_loopback(void **state)
     assert_false(addr_is_loopback(&addr));
 }
 
+static void test_wildcards(void **state)
+{
+    static const char *const all[] = {"0.0.0.0:1", "[::]:1", "[::ffff:0.0.0.0]:1"};
+    static const char *const others[] = {"0.0.0.1:1", "127.0.0.1:1", "[::1]:1", "name:1", "unix:/a"};
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        assert_true(parse(all[i], &addr) && addr_is_wildcard(&addr));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_true(parse(others[i], &addr) && !addr_is_wildcard(&addr));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),
-        cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused),
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_different_addresses_differ),
-        cmocka_unit_test(test_from_ip),
-        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_wildcards),      cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),        cmocka_unit_test(test_loopback),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

@@ -13,7 +13,7 @@ static struct network network_of(const char *text)
 {
     struct network network;
 
-    if (!network_parse(span_of_text(text), &network))
+    if (network_parse(span_of_text(text), &network) != NETWORK_OK)
         fail_msg("%s is refused", text);
     return network;
 }
@@ -54,6 +54,39 @@ static void test_families(void **state)
     assert_false(has("0.0.0.0/0", "redis.example.org"));
 }
 
+/* IPv4 in the form of IPv6 is IPv4, for networks as for addresses. */
+static void test_mapped(void **state)
+{
+    static const char *const forms[][2] = {
+        {"::ffff:10.0.0.0/104", "10.0.0.0/8"},
+        {"::ffff:a00:0/104", "10.0.0.0/8"},
+        {"::ffff:0:0/96", "0.0.0.0/0"},
+        {"::ffff:10.0.0.5/128", "10.0.0.5/32"},
+        {"::FFFF:10.0.0.5", "10.0.0.5/32"},
+        {"0:0:0:0:0:ffff:192.168.0.0/112", "192.168.0.0/16"},
+        {"::fffe:10.0.0.0/112", "::fffe:a00:0/112"},
+    };
+    static const char *const too_few[] = {"::ffff:10.0.0.0/95", "::ffff:0:0/80", "::ffff:0.0.0.0/0",
+                                          "::ffff:10.0.0.0/8"};
+    static const char *const bad[] = {"::ffff:10.0.0.0/129", "::ffff:10.0.0.0/102", "::ffff:10.0.0.1/104",
+                                      "10.0.0.0/104"};
+    struct network network;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+        char text[NETWORK_TEXT_MAX];
+        network = network_of(forms[i][0]);
+        assert_string_equal(network_format(&network, text), forms[i][1]);
+    }
+    for (size_t i = 0; i < sizeof(too_few) / sizeof(*too_few); i++)
+        assert_int_equal(network_parse(span_of_text(too_few[i]), &network), NETWORK_TOO_FEW_BITS);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_int_equal(network_parse(span_of_text(bad[i]), &network), NETWORK_BAD);
+    assert_true(has("::ffff:10.0.0.0/104", "10.1.2.3"));
+    assert_true(has("::ffff:10.0.0.0/104", "::ffff:10.1.2.3"));
+    assert_false(has("::ffff:10.0.0.0/104", "11.0.0.0"));
+}
+
 static void test_texts(void **state)
 {
     char text[NETWORK_TEXT_MAX];
@@ -90,17 +123,15 @@ static void test_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-        if (network_parse(span_of_text(texts[i]), &network))
+        if (network_parse(span_of_text(texts[i]), &network) != NETWORK_BAD)
             fail_msg("'%s' is taken", texts[i]);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_families),
-        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_edges), cmocka_unit_test(test_families), cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_texts), cmocka_unit_test(test_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

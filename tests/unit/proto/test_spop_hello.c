@@ -224,6 +224,27 @@ static void test_lists(void **state)
     assert_false(hello.pipelining);
 }
 
+/* A later minor version includes the earlier ones. Another major one does not, and neither does what is no version. */
+static void test_versions(void **state)
+{
+    static const char *const good[] = {
+        "2.0",      "2.1",     "2.7",       "2.10",         "2.123456789012345678901",
+        "1.0, 2.5", "3.0,2.1", "2.1 , 3.0", "nonsense, 2.1"};
+    static const char *const bad[] = {"3.0",  "1.9",  "20.0", "12.1",  "22.1", "2",
+                                      "2.",   "2.x",  "2.1x", "2.01",  ".2",   "-2.0",
+                                      "2.-1", "2 .1", "2.1.", "2.1.0", "v2.1", "2.1;2.0"};
+    struct spop_value size = spop_uint32(16380);
+    struct spop_hello hello;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        if (judge(good[i], &size, "", &hello) != SPOP_STATUS_NORMAL)
+            fail_msg("'%s' is refused", good[i]);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        if (judge(bad[i], &size, "", &hello) != SPOP_STATUS_BAD_VERSION)
+            fail_msg("'%s' is taken", bad[i]);
+}
+
 /* A DISCONNECT payload of this code, and how it is read. */
 static bool decode_code(struct spop_value code, struct spop_disconnect *disconnect)
 {
@@ -304,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_keys_are_compared_whole),
         cmocka_unit_test(test_healthcheck_says_which),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_versions),
         cmocka_unit_test(test_disconnect_codes),
         cmocka_unit_test(test_every_cut_of_disconnect),
         cmocka_unit_test(test_disconnect_message_must_be_text),

@@ -191,7 +191,8 @@ static void test_warnings(void **state)
     check_texts(
         &loaded.config->warnings,
         (const char *const[]){"t.conf:1: an even number of Sentinels (2) bears no more failures than 1",
-                              "t.conf:4: one Sentinel only: nothing is named while it is down", NULL});
+                              "t.conf:4: one Sentinel only: nothing is named while it is down",
+                              "t.conf:4: no service refers to [sentinels x]", NULL});
     end(&loaded);
 }
 

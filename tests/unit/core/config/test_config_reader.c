@@ -210,6 +210,87 @@ static void test_environment(void **state)
     }
 }
 
+/* Two dollars are one, and what they stand before is not expanded. The dump says the same again. */
+static void test_dollars(void **state)
+{
+    static const char *const forms[][2] = {
+        {"a$$b", "a$b"}, {"$$", "$"},  {"$$$$", "$$"},  {"$${A}", "${A}"},
+        {"a$b", "a$b"},  {"a$", "a$"}, {"$$$x", "$$x"}, {"${EMPTY}$${B}$$", "${B}$"},
+        {"$}{", "$}{"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), GOOD "monitor = %s\npassword = %s\n", forms[i][0], forms[i][0]);
+        struct loaded loaded = load_pieces(text, strlen(text), 3, variable);
+        check_texts(&loaded.errors, (const char *const[]){NULL});
+        assert_string_equal(loaded.config->services[0].monitor, forms[i][1]);
+        assert_string_equal(loaded.config->services[0].credentials.password, forms[i][1]);
+        char *dumped = dump(loaded.config);
+        struct loaded again = load_pieces(dumped, strlen(dumped), 1000, no_variable);
+        check_texts(&again.errors, (const char *const[]){NULL});
+        assert_string_equal(again.config->services[0].monitor, forms[i][1]);
+        end(&again);
+        free(dumped);
+        end(&loaded);
+    }
+}
+
+/* Everything else that has a text: paths, accounts. */
+static void test_dollars_in_addresses(void **state)
+{
+    struct loaded loaded = load_good("[agent]\nlisten = unix:/a$$b owner=$$o group=g$$\n"
+                                     "[haproxy]\nruntime-api = master:/m$${x}\nbackend = be\n"
+                                     "[sentinels]\naddress = unix:/s$$\n"
+                                     "[service $${m}]\nserver = R1 unix:/r$$1\n");
+    char *dumped = dump(loaded.config);
+    struct loaded again = load_good(dumped);
+
+    (void)state;
+    assert_string_equal(loaded.config->agent.listens.list[0].addr.host, "/a$b");
+    assert_string_equal(again.config->agent.listens.list[0].addr.host, "/a$b");
+    assert_string_equal(again.config->agent.listens.list[0].owner, "$o");
+    assert_string_equal(again.config->agent.listens.list[0].group, "g$");
+    assert_string_equal(again.config->haproxy.runtime_apis[0].addr.host, "/m${x}");
+    assert_string_equal(again.config->groups[0].addresses[0].host, "/s$");
+    assert_string_equal(again.config->services[0].servers[0].addr.host, "/r$1");
+    assert_string_equal(again.config->services[0].name, "$${m}"); /* only values are expanded */
+    end(&again);
+    free(dumped);
+    end(&loaded);
+}
+
+/* What looks like a comment and is none, and the reverse. */
+static void test_doubtful_comments(void **state)
+{
+    static const char *const hash = "t.conf:7: the value of 'monitor' has a '#' behind a blank, which begins "
+                                    "no comment: it is part of the value";
+    static const struct {
+        const char *line;
+        const char *warning;
+    } lines[] = {
+        {"monitor = m # the name", hash},
+        {"monitor = m#1 #2", hash},
+        {"monitor = m#1", NULL},
+        {"monitor = m ; the name", NULL},
+        {"monitor = m ; # the name", NULL},
+        {"password = a ;b",
+         "t.conf:7: 'password' ends before the ';' behind a blank, which begins a comment: write the "
+         "comment into a line of its own, or the password into a file for 'password-file'"},
+        {"password = a;b", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        char text[256];
+        (void)snprintf(text, sizeof(text), GOOD "%s\n", lines[i].line);
+        struct loaded loaded = load_good(text);
+        check_texts(&loaded.config->warnings, (const char *const[]){lines[i].warning, NULL});
+        end(&loaded);
+    }
+}
+
 static void test_quotes(void **state)
 {
     static const char *const taken[] = {"\"a", "a\"", "\"", "'a\"", "a'b'"};
@@ -221,10 +302,12 @@ static void test_quotes(void **state)
                "t.conf:7: the value of 'monitor' is in quotes: they would be part of it, leave them out");
     check_line(GOOD "password = '${s3cret'\n",
                "t.conf:7: the value of 'password' is in quotes: they would be part of it, leave them out");
-    check_variable(
-        GOOD "monitor = ${Q}\n",
-        "t.conf:7: bad value '\"q\"' for 'monitor': no control characters, '${', ';' behind a blank "
-        "or quotes around it");
+    check_variable(GOOD "monitor = ${Q}\n",
+                   "t.conf:7: bad value '\"q\"' for 'monitor': no control characters, ';' behind a blank "
+                   "or quotes around it");
+    check_line(
+        GOOD "[service \"n\"]\nserver = R1 10.0.0.1:1\n",
+        "t.conf:7: the name in [service \"n\"] is in quotes: they would be part of it, leave them out");
     for (size_t i = 0; i < sizeof(taken) / sizeof(*taken); i++) {
         char text[256];
         snprintf(text, sizeof(text), GOOD "monitor = %s\n", taken[i]);
@@ -272,6 +355,9 @@ int main(void)
         cmocka_unit_test(test_line_length),
         cmocka_unit_test(test_nul_byte),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_dollars),
+        cmocka_unit_test(test_dollars_in_addresses),
+        cmocka_unit_test(test_doubtful_comments),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_messages_keep_secrets),
     };

@@ -35,6 +35,9 @@ static const struct rule errors[] = {
     {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
     {AGENT("takeover = 127.0.0.1:9014"), "t.conf: 'takeover' takes unix:/path only"},
     {AGENT("allow = 10.0.0.1/8"), "t.conf:2: bad value '10.0.0.1/8' for 'allow': it takes IP/BITS or IP"},
+    {AGENT("allow = ::ffff:10.0.0.0/95"), "t.conf:2: bad value '::ffff:10.0.0.0/95' for 'allow': an "
+                                          "IPv4-mapped network has 96 bits or more; write it as "
+                                          "IPv4, such as 10.0.0.0/8"},
     {AGENT("allow = redis.example.org"), "it takes IP/BITS or IP"},
     {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
     {GROUP("tls = no\ntls-server-name = x"), "nothing without 'tls = yes'"},
@@ -100,13 +103,99 @@ static void test_warnings(void **state)
          "'park' (1000 ms) is shorter than 'early-fence-max' (3000 ms)"},
         {OF_SERVICE("keep = 5s"), "'keep' names the last master without a majority for 5000 ms"},
         {OF_SERVICE("keep-when = refused"), "'keep-when' does nothing without 'keep'"},
-        {OF_SERVICE("replica-fallback = master"), "do nothing without 'replicas = yes'"},
+        {OF_SERVICE("replica-fallback = master"), "'replica-fallback' does nothing without 'replicas = yes'"},
+        {OF_SERVICE("on-switch = /bin/x \"a b\""),
+         "'on-switch' is run without a shell: quotes do not hold words together"},
         {NODES("source = replication", "when-alone = name"),
          "'when-alone = name' believes a master that no majority names"},
         {NODES("source = replication\naddress = 10.0.0.1:6379\naddress = 10.0.0.9:6379", ""),
          "node 10.0.0.9:6379 votes on [service m], and no 'server' there has its address"},
         {"[nodes n]\nsource = replication\n[service m]\nnodes = n\nserver = R1 10.0.0.1:6379\n",
          "one node only: nothing is named while it is down"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
+        struct loaded loaded = load_good(rules[i].text);
+        if (!contains(loaded.config->warnings.texts, loaded.config->warnings.count, rules[i].says))
+            fail_msg("not said: %s", rules[i].says);
+        end(&loaded);
+    }
+}
+
+#define CUTTER "without a 'runtime-api' in [haproxy] or a 'check' in [agent]"
+#define API "[haproxy]\nruntime-api = /a.sock\nbackend = be\n"
+#define CHECK "[agent]\ncheck = 127.0.0.1:9013\n"
+
+/* A key that has no effect where it stands; and what gives it one, `prefix` or `suffix`. */
+static const struct idle {
+    const char *line;
+    const char *says;
+    const char *prefix;
+    const char *suffix;
+} idle[] = {
+    {"fence = 5s", "'fence' cuts no sessions " CUTTER, API, ""},
+    {"fence = 5s", "'fence' cuts no sessions " CUTTER, CHECK, ""},
+    {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, CHECK, ""},
+    {"early-fence-max = 1s", "'early-fence-max' does nothing without 'early-fence = yes'", CHECK,
+     "early-fence = yes"},
+    {"check-mode = master", "'check-mode' does nothing without a 'check' in [agent]", CHECK, ""},
+    {"check-pulse = 1s", "'check-pulse' does nothing without a 'check' in [agent]", CHECK, ""},
+    {"check-delay = 1s", "'check-delay' does nothing without a 'check' in [agent]", CHECK, ""},
+    {"max-lag = 5s", "'max-lag' does nothing without 'replicas = yes'", "", "replicas = yes"},
+    {"server = R2 10.0.0.2:1 weight=0", "'weight=' does nothing without 'replicas = yes'", "",
+     "replicas = yes"},
+    {"gone-clients = serve\npark = 0", "'gone-clients' does nothing without 'park'", NULL, NULL},
+    {"on-switch-timeout = 1s", "'on-switch-timeout' does nothing without 'on-switch'", "",
+     "on-switch = /bin/true"},
+    {"password = x\nrole-check = off", "'password' does nothing without 'role-check'", NULL, NULL},
+    {"tls = yes\nrole-check = off", "'tls' does nothing without 'role-check'", NULL, NULL},
+};
+
+static void check_idle(const struct idle *key, bool has_effect)
+{
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "%s" GOOD "%s\n%s\n", has_effect ? key->prefix : "", key->line,
+                   has_effect ? key->suffix : "");
+    struct loaded loaded = load_good(text);
+    if (contains(loaded.config->warnings.texts, loaded.config->warnings.count, key->says) == has_effect)
+        fail_msg("%s:\n%s", has_effect ? "said" : "not said", key->says);
+    /* A complete file with all defaults gets no other warning. */
+    char *dumped = dump(loaded.config);
+    struct loaded again = load(dumped);
+    assert_int_equal(again.config->warnings.count, loaded.config->warnings.count);
+    free(dumped);
+    end(&again);
+    end(&loaded);
+}
+
+static void test_idle_keys(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(idle) / sizeof(*idle); i++) {
+        check_idle(&idle[i], false);
+        if (idle[i].prefix != NULL)
+            check_idle(&idle[i], true);
+    }
+}
+
+static void test_idle_elsewhere(void **state)
+{
+    static const struct rule rules[] = {
+        {AGENT("check = unix:/c.sock"),
+         "t.conf: 'check = unix:/c.sock': HAProxy's agent-checks connect by TCP only, write IP:PORT"},
+        {AGENT("listen = unix:/l.sock\nallow = 10.0.0.0/8"),
+         "t.conf: 'allow' does nothing without a TCP address"},
+        {AGENT("park-max = 5") "park = 0\n",
+         "t.conf: 'park-max' does nothing without a service that has 'park'"},
+        {"[haproxy]\nbackend = x\n" GOOD "backend = y\n",
+         "'backend' in [haproxy] does nothing: each service has its own"},
+        {"[sentinels x]\naddress = a:1\n" GOOD, "t.conf:1: no service refers to [sentinels x]"},
+        {"[nodes x]\nsource = replication\naddress = a:1\n" GOOD, "t.conf:1: no service refers to [nodes x]"},
+        {NODES("source = replication\nsubscribe = no", ""),
+         "t.conf:1: 'subscribe' does nothing without Sentinels"},
+        {NODES("source = replication", "monitor = x"), "'monitor' does nothing without Sentinels"},
     };
 
     (void)state;
@@ -150,7 +239,8 @@ static void test_node_credentials(void **state)
         load_good("[nodes n]\nsource = replication\npassword = x\ntls = yes\n"
                   "[service a]\nnodes = n\nserver = A 10.0.0.1:1\n"
                   "[service b]\nnodes = n\nserver = A 10.0.0.1:1\npassword = y\ntls = yes\n" SENTINELS
-                  "[service c]\nserver = A 10.0.0.1:1\n");
+                  "[service c]\nserver = A 10.0.0.1:1\n"
+                  "[service d]\nnodes = n\nserver = A 10.0.0.1:1\ntls = no\n");
     const struct config *config = loaded.config;
     const struct config_voters *nodes = &config->groups[0];
 
@@ -162,16 +252,26 @@ static void test_node_credentials(void **state)
     assert_ptr_equal(config_node_credentials(&config->services[2], &config->groups[1]),
                      &config->services[2].credentials);
     assert_ptr_equal(config_node_tls(&config->services[2], &config->groups[1]), &config->services[2].tls);
+    assert_ptr_equal(config_node_tls(&config->services[3], nodes), &config->services[3].tls);
+    assert_false(config->services[3].tls.is_on);
+    /* The dump says the same: a `tls = no` that the file does not have would be another setting. */
+    char *dumped = dump(config);
+    struct loaded again = load(dumped);
+    for (size_t i = 0; i < config->service_count; i++) {
+        assert_int_equal(again.config->services[i].tls.is_inherited, config->services[i].tls.is_inherited);
+        assert_int_equal(again.config->services[i].tls.is_on, config->services[i].tls.is_on);
+    }
+    free(dumped);
+    end(&again);
     end(&loaded);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gathered_voters),
-        cmocka_unit_test(test_node_credentials),
-        cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_gathered_voters), cmocka_unit_test(test_node_credentials),
+        cmocka_unit_test(test_errors),          cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_idle_keys),       cmocka_unit_test(test_idle_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

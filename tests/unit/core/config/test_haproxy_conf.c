@@ -110,8 +110,9 @@ static void test_processes_that_a_reload_leaves(void **state)
     (void)written("[haproxy]\nruntime-api = /a.sock\nruntime-api = 10.0.0.5:9999\nbackend = be other\n" GOOD,
                   302);
     has(bound);
-    has("    stats socket /a.sock mode 600 level admin\n");
-    has("    stats socket 10.0.0.5:9999 level admin\n");
+    has("\n    stats socket /a.sock mode 600 level admin\n");
+    has("    # Another HAProxy's, which has a file of its own:\n    # stats socket 10.0.0.5:9999 level "
+        "admin\n");
     has("\nbackend be\n");
     end(&made);
     text_finish(&printed);
@@ -119,6 +120,127 @@ static void test_processes_that_a_reload_leaves(void **state)
     has(bound);
     has("haproxy -W -S /m.sock,mode,600\n");
     assert_null(strstr(printed.data, "stats socket"));
+}
+
+/* HAProxy is told of addresses that it can connect to. */
+static void check_agent_address(const char *lines, const char *server)
+{
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "[agent]\n%s\n" GOOD, lines);
+    (void)written(text, 206);
+    has(server);
+    end(&made);
+    text_finish(&printed);
+}
+
+static void test_where_the_agent_is(void **state)
+{
+    (void)state;
+    check_agent_address("listen = 0.0.0.0:9012", "\n    server agent1 127.0.0.1:9012\n");
+    check_agent_address("listen = [::]:9012", "\n    server agent1 [::1]:9012\n");
+    check_agent_address("listen = 0.0.0.0:9012", "on another host: its address there.\n    server");
+    check_agent_address("listen = 127.0.0.1:0\nlisten = [2001:db8::1]:9012",
+                        "mark-down\n    server agent1 [2001:db8::1]:9012\n");
+    check_agent_address("listen = unix:/a$b\nlisten = unix:/a'b", "\n    server agent1 unix@/a\\'b\n");
+    check_agent_address("listen = 127.0.0.1:0", "give it a port, or a shorter path without ',' and '$'.\n"
+                                                "    server agent1 127.0.0.1:9012\n");
+    /* Clients connect by the family of the agent. */
+    check_agent_address("listen = [::1]:9012", "\n    bind [::1]:6379\n");
+    check_agent_address("listen = [::]:9012", "\n    bind 127.0.0.1:6379\n");
+    check_agent_address("listen = 127.0.0.1:6379\nhttp = 0.0.0.0:6380", "\n    bind 127.0.0.1:6381\n");
+    check_agent_address("http = 10.0.0.1:6379", "\n    bind 127.0.0.1:6379\n");
+    for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++)
+        check_agent_address(is_ipv6 ? "check = [::]:9013" : "check = unix:/c.sock\ncheck = 0.0.0.0:9013",
+                            is_ipv6 ? "agent-addr ::1 agent-port 9013"
+                                    : "agent-addr 127.0.0.1 agent-port 9013");
+}
+
+/* An agent-check that HAProxy cannot make: it goes without. */
+static void test_checks_on_a_unix_socket(void **state)
+{
+    (void)state;
+    (void)written("[agent]\ncheck = unix:/run/check.sock\n" GOOD, 206);
+    assert_null(strstr(printed.data, "agent-check"));
+    assert_null(strstr(printed.data, "agent-send"));
+    assert_null(strstr(printed.data, "on-marked-down"));
+    has("default-server weight 0 check inter 1s");
+}
+
+static void test_odd_addresses_of_servers(void **state)
+{
+    (void)state;
+    (void)written(SENTINELS
+                  "[service m]\nserver = R1 redis-1:6379\nserver = R2 unix:/r#2.sock\nserver = R3 unix:/$3\n"
+                  "server = R4 [::ffff:10.0.0.4]:1\n",
+                  206);
+    has("resolvers system\n    parse-resolv-conf\n");
+    has("rise 1 resolvers system init-addr last,libc,none\n");
+    has("    server R1 redis-1:6379 tcp-ut 3s\n    server R2 unix@/r\\#2.sock\n");
+    has("without '$'.\n    # server R3 unix@/$3\n    server R4 10.0.0.4:1 tcp-ut 3s\n");
+    end(&made);
+    text_finish(&printed);
+    (void)written(GOOD, 206);
+    assert_null(strstr(printed.data, "resolvers"));
+}
+
+static unsigned count_lines(const char *line)
+{
+    unsigned count = 0;
+
+    for (const char *at = printed.data; (at = strstr(at, line)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* Each section has a name of its own, of characters that HAProxy takes. */
+static void test_names_meet(void **state)
+{
+    (void)state;
+    (void)written(SENTINELS "[service sentinel_spoa]\nserver = R1 10.0.0.1:1\n"
+                            "[service a]\nserver = R1 10.0.0.1:1\nreplicas = yes\nbackend = be_b\n"
+                            "[service a_read]\nserver = R1 10.0.0.1:1\nbackend = be_b other\n"
+                            "[service b]\nserver = R1 10.0.0.1:1\n"
+                            "[service x/y]\nserver = R1 10.0.0.1:1\n"
+                            "[service x_y]\nserver = R1 10.0.0.1:1\n",
+                  206);
+    const char *const once[] = {
+        "be_sentinel_spoa", "be_sentinel_spoa-2", "be_b", "be_b_read", "be_a_read", "be_b-2", "be_x_y",
+        "be_x_y-2"};
+    for (size_t i = 0; i < sizeof(once) / sizeof(*once); i++) {
+        char line[128];
+        (void)snprintf(line, sizeof(line), "\nbackend %s\n", once[i]);
+        if (count_lines(line) != 1)
+            fail_msg("%s in:\n%s", line, printed.data);
+    }
+    assert_int_equal(count_lines("\nbackend "), 8);
+    has("frontend fe_a_read\n");
+    has("frontend fe_a_read-2\n");
+    has("default_backend be_x_y-2\n");
+    has("set-var(sess.service) str(x/y)\n");
+    text_finish(&printed);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("use-backend be_sentinel_spoa\n");
+    end(&made);
+    text_finish(&printed);
+    (void)written("[haproxy]\nbackend = be_sentinel_spoa\n" GOOD, 206);
+    has("use-server %[var(txn.redis.master)]");
+    has("\nbackend be_sentinel_spoa-2\n    mode tcp\n    option spop-check\n");
+    text_finish(&printed);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("use-backend be_sentinel_spoa-2\n");
+    has("nbsrv(be_sentinel_spoa-2) ge 1");
+}
+
+/* What the line's parser and the sample's parser read is the name again: seen with HAProxy 2.6, 3.0 and 3.2. */
+static void test_odd_names_of_services(void **state)
+{
+    (void)state;
+    (void)written("[agent]\ncheck = 127.0.0.1:9013\n" SENTINELS
+                  "[service a,b)c\"d'e\\f#g$h]\nserver = R1 10.0.0.1:1\n",
+                  206);
+    has("set-var(sess.service) str(\\\"a,b)c\\\\\\\"d\\'e\\\\\\\\f\\#g$h\\\")\n");
+    has("agent-send \"a,b)c\\\"d'e\\\\f#g\\$h R1\\n\"\n");
 }
 
 static void test_a_backend_stands_by_itself(void **state)
@@ -163,6 +285,11 @@ int main(void)
         cmocka_unit_test_teardown(test_agent_checks_replicas_and_any_address, tear_down),
         cmocka_unit_test_teardown(test_what_shuts_sessions, tear_down),
         cmocka_unit_test_teardown(test_processes_that_a_reload_leaves, tear_down),
+        cmocka_unit_test(test_where_the_agent_is),
+        cmocka_unit_test_teardown(test_checks_on_a_unix_socket, tear_down),
+        cmocka_unit_test_teardown(test_odd_addresses_of_servers, tear_down),
+        cmocka_unit_test_teardown(test_names_meet, tear_down),
+        cmocka_unit_test_teardown(test_odd_names_of_services, tear_down),
         cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),
         cmocka_unit_test(test_versions),

@@ -85,7 +85,9 @@ static void hello_refused(void **state)
     check_hello(SPOP_STATUS_NORMAL, "2.0", 16380, "");
     check_hello(SPOP_STATUS_NORMAL, "1.0, 2.0", 256, "async,pipelining");
     check_hello(SPOP_STATUS_NO_VERSION, NULL, 16380, "");
+    check_hello(SPOP_STATUS_NORMAL, "2.1", 16380, ""); /* answered with 2.0 */
     check_hello(SPOP_STATUS_BAD_VERSION, "1.0", 16380, "");
+    check_hello(SPOP_STATUS_BAD_VERSION, "3.0", 16380, "");
     check_hello(SPOP_STATUS_BAD_VERSION, "", 16380, "");
     check_hello(SPOP_STATUS_NO_MAX_FRAME_SIZE, "2.0", 0, "");
     check_hello(SPOP_STATUS_BAD_MAX_FRAME_SIZE, "2.0", 255, "");

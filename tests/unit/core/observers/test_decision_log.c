@@ -125,12 +125,43 @@ static void test_an_address_outside_the_map_is_told(void **state)
     service_destroy(f.service);
 }
 
+static void link_fails(struct fixture *f, enum service_event_kind kind, int64_t at_ms)
+{
+    const struct service_event event = {.kind = kind, .addr = &f->server.addr};
+
+    (void)service_step(f->service, &event, at_ms);
+}
+
+static void test_a_doubt_is_told_with_its_cause(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    f.settings.park_ms = 2 * F;
+    agree(&f, "10.0.0.1:6379", START + 10);
+    link_fails(&f, SERVICE_LINK_SILENT, START + 100);
+    assert_string_equal(log_capture_last("master-doubted"),
+                        "info master-doubted service=mymaster state=ok reason=silent");
+    link_fails(&f, SERVICE_SAID_ANYTHING, START + 200);
+    assert_string_equal(log_capture_last("master-trusted"), "info master-trusted service=mymaster state=ok");
+    link_fails(&f, SERVICE_LINK_CLOSED, START + 300);
+    assert_string_equal(log_capture_last("master-doubted"),
+                        "info master-doubted service=mymaster state=ok reason=closed");
+    /* It is over because nobody is named any more: that is told. */
+    service_review(f.service, START + 13 + F);
+    assert_int_equal(log_capture_count("master-trusted"), 1);
+    assert_int_equal(log_capture_count("master-doubted"), 2);
+    service_destroy(f.service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_switch_is_one_line),
         cmocka_unit_test(test_loss_and_return_are_told_and_suspicions_are_not),
         cmocka_unit_test(test_an_address_outside_the_map_is_told),
+        cmocka_unit_test(test_a_doubt_is_told_with_its_cause),
     };
 
     return cmocka_run_group_tests_name("decision_log", tests, NULL, NULL);

@@ -36,6 +36,7 @@ struct topic {
     struct awaited_request replied; /* of the last reply */
     enum conversation_verdict verdict;
     int64_t wake_ms;
+    unsigned ticks;
 };
 
 static struct topic topic;
@@ -93,12 +94,19 @@ static int64_t topic_wake_ms(const void *context)
     return ((const struct topic *)context)->wake_ms;
 }
 
+static void topic_tick(void *context, int64_t now_ms)
+{
+    (void)now_ms;
+    ((struct topic *)context)->ticks++;
+}
+
 static const struct conversation_topic topic_calls = {
     .next = topic_next,
     .reply = topic_reply,
     .connected = topic_connected,
     .lost = topic_lost,
     .wake_ms = topic_wake_ms,
+    .tick = topic_tick,
 };
 
 static struct awaited_run awaited[RUNS];
@@ -419,6 +427,22 @@ static void wake_times(void **state)
     assert_int_equal(conversation_wake_ms(&talk), 7000);
 }
 
+/* The topic is told of time while the link is there, and not when it is given up. */
+static void ticks(void **state)
+{
+    (void)state;
+    assert_int_equal(conversation_tick(&talk, START_MS), CONVERSATION_CONNECT);
+    assert_int_equal(conversation_tick(&talk, START_MS + 1), CONVERSATION_NOTHING);
+    assert_int_equal(topic.ticks, 0);
+    conversation_connected(&talk, START_MS + 2);
+    ask(1, 0, 1, 5000);
+    assert_int_equal(conversation_tick(&talk, 6499), CONVERSATION_NOTHING);
+    assert_int_equal(topic.ticks, 1);
+    assert_int_equal(conversation_tick(&talk, 6500), CONVERSATION_DISCONNECT);
+    assert_int_equal(conversation_tick(&talk, 6501), CONVERSATION_NOTHING);
+    assert_int_equal(topic.ticks, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -441,6 +465,7 @@ int main(void)
         TEST(broken),
         TEST(unsolicited_reply),
         TEST(wake_times),
+        TEST(ticks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,8 @@ static struct history history;
 static struct runtime_health api;
 static struct addr api_addr;
 
+static const char *name = "m"; /* of the service */
+
 static int set_up(void **state)
 {
     static const char *const names[] = {"s0"};
@@ -43,7 +45,7 @@ static int set_up(void **state)
     assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &servers[0].addr));
     assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &servers[1].addr));
     settings = (struct service_settings){
-        .name = "m",
+        .name = name,
         .monitor = "m",
         .servers = servers,
         .server_count = 2,
@@ -108,6 +110,29 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
 static unsigned get(const char *path, int64_t now_ms)
 {
     return get_text(path, now_ms, NULL, 0);
+}
+
+static int set_up_with_a_slash(void **state)
+{
+    name = "a/b";
+    int status = set_up(state);
+    name = "m";
+    return status;
+}
+
+/* The name of a service may have a '/', that of a server has none. */
+static void test_service_with_a_slash(void **state)
+{
+    (void)state;
+    assert_int_equal(get("/master/a/b", START), HTTP_OK);
+    assert_int_equal(get("/master/a/b/", START), HTTP_OK);
+    assert_int_equal(get("/master/a/b/R1", START), HTTP_OK);
+    assert_int_equal(get("/master/a/b/R2", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/a/b", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/a", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/b", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/a/c/R1", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/", START), HTTP_NOT_FOUND);
 }
 
 static void test_a_decision_that_has_run_out(void **state)
@@ -190,6 +215,7 @@ static void test_other_paths_and_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_service_with_a_slash, set_up_with_a_slash, tear_down),
         cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),

@@ -20,6 +20,7 @@
 #define INTERVAL 1000
 #define PARK 3000
 #define CONNECT_TIMEOUT 500
+#define REPLY_TIMEOUT 500
 #define FAILOVER 2000
 #define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -69,7 +70,7 @@ static inline int set_up(void **state)
         .quorum = {.identities = f.identities,
                    .voters = 1,
                    .threshold = 1,
-                   .reply_timeout_ms = 500,
+                   .reply_timeout_ms = REPLY_TIMEOUT,
                    .vote_life_ms = 2000,
                    .hold_ms = 150},
         .policy = {.role_check = ROLE_CHECK_VETO},
@@ -86,7 +87,8 @@ static inline int set_up(void **state)
     voter_group_identify(f.group, 0, span_of_text(IDENTITY), START);
     f.settings = (struct role_probe_settings){
         .interval_ms = INTERVAL,
-        .conversation = peer_times(CONNECT_TIMEOUT, INTERVAL, 500),
+        .reply_timeout_ms = REPLY_TIMEOUT,
+        .conversation = peer_times(CONNECT_TIMEOUT, INTERVAL, REPLY_TIMEOUT),
     };
     role_probe_init(&f.probe, &f.settings, f.group, 0, &f.metrics, 1);
     name(0);
