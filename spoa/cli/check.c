@@ -24,7 +24,9 @@
 #include "spoa/core/decision/server_map.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 #include "spoa/core/haproxy/runtime_reply.h"
+#include "spoa/core/redis/refusal.h"
 #include "spoa/core/redis/reply.h"
+#include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/io/net/socket_addr.h"
 
@@ -68,9 +70,10 @@ static struct span error_of(const struct reply *reply, const char *other)
     return reply != NULL && reply->kind == REPLY_ERROR ? reply->text : span_of_text(other);
 }
 
+/* Whether the reply is an error. That the Sentinel knows no master of that name is reported with its vote. */
 static bool is_refused(const struct reply *reply)
 {
-    return reply != NULL && reply_is_error(reply, "NOPERM");
+    return reply != NULL && reply->kind == REPLY_ERROR && !sentinel_reply_is_unknown_name(reply);
 }
 
 /* ---- Sentinels ---- */
@@ -84,9 +87,12 @@ static void ask_myid(struct check *check, const struct config_voters *group, str
     };
     const struct reply *reply = check_ask_identity(&voter->client, group->source, voter->myid);
 
-    if (voter->myid[0] == '\0')
+    if (reply == NULL)
+        report(check, "%s does not answer: %s", voter->name, voter->client.error);
+    else if (voter->myid[0] == '\0')
         report(check, "%s does not say who it is: %.*s. It has no vote. It needs %s, and the right to it.",
-               voter->name, PRINTED(error_of(reply, "no identity")), needs[group->source]);
+               voter->name, PRINTED(error_of(reply, check_why_no_identity(group->source))),
+               needs[group->source]);
 }
 
 static void ask_subscribe(struct check *check, const struct config_voters *group,
@@ -260,7 +266,8 @@ static bool ask_vote(struct check *check, const struct config_service *service,
         report(check, "%s knows no master '%s': is 'monitor' right?", voter->name, service->monitor);
     else if (!names)
         report(check, "%s names nobody: %.*s", voter->name,
-               PRINTED(error_of(reply, reply == NULL ? voter->client.error : "no master in its reply")));
+               PRINTED(error_of(reply, reply == NULL ? voter->client.error
+                                                     : check_why_no_vote(group->source, reply))));
     return names;
 }
 
@@ -329,6 +336,22 @@ static const struct addr *count_votes(const struct config_service *service,
 
 /* ---- nodes ---- */
 
+/* Reports a node that does not say whether it is a master. */
+static void check_no_role(struct check *check, const struct config_service *service,
+                          const struct service_server *server, const struct reply *reply)
+{
+    enum refusal refusal = refusal_of(reply);
+
+    if (service->role_check == ROLE_CHECK_OFF)
+        return;
+    if (refusal != REFUSAL_NONE)
+        report(check, "%s refuses ROLE: %.*s (%s). 'role-check' does nothing without it.", server->name,
+               PRINTED(reply->text), refusal_meaning(refusal));
+    else
+        report(check, "%s: %s. 'role-check' does nothing there.", server->name,
+               node_reply_role_meaning(reply));
+}
+
 static void check_node(struct check *check, const struct config_service *service,
                        const struct service_server *server, const struct addr *master)
 {
@@ -340,17 +363,18 @@ static void check_node(struct check *check, const struct config_service *service
     char text[ADDR_TEXT_MAX];
 
     const struct reply *reply = redis_client_ask(&client, words);
-    struct span role = reply != NULL && reply->count > 0 && reply->elements[0].kind == REPLY_TEXT
-                           ? reply->elements[0].text
-                           : span_of("", 0);
-    bool says_master = span_equals_text(role, "master");
-    printf("    %-12s %-24s %.*s\n", server->name, addr_format(&server->addr, text), PRINTED(role));
-    if (client.error[0] != '\0')
+    struct span word = reply != NULL ? node_reply_role_word(reply) : span_of("", 0);
+    enum node_role role = reply != NULL ? node_reply_role(reply) : NODE_ROLE_UNKNOWN;
+    bool says_master = role == NODE_ROLE_MASTER;
+    printf("    %-12s %-24s %.*s\n", server->name, addr_format(&server->addr, text), PRINTED(word));
+    if (reply == NULL || client.error[0] != '\0')
         report(check, "%s: %s", server->name, client.error);
-    else if (reply != NULL && reply->kind == REPLY_ERROR && service->role_check != ROLE_CHECK_OFF)
-        report(check, "%s refuses ROLE: %.*s. 'role-check' does nothing without it.", server->name,
-               PRINTED(reply->text));
-    else if (is_master && role.len > 0 && !says_master)
+    else if (role == NODE_ROLE_UNKNOWN)
+        check_no_role(check, service, server, reply);
+    else if (is_master && says_master && service->max_lag.amount > 0 && reply->count < 3)
+        report(check, "%s does not say how far its replicas are, as with Dragonfly: 'max-lag' cannot be met",
+               server->name);
+    else if (is_master && !says_master)
         report(check, "%s is named by a majority and says that it is no master", server->name);
     else if (!is_master && master != NULL && says_master)
         report(check, "%s says that it is a master too: writes there are lost", server->name);

@@ -10,6 +10,7 @@
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
+#include "spoa/io/redis/reply_parser.h"
 
 /* Reads the identity as the agent does. Empty if there is none. */
 static struct span read_identity(enum voter_source source, const struct reply *reply)
@@ -54,11 +55,33 @@ static bool read_vote(enum voter_source source, const struct reply *reply, unsig
     case VOTER_SOURCE_REPLICATION:
         return node_reply_read_role(reply, self, ret_addr, &is_self) == REPLY_READ_OK;
     case VOTER_SOURCE_CLUSTER:
-        return node_reply_read_owner(reply, slot, ret_addr) == REPLY_READ_OK;
+        return node_reply_read_owner(reply, slot, self, ret_addr) == REPLY_READ_OK;
     case VOTER_SOURCE_SENTINEL:
         break;
     }
     return sentinel_reply_read_master(reply, ret_addr) == REPLY_READ_OK;
+}
+
+const char *check_why_no_identity(enum voter_source source)
+{
+    return source == VOTER_SOURCE_REPLICATION
+               ? "INFO has no run_id, as with Dragonfly. Such a server cannot vote; Sentinels can, for it"
+               : "no identity";
+}
+
+const char *check_why_no_vote(enum voter_source source, const struct reply *reply)
+{
+    if (source == VOTER_SOURCE_REPLICATION && node_reply_role(reply) == NODE_ROLE_UNKNOWN)
+        return node_reply_role_meaning(reply);
+    if (source == VOTER_SOURCE_CLUSTER && reply->kind == REPLY_ARRAY && reply->count > 0)
+        return "the slot's owner has no address, or a host that is not known ('?'): set "
+               "cluster-announce-hostname";
+    return "no master in its reply";
+}
+
+static bool keeps_slot(void *context, const struct reply *element)
+{
+    return node_reply_needs_range(element, context);
 }
 
 bool check_ask_vote(struct redis_client *client, enum voter_source source,
@@ -70,8 +93,15 @@ bool check_ask_vote(struct redis_client *client, enum voter_source source,
         [VOTER_SOURCE_REPLICATION] = {"ROLE", NULL},
         [VOTER_SOURCE_CLUSTER] = {"CLUSTER", "SLOTS", NULL},
     };
-    const struct reply *reply = redis_client_ask(client, commands[source]);
+    uint64_t slots[NODE_REPLY_SLOTS / 64] = {0};
+    const struct reply_filter none = {.keeps = NULL};
+    const struct reply_filter filter = {.keeps = keeps_slot, .context = slots};
 
+    slots[service->slot.number / 64] = (uint64_t)1 << service->slot.number % 64;
+    if (source == VOTER_SOURCE_CLUSTER)
+        redis_client_filter(client, &filter);
+    const struct reply *reply = redis_client_ask(client, commands[source]);
+    redis_client_filter(client, &none);
     *ret_reply = reply;
     return reply != NULL && read_vote(source, reply, service->slot.number, self, ret_addr);
 }

@@ -19,10 +19,16 @@ struct reply;
 MUST_CHECK const struct reply *check_ask_identity(struct redis_client *client, enum voter_source source,
                                                   char ret_id[CHECK_ID_LEN + 1]);
 
+/* Why the identity is missing, if `reply` is no error. */
+const char *check_why_no_identity(enum voter_source source);
+
 /* Asks the voter at `self` for the master of `service`. Returns false if it names nobody; `*ret_reply`
  * says why. `*ret_reply` is the result of redis_client_ask(). */
 MUST_CHECK bool check_ask_vote(struct redis_client *client, enum voter_source source,
                                const struct config_service *service, const struct addr *self,
                                struct addr *ret_addr, const struct reply **ret_reply);
+
+/* Why `reply` names nobody, if it is no error. */
+const char *check_why_no_vote(enum voter_source source, const struct reply *reply);
 
 #endif

@@ -9,6 +9,7 @@
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/redis/refusal.h"
 #include "spoa/core/redis/reply.h"
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
@@ -30,9 +31,7 @@ static void authenticate(struct redis_client *client, const struct config_creden
     if (credentials->password == NULL)
         return;
     const struct reply *reply = redis_client_ask(client, credentials->username != NULL ? new : old);
-    if (reply == NULL)
-        (void)snprintf(client->error, sizeof(client->error), "AUTH: no reply");
-    else if (reply->kind == REPLY_ERROR)
+    if (reply != NULL && reply->kind == REPLY_ERROR)
         (void)snprintf(client->error, sizeof(client->error), "AUTH: %.*s", (int)reply->text.len,
                        (const char *)reply->text.data);
 }
@@ -133,6 +132,21 @@ static bool receive(struct redis_client *client)
     return true;
 }
 
+void redis_client_filter(struct redis_client *client, const struct reply_filter *filter)
+{
+    if (client->parser != NULL)
+        reply_parser_set_filter(client->parser, *filter);
+}
+
+/* The peer does not want us. The reply ends with the connection, so its text is copied. */
+static void leave(struct redis_client *client, const struct reply *reply)
+{
+    char words[sizeof(client->error)];
+
+    (void)snprintf(words, sizeof(words), "%.*s", (int)reply->text.len, (const char *)reply->text.data);
+    fail(client, words);
+}
+
 const struct reply *redis_client_ask(struct redis_client *client, const char *const *words)
 {
     enum reply_parser_result result = REPLY_PARSER_NEEDS_MORE;
@@ -148,7 +162,10 @@ const struct reply *redis_client_ask(struct redis_client *client, const char *co
         fail(client, reply_parser_error(client->parser));
     else if (!is_answered)
         fail(client, "no reply");
-    return reply;
+    if (reply == NULL || !refusal_closes(refusal_of(reply)))
+        return reply;
+    leave(client, reply);
+    return NULL;
 }
 
 struct span redis_client_field(const struct reply *reply, const char *name)

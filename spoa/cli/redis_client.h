@@ -10,6 +10,7 @@ struct addr;
 struct config_credentials;
 struct config_tls;
 struct reply;
+struct reply_filter;
 struct reply_parser;
 struct tls;
 struct tls_stream;
@@ -28,10 +29,13 @@ MUST_CHECK struct redis_client redis_client_open(const struct addr *addr,
                                                  const struct config_tls *tls);
 void redis_client_close(struct redis_client *client);
 
+/* Leaves elements out of the replies, see reply_parser.h. The filter is copied. */
+void redis_client_filter(struct redis_client *client, const struct reply_filter *filter);
+
 /*
  * Sends a command, whose words end with NULL, and waits for its reply. The reply is valid until the next call
- * that takes the client. Returns NULL if there is no reply; `error` says why, and the client sends nothing
- * more.
+ * that takes the client. Returns NULL if there is no reply, or if the peer says why it closes the connection:
+ * `error` says why, and the client sends nothing more.
  */
 MUST_CHECK const struct reply *redis_client_ask(struct redis_client *client, const char *const *words);
 

@@ -65,7 +65,7 @@ def haproxy_config(field, agents, ports):
     text = PROXY
     for way, agent in agents.items():
         text += ASKING.format(way=way, bind=f"{HOST}:{ports[way]}", agent=agent, **words)
-        spoe = edited((SHIPPED / "spoe.conf").read_text(), {" if { nbsrv(be_sentinel_spoa) ge 1 }": "",
+        spoe = edited((SHIPPED / "spoe.conf").read_text(), {" if { nbsrv(be_sentinel_spoa) ge 1 } or { stopping }": "",
                                                             "str(mymaster)": "str(s00000)"}, "spoe.conf")
         (field.directory / f"{way}.conf").write_text(spoe.replace("be_sentinel_spoa", f"be_{way}_agent"))
     return text + STATIC.format(bind=f"{HOST}:{ports['static']}", **words)

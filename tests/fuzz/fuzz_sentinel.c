@@ -85,7 +85,12 @@ static void check_decision(void)
               addr_equals(decision->addr, &world.servers[1].addr));
 }
 
-/* The number of replies; to the voter where there is a conversation. */
+static bool keeps(void *context, const struct reply *element)
+{
+    return conversation_keeps(context, element);
+}
+
+/* The number of replies; to the voter, and through its filter, where there is a conversation. */
 static unsigned parse(struct span bytes, size_t step, struct conversation *conversation)
 {
     struct reply_parser *parser = reply_parser_create(1024);
@@ -94,6 +99,8 @@ static unsigned parse(struct span bytes, size_t step, struct conversation *conve
     unsigned count = 0;
 
     CHECK(parser != NULL);
+    if (conversation != NULL && conversation_is_choosy(conversation))
+        reply_parser_set_filter(parser, (struct reply_filter){.keeps = keeps, .context = conversation});
     while (bytes.len > 0 && result != REPLY_PARSER_FAILED) {
         size_t len = bytes.len < step ? bytes.len : step;
         reply_parser_feed(parser, span_of(bytes.data, len));

@@ -14,7 +14,7 @@ from fake_sentinel import GET_MASTER
 from process import wait_until
 from resp import Resp
 from rig import SERVERS, Rig, check_clean, run_agent
-from sessions import tell
+from workers import Workers
 
 FAST = "poll = 100ms"
 R1, R2 = SERVERS["R1"], SERVERS["R2"]
@@ -161,58 +161,39 @@ def test_an_agent_that_was_away_during_the_failover():
         check_clean(cluster.agent)
 
 
-class Workers(CutCluster):
+class WorkersCluster(CutCluster):
     """A cluster whose HAProxy is reached by its master."""
 
-    def start_workers(self, runtime_api=None):
-        self.master = f"{self.directory}/master.sock"
-        command = self.haproxy.command
-        self.haproxy.command = lambda: [*command(), "-S", self.master]
-        self.start_all({"runtime-api = /run/haproxy/admin.sock": f"runtime-api = {runtime_api or f'master:{self.master}'}"})
-
-    def workers(self):
-        """(process, whether it is old) of each."""
-        is_old, found = False, []
-        for line in tell(self.master, "show proc;quit").splitlines():
-            is_old = is_old or line == "# old workers"
-            words = line.split()
-            if words[1:2] == ["worker"]:
-                found.append((int(words[0]), is_old))
-        return found
-
-    def is_settled(self):
-        """All old workers know that they are old."""
-        return all("\nStopping: 1\n" in tell(self.master, f"@!{pid} show info;quit") for pid, is_old in self.workers() if is_old)
+    def __init__(self):
+        super().__init__()
+        self.workers = Workers(self)
 
     def reload_haproxy(self):
-        """It is reloaded; the old worker stays while it has sessions."""
-        before = len(self.workers())
-        self.haproxy.signal(signal.SIGUSR2)
-        wait_until(lambda: len(self.workers()) == before + 1, 15, "a new worker beside the old one")
-        wait_until(self.is_settled, 15, "the old workers accept no more connections")
+        """The old worker stays while it has sessions."""
+        self.workers.reload()
         self.wait_served()
 
 
 def test_old_workers_are_reached_by_the_master():
     """HAProxy was reloaded twice: the sessions in both old workers are cut at the switch, as those in the new one."""
-    with Workers() as cluster, contextlib.ExitStack() as stack:
-        cluster.start_workers()
+    with WorkersCluster() as cluster, contextlib.ExitStack() as stack:
+        cluster.start_all(cluster.workers.agent_edits())
         old = cluster.redis[0]
         checked = run_agent("-f", cluster.agent.config_path, "check").stdout
-        assert re.search(rf"^\[haproxy\] master:unix:{cluster.master}\n  HAProxy \d+\.\d+$", checked, re.MULTILINE), checked
+        assert re.search(rf"^\[haproxy\] master:unix:{cluster.workers.socket}\n  HAProxy \d+\.\d+$", checked, re.MULTILINE), checked
         assert not re.search("^  ! .*(HAProxy|be_redis|master with workers)", checked, re.MULTILINE), checked
         sessions = []
         for _ in range(2):
             sessions += cluster.hold(stack, 5)
             cluster.reload_haproxy()
         sessions += cluster.hold(stack, 5)
-        assert [is_old for _, is_old in cluster.workers()].count(True) == 2
+        assert len(cluster.workers.old()) == 2
         mark = cluster.agent.mark()
         switched, _ = cluster.switch()
         closed_within(sessions, switched, 1)
         line = cluster.agent.wait_log(event="sessions-cut", server=old.name, since=mark)
-        assert line["api"] == f"master:unix:{cluster.master}" and int(line["ms"]) < 2000
-        wait_until(lambda: len(cluster.workers()) == 1, 15, "the old workers end")
+        assert line["api"] == f"master:unix:{cluster.workers.socket}" and int(line["ms"]) < 2000
+        wait_until(lambda: cluster.workers.old() == [], 15, "the old workers end")
         assert not cluster.agent.find_log(event="runtime-api-failed", since=mark)
         assert cluster.call("PING") == "PONG"
         check_clean(cluster.agent)
@@ -220,8 +201,8 @@ def test_old_workers_are_reached_by_the_master():
 
 def test_an_old_worker_is_out_of_reach_without_the_master():
     """What the recipe's `hard-stop-after` is for: by the socket of the worker alone an old one is not reached."""
-    with Workers() as cluster, contextlib.ExitStack() as stack:
-        cluster.start_workers(runtime_api=cluster.api)
+    with WorkersCluster() as cluster, contextlib.ExitStack() as stack:
+        cluster.start_all()
         sessions = cluster.hold(stack, 2)
         cluster.reload_haproxy()
         mark = cluster.agent.mark()

@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from cluster import HOST, Agent, Cluster, edited
+from failover import PARK, PROCESSING, is_caught
 from fake_sentinel import GET_MASTER
 from load import Load
 from process import free_ports, wait_until
 from rig import Rig, check_clean, run_agent
 from spop_client import SpopClient, ask_once, question
+from workers import Workers
 
 CLIENTS = 20
 SLOWEST = 2.0  # seconds; a client that is refused, or waits for a time limit of HAProxy's, would take longer
@@ -94,6 +97,35 @@ def test_one_of_two_agents(two, number):
             agent.start()
             wait_state(two, name, "UP", mark)
             wait_more(two)
+
+
+def test_one_of_two_agents_dies_beside_a_reload_of_haproxy():
+    """Clients wait in the old process of HAProxy, too: their question is asked again there."""
+    with TwoAgents() as cluster:
+        workers = Workers(cluster)
+        cluster.park = PARK
+        cluster.start_redis()
+        cluster.start_sentinels()
+        cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:0\n"})
+        cluster.start_haproxy({"inspect-delay 5s": "inspect-delay 10s"}, {"timeout processing 5s": PROCESSING})
+        cluster.wait_served()
+        agents = [cluster.agent, cluster.second]
+        with Load(cluster.haproxy.address, CLIENTS) as load:
+            wait_more(cluster)
+            killed = time.monotonic()
+            cluster.redis[0].kill()
+            wait_until(lambda: sum(map(waiting, agents)) == CLIENTS, 2, "all clients wait")
+            workers.reload()
+            asked = max(agents, key=waiting)
+            assert waiting(asked) > 0
+            asked.kill()
+            cluster.wait_failover(cluster.redis[0])
+        assert [one for one in load.refused() if not is_caught(one, [killed])] == []
+
+
+def waiting(agent):
+    """How many clients' questions it keeps back."""
+    return agent.metric("redis_spoa_parked_streams")
 
 
 # ---- one agent takes the place of another ----

@@ -185,7 +185,7 @@ def test_debounce():
         for fake in rig.fakes[:2]:
             fake.reply(GET_MASTER, error("LOADING"))
         rig.wait_state("no-quorum")
-        rig.agent.wait_log(event="quorum-lost", reason="unreachable", since=mark)
+        rig.agent.wait_log(event="quorum-lost", reason="refused-us", since=mark)
 
 
 def test_witness():

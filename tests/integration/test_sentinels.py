@@ -30,7 +30,7 @@ NO_VOTE = {
     "empty array": ([], "sentinel-nonsense"),
     "one element": ([HOST], "sentinel-nonsense"),
     "three elements": ([HOST, "7001", "x"], "sentinel-nonsense"),
-    "port as integer": ([HOST, 7001], "sentinel-nonsense"),
+    "port 0 as integer": ([HOST, 0], "sentinel-bad-address"),
     "nested": ([[HOST, "7001"], [HOST, "7001"]], "sentinel-nonsense"),
     "nils inside": (Raw(b"*2\r\n$-1\r\n$-1\r\n"), "sentinel-nonsense"),
     "bulk": ("127.0.0.1:7001", "sentinel-nonsense"),

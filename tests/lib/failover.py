@@ -28,6 +28,8 @@ PARK, PROCESSING = "8s", "timeout processing 10s"
 PARK_MS = 8000
 # Known to be dead by the agent's own link; what HAProxy was told before that cannot be helped.
 NOTICED = 0.05
+# Who was at work on a master that died, or was cut, knows by then.
+TOLD = 0.5
 
 LONGEST_OVER = 200  # ms that a client may wait longer than Sentinel takes
 # ms after the majority's new name in which the old master may still acknowledge a write, by way: 50, and where HAProxy asks
@@ -206,7 +208,7 @@ def run(scenario, way, min_replicas=False):
 
 def is_caught(attempt, times):
     """Whether it was at work when the master died, or when the sessions to the old one were cut."""
-    return any(attempt.started <= when + NOTICED and attempt.ended >= when - NOTICED for when in times)
+    return any(attempt.started <= when + NOTICED and when - NOTICED <= attempt.ended <= when + TOLD for when in times)
 
 
 def judge(what, times, nodes, loads):

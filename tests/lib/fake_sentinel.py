@@ -5,7 +5,7 @@
         fake.reply("SENTINEL MYID", Raw(b"-NOPERM no\\r\\n"))   # another reply to the commands that begin so
         fake.publish("+switch-master", "mymaster 127.0.0.1 7001 127.0.0.1 7002")
 
-A reply is str (bulk), int, list, None (nil array), OK, Raw (bytes as they are), Endless, HANG (none at all), or
+A reply is str (bulk), int, list, None (nil array), NIL, OK, Raw (bytes as they are), Endless, HANG (none at all), or
 a function of the command's words that returns one. It is looked up when the command comes in, so a test may change its
 mind at any time. Connections are served by a thread each; all end with stop().
 """
@@ -16,6 +16,7 @@ import time
 
 HANG = object()  # no reply, and none to later commands of the connection either
 OK = object()
+NIL = object()  # a null bulk, as an element or alone
 
 GET_MASTER = "SENTINEL GET-MASTER-ADDR-BY-NAME"
 
@@ -44,6 +45,8 @@ def encode(value):
         return b"+OK\r\n"
     if value is None:
         return b"*-1\r\n"
+    if value is NIL:
+        return b"$-1\r\n"
     if isinstance(value, int):
         return b":%d\r\n" % value
     if isinstance(value, (list, tuple)):
@@ -222,6 +225,8 @@ class FakeSentinel:
             return [str(part) for part in address] if address else None
         if line == "SENTINEL MYID":
             return self.myid
+        if line.startswith(("SENTINEL MASTER ", "SENTINEL REPLICAS ", "SENTINEL SENTINELS ")):
+            return []  # nothing that a test has not scripted
         if words[0].upper() == "SUBSCRIBE":
             with self.lock:
                 self.subscribers[sock] = set(words[1:])

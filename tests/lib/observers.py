@@ -83,20 +83,34 @@ class Writer(Background):
         return [write for write in list(self.writes) if write.error]
 
 
+class DatedLog:
+    """The log of a program, with the time at which each line was seen."""
+
+    def __init__(self, program):
+        self.program = program
+        self.offset = program.mark()
+        self.lines = []  # (when seen, fields)
+
+    def read(self):
+        """What has been written since the last time."""
+        text = self.program.log_text(self.offset)
+        self.offset += len(text.encode())
+        now = time.monotonic()
+        self.lines += [(now, parse_logfmt(line)) for line in text.splitlines()]
+
+
 class Referee(Background):
     """Asks every Sentinel again and again whom it names, and reads the agent's log beside it."""
 
     def __init__(self, sentinels, agent, service="mymaster"):
         super().__init__()
         self.sentinels = sentinels
-        self.agent = agent
         self.service = service
         self.connections = {}
         self.votes = {}
         self.first_named = {}  # (host, port) -> when one Sentinel named it first
         self.majority_named = {}  # (host, port) -> when a majority named it first
-        self.log_offset = agent.mark()
-        self.agent_lines = []  # (when seen, fields) of each line in the agent's log
+        self.log = DatedLog(agent)
 
     def step(self):
         for sentinel in self.sentinels:
@@ -105,10 +119,7 @@ class Referee(Background):
                 self.first_named.setdefault(vote, time.monotonic())
                 if 2 * list(self.votes.values()).count(vote) > len(self.sentinels):
                     self.majority_named.setdefault(vote, time.monotonic())
-        text = self.agent.log_text(self.log_offset)
-        self.log_offset += len(text.encode())
-        now = time.monotonic()
-        self.agent_lines += [(now, parse_logfmt(line)) for line in text.splitlines()]
+        self.log.read()
 
     def ask(self, sentinel):
         """The (host, port) that it names, None where it does not answer or knows no such service."""
@@ -126,4 +137,4 @@ class Referee(Background):
     def agent_event(self, **wanted):
         """When the agent's log first had a line with all these fields, and the line; None where it has none."""
         wanted = {key.replace("_", "-"): value for key, value in wanted.items()}
-        return next(((when, line) for when, line in list(self.agent_lines) if wanted.items() <= line.items()), None)
+        return next(((when, line) for when, line in list(self.log.lines) if wanted.items() <= line.items()), None)

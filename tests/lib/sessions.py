@@ -15,9 +15,9 @@ def admin_edits(cluster):
     return {"    maxconn 4000\n": f"    maxconn 4000\n    stats socket {cluster.api} level admin\n"}
 
 
-def tell(api, command):
+def tell(api, command, timeout=10):
     """One line of commands; what HAProxy answers."""
-    with connect_unix(api, 10) as sock:
+    with connect_unix(api, timeout) as sock:
         sock.sendall(command.encode() + b"\n")
         return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
 

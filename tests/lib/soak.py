@@ -13,17 +13,21 @@ import socket
 import time
 
 from cluster import SERVICE, Cluster
+from former import FormerMasters
+from load import Load
 from process import Timeout, wait_until
 from referee import Watch
 from resp import RespError
 from rig import check_clean
 from spop_client import SpopClient, hello, notify, question
+from workers import Workers
 
 DOWN_AFTER = 2500
 # What the agent may have taken by the end: the heap has found its size after the first rounds.
 GROWTH_KIB = 4096
 GROWTH_DESCRIPTORS = 16
 AT_ONCE = 3
+SESSIONS = 8  # clients that stay connected, so that a reload of HAProxy leaves them in its old process
 AGAIN = object()  # it could not be undone yet
 
 
@@ -35,11 +39,13 @@ class Soak:
         self.log = log
         self.cluster = Cluster(recipe="runtime-api")
         self.cluster.park = None  # as shipped
+        self.workers = Workers(self.cluster)
         self.faults = [self.kill_node, self.stop_node, self.kill_sentinel, self.stop_sentinel, self.stop_majority,
                        self.deceive_sentinel, self.fail_over, self.cut_links, self.reload, self.reload_garbage, self.garbage, self.flood, self.half_open, self.freeze_agent,
-                       self.restart_haproxy]
+                       self.restart_haproxy, self.reload_haproxy]
         self.done = {}  # fault -> times
         self.deceived = None  # the Sentinel that is
+        self.frozen = []  # (begin, end) of each time in which the agent was
 
     # ---- faults: each does something and returns what undoes it, or None; IndexError or ValueError
     # where nobody is left for it ----
@@ -107,9 +113,12 @@ class Soak:
         sentinel.call("SENTINEL", "SET", SERVICE, "down-after-milliseconds", str(DOWN_AFTER), "failover-timeout", "10000")
 
     def fail_over(self):
-        sentinel = self.random.choice([one for one in self.cluster.sentinels if one.alive() and not one.paused])
-        with contextlib.suppress(OSError, RespError):
-            sentinel.call("SENTINEL", "FAILOVER", SERVICE)
+        """By order: the old master lives on. The first Sentinel that accepts it carries it out."""
+        sentinels = [one for one in self.cluster.sentinels if one.alive() and not one.paused]
+        for sentinel in self.random.sample(sentinels, len(sentinels)):
+            with contextlib.suppress(OSError, RespError):
+                sentinel.call("SENTINEL", "FAILOVER", SERVICE)
+                return
 
     def cut_links(self):
         """The agent's connections to a Sentinel and to the nodes are closed under its hands."""
@@ -162,19 +171,31 @@ class Soak:
     def freeze_agent(self):
         agent = self.random.choice([agent for agent in [self.cluster.agent] if not agent.paused])
         agent.pause()
-        return agent.resume
+        begin = time.monotonic()
+
+        def resume():
+            agent.resume()
+            self.frozen.append((begin, time.monotonic()))
+        return resume
 
     def restart_haproxy(self):
         haproxy = self.random.choice([haproxy for haproxy in [self.cluster.haproxy] if haproxy.alive()])
         haproxy.kill()
         return haproxy.start
 
+    def reload_haproxy(self):
+        """The sessions stay in the old process, and the master changes."""
+        if not self.cluster.haproxy.alive():
+            raise IndexError
+        self.workers.send_reload()
+        self.fail_over()
+
     # ---- the run ----
 
     def start(self):
         self.cluster.start_redis()
         self.cluster.start_sentinels(down_after=DOWN_AFTER)
-        self.cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:9912\n"})
+        self.cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:9912\n", **self.workers.agent_edits()})
         self.cluster.start_haproxy()
         self.cluster.wait_served()
         self.config = self.cluster.agent.config_path.read_text()
@@ -234,7 +255,8 @@ class Soak:
         self.log(f"soak: {self.seconds} s, seed {self.seed}")
         with self.cluster:
             self.start()
-            with Watch(self.cluster) as watch:
+            sessions = Load(self.cluster.haproxy.address, SESSIONS, persistent=True, prefix="session")
+            with FormerMasters(self.cluster) as former, Watch(self.cluster) as watch, sessions:
                 began = time.monotonic()
                 self.trouble(began + self.seconds / 4)
                 self.settle()
@@ -242,8 +264,11 @@ class Soak:
                 self.trouble(began + self.seconds)
                 self.settle()
                 late = self.measure()
+            wait_until(lambda: not self.workers.old(), 40, "no old process of HAProxy is left")
             watch.judge()
+            former.judge([*sessions.attempts, *watch.writer.writes], self.frozen)
             self.report(watch, early, late)
+            self.log(f"soak: {former.story()}")
             assert self.cluster.agent.is_sanitized or late[0] <= early[0] + GROWTH_KIB, f"memory grew from {early[0]} to {late[0]} KiB"
             assert late[1] <= early[1] + GROWTH_DESCRIPTORS, f"descriptors grew from {early[1]} to {late[1]}"
             check_clean(self.cluster.agent)

@@ -121,10 +121,10 @@ static void build_node(struct built_reply *built, unsigned text, unsigned servic
     char *host = built->texts[text];
 
     write_host(host, service, view, form);
-    pair[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(view == VIEW_EMPTY_HOST ? "" : host)};
+    pair[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(view == VIEW_EMPTY_HOST ? "?" : host)};
     pair[1] = (struct reply){.kind = REPLY_INTEGER, .number = view == VIEW_PORT_ZERO ? 0 : SIM_PORT + view};
     if (view < 0 && view != VIEW_EMPTY_HOST && view != VIEW_PORT_ZERO)
-        pair[0] = (struct reply){.kind = REPLY_NIL};
+        pair[0] = (struct reply){.kind = REPLY_INTEGER};
 }
 
 static void build_role(struct built_reply *built, const struct event_item *item, enum sim_form form)

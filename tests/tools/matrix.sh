@@ -6,6 +6,7 @@
 # In the environment:
 #   MATRIX_TESTS   integration tests to run ("test_tls test_failover"); all where it is empty
 #   MATRIX_SERVER  redis (the default), valkey, or both: what the nodes and Sentinels are
+#   SHOW           1: what the integration tests print is shown
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -87,7 +88,7 @@ run_suite() {
             continue
         fi
         echo "matrix: $suite with $server"
-        run_in "$root" env SERVER="$server" INTEGRATION="$tests" SKIP=test_page \
+        run_in "$root" env SERVER="$server" INTEGRATION="$tests" SKIP=test_page SHOW="${SHOW:-}" \
             sh -c 'cd /src && python3 tests/tools/run-tests.py unit:release integration:release' || return 1
     done
 }

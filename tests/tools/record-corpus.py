@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 from cluster import Cluster  # noqa: E402
+from fake_sentinel import NIL, OK, encode, error  # noqa: E402
 from spop_client import question  # noqa: E402
 
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
@@ -86,6 +87,27 @@ def record_sentinel():
         keep("fuzz_sentinel", b"\0" + raw_replies(sentinel, QUESTIONS))
 
 
+def record_dialects():
+    """Replies that other servers send, or that only some settings bring about: written here, as their sources have it."""
+    myid, up = "a" * 40, "cluster_state:ok\r\n"
+    node = [7001, "b" * 40, ["hostname", "redis-1"]]
+    hosts = (None, "", "?", "127.0.0.1")
+    slots = [[first * 4096, first * 4096 + 4095, [NIL if host is None else host, *node], ["10.0.0.2", *node]]
+             for first, host in enumerate(hosts)]
+    for replies in ((OK, myid, up, slots), (OK, myid, up, [*slots[1:], *slots[:1]]), (OK, myid, up, [[0, 5000, ["127.0.0.1", "7001"]]])):
+        keep("fuzz_sentinel", b"\3" + b"".join(map(encode, replies)))
+    dragonfly = "# Server\r\nredis_version:7.4.0\r\ndragonfly_version:df-v1.31.0\r\n"
+    run_id = f"run_id:{myid}\r\n"
+    active = ["active-replica", "127.0.0.1", 7002, "connected", 42]
+    for role in (["master", [["127.0.0.1", "7002", "stable_sync"]]], ["replica", "127.0.0.1", "7002", "stable_sync"], active, [active, active]):
+        for info in (dragonfly, run_id):
+            keep("fuzz_sentinel", b"\2" + b"".join(map(encode, (OK, info, role))))
+    keep("fuzz_sentinel", b"\0" + b"".join(map(encode, (OK, myid, ["127.0.0.1", 7001], error("ERR Unknown sentinel subcommand")))))
+    for words in ("ERR max number of clients reached", "DENIED Redis is running in protected mode", "BUSY Redis is busy"):
+        for channel in range(4):
+            keep("fuzz_sentinel", bytes([channel]) + encode(error(words)))
+
+
 def record_texts():
     for path in sorted((ROOT / "haproxy-conf").glob("**/*.conf")):
         if b"[sentinels]" in path.read_bytes():
@@ -103,4 +125,5 @@ def record_texts():
 if __name__ == "__main__":
     record_spop()
     record_texts()
+    record_dialects()
     record_sentinel()

@@ -6,7 +6,7 @@ sim          build/VARIANT/sim, RUNS_VARIANT scripts (environment); counts as on
 mutants      tests/sim/mutants.sh: the simulation must catch every fault that is put into the rule; one test
 replay       every target in build/VARIANT/fuzz over its tests/fuzz/corpus; counts as one test each
 integration  pytest over tests/integration with build/VARIANT/sentinel-spoa; INTEGRATION and SKIP (environment) say which
-             files, by their names without ".py"
+             files, by their names without ".py"; with SHOW=1 what the tests print is shown
 
 VARIANT is release, asan, cov, or valgrind (the release build under valgrind). The last line is
 "N passed, M failed" (", K skipped" where K > 0); exit status 1 where M > 0 or nothing ran at all.
@@ -171,7 +171,8 @@ def run_mutants(variant):
 
 def start_pytest(folder, name, files, agent):
     """Its output goes to a file, so that two of them do not mix."""
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={folder / name}.xml", *files]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={folder / name}.xml",
+             *(["-rP"] if os.environ.get("SHOW") else []), *files]
     with open(folder / f"{name}.log", "wb") as log:
         return subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                 env={**os.environ, **SANITIZERS, "SENTINEL_SPOA": agent})
@@ -208,8 +209,9 @@ def run_integration(variant):
     tally, _ = read_reports(folder)
     details = []
     for name, status in statuses.items():
-        if status != 0:
+        if status != 0 or os.environ.get("SHOW"):
             print((folder / f"{name}.log").read_text(errors="replace"))
+        if status != 0:
             details.append(f"pytest, {name}: {fate(status)}")
     if details and tally.failed == 0 or tally.passed + tally.failed + tally.skipped == 0:
         tally.failed += 1

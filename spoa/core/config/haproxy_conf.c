@@ -395,7 +395,7 @@ static void add_engine(struct text *out, const struct config *config, const char
         out,
         "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "
         "dst=dst dst_port=dst_port\n"
-        "    event on-client-session if { nbsrv(%s) ge 1 }\n",
+        "    event on-client-session if { nbsrv(%s) ge 1 } or { stopping }\n",
         role, role, backend);
 }
 

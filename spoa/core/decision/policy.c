@@ -64,16 +64,16 @@ static void rule_as(struct policy_ruling *ruling, enum service_state state, enum
 static enum service_reason reason_of(enum quorum_reason reason)
 {
     static const enum service_reason reasons[] = {
-        [QUORUM_REASON_NONE] = SERVICE_BECAUSE_NONE,     [QUORUM_UNREACHABLE] = SERVICE_BECAUSE_UNREACHABLE,
-        [QUORUM_REFUSED] = SERVICE_BECAUSE_REFUSED,      [QUORUM_DISAGREE] = SERVICE_BECAUSE_DISAGREE,
-        [QUORUM_UNKNOWN] = SERVICE_BECAUSE_UNKNOWN_NAME,
+        [QUORUM_REASON_NONE] = SERVICE_BECAUSE_NONE,  [QUORUM_UNREACHABLE] = SERVICE_BECAUSE_UNREACHABLE,
+        [QUORUM_REFUSED] = SERVICE_BECAUSE_REFUSED,   [QUORUM_REFUSED_US] = SERVICE_BECAUSE_REFUSED_US,
+        [QUORUM_DISAGREE] = SERVICE_BECAUSE_DISAGREE, [QUORUM_UNKNOWN] = SERVICE_BECAUSE_UNKNOWN_NAME,
     };
     return reasons[reason];
 }
 
 static bool is_out_of_reach(const struct quorum_result *quorum)
 {
-    return quorum->reason == QUORUM_UNREACHABLE || quorum->reason == QUORUM_REFUSED;
+    return service_reason_is_out_of_reach(reason_of(quorum->reason));
 }
 
 static void rule_won(struct policy *policy, const struct policy_facts *facts, struct policy_ruling *ruling)

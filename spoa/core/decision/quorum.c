@@ -108,6 +108,13 @@ void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing
     quorum->refusing = is_refusing ? quorum->refusing | bit : quorum->refusing & ~bit;
 }
 
+void quorum_note_refusal_of_us(struct quorum *quorum, unsigned voter, bool refuses_us)
+{
+    uint64_t bit = (uint64_t)1 << voter;
+
+    quorum->refusing_us = refuses_us ? quorum->refusing_us | bit : quorum->refusing_us & ~bit;
+}
+
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms)
 {
     quorum->asks_again = quorum->t_suspect_ms != INT64_MIN &&
@@ -216,16 +223,38 @@ static void box_survey(const struct ballot_box *box, struct quorum_result *resul
         result->sole = QUORUM_NO_CANDIDATE;
 }
 
+static bool says_something(const struct quorum *quorum, unsigned voter, int64_t now_ms)
+{
+    const struct quorum_vote *vote = &quorum->votes[voter];
+
+    return is_fresh(quorum, vote, now_ms) && vote->ballot != QUORUM_INVALID;
+}
+
 /* Whether all voters that say nothing of use refuse connections. */
 static bool are_silent_refusing(const struct quorum *quorum, int64_t now_ms)
 {
-    for (unsigned i = 0; i < quorum->config.voters; i++) {
-        bool says_something =
-            is_fresh(quorum, &quorum->votes[i], now_ms) && quorum->votes[i].ballot != QUORUM_INVALID;
-        if (!says_something && (quorum->refusing >> i & 1) == 0)
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        if (!says_something(quorum, i, now_ms) && (quorum->refusing >> i & 1) == 0)
             return false;
-    }
     return true;
+}
+
+/* Whether there would be a threshold of voters in reach if those that refuse us did not. */
+static bool are_missing_refusing_us(const struct quorum *quorum, int64_t now_ms)
+{
+    unsigned alive = 0;
+
+    for (unsigned i = 0; i < quorum->config.voters; i++)
+        alive += says_something(quorum, i, now_ms) || (quorum->refusing_us >> i & 1) != 0;
+    return quorum->refusing_us != 0 && alive >= quorum->config.threshold;
+}
+
+/* Says more of too few voters in reach. */
+static enum quorum_reason reason_out_of_reach(const struct quorum *quorum, int64_t now_ms)
+{
+    if (are_missing_refusing_us(quorum, now_ms))
+        return QUORUM_REFUSED_US;
+    return are_silent_refusing(quorum, now_ms) ? QUORUM_REFUSED : QUORUM_UNREACHABLE;
 }
 
 static enum quorum_reason box_reason(const struct ballot_box *box, unsigned threshold)
@@ -282,8 +311,8 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms
     } else {
         result.verdict = QUORUM_LOST;
         result.reason = box_reason(&box, quorum->config.threshold);
-        if (result.reason == QUORUM_UNREACHABLE && are_silent_refusing(quorum, now_ms))
-            result.reason = QUORUM_REFUSED;
+        if (result.reason == QUORUM_UNREACHABLE)
+            result.reason = reason_out_of_reach(quorum, now_ms);
     }
     if (quorum->asks_again)
         review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);

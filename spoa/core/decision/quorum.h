@@ -66,6 +66,7 @@ struct quorum {
     int64_t t_start_ms;
     int64_t t_suspect_ms; /* INT64_MIN: never */
     uint64_t refusing;    /* a bit per voter: its host refuses connections */
+    uint64_t refusing_us; /* a bit per voter: it lives, and refuses what we ask in words of its own */
     bool asks_again;      /* somebody disagreed soon after t_suspect_ms: all are to be asked once more */
     bool is_settled;      /* a majority was found or missed before: it is not starting any more */
 };
@@ -82,6 +83,7 @@ enum quorum_reason {
     QUORUM_REASON_NONE,
     QUORUM_UNREACHABLE, /* fewer than Q voters answered within F */
     QUORUM_REFUSED,     /* the same, and all that did not refuse connections: dead, not cut off */
+    QUORUM_REFUSED_US,  /* the same, but with those that answer with an error there would be Q */
     QUORUM_DISAGREE,    /* Q voters answered, but name different candidates */
     QUORUM_UNKNOWN,     /* too many voters know no master of that name */
 };
@@ -139,6 +141,9 @@ void quorum_forget(struct quorum *quorum, unsigned voter);
 
 /* Whether the host of `voter` refuses connections: it is there, but no Sentinel runs on it. */
 void quorum_note_refusal(struct quorum *quorum, unsigned voter, bool is_refusing);
+
+/* Whether `voter` lives and refuses us: it answers with an error, or said why it closed our connection. */
+void quorum_note_refusal_of_us(struct quorum *quorum, unsigned voter, bool refuses_us);
 
 /*
  * A voter disagrees. Until HOLD has passed, or until every voter has answered again, only votes that are

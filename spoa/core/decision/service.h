@@ -130,8 +130,9 @@ enum service_event_kind {
     SERVICE_LINK_REFUSED,
     /* A Sentinel says that it is about to replace the master at `addr`. */
     SERVICE_FAILOVER_BEGINS,
-    SERVICE_VOTER_REFUSES,   /* the host of a voter refuses connections, or does so no longer: `is_so` */
-    SERVICE_VOTER_FORGOTTEN, /* a voter turned out to be another one: what it said before does not count */
+    SERVICE_VOTER_REFUSES,    /* the host of a voter refuses connections, or does so no longer: `is_so` */
+    SERVICE_VOTER_REFUSES_US, /* a voter lives and refuses what we ask, or does so no longer: `is_so` */
+    SERVICE_VOTER_FORGOTTEN,  /* a voter turned out to be another one: what it said before does not count */
 };
 
 /*

@@ -206,6 +206,9 @@ bool service_note_event(struct service *service, const struct service_event *eve
     case SERVICE_VOTER_REFUSES:
         quorum_note_refusal(&service->quorum, event->voter, event->is_so);
         return true;
+    case SERVICE_VOTER_REFUSES_US:
+        quorum_note_refusal_of_us(&service->quorum, event->voter, event->is_so);
+        return true;
     case SERVICE_VOTER_FORGOTTEN:
         forget_voter(service, event->voter);
         return true;

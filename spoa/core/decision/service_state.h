@@ -25,9 +25,10 @@ enum service_state {
 /* For the log and the status page; HAProxy is not told. */
 #define SERVICE_REASONS(X)                                                                                   \
     X(NONE, "")                                                                                              \
-    X(UNREACHABLE, "unreachable")   /* fewer than Q voters answered within F */                              \
-    X(REFUSED, "refused")           /* the same, and all that are missing refuse connections */              \
-    X(DISAGREE, "disagree")         /* Q voters answered, but name different masters */                      \
+    X(UNREACHABLE, "unreachable") /* fewer than Q voters answered within F */                                \
+    X(REFUSED, "refused")         /* the same, and all that are missing refuse connections */                \
+    X(REFUSED_US, "refused-us")   /* the same, but with those that answer with an error there would be Q */  \
+    X(DISAGREE, "disagree")       /* Q voters answered, but name different masters */                        \
     X(UNKNOWN_NAME, "unknown-name") /* too many voters know no master of that name */                        \
     X(SUSPECTED, "suspected")       /* a voter disagrees, and all are being asked */                         \
     X(UNCONFIRMED, "unconfirmed")   /* `role-check require`: the new master has not said that it is one */   \
@@ -42,6 +43,13 @@ enum service_reason {
     SERVICE_REASONS(X)
 #undef X
 };
+
+/* Whether the reason is that too few voters answer, for whatever cause. */
+static inline bool service_reason_is_out_of_reach(enum service_reason reason)
+{
+    return reason == SERVICE_BECAUSE_UNREACHABLE || reason == SERVICE_BECAUSE_REFUSED ||
+           reason == SERVICE_BECAUSE_REFUSED_US;
+}
 
 /* Whether the state comes with a name. */
 static inline bool service_state_names(enum service_state state)

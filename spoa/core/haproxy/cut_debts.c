@@ -18,7 +18,7 @@ struct debt {
     enum debt_state state;
     bool is_under_way;
     bool was_cut;      /* HAProxy has cut at least once since this is owed */
-    unsigned failures; /* in a row */
+    unsigned failures; /* in a row, without those of the first CUT_HASTE_MS */
     int64_t t_owed_ms;
     int64_t t_cut_ms; /* with `was_cut`: the first time */
     int64_t t_begun_ms;
@@ -463,27 +463,20 @@ static void confirm(struct cut_debts *debts, size_t api, size_t place, int64_t n
         debt->due_ms = debt->t_owed_ms + (age_ms / CUT_INTERVAL_MS + 1) * CUT_INTERVAL_MS;
 }
 
-/* The wait counts from the beginning of the attempt, so that a long attempt is not followed by a long
- * wait. */
+/*
+ * A HAProxy that reloads itself is away for a moment, and a session that is connecting will soon be
+ * established or gone. So the waits grow only after CUT_HASTE_MS. The wait counts from the beginning of the
+ * attempt, so that a long attempt is not followed by a long wait.
+ */
 static void postpone(struct debt *debt)
 {
     int64_t wait_ms = CUT_INTERVAL_MS;
 
     for (unsigned i = 0; i < debt->failures && wait_ms < CUT_BACKOFF_MAX_MS; i++)
         wait_ms *= 2;
-    debt->failures++;
+    if (debt->t_begun_ms - debt->t_owed_ms >= CUT_HASTE_MS)
+        debt->failures++;
     debt->due_ms = debt->t_begun_ms + wait_ms;
-}
-
-/* A session that is connecting will soon be established or gone. */
-static void look_again(struct debt *debt)
-{
-    if (debt->t_begun_ms - debt->t_owed_ms >= INT64_C(2) * CUT_SETTLE_MS) {
-        postpone(debt);
-        return;
-    }
-    debt->failures = 0;
-    debt->due_ms = debt->t_begun_ms + CUT_INTERVAL_MS;
 }
 
 void cut_debts_end(struct cut_debts *debts, size_t api, const struct cut_items *items, int64_t now_ms)
@@ -496,8 +489,6 @@ void cut_debts_end(struct cut_debts *debts, size_t api, const struct cut_items *
         debt->is_under_way = false;
         if (item->outcome == CUT_CONFIRMED)
             confirm(debts, api, item->place, now_ms);
-        else if (item->outcome == CUT_INCOMPLETE)
-            look_again(debt);
         else
             postpone(debt);
     }

@@ -29,7 +29,9 @@
 #define CUT_SETTLE_MS 500
 /* The time between two attempts until then. */
 #define CUT_INTERVAL_MS 100
-/* The longest time between two attempts while they fail. */
+/* For so long a debt is tried again every CUT_INTERVAL_MS if an attempt fails. */
+#define CUT_HASTE_MS 1000
+/* After that, the longest time between two attempts. */
 #define CUT_BACKOFF_MAX_MS 800
 
 /* A service, for cut_debts_add(). */

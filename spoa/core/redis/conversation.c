@@ -1,5 +1,9 @@
 #include "spoa/core/redis/conversation.h"
 
+#include <string.h>
+
+#include "spoa/core/redis/refusal.h"
+
 void conversation_init(struct conversation *conversation, const struct conversation_settings *settings,
                        const struct conversation_topic *topic, void *context, struct awaited_room room,
                        uint64_t seed, int64_t begin_ms)
@@ -86,8 +90,16 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms)
     if (conversation->restarts)
         return;
     conversation->phase = CONVERSATION_TALKING;
+    conversation->has_heard = false;
+    conversation->words[0] = '\0';
     awaited_forget(&conversation->awaited);
     conversation->topic->connected(conversation->context, now_ms);
+}
+
+/* Whether all that the peer has said on this connection is an error. */
+static bool is_sent_away(const struct conversation *conversation)
+{
+    return conversation->phase == CONVERSATION_TALKING && conversation->words[0] != '\0';
 }
 
 void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
@@ -95,6 +107,8 @@ void conversation_lost(struct conversation *conversation, const char *reason, en
 {
     if (conversation->restarts)
         wait_until(conversation, now_ms);
+    else if (end == CONVERSATION_END_CLOSED && is_sent_away(conversation))
+        fail(conversation, conversation->words, CONVERSATION_END_SENT_AWAY, now_ms);
     else if (conversation->phase != CONVERSATION_WAITING)
         fail(conversation, reason, end, now_ms);
 }
@@ -119,6 +133,19 @@ void conversation_hurry(struct conversation *conversation, int64_t wake_ms)
         conversation->wake_ms = wake_ms;
 }
 
+/* Keeps the reply's text if it is an error and the first reply. */
+static void keep_words(struct conversation *conversation, const struct reply *reply)
+{
+    size_t len = 0;
+
+    if (!conversation->has_heard && reply->kind == REPLY_ERROR) {
+        len = reply->text.len < CONVERSATION_WORDS_MAX - 1 ? reply->text.len : CONVERSATION_WORDS_MAX - 1;
+        memcpy(conversation->words, reply->text.data, len);
+    }
+    conversation->words[len] = '\0';
+    conversation->has_heard = true;
+}
+
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
                                             int64_t now_ms)
 {
@@ -127,7 +154,13 @@ enum conversation_action conversation_reply(struct conversation *conversation, c
 
     if (conversation->phase != CONVERSATION_TALKING || conversation->restarts)
         return CONVERSATION_NOTHING;
-    if (awaited_next(&conversation->awaited, &request))
+    bool is_asked = awaited_next(&conversation->awaited, &request);
+    keep_words(conversation, reply);
+    if (is_sent_away(conversation) && (!is_asked || refusal_closes(refusal_of(reply)))) {
+        fail(conversation, conversation->words, CONVERSATION_END_SENT_AWAY, now_ms);
+        return CONVERSATION_DISCONNECT;
+    }
+    if (is_asked)
         verdict = conversation->topic->reply(conversation->context, &request, reply, now_ms);
     switch (verdict) {
     case CONVERSATION_DONE:
@@ -147,6 +180,19 @@ enum conversation_action conversation_reply(struct conversation *conversation, c
         return CONVERSATION_DISCONNECT;
     }
     return CONVERSATION_NOTHING;
+}
+
+bool conversation_is_choosy(const struct conversation *conversation)
+{
+    return conversation->topic->keeps != NULL;
+}
+
+bool conversation_keeps(const struct conversation *conversation, const struct reply *element)
+{
+    struct awaited_request request;
+
+    return !conversation_is_choosy(conversation) || !awaited_next(&conversation->awaited, &request) ||
+           conversation->topic->keeps(conversation->context, &request, element);
 }
 
 bool conversation_next(struct conversation *conversation, int64_t now_ms,

@@ -19,6 +19,9 @@
 /* Room for SUBSCRIBE and its channels. */
 #define CONVERSATION_ARGS_MAX 20
 
+/* Room for what a peer says before it closes the connection, with the NUL. The rest is cut off. */
+#define CONVERSATION_WORDS_MAX 160
+
 enum conversation_phase {
     CONVERSATION_WAITING,    /* not connected; connects at wake_ms */
     CONVERSATION_CONNECTING, /* gives the attempt up at wake_ms */
@@ -40,9 +43,10 @@ enum conversation_verdict {
 
 /* How a connection, or an attempt to connect, ended. */
 enum conversation_end {
-    CONVERSATION_END_SILENT,  /* a time limit, or a failure that tells nothing about the peer's host */
-    CONVERSATION_END_CLOSED,  /* an established connection was closed or reset: the host is in reach */
-    CONVERSATION_END_REFUSED, /* the attempt was refused: the host is in reach, nobody listens there */
+    CONVERSATION_END_SILENT,    /* a time limit, or a failure that tells nothing about the peer's host */
+    CONVERSATION_END_CLOSED,    /* an established connection was closed or reset: the host is in reach */
+    CONVERSATION_END_REFUSED,   /* the attempt was refused: the host is in reach, nobody listens there */
+    CONVERSATION_END_SENT_AWAY, /* the peer lives and does not want us: the reason is in its own words */
 };
 
 /* Why and how a connection, or an attempt to connect, ended. */
@@ -54,7 +58,7 @@ struct conversation_loss {
 
 struct conversation;
 
-/* What the conversation is about. Only `tick` may be NULL. */
+/* What the conversation is about. Only `keeps` and `tick` may be NULL. */
 struct conversation_topic {
     /* The next command to send; `ret_request` gets its kind and subject. False if there is nothing to send
      * now. */
@@ -63,6 +67,11 @@ struct conversation_topic {
     /* A reply to `request` came. */
     enum conversation_verdict (*reply)(void *context, const struct awaited_request *request,
                                        const struct reply *reply, int64_t now_ms);
+    /*
+     * Whether an element of the reply to `request`, which is an array, is needed. reply() need not get the others,
+     * so a long reply takes little memory. NULL: all are needed.
+     */
+    bool (*keeps)(void *context, const struct awaited_request *request, const struct reply *element);
     /* There is a new connection. */
     void (*connected)(void *context, int64_t now_ms);
     /* The connection, or the attempt to connect, ended. */
@@ -92,6 +101,9 @@ struct conversation {
     bool restarts;   /* the next tick disconnects, and the one after it connects again */
     struct backoff backoff;
     struct awaited awaited;
+    /* About the present connection. */
+    bool has_heard;                     /* a reply came */
+    char words[CONVERSATION_WORDS_MAX]; /* the only reply, if it is an error; else "" */
 };
 
 /* What the caller must do after a step. */
@@ -116,11 +128,26 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
 /* Reports that the connection is established. */
 void conversation_connected(struct conversation *conversation, int64_t now_ms);
 
-/* Reports a reply. */
+/*
+ * Reports a reply. If the first reply is an error, and it says why the peer closes this connection or nothing was
+ * asked, the topic does not get it: the connection has ended, for the reason that the peer gives.
+ */
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,
                                             int64_t now_ms);
 
-/* Reports that the connection failed or was closed. `reason` is for the log. */
+/* Whether some elements of replies may be left out. If so, conversation_keeps() says which. */
+bool conversation_is_choosy(const struct conversation *conversation);
+
+/*
+ * Whether an element of the next reply is needed. That reply is an array, and has not come completely yet. Those
+ * that are not needed may be left out of what conversation_reply() gets.
+ */
+bool conversation_keeps(const struct conversation *conversation, const struct reply *element);
+
+/*
+ * Reports that the connection failed or was closed. `reason` is for the log. If the peer closed it and had said
+ * nothing but one error, that error is the reason.
+ */
 void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
                        int64_t now_ms);
 

@@ -74,11 +74,13 @@ int64_t peer_wake_ms(const struct peer *peer, int64_t topic_ms)
     return due_ms < topic_ms ? due_ms : topic_ms;
 }
 
-enum log_level peer_lost(struct peer *peer)
+enum log_level peer_lost(struct peer *peer, enum conversation_end end)
 {
-    bool is_news = peer->told != PEER_TOLD_DOWN;
+    enum peer_told told = end == CONVERSATION_END_SENT_AWAY ? PEER_TOLD_SENT_AWAY : PEER_TOLD_DOWN;
+    bool is_news = peer->told < told;
 
-    peer->told = PEER_TOLD_DOWN;
+    if (is_news)
+        peer->told = told;
     peer->has_answered = false;
     return is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG;
 }
@@ -92,6 +94,18 @@ bool peer_fails(struct peer *peer, unsigned fault, size_t subject)
     peer->faults |= fault;
     peer->subjects[__builtin_ctz(fault)] = subject;
     return true;
+}
+
+bool peer_refuses(struct peer *peer, unsigned fault, size_t subject, enum refusal refusal)
+{
+    uint16_t *told = &peer->refusals[__builtin_ctz(fault)];
+    unsigned kind = 1u << refusal;
+
+    if (peer_fails(peer, fault, subject))
+        *told = 0;
+    bool is_news = (*told & kind) == 0;
+    *told = (uint16_t)(*told | kind);
+    return is_news;
 }
 
 void peer_works(struct peer *peer, unsigned faults, size_t subject)

@@ -7,7 +7,7 @@
  *   is the next back-off short again. So a peer that answers one question and closes the link is backed off
  *   like a peer that is down.
  * - The log says once that a peer is up, is down or has a fault. It says so again only if the peer worked in
- *   between.
+ *   between. A refusal of another kind is told, too: who hears NOPERM must hear of it although BUSY came before.
  *
  * A topic (conversation.h) owns a peer and calls it from each of its functions.
  */
@@ -21,6 +21,7 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/redis/conversation.h"
 #include "spoa/core/redis/redis_command.h"
+#include "spoa/core/redis/refusal.h"
 
 /* Kinds of requests (struct awaited_request), in the order in which they are sent. */
 enum peer_greeting {
@@ -37,6 +38,7 @@ enum peer_told {
     PEER_TOLD_NOTHING,
     PEER_TOLD_UP,
     PEER_TOLD_DOWN,
+    PEER_TOLD_SENT_AWAY, /* that it is down, and why, in its own words */
 };
 
 struct peer {
@@ -51,7 +53,8 @@ struct peer {
     /* About the log. */
     enum peer_told told;
     unsigned faults;
-    size_t subjects[PEER_FAULTS_MAX]; /* of each fault that was logged */
+    size_t subjects[PEER_FAULTS_MAX];   /* of each fault that was logged */
+    uint16_t refusals[PEER_FAULTS_MAX]; /* of each fault that was logged: a bit for each kind of refusal */
 };
 
 /* Borrows all arguments. `interval_ms`: how long a link must last before the peer is proved. */
@@ -81,12 +84,16 @@ bool peer_prove(struct peer *peer, int64_t now_ms);
 /* When the topic's next() is due: at `topic_ms`, or earlier if the peer itself has something to do. */
 int64_t peer_wake_ms(const struct peer *peer, int64_t topic_ms);
 
-/* The link, or the attempt to connect, has ended. Returns the level at which to log that. */
-enum log_level peer_lost(struct peer *peer);
+/* The link, or the attempt to connect, has ended. Returns the level at which to log that. What a peer says itself
+ * is told although it was down before. */
+enum log_level peer_lost(struct peer *peer, enum conversation_end end);
 
 /* The peer has shown `fault` (one bit) with `subject`, which the topic defines. True if it is to be
  * logged. */
 bool peer_fails(struct peer *peer, unsigned fault, size_t subject);
+
+/* The same for a fault that is a refusal, of the kind `refusal`. True once for each kind. */
+bool peer_refuses(struct peer *peer, unsigned fault, size_t subject, enum refusal refusal);
 
 /* `faults` (bits) no longer hold for `subject`. Those that were logged with this subject may be logged
  * again. */

@@ -374,7 +374,8 @@ static void write_sentinels(struct exposition *exposition)
 {
     const struct status *status = exposition->status;
 
-    begin_family(exposition, "sentinel_up", "gauge", "Whether this Sentinel answered lately");
+    begin_family(exposition, "sentinel_up", "gauge",
+                 "Whether this Sentinel answered lately, and does not refuse us");
     for (size_t i = 0; i < status->group_count; i++)
         for (unsigned k = 0; k < voter_group_voter_count(status->groups[i]); k++) {
             begin_sample(exposition);

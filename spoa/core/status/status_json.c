@@ -58,6 +58,7 @@ static void add_voice(struct json *json, const struct status *status, const stru
     json_begin_object(json, NULL);
     json_string(json, "sentinel", voter_group_voter_name(group, voter));
     json_string(json, "says", ballot_text(vote.ballot));
+    json_string(json, "error", voter_group_words(group, voter));
     add_addr(json, "addr", vote.addr);
     if (vote.ballot == QUORUM_SILENT)
         json_null(json, "age-ms");
@@ -118,6 +119,7 @@ static void add_group(struct json *json, const struct status *status, const stru
         json_string(json, "sentinel", voter_group_voter_name(group, i));
         json_string(json, "myid", voter_group_identity(group, i));
         json_bool(json, "up", voter_group_is_heard(group, i, status->now_ms));
+        json_string(json, "error", voter_group_words(group, i));
         json_end(json);
     }
     json_end(json);

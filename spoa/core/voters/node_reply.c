@@ -1,12 +1,9 @@
 #include "spoa/core/voters/node_reply.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "spoa/core/redis/redis_id.h"
-
-/* Room for the digits of a port and a NUL. */
-#define PORT_TEXT_MAX 8
+#include "spoa/core/redis/reply_addr.h"
 
 /* The rest of the line of `text` that begins with `key`, without the line end; an empty span if there is
  * none. */
@@ -53,17 +50,38 @@ enum reply_reading node_reply_read_cluster_state(const struct reply *reply, bool
     return reading;
 }
 
-/* Reads host and port, which replies give as a text and a number. */
-static enum reply_reading read_addr(const struct reply *host, const struct reply *port, struct addr *ret_addr)
-{
-    char text[PORT_TEXT_MAX];
+/* ---- ROLE ---- */
 
-    if (host->kind != REPLY_TEXT || port->kind != REPLY_INTEGER)
-        return REPLY_READ_NONSENSE;
-    if (port->number < 1 || port->number > UINT16_MAX)
-        return REPLY_READ_BAD_ADDRESS;
-    (void)snprintf(text, sizeof(text), "%u", (unsigned)port->number);
-    return addr_from_parts(host->text, span_of_text(text), ret_addr) ? REPLY_READ_OK : REPLY_READ_BAD_ADDRESS;
+struct span node_reply_role_word(const struct reply *reply)
+{
+    if (reply->kind != REPLY_ARRAY || reply->count == 0 || reply->elements[0].kind != REPLY_TEXT)
+        return span_of("", 0);
+    return reply->elements[0].text;
+}
+
+/* Dragonfly says "replica". */
+enum node_role node_reply_role(const struct reply *reply)
+{
+    struct span word = node_reply_role_word(reply);
+
+    if (span_equals_text(word, "master"))
+        return NODE_ROLE_MASTER;
+    return span_equals_text(word, "slave") || span_equals_text(word, "replica") ? NODE_ROLE_REPLICA
+                                                                                : NODE_ROLE_UNKNOWN;
+}
+
+const char *node_reply_role_meaning(const struct reply *reply)
+{
+    struct span word = node_reply_role_word(reply);
+
+    if (span_equals_text(word, "active-replica"))
+        return "it takes writes although it follows another node (KeyDB's active-replica): no node is the "
+               "master";
+    if (span_equals_text(word, "sentinel"))
+        return "it is a Sentinel, not a node";
+    if (reply->kind == REPLY_ARRAY && reply->count > 0 && reply->elements[0].kind == REPLY_ARRAY)
+        return "it follows several masters (KeyDB's multi-master): no node is the master";
+    return "its reply to ROLE says neither master nor replica";
 }
 
 enum reply_reading node_reply_read_role(const struct reply *reply, const struct addr *self,
@@ -73,14 +91,13 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
 
     if (reading != REPLY_READ_OK)
         return reading;
-    if (reply->count < 3 || reply->elements[0].kind != REPLY_TEXT)
-        return REPLY_READ_NONSENSE;
-    bool is_self = span_equals_text(reply->elements[0].text, "master");
+    enum node_role role = node_reply_role(reply);
+    bool is_self = role == NODE_ROLE_MASTER;
     if (is_self) {
         *ret_master = *self;
     } else {
-        reading = span_equals_text(reply->elements[0].text, "slave")
-                      ? read_addr(&reply->elements[1], &reply->elements[2], ret_master)
+        reading = role == NODE_ROLE_REPLICA && reply->count >= 3
+                      ? reply_read_addr(&reply->elements[1], &reply->elements[2], ret_master)
                       : REPLY_READ_NONSENSE;
     }
     if (reading == REPLY_READ_OK)
@@ -88,12 +105,46 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
     return reading;
 }
 
+/* ---- CLUSTER SLOTS ---- */
+
+static bool is_slot(const struct reply *reply)
+{
+    return reply->kind == REPLY_INTEGER && reply->number >= 0 && reply->number < NODE_REPLY_SLOTS;
+}
+
 /* Whether this is a range of slots: first slot, last slot, master, replicas. */
 static bool is_range(const struct reply *reply)
 {
-    return reply->kind == REPLY_ARRAY && reply->count >= 3 && reply->elements[0].kind == REPLY_INTEGER &&
-           reply->elements[1].kind == REPLY_INTEGER && reply->elements[2].kind == REPLY_ARRAY &&
+    return reply->kind == REPLY_ARRAY && reply->count >= 3 && is_slot(&reply->elements[0]) &&
+           is_slot(&reply->elements[1]) && reply->elements[2].kind == REPLY_ARRAY &&
            reply->elements[2].count >= 2;
+}
+
+bool node_reply_needs_range(const struct reply *range, const uint64_t slots[NODE_REPLY_SLOTS / 64])
+{
+    if (!is_range(range))
+        return true;
+    for (int64_t slot = range->elements[0].number; slot <= range->elements[1].number; slot++)
+        if ((slots[slot / 64] >> slot % 64 & 1) != 0)
+            return true;
+    return false;
+}
+
+/*
+ * Reads the address of an owner. With `cluster-preferred-endpoint-type unknown-endpoint` there is no host, and a
+ * node that does not know its own address has an empty one: both mean the address that was asked.
+ */
+static enum reply_reading read_owner(const struct reply *node, const struct addr *self,
+                                     struct addr *ret_owner)
+{
+    struct reply host = node->elements[0];
+
+    if (host.kind == REPLY_NIL || (host.kind == REPLY_TEXT && host.text.len == 0))
+        host = (struct reply){
+            .kind = REPLY_TEXT,
+            .text = span_of_text(self->kind == ADDR_UNIX ? "" : self->host),
+        };
+    return reply_read_addr(&host, &node->elements[1], ret_owner);
 }
 
 /* Where the nodes of a range begin: the master, then the replicas. */
@@ -117,15 +168,15 @@ static enum reply_reading find_range(const struct reply *reply, unsigned slot, c
     return REPLY_READ_NONE;
 }
 
-enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, struct addr *ret_owner)
+enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, const struct addr *self,
+                                         struct addr *ret_owner)
 {
     const struct reply *range = NULL;
     enum reply_reading reading = find_range(reply, slot, &range);
 
     if (reading != REPLY_READ_OK)
         return reading;
-    const struct reply *master = &range->elements[RANGE_MASTER];
-    return read_addr(&master->elements[0], &master->elements[1], ret_owner);
+    return read_owner(&range->elements[RANGE_MASTER], self, ret_owner);
 }
 
 enum reply_reading node_reply_read_replica(const struct reply *reply, unsigned slot, size_t index,
@@ -141,5 +192,5 @@ enum reply_reading node_reply_read_replica(const struct reply *reply, unsigned s
     const struct reply *replica = &range->elements[RANGE_MASTER + 1 + index];
     if (replica->kind != REPLY_ARRAY || replica->count < 2)
         return REPLY_READ_NONSENSE;
-    return read_addr(&replica->elements[0], &replica->elements[1], ret_replica);
+    return reply_read_addr(&replica->elements[0], &replica->elements[1], ret_replica);
 }

@@ -3,7 +3,6 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/redis/redis_id.h"
 #include "spoa/core/voters/ballot.h"
-#include "spoa/core/voters/node_reply.h"
 
 /* The requests that follow the peer's greeting, in the order in which they are sent. The identity is asked
  * once on each link, the rest with each poll. */
@@ -19,6 +18,8 @@ enum node_fault {
     NODE_FAULT_AUTH = 1u << 0,     /* it refused the password */
     NODE_FAULT_IDENTITY = 1u << 1, /* it does not say who it is, so its votes do not count */
     NODE_FAULT_VOTE = 1u << 2,     /* its reply is no vote */
+    NODE_FAULT_ADDRESS =
+        1u << 3, /* it names a master by something that is no address; subject: the service */
 };
 
 /* ---- what is sent ---- */
@@ -120,16 +121,28 @@ static bool node_next(void *context, int64_t now_ms, struct conversation_command
 
 /* ---- what is answered ---- */
 
-static void log_fault(struct node_voter *voter, enum node_fault fault, const char *event, struct span reply)
+/* Tells why a reply is of no use: the node's own words if it is an error, else what we found in it. */
+static void log_fault(struct node_voter *voter, enum node_fault fault, const char *event,
+                      const struct reply *reply, const char *finding)
 {
-    if (peer_fails(&voter->peer, fault, 0))
-        log_event(LOG_LEVEL_WARNING, event, log_text("node", voter->name), log_span("reply", reply));
+    enum refusal refusal = refusal_of(reply);
+    struct span words = refusal != REFUSAL_NONE ? reply->text : span_of_text(finding);
+
+    if (peer_refuses(&voter->peer, fault, 0, refusal))
+        log_event(LOG_LEVEL_WARNING, event, log_text("node", voter->name), log_span("reply", words));
+}
+
+/* The node's error in place of an answer about `subject`, or an empty text if it has answered. */
+static void note_words(struct node_voter *voter, size_t subject, const struct reply *reply, int64_t now_ms)
+{
+    voter_group_note_words(voter->group, voter->index, subject,
+                           reply->kind == REPLY_ERROR ? reply->text : span_of("", 0), now_ms);
 }
 
 static void take_auth(struct node_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
-        log_fault(voter, NODE_FAULT_AUTH, "node-auth-failed", reply->text);
+        log_fault(voter, NODE_FAULT_AUTH, "node-auth-failed", reply, "");
     else
         peer_works(&voter->peer, NODE_FAULT_AUTH, 0);
 }
@@ -144,23 +157,20 @@ static void take_identity(struct node_voter *voter, const struct reply *reply, i
     if (voter->is_identified)
         peer_works(&voter->peer, NODE_FAULT_IDENTITY, 0);
     else
-        log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity",
-                  reading == REPLY_READ_ERROR ? reply->text : span_of(NULL, 0));
+        log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity", reply,
+                  is_cluster(voter) ? "no node ID" : "INFO has no run_id, as with Dragonfly");
+    note_words(voter, VOTER_SUBJECT_IDENTITY, reply, now_ms);
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
-/* How the reply votes on one service. */
-static enum quorum_ballot read_ballot(const struct node_voter *voter, size_t service,
-                                      const struct reply *reply, struct addr *ret_addr, bool *ret_is_self)
+/* The owner of the service's slot. A node that is cut off knows what its cluster was, not what it is. */
+static enum reply_reading read_owner(const struct node_voter *voter, size_t service,
+                                     const struct reply *reply, struct addr *ret_addr)
 {
-    *ret_is_self = false;
-    if (!is_cluster(voter))
-        return ballot_of(node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self));
-    /* A node that is cut off knows what its cluster was, not what it is. */
     if (!voter->is_cluster_up)
-        return QUORUM_INVALID;
+        return REPLY_READ_NONSENSE;
     unsigned slot = service_settings(voter_group_service(voter->group, service))->slot;
-    return ballot_of(node_reply_read_owner(reply, slot, ret_addr));
+    return node_reply_read_owner(reply, slot, voter->addr, ret_addr);
 }
 
 /* Looks for a replica that the map lacks: the cluster may promote it. */
@@ -188,12 +198,39 @@ static void note_strangers(const struct node_voter *voter, size_t service,
     (void)voter_group_step(voter->group, service, &event, now_ms);
 }
 
-static struct span why_no_vote(const struct node_voter *voter, const struct reply *reply)
+/* Tells if the owner of the slot, or the master that is followed, has no address that can be used. */
+static void note_address(struct node_voter *voter, size_t service, enum reply_reading reading)
 {
-    if (reply->kind == REPLY_ERROR)
-        return reply->text;
-    return is_cluster(voter) && !voter->is_cluster_up ? span_of_text("cluster_state is not ok")
-                                                      : span_of(NULL, 0);
+    if (reading == REPLY_READ_OK)
+        peer_works(&voter->peer, NODE_FAULT_ADDRESS, service);
+    else if (reading == REPLY_READ_BAD_ADDRESS && peer_fails(&voter->peer, NODE_FAULT_ADDRESS, service))
+        log_event(
+            LOG_LEVEL_WARNING, "node-bad-address", log_text("node", voter->name),
+            log_text("monitor", voter_group_monitor(voter->group, service)),
+            log_text(
+                "meaning",
+                is_cluster(voter)
+                    ? "it does not know the host of the slot's owner ('?'): set cluster-announce-hostname"
+                    : "it follows a master without an address"));
+}
+
+/* What the reply says of one service. */
+static enum quorum_ballot read_ballot(struct node_voter *voter, size_t service, const struct reply *reply,
+                                      struct addr *ret_addr, bool *ret_is_self)
+{
+    *ret_is_self = false;
+    enum reply_reading reading = is_cluster(voter)
+                                     ? read_owner(voter, service, reply, ret_addr)
+                                     : node_reply_read_role(reply, voter->addr, ret_addr, ret_is_self);
+    note_address(voter, service, reading);
+    return ballot_of(reading);
+}
+
+static const char *why_no_vote(const struct node_voter *voter, const struct reply *reply)
+{
+    if (!is_cluster(voter))
+        return node_reply_role(reply) == NODE_ROLE_UNKNOWN ? node_reply_role_meaning(reply) : "";
+    return voter->is_cluster_up ? "" : "cluster_state is not ok";
 }
 
 static void take_vote(struct node_voter *voter, const struct awaited_request *request,
@@ -227,7 +264,8 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
     if (any_counts)
         peer_works(&voter->peer, NODE_FAULT_VOTE, 0);
     else
-        log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", why_no_vote(voter, reply));
+        log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", reply, why_no_vote(voter, reply));
+    note_words(voter, 0, reply, now_ms);
     if (any_counts && voter->is_identified)
         peer_answered(&voter->peer);
 }
@@ -255,15 +293,23 @@ static enum conversation_verdict node_reply(void *context, const struct awaited_
     return CONVERSATION_DONE;
 }
 
+/* Of all ranges of slots only those with a slot of ours are needed. There may be 16384 of them. */
+static bool node_keeps(void *context, const struct awaited_request *request, const struct reply *element)
+{
+    const struct node_voter *voter = context;
+
+    return request->kind != NODE_VOTE || !is_cluster(voter) || node_reply_needs_range(element, voter->slots);
+}
+
 /* The votes stay until they expire. */
 static void node_lost(void *context, const struct conversation_loss *loss, int64_t now_ms)
 {
     struct node_voter *voter = context;
 
     voter->metrics->link_failures_total++;
-    log_event(peer_lost(&voter->peer), "node-down", log_text("node", voter->name),
+    log_event(peer_lost(&voter->peer, loss->end), "node-down", log_text("node", voter->name),
               log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
-    voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
+    voter_group_lost(voter->group, voter->index, loss, now_ms);
 }
 
 static int64_t node_wake_ms(const void *context)
@@ -278,6 +324,7 @@ static int64_t node_wake_ms(const void *context)
 static const struct conversation_topic node_topic = {
     .next = node_next,
     .reply = node_reply,
+    .keeps = node_keeps,
     .connected = node_connected,
     .lost = node_lost,
     .wake_ms = node_wake_ms,
@@ -295,6 +342,10 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .name = name,
         .index = index,
     };
+    for (size_t i = 0; i < voter_group_service_count(group); i++) {
+        unsigned slot = service_settings(voter_group_service(group, i))->slot;
+        voter->slots[slot / 64] |= (uint64_t)1 << slot % 64;
+    }
     conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter,
                       (struct awaited_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);
     peer_init(&voter->peer, &voter->conversation, &settings->credentials, settings->poll_ms);

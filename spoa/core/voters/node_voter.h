@@ -13,6 +13,7 @@
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/redis/conversation.h"
 #include "spoa/core/redis/peer.h"
+#include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/voter_group.h"
 #include "spoa/core/voters/voter_source.h"
 
@@ -43,6 +44,7 @@ struct node_voter {
     bool is_identified; /* it said who it is on this connection */
     /* What the last reply to CLUSTER INFO said. CLUSTER INFO is sent before each CLUSTER SLOTS. */
     bool is_cluster_up;
+    uint64_t slots[NODE_REPLY_SLOTS / 64]; /* a bit for each slot that a service has */
 };
 
 /* All pointers are borrowed and must outlive the voter, which must not move. `seed` varies its back-off. */

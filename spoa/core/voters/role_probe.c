@@ -1,6 +1,11 @@
 #include "spoa/core/voters/role_probe.h"
 
+#include <assert.h>
+
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/refusal.h"
+#include "spoa/core/redis/reply_addr.h"
+#include "spoa/core/voters/node_reply.h"
 
 /* The requests that follow the peer's greeting, in the order in which they are sent. PING comes first,
  * because a node answers ROLE even while it loads its data. */
@@ -10,8 +15,15 @@ enum probe_step {
     PROBE_IDLE,
 };
 
-/* The peer's fault: it refuses AUTH or ROLE. The subject is the refused request. */
-#define PROBE_FAULT_REFUSED 1u
+/*
+ * The peer's faults are the kinds of refusals, a bit each. So each kind is told once, and again after the request
+ * that it refused has worked. The subject of a fault is that request.
+ */
+#define PROBE_FAULTS ((1u << REFUSALS) - 1)
+static_assert(REFUSALS <= PEER_FAULTS_MAX, "each kind of refusal is a fault");
+
+/* In place of a refusal that comes without an error: the reply to ROLE is none that we know. */
+#define PROBE_FAULT_UNCLEAR (1u << REFUSAL_NONE)
 
 /* The longest wait until the next attempt while the node is in doubt, so that we notice its return soon. */
 #define DOUBT_RETRY_MS 250
@@ -118,28 +130,25 @@ static bool probe_next(void *context, int64_t now_ms, struct conversation_comman
 
 /* ---- replies ---- */
 
-/* Logs NOAUTH, WRONGPASS and NOPERM: the probe is of no use then, although the operator relies on it. */
-static void note_refusal(struct role_probe *probe, unsigned kind, const struct reply *reply)
+static void log_refusal(const struct role_probe *probe, struct span reason, const char *meaning)
 {
     char text[ADDR_TEXT_MAX];
 
-    if (reply->kind != REPLY_ERROR)
-        peer_works(&probe->peer, PROBE_FAULT_REFUSED, kind);
-    else if (peer_fails(&probe->peer, PROBE_FAULT_REFUSED, kind))
-        log_event(LOG_LEVEL_WARNING, "role-probe-refused",
-                  log_text("monitor", voter_group_monitor(probe->group, probe->service)),
-                  log_text("node", addr_format(&probe->target, text)), log_span("error", reply->text));
+    log_event(LOG_LEVEL_WARNING, "role-probe-refused",
+              log_text("monitor", voter_group_monitor(probe->group, probe->service)),
+              log_text("node", addr_format(&probe->target, text)), log_span("reason", reason),
+              log_text("meaning", meaning));
 }
 
-static enum node_role read_role(const struct role_probe *probe, const struct reply *reply)
+/* Tells why the node does not answer `kind`: the probe is of no use then, although the operator relies on it. */
+static void note_refusal(struct role_probe *probe, unsigned kind, const struct reply *reply)
 {
-    if (reply->kind != REPLY_ARRAY || reply->count == 0 || reply->elements[0].kind != REPLY_TEXT)
-        return NODE_ROLE_UNKNOWN;
-    if (span_equals_text(reply->elements[0].text, "slave"))
-        return NODE_ROLE_REPLICA;
-    if (!span_equals_text(reply->elements[0].text, "master"))
-        return NODE_ROLE_UNKNOWN;
-    return probe->is_loading ? NODE_ROLE_LOADING : NODE_ROLE_MASTER;
+    enum refusal refusal = refusal_of(reply);
+
+    if (refusal == REFUSAL_NONE)
+        peer_works(&probe->peer, PROBE_FAULTS & ~PROBE_FAULT_UNCLEAR, kind);
+    else if (peer_fails(&probe->peer, 1u << refusal, kind))
+        log_refusal(probe, reply->text, refusal_meaning(refusal));
 }
 
 /* What a master lists. */
@@ -149,24 +158,34 @@ struct listed {
     bool has_stranger;
 };
 
-/* Reads one replica of a master's list: address, port and offset, all as texts. */
+/* What the node is. Tells if its reply says something else, as KeyDB's "active-replica". */
+static enum node_role read_role(struct role_probe *probe, const struct reply *reply)
+{
+    enum node_role role = node_reply_role(reply);
+
+    if (reply->kind == REPLY_ERROR)
+        return NODE_ROLE_UNKNOWN;
+    if (role != NODE_ROLE_UNKNOWN)
+        peer_works(&probe->peer, PROBE_FAULT_UNCLEAR, PROBE_ROLE);
+    else if (peer_fails(&probe->peer, PROBE_FAULT_UNCLEAR, PROBE_ROLE))
+        log_refusal(probe, node_reply_role_word(reply), node_reply_role_meaning(reply));
+    return role == NODE_ROLE_MASTER && probe->is_loading ? NODE_ROLE_LOADING : role;
+}
+
+/* Reads one replica of a master's list: address, port and offset. Dragonfly has a word in place of the offset. */
 static void read_replica(const struct role_probe *probe, const struct reply *reply, struct listed *listed)
 {
     struct addr addr;
     uint64_t offset;
 
-    if (reply->kind != REPLY_ARRAY || reply->count != 3)
-        return;
-    for (size_t i = 0; i < 3; i++)
-        if (reply->elements[i].kind != REPLY_TEXT)
-            return;
-    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, &addr))
+    if (reply->kind != REPLY_ARRAY || reply->count < 3 ||
+        reply_read_addr(&reply->elements[0], &reply->elements[1], &addr) != REPLY_READ_OK)
         return;
     int server = service_find_server(voter_group_service(probe->group, probe->service), &addr);
     if (server == -1) {
         listed->stranger = addr;
         listed->has_stranger = true;
-    } else if (span_read_number(reply->elements[2].text, INT64_MAX, &offset)) {
+    } else if (reply_read_number(&reply->elements[2], INT64_MAX, &offset)) {
         listed->offsets[server] = (int64_t)offset;
     }
 }
@@ -177,7 +196,7 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
 {
     struct listed listed = {.has_stranger = false};
 
-    if (reply->count != 3 || reply->elements[1].kind != REPLY_INTEGER ||
+    if (reply->count < 3 || reply->elements[1].kind != REPLY_INTEGER ||
         reply->elements[2].kind != REPLY_ARRAY)
         return;
     for (size_t i = 0; i < REPLICAS_MAX; i++)
@@ -198,23 +217,23 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
 static void take_role(struct role_probe *probe, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
+    enum node_role role = read_role(probe, reply);
     const struct service_event event = {
         .kind = SERVICE_SAID_ROLE,
         .t_sent_ms = request->t_sent_ms,
         .addr = &probe->target,
-        .role = read_role(probe, reply),
+        .role = role,
     };
     const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
 
-    note_refusal(probe, PROBE_ROLE, reply);
-    if (event.role == NODE_ROLE_UNKNOWN) {
+    if (role == NODE_ROLE_UNKNOWN) {
         (void)voter_group_step(probe->group, probe->service, &present, now_ms);
         return;
     }
     peer_answered(&probe->peer);
     probe->metrics->role_probes_total++;
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
-    if (event.role == NODE_ROLE_MASTER)
+    if (role == NODE_ROLE_MASTER)
         take_offsets(probe, request, reply, now_ms);
 }
 
@@ -224,10 +243,9 @@ static enum conversation_verdict probe_reply(void *context, const struct awaited
     struct role_probe *probe = context;
 
     note_heard(probe);
+    if (request->kind != PEER_SETNAME)
+        note_refusal(probe, request->kind, reply);
     switch (request->kind) {
-    case PEER_AUTH:
-        note_refusal(probe, PEER_AUTH, reply);
-        break;
     case PROBE_PING:
         probe->is_loading = reply_is_error(reply, "LOADING") || reply_is_error(reply, "MASTERDOWN");
         break;
@@ -303,7 +321,7 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
         retry_ms = return_soon(probe, retry_ms, now_ms);
     }
     probe->metrics->role_probe_failures_total++;
-    log_event(peer_lost(&probe->peer), "role-probe-down",
+    log_event(peer_lost(&probe->peer, loss->end), "role-probe-down",
               log_text("monitor", voter_group_monitor(probe->group, probe->service)),
               log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
               log_number("retry-ms", retry_ms));

@@ -101,7 +101,7 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
                                                    int64_t now_ms)
 {
     if (reply->kind == REPLY_ERROR) {
-        if (peer_fails(&voter->hints_peer, HINT_FAULT_REFUSED, 0))
+        if (peer_refuses(&voter->hints_peer, HINT_FAULT_REFUSED, 0, refusal_of(reply)))
             log_event(LOG_LEVEL_INFO, "hints-refused", log_text("sentinel", voter->name),
                       log_span("error", reply->text));
         return CONVERSATION_REFUSED;
@@ -130,10 +130,13 @@ static void hints_lost(void *context, const struct conversation_loss *loss, int6
 {
     struct sentinel_voter *voter = context;
 
+    /* The other conversation logs a failure, but the peer may have room for one client only. */
+    enum log_level level = peer_lost(&voter->hints_peer, loss->end);
+
     (void)now_ms;
-    (void)peer_lost(&voter->hints_peer);
-    log_event(LOG_LEVEL_DEBUG, "hints-down", log_text("sentinel", voter->name),
-              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
+    log_event(loss->end == CONVERSATION_END_SENT_AWAY ? level : LOG_LEVEL_DEBUG, "hints-down",
+              log_text("sentinel", voter->name), log_text("reason", loss->reason),
+              log_number("retry-ms", loss->retry_ms));
 }
 
 static int64_t hints_wake_ms(const void *context)

@@ -104,17 +104,25 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
 /* ---- what is answered ---- */
 
 static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
-                      struct log_field detail)
+                      const struct reply *reply, const char *key)
 {
-    if (peer_fails(&voter->query_peer, fault, 0))
-        log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), detail);
+    if (peer_refuses(&voter->query_peer, fault, 0, refusal_of(reply)))
+        log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), log_span(key, reply->text));
+}
+
+/* The Sentinel's error in place of an answer about `subject`, or an empty text if it has answered. */
+static void note_words(struct sentinel_voter *voter, size_t subject, const struct reply *reply,
+                       int64_t now_ms)
+{
+    voter_group_note_words(voter->group, voter->index, subject,
+                           reply->kind == REPLY_ERROR ? reply->text : span_of("", 0), now_ms);
 }
 
 /* One error is harmless: "ERR Client sent AUTH, but no password is set". The Sentinel needs no password. */
 static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
-        log_fault(voter, SENTINEL_FAULT_AUTH, "sentinel-auth-failed", log_span("error", reply->text));
+        log_fault(voter, SENTINEL_FAULT_AUTH, "sentinel-auth-failed", reply, "error");
     else
         peer_works(&voter->query_peer, SENTINEL_FAULT_AUTH, 0);
 }
@@ -123,14 +131,20 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
 {
     struct span id;
 
+    note_words(voter, VOTER_SUBJECT_IDENTITY, reply, now_ms);
     if (redis_id_read(reply, &id) != REPLY_READ_OK) {
-        log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", log_span("reply", reply->text));
+        log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", reply, "reply");
         voter->myid_refused = true;
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
     }
     peer_works(&voter->query_peer, SENTINEL_FAULT_MYID, 0);
     voter_group_identify(voter->group, voter->index, id, now_ms);
+}
+
+static struct log_field log_port(const struct reply *port)
+{
+    return port->kind == REPLY_INTEGER ? log_number("port", port->number) : log_span("port", port->text);
 }
 
 /* Logs why a reply to GET-MASTER-ADDR-BY-NAME names no master. Notes that it works if it names one. */
@@ -150,7 +164,7 @@ static void note_reading(struct sentinel_voter *voter, size_t service, enum repl
             log_event(LOG_LEVEL_WARNING, "sentinel-knows-no-master", sentinel, monitor);
         break;
     case REPLY_READ_ERROR:
-        if (peer_fails(peer, SENTINEL_FAULT_ERROR, service))
+        if (peer_refuses(peer, SENTINEL_FAULT_ERROR, service, refusal_of(reply)))
             log_event(LOG_LEVEL_WARNING, "sentinel-error", sentinel, monitor, log_span("error", reply->text));
         break;
     case REPLY_READ_NONSENSE:
@@ -160,7 +174,7 @@ static void note_reading(struct sentinel_voter *voter, size_t service, enum repl
     case REPLY_READ_BAD_ADDRESS:
         if (peer_fails(peer, SENTINEL_FAULT_ADDRESS, service))
             log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", sentinel, monitor,
-                      log_span("host", reply->elements[0].text), log_span("port", reply->elements[1].text));
+                      log_span("host", reply->elements[0].text), log_port(&reply->elements[1]));
         break;
     }
 }
@@ -182,23 +196,27 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
     event.is_remote = voter->query.is_remote;
     event.ballot = ballot_of(reading);
     note_reading(voter, request->subject, reading, reply);
+    note_words(voter, request->subject, reply, now_ms);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
     if (event.ballot != QUORUM_INVALID && is_taken && is_known)
         peer_answered(&voter->query_peer);
 }
 
-/* Notes whether we have the right to a command. Votes do not need this command, but a feature does. */
-static void note_right(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
-                       const struct reply *reply)
+/*
+ * Notes whether the Sentinel answers a command. Votes do not need this command, but a feature does. That it
+ * knows no master of that name is told with the votes.
+ */
+static void note_answer(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
+                        const struct reply *reply)
 {
-    if (reply_is_error(reply, "NOPERM"))
-        log_fault(voter, fault, event, log_span("error", reply->text));
-    else
+    if (reply->kind != REPLY_ERROR || reply_is_error(reply, "NOQUORUM"))
         peer_works(&voter->query_peer, fault, 0);
+    else if (!sentinel_reply_is_unknown_name(reply))
+        log_fault(voter, fault, event, reply, "error");
 }
 
-/* Without the right to SENTINEL MASTER we only miss an early notice of a dead master, and alarms. */
+/* Without SENTINEL MASTER we only miss an early notice of a dead master, and alarms. */
 static void take_facts(struct sentinel_voter *voter, const struct awaited_request *request,
                        const struct reply *reply, int64_t now_ms)
 {
@@ -207,7 +225,7 @@ static void take_facts(struct sentinel_voter *voter, const struct awaited_reques
 
     struct service_event event = said(voter, SERVICE_SAID_FACTS, request);
 
-    note_right(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", reply);
     if (sentinel_reply_read_facts(reply, &addr, &facts) != REPLY_READ_OK)
         return;
     event.addr = &addr;
@@ -221,7 +239,7 @@ static void take_witness(struct sentinel_voter *voter, const struct awaited_requ
 {
     struct service_event event = said(voter, SERVICE_SAID_WITNESS, request);
 
-    note_right(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", reply);
     event.is_so = reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
@@ -235,7 +253,7 @@ static void take_peers(struct sentinel_voter *voter, const struct awaited_reques
     unsigned others = service_settings(service)->quorum.threshold - 1;
     struct service_event event = said(voter, SERVICE_SAID_PEERS, request);
 
-    note_right(voter, SENTINEL_FAULT_PEERS, "sentinel-peers-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_PEERS, "sentinel-peers-refused", reply);
     if (sentinel_reply_read_peers(reply, identity, others, &event.age_ms) != REPLY_READ_OK)
         return;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
@@ -252,7 +270,7 @@ static void take_replicas(struct sentinel_voter *voter, const struct awaited_req
     struct service_event strangers = said(voter, SERVICE_SAID_STRANGERS, request);
     struct sentinel_replicas replicas;
 
-    note_right(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused", reply);
     if (reply->kind != REPLY_ARRAY || master == NULL)
         return;
     sentinel_replicas_read(service, master, reply, &replicas);
@@ -302,9 +320,9 @@ static void query_lost(void *context, const struct conversation_loss *loss, int6
     struct sentinel_voter *voter = context;
 
     voter->metrics->link_failures_total++;
-    log_event(peer_lost(&voter->query_peer), "sentinel-down", log_text("sentinel", voter->name),
+    log_event(peer_lost(&voter->query_peer, loss->end), "sentinel-down", log_text("sentinel", voter->name),
               log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
-    voter_group_refuse(voter->group, voter->index, loss->end != CONVERSATION_END_SILENT, now_ms);
+    voter_group_lost(voter->group, voter->index, loss, now_ms);
 }
 
 static int64_t query_wake_ms(const void *context)

@@ -1,6 +1,7 @@
 #include "spoa/core/voters/sentinel_reply.h"
 
 #include "spoa/core/redis/redis_id.h"
+#include "spoa/core/redis/reply_addr.h"
 
 enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct addr *ret_addr)
 {
@@ -9,30 +10,43 @@ enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct 
     enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
     if (reading != REPLY_READ_OK)
         return reading;
-    if (reply->count != 2 || reply->elements[0].kind != REPLY_TEXT || reply->elements[1].kind != REPLY_TEXT)
+    if (reply->count != 2)
         return REPLY_READ_NONSENSE;
-    if (!addr_from_parts(reply->elements[0].text, reply->elements[1].text, ret_addr))
-        return REPLY_READ_BAD_ADDRESS;
-    return REPLY_READ_OK;
+    return reply_read_addr(&reply->elements[0], &reply->elements[1], ret_addr);
 }
 
-/* The value of a field; an empty span if there is none. Fields are found by name, because the state and
+/* The value of a field; an empty text if there is none. Fields are found by name, because the state and
  * the version decide which fields there are. */
+static const struct reply *find(const struct reply *reply, const char *name)
+{
+    static const struct reply nothing = {.kind = REPLY_TEXT};
+
+    for (size_t i = 0; i + 1 < reply->count; i += 2)
+        if (reply->elements[i].kind == REPLY_TEXT && span_equals_text(reply->elements[i].text, name))
+            return &reply->elements[i + 1];
+    return &nothing;
+}
+
+/* The text of a field. */
 static struct span field(const struct reply *reply, const char *name)
 {
-    for (size_t i = 0; i + 1 < reply->count; i += 2)
-        if (reply->elements[i].kind == REPLY_TEXT && reply->elements[i + 1].kind == REPLY_TEXT &&
-            span_equals_text(reply->elements[i].text, name))
-            return reply->elements[i + 1].text;
-    return span_of("", 0);
+    const struct reply *value = find(reply, name);
+
+    return value->kind == REPLY_TEXT ? value->text : span_of("", 0);
 }
 
-/* 0 if this is no number, or a number that does not fit. */
-static uint32_t number_of(struct span text)
+/* An address that is two fields. */
+static bool read_addr(const struct reply *reply, const char *host, const char *port, struct addr *ret_addr)
+{
+    return reply_read_addr(find(reply, host), find(reply, port), ret_addr) == REPLY_READ_OK;
+}
+
+/* A field that is a number; 0 if it is none, or one that does not fit. */
+static uint32_t number_field(const struct reply *reply, const char *name)
 {
     uint64_t number;
 
-    return span_read_number(text, UINT32_MAX, &number) ? (uint32_t)number : 0;
+    return reply_read_number(find(reply, name), UINT32_MAX, &number) ? (uint32_t)number : 0;
 }
 
 /* Whether `word` is in a comma-separated list. */
@@ -57,15 +71,15 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
 
     if (reading != REPLY_READ_OK)
         return reading;
-    if (!addr_from_parts(field(reply, "ip"), field(reply, "port"), ret_addr))
+    if (!read_addr(reply, "ip", "port", ret_addr))
         return REPLY_READ_BAD_ADDRESS;
     *ret_facts = (struct sentinel_facts){
         .is_o_down = has_flag(field(reply, "flags"), "o_down"),
         .is_failing_over = has_flag(field(reply, "flags"), "failover_in_progress"),
-        .down_after_ms = number_of(field(reply, "down-after-milliseconds")),
-        .silent_ms = number_of(field(reply, "last-ok-ping-reply")),
-        .other_sentinels = number_of(field(reply, "num-other-sentinels")),
-        .quorum = number_of(field(reply, "quorum")),
+        .down_after_ms = number_field(reply, "down-after-milliseconds"),
+        .silent_ms = number_field(reply, "last-ok-ping-reply"),
+        .other_sentinels = number_field(reply, "num-other-sentinels"),
+        .quorum = number_field(reply, "quorum"),
     };
     return REPLY_READ_OK;
 }
@@ -77,6 +91,12 @@ static bool is_eligible(const struct reply *element)
 
     return !has_flag(flags, "s_down") && !has_flag(flags, "o_down") && !has_flag(flags, "disconnected") &&
            !span_equals_text(field(element, "slave-priority"), "0");
+}
+
+/* Valkey 8 calls it a primary. */
+bool sentinel_reply_is_unknown_name(const struct reply *reply)
+{
+    return reply_is_error(reply, "ERR No such master") || reply_is_error(reply, "ERR No such primary");
 }
 
 /* Fellow Sentinels, the one that was heard last first. */
@@ -131,7 +151,7 @@ enum reply_reading sentinel_reply_read_peers(const struct reply *reply, const ch
     for (size_t i = 0; i < reply->count; i++) {
         struct span id = field(&reply->elements[i], "runid");
         if (redis_is_id(id) && !span_equals_text(id, identity) &&
-            span_read_number(field(&reply->elements[i], "last-ok-ping-reply"), UINT32_MAX, &age_ms))
+            reply_read_number(find(&reply->elements[i], "last-ok-ping-reply"), UINT32_MAX, &age_ms))
             add_peer(&peers, id, (uint32_t)age_ms);
     }
     *ret_age_ms = UINT32_MAX;
@@ -150,8 +170,8 @@ enum reply_reading sentinel_reply_read_replica(const struct reply *element,
 
     if (reading != REPLY_READ_OK)
         return reading;
-    if (!addr_from_parts(field(element, "ip"), field(element, "port"), &replica.addr) ||
-        !addr_from_parts(field(element, "master-host"), field(element, "master-port"), &replica.master))
+    if (!read_addr(element, "ip", "port", &replica.addr) ||
+        !read_addr(element, "master-host", "master-port", &replica.master))
         return REPLY_READ_BAD_ADDRESS;
     replica.is_up = span_equals_text(field(element, "flags"), "slave") &&
                     span_equals_text(field(element, "master-link-status"), "ok");

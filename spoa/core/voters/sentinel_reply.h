@@ -18,6 +18,9 @@ enum reply_reading sentinel_reply_read_master(const struct reply *reply, struct 
 enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct addr *ret_addr,
                                              struct sentinel_facts *ret_facts);
 
+/* Whether the reply is the error that the Sentinel knows no master of that name. */
+bool sentinel_reply_is_unknown_name(const struct reply *reply);
+
 /*
  * SENTINEL SENTINELS: the fellow Sentinels that this one knows. `*ret_age_ms` becomes the time within which it
  * heard `others` of them, told apart by their run IDs; UINT32_MAX if it knows of fewer. `identity` is its own:

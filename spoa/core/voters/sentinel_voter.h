@@ -37,10 +37,10 @@ enum sentinel_fault {
     SENTINEL_FAULT_ADDRESS = 1u << 3,  /* an empty host, port 0, or something that is no address */
     SENTINEL_FAULT_REPLY = 1u << 4,    /* a reply of another shape */
     SENTINEL_FAULT_UNKNOWN = 1u << 5,  /* it knows no master of that name */
-    SENTINEL_FAULT_FACTS = 1u << 6,    /* no right to SENTINEL MASTER */
-    SENTINEL_FAULT_WITNESS = 1u << 7,  /* no right to SENTINEL CKQUORUM */
-    SENTINEL_FAULT_REPLICAS = 1u << 8, /* no right to SENTINEL REPLICAS */
-    SENTINEL_FAULT_PEERS = 1u << 9,    /* no right to SENTINEL SENTINELS */
+    SENTINEL_FAULT_FACTS = 1u << 6,    /* it refuses SENTINEL MASTER */
+    SENTINEL_FAULT_WITNESS = 1u << 7,  /* it refuses SENTINEL CKQUORUM */
+    SENTINEL_FAULT_REPLICAS = 1u << 8, /* it refuses SENTINEL REPLICAS */
+    SENTINEL_FAULT_PEERS = 1u << 9,    /* it refuses SENTINEL SENTINELS */
     SENTINEL_FAULTS_OF_VOTES =
         SENTINEL_FAULT_ERROR | SENTINEL_FAULT_ADDRESS | SENTINEL_FAULT_REPLY | SENTINEL_FAULT_UNKNOWN,
 };

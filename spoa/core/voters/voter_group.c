@@ -20,7 +20,9 @@ struct voter {
     char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
     bool collides;                         /* a voter before it has the same identity, and that was logged */
     bool is_refusing;
-    unsigned polls; /* polls so far; tells which services are asked for facts */
+    char words[CONVERSATION_WORDS_MAX]; /* with which it refuses us; "" if it does not */
+    size_t words_subject;               /* what it refuses */
+    unsigned polls;                     /* polls so far; tells which services are asked for facts */
     struct marks marks[VOTER_QUESTIONS];
 };
 
@@ -154,7 +156,7 @@ const char *voter_group_voter_name(const struct voter_group *group, unsigned vot
 
 bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms)
 {
-    for (size_t i = 0; i < group->options.service_count; i++) {
+    for (size_t i = 0; i < group->options.service_count && group->voters[voter].words[0] == '\0'; i++) {
         struct vote vote = service_vote(group->options.services[i], voter);
         int64_t life_ms = service_settings(group->options.services[i])->quorum.vote_life_ms;
         if (vote.ballot != QUORUM_SILENT && now_ms - vote.t_sent_ms < life_ms)
@@ -318,15 +320,8 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
     }
 }
 
-void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
-{
-    voter_group_refuse(group, voter, false, now_ms);
-    if (group->voters[voter].identity[0] != '\0')
-        return;
-    step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
-}
-
-void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms)
+/* Notes whether the host of the voter refuses us: it refused or closed our last connection. */
+static void note_refusing(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms)
 {
     const struct service_event event = {
         .kind = SERVICE_VOTER_REFUSES,
@@ -338,6 +333,52 @@ void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refus
         return;
     group->voters[voter].is_refusing = is_refusing;
     step_all(group, &event, now_ms);
+}
+
+void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    note_refusing(group, voter, false, now_ms);
+    if (group->voters[voter].identity[0] != '\0')
+        return;
+    step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
+}
+
+void voter_group_lost(struct voter_group *group, unsigned voter, const struct conversation_loss *loss,
+                      int64_t now_ms)
+{
+    bool is_sent_away = loss->end == CONVERSATION_END_SENT_AWAY;
+    size_t subject = is_sent_away ? VOTER_SUBJECT_IDENTITY : group->voters[voter].words_subject;
+
+    note_refusing(group, voter, loss->end == CONVERSATION_END_CLOSED || loss->end == CONVERSATION_END_REFUSED,
+                  now_ms);
+    voter_group_note_words(group, voter, subject, span_of_text(is_sent_away ? loss->reason : ""), now_ms);
+}
+
+void voter_group_note_words(struct voter_group *group, unsigned voter, size_t subject, struct span words,
+                            int64_t now_ms)
+{
+    struct voter *who = &group->voters[voter];
+    bool refused_us = who->words[0] != '\0';
+    size_t len = words.len < sizeof(who->words) - 1 ? words.len : sizeof(who->words) - 1;
+    const struct service_event event = {
+        .kind = SERVICE_VOTER_REFUSES_US,
+        .voter = voter,
+        .is_so = len > 0,
+    };
+
+    if (len == 0 && (!refused_us || who->words_subject != subject))
+        return;
+    for (size_t i = 0; i < len; i++)
+        who->words[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
+    who->words[len] = '\0';
+    who->words_subject = subject;
+    if (refused_us != event.is_so)
+        step_all(group, &event, now_ms);
+}
+
+const char *voter_group_words(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].words;
 }
 
 /* ---- what is asked ---- */

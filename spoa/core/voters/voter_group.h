@@ -10,6 +10,7 @@
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service.h"
+#include "spoa/core/redis/conversation.h"
 #include "spoa/core/voters/voter_source.h"
 
 #include <stdbool.h>
@@ -55,7 +56,8 @@ const char *voter_group_name(const struct voter_group *group);
 
 const char *voter_group_voter_name(const struct voter_group *group, unsigned voter);
 
-/* Whether `voter` answered a question about a master that was sent within the life of a vote. */
+/* Whether `voter` answered a question about a master that was sent within the life of a vote, and does not refuse
+ * us. */
 bool voter_group_is_heard(const struct voter_group *group, unsigned voter, int64_t now_ms);
 
 size_t voter_group_service_count(const struct voter_group *group);
@@ -99,8 +101,24 @@ void voter_group_catch_up(struct voter_group *group);
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
                                  int64_t now_ms);
 
-/* Notes whether the host of `voter` refuses us: it refused or closed our last connection. */
-void voter_group_refuse(struct voter_group *group, unsigned voter, bool is_refusing, int64_t now_ms);
+/* Our connection to `voter`, or the attempt to connect, has ended. */
+void voter_group_lost(struct voter_group *group, unsigned voter, const struct conversation_loss *loss,
+                      int64_t now_ms);
+
+/* What a voter may refuse beside its votes. Those are numbered as the services are. */
+#define VOTER_SUBJECT_IDENTITY SIZE_MAX
+
+/*
+ * `voter` refuses us with an error: `words`. Empty: it has answered. `subject` is the service that it was asked
+ * about, or VOTER_SUBJECT_IDENTITY. Only an answer about the same subject ends the refusal, or the end of the
+ * connection for another reason.
+ */
+void voter_group_note_words(struct voter_group *group, unsigned voter, size_t subject, struct span words,
+                            int64_t now_ms);
+
+/* With which words `voter` refuses us; "" if it does not. Printable ASCII, shorter than
+ * CONVERSATION_WORDS_MAX: other bytes are '?', and the rest is cut off. */
+const char *voter_group_words(const struct voter_group *group, unsigned voter);
 
 /*
  * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in

@@ -307,6 +307,11 @@ static void begin_attempt(struct redis_link *link)
         look_up(link);
 }
 
+static bool keeps(void *context, const struct reply *element)
+{
+    return conversation_keeps(context, element);
+}
+
 static void begin_talking(struct redis_link *link)
 {
     /* If the peer changed while this connection was made, the address is not the peer's. */
@@ -317,6 +322,9 @@ static void begin_talking(struct redis_link *link)
         lose_by_errno(link, ENOMEM);
         return;
     }
+    if (conversation_is_choosy(link->options.conversation))
+        reply_parser_set_filter(link->parser,
+                                (struct reply_filter){.keeps = keeps, .context = link->options.conversation});
     link->options.conversation->is_remote = socket_is_remote(link->io.fd);
     conversation_connected(link->options.conversation, clock_ms());
 }

@@ -7,6 +7,8 @@
 
 #define BLOCK_SIZE ((size_t)64 * 1024)
 #define ALIGNMENT sizeof(max_align_t)
+/* Room for so many elements at first, if there is a filter. */
+#define KEPT_MIN ((size_t)8)
 
 /* hiredis 1.0 changed the type of createArray's count and added two functions. */
 #if HIREDIS_MAJOR < 1
@@ -20,10 +22,29 @@ struct block {
     max_align_t bytes[];
 };
 
+/* A state of the memory, to which it can return. */
+struct mark {
+    const struct block *block; /* the newest; NULL: the first one */
+    uint8_t *free_at;
+    size_t free_len;
+    size_t memory_used;
+};
+
+/* The elements of the reply that are kept so far, if there is a filter. */
+struct kept {
+    struct reply *elements;
+    size_t count;
+    size_t capacity;
+    bool is_open;     /* elements[count] is being read */
+    struct mark mark; /* the memory without it */
+};
+
 struct reply_parser {
     redisReader *reader;
-    const char *refusal; /* why we refuse the input, not the reader */
-    size_t fed;          /* bytes since the last complete reply */
+    const char *refusal;        /* why we refuse the input, not the reader */
+    size_t fed;                 /* bytes since the last complete reply */
+    struct reply_filter filter; /* keeps is NULL: none */
+    struct kept kept;
     struct reply root;
     struct reply *slots[REPLY_PARSER_DEPTH_MAX]; /* the elements of the array that is open at each depth */
     size_t memory_used;                          /* of the current reply */
@@ -43,6 +64,7 @@ static void memory_reset(struct reply_parser *parser)
         free(block);
     }
     parser->blocks = NULL;
+    parser->kept = (struct kept){.elements = NULL};
     parser->memory_used = 0;
     parser->free_at = (uint8_t *)parser->first;
     parser->free_len = parser->first_size;
@@ -83,6 +105,76 @@ static void *memory_take(struct reply_parser *parser, size_t size)
     return taken;
 }
 
+static struct mark memory_mark(const struct reply_parser *parser)
+{
+    return (struct mark){
+        .block = parser->blocks,
+        .free_at = parser->free_at,
+        .free_len = parser->free_len,
+        .memory_used = parser->memory_used,
+    };
+}
+
+/* Frees what was taken after the mark. */
+static void memory_return(struct reply_parser *parser, const struct mark *mark)
+{
+    while (parser->blocks != mark->block) {
+        struct block *block = parser->blocks;
+        parser->blocks = block->next;
+        free(block);
+    }
+    parser->free_at = mark->free_at;
+    parser->free_len = mark->free_len;
+    parser->memory_used = mark->memory_used;
+}
+
+/* ---- the filter ---- */
+
+static bool kept_grow(struct reply_parser *parser)
+{
+    struct kept *kept = &parser->kept;
+    size_t capacity = kept->capacity > 0 ? 2 * kept->capacity : KEPT_MIN;
+    struct reply *elements = memory_take(parser, capacity * sizeof(*elements));
+
+    if (elements == NULL)
+        return false;
+    if (kept->count > 0)
+        memcpy(elements, kept->elements, kept->count * sizeof(*elements));
+    kept->elements = elements;
+    kept->capacity = capacity;
+    return true;
+}
+
+/* The element that was read last is complete. */
+static void close_element(struct reply_parser *parser)
+{
+    struct kept *kept = &parser->kept;
+
+    if (!kept->is_open)
+        return;
+    kept->is_open = false;
+    parser->fed = 0;
+    if (parser->filter.keeps(parser->filter.context, &kept->elements[kept->count]))
+        kept->count++;
+    else
+        memory_return(parser, &kept->mark);
+}
+
+/* Where the next element goes; NULL if memory is short or the limit is reached. */
+static struct reply *open_element(struct reply_parser *parser)
+{
+    struct kept *kept = &parser->kept;
+
+    close_element(parser);
+    if (kept->count == kept->capacity && !kept_grow(parser))
+        return NULL;
+    kept->mark = memory_mark(parser);
+    kept->is_open = true;
+    return &kept->elements[kept->count];
+}
+
+/* ---- what the reader calls ---- */
+
 static size_t depth_of(const redisReadTask *task)
 {
     size_t depth = 0;
@@ -92,14 +184,28 @@ static size_t depth_of(const redisReadTask *task)
     return depth;
 }
 
-/* Stores the value of `task`: as the root, or as an element of the array above it. */
-static struct reply *place(const redisReadTask *task, struct reply value)
+/*
+ * Where the value of `task` goes: to the root, or to an element of the array above it. To be called once for each
+ * value, before it takes memory. NULL if there is none.
+ */
+static struct reply *slot_of(const redisReadTask *task)
 {
     struct reply_parser *parser = task->privdata;
     size_t depth = depth_of(task);
-    struct reply *slot = depth == 0 ? &parser->root : &parser->slots[depth - 1][task->idx];
 
-    *slot = value;
+    if (depth == 0)
+        return &parser->root;
+    if (depth == 1 && parser->filter.keeps != NULL)
+        return open_element(parser);
+    return &parser->slots[depth - 1][task->idx];
+}
+
+static void *place(const redisReadTask *task, struct reply value)
+{
+    struct reply *slot = slot_of(task);
+
+    if (slot != NULL)
+        *slot = value;
     return slot;
 }
 
@@ -119,12 +225,14 @@ static void *create_string(const redisReadTask *task, char *text, size_t len)
     if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS &&
         task->type != REDIS_REPLY_ERROR)
         return refuse(task, "unexpected RESP3 type");
-    uint8_t *copy = memory_take(parser, len);
+    struct reply *slot = slot_of(task);
+    uint8_t *copy = slot != NULL ? memory_take(parser, len) : NULL;
     if (copy == NULL)
         return NULL;
     if (len > 0)
         memcpy(copy, text, len);
-    return place(task, (struct reply){.kind = kind, .text = span_of(copy, len)});
+    *slot = (struct reply){.kind = kind, .text = span_of(copy, len)};
+    return slot;
 }
 
 static void *create_array(const redisReadTask *task, array_count elements)
@@ -139,10 +247,18 @@ static void *create_array(const redisReadTask *task, array_count elements)
         return refuse(task, "reply nested too deeply");
     if (count > REPLY_PARSER_BYTES_MAX / sizeof(struct reply))
         return refuse(task, "reply too large");
+    struct reply *slot = slot_of(task);
+    if (slot == NULL)
+        return NULL;
+    *slot = (struct reply){.kind = REPLY_ARRAY};
+    if (depth == 0 && parser->filter.keeps != NULL)
+        return slot; /* see finish_array() */
     parser->slots[depth] = memory_take(parser, count * sizeof(struct reply));
     if (parser->slots[depth] == NULL)
         return NULL;
-    return place(task, (struct reply){.kind = REPLY_ARRAY, .elements = parser->slots[depth], .count = count});
+    slot->elements = parser->slots[depth];
+    slot->count = count;
+    return slot;
 }
 
 static void *create_integer(const redisReadTask *task, long long number)
@@ -217,6 +333,19 @@ void reply_parser_destroy(struct reply_parser *parser)
     free(parser);
 }
 
+void reply_parser_set_filter(struct reply_parser *parser, struct reply_filter filter)
+{
+    parser->filter = filter;
+}
+
+/* With a filter: the reply is complete, and has the elements that were kept. */
+static void finish_array(struct reply_parser *parser)
+{
+    close_element(parser);
+    parser->root.elements = parser->kept.elements;
+    parser->root.count = parser->kept.count;
+}
+
 void reply_parser_feed(struct reply_parser *parser, struct span bytes)
 {
     if (bytes.len > REPLY_PARSER_BYTES_MAX - parser->fed) {
@@ -241,6 +370,8 @@ enum reply_parser_result reply_parser_next(struct reply_parser *parser, const st
         return REPLY_PARSER_FAILED;
     if (reply == NULL)
         return REPLY_PARSER_NEEDS_MORE;
+    if (parser->filter.keeps != NULL && parser->root.kind == REPLY_ARRAY)
+        finish_array(parser);
     parser->fed = 0;
     *ret_reply = reply;
     return REPLY_PARSER_REPLY;

@@ -6,16 +6,31 @@
 #ifndef SPOA_IO_REDIS_REPLY_PARSER_H
 #define SPOA_IO_REDIS_REPLY_PARSER_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "proto/must_check.h"
 #include "proto/span.h"
 #include "spoa/core/redis/reply.h"
 
-/* The most bytes that one reply may take, on the wire and in memory. */
+/*
+ * The most bytes that one reply may take, on the wire and in memory. With a filter each element of an array may
+ * take so many on the wire, and what is kept may in memory. So whoever uses a filter must limit the time.
+ */
 #define REPLY_PARSER_BYTES_MAX ((size_t)1024 * 1024)
 /* How deep arrays may be nested. It is the limit of hiredis 0.14, used for later versions, too. */
 #define REPLY_PARSER_DEPTH_MAX 8
 
 struct reply_parser;
+
+/*
+ * Leaves out elements of replies that are arrays, one after another as they come. The reply then has the others
+ * only. An element is valid during the call.
+ */
+struct reply_filter {
+    bool (*keeps)(void *context, const struct reply *element);
+    void *context;
+};
 
 enum reply_parser_result {
     REPLY_PARSER_NEEDS_MORE,
@@ -27,6 +42,9 @@ enum reply_parser_result {
  * if memory is short. */
 MUST_CHECK struct reply_parser *reply_parser_create(size_t everyday);
 void reply_parser_destroy(struct reply_parser *parser); /* NULL is fine */
+
+/* From the next reply on, leaves out what the filter does not keep. The filter is copied. */
+void reply_parser_set_filter(struct reply_parser *parser, struct reply_filter filter);
 
 /* Copies `bytes`. The caller must then call reply_parser_next() until it returns anything but REPLY. */
 void reply_parser_feed(struct reply_parser *parser, struct span bytes);

@@ -221,6 +221,30 @@ static void test_reasons(void **state)
     assert_lost(&f, START + 2, QUORUM_UNREACHABLE);
 }
 
+/* A majority lives, but some of it refuses us: a password is missing, say. */
+static void test_refused_us(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f, 3);
+    quorum_note_settled(&f.quorum);
+    name(&f, 0, A, START);
+    quorum_note_refusal_of_us(&f.quorum, 1, true);
+    assert_lost(&f, START, QUORUM_REFUSED_US);
+    say(&f, 1, QUORUM_INVALID, 0, START, START);
+    assert_lost(&f, START, QUORUM_REFUSED_US);
+    assert_lost(&f, START + F, QUORUM_UNREACHABLE); /* one of three */
+    quorum_note_refusal_of_us(&f.quorum, 0, true);
+    assert_lost(&f, START + F, QUORUM_REFUSED_US);
+    quorum_note_refusal_of_us(&f.quorum, 1, false);
+    assert_lost(&f, START + F, QUORUM_UNREACHABLE);
+    quorum_note_refusal(&f.quorum, 1, true);
+    quorum_note_refusal(&f.quorum, 2, true);
+    assert_lost(&f, START + 1, QUORUM_REFUSED);
+    assert_lost(&f, START + F, QUORUM_UNREACHABLE); /* who refuses us lives: it may fail over */
+}
+
 static void test_starting_ends(void **state)
 {
     struct fixture f;
@@ -322,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_no_identity_no_vote),
         cmocka_unit_test(test_a_forgotten_vote_does_not_count),
         cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_refused_us),
         cmocka_unit_test(test_starting_ends),
         cmocka_unit_test(test_barrier),
         cmocka_unit_test(test_barrier_falls_when_all_have_answered),

@@ -142,10 +142,12 @@ static void test_slow_answer(void **state)
     cut_debts_destroy(debts);
 }
 
-/* It is never given up, and never tried less often than every 0.8 s, from one beginning to the next. */
+/* HAProxy is away while it reloads itself: in the first second it is tried again soon. It is never given up, and never
+ * tried less often than every 0.8 s, from one beginning to the next. */
 static void test_backoff(void **state)
 {
-    static const int64_t waits[] = {100, 200, 400, 800, 800, 800};
+    static const int64_t waits[] = {100, 100, 100, 100, 100, 100, 100, 100,
+                                    100, 100, 100, 200, 400, 800, 800};
     struct cut_debts *debts = begin_settled();
     int64_t now_ms = START + 1000;
 

@@ -34,6 +34,7 @@ struct topic {
     uint32_t retry_ms;
     unsigned replies;
     struct awaited_request replied; /* of the last reply */
+    enum reply_kind kind;           /* of the reply that it must get */
     enum conversation_verdict verdict;
     int64_t wake_ms;
     unsigned ticks;
@@ -64,7 +65,7 @@ static enum conversation_verdict topic_reply(void *context, const struct awaited
     struct topic *self = context;
 
     (void)now_ms;
-    assert_ptr_equal(reply, &nil);
+    assert_int_equal(reply->kind, self->kind);
     self->replies++;
     self->replied = *request;
     return self->verdict;
@@ -410,6 +411,79 @@ static void unsolicited_reply(void **state)
     assert_int_equal(topic.replies, 0);
 }
 
+static enum conversation_action give_error(const char *words)
+{
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text(words)};
+
+    topic.kind = REPLY_ERROR;
+    topic.verdict = CONVERSATION_DONE;
+    return conversation_reply(&talk, &error, 2000);
+}
+
+/* The peer has no room for us: the topic must not take its words for the reply to AUTH. */
+static void sent_away(void **state)
+{
+    static const char *const words[] = {"ERR max number of clients reached",
+                                        "DENIED Redis is running in protected mode"};
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        start_talking(conversation_wake_ms(&talk));
+        ask(1, 0, 2, 1500);
+        assert_int_equal(give_error(words[i]), CONVERSATION_DISCONNECT);
+        check_lost(words[i], 2000, i == 0 ? RETRY_MIN_MS : 2 * RETRY_MIN_MS);
+        assert_int_equal(topic.end, CONVERSATION_END_SENT_AWAY);
+        assert_int_equal(topic.replies, 0);
+    }
+}
+
+/* Whatever its words are, if nothing was asked. */
+static void sent_away_before_it_was_asked(void **state)
+{
+    (void)state;
+    start_talking(START_MS);
+    assert_int_equal(give_error("GOAWAY"), CONVERSATION_DISCONNECT);
+    check_lost("GOAWAY", 2000, RETRY_MIN_MS);
+    assert_int_equal(topic.end, CONVERSATION_END_SENT_AWAY);
+}
+
+/* It says one thing only, and closes. */
+static void last_words(void **state)
+{
+    char longer[CONVERSATION_WORDS_MAX + 50];
+
+    (void)state;
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
+    start_talking(START_MS);
+    ask(1, 0, 2, 1500);
+    assert_int_equal(give_error(longer), CONVERSATION_NOTHING);
+    assert_int_equal(topic.replies, 1);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, 2000);
+    assert_int_equal(topic.end, CONVERSATION_END_SENT_AWAY);
+    assert_int_equal(strlen(topic.reason), CONVERSATION_WORDS_MAX - 1);
+}
+
+/* An error is no reason to close if there were other replies, or if no end of the connection was seen. */
+static void words_that_are_not_the_last(void **state)
+{
+    (void)state;
+    start_talking(START_MS);
+    ask(1, 0, 3, 1500);
+    assert_int_equal(give_error("NOAUTH"), CONVERSATION_NOTHING);
+    assert_int_equal(give_error("ERR max number of clients reached"), CONVERSATION_NOTHING);
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, 2000);
+    check_lost("closed", 2000, RETRY_MIN_MS);
+    start_talking(conversation_wake_ms(&talk));
+    ask(1, 0, 3, 1500);
+    assert_int_equal(give_error("NOAUTH"), CONVERSATION_NOTHING);
+    conversation_lost(&talk, "silent", CONVERSATION_END_SILENT, 2000);
+    check_lost("silent", 2000, 2 * RETRY_MIN_MS);
+    start_talking(conversation_wake_ms(&talk));
+    conversation_lost(&talk, "closed", CONVERSATION_END_CLOSED, 2000);
+    check_lost("closed", 2000, 4 * RETRY_MIN_MS);
+}
+
 /* The earlier of what the topic wants and of the deadline. */
 static void wake_times(void **state)
 {
@@ -464,6 +538,10 @@ int main(void)
         TEST(refused),
         TEST(broken),
         TEST(unsolicited_reply),
+        TEST(sent_away),
+        TEST(sent_away_before_it_was_asked),
+        TEST(last_words),
+        TEST(words_that_are_not_the_last),
         TEST(wake_times),
         TEST(ticks),
     };

@@ -131,7 +131,7 @@ static void test_each_link_counts_for_itself(void **state)
         assert_false(peer.has_answered);
         peer_answered(&peer);
         assert_false(peer_prove(&peer, START_MS + (i + 1) * INTERVAL_MS - 1));
-        (void)peer_lost(&peer);
+        (void)peer_lost(&peer, CONVERSATION_END_CLOSED);
         assert_false(peer.has_answered);
         assert_false(peer_prove(&peer, START_MS + (i + 1) * INTERVAL_MS));
     }
@@ -148,16 +148,16 @@ static void live(int64_t now_ms, bool is_news)
 static void test_up_and_down_are_told_once(void **state)
 {
     (void)state;
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_WARNING);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_DEBUG);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_DEBUG);
     live(START_MS, true);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_WARNING);
     /* It answers, and its links do not last: it is as much down as before. */
     begin_link(START_MS);
     peer_answered(&peer);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_DEBUG);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_DEBUG);
     live(START_MS, true);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_WARNING);
 }
 
 static void test_faults_are_told_once(void **state)
@@ -166,7 +166,7 @@ static void test_faults_are_told_once(void **state)
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(peer_fails(&peer, FAULT_A, 0), i == 0);
         assert_int_equal(peer_fails(&peer, FAULT_B, 0), i == 0);
-        (void)peer_lost(&peer);
+        (void)peer_lost(&peer, CONVERSATION_END_CLOSED);
         live(START_MS, true); /* a new link changes nothing about them */
     }
     peer_works(&peer, FAULT_A, 0);
@@ -196,6 +196,34 @@ static void test_subjects_of_faults(void **state)
     assert_true(peer_fails(&peer, FAULT_B, 8));
 }
 
+/* BUSY must not hide NOPERM: each kind of refusal is told, until the request has worked. */
+static void test_kinds_of_refusals(void **state)
+{
+    (void)state;
+    assert_true(peer_refuses(&peer, FAULT_A, 0, REFUSAL_BUSY));
+    assert_false(peer_refuses(&peer, FAULT_A, 0, REFUSAL_BUSY));
+    assert_true(peer_refuses(&peer, FAULT_A, 0, REFUSAL_RIGHT));
+    assert_false(peer_refuses(&peer, FAULT_A, 0, REFUSAL_BUSY));
+    assert_false(peer_refuses(&peer, FAULT_A, 0, REFUSAL_RIGHT));
+    assert_true(peer_refuses(&peer, FAULT_B, 0, REFUSAL_RIGHT));
+    peer_works(&peer, FAULT_A, 0);
+    assert_true(peer_refuses(&peer, FAULT_A, 0, REFUSAL_RIGHT));
+    assert_true(peer_refuses(&peer, FAULT_A, 0, REFUSAL_BUSY));
+    assert_false(peer_refuses(&peer, FAULT_B, 0, REFUSAL_RIGHT));
+}
+
+/* Its own words are told although it was down before. */
+static void test_sent_away(void **state)
+{
+    (void)state;
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_REFUSED), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_SENT_AWAY), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_REFUSED), LOG_LEVEL_DEBUG);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_SENT_AWAY), LOG_LEVEL_DEBUG);
+    live(START_MS, true);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_SENT_AWAY), LOG_LEVEL_WARNING);
+}
+
 static void test_another_peer(void **state)
 {
     (void)state;
@@ -206,9 +234,9 @@ static void test_another_peer(void **state)
     check_greeted();
     assert_true(peer_fails(&peer, FAULT_A, 0));
     live(START_MS, true);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_WARNING);
     peer_forget(&peer);
-    assert_int_equal(peer_lost(&peer), LOG_LEVEL_WARNING);
+    assert_int_equal(peer_lost(&peer, CONVERSATION_END_CLOSED), LOG_LEVEL_WARNING);
 }
 
 static void test_times(void **state)
@@ -237,6 +265,8 @@ int main(void)
         cmocka_unit_test_setup(test_up_and_down_are_told_once, set_up),
         cmocka_unit_test_setup(test_faults_are_told_once, set_up),
         cmocka_unit_test_setup(test_subjects_of_faults, set_up),
+        cmocka_unit_test_setup(test_kinds_of_refusals, set_up),
+        cmocka_unit_test_setup(test_sent_away, set_up),
         cmocka_unit_test_setup(test_another_peer, set_up),
         cmocka_unit_test_setup(test_times, set_up),
     };

@@ -101,7 +101,9 @@ static void test_role(void **state)
         {{text("slave"), text(""), number(1)}, REPLY_READ_BAD_ADDRESS},
         {{text("slave"), text("h"), number(0)}, REPLY_READ_BAD_ADDRESS},
         {{text("slave"), text("h"), number(65536)}, REPLY_READ_BAD_ADDRESS},
-        {{text("slave"), text("h"), text("6379")}, REPLY_READ_NONSENSE},
+        {{text("slave"), text("h"), text("0")}, REPLY_READ_BAD_ADDRESS},
+        {{text("slave"), text("h"), none}, REPLY_READ_NONSENSE},
+        {{text("active-replica"), text("h"), number(6379)}, REPLY_READ_NONSENSE},
         {{number(1), number(2), number(3)}, REPLY_READ_NONSENSE},
     };
     struct addr addr;
@@ -118,11 +120,58 @@ static void test_role(void **state)
         const struct reply reply = array(bad[i].elements, 3);
         assert_int_equal(node_reply_read_role(&reply, &self, &addr, &is_self), bad[i].reading);
     }
-    const struct reply brief = array(master, 2);
+    const struct reply brief = array(replica, 2);
     assert_int_equal(node_reply_read_role(&brief, &self, &addr, &is_self), REPLY_READ_NONSENSE);
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOPERM")};
     assert_int_equal(node_reply_read_role(&error, &self, &addr, &is_self), REPLY_READ_ERROR);
     assert_true(!is_self && addr_equals(&addr, &other)); /* untouched */
+}
+
+/* Dragonfly: a master without an offset, a replica's port as a text and "replica". */
+static void test_role_in_dragonflys_words(void **state)
+{
+    const struct addr self = addr_of("10.0.0.1:6379");
+    const struct addr other = addr_of("10.0.0.2:6380");
+    const struct reply master[] = {text("master"), array(NULL, 0)};
+    const struct reply replica[] = {text("replica"), text("10.0.0.2"), text("6380"), text("stable_sync")};
+    const struct reply one = array(master, 2);
+    const struct reply two = array(replica, 4);
+    struct addr addr;
+    bool is_self = false;
+
+    (void)state;
+    assert_int_equal(node_reply_read_role(&one, &self, &addr, &is_self), REPLY_READ_OK);
+    assert_true(is_self && addr_equals(&addr, &self));
+    assert_int_equal(node_reply_role(&one), NODE_ROLE_MASTER);
+    assert_int_equal(node_reply_read_role(&two, &self, &addr, &is_self), REPLY_READ_OK);
+    assert_true(!is_self && addr_equals(&addr, &other));
+    assert_int_equal(node_reply_role(&two), NODE_ROLE_REPLICA);
+}
+
+/* KeyDB: a node that takes writes and follows another one, or several. */
+static void test_roles_that_are_none(void **state)
+{
+    const struct reply active[] = {text("active-replica"), text("10.0.0.2"), number(6380), text("connected"),
+                                   number(9)};
+    const struct reply several[] = {array(active, 5), array(active, 5)};
+    const struct reply sentinel[] = {text("sentinel"), array(NULL, 0)};
+    const struct {
+        struct reply reply;
+        const char *word;
+        const char *meaning;
+    } cases[] = {
+        {array(active, 5), "active-replica", "active-replica): no node is the master"},
+        {array(several, 2), "", "multi-master): no node is the master"},
+        {array(sentinel, 2), "sentinel", "a Sentinel"},
+        {number(1), "", "neither master nor replica"},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_int_equal(node_reply_role(&cases[i].reply), NODE_ROLE_UNKNOWN);
+        assert_true(span_equals_text(node_reply_role_word(&cases[i].reply), cases[i].word));
+        assert_non_null(strstr(node_reply_role_meaning(&cases[i].reply), cases[i].meaning));
+    }
 }
 
 static void test_slots(void **state)
@@ -137,17 +186,72 @@ static void test_slots(void **state)
     const struct reply reply = array(ranges, 3);
     const struct addr one = addr_of("10.0.0.1:7001");
     const struct addr two = addr_of("10.0.0.2:7002");
+    const struct addr asked = addr_of("10.0.0.9:7003");
+    const struct addr self = addr_of("10.0.0.9:7009");
     struct addr addr;
 
     (void)state;
-    assert_int_equal(node_reply_read_owner(&reply, 0, &addr), REPLY_READ_OK);
+    assert_int_equal(node_reply_read_owner(&reply, 0, &self, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &one));
-    assert_int_equal(node_reply_read_owner(&reply, 100, &addr), REPLY_READ_OK);
+    assert_int_equal(node_reply_read_owner(&reply, 100, &self, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &one));
-    assert_int_equal(node_reply_read_owner(&reply, 101, &addr), REPLY_READ_OK);
+    assert_int_equal(node_reply_read_owner(&reply, 101, &self, &addr), REPLY_READ_OK);
     assert_true(addr_equals(&addr, &two));
-    assert_int_equal(node_reply_read_owner(&reply, 16001, &addr), REPLY_READ_NONSENSE);
-    assert_int_equal(node_reply_read_owner(&reply, 16002, &addr), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_owner(&reply, 16001, &self, &addr), REPLY_READ_OK);
+    assert_true(addr_equals(&addr, &asked)); /* no host: that of the node that was asked */
+    assert_int_equal(node_reply_read_owner(&reply, 16002, &self, &addr), REPLY_READ_NONE);
+}
+
+/* cluster-preferred-endpoint-type: NULL and "" mean the address that was asked, "?" a host that is not known. */
+static void test_owners_without_a_host(void **state)
+{
+    const struct addr self = addr_of("redis-1:7009");
+    const struct addr asked = addr_of("redis-1:7001");
+    const struct addr socket = addr_of("unix:/run/redis.sock");
+    const struct reply hosts[] = {{.kind = REPLY_NIL}, text(""), text("?")};
+    struct addr addr;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        const struct reply node[] = {hosts[i], i == 1 ? text("7001") : number(7001), text(ID)};
+        const struct reply range[] = {number(0), number(9), array(node, 3)};
+        const struct reply ranges[] = {array(range, 3)};
+        const struct reply reply = array(ranges, 1);
+        memset(&addr, 0, sizeof(addr));
+        if (i == 2) {
+            assert_int_equal(node_reply_read_owner(&reply, 5, &self, &addr), REPLY_READ_BAD_ADDRESS);
+            continue;
+        }
+        assert_int_equal(node_reply_read_owner(&reply, 5, &self, &addr), REPLY_READ_OK);
+        assert_true(addr_equals(&addr, &asked));
+        assert_int_equal(node_reply_read_owner(&reply, 5, &socket, &addr), REPLY_READ_BAD_ADDRESS);
+    }
+}
+
+/* Only ranges with a slot that somebody asks for are kept, and what is no range. */
+static void test_needed_ranges(void **state)
+{
+    const struct reply pair[] = {text("10.0.0.1"), number(7001)};
+    uint64_t slots[NODE_REPLY_SLOTS / 64] = {0};
+    const struct {
+        int64_t first;
+        int64_t last;
+        bool is_needed;
+    } cases[] = {
+        {0, 0, true},         {1, 62, false}, {60, 63, true}, {64, 16382, false}, {0, 16383, true},
+        {16383, 16383, true}, {9, 3, false},  {-1, 3, true},  {3, 16384, true},
+    };
+
+    (void)state;
+    slots[0] = 1 | (uint64_t)1 << 63;
+    slots[NODE_REPLY_SLOTS / 64 - 1] = (uint64_t)1 << 63;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct reply elements[] = {number(cases[i].first), number(cases[i].last), array(pair, 2)};
+        const struct reply range = array(elements, 3);
+        assert_int_equal(node_reply_needs_range(&range, slots), cases[i].is_needed);
+    }
+    const struct reply other = text("0");
+    assert_true(node_reply_needs_range(&other, slots));
 }
 
 static void test_replicas_of_a_slot(void **state)
@@ -185,21 +289,22 @@ static void test_slots_of_another_shape(void **state)
         {text("0"), number(9), array(pair, 2)},
         {number(0), number(9), array(half, 1)},
     };
+    const struct addr self = addr_of("10.0.0.9:7009");
     struct addr addr;
 
     (void)state;
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
         const struct reply range = array(shapes[i], 3);
         const struct reply reply = array(&range, 1);
-        assert_int_equal(node_reply_read_owner(&reply, 5, &addr), REPLY_READ_NONSENSE);
+        assert_int_equal(node_reply_read_owner(&reply, 5, &self, &addr), REPLY_READ_NONSENSE);
     }
     const struct reply range = array(shapes[0], 2);
     const struct reply brief = array(&range, 1);
-    assert_int_equal(node_reply_read_owner(&brief, 5, &addr), REPLY_READ_NONSENSE);
+    assert_int_equal(node_reply_read_owner(&brief, 5, &self, &addr), REPLY_READ_NONSENSE);
     const struct reply none = array(NULL, 0);
-    assert_int_equal(node_reply_read_owner(&none, 5, &addr), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_owner(&none, 5, &self, &addr), REPLY_READ_NONE);
     const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("ERR cluster support disabled")};
-    assert_int_equal(node_reply_read_owner(&error, 5, &addr), REPLY_READ_ERROR);
+    assert_int_equal(node_reply_read_owner(&error, 5, &self, &addr), REPLY_READ_ERROR);
 }
 
 int main(void)
@@ -208,8 +313,12 @@ int main(void)
         cmocka_unit_test(test_run_id),
         cmocka_unit_test(test_cluster_state),
         cmocka_unit_test(test_role),
+        cmocka_unit_test(test_role_in_dragonflys_words),
+        cmocka_unit_test(test_roles_that_are_none),
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_replicas_of_a_slot),
+        cmocka_unit_test(test_owners_without_a_host),
+        cmocka_unit_test(test_needed_ranges),
         cmocka_unit_test(test_slots_of_another_shape),
     };
 

@@ -32,6 +32,7 @@ struct fixture {
     struct node_settings settings;
     struct node_voter voters[NODES];
     bool refuses;        /* to say who it is, and the password */
+    bool hides_hosts;    /* in CLUSTER SLOTS: NULL for the first shard, "?" for the second */
     const char *state;   /* in the reply to CLUSTER INFO */
     const char *replica; /* the host that the first shard has as a replica; NULL: none */
     unsigned masters[2]; /* whom the nodes name for each service; with `replication` the first for both */
@@ -174,9 +175,12 @@ static void give_slots(unsigned node)
     const struct reply replica[2] = {
         {.kind = REPLY_TEXT, .text = span_of_text(f.replica != NULL ? f.replica : "")},
         {.kind = REPLY_INTEGER, .number = 7009}};
+    const struct reply unknown = {.kind = REPLY_TEXT, .text = span_of_text("?")};
 
     for (unsigned i = 0; i < 2; i++) {
         split_addr(&f.servers[f.masters[i]].addr, hosts[i], nodes[i]);
+        if (f.hides_hosts)
+            nodes[i][0] = i == 0 ? (struct reply){.kind = REPLY_NIL} : unknown;
         ranges[i][0] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192};
         ranges[i][1] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192 + 8191};
         ranges[i][2] = (struct reply){.kind = REPLY_ARRAY, .elements = nodes[i], .count = 2};
@@ -473,6 +477,80 @@ static void test_refused(void **state)
     assert_int_equal(f.metrics.link_failures_total, 1);
 }
 
+/* NULL is the host that was asked. "?" is no vote, and told once. */
+static void test_hidden_hosts(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    for (unsigned i = 0; i < NODES; i++) /* one host */
+        assert_true(addr_from_parts(span_of_text("10.0.0.1"), span_of_text(i == 0 ? "7001" : "7009"),
+                                    &f.servers[i].addr));
+    f.hides_hosts = true;
+    meet_all();
+    assert_string_equal(named(0), "n0");
+    assert_null(named(1));
+    for (unsigned i = 0; i < NODES; i++) {
+        (void)conversation_tick(&f.voters[i].conversation, f.now_ms + POLL);
+        f.now_ms += i == 0 ? POLL : 0;
+        collect(i);
+        answer(i);
+    }
+    assert_int_equal(log_capture_count("node-bad-address"), NODES);
+    assert_non_null(
+        strstr(log_capture_last("node-bad-address"), "node=n2 monitor=b meaning=it does not know the host"));
+    assert_int_equal(log_capture_count("node-without-vote"), 0);
+}
+
+/* Only the ranges of our services are needed, and only of this reply. */
+static void test_what_is_kept(void **state)
+{
+    const struct conversation *conversation = &f.voters[0].conversation;
+    struct reply pair[2] = {{.kind = REPLY_NIL}, {.kind = REPLY_INTEGER, .number = 7001}};
+    struct reply range[3] = {{.kind = REPLY_INTEGER, .number = 1},
+                             {.kind = REPLY_INTEGER, .number = 8999},
+                             {.kind = REPLY_ARRAY, .elements = pair, .count = 2}};
+    const struct reply element = {.kind = REPLY_ARRAY, .elements = range, .count = 3};
+
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    assert_true(conversation_is_choosy(conversation));
+    connect_node(0);
+    assert_true(conversation_keeps(conversation, &element)); /* nothing was asked */
+    collect(0);
+    assert_true(conversation_keeps(conversation, &element)); /* the reply to AUTH */
+    for (unsigned i = 0; i < 2; i++)
+        give_text(0, "OK");
+    give_text(0, ids[0]);
+    give_text(0, "cluster_state:ok\r\n");
+    assert_false(conversation_keeps(conversation, &element));
+    range[1].number = 9000;
+    assert_true(conversation_keeps(conversation, &element));
+    range[0].number = 0;
+    range[1].number = 0;
+    assert_true(conversation_keeps(conversation, &element));
+}
+
+/* Dragonfly has no run_id, and KeyDB's active replicas no master: both are told what they lack. */
+static void test_nodes_that_cannot_vote(void **state)
+{
+    const struct reply active[] = {{.kind = REPLY_TEXT, .text = span_of_text("active-replica")},
+                                   {.kind = REPLY_TEXT, .text = span_of_text("10.0.0.2")},
+                                   {.kind = REPLY_INTEGER, .number = 7002}};
+    const struct reply role = {.kind = REPLY_ARRAY, .elements = active, .count = 3};
+
+    (void)state;
+    build(VOTER_SOURCE_REPLICATION, false);
+    connect_node(0);
+    collect(0);
+    for (unsigned i = 0; i < 2; i++)
+        give_text(0, "OK");
+    give_text(0, "# Server\r\nredis_version:7.4.0\r\ndragonfly_version:df-v1.31.0\r\n");
+    give(0, &role);
+    assert_string_equal(log_capture_last("node-without-identity"),
+                        "warning node-without-identity node=n0 reply=INFO has no run_id, as with Dragonfly");
+    assert_non_null(strstr(log_capture_last("node-without-vote"), "node=n0 reply=it takes writes although"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +563,9 @@ int main(void)
         cmocka_unit_test_teardown(test_a_node_that_answers_and_closes, tear_down),
         cmocka_unit_test_teardown(test_alone, tear_down),
         cmocka_unit_test_teardown(test_refused, tear_down),
+        cmocka_unit_test_teardown(test_hidden_hosts, tear_down),
+        cmocka_unit_test_teardown(test_what_is_kept, tear_down),
+        cmocka_unit_test_teardown(test_nodes_that_cannot_vote, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,8 +38,8 @@ static void test_credentials(void **state)
     expect(SERVICE_OK); /* whoever says nothing of itself is not vetoed */
     assert_int_equal(log_capture_count("role-probe-refused"), 1);
     assert_string_equal(log_capture_last("role-probe-refused"),
-                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 error=WRONGPASS invalid "
-                        "username-password pair");
+                        "warning role-probe-refused monitor=m node=10.0.0.1:6379 reason=WRONGPASS invalid "
+                        "username-password pair meaning=the password is missing or wrong");
 }
 
 static void test_loading(void **state)
@@ -325,6 +325,7 @@ static void begin_with_replicas(struct lag_limit max_lag)
 static void test_offsets_of_replicas(void **state)
 {
     const struct reply integer = {.kind = REPLY_INTEGER, .number = 950};
+    const struct reply port = {.kind = REPLY_INTEGER, .number = 6379};
 
     (void)state;
     begin_with_replicas((struct lag_limit){.unit = LAG_BYTES, .amount = 100});
@@ -334,8 +335,10 @@ static void test_offsets_of_replicas(void **state)
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("900"));
     assert_true(is_replica_named());
-    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), integer);
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("stable_sync")); /* Dragonfly */
     assert_false(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), port, integer); /* Garnet */
+    assert_true(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("-5"));
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("9999999999999999999"));

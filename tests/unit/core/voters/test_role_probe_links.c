@@ -113,6 +113,89 @@ static void test_refusal_is_told_again_after_it_worked(void **state)
     assert_int_equal(log_capture_count("role-probe-refused"), 2);
 }
 
+/* One poll, in which the node refuses PING and ROLE so; NULL: it answers. */
+static void poll_refused(const char *ping, const char *role)
+{
+    f.now_ms += INTERVAL;
+    name(0);
+    assert_string_equal(sent(), "PING ROLE");
+    reply(ping != NULL ? error_reply(ping) : text_reply("PONG"));
+    if (role != NULL)
+        reply(error_reply(role));
+    else
+        reply_role("master");
+}
+
+/* Each kind is told once, in the node's own words, and again after it was over. None hides another. */
+static void test_each_kind_of_refusal_is_told(void **state)
+{
+    static const char busy[] = "BUSY Redis is busy running a script.";
+
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    for (unsigned i = 0; i < 3; i++)
+        poll_refused(busy, busy);
+    assert_int_equal(log_capture_count("role-probe-refused"), 1);
+    assert_string_equal(
+        log_capture_last("role-probe-refused"),
+        "warning role-probe-refused monitor=m node=10.0.0.1:6379 reason=BUSY Redis is busy running a "
+        "script. meaning=a script or a module blocks it; its role cannot be asked until that ends");
+    poll_refused(NULL, "NOPERM User default has no permissions");
+    poll_refused(NULL, "NOPERM User default has no permissions");
+    assert_int_equal(log_capture_count("role-probe-refused"), 2);
+    poll_refused(busy, busy);
+    assert_int_equal(log_capture_count("role-probe-refused"), 3);
+    poll_refused(NULL, NULL);
+    poll_refused("LOADING Redis is loading the dataset in memory", NULL);
+    poll_refused("LOADING Redis is loading the dataset in memory", NULL);
+    assert_int_equal(log_capture_count("role-probe-refused"), 4);
+    poll_refused("MASTERDOWN Link with MASTER is down", NULL);
+    assert_int_equal(log_capture_count("role-probe-refused"), 5);
+    poll_refused("NOREPLICAS Not enough good replicas to write.", NULL);
+    assert_int_equal(log_capture_count("role-probe-refused"), 6);
+    assert_non_null(
+        strstr(log_capture_last("role-probe-refused"), "reason=NOREPLICAS Not enough good replicas"));
+    poll_refused(NULL, NULL);
+    poll_refused("LOADING Redis is loading the dataset in memory", NULL);
+    assert_int_equal(log_capture_count("role-probe-refused"), 7);
+}
+
+/* KeyDB's active-replica is neither: told once, and not taken for a master or a replica. */
+static void test_a_role_that_is_none(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("active-replica");
+    for (unsigned i = 0; i < 2; i++) {
+        f.now_ms += INTERVAL;
+        name(0);
+        (void)sent();
+        probe_once("active-replica");
+    }
+    expect(SERVICE_OK);
+    assert_int_equal(log_capture_count("role-probe-refused"), 1);
+    assert_non_null(
+        strstr(log_capture_last("role-probe-refused"), "reason=active-replica meaning=it takes writes"));
+    poll_refused(NULL, NULL);
+    f.now_ms += INTERVAL;
+    (void)sent();
+    probe_once("active-replica");
+    assert_int_equal(log_capture_count("role-probe-refused"), 2);
+}
+
+/* Dragonfly's word for a replica. */
+static void test_a_replica_by_another_name(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("replica");
+    expect(SERVICE_NOT_MASTER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +203,9 @@ int main(void)
         PROBE_TEST(test_a_node_that_answers_and_closes),
         PROBE_TEST(test_down_is_told_again_after_it_worked),
         PROBE_TEST(test_refusal_is_told_again_after_it_worked),
+        PROBE_TEST(test_each_kind_of_refusal_is_told),
+        PROBE_TEST(test_a_role_that_is_none),
+        PROBE_TEST(test_a_replica_by_another_name),
     };
 
     return cmocka_run_group_tests_name("role_probe_links", tests, NULL, NULL);

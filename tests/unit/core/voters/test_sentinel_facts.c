@@ -129,7 +129,8 @@ static void peers_refused(void **state)
 {
     (void)state;
     f.fakes[0].peers = error_reply("NOPERM no sentinel|sentinels");
-    voter_group_refuse(f.group, 2, true, f.now_ms);
+    voter_group_lost(f.group, 2, &(struct conversation_loss){.reason = "", .end = CONVERSATION_END_REFUSED},
+                     f.now_ms);
     for (unsigned i = 0; i < 5; i++)
         poll_once(0);
     assert_int_equal(log_capture_count("sentinel-peers-refused"), 1);

@@ -210,14 +210,13 @@ static void check_nonsense(const struct reply *reply)
 
 static void nonsense(void **state)
 {
-    const struct reply elements[3] = {
-        text_reply("127.0.0.1"), {.kind = REPLY_INTEGER, .number = 7001}, text_reply("7001")};
+    const struct reply elements[3] = {text_reply("127.0.0.1"), {.kind = REPLY_NIL}, text_reply("7001")};
     const struct reply backwards[2] = {elements[1], elements[0]};
     const struct reply three[3] = {elements[0], elements[2], elements[2]};
     struct reply reply = {.kind = REPLY_ARRAY, .elements = elements, .count = 2};
 
     (void)state;
-    check_nonsense(&reply); /* a number for a port */
+    check_nonsense(&reply); /* nothing for a port */
     reply.elements = backwards;
     check_nonsense(&reply);
     reply.elements = three;

@@ -200,13 +200,23 @@ static void reconnect(void **state)
     assert_true(talk.connected >= 2 && talk.connected <= 3);
 }
 
-/* What the peer said before it closed is heard first. */
+/* What the peer said before it closed is heard first, and is the reason. */
 static void last_words_are_heard(void **state)
 {
     (void)state;
     peer.closes = true;
-    check_lost("-ERR max number of clients reached\r\n", "connection closed");
-    assert_string_equal(talk.last_reply, "ERR max number of clients reached;");
+    check_lost("-ERR go away\r\n", "ERR go away");
+    assert_string_equal(talk.last_reply, "ERR go away;");
+    assert_int_equal(talk.ends[0], CONVERSATION_END_SENT_AWAY);
+}
+
+static void no_room_for_us(void **state)
+{
+    (void)state;
+    peer.closes = true;
+    check_lost("-ERR max number of clients reached\r\n", "ERR max number of clients reached");
+    assert_int_equal(talk.ends[0], CONVERSATION_END_SENT_AWAY);
+    assert_int_equal(talk.replies, 0);
 }
 
 /* Found out while sending from within `stepped`: reported once, later, in an event of its own. */
@@ -401,6 +411,7 @@ int main(void)
         TEST(silent_peer),
         TEST(reconnect),
         TEST(last_words_are_heard),
+        TEST(no_room_for_us),
         TEST(reset_found_by_pump),
         TEST(send_failure_is_reported),
         TEST(pump_sends_at_once),

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "spoa/io/redis/reply_parser.h"
@@ -278,6 +279,100 @@ static void resp3_is_refused(void **state)
     }
 }
 
+/* ---- with a filter ---- */
+
+/* Keeps integers that are multiples of `step`, and arrays that begin with one. */
+static bool keeps(void *context, const struct reply *element)
+{
+    const int64_t *step = context;
+    int64_t number =
+        element->kind == REPLY_ARRAY && element->count > 0 ? element->elements[0].number : element->number;
+
+    return number % *step == 0;
+}
+
+static void set_filter(int64_t *step)
+{
+    reply_parser_set_filter(parser, (struct reply_filter){.keeps = keeps, .context = step});
+}
+
+static void filtered_elements(void **state)
+{
+    int64_t step = 2;
+
+    (void)state;
+    set_filter(&step);
+    feed_text("*5\r\n:1\r\n:2\r\n*2\r\n:4\r\n*1\r\n+deep\r\n*1\r\n:7\r\n:8\r\n+text\r\n*0\r\n*1\r\n:3\r\n");
+    const struct reply *reply = next_reply();
+    assert_int_equal(reply->kind, REPLY_ARRAY);
+    assert_int_equal(reply->count, 3);
+    assert_int_equal(reply->elements[0].number, 2);
+    assert_int_equal(reply->elements[1].elements[0].number, 4);
+    assert_true(span_equals_text(reply->elements[1].elements[1].elements[0].text, "deep"));
+    assert_int_equal(reply->elements[2].number, 8);
+    reply = next_reply();
+    assert_int_equal(reply->kind, REPLY_TEXT);
+    assert_true(span_equals_text(reply->text, "text"));
+    assert_int_equal(next_reply()->count, 0);
+    assert_int_equal(next_reply()->count, 0);
+}
+
+/* CLUSTER SLOTS of a cluster with 16384 ranges and two replicas each: over 5 MiB. What is kept takes little. */
+static void all_ranges_of_a_cluster(void **state)
+{
+    int64_t step = 1024;
+
+    (void)state;
+    set_filter(&step);
+    feed_text("*16384\r\n");
+    for (int slot = 0; slot < 16384; slot++) {
+        char range[512];
+        int len = snprintf(range, sizeof(range), "*5\r\n:%d\r\n:%d\r\n", slot, slot);
+        for (int i = 0; i < 3; i++)
+            len += snprintf(range + len, sizeof(range) - (size_t)len,
+                            "*4\r\n$8\r\n10.0.0.%d\r\n:7001\r\n$40\r\n%040d\r\n*2\r\n$8\r\nhostname\r\n$"
+                            "7\r\nredis-%d\r\n",
+                            i + 1, slot, i + 1);
+        check_needs_more();
+        feed(range, (size_t)len);
+    }
+    const struct reply *reply = next_reply();
+    assert_int_equal(reply->count, 16);
+    for (size_t i = 0; i < reply->count; i++) {
+        const struct reply *range = &reply->elements[i];
+        assert_int_equal(range->elements[0].number, i * 1024);
+        assert_true(span_equals_text(range->elements[2].elements[0].text, "10.0.0.1"));
+        assert_true(span_equals_text(range->elements[4].elements[3].elements[1].text, "redis-3"));
+    }
+}
+
+/* What is kept has a limit, and so has each element. */
+static void filtered_too_large(void **state)
+{
+    static const char text[16 * 1024 + 1] = "";
+    int64_t step = 1;
+
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        destroy_parser(state);
+        assert_int_equal(create_parser(state), 0);
+        set_filter(&step);
+        feed_text(round == 0 ? "*16384\r\n" : "*1\r\n$2000000\r\n");
+        const struct reply *reply = NULL;
+        enum reply_parser_result result = REPLY_PARSER_NEEDS_MORE;
+        for (unsigned i = 0; i < 100 && result == REPLY_PARSER_NEEDS_MORE; i++) {
+            if (round == 0)
+                feed_text("$16384\r\n");
+            feed(text, 16384);
+            if (round == 0)
+                feed_text("\r\n");
+            result = reply_parser_next(parser, &reply);
+        }
+        assert_int_equal(result, REPLY_PARSER_FAILED);
+        assert_string_equal(reply_parser_error(parser), "reply too large");
+    }
+}
+
 /* Any bytes: an answer or an error, never a crash. The sanitizers look on. */
 static void random_bytes(void **state)
 {
@@ -319,6 +414,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(huge_arrays, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(deep_nesting, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(resp3_is_refused, create_parser, destroy_parser),
+        cmocka_unit_test_setup_teardown(filtered_elements, create_parser, destroy_parser),
+        cmocka_unit_test_setup_teardown(all_ranges_of_a_cluster, create_parser, destroy_parser),
+        cmocka_unit_test_setup_teardown(filtered_too_large, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(random_bytes, create_parser, destroy_parser),
     };
 

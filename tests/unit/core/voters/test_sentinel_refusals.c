@@ -1,0 +1,157 @@
+/* Sentinels that answer with errors: what is told, what is remembered of it, and what becomes of the service. */
+#include "tests/unit/core/voters/sentinel_voter_fixture.h"
+
+/* The replies to SENTINEL MASTER, once in ten polls of a service. */
+static void poll_facts(unsigned voter)
+{
+    unsigned asked = f.fakes[voter].facts_asked;
+
+    for (unsigned i = 0; i < VOTER_FACTS_POLLS; i++)
+        poll_once(voter);
+    assert_true(f.fakes[voter].facts_asked > asked);
+}
+
+/* A command that the Sentinel does not know is told once, in its own words, and again after it had worked. */
+static void a_command_is_not_known(void **state)
+{
+    (void)state;
+    greet(0);
+    f.fakes[0].facts = error_reply("ERR Unknown sentinel subcommand 'MASTER'");
+    poll_facts(0);
+    poll_facts(0);
+    assert_int_equal(log_capture_count("sentinel-facts-refused"), 1);
+    assert_string_equal(
+        log_capture_last("sentinel-facts-refused"),
+        "warning sentinel-facts-refused sentinel=s0 error=ERR Unknown sentinel subcommand 'MASTER'");
+    f.fakes[0].facts = error_reply("NOPERM no");
+    poll_facts(0);
+    assert_int_equal(log_capture_count("sentinel-facts-refused"), 2);
+    f.fakes[0].facts = (struct reply){.kind = REPLY_NIL};
+    poll_facts(0);
+    f.fakes[0].facts = error_reply("NOPERM no");
+    poll_facts(0);
+    assert_int_equal(log_capture_count("sentinel-facts-refused"), 3);
+    assert_string_equal(voter_group_words(f.group, 0), ""); /* it votes */
+}
+
+/* These are answers. */
+static void what_is_no_refusal(void **state)
+{
+    (void)state;
+    service_destroy(f.services[0]);
+    f.service_settings[0].policy.witness = true;
+    f.services[0] = service_create(&f.service_settings[0], f.now_ms);
+    greet(0);
+    f.fakes[0].facts = error_reply("ERR No such master with that name");
+    f.fakes[0].witness = error_reply("NOQUORUM 1 usable Sentinels");
+    poll_facts(0);
+    assert_true(f.fakes[0].witness_asked > 0);
+    assert_int_equal(log_capture_count("sentinel-facts-refused"), 0);
+    assert_int_equal(log_capture_count("sentinel-witness-refused"), 0);
+    f.fakes[0].witness = error_reply("ERR unknown command");
+    poll_facts(0);
+    assert_int_equal(log_capture_count("sentinel-witness-refused"), 1);
+}
+
+static void forbid(unsigned voter, const char *words)
+{
+    f.fakes[voter].myid = f.fakes[voter].master = error_reply(words);
+}
+
+/* A missing password is a reason of its own, with the Sentinel's own words. */
+static void a_password_is_missing(void **state)
+{
+    (void)state;
+    greet(0);
+    for (unsigned i = 1; i < VOTERS; i++) {
+        forbid(i, "NOAUTH Authentication required.");
+        greet(i);
+    }
+    f.now_ms += 2000;
+    poll_once(0);
+    service_review(f.services[0], f.now_ms);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_REFUSED_US);
+    assert_string_equal(voter_group_words(f.group, 0), "");
+    assert_string_equal(voter_group_words(f.group, 1), "NOAUTH Authentication required.");
+    poll_once(1);
+    assert_true(voter_group_is_heard(f.group, 0, f.now_ms));
+    assert_false(voter_group_is_heard(f.group, 1, f.now_ms));
+    f.fakes[1].myid = text_reply(MYID_B);
+    name_master(1, "127.0.0.1", "7001");
+    poll_once(1);
+    assert_string_equal(voter_group_words(f.group, 1), "");
+    f.now_ms += QUORUM_HOLD_MS;
+    service_review(f.services[0], f.now_ms);
+    assert_int_equal(decision()->state, SERVICE_OK);
+}
+
+/* It answers, and cannot be reached later: then it refuses us no more. */
+static void a_refusal_ends_with_the_link(void **state)
+{
+    (void)state;
+    forbid(0, "NOAUTH Authentication required.");
+    greet(0);
+    assert_string_equal(voter_group_words(f.group, 0), "NOAUTH Authentication required.");
+    conversation_lost(&f.voters[0].query, "Connection refused", CONVERSATION_END_REFUSED, f.now_ms);
+    assert_string_equal(voter_group_words(f.group, 0), "");
+}
+
+/* The only reply is why it closes: no failed AUTH, and no Sentinel that is dead. */
+static void no_room_for_us(void **state)
+{
+    const struct reply full = error_reply("ERR max number of clients\r\xff reached");
+
+    (void)state;
+    f.settings.credentials.password = "secret";
+    for (unsigned i = 0; i < VOTERS; i++) {
+        connect_voter(i);
+        assert_true(collect(i) > 0);
+        assert_int_equal(conversation_reply(&f.voters[i].query, &full, f.now_ms), CONVERSATION_DISCONNECT);
+    }
+    assert_int_equal(log_capture_count("sentinel-auth-failed"), 0);
+    assert_int_equal(log_capture_count("sentinel-down"), VOTERS);
+    assert_non_null(strstr(log_capture_last("sentinel-down"), "reason=ERR max number of clients"));
+    assert_string_equal(voter_group_words(f.group, 0), "ERR max number of clients?? reached");
+    f.now_ms += 2000;
+    service_review(f.services[0], f.now_ms);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_REFUSED_US);
+}
+
+/* Another subject does not end the refusal: the vote on one service is refused, that on another is not. */
+static void words_have_a_subject(void **state)
+{
+    (void)state;
+    voter_group_note_words(f.group, 0, 3, span_of_text("NOPERM"), f.now_ms);
+    voter_group_note_words(f.group, 0, 4, span_of("", 0), f.now_ms);
+    voter_group_note_words(f.group, 0, VOTER_SUBJECT_IDENTITY, span_of("", 0), f.now_ms);
+    assert_string_equal(voter_group_words(f.group, 0), "NOPERM");
+    voter_group_note_words(f.group, 0, 3, span_of("", 0), f.now_ms);
+    assert_string_equal(voter_group_words(f.group, 0), "");
+}
+
+/* A port that is a number. */
+static void an_integer_for_a_port(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        f.fakes[i].pair[1] = (struct reply){.kind = REPLY_INTEGER, .number = 7001};
+    greet_all();
+    assert_string_equal(decision()->server, "R1");
+    f.fakes[0].pair[1].number = 0;
+    poll_once(0);
+    assert_string_equal(log_capture_last("sentinel-bad-address"),
+                        "warning sentinel-bad-address sentinel=s0 monitor=m0 host=127.0.0.1 port=0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        VOTER_TEST(a_command_is_not_known), VOTER_TEST(what_is_no_refusal),
+        VOTER_TEST(a_password_is_missing),  VOTER_TEST(a_refusal_ends_with_the_link),
+        VOTER_TEST(no_room_for_us),         VOTER_TEST(words_have_a_subject),
+        VOTER_TEST(an_integer_for_a_port),
+    };
+
+    return cmocka_run_group_tests_name("sentinel_refusals", tests, NULL, NULL);
+}
