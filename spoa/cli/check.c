@@ -286,15 +286,16 @@ static void check_loopback(struct check *check, const struct config_service *ser
                            const struct checked_voter *voter, const struct addr *named)
 {
     const struct service_server *server = find_server(service, named);
-    char text[ADDR_TEXT_MAX];
 
-    if (socket_is_remote(voter->client.fd) && addr_is_loopback(named) &&
-        (server == NULL || addr_is_loopback(&server->addr)))
-        report(
-            check,
-            "%s is on another host and names %s, which leads to this host here: let it monitor the master by "
-            "an address that all hosts reach, and write this address in 'server'.",
-            voter->name, addr_format(named, text));
+    if (!socket_is_remote(voter->client.fd) || !addr_is_loopback(named) ||
+        (server != NULL && !addr_is_loopback(&server->addr)))
+        return;
+    char text[ADDR_TEXT_MAX];
+    report(
+        check,
+        "%s is on another host and names %s, which leads to this host here: let it monitor the master by an "
+        "address that all hosts reach, and write this address in 'server'.",
+        voter->name, addr_format(named, text));
 }
 
 static bool check_vote(struct check *check, const struct config_service *service,

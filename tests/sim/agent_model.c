@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "tests/sim/asker.h"
+#include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
+#include "tests/sim/haproxy_model.h"
 #include "tests/sim/parked.h"
 #include "tests/sim/reload_model.h"
 #include "tests/sim/set_model.h"
@@ -117,6 +119,8 @@ void agent_step_clock(struct world *world, unsigned agent, int64_t by_ms)
     world->agents[agent].clock_ms += by_ms;
     world->agents[agent].wake_ms = world->now_ms;
     parked_let_due(world, agent);
+    haproxy_let_in(world, agent);
+    cutter_arm(world, agent);
 }
 
 void agent_wake(struct world *world, unsigned agent)
@@ -160,6 +164,7 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
 {
     struct sim_agent *self = &world->agents[agent];
 
+    cutter_forget(world, agent);
     self->running = set_create(world, agent, file);
     self->next = NULL;
     self->retired = NULL;
@@ -185,6 +190,7 @@ void agent_stop(struct world *world, unsigned agent)
     struct sim_agent *self = &world->agents[agent];
 
     self->reloads++;
+    cutter_forget(world, agent);
     spop_session_finish(&self->session);
     service_table_destroy(self->table);
     service_table_destroy(self->retired_table);

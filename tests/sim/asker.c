@@ -6,6 +6,7 @@
 #include "proto/spop_frame.h"
 #include "tests/sim/agent_model.h"
 #include "tests/sim/ghost.h"
+#include "tests/sim/haproxy_model.h"
 #include "tests/sim/parked.h"
 
 #define FRAME_MAX 512
@@ -137,6 +138,12 @@ static void check_unknown(struct world *world, const struct sim_answer *answer)
                         answer->state);
 }
 
+void asker_take_answer(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer)
+{
+    ghost_check(world, agent, service, answer);
+    haproxy_take_client(world, agent, service, answer->address);
+}
+
 static bool ask_service(struct world *world, unsigned agent, unsigned service, struct sim_answer *answer)
 {
     static const char *const names[SIM_SERVICES_MAX] = {"s0", "s1", "s2"};
@@ -144,7 +151,7 @@ static bool ask_service(struct world *world, unsigned agent, unsigned service, s
     if (!ask(world, agent, span_of_text(names[service]), service, answer))
         return false;
     if (world->agents[agent].running->services[service] != NULL)
-        ghost_check(world, agent, service, answer);
+        asker_take_answer(world, agent, service, answer);
     else
         check_unknown(world, answer);
     return true;

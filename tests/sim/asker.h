@@ -14,6 +14,10 @@ void asker_ask(struct world *world, unsigned agent, unsigned service);
 /* Asks all agents at one moment, and compares. */
 void asker_ask_all(struct world *world, unsigned service);
 
+/* Checks an answer. HAProxy sends the client where it says. */
+void asker_take_answer(struct world *world, unsigned agent, unsigned service,
+                       const struct sim_answer *answer);
+
 /* Asks for a service that is not there. */
 void asker_ask_unknown(struct world *world, unsigned agent);
 

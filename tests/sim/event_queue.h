@@ -24,6 +24,9 @@ enum event_kind {
     EVENT_NODE,      /* a probe's commands, or its attempt to connect, reach a node */
     EVENT_PROBE,     /* the node's answer reaches the agent */
     EVENT_RELOAD,    /* an agent looks at its next set, or at the one that was replaced */
+    EVENT_CUT,       /* an agent's next round of cuts is due */
+    EVENT_CALLED,    /* the reply of HAProxy's runtime API, or its failure, reaches the agent */
+    EVENT_HAPROXY,   /* the script does something to a HAProxy */
     EVENT_ACTION,    /* the script does something */
     EVENT_ASK,       /* HAProxy asks */
 };

@@ -23,6 +23,8 @@
  *   told              the observers were told once of each switch and fence, and of the first answer after a switch
  *   ready             a set takes over where it names somebody, or nobody was named before
  *   counters          of answers never fall
+ *   I8-gone sessions  to a former master, or one that is fenced, are cut once HAProxy's runtime API is in reach
+ *   I8-spared         sessions to the master that is named are not
  *   I7-poll progress  a majority that is in reach and agrees is named within P+T (and HOLD),
  *   I7-push progress  a few round trips after the change, where the Sentinels could publish it;
  *   I7-link progress  and a link comes back
@@ -72,6 +74,20 @@ void ghost_watch(struct world *world, struct sim_set *set);
 /* Checks that the observers know what a service says now, and how often it has said something. */
 void ghost_check_told(struct world *world, unsigned agent, unsigned service);
 void ghost_check_counters(struct world *world, unsigned agent);
+
+/* A service tells its observers what it says now: which sessions may stay, and which must go. */
+void ghost_note_cuts(struct world *world, unsigned agent, unsigned service,
+                     const struct service_change *change);
+
+/* The agent begins to cut sessions. It does not know what was before. Of a service that has named nobody yet
+ * it owes nothing. */
+void ghost_begin_cuts(struct world *world, unsigned agent);
+
+/* HAProxy was told to cut the sessions to this server. */
+void ghost_told_to_shut(struct world *world, unsigned agent, unsigned service, unsigned address);
+
+/* Checks that all sessions are gone that must be. */
+void ghost_check_cuts(struct world *world);
 
 /* A reply reached the agent, to a request that it sent at `sent_ms`. */
 void ghost_heard(struct world *world, const struct sim_link *link, unsigned service, int8_t view,

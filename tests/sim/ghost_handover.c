@@ -296,6 +296,7 @@ static void hear_change(struct service_observer *self, const struct service *ser
     told->is_fenced = change->after->is_fenced;
     if (change->switched)
         note_switch(watch, told, change);
+    ghost_note_cuts(watch->world, watch->set->agent, watch->service, change);
     if (!change->is_first_answer)
         return;
     if (told->first_answer == change->after->generation)

@@ -88,6 +88,7 @@ struct ghost_told {
     int8_t address;        /* -1: no master yet */
     bool is_fenced;
     bool is_silenced; /* by `down-after`, and nobody was named since */
+    bool is_cut;      /* a fence since it was named last: its sessions are cut */
 };
 
 /* What the agent said, and what its observers were told, whichever set it was by. */
@@ -134,6 +135,12 @@ struct sim_counts {
     uint64_t distrusted;   /* questions that had to wait for that */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */
+    uint64_t sessions;     /* of clients */
+    uint64_t rounds;       /* of calls to HAProxys, to cut sessions */
+    uint64_t moved;        /* of them, those that a change-over found under way */
+    uint64_t shut;         /* sessions that were cut */
+    uint64_t shut_old;     /* of them, by a process that a reload had replaced */
+    uint64_t shut_late;    /* of them, long after they were owed */
 };
 
 #endif

@@ -13,6 +13,12 @@
 #define SIM_ADDRESSES (SIM_SERVERS + 1)
 /* Questions that an agent may leave unanswered for now. */
 #define SIM_WAITING_MAX 10
+/* The sessions of a HAProxy, and its processes. */
+#define SIM_SESSIONS_MAX 12
+#define SIM_WORKERS_MAX 3
+/* A call to its runtime API takes up to that, and its reply is shorter than that. */
+#define SIM_CALL_MAX_MS 10
+#define SIM_REPLY_MAX 2048
 #define SIM_LINKS_MAX (SIM_SETS_MAX * SIM_SENTINELS_MAX * 2)
 
 #endif

@@ -63,7 +63,8 @@ static bool is_covered(const struct sim_counts *counts)
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
            counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
            counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
-           counts->reloads > 0 && counts->change_overs > 0;
+           counts->reloads > 0 && counts->change_overs > 0 && counts->moved > 0 && counts->shut > 0 &&
+           counts->shut_old > 0 && counts->shut_late > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -85,6 +86,11 @@ static void print_counts(const struct sim_counts *counts)
            counts->parked, counts->released, counts->doubted, counts->silences, counts->distrusted);
     printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9)\n", counts->reloads,
            counts->change_overs);
+    printf("sim: %" PRIu64 " sessions, of which %" PRIu64 " were cut (I8), %" PRIu64
+           " by an old process of HAProxy, %" PRIu64 " late; %" PRIu64 " rounds of cuts, %" PRIu64
+           " of them over a reload\n",
+           counts->sessions, counts->shut, counts->shut_old, counts->shut_late, counts->rounds,
+           counts->moved);
 }
 
 int main(int argc, char **argv)

@@ -102,10 +102,13 @@ node_reply=spoa/core/voters/node_reply.c
 handover=spoa/core/decision/handover.c
 evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
-probe=spoa/core/voters/role_probe.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
 map=spoa/core/decision/server_map.c
+probe=spoa/core/voters/role_probe.c
+debts=spoa/core/haproxy/cut_debts.c
+rounds=spoa/core/haproxy/cut_rounds.c
+visit=spoa/core/haproxy/runtime_visit.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
@@ -159,7 +162,7 @@ mutant kept-for-ever 'kept' $policy \
     -e 's/ && now_ms - policy->t_lost_ms < config->keep_ms;/ \&\& config->keep_ms > 0;/' \
     -e 's/^        review_by(\&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);//'
 mutant kept-against-dissent 'kept' $policy 's/^        policy->may_keep = false;//'
-mutant witness-not-asked 'witnessed' $service 's/!evidence_is_witness(&service->evidence, i, now_ms, &expiry_ms))/false)/'
+mutant witness-not-asked 'witnessed' $evidence 's/^    return report->sees_majority && is_fresh(.*/    return report != NULL \&\&/'
 mutant witness-against-dissent 'witnessed' $quorum 's/^    if (!agree)$/    if (agree \&\& !agree)/'
 mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fenced_ms;/config->fence_ms > 0;/'
 
@@ -209,6 +212,7 @@ mutant reload-unnamed 'ready' $handover 's/^        return HANDOVER_UNNAMED;/   
 mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/        (void)next;/'
 mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
 mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;/    return HANDOVER_READY;/'
+mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
@@ -221,6 +225,27 @@ mutant silence-of-another 'fence' $evidence \
     '/^static unsigned count_saying/,/^}/ s/report->candidate != candidate || //'
 mutant silence-forgotten 'fence' $policy '/^static void check_silenced/,/^}/ s/^        ruling->is_fenced = true;/        (void)ruling;/'
 mutant witness-hears-nobody 'witnessed' $evidence 's/^           (limit_ms == 0 || hears_peers(.*/           limit_ms >= 0;/'
+
+# Cuts of sessions: what is owed is forgotten or not believed, or what is not owed is cut.
+mutant cut-given-up 'I8-gone' $debts 's/^    debt->due_ms = debt->t_begun_ms + wait_ms;/    debt->state = DEBT_NONE;/'
+mutant cut-failure-confirms 'I8-gone' $visit 's/^        return CUT_FAILED;/        return CUT_CONFIRMED;/'
+mutant cut-backs-off-for-ever 'I8-gone' $debts 's/ && wait_ms < CUT_BACKOFF_MAX_MS; i++)/ \&\& wait_ms < 60000; i++)/'
+mutant cut-confirmed-at-once 'I8-gone' $debts 's/^    if (age_ms >= CUT_SETTLE_MS)/    if (age_ms >= 0)/'
+mutant cut-of-connecting-confirms 'I8-gone' $visit 's/^        return CUT_INCOMPLETE;/        return CUT_CONFIRMED;/'
+mutant cut-shuts-connecting 'I8-gone' $visit 's/^    visit->hangs = haproxy_hangs(.*/    visit->hangs = false;/'
+mutant cut-excuses-old-process 'I8-gone' $visit 's/^        visit->marks\[index\] |= MARK_SINGLE;/        visit->marks[index] |= MARK_DONE;/'
+mutant cut-not-owed-by-switch 'I8-gone' $debts 's/^            owe(debts, i, "switch", now_ms);/            (void)replaced;/'
+mutant cut-not-owed-by-fence 'I8-gone' $debts 's/^            owe(debts, i, "fence", now_ms);/            (void)now_ms;/'
+mutant cut-not-owed-at-start 'I8-gone' $debts '/^static void owe_unknown/,/^}/ s/^        is_any = true;/        debt->state = DEBT_NONE;/'
+mutant cut-of-master 'I8-spared' $debts '/^void cut_debts_name/,/^}/ s/^            drop(debts, i);/            (void)i;/'
+mutant cut-of-master-under-way 'I8-spared' $debts 's/^    return place != NOWHERE && debt_at(debts, place, api)->is_under_way;/    return place != NOWHERE;/'
+mutant reload-forgets-debts 'I8-gone' $debts '/^static void copy_debts/,/^}/ s/^            \*debt_at(debts, place, i) = .*/            debt_at(debts, place, i)->state = DEBT_NONE;/'
+mutant reload-forgets-stray-debts 'I8-gone' $debts 's/^        if (here == NOWHERE && !is_owed(.*/        if (here == NOWHERE)/'
+mutant reload-forgets-debts-of-service 'I8-gone' $debts 's/^        if (is_known || debt->state == DEBT_OWED)/        if (is_known)/'
+mutant reload-loses-cut-under-way 'I8-gone' $rounds 's/^    if (!before->is_busy || before->is_trial || .*/    if (before != NULL)/'
+mutant reload-adopts-nothing 'I8' $rounds 's/^    cut_debts_adopt(.*//'
+mutant reload-hides-switch-from-cuts 'I8-gone' $rounds '/^static void catch_up/,/^}/ s/^        cut_debts_name(.*/        (void)last;/'
+mutant reload-brings-api-too-late 'I8-gone' $rounds 's/^        (decision->generation > 0 \&\& .*/        decision->generation > UINT32_MAX)/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

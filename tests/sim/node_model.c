@@ -62,6 +62,10 @@ void node_connect(struct world *world, struct sim_set *set, unsigned service)
     struct sim_probe *probe = &set->probes[service];
     struct event event = {.kind = EVENT_NODE, .count = 1, .items = {{.kind = NODE_ITEM_CONNECT}}};
 
+    if (!probe->probe.is_aimed) {
+        ghost_violation(world, "probe", "agent %u service %u: a probe calls nobody", set->agent, service);
+        return;
+    }
     probe->generation++;
     probe->is_open = true;
     probe->is_proven = false;

@@ -2,6 +2,7 @@
 
 #include "tests/sim/ack.h"
 #include "tests/sim/agent_model.h"
+#include "tests/sim/asker.h"
 #include "tests/sim/ghost.h"
 
 /* By so much later than it must, beside what its timers lag behind. */
@@ -79,7 +80,7 @@ static void take_ack(struct world *world, unsigned agent, const struct spop_fram
                 answer.address, (long long)(agent_now_ms(world, agent) - waiting.since_ms));
     answer.cannot_wait = agent_now_ms(world, agent) >= waiting.deadline_ms;
     if (!waiting.is_orphan)
-        ghost_check(world, agent, waiting.service, &answer);
+        asker_take_answer(world, agent, waiting.service, &answer);
     else if (answer.state != SIM_STATE_UNKNOWN_SERVICE)
         ghost_broken(world, "parked", "agent %u service %u is not there any more, and %d is told", agent,
                      waiting.service, answer.address);

@@ -5,6 +5,7 @@
 #include "spoa/core/decision/handover.h"
 #include "tests/sim/agent_model.h"
 #include "tests/sim/asker.h"
+#include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/parked.h"
 #include "tests/sim/set_model.h"
@@ -53,6 +54,7 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
         if (!service_table_add(table, set->listed[i]))
             abort();
     ghost_watch(world, set);
+    cutter_create(world, set, former);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         struct service *same = former != NULL ? former->services[i] : NULL;
         if (set->services[i] == NULL)
@@ -62,6 +64,7 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
         handover(set->services[i], same, voters, now_ms);
     }
     set_catch_up(world, set);
+    cutter_begin(world, set, former);
 }
 
 static void change_over(struct world *world, unsigned agent)

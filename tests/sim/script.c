@@ -401,6 +401,7 @@ static void act_reload(struct world *world)
     struct sim_file file = world->agents[agent].running->file;
 
     script_change_file(world, &file);
+    script_change_api(world, &file);
     reload_begin(world, agent, &file);
 }
 
@@ -498,6 +499,7 @@ void script_ask(struct world *world)
 {
     struct event again = {.kind = EVENT_ASK};
 
+    ghost_check_cuts(world);
     asker_ask_all(world, any_service(world));
     if (rng_chance(&world->rng, 1))
         asker_ask_unknown(world, any_agent(world));
@@ -518,6 +520,7 @@ void script_plan(struct world *world)
     }
     if (is_healed)
         plan(world, PLANNED_HEAL, wild_ms, (struct event_item){.kind = 0}, false);
+    script_plan_haproxys(world, wild_ms);
     world->config.end_ms = world->now_ms + wild_ms + (is_healed ? CALM_MS : 3000);
     script_ask(world);
 }

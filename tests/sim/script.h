@@ -18,6 +18,13 @@ void script_draw_path(struct world *world, struct sim_path *path, unsigned perce
 /* Puts the script's actions and questions into the queue. */
 void script_plan(struct world *world);
 
+/* Puts the runtime API into a file, or takes it out. */
+void script_change_api(struct world *world, struct sim_file *file);
+
+/* The same of what goes wrong with HAProxys, within so many ms; EVENT_HAPROXY is due. */
+void script_plan_haproxys(struct world *world, int64_t wild_ms);
+void script_act_haproxy(struct world *world, const struct event *event);
+
 /* EVENT_ACTION and EVENT_ASK are due. */
 void script_act(struct world *world, const struct event *event);
 void script_ask(struct world *world);

@@ -1,3 +1,4 @@
+#include "tests/sim/haproxy_model.h"
 #include "tests/sim/script.h"
 
 void script_draw_path(struct world *world, struct sim_path *path, unsigned percent_quick)
@@ -71,4 +72,5 @@ void script_configure(struct world *world)
     script_draw_file(world, &config->file);
     for (unsigned i = 0; i < config->agents; i++)
         configure_agent(world, &world->agents[i]);
+    haproxy_configure(world);
 }

@@ -5,6 +5,7 @@
 
 #include "spoa/core/base/container_of.h"
 #include "tests/sim/agent_model.h"
+#include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node_model.h"
@@ -143,9 +144,9 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
 void set_catch_up(struct world *world, struct sim_set *set)
 {
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF &&
-            service_decision(set->services[i])->is_doubtful)
-            conversation_hurry(&set->probes[i].probe.conversation, now_ms_of(world, set));
+        if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF)
+            role_probe_catch_up(&set->probes[i].probe, service_decision(set->services[i]),
+                                now_ms_of(world, set));
     voter_group_catch_up(set->group);
 }
 
@@ -407,6 +408,7 @@ void set_destroy(struct world *world, struct sim_set *set)
     if (set == NULL)
         return;
     network_forget(world, set);
+    cutter_destroy(set);
     voter_group_destroy(set->group);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
         node_close(set, i);

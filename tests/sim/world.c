@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/sim/agent_model.h"
+#include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/network.h"
 #include "tests/sim/node_model.h"
@@ -41,6 +42,7 @@ static void reset_ghost(struct ghost *ghost)
 static void reset(struct world *world, uint64_t seed)
 {
     world->rng.state = seed;
+    world->haproxy_rng.state = ~seed;
     world->seed = seed;
     world->now_ms = SIM_START_MS + rng_between(&world->rng, 0, 1000);
     world->epoch = 0;
@@ -81,6 +83,15 @@ static void handle(struct world *world, struct event *event)
         break;
     case EVENT_RELOAD:
         reload_look(world, event);
+        break;
+    case EVENT_CUT:
+        cutter_wake(world, event);
+        break;
+    case EVENT_CALLED:
+        cutter_receive(world, event);
+        break;
+    case EVENT_HAPROXY:
+        script_act_haproxy(world, event);
         break;
     case EVENT_ACTION:
         script_act(world, event);

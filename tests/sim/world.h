@@ -1,7 +1,7 @@
 /*
  * A world in virtual time (integer ms): Sentinels with views, a network between them and the agents, and
  * agents that are made of the real modules of spoa/core. One script runs in it at a time. All randomness
- * comes from one generator, so a seed tells everything that happens.
+ * comes from generators that the seed starts, so a seed tells everything that happens.
  *
  *   script.c         what goes wrong, and when
  *   script_config.c  in which world; script_files.c: what is in the agents' files
@@ -11,9 +11,11 @@
  *   set_model.c      what one file brings to life, with real modules: plays the I/O layer around them
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
  *   reload_model.c   its reloads: a next set beside the first, and the change-over
+ *   cutter_model.c   its cuts of sessions: plays the I/O layer around the real rounds and visits
+ *   haproxy_model.c  HAProxy's sessions and its runtime API; script_haproxy.c: what goes wrong with them
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out (ack.c); parked.c: those that wait
  *   ghost.c          remembers the truth; ghost_checks.c checks every answer against it
- *   ghost_handover.c the referee of reloads (I9)
+ *   ghost_handover.c the referee of reloads (I9); ghost_cuts.c: of cuts (I8)
  *   progress.c       what is due by now (I7)
  */
 #ifndef TESTS_SIM_WORLD_H
@@ -29,6 +31,7 @@
 #include "spoa/core/voters/voter_group.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/ghost_state.h"
+#include "tests/sim/haproxy_state.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/rng.h"
 
@@ -61,6 +64,7 @@ struct sim_file {
     bool has_service[SIM_SERVICES_MAX];
     uint8_t map[SIM_SERVERS]; /* the order of the servers */
     bool has_wrong_password;
+    bool has_api; /* HAProxy's runtime API is in it */
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
@@ -196,6 +200,7 @@ struct sim_set {
     struct role_probe_settings probe_settings;
     struct sim_probe probes[SIM_SERVICES_MAX];
     struct sim_watch watches[SIM_SERVICES_MAX];
+    struct sim_cutter cutter;
 };
 
 /* A question that HAProxy has no answer to yet. */
@@ -235,11 +240,14 @@ struct sim_agent {
     enum service_state seen_state[SIM_SERVICES_MAX];
     uint64_t seen_generation[SIM_SERVICES_MAX];
     bool seen_fenced[SIM_SERVICES_MAX];
+    struct sim_haproxy haproxy;
+    struct sim_api api;
 };
 
 struct world {
     struct sim_config config;
     struct rng rng;
+    struct rng haproxy_rng; /* of all about sessions, so that it changes nothing else */
     uint64_t seed;
     int64_t now_ms;
     struct event_queue queue;

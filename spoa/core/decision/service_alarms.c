@@ -147,13 +147,13 @@ void service_alarms_strangers(struct alarms *alarms, const struct service_settin
 {
     struct alarm_subject subject = subject_of(settings);
     const struct sentinel_strangers *told = find_majority(evidence, quorum, has_node, now_ms);
-    char addr[ADDR_TEXT_MAX];
     char text[ADVICE_MAX] = "";
 
     alarms_note(alarms, ALARM_UNMAPPED_NODE, told != NULL, &subject,
                 told != NULL ? advise(server_map_addr(map, told->node), text) : NULL, now_ms);
     told = find_majority(evidence, quorum, has_leader, now_ms);
     if (told != NULL) {
+        char addr[ADDR_TEXT_MAX];
         (void)addr_format(server_map_addr(map, told->leader), addr);
         (void)snprintf(text, sizeof(text), "%s follows %s: write 'alias=%s' behind the master's server",
                        settings->servers[told->follower].name, addr, addr);
@@ -166,10 +166,10 @@ void service_alarms_offsets(struct alarms *alarms, const struct service_settings
 {
     struct alarm_subject subject = subject_of(settings);
     bool holds = server != -1 && unlisted != NULL;
-    char addr[ADDR_TEXT_MAX];
     char text[ADVICE_MAX] = "";
 
     if (holds) {
+        char addr[ADDR_TEXT_MAX];
         (void)addr_format(unlisted, addr);
         (void)snprintf(text, sizeof(text),
                        "the master lists %s and not %s: write 'alias=%s' behind the server that it is", addr,

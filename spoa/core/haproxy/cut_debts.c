@@ -280,12 +280,19 @@ static size_t *find_apis(const struct cut_debts *debts, const struct cut_debts *
     return apis;
 }
 
+/* Of a place that the configuration did not have, only what is owed is known. */
 static void copy_debts(struct cut_debts *debts, size_t place, const struct cut_debts *former,
                        size_t former_place, const size_t *apis)
 {
-    for (size_t i = 0; i < debts->api_count; i++)
-        if (apis[i] != NOWHERE)
-            *debt_at(debts, place, i) = *debt_at(former, former_place, apis[i]);
+    bool is_known = former->places[former_place].owner != NOWHERE || debts->places[place].owner == NOWHERE;
+
+    for (size_t i = 0; i < debts->api_count; i++) {
+        if (apis[i] == NOWHERE)
+            continue;
+        const struct debt *debt = debt_at(former, former_place, apis[i]);
+        if (is_known || debt->state == DEBT_OWED)
+            *debt_at(debts, place, i) = *debt;
+    }
 }
 
 static bool is_owed(const struct cut_debts *debts, const struct cut_debts *former, size_t former_place,
@@ -335,8 +342,7 @@ static bool inherit_places(struct cut_debts *debts, const struct cut_debts *form
             continue;
         if (here == NOWHERE && !add_stray(debts, place, &here))
             return false;
-        if (place->owner != NOWHERE || debts->places[here].owner == NOWHERE)
-            copy_debts(debts, here, former, i, apis);
+        copy_debts(debts, here, former, i, apis);
     }
     return true;
 }
@@ -378,16 +384,15 @@ void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *form
 
     for (size_t i = 0; i < items->count; i++) {
         struct cut_item *item = &items->list[i];
+        if (item->place == NOWHERE)
+            continue; /* a reload before this one found that it is no longer owed */
         const struct place *was = &former->places[item->place];
         const struct owner *owner = find_owner(debts, was->service, was->owner);
         item->place = find_place(debts, owner, was);
         if (item->place == NOWHERE)
             item->place = find_among(debts, strays, debts->place_count - strays, was);
-        if (item->place == NOWHERE)
-            continue; /* no longer owed */
-        item->backend = debts->places[item->place].backend;
-        item->server = debts->places[item->place].server;
-        item->may_be_gone = debts->places[item->place].owner == NOWHERE;
+        if (item->place != NOWHERE)
+            item->may_be_gone = debts->places[item->place].owner == NOWHERE;
     }
 }
 
@@ -409,6 +414,10 @@ static bool list_places(const struct cut_debts *debts, size_t count,
                                                           .backend = place->backend,
                                                           .server = place->server,
                                                           .may_be_gone = place->owner == NOWHERE};
+    }
+    if (!cut_items_keep(&items)) {
+        cut_items_finish(&items);
+        return false;
     }
     cut_items_sort(&items);
     *ret_items = items;

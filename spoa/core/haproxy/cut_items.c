@@ -51,8 +51,31 @@ size_t cut_items_find(const struct cut_items *items, const char *backend, size_t
     return count;
 }
 
+/* Copies a text to `at`, and returns the place behind it. */
+static char *keep_text(char *at, const char **text)
+{
+    size_t len = strlen(*text) + 1;
+
+    *text = memcpy(at, *text, len);
+    return at + len;
+}
+
+bool cut_items_keep(struct cut_items *items)
+{
+    size_t len = 1;
+
+    for (size_t i = 0; i < items->count; i++)
+        len += strlen(items->list[i].backend) + strlen(items->list[i].server) + 2;
+    char *at = malloc(len);
+    items->texts = at;
+    for (size_t i = 0; at != NULL && i < items->count; i++)
+        at = keep_text(keep_text(at, &items->list[i].backend), &items->list[i].server);
+    return at != NULL;
+}
+
 void cut_items_finish(struct cut_items *items)
 {
     free(items->list);
+    free(items->texts);
     *items = (struct cut_items){.list = NULL};
 }

@@ -5,7 +5,8 @@
  *
  * HAProxy 2.8 to 3.1 never closes a session that is shut while it connects; 2.7 was not tried. On these
  * versions the visit looks at the sessions first. If a session is connecting to a server, the visit shuts
- * the established sessions to it one by one, and the cut is incomplete.
+ * the established sessions to it one by one, and the cut is incomplete. A session that begins to connect
+ * after the look is not seen, and may hang.
  *
  * A process that a reload has replaced refuses "shutdown sessions server" ("Proxy is disabled", seen with
  * 2.6 to 3.2). There the visit shuts all sessions one by one.

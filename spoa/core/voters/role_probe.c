@@ -370,3 +370,12 @@ void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t
     peer_forget(&probe->peer);
     conversation_restart(&probe->conversation, now_ms);
 }
+
+void role_probe_catch_up(struct role_probe *probe, const struct service_decision *decision, int64_t now_ms)
+{
+    if (decision->addr == NULL)
+        return;
+    role_probe_aim(probe, decision->addr, now_ms);
+    if (decision->is_doubtful)
+        conversation_hurry(&probe->conversation, now_ms);
+}

@@ -68,4 +68,8 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
  * may be due. */
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms);
 
+/* A reload has handed this decision over, perhaps without a change: aims at its node. If the node is in doubt,
+ * and the probe waits for its next attempt, the attempt is made at once. */
+void role_probe_catch_up(struct role_probe *probe, const struct service_decision *decision, int64_t now_ms);
+
 #endif

@@ -23,7 +23,6 @@ struct runtime_api {
     bool is_master;
     runtime_api_ended *on_ended;
     void *context;
-    bool is_busy;
     struct runtime_visit_options what;
     struct runtime_call *call; /* `show proc`; NULL: none */
     struct reply_lines lines;
@@ -72,11 +71,6 @@ void runtime_api_destroy(struct runtime_api *api)
     free(api);
 }
 
-bool runtime_api_is_busy(const struct runtime_api *api)
-{
-    return api->is_busy;
-}
-
 /* ---- how it ends ---- */
 
 static void complain(struct runtime_api *api, const char *text)
@@ -93,7 +87,6 @@ static void end_round(struct runtime_api *api)
         complain(api, runtime_visit_complaint(stop->visit));
     }
     drop_stops(api);
-    api->is_busy = false;
     api->on_ended(api->context, api->complaint[0] != '\0' ? api->complaint : NULL);
 }
 
@@ -240,7 +233,6 @@ static void list_workers(struct runtime_api *api)
 
 void runtime_api_begin(struct runtime_api *api, const struct runtime_visit_options *what)
 {
-    api->is_busy = true;
     api->what = *what;
     api->open = 0;
     api->complaint[0] = '\0';

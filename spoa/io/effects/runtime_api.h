@@ -26,8 +26,6 @@ MUST_CHECK struct runtime_api *runtime_api_create(struct ev_loop *loop, const st
 /* A round under way ends without a call. NULL is fine. */
 void runtime_api_destroy(struct runtime_api *api);
 
-bool runtime_api_is_busy(const struct runtime_api *api);
-
 /*
  * Begins a round. None may be under way. `what` describes the visits; its `pid` and `is_old` are filled
  * in here. A trial does not visit workers that were replaced, because they need not know the present

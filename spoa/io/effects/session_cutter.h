@@ -2,10 +2,8 @@
  * Cuts HAProxy's sessions to a master that was replaced. An answer cannot move a session that exists, and
  * the old master takes writes for some ten seconds more.
  *
- * core/haproxy/cut_debts.h knows what is owed to which HAProxy, and since when.
- * core/haproxy/runtime_visit.h knows what HAProxy is told. This module watches the services and makes the
- * calls. At the start and every minute it tries each HAProxy, so that core/haproxy/runtime_health.h knows
- * in advance whether it can cut.
+ * core/haproxy/cut_rounds.h knows what is owed to which HAProxy, and when the next round of calls is due.
+ * core/haproxy/runtime_visit.h knows what HAProxy is told. This module has the timers and makes the calls.
  */
 #ifndef SPOA_IO_EFFECTS_SESSION_CUTTER_H
 #define SPOA_IO_EFFECTS_SESSION_CUTTER_H

@@ -74,13 +74,13 @@ struct role_links *role_links_create(struct ev_loop *loop, struct resolver *reso
     return links;
 }
 
-void role_links_hurry(struct role_links *links, int64_t now_ms)
+void role_links_catch_up(struct role_links *links, int64_t now_ms)
 {
     for (size_t i = 0; i < links->count; i++) {
         struct role_link *link = &links->links[i];
-        if (link->link == NULL || !service_decision(link->service)->is_doubtful)
+        if (link->link == NULL)
             continue;
-        conversation_hurry(&link->probe.conversation, now_ms);
+        role_probe_catch_up(&link->probe, service_decision(link->service), now_ms);
         redis_link_pump(link->link);
     }
 }

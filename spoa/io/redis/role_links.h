@@ -34,7 +34,7 @@ MUST_CHECK struct role_links *role_links_create(struct ev_loop *loop, struct res
                                                 const struct role_links_options *options);
 void role_links_destroy(struct role_links *links); /* NULL is fine */
 
-/* Calls at once the nodes that are in doubt and wait for their next attempt. */
-void role_links_hurry(struct role_links *links, int64_t now_ms);
+/* A reload has handed over what the services decided: the links follow. */
+void role_links_catch_up(struct role_links *links, int64_t now_ms);
 
 #endif

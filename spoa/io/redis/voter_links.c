@@ -167,7 +167,7 @@ void voter_links_destroy(struct voter_links *links)
 
 void voter_links_catch_up(struct voter_links *links, int64_t now_ms)
 {
-    role_links_hurry(links->roles, now_ms);
+    role_links_catch_up(links->roles, now_ms);
     voter_group_catch_up(links->group);
     on_stepped(links);
 }

@@ -456,6 +456,35 @@ static void test_inherit_without_the_server(void **state)
     cut_debts_destroy(debts);
 }
 
+/* The whole service is taken out while sessions of its old master are not cut, and put back. Before it names
+ * anybody, the same is owed, and nothing else. */
+static void test_inherit_with_the_service_again(void **state)
+{
+    const struct cut_service service = {
+        .name = "m", .servers = servers, .server_count = 3, .backends = backends, .backend_count = 1};
+    struct cut_debts *former = begin_settled();
+    struct cut_debts *without = cut_debts_create(api_names, 2, &metrics);
+    struct cut_debts *debts = cut_debts_create(api_names, 2, &metrics);
+
+    (void)state;
+    cut_debts_name(former, 0, "R2", START + 1000);
+    settle(former, 1, START + 1000);
+    assert_true(cut_debts_inherit(without, former, START + 2000));
+    cut_debts_destroy(former);
+    assert_int_equal(cut_debts_owed(without, 0), 1);
+    assert_true(cut_debts_add(debts, &service));
+    assert_true(cut_debts_inherit(debts, without, START + 3000));
+    cut_debts_destroy(without);
+    assert_string_equal(tell(debts, 0, CUT_CONFIRMED, START + 3000), "be/R1");
+    assert_int_equal(cut_debts_owed(debts, 0), 0);
+    assert_int_equal(cut_debts_owed(debts, 1), 0);
+    /* It may have had other masters meanwhile. */
+    cut_debts_name(debts, 0, "R3", START + 4000);
+    assert_string_equal(tell(debts, 0, CUT_CONFIRMED, START + 4000), "be/R2");
+    assert_string_equal(tell(debts, 1, CUT_CONFIRMED, START + 4000), "be/R1 be/R2");
+    cut_debts_destroy(debts);
+}
+
 /* A round under way is about a service that a reload has taken out: what is owed goes on, what is not is
  * let alone. */
 static void test_adopt_what_is_gone(void **state)
@@ -532,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_inherit_with_another_api),
         cmocka_unit_test(test_inherit_in_a_fence),
         cmocka_unit_test(test_inherit_without_the_server),
+        cmocka_unit_test(test_inherit_with_the_service_again),
         cmocka_unit_test(test_adopt_what_is_gone),
         cmocka_unit_test(test_find),
     };

@@ -122,6 +122,30 @@ static void test_another_aim_in_other_phases(void **state)
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
 }
 
+/* A reload hands over a decision: its node is asked, although no change was told. */
+static void test_catches_up_after_a_reload(void **state)
+{
+    struct service_decision decision = {.state = SERVICE_NO_QUORUM};
+
+    (void)state;
+    decision.is_doubtful = true;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_true(conversation_wake_ms(talk()) == INT64_MAX); /* there is nobody to ask */
+    decision.state = SERVICE_KEPT;
+    decision.addr = &f.servers[1].addr;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_true(addr_equals(&f.probe.target, &f.servers[1].addr));
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+    conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
+    decision.is_doubtful = false;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING);
+    decision.is_doubtful = true;
+    role_probe_catch_up(&f.probe, &decision, f.now_ms);
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+}
+
 /* ---- doubt ---- */
 
 static bool is_doubted(void)
@@ -398,6 +422,7 @@ int main(void)
         PROBE_TEST(test_other_words_say_nothing),
         PROBE_TEST(test_another_aim),
         PROBE_TEST(test_another_aim_in_other_phases),
+        PROBE_TEST(test_catches_up_after_a_reload),
         PROBE_TEST(test_doubt_goes_on_while_it_is_refused),
         PROBE_TEST(test_doubt_ends_when_only_we_are_refused),
         PROBE_TEST(test_doubt_ends_by_park_where_nothing_is_known),
