@@ -67,12 +67,12 @@ int32_t server_map_find(struct server_map *map, const struct addr *addr,
 
 int32_t server_map_match(const struct server_map *map, const struct server_map *other, int32_t candidate)
 {
-    const struct addr *addr = server_map_addr(other, candidate);
-    int32_t match = addr != NULL ? server_map_lookup(map, addr) : QUORUM_NO_CANDIDATE;
-
-    if (!server_map_is_mapped(other, candidate))
-        return match;
+    if (!server_map_is_mapped(other, candidate)) {
+        const struct addr *stranger = server_map_addr(other, candidate);
+        return stranger != NULL ? server_map_lookup(map, stranger) : QUORUM_NO_CANDIDATE;
+    }
     const struct service_server *server = &other->servers[candidate];
+    int32_t match = server_map_lookup(map, &server->addr);
     for (size_t i = 0; match == QUORUM_NO_CANDIDATE && i < server->alias_count; i++)
         match = server_map_lookup(map, &server->aliases[i]);
     return match;
