@@ -276,7 +276,7 @@ static void test_late_ballots_and_forgotten_voters(void **state)
 static void test_votes_by_several_addresses(void **state)
 {
     const struct addr aliases[] = {addr_of("redis-2:6379"), addr_of("[fd00::2]:6379")};
-    struct spop_value value;
+    struct spop_value value = {.type = SPOP_NULL};
     struct fixture f;
 
     (void)state;
