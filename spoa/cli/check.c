@@ -28,6 +28,7 @@
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
+#include "spoa/io/net/socket_addr.h"
 
 /* How long Sentinel needs to fail over after it found the master down. */
 #define FAILOVER_MS 2000
@@ -141,9 +142,17 @@ static void check_identities(struct check *check, const struct config_voters *gr
 static const struct service_server *find_server(const struct config_service *service, const struct addr *addr)
 {
     for (size_t i = 0; i < service->server_count; i++)
-        if (addr_equals(&service->servers[i].addr, addr))
+        if (service_server_has(&service->servers[i], addr))
             return &service->servers[i];
     return NULL;
+}
+
+/* Whether both are addresses of one node, as the agent sees it. */
+static bool is_same_node(const struct config_service *service, const struct addr *a, const struct addr *b)
+{
+    const struct service_server *server = find_server(service, a);
+
+    return addr_equals(a, b) || (server != NULL && server == find_server(service, b));
 }
 
 static void check_settings(struct check *check, const struct config_service *service,
@@ -182,26 +191,56 @@ static void check_settings(struct check *check, const struct config_service *ser
                facts.quorum, group->address_count);
 }
 
-/* Reports replicas that are not in the map: as a master they would not be named. */
+/* Reports a replica that is not in the map: as a master it would not be named. */
+static void check_mapped(struct check *check, const struct config_service *service,
+                         const struct checked_voter *voter, const struct addr *addr)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (service->allow_any_address || find_server(service, addr) != NULL)
+        return;
+    (void)addr_format(addr, text);
+    report(check,
+           "%s knows a replica %s that no 'server' of [service %s] has: as a master it would not be named. "
+           "Write "
+           "'server = NAME %s', or 'alias=%s' behind the server that it is.",
+           voter->name, text, service->name, text, text);
+}
+
+/* Reports a server that is not named as a replica, because it follows an address that the map lacks. */
+static void check_leader(struct check *check, const struct config_service *service,
+                         const struct checked_voter *voter, const struct sentinel_replica *replica)
+{
+    const struct service_server *server = find_server(service, &replica->addr);
+    char text[ADDR_TEXT_MAX];
+
+    if (!service->replicas || server == NULL || find_server(service, &replica->master) != NULL)
+        return;
+    (void)addr_format(&replica->master, text);
+    report(
+        check,
+        "%s: %s follows %s, which no 'server' has, so it is not named as a replica. If this is the master, "
+        "write 'alias=%s' behind its server.",
+        voter->name, server->name, text, text);
+}
+
 static void check_replicas(struct check *check, const struct config_service *service,
                            struct checked_voter *voter)
 {
     const char *const words[] = {"SENTINEL", "REPLICAS", service->monitor, NULL};
     const struct reply *reply = redis_client_ask(&voter->client, words);
+    struct sentinel_replica replica;
     struct addr addr;
 
     if (is_refused(reply) && service->replicas)
         report(check, "%s refuses SENTINEL REPLICAS: %.*s. 'replicas' needs it.", voter->name,
                PRINTED(reply->text));
     for (size_t i = 0; reply != NULL && i < reply->count; i++) {
-        struct span ip = redis_client_field(&reply->elements[i], "ip");
-        struct span port = redis_client_field(&reply->elements[i], "port");
-        if (!service->allow_any_address && addr_from_parts(ip, port, &addr) &&
-            find_server(service, &addr) == NULL)
-            report(check,
-                   "%s knows a replica %.*s:%.*s that no 'server' of [service %s] has: as a master it would "
-                   "not be named.",
-                   voter->name, PRINTED(ip), PRINTED(port), service->name);
+        const struct reply *element = &reply->elements[i];
+        if (addr_from_parts(redis_client_field(element, "ip"), redis_client_field(element, "port"), &addr))
+            check_mapped(check, service, voter, &addr);
+        if (sentinel_reply_read_replica(element, &replica) == REPLY_READ_OK)
+            check_leader(check, service, voter, &replica);
     }
 }
 
@@ -242,6 +281,23 @@ static void check_sentinel(struct check *check, const struct config_service *ser
     check_witness(check, service, voter);
 }
 
+/* Here a loopback address leads to this host, and HAProxy would send the clients there. */
+static void check_loopback(struct check *check, const struct config_service *service,
+                           const struct checked_voter *voter, const struct addr *named)
+{
+    const struct service_server *server = find_server(service, named);
+
+    if (!socket_is_remote(voter->client.fd) || !addr_is_loopback(named) ||
+        (server != NULL && !addr_is_loopback(&server->addr)))
+        return;
+    char text[ADDR_TEXT_MAX];
+    report(
+        check,
+        "%s is on another host and names %s, which leads to this host here: let it monitor the master by an "
+        "address that all hosts reach, and write this address in 'server'.",
+        voter->name, addr_format(named, text));
+}
+
 static bool check_vote(struct check *check, const struct config_service *service,
                        const struct config_voters *group, struct checked_voter *voter, struct addr *ret_addr)
 {
@@ -254,6 +310,7 @@ static bool check_vote(struct check *check, const struct config_service *service
     const struct service_server *server = find_server(service, ret_addr);
     printf("    %-24s names %-24s %-12s %.*s\n", voter->name, addr_format(ret_addr, text),
            server != NULL ? server->name : "not in map", PRINTED(redis_client_field(master, "flags")));
+    check_loopback(check, service, voter, ret_addr);
     if (!group->is_nodes)
         check_sentinel(check, service, group, voter, master);
     return voter->myid[0] != '\0';
@@ -270,7 +327,7 @@ static const struct addr *count_votes(const struct config_service *service,
             bool is_twin = false;
             for (size_t j = 0; j < k; j++)
                 is_twin = is_twin || strcmp(voters[j].myid, voters[k].myid) == 0;
-            agreeing += counts[i] && counts[k] && !is_twin && addr_equals(&votes[i], &votes[k]);
+            agreeing += counts[i] && counts[k] && !is_twin && is_same_node(service, &votes[i], &votes[k]);
         }
         if (agreeing >= service->quorum)
             return &votes[i];
@@ -303,7 +360,7 @@ static void check_node(struct check *check, const struct config_service *service
     const struct config_voters *group = &check->config->groups[service->group];
     struct redis_client client = redis_client_open(&server->addr, config_node_credentials(service, group),
                                                    config_node_tls(service, group));
-    bool is_master = master != NULL && addr_equals(&server->addr, master);
+    bool is_master = master != NULL && service_server_has(server, master);
     char text[ADDR_TEXT_MAX];
 
     const struct reply *reply = redis_client_ask(&client, words);
@@ -341,8 +398,11 @@ static void check_service(struct check *check, const struct config_service *serv
         report(check, "no %u %s name the same master: nobody will be named", service->quorum,
                group->is_nodes ? "nodes" : "Sentinels");
     else if (find_server(service, master) == NULL && !service->allow_any_address)
-        report(check, "a majority names %s, which no 'server' has: add it, by the address that Sentinel says",
-               addr_format(master, text));
+        report(
+            check,
+            "a majority names %s, which no 'server' has: write 'server = NAME %s', or 'alias=%s' behind the "
+            "server that it is",
+            addr_format(master, text), text, text);
     for (size_t i = 0; i < service->server_count; i++)
         check_node(check, service, &service->servers[i], master);
 }

@@ -88,7 +88,7 @@ void options_print_help(FILE *out)
         "      --service NAME   a master's name in Sentinel (repeatable)\n"
         "      --server NAME=ADDR\n"
         "                       a server of the --service before it: HAProxy's name for it, and the\n"
-        "                       address as Sentinel says it (repeatable)\n"
+        "                       node's address (repeatable)\n"
         "      --log-level LEVEL\n"
         "                       error, warning, info or debug\n"
         "\n"

@@ -68,7 +68,7 @@ password-file = PASSWORD_FILE
 [service mymaster]
 monitor = redis-1
 server = R1 10.0.0.1:6379
-server = R2 redis-2.example.org:6379 weight=3
+server = R2 redis-2.example.org:6379 weight=3 alias=10.0.0.2:6379
 quorum = 3
 check-mode = master
 check-pulse = 2s
@@ -236,7 +236,7 @@ def test_dump_has_every_value(full):
                  "log-format = json", "drain-timeout = 120000ms", "address = sentinel-2.example.org:26379",
                  "address = 10.0.0.3:26379", "username = haproxy", "poll = 2000ms", "reply-timeout = 250ms",
                  "connect-timeout = 300ms", "vote-life = 3000ms", "subscribe = no", "monitor = redis-1",
-                 "server = R2 redis-2.example.org:6379 weight=3", "quorum = 3", "allow-any-address = yes", "sentinels = second"):
+                 "server = R2 redis-2.example.org:6379 alias=10.0.0.2:6379 weight=3", "quorum = 3", "allow-any-address = yes", "sentinels = second"):
         assert line in lines
 
 

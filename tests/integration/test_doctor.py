@@ -61,8 +61,9 @@ def test_a_map_with_gaps(cluster, tmp_path):
     assert len(findings) == 3
     assert all(f"a replica {cluster.redis[1].where} that no 'server'" in finding for finding in findings)
     _, findings, text = examine(edited(cluster, tmp_path, (master, "")))
-    assert findings == [f"a majority names {cluster.redis[0].where}, which no 'server' has: add it, by the address that "
-                        "Sentinel says"], text
+    where = cluster.redis[0].where
+    assert findings == [f"a majority names {where}, which no 'server' has: write 'server = NAME {where}', or 'alias={where}' "
+                        "behind the server that it is"], text
 
 
 def test_a_sentinel_is_not_listed(cluster, tmp_path):

@@ -100,11 +100,16 @@ def test_fallback():
         assert rig.agent.wait_log(event="replicas", up="R2")
 
 
-def test_not_asked_where_disabled():
+def test_asked_seldom_where_disabled():
+    """At the start and once in ten polls, for the alarms; not where any address is named."""
     with Rig(sentinels=FAST) as rig:
         rig.wait_votes(3)
-        rig.wait_polls(3)
+        rig.wait_polls(30)
         assert rig.ask(role="replica")["state"] == "unknown-service"
+        assert 3 <= rig.fakes[0].times_asked("SENTINEL REPLICAS") <= rig.fakes[0].times_asked() / 4
+    with Rig(sentinels=FAST, service="allow-any-address = yes") as rig:
+        rig.wait_votes(3)
+        rig.wait_polls(12)
         assert rig.fakes[0].times_asked("SENTINEL REPLICAS") == 0
 
 

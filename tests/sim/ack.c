@@ -69,7 +69,7 @@ static bool read_name(const struct variables *variables, unsigned service, struc
     if (values[VARIABLE_ADDR].type != SPOP_IPV4 || values[VARIABLE_PORT].type != SPOP_INT64 ||
         values[VARIABLE_VOTES].type != SPOP_INT64 || values[VARIABLE_GENERATION].type != SPOP_INT64)
         return false;
-    if (ip[0] != 10 || ip[1] != 1 || ip[2] != service || ip[3] == 0 || ip[3] > SIM_ADDRESSES)
+    if (ip[0] != 10 || (ip[1] != 1 && ip[1] != 2) || ip[2] != service || ip[3] == 0 || ip[3] > SIM_ADDRESSES)
         return false;
     answer->address = (int8_t)(ip[3] - 1);
     answer->votes = values[VARIABLE_VOTES].integer;

@@ -164,7 +164,7 @@ static bool is_probed(const struct world *world, const struct sim_set *former, c
     const struct addr *node = service_decision(former->services[service])->addr;
     const struct addr *next_node = service_decision(next->services[service])->addr;
 
-    return node == NULL || next_node == NULL || !addr_equals(node, next_node) ||
+    return node == NULL || next_node == NULL || reply_number(node) != reply_number(next_node) ||
            ghost_role_of(world, former, service, reply_number(node)) == NULL ||
            ghost_role_of(world, next, service, reply_number(node)) != NULL;
 }

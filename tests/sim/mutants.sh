@@ -104,6 +104,7 @@ evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
+map=spoa/core/decision/server_map.c
 probe=spoa/core/voters/role_probe.c
 debts=spoa/core/haproxy/cut_debts.c
 rounds=spoa/core/haproxy/cut_rounds.c
@@ -175,6 +176,7 @@ mutant no-reconnect 'I7-link' $conversation \
     's/wait_until(conversation, now_ms + loss->retry_ms);/wait_until(conversation, INT64_MAX);/'
 mutant myid-asked-once 'I7-link' $query 's/^        voter->myid_refused = true;/        voter->myid_refused = false;/'
 mutant no-silence-deadline 'I7-link' $awaited 's/return run->first.t_sent_ms;/return INT64_MAX;/'
+mutant alias-is-a-stranger 'I7-poll' $map 's/^        if (addr_equals(&server->aliases\[i\], addr))/        if (addr_equals(\&server->aliases[i], addr) \&\& i > 7)/'
 mutant dissent-asks-nobody 'I7' $group 's/^    if (!service_take_ask_all(one))$/    if (service_take_ask_all(one) || one != NULL)/'
 
 # Nodes that vote.

@@ -18,6 +18,15 @@ __attribute__((format(printf, 3, 4))) static void add_text(struct built_reply *b
         (struct reply){.kind = REPLY_TEXT, .text = span_of_text(built->texts[element])};
 }
 
+/* The last byte of both addresses is the number. */
+static void write_host(char text[REPLY_TEXT_MAX], unsigned service, int8_t address, enum sim_form form)
+{
+    bool is_alias = form == SIM_FORM_ALIAS && address < SIM_SERVERS;
+
+    (void)snprintf(text, REPLY_TEXT_MAX, "%s10.%d.%u.%d", form == SIM_FORM_MAPPED ? "::ffff:" : "",
+                   is_alias ? 2 : 1, service, address + 1);
+}
+
 static void make_array(struct built_reply *built, size_t count)
 {
     built->reply = (struct reply){.kind = REPLY_ARRAY, .elements = built->elements, .count = count};
@@ -28,8 +37,10 @@ static void make_text(struct built_reply *built, enum reply_kind kind, const cha
     built->reply = (struct reply){.kind = kind, .text = span_of_text(text)};
 }
 
-static void build_view(struct built_reply *built, const struct event_item *item, bool mapped)
+static void build_view(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
+    char host[REPLY_TEXT_MAX];
+
     switch (item->value) {
     case VIEW_NIL:
         built->reply = (struct reply){.kind = REPLY_NIL};
@@ -52,7 +63,8 @@ static void build_view(struct built_reply *built, const struct event_item *item,
         add_text(built, 1, "%d", 0);
         break;
     default:
-        add_text(built, 0, "%s10.1.%d.%d", mapped ? "::ffff:" : "", item->service, item->value + 1);
+        write_host(host, item->service, item->value, form);
+        add_text(built, 0, "%s", host);
         add_text(built, 1, "%d", SIM_PORT + item->value);
         break;
     }
@@ -103,26 +115,26 @@ static void build_hint(struct built_reply *built, const struct event_item *item)
 }
 
 /* Host and port as ROLE and CLUSTER SLOTS have them: texts from `text` on, the port a number. */
-static void build_node(struct built_reply *built, unsigned text, unsigned service, int8_t view, bool mapped,
-                       struct reply pair[2])
+static void build_node(struct built_reply *built, unsigned text, unsigned service, int8_t view,
+                       enum sim_form form, struct reply pair[2])
 {
     char *host = built->texts[text];
 
-    (void)snprintf(host, REPLY_TEXT_MAX, "%s10.1.%u.%d", mapped ? "::ffff:" : "", service, view + 1);
+    write_host(host, service, view, form);
     pair[0] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(view == VIEW_EMPTY_HOST ? "?" : host)};
     pair[1] = (struct reply){.kind = REPLY_INTEGER, .number = view == VIEW_PORT_ZERO ? 0 : SIM_PORT + view};
     if (view < 0 && view != VIEW_EMPTY_HOST && view != VIEW_PORT_ZERO)
         pair[0] = (struct reply){.kind = REPLY_INTEGER};
 }
 
-static void build_role(struct built_reply *built, const struct event_item *item, bool mapped)
+static void build_role(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     add_text(built, 0, "%s", item->kind == REPLY_ITEM_MASTER ? "master" : "slave");
-    build_node(built, 1, 0, item->value, mapped, &built->elements[1]);
+    build_node(built, 1, 0, item->value, form, &built->elements[1]);
     make_array(built, 3);
 }
 
-static void build_slots(struct built_reply *built, const struct event_item *item, bool mapped)
+static void build_slots(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     unsigned count = 0;
 
@@ -131,7 +143,7 @@ static void build_slots(struct built_reply *built, const struct event_item *item
             continue; /* nobody has these slots */
         struct reply *range = built->inner[count];
         struct reply *pair = &built->elements[SIM_SERVICES_MAX + 2 * count];
-        build_node(built, count, i, item->views[i], mapped, pair);
+        build_node(built, count, i, item->views[i], form, pair);
         range[0] = (struct reply){.kind = REPLY_INTEGER, .number = i * SIM_SLOTS};
         range[1] = (struct reply){.kind = REPLY_INTEGER, .number = (i + 1) * SIM_SLOTS - 1};
         range[2] = (struct reply){.kind = REPLY_ARRAY, .elements = pair, .count = 2};
@@ -177,6 +189,30 @@ static void build_peers(struct built_reply *built, const struct event_item *item
     make_array(built, SIM_SENTINELS_MAX - 1);
 }
 
+static void build_replicas(struct built_reply *built, const struct event_item *item)
+{
+    struct reply *replica = &built->inner[0][0];
+
+    add_text(built, 0, "ip");
+    add_text(built, 1, "10.1.%d.%d", item->service, item->value + 1);
+    add_text(built, 2, "port");
+    add_text(built, 3, "%d", SIM_PORT + item->value);
+    add_text(built, 4, "flags");
+    add_text(built, 5, "slave");
+    add_text(built, 6, "master-host");
+    add_text(built, 7, "10.1.%d.1", item->service);
+    add_text(built, 8, "master-port");
+    add_text(built, 9, "%d", SIM_PORT);
+    *replica = (struct reply){.kind = REPLY_ARRAY, .elements = built->elements, .count = 10};
+    built->reply = (struct reply){.kind = REPLY_ARRAY, .elements = replica, .count = 1};
+}
+
+static void build_run_id(struct built_reply *built, const struct event_item *item)
+{
+    (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "# Server\r\nrun_id:%040x\r\n", (unsigned)item->value);
+    make_text(built, REPLY_TEXT, built->texts[0]);
+}
+
 void reply_build_subscribed(struct built_reply *built)
 {
     add_text(built, 0, "subscribe");
@@ -185,7 +221,7 @@ void reply_build_subscribed(struct built_reply *built)
     make_array(built, 3);
 }
 
-void reply_build(struct built_reply *built, const struct event_item *item, bool mapped)
+void reply_build(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     switch ((enum reply_item_kind)item->kind) {
     case REPLY_ITEM_OK:
@@ -204,7 +240,7 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
                                              : "NOPERM this user has no permissions to run that command");
         break;
     case REPLY_ITEM_VIEW:
-        build_view(built, item, mapped);
+        build_view(built, item, form);
         break;
     case REPLY_ITEM_FACTS:
     case REPLY_ITEM_FACTS_DOWN:
@@ -217,6 +253,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         else
             make_text(built, REPLY_ERROR, "NOQUORUM 1 usable Sentinels. Not enough available Sentinels");
         break;
+    case REPLY_ITEM_REPLICAS:
+        build_replicas(built, item);
+        break;
     case REPLY_ITEM_PEERS:
         build_peers(built, item);
         break;
@@ -224,19 +263,17 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
         reply_build_subscribed(built);
         break;
     case REPLY_ITEM_RUN_ID:
-        (void)snprintf(built->texts[0], REPLY_TEXT_MAX, "# Server\r\nrun_id:%040x\r\n",
-                       (unsigned)item->value);
-        make_text(built, REPLY_TEXT, built->texts[0]);
+        build_run_id(built, item);
         break;
     case REPLY_ITEM_ROLE:
     case REPLY_ITEM_MASTER:
-        build_role(built, item, mapped);
+        build_role(built, item, form);
         break;
     case REPLY_ITEM_CLUSTER_INFO:
         make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
         break;
     case REPLY_ITEM_SLOTS:
-        build_slots(built, item, mapped);
+        build_slots(built, item, form);
         break;
     default:
         build_hint(built, item);
@@ -244,13 +281,13 @@ void reply_build(struct built_reply *built, const struct event_item *item, bool 
     }
 }
 
-struct addr reply_address(unsigned service, int8_t address)
+struct addr reply_address(unsigned service, int8_t address, enum sim_form form)
 {
     const struct event_item item = {.kind = REPLY_ITEM_VIEW, .service = (uint8_t)service, .value = address};
     struct built_reply built;
     struct addr addr;
 
-    reply_build(&built, &item, false);
+    reply_build(&built, &item, form);
     if (!addr_from_parts(built.elements[0].text, built.elements[1].text, &addr))
         abort();
     return addr;
@@ -276,6 +313,7 @@ static bool read_question(const struct conversation_command *command, struct eve
         {"GET-MASTER-ADDR-BY-NAME", COMMAND_GET_MASTER},
         {"MASTER", COMMAND_FACTS},
         {"CKQUORUM", COMMAND_WITNESS},
+        {"REPLICAS", COMMAND_REPLICAS},
         {"SENTINELS", COMMAND_PEERS},
     };
 

@@ -19,17 +19,17 @@ struct built_reply {
     char texts[REPLY_ELEMENTS_MAX][REPLY_TEXT_MAX];
 };
 
-/* Port and last byte of an address of a service: 10.1.SERVICE.(ADDRESS+1):(7001+ADDRESS). */
+/* Port and last byte of an address of a service: 10.1.SERVICE.(ADDRESS+1):(7001+ADDRESS), or 10.2 as alias. */
 #define SIM_PORT 7001
 
-/* Writes the reply that `item` stands for. `mapped`: addresses as ::ffff:a.b.c.d. */
-void reply_build(struct built_reply *built, const struct event_item *item, bool mapped);
+/* Writes the reply that `item` stands for. */
+void reply_build(struct built_reply *built, const struct event_item *item, enum sim_form form);
 
 /* The replies to a SUBSCRIBE: one for each channel. */
 void reply_build_subscribed(struct built_reply *built);
 
-/* An address of a service, as a Sentinel tells it. */
-struct addr reply_address(unsigned service, int8_t address);
+/* An address of a service, as a Sentinel of this form tells it. */
+struct addr reply_address(unsigned service, int8_t address, enum sim_form form);
 
 /* The number of an address. */
 int8_t reply_number(const struct addr *addr);

@@ -12,7 +12,9 @@ void sentinel_start_all(struct world *world)
             .identity = world->identities++,
             .refuses_subscribe = rng_chance(&world->rng, 10),
             .refuses_myid = rng_chance(&world->rng, 2),
-            .mapped_text = rng_chance(&world->rng, 5),
+            .form = rng_chance(&world->rng, 5) ? SIM_FORM_MAPPED
+                    : i % 3 == 1               ? SIM_FORM_ALIAS
+                                               : SIM_FORM_PLAIN,
         };
         /* A cloned configuration file: two Sentinels with one MYID. */
         if (i > 0 && rng_chance(&world->rng, 1))
@@ -92,6 +94,10 @@ static struct event_item answer_command(const struct world *world, unsigned numb
     case COMMAND_WITNESS:
         item.kind = REPLY_ITEM_WITNESS;
         item.value = !sentinel->sees_no_majority;
+        break;
+    case COMMAND_REPLICAS:
+        item.kind = REPLY_ITEM_REPLICAS;
+        item.value = SIM_SERVERS; /* which the map lacks */
         break;
     case COMMAND_PEERS:
         item.kind = REPLY_ITEM_PEERS;

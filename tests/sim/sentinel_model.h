@@ -11,6 +11,7 @@ enum command_kind {
     COMMAND_GET_MASTER,
     COMMAND_FACTS,
     COMMAND_WITNESS,
+    COMMAND_REPLICAS,
     COMMAND_PEERS,
     COMMAND_SUBSCRIBE,
     COMMAND_RUN_ID, /* from here on of nodes: INFO server */
@@ -28,6 +29,7 @@ enum reply_item_kind {
     REPLY_ITEM_FACTS,      /* value: the address that SENTINEL MASTER shows; age_ms */
     REPLY_ITEM_FACTS_DOWN, /* the same, with o_down */
     REPLY_ITEM_WITNESS,    /* value: 1 where CKQUORUM says OK */
+    REPLY_ITEM_REPLICAS,   /* value: the address of the one that it lists */
     REPLY_ITEM_PEERS,      /* age_ms, of all the other Sentinels */
     REPLY_ITEM_SUBSCRIBED,
     REPLY_ITEM_RUN_ID,       /* value: the identity */

@@ -189,7 +189,7 @@ static bool take_item(struct world *world, struct sim_link *link, const struct e
     struct conversation *conversation = conversation_of(world, link);
     unsigned times = item->kind == REPLY_ITEM_SUBSCRIBED ? CHANNELS : 1;
 
-    reply_build(&built, item, world->sentinels[link->sentinel].mapped_text);
+    reply_build(&built, item, world->sentinels[link->sentinel].form);
     hear_views(world, link, item, event->sent_ms);
     ghost_told(world, link, item, event->sent_ms);
     if (item->kind == REPLY_ITEM_HINT_TRY)
@@ -226,7 +226,7 @@ void set_receive_stale(struct world *world, struct sim_link *link, const struct 
 
     if (!set->is_there || conversation_of(world, link)->phase == CONVERSATION_TALKING)
         return;
-    reply_build(&built, &event->items[0], false);
+    reply_build(&built, &event->items[0], SIM_FORM_PLAIN);
     if (conversation_reply(conversation_of(world, link), &built.reply, now_ms_of(world, set)) !=
         CONVERSATION_NOTHING)
         ghost_violation(world, "stale", "a closed conversation took a reply");
@@ -238,11 +238,19 @@ void set_receive_stale(struct world *world, struct sim_link *link, const struct 
 static void start_map(struct sim_set *set, unsigned service)
 {
     static const char *const names[] = {"R1", "R2", "R3"};
+    /* A reload may make an alias the main address. */
+    bool is_swapped = set->number % 2 == 1;
 
     for (unsigned i = 0; i < SIM_SERVERS; i++) {
         unsigned number = set->file.map[i];
+        set->aliases[service][i] =
+            reply_address(service, (int8_t)number, is_swapped ? SIM_FORM_PLAIN : SIM_FORM_ALIAS);
         set->servers[service][i] = (struct service_server){
-            .name = names[number], .addr = reply_address(service, (int8_t)number), .weight = 1};
+            .name = names[number],
+            .addr = reply_address(service, (int8_t)number, is_swapped ? SIM_FORM_ALIAS : SIM_FORM_PLAIN),
+            .aliases = &set->aliases[service][i],
+            .alias_count = 1,
+            .weight = 1};
     }
 }
 
@@ -302,7 +310,7 @@ static void start_voter(struct world *world, struct sim_set *set, unsigned index
                             voter_names[index], metrics, seed, now_ms_of(world, set));
         return;
     }
-    set->node_addresses[index] = reply_address(0, (int8_t)set->file.entries[index]);
+    set->node_addresses[index] = reply_address(0, (int8_t)set->file.entries[index], SIM_FORM_PLAIN);
     node_voter_init(&set->node_voters[index], &set->node_settings, set->group, index,
                     &set->node_addresses[index], voter_names[index], metrics, seed, now_ms_of(world, set));
 }

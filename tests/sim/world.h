@@ -90,12 +90,19 @@ struct sim_config {
     struct sim_file file; /* with which the agents start */
 };
 
+/* How a Sentinel writes the address of a node. */
+enum sim_form {
+    SIM_FORM_PLAIN,
+    SIM_FORM_MAPPED, /* ::ffff:a.b.c.d */
+    SIM_FORM_ALIAS,  /* by another address, where the map has the node */
+};
+
 struct sim_sentinel {
     bool up;
     bool is_silent; /* while not up: its host is gone, nothing is refused */
     bool refuses_subscribe;
     bool refuses_myid;
-    bool mapped_text;  /* writes addresses as ::ffff:a.b.c.d */
+    enum sim_form form;
     unsigned identity; /* its MYID */
     int64_t frozen_until_ms;
     int64_t denied_until_ms;   /* it answers every command with an error: the agent's password is wrong */
@@ -179,6 +186,7 @@ struct sim_set {
     struct node_settings node_settings;
     struct service_settings service_settings[SIM_SERVICES_MAX];
     struct service_server servers[SIM_SERVICES_MAX][SIM_SERVERS];
+    struct addr aliases[SIM_SERVICES_MAX][SIM_SERVERS];
     struct service *services[SIM_SERVICES_MAX]; /* NULL: not in the file */
     struct service *listed[SIM_SERVICES_MAX];   /* those that are, as the group has them */
     unsigned listed_count;

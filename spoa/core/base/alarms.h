@@ -30,6 +30,18 @@
     X(DOWN_AFTER, "down-after", 0,                                                                           \
       "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
     X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
+    X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
+      "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \
+      "it, or its address as 'alias=HOST:PORT' behind the server that it is")                                \
+    X(UNMAPPED_LEADER, "unmapped-leader", 10000,                                                             \
+      "a server follows an address that no 'server' has, so it is not named as a replica. If this is the "   \
+      "master, write the address as 'alias=HOST:PORT' behind its server")                                    \
+    X(UNLISTED_REPLICA, "unlisted-replica", 5000,                                                            \
+      "the master lists a replica by an address that no 'server' has, so its lag is not known and it is "    \
+      "not named. Write the address as 'alias=HOST:PORT' behind the server that it is")                      \
+    X(LOOPBACK, "loopback-address", 0,                                                                       \
+      "a Sentinel on another host names a loopback address: here it leads to this host, not to the master. " \
+      "Let Sentinel monitor the master by an address that all hosts reach, and write this one in 'server'")  \
     X(GONE_CLIENTS_UNSEEN, "gone-clients-unseen", 0,                                                         \
       "it cannot be seen whether a waiting client is still there: what it sent before it gave up may be "    \
       "executed later. Send src, src_port, dst and dst_port in spoe.conf and run the agent in HAProxy's "    \

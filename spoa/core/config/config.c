@@ -91,8 +91,10 @@ static void finish_group(struct config_voters *group)
 
 static void finish_service(struct config_service *service)
 {
-    for (size_t i = 0; i < service->server_count; i++)
+    for (size_t i = 0; i < service->server_count; i++) {
         free((char *)service->servers[i].name);
+        free((struct addr *)service->servers[i].aliases);
+    }
     free(service->servers);
     free(service->name);
     free(service->monitor);

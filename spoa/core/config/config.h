@@ -145,7 +145,7 @@ struct config_service {
     char *sentinels;                /* the group's name; NULL: the group without a name */
     char *nodes;                    /* or the name of a group of nodes; else NULL */
     size_t group;                   /* the group's index; config_finish() sets it */
-    struct service_server *servers; /* the service owns their names */
+    struct service_server *servers; /* the service owns their names and aliases */
     size_t server_count;
     struct config_slot slot;
     enum when_alone when_alone;

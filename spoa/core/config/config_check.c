@@ -37,11 +37,46 @@ static bool is_server_name(const char *name)
     return len <= SERVER_NAME_MAX;
 }
 
-static void check_servers(const struct config_service *service, const struct config_place *place,
-                          struct config_errors *errors)
+/* How many addresses a server has, and each of them: the main address is number 0. */
+static size_t count_addresses(const struct service_server *server)
+{
+    return server->alias_count + 1;
+}
+
+static const struct addr *address_of(const struct service_server *server, size_t number)
+{
+    return number == 0 ? &server->addr : &server->aliases[number - 1];
+}
+
+/* Reports each address that the server has twice. */
+static void check_own_addresses(const struct config_service *service, const struct service_server *server,
+                                const struct config_place *place, struct config_errors *errors)
 {
     char text[ADDR_TEXT_MAX];
 
+    for (size_t i = 0; i < count_addresses(server); i++)
+        for (size_t k = 0; k < i; k++)
+            if (addr_equals(address_of(server, i), address_of(server, k)))
+                config_error(errors, place, "server '%s' of [service %s] has the address %s twice",
+                             server->name, service->name, addr_format(address_of(server, i), text));
+}
+
+/* Reports each address that two servers have, because nobody could tell which of them is meant. */
+static void check_shared_addresses(const struct config_service *service, const struct service_server *server,
+                                   const struct service_server *other, const struct config_place *place,
+                                   struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < count_addresses(server); i++)
+        if (service_server_has(other, address_of(server, i)))
+            config_error(errors, place, "servers '%s' and '%s' of [service %s] have one address, %s",
+                         other->name, server->name, service->name, addr_format(address_of(server, i), text));
+}
+
+static void check_servers(const struct config_service *service, const struct config_place *place,
+                          struct config_errors *errors)
+{
     if (service->server_count == 0 && !service->allow_any_address)
         config_error(errors, place, "[service %s] has no 'server' (and no 'allow-any-address = yes')",
                      service->name);
@@ -51,14 +86,12 @@ static void check_servers(const struct config_service *service, const struct con
             config_error(errors, place,
                          "'%s' cannot be a server's name in HAProxy: at most %d of A-Z a-z 0-9 - _ . :",
                          server->name, SERVER_NAME_MAX);
+        check_own_addresses(service, server, place, errors);
         for (size_t k = 0; k < i; k++) {
             if (strcmp(server->name, service->servers[k].name) == 0)
                 config_error(errors, place, "two servers of [service %s] are called '%s'", service->name,
                              server->name);
-            if (addr_equals(&server->addr, &service->servers[k].addr))
-                config_error(errors, place, "servers '%s' and '%s' of [service %s] have one address, %s",
-                             service->servers[k].name, server->name, service->name,
-                             addr_format(&server->addr, text));
+            check_shared_addresses(service, server, &service->servers[k], place, errors);
         }
     }
 }
@@ -179,6 +212,31 @@ static void check_source(struct config *config, const struct config_service *ser
             "each other, agents on both sides may name different ones");
 }
 
+static bool is_mapped(const struct config_service *service, const struct addr *addr)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        if (service_server_has(&service->servers[i], addr))
+            return true;
+    return false;
+}
+
+/* Warns of nodes that vote and that no server has: promoted, they would not be named. */
+static void warn_of_unmapped(struct config *config, const struct config_service *service,
+                             const struct config_place *place)
+{
+    const struct config_voters *group = config->group_count > 0 ? &config->groups[service->group] : NULL;
+    char text[ADDR_TEXT_MAX];
+
+    if (group == NULL || group->source != VOTER_SOURCE_REPLICATION || service->allow_any_address)
+        return;
+    for (size_t i = 0; i < group->address_count; i++)
+        if (!is_mapped(service, &group->addresses[i]))
+            config_error(&config->warnings, place,
+                         "node %s votes on [service %s], and no 'server' there has its address: if it is "
+                         "promoted, nobody is named",
+                         addr_format(&group->addresses[i], text), service->name);
+}
+
 static void check_services(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = config_at_line(file, 0);
@@ -200,6 +258,7 @@ static void check_services(struct config *config, const char *file, struct confi
         config_join_group(config, service, &place, errors);
         check_replicas(config, service, &place, errors);
         check_source(config, service, &place, errors);
+        warn_of_unmapped(config, service, &place);
         check_hook(config, service, &place, errors);
     }
 }

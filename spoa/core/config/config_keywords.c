@@ -114,9 +114,10 @@ const struct config_keyword config_keywords[] = {
      "it is the master if no other in reach speaks against it (state `witnessed`); of two nodes, the one "
      "that is left"},
     {CONFIG_SERVICE, "server", &config_type_servers, 0, NULL, true, LIVE,
-     "`NAME HOST:PORT`: HAProxy's server name, and the address as Sentinel says it; `weight=N` (0 to 256, "
-     "else 1): how "
-     "often it is named as a replica beside the others, 0: never"},
+     "`NAME HOST:PORT`: HAProxy's server name, and the node's main address: `role-check` calls it, and "
+     "`addr` and `port` tell it to HAProxy. `alias=HOST:PORT`, as often as needed: what else a Sentinel or "
+     "another node may call it, such as a name, an address of the other family or one behind NAT. "
+     "`weight=N` (0 to 256, else 1): how often it is named as a replica beside the others, 0: never"},
     {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false, LIVE,
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
@@ -160,8 +161,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
     {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,
-     "talk TLS to the nodes for `role-check`; their certificates must be for what Sentinel calls them. "
-     "Where a service has none of these keys, nodes that vote get the TLS settings of their group"},
+     "talk TLS to the nodes for `role-check`; their certificates must be for the main address of their "
+     "`server`. Where a service has none of these keys, nodes that vote get the TLS settings of their group"},
     {CONFIG_SERVICE, "tls-ca", &config_type_text, SERVICE(tls.ca_file), NULL, false, LIVE,
      "file of the authorities (PEM) that may have signed them; else those of the system"},
     {CONFIG_SERVICE, "tls-cert", &config_type_text, SERVICE(tls.cert_file), NULL, false, LIVE,

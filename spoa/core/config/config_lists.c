@@ -263,30 +263,72 @@ static bool read_weight(struct span word, unsigned *weight)
     return true;
 }
 
+/* Reads "alias=HOST:PORT" and appends it to the server's list. */
+static enum config_reading read_alias(struct span word, struct addr **aliases, size_t *count)
+{
+    static const char key[] = "alias=";
+    size_t prefix = strlen(key);
+    struct addr addr;
+
+    if (word.len < prefix || memcmp(word.data, key, prefix) != 0 ||
+        !addr_parse(span_of(word.data + prefix, word.len - prefix), &addr))
+        return CONFIG_READ_BAD;
+    return append_addr(aliases, count, &addr);
+}
+
+/* Reads what follows the address: aliases, and a weight at most once. The caller frees `*aliases`. */
+static enum config_reading read_server_options(struct span rest, struct service_server *server,
+                                               struct addr **aliases)
+{
+    bool has_weight = false;
+
+    server->weight = 1;
+    for (struct span word = span_take_word(&rest); word.len > 0; word = span_take_word(&rest)) {
+        if (!has_weight && read_weight(word, &server->weight)) {
+            has_weight = true;
+            continue;
+        }
+        enum config_reading reading = read_alias(word, aliases, &server->alias_count);
+        server->aliases = *aliases;
+        if (reading != CONFIG_READ_OK)
+            return reading;
+    }
+    return CONFIG_READ_OK;
+}
+
+static enum config_reading append_server(struct config_service *service, const struct service_server *server)
+{
+    void *list = service->servers;
+    struct service_server *place =
+        server->name != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
+
+    service->servers = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = *server;
+    return CONFIG_READ_OK;
+}
+
 static enum config_reading read_servers(void *field, const char *value)
 {
-    struct config_service *service = field;
-    struct addr addr;
+    struct service_server server = {.name = NULL};
+    struct addr *aliases = NULL;
     struct span rest = span_of_text(value);
     struct span name = span_take_word(&rest);
     struct span where = span_take_word(&rest);
 
-    struct span option = span_take_word(&rest);
-    unsigned weight = 1;
-
-    if (name.len == 0 || !addr_parse(where, &addr) || span_take_word(&rest).len > 0 ||
-        (option.len > 0 && !read_weight(option, &weight)))
+    if (name.len == 0 || !addr_parse(where, &server.addr))
         return CONFIG_READ_BAD;
-    char *copy = strndup((const char *)name.data, name.len);
-    void *list = service->servers;
-    struct service_server *place = copy != NULL ? grow(&list, &service->server_count, sizeof(*place)) : NULL;
-    service->servers = list;
-    if (place == NULL) {
+    enum config_reading reading = read_server_options(rest, &server, &aliases);
+    char *copy = reading == CONFIG_READ_OK ? strndup((const char *)name.data, name.len) : NULL;
+    server.name = copy;
+    if (reading == CONFIG_READ_OK)
+        reading = append_server(field, &server);
+    if (reading != CONFIG_READ_OK) {
         free(copy);
-        return CONFIG_READ_NO_MEMORY;
+        free(aliases);
     }
-    *place = (struct service_server){.name = copy, .addr = addr, .weight = weight};
-    return CONFIG_READ_OK;
+    return reading;
 }
 
 static void write_servers(const void *field, const char *key, FILE *out)
@@ -298,6 +340,10 @@ static void write_servers(const void *field, const char *key, FILE *out)
         const struct service_server *server = &service->servers[i];
         fprintf(out, "%s = %s ", key, server->name);
         config_write_value(addr_format(&server->addr, text), out);
+        for (size_t k = 0; k < server->alias_count; k++) {
+            fputs(" alias=", out);
+            config_write_value(addr_format(&server->aliases[k], text), out);
+        }
         if (server->weight != 1)
             fprintf(out, " weight=%u", server->weight);
         fputc('\n', out);
@@ -314,5 +360,6 @@ const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or uni
 const struct config_type config_type_runtime_apis = {
     "/path, unix:/path, IP:PORT or [IPv6]:PORT, with 'master:' in front of a master's", read_runtime_apis,
     write_runtime_apis};
-const struct config_type config_type_servers = {"NAME HOST:PORT, and perhaps weight=0 to weight=256",
-                                                read_servers, write_servers};
+const struct config_type config_type_servers = {
+    "NAME HOST:PORT, and perhaps alias=HOST:PORT (several) and weight=0 to weight=256", read_servers,
+    write_servers};

@@ -7,6 +7,7 @@ static const struct sentinel_report no_report = {
     .witness_sent_ms = INT64_MIN,
     .peers_sent_ms = INT64_MIN,
     .candidate = QUORUM_NO_CANDIDATE,
+    .strangers = {.node = QUORUM_NO_CANDIDATE, .leader = QUORUM_NO_CANDIDATE},
 };
 
 void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels, struct node_report *nodes,
@@ -221,8 +222,11 @@ bool evidence_is_about(const struct evidence *evidence, int32_t candidate)
 {
     if (node_of(evidence, candidate)->candidate == candidate)
         return true;
-    for (unsigned i = 0; i < evidence->config->voters; i++)
-        if (evidence->sentinels[i].candidate == candidate)
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
+        const struct sentinel_report *told = &evidence->sentinels[i];
+        if (told->candidate == candidate || told->strangers.node == candidate ||
+            told->strangers.leader == candidate)
             return true;
+    }
     return false;
 }

@@ -30,6 +30,13 @@ struct sentinel_facts {
     uint32_t quorum; /* Sentinel's own, for o_down */
 };
 
+/* Addresses that one Sentinel told last and that the map lacks, as candidates. QUORUM_NO_CANDIDATE: none. */
+struct sentinel_strangers {
+    int32_t node;     /* among its replicas: a node that it may promote */
+    int32_t leader;   /* among its replicas: the node that the server `follower` was told to follow */
+    int32_t follower; /* with `leader` */
+};
+
 /* What one Sentinel said last. */
 struct sentinel_report {
     int64_t facts_sent_ms;   /* INT64_MIN: never */
@@ -43,6 +50,8 @@ struct sentinel_report {
     uint32_t peers_age_ms;
     int32_t candidate; /* whom `facts` is about */
     struct sentinel_facts facts;
+    struct sentinel_strangers strangers;
+    bool names_loopback; /* it is on another host than we, and its master has a loopback address */
 };
 
 enum node_role {

@@ -23,7 +23,7 @@ static bool is_probed(const struct service *next, const struct service *former, 
     if (addr == NULL || !is_role_checked(next) || !is_role_checked(former) ||
         evidence_role(&former->evidence, former->subject, now_ms, &expiry_ms) == NODE_ROLE_UNKNOWN)
         return true;
-    int32_t candidate = server_map_lookup(&next->map, addr);
+    int32_t candidate = server_map_match(&next->map, &former->map, former->subject);
     return candidate == QUORUM_NO_CANDIDATE || candidate != next->subject ||
            evidence_role(&next->evidence, candidate, now_ms, &expiry_ms) != NODE_ROLE_UNKNOWN;
 }
@@ -58,12 +58,12 @@ static bool is_heard(const struct service *next, const struct service *former, i
 static bool will_keep(const struct service *next, const struct service *former, int64_t now_ms)
 {
     const struct policy_config *config = &next->settings->policy;
-    const struct addr *kept = server_map_addr(&former->map, former->current);
+    int32_t kept = server_map_match(&next->map, &former->map, former->current);
     bool is_refused = next->decision.reason == SERVICE_BECAUSE_REFUSED;
 
     return former->decision.state == SERVICE_KEPT && service_reason_is_out_of_reach(next->decision.reason) &&
            (config->keep_when != KEEP_WHEN_REFUSED || is_refused) &&
-           now_ms - former->policy.t_lost_ms < config->keep_ms && service_find_server(next, kept) != -1 &&
+           now_ms - former->policy.t_lost_ms < config->keep_ms && server_map_is_mapped(&next->map, kept) &&
            quorum_evaluate(&next->quorum, now_ms).in_reach == 0;
 }
 
@@ -93,7 +93,10 @@ static int32_t translate(void *context, int32_t candidate)
 {
     const struct translation *translation = context;
     const struct addr *addr = server_map_addr(&translation->former->map, candidate);
+    int32_t match = server_map_match(&translation->next->map, &translation->former->map, candidate);
 
+    if (match != QUORUM_NO_CANDIDATE)
+        return match;
     return addr != NULL ? service_find_candidate(translation->next, addr) : QUORUM_NO_CANDIDATE;
 }
 
@@ -101,7 +104,9 @@ static int translate_server(void *context, size_t server)
 {
     const struct translation *translation = context;
 
-    return service_find_server(translation->next, &translation->former->settings->servers[server].addr);
+    int32_t match = server_map_match(&translation->next->map, &translation->former->map, (int32_t)server);
+
+    return server_map_is_mapped(&translation->next->map, match) ? match : -1;
 }
 
 /*

@@ -238,3 +238,16 @@ uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int6
     }
     return set;
 }
+
+int replicas_find_unlisted(const struct replicas *replicas, int32_t master, int64_t now_ms)
+{
+    int64_t review_ms = INT64_MAX;
+
+    if (replicas->config->max_lag.unit == LAG_UNLIMITED)
+        return -1;
+    for (size_t i = 0; i < replicas->server_count; i++)
+        if (replicas->map[i].weight != 0 && (int32_t)i != master && !replicas->servers[i].is_known &&
+            count_views(replicas, i, master, now_ms, &review_ms) >= replicas->quorum->threshold)
+            return (int)i;
+    return -1;
+}

@@ -78,6 +78,12 @@ void replicas_forget_offsets(struct replicas *replicas);
 uint64_t replicas_evaluate(const struct replicas *replicas, int32_t master, int64_t now_ms,
                            int64_t *ret_review_ms);
 
+/*
+ * A server that a majority holds to be an up replica of `master`, and that this master did not list when it
+ * told its offsets last. -1 where there is none, and where the lag does not matter.
+ */
+int replicas_find_unlisted(const struct replicas *replicas, int32_t master, int64_t now_ms);
+
 /* Whether some view is about `candidate`, expired or not. */
 bool replicas_is_about(const struct replicas *replicas, int32_t candidate);
 

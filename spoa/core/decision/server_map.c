@@ -15,10 +15,20 @@ void server_map_finish(struct server_map *map)
     free(map->strangers);
 }
 
+bool service_server_has(const struct service_server *server, const struct addr *addr)
+{
+    if (addr_equals(&server->addr, addr))
+        return true;
+    for (size_t i = 0; i < server->alias_count; i++)
+        if (addr_equals(&server->aliases[i], addr))
+            return true;
+    return false;
+}
+
 static int32_t lookup_server(const struct server_map *map, const struct addr *addr)
 {
     for (size_t i = 0; i < map->server_count; i++)
-        if (addr_equals(&map->servers[i].addr, addr))
+        if (service_server_has(&map->servers[i], addr))
             return (int32_t)i;
     return QUORUM_NO_CANDIDATE;
 }
@@ -53,6 +63,19 @@ int32_t server_map_find(struct server_map *map, const struct addr *addr,
             return base + i;
         }
     return QUORUM_NO_CANDIDATE;
+}
+
+int32_t server_map_match(const struct server_map *map, const struct server_map *other, int32_t candidate)
+{
+    if (!server_map_is_mapped(other, candidate)) {
+        const struct addr *stranger = server_map_addr(other, candidate);
+        return stranger != NULL ? server_map_lookup(map, stranger) : QUORUM_NO_CANDIDATE;
+    }
+    const struct service_server *server = &other->servers[candidate];
+    int32_t match = server_map_lookup(map, &server->addr);
+    for (size_t i = 0; match == QUORUM_NO_CANDIDATE && i < server->alias_count; i++)
+        match = server_map_lookup(map, &server->aliases[i]);
+    return match;
 }
 
 const struct addr *server_map_addr(const struct server_map *map, int32_t candidate)

@@ -14,12 +14,20 @@
 /* So that an answer fits the smallest frame that HAProxy may ask for (ACTIONS_MAX). */
 #define SERVER_NAME_MAX 100
 
-/* One line of the server map: the address as Sentinel says it, and the name that HAProxy has for it. */
+/*
+ * One line of the server map: the name that HAProxy has for a node, the node's main address, and what else
+ * Sentinel or another node may call it. The main address is the one that is called and answered.
+ */
 struct service_server {
     const char *name; /* borrowed from the configuration */
     struct addr addr;
+    const struct addr *aliases; /* borrowed as well */
+    size_t alias_count;
     unsigned weight; /* as a replica, see replicas.h */
 };
+
+/* Whether this is the main address of the server, or an alias. */
+bool service_server_has(const struct service_server *server, const struct addr *addr);
 
 struct server_map {
     const struct service_server *servers; /* borrowed */
@@ -43,7 +51,13 @@ int32_t server_map_lookup(const struct server_map *map, const struct addr *addr)
 int32_t server_map_find(struct server_map *map, const struct addr *addr,
                         bool (*is_referred)(const void *context, int32_t candidate), const void *context);
 
-/* NULL for QUORUM_NO_CANDIDATE. */
+/*
+ * The candidate of `map` that is the same node as this one of `other`: it has the main address or an alias of
+ * it. QUORUM_NO_CANDIDATE where none has.
+ */
+int32_t server_map_match(const struct server_map *map, const struct server_map *other, int32_t candidate);
+
+/* The main address of a server, or an address outside the map. NULL for QUORUM_NO_CANDIDATE. */
 const struct addr *server_map_addr(const struct server_map *map, int32_t candidate);
 
 /* Its server's name; NULL for those outside the map. */

@@ -27,10 +27,10 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
     /*
-     * Referred to by each voter's vote, report and view, the node's report, the decision, the master named
-     * last.
+     * Referred to by each voter's vote, report, strangers (two) and view, the node's report, the decision,
+     * the master named last.
      */
-    server_map_init(&service->map, settings->servers, settings->server_count, 3 * (size_t)voters + 4);
+    server_map_init(&service->map, settings->servers, settings->server_count, 5 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
     evidence_init(&service->evidence, service->sentinel_reports,
                   (struct node_report *)(void *)&service->sentinel_reports[voters], settings->server_count,
@@ -224,6 +224,15 @@ static void adopt(struct service *service, struct service_decision *after, int32
     notify_observers(service, &change);
 }
 
+/* The loopback address that a Sentinel on another host names as the master; NULL where none does. */
+static const struct addr *find_loopback(const struct service *service, int64_t now_ms)
+{
+    for (unsigned i = 0; i < service->settings->quorum.voters; i++)
+        if (service->sentinel_reports[i].names_loopback && quorum_is_heard(&service->quorum, i, now_ms))
+            return service_vote(service, i).addr;
+    return NULL;
+}
+
 void service_review(struct service *service, int64_t now_ms)
 {
     service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;
@@ -240,6 +249,7 @@ void service_review(struct service *service, int64_t now_ms)
         quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);
     service_alarms_review(&service->alarms, service->settings, &service->decision, &quorum, now_ms);
+    service_alarms_loopback(&service->alarms, service->settings, find_loopback(service, now_ms), now_ms);
 }
 
 bool service_step(struct service *service, const struct service_event *event, int64_t now_ms)
@@ -280,6 +290,11 @@ bool service_wants_witness(const struct service *service)
     return service->settings->policy.witness && service->decision.votes < service->settings->quorum.voters;
 }
 
+bool service_wants_replicas(const struct service *service, bool is_its_turn)
+{
+    return service->settings->replicas.is_enabled || (is_its_turn && !service->settings->allow_any_address);
+}
+
 bool service_wants_peers(const struct service *service)
 {
     return service->settings->policy.witness_age_ms > 0 && service_wants_witness(service);
@@ -304,6 +319,13 @@ int service_find_server(const struct service *service, const struct addr *addr)
     int32_t candidate = server_map_lookup(&service->map, addr);
 
     return server_map_is_mapped(&service->map, candidate) ? candidate : -1;
+}
+
+bool service_is_same_node(const struct service *service, const struct addr *a, const struct addr *b)
+{
+    int server = service_find_server(service, a);
+
+    return addr_equals(a, b) || (server != -1 && server == service_find_server(service, b));
 }
 
 struct vote service_vote(const struct service *service, unsigned voter)

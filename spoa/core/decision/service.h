@@ -97,6 +97,13 @@ struct vote {
     int64_t t_sent_ms;       /* not with QUORUM_SILENT */
 };
 
+/* Addresses in a Sentinel's list of replicas that the map lacks. */
+struct service_strangers {
+    const struct addr *node;   /* a node that may be promoted; NULL: none */
+    const struct addr *leader; /* the node that the server `follower` was told to follow; NULL: none */
+    int follower;
+};
+
 /* All that can happen to a service, but for the passing of time (service_review()). */
 enum service_event_kind {
     /* A voter answered. */
@@ -105,6 +112,7 @@ enum service_event_kind {
     SERVICE_SAID_WITNESS,  /* CKQUORUM: `is_so` where it sees a majority of the Sentinels */
     SERVICE_SAID_PEERS,    /* it heard a majority, itself included, within `age_ms`; UINT32_MAX: it did not */
     SERVICE_SAID_REPLICAS, /* `servers` (a bit each) are replicas of `addr`, and up */
+    SERVICE_SAID_STRANGERS, /* `strangers` are in its list of replicas and not in the map */
     /* The node at `addr` answered. */
     SERVICE_SAID_ROLE,    /* what it is: `role` */
     SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
@@ -135,16 +143,19 @@ struct service_event {
     unsigned voter;
     int64_t t_sent_ms; /* of what was said: just before the request was written */
     const struct addr *addr;
+    bool is_remote; /* the voter is known to be on another host than we */
     union {
         enum quorum_ballot ballot;
         const struct sentinel_facts *facts;
         bool is_so;
         uint32_t age_ms;
         uint64_t servers;
+        const struct service_strangers *strangers;
         enum node_role role;
         struct {
             int64_t offset;
             const int64_t *offsets;
+            const struct addr *unlisted; /* an address among its replicas that the map lacks, or NULL */
         };
         int64_t until_ms;
     };
@@ -191,6 +202,12 @@ bool service_wants_peers(const struct service *service);
 #define SERVICE_WATCH_MS 1200 /* a healthy age is below: Sentinel sends a PING a second */
 bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms);
 
+/*
+ * Whether a Sentinel is to be asked SENTINEL REPLICAS with its next poll. `is_its_turn`: also where only an
+ * alarm depends on it.
+ */
+bool service_wants_replicas(const struct service *service, bool is_its_turn);
+
 const struct service_settings *service_settings(const struct service *service);
 
 /* The decision as it stood at the last evaluation, and the alarms. */
@@ -203,8 +220,11 @@ const struct alarms *service_alarms(const struct service *service);
  */
 const char *service_last_server(const struct service *service);
 
-/* The server of the map with this address, -1 where there is none. */
+/* The server of the map that has this address, as main address or alias. -1 where there is none. */
 int service_find_server(const struct service *service, const struct addr *addr);
+
+/* Whether two addresses are equal or are of one server of the map. */
+bool service_is_same_node(const struct service *service, const struct addr *a, const struct addr *b);
 
 /* What `voter` said last, fresh or not. */
 struct vote service_vote(const struct service *service, unsigned voter);

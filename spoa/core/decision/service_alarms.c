@@ -9,6 +9,20 @@ static struct alarm_subject subject_of(const struct service_settings *settings)
     return (struct alarm_subject){.key = "service", .name = settings->name};
 }
 
+/* Room for an address three times, and the words around it. */
+#define ADVICE_MAX (3 * ADDR_TEXT_MAX + 160)
+
+/* What to write where the map lacks an address. */
+static const char *advise(const struct addr *addr, char out[ADVICE_MAX])
+{
+    char text[ADDR_TEXT_MAX];
+
+    (void)addr_format(addr, text);
+    (void)snprintf(out, ADVICE_MAX, "%s: write 'server = NAME %s', or 'alias=%s' behind its server", text,
+                   text, text);
+    return out;
+}
+
 void service_alarms_review(struct alarms *alarms, const struct service_settings *settings,
                            const struct service_decision *decision, const struct quorum_result *quorum,
                            int64_t now_ms)
@@ -16,10 +30,10 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
     struct alarm_subject subject = subject_of(settings);
     bool is_outside = decision->state == SERVICE_UNKNOWN_ADDRESS;
     bool disagree = quorum->in_reach > 1 && quorum->sole == QUORUM_NO_CANDIDATE;
-    char text[ADDR_TEXT_MAX];
+    char text[ADVICE_MAX];
 
     alarms_note(alarms, ALARM_UNKNOWN_ADDRESS, is_outside, &subject,
-                is_outside ? addr_format(decision->addr, text) : NULL, now_ms);
+                is_outside ? advise(decision->addr, text) : NULL, now_ms);
     alarms_note(alarms, ALARM_DISAGREEMENT, disagree, &subject, NULL, now_ms);
 }
 
@@ -81,6 +95,90 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > evidence->config->voters, &subject, text,
                 now_ms);
 }
+
+/* ---- addresses ---- */
+
+void service_alarms_loopback(struct alarms *alarms, const struct service_settings *settings,
+                             const struct addr *addr, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    char text[ADDR_TEXT_MAX];
+
+    alarms_note(alarms, ALARM_LOOPBACK, addr != NULL, &subject, addr != NULL ? addr_format(addr, text) : NULL,
+                now_ms);
+}
+
+/*
+ * A report of a majority in which `has` finds an address outside the map; NULL where there is no such
+ * majority.
+ */
+static const struct sentinel_strangers *find_majority(const struct evidence *evidence,
+                                                      const struct quorum *quorum,
+                                                      bool (*has)(const struct sentinel_strangers *strangers),
+                                                      int64_t now_ms)
+{
+    const uint8_t *identities = evidence->config->identities;
+    const struct sentinel_strangers *found = NULL;
+    uint64_t told = 0;
+
+    for (unsigned i = 0; i < evidence->config->voters; i++) {
+        const struct sentinel_strangers *strangers = &evidence->sentinels[i].strangers;
+        if (identities[i] == QUORUM_NO_IDENTITY || !has(strangers) || !quorum_is_heard(quorum, i, now_ms))
+            continue;
+        told |= (uint64_t)1 << identities[i];
+        found = strangers;
+    }
+    return (unsigned)__builtin_popcountll(told) >= evidence->config->threshold ? found : NULL;
+}
+
+static bool has_node(const struct sentinel_strangers *strangers)
+{
+    return strangers->node != QUORUM_NO_CANDIDATE;
+}
+
+static bool has_leader(const struct sentinel_strangers *strangers)
+{
+    return strangers->leader != QUORUM_NO_CANDIDATE;
+}
+
+void service_alarms_strangers(struct alarms *alarms, const struct service_settings *settings,
+                              const struct server_map *map, const struct evidence *evidence,
+                              const struct quorum *quorum, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    const struct sentinel_strangers *told = find_majority(evidence, quorum, has_node, now_ms);
+    char text[ADVICE_MAX] = "";
+
+    alarms_note(alarms, ALARM_UNMAPPED_NODE, told != NULL, &subject,
+                told != NULL ? advise(server_map_addr(map, told->node), text) : NULL, now_ms);
+    told = find_majority(evidence, quorum, has_leader, now_ms);
+    if (told != NULL) {
+        char addr[ADDR_TEXT_MAX];
+        (void)addr_format(server_map_addr(map, told->leader), addr);
+        (void)snprintf(text, sizeof(text), "%s follows %s: write 'alias=%s' behind the master's server",
+                       settings->servers[told->follower].name, addr, addr);
+    }
+    alarms_note(alarms, ALARM_UNMAPPED_LEADER, told != NULL, &subject, text, now_ms);
+}
+
+void service_alarms_offsets(struct alarms *alarms, const struct service_settings *settings, int server,
+                            const struct addr *unlisted, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    bool holds = server != -1 && unlisted != NULL;
+    char text[ADVICE_MAX] = "";
+
+    if (holds) {
+        char addr[ADDR_TEXT_MAX];
+        (void)addr_format(unlisted, addr);
+        (void)snprintf(text, sizeof(text),
+                       "the master lists %s and not %s: write 'alias=%s' behind the server that it is", addr,
+                       settings->servers[server].name, addr);
+    }
+    alarms_note(alarms, ALARM_UNLISTED_REPLICA, holds, &subject, text, now_ms);
+}
+
+/* ---- clients ---- */
 
 static const char *sight_text(enum service_sight sight)
 {

@@ -9,6 +9,22 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
                            const struct service_decision *decision, const struct quorum_result *quorum,
                            int64_t now_ms);
 
+/* After a decision: `addr` is the loopback address that a Sentinel on another host names, or NULL. */
+void service_alarms_loopback(struct alarms *alarms, const struct service_settings *settings,
+                             const struct addr *addr, int64_t now_ms);
+
+/* A Sentinel told its replicas; `evidence` has the addresses among them that `map` lacks. */
+void service_alarms_strangers(struct alarms *alarms, const struct service_settings *settings,
+                              const struct server_map *map, const struct evidence *evidence,
+                              const struct quorum *quorum, int64_t now_ms);
+
+/*
+ * The master told how far its replicas are. `server` is a replica that it did not list, -1 for none.
+ * `unlisted` is an address in its list that the map lacks, or NULL.
+ */
+void service_alarms_offsets(struct alarms *alarms, const struct service_settings *settings, int server,
+                            const struct addr *unlisted, int64_t now_ms);
+
 /*
  * It became known whether the clients that ask for this role can be seen. If they can, that is logged as
  * well.

@@ -24,6 +24,16 @@ int32_t service_find_candidate(struct service *service, const struct addr *addr)
 
 /* ---- each of these records; false where the event was of no use ---- */
 
+/*
+ * Whether a voter on another host means itself, or its neighbour, by a loopback address, and we would take it
+ * for our own host: also the map has no better address.
+ */
+static bool leads_astray(const struct service *service, const struct service_event *event, int32_t candidate)
+{
+    return event->is_remote && candidate != QUORUM_NO_CANDIDATE && addr_is_loopback(event->addr) &&
+           addr_is_loopback(server_map_addr(&service->map, candidate));
+}
+
 static bool note_vote(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     struct quorum_vote vote = {
@@ -39,6 +49,8 @@ static bool note_vote(struct service *service, const struct service_event *event
         if (vote.candidate == QUORUM_NO_CANDIDATE)
             vote.ballot = QUORUM_INVALID;
     }
+    service->sentinel_reports[event->voter].names_loopback =
+        event->ballot == QUORUM_NAMES && leads_astray(service, event, vote.candidate);
     enum quorum_receipt receipt =
         quorum_note_vote(&service->quorum, event->voter, &vote, service->current, now_ms);
     if (receipt == QUORUM_NEWS)
@@ -68,6 +80,24 @@ static bool note_view(struct service *service, const struct service_event *event
     };
     replicas_note_view(service->replicas, event->voter, &view);
     return true;
+}
+
+/* The decision does not depend on this, so nothing is evaluated. */
+static bool note_strangers(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    struct sentinel_strangers *told = &service->sentinel_reports[event->voter].strangers;
+    const struct service_strangers *strangers = event->strangers;
+
+    *told = (struct sentinel_strangers){.node = QUORUM_NO_CANDIDATE, .leader = QUORUM_NO_CANDIDATE};
+    /* Each is kept at once: the next one must not get its place in the map. */
+    if (strangers->node != NULL)
+        told->node = service_find_candidate(service, strangers->node);
+    if (strangers->leader != NULL)
+        told->leader = service_find_candidate(service, strangers->leader);
+    told->follower = strangers->follower;
+    service_alarms_strangers(&service->alarms, service->settings, &service->map, &service->evidence,
+                             &service->quorum, now_ms);
+    return false;
 }
 
 static bool note_role(struct service *service, const struct service_event *event)
@@ -103,11 +133,14 @@ static bool is_of_current(const struct service *service, const struct service_ev
            server_map_lookup(&service->map, event->addr) == service->current;
 }
 
-static bool note_offsets(struct service *service, const struct service_event *event)
+static bool note_offsets(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     if (service->replicas == NULL || !is_of_current(service, event))
         return false;
     replicas_note_offsets(service->replicas, event->offset, event->offsets, event->t_sent_ms);
+    service_alarms_offsets(&service->alarms, service->settings,
+                           replicas_find_unlisted(service->replicas, service->current, now_ms),
+                           event->unlisted, now_ms);
     return true;
 }
 
@@ -156,10 +189,12 @@ bool service_note_event(struct service *service, const struct service_event *eve
         return true;
     case SERVICE_SAID_REPLICAS:
         return note_view(service, event);
+    case SERVICE_SAID_STRANGERS:
+        return note_strangers(service, event, now_ms);
     case SERVICE_SAID_ROLE:
         return note_role(service, event);
     case SERVICE_SAID_OFFSETS:
-        return note_offsets(service, event);
+        return note_offsets(service, event, now_ms);
     case SERVICE_SAID_ANYTHING:
         return note_presence(service, event, now_ms);
     case SERVICE_LINK_CLOSED:

@@ -102,6 +102,7 @@ struct conversation {
     void *context;
     enum conversation_phase phase;
     int64_t wake_ms; /* valid while WAITING or CONNECTING */
+    bool is_remote;  /* the caller sets it before conversation_connected(): the peer is on another host */
     bool restarts;   /* the next tick disconnects, and the one after it connects again */
     bool looks_up;   /* valid while CONNECTING: `wake_ms` is the limit of the look-up */
     struct backoff backoff;

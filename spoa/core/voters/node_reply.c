@@ -147,8 +147,11 @@ static enum reply_reading read_owner(const struct reply *node, const struct addr
     return reply_read_addr(&host, &node->elements[1], ret_owner);
 }
 
-enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, const struct addr *self,
-                                         struct addr *ret_owner)
+/* Where the nodes of a range begin: the master, then the replicas. */
+#define RANGE_MASTER 2
+
+/* The range that has the slot. */
+static enum reply_reading find_range(const struct reply *reply, unsigned slot, const struct reply **ret_range)
 {
     enum reply_reading reading = reply_read_kind(reply, REPLY_ARRAY);
 
@@ -158,8 +161,36 @@ enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slo
         const struct reply *range = &reply->elements[i];
         if (!is_range(range))
             return REPLY_READ_NONSENSE;
+        *ret_range = range;
         if (range->elements[0].number <= slot && slot <= range->elements[1].number)
-            return read_owner(&range->elements[2], self, ret_owner);
+            return REPLY_READ_OK;
     }
     return REPLY_READ_NONE;
+}
+
+enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, const struct addr *self,
+                                         struct addr *ret_owner)
+{
+    const struct reply *range = NULL;
+    enum reply_reading reading = find_range(reply, slot, &range);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    return read_owner(&range->elements[RANGE_MASTER], self, ret_owner);
+}
+
+enum reply_reading node_reply_read_replica(const struct reply *reply, unsigned slot, size_t index,
+                                           struct addr *ret_replica)
+{
+    const struct reply *range = NULL;
+    enum reply_reading reading = find_range(reply, slot, &range);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (index >= range->count - RANGE_MASTER - 1)
+        return REPLY_READ_NONE;
+    const struct reply *replica = &range->elements[RANGE_MASTER + 1 + index];
+    if (replica->kind != REPLY_ARRAY || replica->count < 2)
+        return REPLY_READ_NONSENSE;
+    return reply_read_addr(&replica->elements[0], &replica->elements[1], ret_replica);
 }

@@ -55,4 +55,11 @@ bool node_reply_needs_range(const struct reply *range, const uint64_t slots[NODE
 enum reply_reading node_reply_read_owner(const struct reply *reply, unsigned slot, const struct addr *self,
                                          struct addr *ret_owner);
 
+/*
+ * CLUSTER SLOTS: the replica number `index`, from 0 on, of the master that owns `slot`. REPLY_READ_NONE if it has
+ * fewer.
+ */
+enum reply_reading node_reply_read_replica(const struct reply *reply, unsigned slot, size_t index,
+                                           struct addr *ret_replica);
+
 #endif

@@ -173,6 +173,31 @@ static enum reply_reading read_owner(const struct node_voter *voter, size_t serv
     return node_reply_read_owner(reply, slot, voter->addr, ret_addr);
 }
 
+/* Looks for a replica that the map lacks: the cluster may promote it. */
+static void note_strangers(const struct node_voter *voter, size_t service,
+                           const struct awaited_request *request, const struct reply *reply, int64_t now_ms)
+{
+    const struct service *one = voter_group_service(voter->group, service);
+    struct service_strangers strangers = {.node = NULL};
+    struct addr addr;
+    enum reply_reading reading = REPLY_READ_OK;
+
+    if (!voter->is_cluster_up || service_settings(one)->allow_any_address)
+        return;
+    for (size_t i = 0; strangers.node == NULL && reading == REPLY_READ_OK; i++) {
+        reading = node_reply_read_replica(reply, service_settings(one)->slot, i, &addr);
+        if (reading == REPLY_READ_OK && service_find_server(one, &addr) == -1)
+            strangers.node = &addr;
+    }
+    const struct service_event event = {
+        .kind = SERVICE_SAID_STRANGERS,
+        .voter = voter->index,
+        .t_sent_ms = request->t_sent_ms,
+        .strangers = &strangers,
+    };
+    (void)voter_group_step(voter->group, service, &event, now_ms);
+}
+
 /* Tells if the owner of the slot, or the master that is followed, has no address that can be used. */
 static void note_address(struct node_voter *voter, size_t service, enum reply_reading reading)
 {
@@ -221,6 +246,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
             .voter = voter->index,
             .t_sent_ms = request->t_sent_ms,
             .addr = &addr,
+            .is_remote = voter->conversation.is_remote,
             .ballot = read_ballot(voter, i, reply, &addr, &is_self),
         };
         bool is_taken = voter_group_step(voter->group, i, &vote, now_ms);
@@ -233,6 +259,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
             .is_so = is_self,
         };
         (void)voter_group_step(voter->group, i, &witness, now_ms);
+        note_strangers(voter, i, request, reply, now_ms);
     }
     if (any_counts)
         peer_works(&voter->peer, NODE_FAULT_VOTE, 0);

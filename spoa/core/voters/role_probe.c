@@ -151,6 +151,13 @@ static void note_refusal(struct role_probe *probe, unsigned kind, const struct r
         log_refusal(probe, reply->text, refusal_meaning(refusal));
 }
 
+/* What a master lists. */
+struct listed {
+    int64_t offsets[REPLICAS_MAX]; /* one per server */
+    struct addr stranger;          /* one that the map lacks */
+    bool has_stranger;
+};
+
 /* What the node is. Tells if its reply says something else, as KeyDB's "active-replica". */
 static enum node_role read_role(struct role_probe *probe, const struct reply *reply)
 {
@@ -166,8 +173,7 @@ static enum node_role read_role(struct role_probe *probe, const struct reply *re
 }
 
 /* Reads one replica of a master's list: address, port and offset. Dragonfly has a word in place of the offset. */
-static void read_replica(const struct role_probe *probe, const struct reply *reply,
-                         int64_t offsets[REPLICAS_MAX])
+static void read_replica(const struct role_probe *probe, const struct reply *reply, struct listed *listed)
 {
     struct addr addr;
     uint64_t offset;
@@ -176,29 +182,34 @@ static void read_replica(const struct role_probe *probe, const struct reply *rep
         reply_read_addr(&reply->elements[0], &reply->elements[1], &addr) != REPLY_READ_OK)
         return;
     int server = service_find_server(voter_group_service(probe->group, probe->service), &addr);
-    if (server != -1 && reply_read_number(&reply->elements[2], INT64_MAX, &offset))
-        offsets[server] = (int64_t)offset;
+    if (server == -1) {
+        listed->stranger = addr;
+        listed->has_stranger = true;
+    } else if (reply_read_number(&reply->elements[2], INT64_MAX, &offset)) {
+        listed->offsets[server] = (int64_t)offset;
+    }
 }
 
 /* ROLE of a master: "master", its offset, its replicas (redis.io/commands/role). */
 static void take_offsets(const struct role_probe *probe, const struct awaited_request *request,
                          const struct reply *reply, int64_t now_ms)
 {
-    int64_t offsets[REPLICAS_MAX];
+    struct listed listed = {.has_stranger = false};
 
     if (reply->count < 3 || reply->elements[1].kind != REPLY_INTEGER ||
         reply->elements[2].kind != REPLY_ARRAY)
         return;
     for (size_t i = 0; i < REPLICAS_MAX; i++)
-        offsets[i] = REPLICA_NOT_CONNECTED;
+        listed.offsets[i] = REPLICA_NOT_CONNECTED;
     for (size_t i = 0; i < reply->elements[2].count; i++)
-        read_replica(probe, &reply->elements[2].elements[i], offsets);
+        read_replica(probe, &reply->elements[2].elements[i], &listed);
     const struct service_event event = {
         .kind = SERVICE_SAID_OFFSETS,
         .t_sent_ms = request->t_sent_ms,
         .addr = &probe->target,
         .offset = reply->elements[1].number,
-        .offsets = offsets,
+        .offsets = listed.offsets,
+        .unlisted = listed.has_stranger ? &listed.stranger : NULL,
     };
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }

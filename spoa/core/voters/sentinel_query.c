@@ -6,6 +6,7 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/redis/redis_id.h"
 #include "spoa/core/voters/ballot.h"
+#include "spoa/core/voters/sentinel_replicas.h"
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/core/voters/sentinel_topics.h"
 
@@ -192,6 +193,7 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
     struct service_event event = said(voter, SERVICE_SAID_MASTER, request);
 
     event.addr = &addr;
+    event.is_remote = voter->query.is_remote;
     event.ballot = ballot_of(reading);
     note_reading(voter, request->subject, reading, reply);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
@@ -266,23 +268,20 @@ static void take_replicas(struct sentinel_voter *voter, const struct awaited_req
     const struct service *service = voter_group_service(voter->group, request->subject);
     const struct addr *master = service_vote(service, voter->index).addr;
     struct service_event event = said(voter, SERVICE_SAID_REPLICAS, request);
-    struct sentinel_replica replica;
+    struct service_event strangers = said(voter, SERVICE_SAID_STRANGERS, request);
+    struct sentinel_replicas replicas;
 
     note_answer(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused", reply);
     if (reply->kind != REPLY_ARRAY || master == NULL)
         return;
-    for (size_t i = 0; i < reply->count; i++) {
-        if (sentinel_reply_read_replica(&reply->elements[i], &replica) != REPLY_READ_OK || !replica.is_up ||
-            !addr_equals(&replica.master, master))
-            continue;
-        int server = service_find_server(service, &replica.addr);
-        if (server != -1)
-            event.servers |= (uint64_t)1 << server;
-    }
+    sentinel_replicas_read(service, master, reply, &replicas);
     /* A copy: the step may change what `master` points to. */
     struct addr named = *master;
     event.addr = &named;
+    event.servers = replicas.up;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
+    strangers.strangers = &replicas.strangers;
+    (void)voter_group_step(voter->group, request->subject, &strangers, now_ms);
 }
 
 static enum conversation_verdict query_reply(void *context, const struct awaited_request *request,

@@ -84,6 +84,15 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
     return REPLY_READ_OK;
 }
 
+/* sentinelSelectSlave() of Redis: it is in reach, and its priority is not 0. */
+static bool is_eligible(const struct reply *element)
+{
+    struct span flags = field(element, "flags");
+
+    return !has_flag(flags, "s_down") && !has_flag(flags, "o_down") && !has_flag(flags, "disconnected") &&
+           !span_equals_text(field(element, "slave-priority"), "0");
+}
+
 /* Valkey 8 calls it a primary. */
 bool sentinel_reply_is_unknown_name(const struct reply *reply)
 {
@@ -166,6 +175,7 @@ enum reply_reading sentinel_reply_read_replica(const struct reply *element,
         return REPLY_READ_BAD_ADDRESS;
     replica.is_up = span_equals_text(field(element, "flags"), "slave") &&
                     span_equals_text(field(element, "master-link-status"), "ok");
+    replica.is_eligible = is_eligible(element);
     *ret_replica = replica;
     return REPLY_READ_OK;
 }

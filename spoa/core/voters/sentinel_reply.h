@@ -34,6 +34,7 @@ struct sentinel_replica {
     struct addr addr;
     struct addr master; /* the master that it says it follows */
     bool is_up;         /* its only flag is `slave`, and its link to that master works */
+    bool is_eligible;   /* the Sentinel may promote it */
 };
 
 /* One element of SENTINEL REPLICAS. */

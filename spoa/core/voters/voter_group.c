@@ -394,13 +394,14 @@ void voter_group_poll(struct voter_group *group, unsigned voter)
     for (size_t i = 0; i < count; i++) {
         const struct service *service = group->options.services[i];
         mark(&who->marks[VOTER_ASK_MASTER], i);
-        if ((i >= turn_begin && i < turn_end) || service_wants_facts(service, voter))
+        bool is_its_turn = i >= turn_begin && i < turn_end;
+        if (is_its_turn || service_wants_facts(service, voter))
             mark(&who->marks[VOTER_ASK_FACTS], i);
         if (service_wants_witness(service))
             mark(&who->marks[VOTER_ASK_WITNESS], i);
         if (service_wants_peers(service))
             mark(&who->marks[VOTER_ASK_PEERS], i);
-        if (service_settings(service)->replicas.is_enabled)
+        if (service_wants_replicas(service, is_its_turn))
             mark(&who->marks[VOTER_ASK_REPLICAS], i);
     }
 }
@@ -417,7 +418,7 @@ static void ask(struct voter_group *group, unsigned voter, size_t service)
 {
     mark(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
     mark(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
-    if (service_settings(group->options.services[service])->replicas.is_enabled)
+    if (service_wants_replicas(group->options.services[service], true))
         mark(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
 }
 

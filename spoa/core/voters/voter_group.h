@@ -123,8 +123,9 @@ const char *voter_group_words(const struct voter_group *group, unsigned voter);
 /*
  * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
  * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
- * Witness, peers and replicas are asked for the services that use them. While a master is silent, or a witness
- * stands in for a majority, facts and peers are asked every VOTER_WATCH_MS.
+ * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked
+ * for the services that use them. While a master is silent, or a witness stands in for a majority, facts and
+ * peers are asked every VOTER_WATCH_MS.
  */
 #define VOTER_FACTS_POLLS 10
 #define VOTER_WATCH_MS 200
@@ -136,7 +137,7 @@ int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter
                                  int64_t now_ms);
 
 /* Marks the questions about the services that `voter` knows as `monitor`, or about all services if
- * `monitor` is empty: vote, facts, and replicas if the service uses them. */
+ * `monitor` is empty: vote, facts and replicas. */
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor);
 
 /* Whether there is something to ask `voter`. */

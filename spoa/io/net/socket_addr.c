@@ -53,6 +53,23 @@ bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_add
     return false;
 }
 
+bool socket_is_remote(int fd)
+{
+    struct sockaddr_storage storage;
+    struct addr peer;
+    struct addr self;
+    socklen_t len = sizeof(storage);
+
+    if (getpeername(fd, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &peer))
+        return false;
+    len = sizeof(storage);
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &self))
+        return false;
+    /* The kernel gives a connection to an address of this host that very address at our end, too. */
+    self.port = peer.port;
+    return !addr_is_loopback(&peer) && !addr_equals(&peer, &self);
+}
+
 void socket_tune_tcp(int fd, int idle_s, int interval_s)
 {
     const struct {

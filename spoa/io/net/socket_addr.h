@@ -16,6 +16,10 @@ MUST_CHECK bool socket_addr_from(const struct addr *addr, struct sockaddr_storag
  * not use the address family. */
 bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_addr);
 
+/* Whether the peer of a connected socket is on another host: its address is no loopback address and none of
+ * ours. */
+bool socket_is_remote(int fd);
+
 /* Sets no-delay and keep-alive: a vanished peer is found dead after `idle_s` + 3 * `interval_s`. Does
  * nothing to a UNIX socket. Errors are ignored: they show later as a dead or slow connection. */
 void socket_tune_tcp(int fd, int idle_s, int interval_s);

@@ -9,6 +9,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/connector.h"
 #include "spoa/io/net/loop.h"
+#include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
 
@@ -190,6 +191,7 @@ static void begin_talking(struct redis_link *link)
     if (conversation_is_choosy(link->options.conversation))
         reply_parser_set_filter(link->parser,
                                 (struct reply_filter){.keeps = keeps, .context = link->options.conversation});
+    link->options.conversation->is_remote = socket_is_remote(link->io.fd);
     conversation_connected(link->options.conversation, clock_ms());
 }
 

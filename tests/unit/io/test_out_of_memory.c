@@ -283,7 +283,7 @@ static void test_agent(void **state)
                    "[agent]\nlisten = unix:%s\ncheck = 127.0.0.1:0\nhttp = 127.0.0.1:0\n"
                    "[haproxy]\nruntime-api = /nowhere\nbackend = b\n"
                    "[sentinels]\naddress = 127.0.0.1:1\n"
-                   "[service m]\nserver = R1 127.0.0.1:2\nreplicas = yes\n",
+                   "[service m]\nserver = R1 127.0.0.1:2 alias=[::1]:2 alias=r1:2\nreplicas = yes\n",
                    socket_path);
     fail_each(whole_agent);
     assert_int_equal(rmdir(folder), 0);

@@ -98,7 +98,7 @@
     "sentinels = second\n"                                                                                   \
     "when-alone = refuse\n"                                                                                  \
     "server = R1 10.0.0.1:6379\n"                                                                            \
-    "server = R-2_x.y:z redis-2.example.org:6379 weight=10\n"                                                \
+    "server = R-2_x.y:z redis-2.example.org:6379 alias=10.0.0.2:6379 alias=[2001:db8::2]:6379 weight=10\n"   \
     "quorum = 3\n"                                                                                           \
     "allow-any-address = no\n"                                                                               \
     "backend = bk_a\n"                                                                                       \

@@ -68,6 +68,9 @@ static void test_every_key(void **state)
     assert_string_equal(config->services[0].servers[1].name, "R-2_x.y:z");
     assert_int_equal(config->services[0].servers[0].weight, 1);
     assert_int_equal(config->services[0].servers[1].weight, 10);
+    assert_int_equal(config->services[0].servers[0].alias_count, 0);
+    assert_int_equal(config->services[0].servers[1].alias_count, 2);
+    assert_string_equal(config->services[0].servers[1].aliases[1].host, "2001:db8::2");
     assert_int_equal(config->services[0].max_lag.unit, LAG_BYTES);
     assert_int_equal(config->services[1].group, 0);
     assert_true(config->services[1].allow_any_address);

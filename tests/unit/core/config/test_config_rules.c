@@ -108,6 +108,8 @@ static void test_warnings(void **state)
          "'on-switch' is run without a shell: quotes do not hold words together"},
         {NODES("source = replication", "when-alone = name"),
          "'when-alone = name' believes a master that no majority names"},
+        {NODES("source = replication\naddress = 10.0.0.1:6379\naddress = 10.0.0.9:6379", ""),
+         "node 10.0.0.9:6379 votes on [service m], and no 'server' there has its address"},
         {"[nodes n]\nsource = replication\n[service m]\nnodes = n\nserver = R1 10.0.0.1:6379\n",
          "one node only: nothing is named while it is down"},
     };

@@ -126,6 +126,8 @@ static void test_lags(void **state)
     }
 }
 
+#define SERVER_FORM "NAME HOST:PORT, and perhaps alias=HOST:PORT (several) and weight=0 to weight=256"
+
 static void test_bad_values(void **state)
 {
     static const struct {
@@ -138,22 +140,27 @@ static void test_bad_values(void **state)
          "t.conf:7: bad value '4294967298' for 'quorum': it takes a number, 1 or more"},
         {"allow-any-address = true",
          "t.conf:7: bad value 'true' for 'allow-any-address': it takes yes or no"},
-        {"server = R2", "t.conf:7: bad value 'R2' for 'server': it takes NAME HOST:PORT, and perhaps "
-                        "weight=0 to weight=256"},
-        {"server = R2 10.0.0.2:0", "t.conf:7: bad value 'R2 10.0.0.2:0' for 'server': it takes NAME "
-                                   "HOST:PORT, and perhaps weight=0 to weight=256"},
-        {"server = R2 h:1 weight=257", "t.conf:7: bad value 'R2 h:1 weight=257' for 'server': it takes NAME "
-                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
-        {"server = R2 h:1 weight=", "t.conf:7: bad value 'R2 h:1 weight=' for 'server': it takes NAME "
-                                    "HOST:PORT, and perhaps weight=0 to weight=256"},
-        {"server = R2 h:1 weight=1 x", "t.conf:7: bad value 'R2 h:1 weight=1 x' for 'server': it takes NAME "
-                                       "HOST:PORT, and perhaps weight=0 to weight=256"},
+        {"server = R2", "t.conf:7: bad value 'R2' for 'server': it takes " SERVER_FORM},
+        {"server = R2 10.0.0.2:0", "t.conf:7: bad value 'R2 10.0.0.2:0' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 weight=257",
+         "t.conf:7: bad value 'R2 h:1 weight=257' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 weight=",
+         "t.conf:7: bad value 'R2 h:1 weight=' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 weight=1 x",
+         "t.conf:7: bad value 'R2 h:1 weight=1 x' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 weight=1 weight=1",
+         "t.conf:7: bad value 'R2 h:1 weight=1 weight=1' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 alias=", "t.conf:7: bad value 'R2 h:1 alias=' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 alias=x",
+         "t.conf:7: bad value 'R2 h:1 alias=x' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 alias=x:1 alias=y:0",
+         "t.conf:7: bad value 'R2 h:1 alias=x:1 alias=y:0' for 'server': it takes " SERVER_FORM},
+        {"server = R2 h:1 alias", "t.conf:7: bad value 'R2 h:1 alias' for 'server': it takes " SERVER_FORM},
         {"max-lag = 5", "t.conf:7: bad value '5' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
                         "duration such as 5s, or 0"},
         {"max-lag = 5tb", "t.conf:7: bad value '5tb' for 'max-lag': it takes bytes such as 512kb or 10mb, a "
                           "duration such as 5s, or 0"},
-        {"server = R2 h:1 x", "t.conf:7: bad value 'R2 h:1 x' for 'server': it takes NAME HOST:PORT, and "
-                              "perhaps weight=0 to weight=256"},
+        {"server = R2 h:1 x", "t.conf:7: bad value 'R2 h:1 x' for 'server': it takes " SERVER_FORM},
         {"monitor = ", "t.conf:7: bad value '' for 'monitor': it takes a text"},
     };
 

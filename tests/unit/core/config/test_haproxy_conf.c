@@ -39,13 +39,14 @@ static void has(const char *part)
 static void test_servers_and_rules(void **state)
 {
     (void)state;
-    (void)written(GOOD "server = R2 10.0.0.2:6379\n", 206);
+    (void)written(GOOD "server = R2 10.0.0.2:6379 alias=redis-2:6379\n", 206);
     has("    server R1 10.0.0.1:6379 tcp-ut 3s\n    server R2 10.0.0.2:6379 tcp-ut 3s\n");
     has("    use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }\n");
     has("default-server weight 0 ");
     has("reject unless { var(txn.redis.master) -m found }");
     has("    server agent1 127.0.0.1:9012\n");
     has("    mode tcp\n    option spop-check\n");
+    assert_null(strstr(printed.data, "redis-2"));
     assert_null(strstr(printed.data, "agent-check"));
     assert_null(strstr(printed.data, "txn.redis.replica"));
 }

@@ -293,6 +293,31 @@ static void test_replicas(void **state)
     end();
 }
 
+/* The next file has the master's alias as its main address, and not the former one: it is the same master. */
+static void test_another_main_address(void **state)
+{
+    const struct addr alias = addr_of("redis-1:6379");
+    struct service_event told = {.kind = SERVICE_SAID_ROLE, .t_sent_ms = START + 1, .role = NODE_ROLE_MASTER};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    former.servers[0].aliases = &alias;
+    former.servers[0].alias_count = 1;
+    next.servers[1].addr = alias;
+    agree(&former, A, START);
+    say_role(&former, A, NODE_ROLE_REPLICA, START);
+    agree(&next, "redis-1:6379", START);
+    assert_int_equal(handover_lack(next.service, former.service, START + 1), HANDOVER_UNPROBED);
+    told.addr = &alias;
+    (void)service_step(next.service, &told, START + 1);
+    assert_int_equal(handover_lack(next.service, former.service, START + 1), HANDOVER_READY);
+    change_over(START + 1);
+    assert_string_equal(decision()->server, A); /* so it is called in both files */
+    assert_int_equal(next.switches, 0);
+    assert_int_equal(decision()->generation, 1);
+    end();
+}
+
 static void test_other_sentinels(void **state)
 {
     struct addr addr = addr_of(A);
@@ -364,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_no_early_fence_any_more),
         cmocka_unit_test(test_a_fence_that_the_next_one_reaches),
         cmocka_unit_test(test_replicas),
+        cmocka_unit_test(test_another_main_address),
         cmocka_unit_test(test_other_sentinels),
         cmocka_unit_test(test_kept_is_kept),
         cmocka_unit_test(test_kept_is_not_lost_to_a_dissent),

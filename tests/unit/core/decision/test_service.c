@@ -272,6 +272,98 @@ static void test_late_ballots_and_forgotten_voters(void **state)
     end(&f);
 }
 
+/* One Sentinel names the node by its name, another by its address: that is a majority. */
+static void test_votes_by_several_addresses(void **state)
+{
+    const struct addr aliases[] = {addr_of("redis-2:6379"), addr_of("[fd00::2]:6379")};
+    struct spop_value value = {.type = SPOP_NULL};
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    f.servers[1].aliases = aliases;
+    f.servers[1].alias_count = 2;
+    vote(&f, 0, "redis-2:6379", START);
+    vote(&f, 1, "[FD00:0::2]:6379", START);
+    vote(&f, 2, "10.0.0.2:6379", START);
+    assert_state(&f, START, "ok", "R2");
+    assert_int_equal(service_decision(f.service)->votes, 3);
+    assert_true(answered(&f, "addr", START, &value));
+    assert_int_equal(value.type, SPOP_IPV4); /* the main address */
+    assert_int_equal(f.switches, 1);
+    agree(&f, "redis-2:6379", START + 100);
+    assert_int_equal(f.switches, 1);
+    end(&f);
+}
+
+static void test_same_node(void **state)
+{
+    const struct addr alias = addr_of("redis-2:6379");
+    const struct addr main_addr = addr_of("10.0.0.2:6379");
+    const struct addr other = addr_of("10.0.0.1:6379");
+    const struct addr stranger = addr_of("10.0.0.9:6379");
+    const struct addr another = addr_of("10.0.0.8:6379");
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    assert_false(service_is_same_node(f.service, &alias, &main_addr));
+    f.servers[1].aliases = &alias;
+    f.servers[1].alias_count = 1;
+    assert_true(service_is_same_node(f.service, &alias, &main_addr));
+    assert_false(service_is_same_node(f.service, &alias, &other));
+    assert_false(service_is_same_node(f.service, &stranger, &another));
+    assert_true(service_is_same_node(f.service, &stranger, &stranger));
+    end(&f);
+}
+
+/* ---- loopback addresses ---- */
+
+static bool has_alarm(const struct fixture *f, enum alarm_kind kind)
+{
+    return alarms_is_raised(service_alarms(f->service), kind);
+}
+
+static void vote_from(struct fixture *f, unsigned voter, bool is_remote, const char *address, int64_t at_ms)
+{
+    struct addr addr = addr_of(address);
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &addr,
+                                         .is_remote = is_remote,
+                                         .t_sent_ms = at_ms};
+
+    assert_true(step_as(f->service, voter, &ballot, at_ms));
+}
+
+static void test_loopback_of_another_host(void **state)
+{
+    const struct addr alias = addr_of("localhost:6379");
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    vote_from(&f, 0, true, "10.0.0.1:6379", START);
+    vote_from(&f, 1, false, "127.0.0.1:6379", START);
+    assert_false(has_alarm(&f, ALARM_LOOPBACK)); /* a Sentinel beside us may mean our own host */
+    vote_from(&f, 1, true, "127.0.0.1:6379", START + 1);
+    assert_true(has_alarm(&f, ALARM_LOOPBACK));
+    vote_from(&f, 1, true, "10.0.0.1:6379", START + 2);
+    assert_false(has_alarm(&f, ALARM_LOOPBACK));
+    /* The map says what is meant. */
+    f.servers[0].aliases = &alias;
+    f.servers[0].alias_count = 1;
+    vote_from(&f, 1, true, "localhost:6379", START + 3);
+    assert_false(has_alarm(&f, ALARM_LOOPBACK));
+    /* Also where the map repeats what Sentinel says. */
+    f.servers[0].addr = addr_of("[::1]:6379");
+    vote_from(&f, 1, true, "localhost:6379", START + 4);
+    assert_true(has_alarm(&f, ALARM_LOOPBACK));
+    service_review(f.service, START + 4 + F); /* the Sentinel is not heard any more */
+    assert_false(has_alarm(&f, ALARM_LOOPBACK));
+    end(&f);
+}
+
 /*
  * Places for addresses outside the map are used again and again; the answer must always be what a plain count
  * of the last words says. Votes here never expire and HOLD is 0, so that the count is all there is.
@@ -320,6 +412,9 @@ int main(void)
         cmocka_unit_test(test_observers_hear_of_changes_only),
         cmocka_unit_test(test_outside_the_map),
         cmocka_unit_test(test_late_ballots_and_forgotten_voters),
+        cmocka_unit_test(test_votes_by_several_addresses),
+        cmocka_unit_test(test_same_node),
+        cmocka_unit_test(test_loopback_of_another_host),
         cmocka_unit_test(test_strangers_are_never_mixed_up),
     };
 

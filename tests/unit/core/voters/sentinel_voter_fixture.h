@@ -35,9 +35,11 @@ struct fake {
     struct reply facts;   /* to SENTINEL MASTER */
     struct reply witness; /* to CKQUORUM */
     struct reply peers;   /* to SENTINELS */
+    struct reply replicas;
     unsigned facts_asked;
     unsigned witness_asked;
     unsigned peers_asked;
+    unsigned replicas_asked;
     char sent[SENT_MAX][96];
     unsigned sent_count;
     unsigned answered;
@@ -135,7 +137,8 @@ static inline void build(unsigned service_count)
         sentinel_voter_init(&f.voters[i], &f.settings, f.group, i, names[i], &f.metrics, i + 1, f.now_ms);
         f.fakes[i].auth = f.fakes[i].setname = text_reply("OK");
         f.fakes[i].myid = text_reply(myids[i]);
-        f.fakes[i].facts = f.fakes[i].witness = f.fakes[i].peers = (struct reply){.kind = REPLY_NIL};
+        f.fakes[i].facts = f.fakes[i].witness = f.fakes[i].peers = f.fakes[i].replicas =
+            (struct reply){.kind = REPLY_NIL};
         name_master(i, "127.0.0.1", "7001");
     }
     log_capture_begin(LOG_LEVEL_DEBUG);
@@ -177,8 +180,8 @@ static inline void write_down(const struct conversation_command *command, char t
 }
 
 /*
- * Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER, CKQUORUM and
- * SENTINELS, which come last and are counted apart.
+ * Takes all commands that the voter has to say now; returns how many beside SENTINEL MASTER, CKQUORUM,
+ * SENTINELS and REPLICAS, which come last and are counted apart.
  */
 static inline unsigned collect(unsigned voter)
 {
@@ -192,11 +195,13 @@ static inline unsigned collect(unsigned voter)
         write_down(&command, fake->sent[fake->sent_count - 1]);
         bool is_facts = strncmp(sent, "SENTINEL MASTER ", 16) == 0;
         bool is_witness = strncmp(sent, "SENTINEL CKQUORUM ", 18) == 0;
+        bool is_replicas = strncmp(sent, "SENTINEL REPLICAS ", 18) == 0;
         fake->facts_asked += is_facts;
         fake->witness_asked += is_witness;
         bool is_peers = strncmp(sent, "SENTINEL SENTINELS ", 19) == 0;
         fake->peers_asked += is_peers;
-        count += !is_facts && !is_witness && !is_peers;
+        fake->replicas_asked += is_replicas;
+        count += !is_facts && !is_witness && !is_peers && !is_replicas;
     }
     return count;
 }
@@ -228,6 +233,8 @@ static inline void answer(unsigned voter)
             reply = &fake->witness;
         else if (strncmp(command, "SENTINEL SENTINELS ", 19) == 0)
             reply = &fake->peers;
+        else if (strncmp(command, "SENTINEL REPLICAS ", 18) == 0)
+            reply = &fake->replicas;
         assert_int_equal(conversation_reply(&f.voters[voter].query, reply, f.now_ms), CONVERSATION_NOTHING);
     }
     forget_sent(voter);

@@ -254,6 +254,31 @@ static void test_needed_ranges(void **state)
     assert_true(node_reply_needs_range(&other, slots));
 }
 
+static void test_replicas_of_a_slot(void **state)
+{
+    const struct reply master[] = {text("10.0.0.1"), number(7001)};
+    const struct reply first[] = {text("10.0.0.2"), number(7002), text(ID)};
+    const struct reply odd[] = {text("10.0.0.3")};
+    const struct reply bad[] = {text(""), number(7003)};
+    const struct reply range[] = {number(0),       number(9),     array(master, 2),
+                                  array(first, 3), array(odd, 1), array(bad, 2)};
+    const struct reply alone[] = {number(10), number(19), array(master, 2)};
+    const struct reply ranges[] = {array(range, 6), array(alone, 3)};
+    const struct reply reply = array(ranges, 2);
+    const struct addr expected = addr_of("10.0.0.2:7002");
+    struct addr addr;
+
+    (void)state;
+    assert_int_equal(node_reply_read_replica(&reply, 5, 0, &addr), REPLY_READ_OK);
+    assert_true(addr_equals(&addr, &expected));
+    assert_int_equal(node_reply_read_replica(&reply, 5, 1, &addr), REPLY_READ_NONSENSE);
+    assert_int_equal(node_reply_read_replica(&reply, 5, 2, &addr), REPLY_READ_BAD_ADDRESS);
+    assert_int_equal(node_reply_read_replica(&reply, 5, 3, &addr), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_replica(&reply, 15, 0, &addr), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_replica(&reply, 25, 0, &addr), REPLY_READ_NONE);
+    assert_true(addr_equals(&addr, &expected)); /* untouched */
+}
+
 static void test_slots_of_another_shape(void **state)
 {
     const struct reply pair[] = {text("10.0.0.1"), number(7001)};
@@ -291,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_role_in_dragonflys_words),
         cmocka_unit_test(test_roles_that_are_none),
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_replicas_of_a_slot),
         cmocka_unit_test(test_owners_without_a_host),
         cmocka_unit_test(test_needed_ranges),
         cmocka_unit_test(test_slots_of_another_shape),

@@ -34,6 +34,7 @@ struct fixture {
     bool refuses;        /* to say who it is, and the password */
     bool hides_hosts;    /* in CLUSTER SLOTS: NULL for the first shard, "?" for the second */
     const char *state;   /* in the reply to CLUSTER INFO */
+    const char *replica; /* the host that the first shard has as a replica; NULL: none */
     unsigned masters[2]; /* whom the nodes name for each service; with `replication` the first for both */
     int64_t now_ms;
     char sent[SENT_MAX]; /* commands, a line each */
@@ -169,9 +170,12 @@ static void give_slots(unsigned node)
 {
     char hosts[2][ADDR_TEXT_MAX];
     struct reply nodes[2][2];
-    struct reply ranges[2][3];
+    struct reply ranges[2][4];
     struct reply list[2];
     const struct reply nil = {.kind = REPLY_NIL};
+    const struct reply replica[2] = {
+        {.kind = REPLY_TEXT, .text = span_of_text(f.replica != NULL ? f.replica : "")},
+        {.kind = REPLY_INTEGER, .number = 7009}};
     const struct reply unknown = {.kind = REPLY_TEXT, .text = span_of_text("?")};
 
     for (unsigned i = 0; i < 2; i++) {
@@ -181,7 +185,9 @@ static void give_slots(unsigned node)
         ranges[i][0] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192};
         ranges[i][1] = (struct reply){.kind = REPLY_INTEGER, .number = i * 8192 + 8191};
         ranges[i][2] = (struct reply){.kind = REPLY_ARRAY, .elements = nodes[i], .count = 2};
+        ranges[i][3] = (struct reply){.kind = REPLY_ARRAY, .elements = replica, .count = 2};
         list[i] = (struct reply){.kind = REPLY_ARRAY, .elements = ranges[i], .count = 3};
+        list[i].count += i == 0 && f.replica != NULL;
     }
     const struct reply reply = {.kind = REPLY_ARRAY, .elements = list, .count = 2};
     give(node, &reply);
@@ -286,6 +292,42 @@ static void test_cluster(void **state)
     assert_string_equal(named(1), "n1");
     poll_node(0);
     assert_string_equal(f.sent, "CLUSTER INFO\nCLUSTER SLOTS\n");
+}
+
+static bool has_alarm(unsigned service)
+{
+    return alarms_is_raised(service_alarms(f.services[service]), ALARM_UNMAPPED_NODE);
+}
+
+/* All nodes are asked once more. */
+static void ask_all(void)
+{
+    for (unsigned i = 0; i < NODES; i++) {
+        poll_node(i);
+        answer(i);
+    }
+}
+
+/* A replica that the map lacks is told before the cluster promotes it. */
+static void test_replica_that_the_map_lacks(void **state)
+{
+    struct addr alias;
+
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    meet_all();
+    ask_all();
+    assert_false(has_alarm(0));
+    f.replica = "redis-3";
+    ask_all();
+    assert_true(has_alarm(0));
+    assert_false(has_alarm(1));
+    assert_non_null(strstr(log_capture_last("alarm"), "'alias=redis-3:7009' behind its server"));
+    assert_true(addr_parse(span_of_text("redis-3:7009"), &alias));
+    f.servers[2].aliases = &alias;
+    f.servers[2].alias_count = 1;
+    ask_all();
+    assert_false(has_alarm(0));
 }
 
 /* It reaches no majority of the masters: what it knows is what was. */
@@ -517,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_replication, tear_down),
         cmocka_unit_test_teardown(test_cluster, tear_down),
+        cmocka_unit_test_teardown(test_replica_that_the_map_lacks, tear_down),
         cmocka_unit_test_teardown(test_a_cluster_that_is_down, tear_down),
         cmocka_unit_test_teardown(test_a_dissent, tear_down),
         cmocka_unit_test_teardown(test_no_identity, tear_down),

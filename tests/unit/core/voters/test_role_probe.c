@@ -335,20 +335,24 @@ static bool is_replica_named(void)
     return service_decision(f.service)->replicas != 0;
 }
 
+static void begin_with_replicas(struct lag_limit max_lag)
+{
+    service_destroy(f.service);
+    f.service_settings.replicas = (struct replicas_config){.is_enabled = true, .max_lag = max_lag};
+    f.servers[1].weight = 1;
+    f.service = service_create(&f.service_settings, START);
+    name(0);
+    aim_and_connect(0);
+    greet();
+}
+
 static void test_offsets_of_replicas(void **state)
 {
     const struct reply integer = {.kind = REPLY_INTEGER, .number = 950};
     const struct reply port = {.kind = REPLY_INTEGER, .number = 6379};
 
     (void)state;
-    service_destroy(f.service);
-    f.service_settings.replicas =
-        (struct replicas_config){.is_enabled = true, .max_lag = {.unit = LAG_BYTES, .amount = 100}};
-    f.servers[1].weight = 1;
-    f.service = service_create(&f.service_settings, START);
-    name(0);
-    aim_and_connect(0);
-    greet();
+    begin_with_replicas((struct lag_limit){.unit = LAG_BYTES, .amount = 100});
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("950"));
     assert_true(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("899"));
@@ -367,6 +371,45 @@ static void test_offsets_of_replicas(void **state)
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("1200"));
     assert_true(is_replica_named());
+}
+
+static bool has_alarm(void)
+{
+    return alarms_is_raised(service_alarms(f.service), ALARM_UNLISTED_REPLICA);
+}
+
+/* The master lists R2 by an address of its own. */
+static void test_offsets_by_another_address(void **state)
+{
+    struct addr alias;
+
+    (void)state;
+    assert_true(addr_parse(span_of_text("redis-2:6379"), &alias));
+    begin_with_replicas((struct lag_limit){.unit = LAG_BYTES, .amount = 100});
+    for (unsigned i = 0; i < 6; i++) {
+        assert_false(has_alarm());
+        reply_offsets(text_reply("redis-2"), text_reply("6379"), text_reply("950"));
+    }
+    reply_offsets(text_reply("redis-2"), text_reply("6379"), text_reply("950"));
+    assert_true(has_alarm());
+    assert_non_null(
+        strstr(log_capture_last("alarm"),
+               "the master lists redis-2:6379 and not R2: write 'alias=redis-2:6379' behind the"));
+    f.servers[1].aliases = &alias;
+    f.servers[1].alias_count = 1;
+    reply_offsets(text_reply("Redis-2."), text_reply("6379"), text_reply("950"));
+    assert_true(is_replica_named());
+    assert_false(has_alarm());
+}
+
+static void test_offsets_that_do_not_matter(void **state)
+{
+    (void)state;
+    begin_with_replicas((struct lag_limit){.unit = LAG_UNLIMITED});
+    for (unsigned i = 0; i < 8; i++)
+        reply_offsets(text_reply("redis-2"), text_reply("6379"), text_reply("950"));
+    assert_true(is_replica_named());
+    assert_false(has_alarm());
 }
 
 int main(void)
@@ -389,6 +432,8 @@ int main(void)
         PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
         PROBE_TEST(test_no_doubt_without_park),
         PROBE_TEST(test_offsets_of_replicas),
+        PROBE_TEST(test_offsets_by_another_address),
+        PROBE_TEST(test_offsets_that_do_not_matter),
     };
 
     return cmocka_run_group_tests_name("role_probe", tests, NULL, NULL);

@@ -178,30 +178,35 @@ static void test_replicas(void **state)
     static const struct {
         const char *flags;
         const char *link;
+        const char *priority;
         bool is_up;
+        bool is_eligible;
     } cases[] = {
-        {"slave", "ok", true},
-        {"slave", "err", false},
-        {"slave", "", false},
-        {"s_down,slave", "ok", false},
-        {"slave,disconnected", "ok", false},
-        {"o_down,slave", "ok", false},
-        {"slave,master_down", "ok", false},
-        {"slave,reconf_inprog", "ok", false},
-        {"master", "ok", false},
-        {"", "ok", false},
+        {"slave", "ok", "100", true, true},
+        {"slave", "ok", "", true, true},
+        {"slave", "ok", "0", true, false},
+        {"slave", "err", "1", false, true},
+        {"slave", "", "100", false, true},
+        {"s_down,slave", "ok", "100", false, false},
+        {"slave,disconnected", "ok", "100", false, false},
+        {"o_down,slave", "ok", "100", false, false},
+        {"slave,master_down", "ok", "100", false, true},
+        {"slave,reconf_inprog", "ok", "100", false, true},
+        {"master", "ok", "100", false, true},
+        {"", "ok", "100", false, true},
     };
     struct sentinel_replica replica;
     char text[ADDR_TEXT_MAX];
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        struct reply element =
-            MAP(ADDRESS, "flags", cases[i].flags, MASTER, "master-link-status", cases[i].link);
+        struct reply element = MAP(ADDRESS, "flags", cases[i].flags, MASTER, "master-link-status",
+                                   cases[i].link, "slave-priority", cases[i].priority);
         assert_int_equal(sentinel_reply_read_replica(&element, &replica), REPLY_READ_OK);
         assert_string_equal(addr_format(&replica.addr, text), "10.0.0.1:6379");
         assert_string_equal(addr_format(&replica.master, text), "10.0.0.9:6380");
         assert_int_equal(replica.is_up, cases[i].is_up);
+        assert_int_equal(replica.is_eligible, cases[i].is_eligible);
     }
     struct reply without_master = MAP(ADDRESS, "flags", "slave", "master-host", "?", "master-port", "0");
     assert_int_equal(sentinel_reply_read_replica(&without_master, &replica), REPLY_READ_BAD_ADDRESS);

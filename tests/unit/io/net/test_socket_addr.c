@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -59,11 +60,38 @@ static void mapped_ipv4_is_ipv4(void **state)
     check_text(&storage, "10.0.0.1:7");
 }
 
+/* That a peer is on another host is seen in test_addresses.py: it takes two network namespaces. */
+static void own_host_is_not_remote(void **state)
+{
+    struct sockaddr_in local = {.sin_family = AF_INET};
+    socklen_t len = sizeof(local);
+    int pair[2];
+
+    (void)state;
+    local.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int server = socket(AF_INET, SOCK_STREAM, 0);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    assert_false(socket_is_remote(client)); /* not connected */
+    assert_int_equal(bind(server, (struct sockaddr *)&local, len), 0);
+    assert_int_equal(listen(server, 1), 0);
+    assert_int_equal(getsockname(server, (struct sockaddr *)&local, &len), 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&local, len), 0);
+    assert_false(socket_is_remote(client));
+    close(client);
+    close(server);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_false(socket_is_remote(pair[0]));
+    close(pair[0]);
+    close(pair[1]);
+    assert_false(socket_is_remote(-1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(to_ours),
         cmocka_unit_test(mapped_ipv4_is_ipv4),
+        cmocka_unit_test(own_host_is_not_remote),
     };
 
     return cmocka_run_group_tests_name("socket_addr", tests, NULL, NULL);
