@@ -149,8 +149,8 @@ static unsigned count_telling(const struct world *world, const struct sim_set *s
     uint64_t told_by = 0;
 
     for (unsigned i = 0; i < set->file.voters; i++) {
-        bool is_told = limit_ms == 0 ? facts[i].is_down : facts[i].age_ms >= limit_ms;
-        if (is_told && (at_most || !facts[i].may_be_dropped) && facts[i].address == address &&
+        bool says_so = limit_ms == 0 ? facts[i].is_down : facts[i].age_ms >= limit_ms;
+        if (says_so && (at_most || !facts[i].may_be_dropped) && facts[i].address == address &&
             set->identities[i] != QUORUM_NO_IDENTITY && now_ms - facts[i].sent_ms < set->file.vote_life_ms)
             told_by |= UINT64_C(1) << set->identities[i];
     }
