@@ -517,30 +517,41 @@ static void test_adopt_what_is_gone(void **state)
     cut_debts_destroy(debts);
 }
 
-/* ---- the list ---- */
-
-static void test_find(void **state)
+/* Two reloads during one round. The service is taken out, and nothing is owed of R2, which the first one named.
+ * The texts live on: the visit goes on comparing what it reads with all items. */
+static void test_adopt_twice(void **state)
 {
-    struct cut_item list[] = {{.backend = "be", .server = "R10", .place = 0},
-                              {.backend = "be2", .server = "R1", .place = 1},
-                              {.backend = "be", .server = "R1", .place = 3},
-                              {.backend = "be", .server = "R1", .place = 2}};
-    struct cut_items items = {.list = list, .count = 4};
+    const struct cut_service other = {
+        .name = "other", .servers = servers, .server_count = 1, .backends = backends, .backend_count = 1};
+    char short_lived[] = "be_m";
+    char *const own_backends[] = {short_lived};
+    const struct cut_service service = {
+        .name = "m", .servers = servers, .server_count = 3, .backends = own_backends, .backend_count = 1};
+    struct cut_debts *debts[3];
+    struct cut_items items;
     size_t first = 0;
 
     (void)state;
-    cut_items_sort(&items);
-    assert_int_equal(cut_items_find(&items, "be x", 2, "R1 ", 2, &first), 2);
-    assert_int_equal(list[first].place, 2);
-    assert_int_equal(list[first + 1].place, 3);
-    assert_int_equal(cut_items_find(&items, "be", 2, "R10", 3, &first), 1);
-    assert_int_equal(cut_items_find(&items, "be2", 3, "R1", 2, &first), 1);
-    assert_int_equal(list[first].place, 1);
-    assert_int_equal(cut_items_find(&items, "be2", 3, "R", 1, &first), 0);
-    assert_int_equal(cut_items_find(&items, "b", 1, "R1", 2, &first), 0);
-    assert_int_equal(cut_items_find(&items, "be3", 3, "R1", 2, &first), 0);
-    items.count = 0;
-    assert_int_equal(cut_items_find(&items, "be", 2, "R1", 2, &first), 0);
+    for (size_t i = 0; i < 3; i++) {
+        debts[i] = cut_debts_create(api_names, 2, &metrics);
+        assert_non_null(debts[i]);
+        assert_true(cut_debts_add(debts[i], i == 0 ? &service : &other));
+    }
+    cut_debts_name(debts[0], 0, "R1", START);
+    assert_true(cut_debts_take(debts[0], 0, START + 600, &items));
+    cut_debts_name(debts[0], 0, "R2", START + 700);
+    for (size_t i = 1; i < 3; i++) {
+        assert_true(cut_debts_inherit(debts[i], debts[i - 1], START + 700));
+        cut_debts_adopt(debts[i], debts[i - 1], &items);
+        cut_debts_destroy(debts[i - 1]);
+    }
+    memset(short_lived, 'x', strlen(short_lived));
+    assert_int_equal(cut_items_find(&items, "be_m", 4, "R2", 2, &first), 1);
+    assert_int_equal(first, 0);
+    assert_false(cut_debts_is_owed(debts[2], 0, items.list[0].place));
+    assert_true(cut_debts_is_owed(debts[2], 0, items.list[1].place));
+    cut_items_finish(&items);
+    cut_debts_destroy(debts[2]);
 }
 
 int main(void)
@@ -563,7 +574,7 @@ int main(void)
         cmocka_unit_test(test_inherit_without_the_server),
         cmocka_unit_test(test_inherit_with_the_service_again),
         cmocka_unit_test(test_adopt_what_is_gone),
-        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_adopt_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
