@@ -79,9 +79,15 @@ const char *check_why_no_vote(enum voter_source source, const struct reply *repl
     return "no master in its reply";
 }
 
+struct wanted_slots {
+    uint64_t bits[NODE_REPLY_SLOTS / 64];
+};
+
 static bool keeps_slot(void *context, const struct reply *element)
 {
-    return node_reply_needs_range(element, context);
+    const struct wanted_slots *wanted = context;
+
+    return node_reply_needs_range(element, wanted->bits);
 }
 
 bool check_ask_vote(struct redis_client *client, enum voter_source source,
@@ -93,11 +99,11 @@ bool check_ask_vote(struct redis_client *client, enum voter_source source,
         [VOTER_SOURCE_REPLICATION] = {"ROLE", NULL},
         [VOTER_SOURCE_CLUSTER] = {"CLUSTER", "SLOTS", NULL},
     };
-    uint64_t slots[NODE_REPLY_SLOTS / 64] = {0};
+    struct wanted_slots wanted = {.bits = {0}};
     const struct reply_filter none = {.keeps = NULL};
-    const struct reply_filter filter = {.keeps = keeps_slot, .context = slots};
+    const struct reply_filter filter = {.keeps = keeps_slot, .context = &wanted};
 
-    slots[service->slot.number / 64] = (uint64_t)1 << service->slot.number % 64;
+    wanted.bits[service->slot.number / 64] = (uint64_t)1 << service->slot.number % 64;
     if (source == VOTER_SOURCE_CLUSTER)
         redis_client_filter(client, &filter);
     const struct reply *reply = redis_client_ask(client, commands[source]);

@@ -75,10 +75,12 @@ static void merge_role(struct ghost_role *next, const struct ghost_role *former)
 static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former, bool is_sole)
 {
     int64_t witness_ms = former->witness_ms > next->witness_ms ? former->witness_ms : next->witness_ms;
+    int64_t peers_ms = former->peers_ms > next->peers_ms ? former->peers_ms : next->peers_ms;
 
     if (former->sent_ms > next->sent_ms)
         *next = *former;
     next->witness_ms = witness_ms;
+    next->peers_ms = peers_ms;
     next->may_be_dropped = next->may_be_dropped || !is_sole;
 }
 

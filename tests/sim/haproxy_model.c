@@ -83,6 +83,7 @@ void haproxy_take_client(struct world *world, unsigned agent, unsigned service, 
     int64_t since_ms = world->now_ms + (rng_chance(rng, 70) ? 0 : rng_between(rng, 1, ARRIVAL_MS));
     *session = (struct sim_session){
         .is_there = true,
+        .id = ++haproxy->last_id,
         .worker = (uint8_t)haproxy->current,
         .service = (uint8_t)service,
         .address = (uint8_t)address,
@@ -213,10 +214,10 @@ static void list_sessions(const struct world *world, struct sim_haproxy *haproxy
         if (!is_in(world, session) || session->worker != place)
             continue;
         session->is_listed = true;
-        say(call, "0x%x: proto=tcpv4 fe=f be=b%u srv=%s scb=[%d,1h]\n", i + 1, session->service,
+        say(call, "0x%x: proto=tcpv4 fe=f be=b%u srv=%s scb=[%d,1h]\n", session->id, session->service,
             server_names[session->address], session->established_ms > world->now_ms ? 2 : 8);
     }
-    say(call, "0xfff: proto=unix_stream fe=GLOBAL be=<NONE> srv=<none> scb=[8,0h]\n\n");
+    say(call, "0xffffffff: proto=unix_stream fe=GLOBAL be=<NONE> srv=<none> scb=[8,0h]\n\n");
 }
 
 static void shut_server(struct world *world, unsigned agent, unsigned place, const char *name,
@@ -248,16 +249,18 @@ static void shut_one(struct world *world, unsigned agent, unsigned place, const 
                      struct sim_call *call)
 {
     struct sim_haproxy *haproxy = &world->agents[agent].haproxy;
-    unsigned long id = strtoul(number, NULL, 16) - 1;
+    unsigned long id = strtoul(number, NULL, 16);
 
-    if (id >= SIM_SESSIONS_MAX || !is_in(world, &haproxy->sessions[id]) ||
-        haproxy->sessions[id].worker != place) {
-        say(call, "No such session (use 'show sess').\n\n");
+    for (unsigned i = 0; i < SIM_SESSIONS_MAX; i++) {
+        struct sim_session *session = &haproxy->sessions[i];
+        if (!is_in(world, session) || session->worker != place || session->id != id)
+            continue;
+        ghost_told_to_shut(world, agent, session->service, session->address);
+        shut(world, haproxy, session);
+        say(call, "\n");
         return;
     }
-    ghost_told_to_shut(world, agent, haproxy->sessions[id].service, haproxy->sessions[id].address);
-    shut(world, haproxy, &haproxy->sessions[id]);
-    say(call, "\n");
+    say(call, "No such session (use 'show sess').\n\n");
 }
 
 static void obey_one(struct world *world, unsigned agent, unsigned place, const char *command,

@@ -20,6 +20,7 @@ enum sim_api_state {
 /* A session of a client to a server. */
 struct sim_session {
     bool is_there;
+    unsigned id; /* no other session has it, then or later */
     uint8_t worker;
     uint8_t service;
     uint8_t address;
@@ -45,6 +46,7 @@ struct sim_haproxy {
     enum sim_api_state api;
     int64_t well_since_ms; /* with SIM_API_ANSWERS */
     unsigned last_pid;
+    unsigned last_id; /* of a session */
     unsigned current; /* the worker that takes new sessions */
     struct sim_worker workers[SIM_WORKERS_MAX];
     struct sim_session sessions[SIM_SESSIONS_MAX];

@@ -4,13 +4,14 @@
 #include "tests/sim/haproxy_model.h"
 #include "tests/sim/reload_model.h"
 
-enum haproxy_action { /* or of its agent */
-                      HAPROXY_FALLS_ILL,
-                      HAPROXY_IS_WELL,
-                      HAPROXY_RELOADS,
-                      HAPROXY_RESTARTS,
-                      AGENT_LOSES_SERVICE,
-                      AGENT_FINDS_SERVICE,
+/* Of a HAProxy, or of its agent. */
+enum haproxy_action {
+    HAPROXY_FALLS_ILL,
+    HAPROXY_IS_WELL,
+    HAPROXY_RELOADS,
+    HAPROXY_RESTARTS,
+    AGENT_LOSES_SERVICE,
+    AGENT_FINDS_SERVICE,
 };
 
 static void plan(struct world *world, unsigned agent, enum haproxy_action action, int64_t after_ms)

@@ -271,12 +271,33 @@ static void add_defaults(const struct writer *writer, const struct config_servic
     text_add(out, "\n");
 }
 
+/* The agent cuts sessions in the backends that its configuration names. */
+static void add_backend_remark(const struct writer *writer, size_t index)
+{
+    const struct config_service *service = &writer->config->services[index];
+    const struct config_names *backends = config_service_backends(writer->config, service);
+    const char *name = haproxy_names_backend(writer->names, index, false);
+
+    for (size_t i = 0; i < backends->count; i++)
+        if (strcmp(backends->list[i], name) == 0)
+            return;
+    if (writer->config->haproxy.runtime_api_count == 0)
+        return;
+    text_add(writer->out, "# The agent cuts sessions here only with 'backend = ");
+    text_add(writer->out, name);
+    text_add(writer->out, "' in [service ");
+    text_add(writer->out, service->name);
+    text_add(writer->out, "].\n");
+}
+
 static void add_backend(const struct writer *writer, size_t index, bool is_for_replicas)
 {
     const struct config_service *service = &writer->config->services[index];
     const char *variable = is_for_replicas ? "replica" : "master";
     struct text *out = writer->out;
 
+    if (!is_for_replicas)
+        add_backend_remark(writer, index);
     text_add(out, "backend ");
     text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
     text_add(out, "\n");

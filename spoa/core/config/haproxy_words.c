@@ -80,13 +80,14 @@ struct addr haproxy_reaches(const struct addr *addr)
 
 void haproxy_add_address(struct text *out, const struct addr *addr)
 {
-    if (addr->kind != ADDR_UNIX) {
-        struct addr plain = *addr;
+    struct addr plain = *addr;
+
+    plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
+    if (addr->kind == ADDR_UNIX) {
+        text_add(out, "unix@");
+        haproxy_add_word(out, addr->host);
+    } else {
         char text[ADDR_TEXT_MAX];
-        plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
         text_add(out, addr_format(&plain, text));
-        return;
     }
-    text_add(out, "unix@");
-    haproxy_add_word(out, addr->host);
 }

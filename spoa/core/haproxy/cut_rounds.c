@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/haproxy/cut_debts.h"
@@ -73,7 +72,8 @@ void cut_rounds_destroy(struct cut_rounds *rounds)
         return;
     for (size_t i = 0; rounds->targets != NULL && i < rounds->options.api_count; i++)
         cut_items_finish(&rounds->targets[i].items);
-    LL_FOREACH_SAFE (rounds->watches, watch, next) {
+    for (watch = rounds->watches; watch != NULL; watch = next) {
+        next = watch->next;
         free(watch);
     }
     cut_debts_destroy(rounds->debts);
@@ -120,7 +120,8 @@ bool cut_rounds_watch(struct cut_rounds *rounds, struct service *service, char *
     watch->service = service;
     watch->index = rounds->watch_count++;
     watch->observer.changed = decision_changed;
-    LL_PREPEND(rounds->watches, watch);
+    watch->next = rounds->watches;
+    rounds->watches = watch;
     service_observe(service, &watch->observer);
     return true;
 }
@@ -144,9 +145,8 @@ void cut_rounds_start(struct cut_rounds *rounds, int64_t now_ms)
     const struct watch *watch;
 
     rounds->has_started = true;
-    LL_FOREACH (rounds->watches, watch) {
+    for (watch = rounds->watches; watch != NULL; watch = watch->next)
         catch_up(watch, now_ms);
-    }
 }
 
 void cut_rounds_stop(struct cut_rounds *rounds)

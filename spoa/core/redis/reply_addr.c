@@ -19,13 +19,10 @@ bool reply_read_number(const struct reply *reply, uint64_t max, uint64_t *ret_nu
 enum reply_reading reply_read_addr(const struct reply *host, const struct reply *port, struct addr *ret_addr)
 {
     char digits[NUMBER_TEXT_MAX];
-    struct span text = port->text;
 
     if (host->kind != REPLY_TEXT || (port->kind != REPLY_TEXT && port->kind != REPLY_INTEGER))
         return REPLY_READ_NONSENSE;
-    if (port->kind == REPLY_INTEGER) {
-        (void)snprintf(digits, sizeof(digits), "%" PRId64, port->number);
-        text = span_of_text(digits);
-    }
+    (void)snprintf(digits, sizeof(digits), "%" PRId64, port->number);
+    struct span text = port->kind == REPLY_INTEGER ? span_of_text(digits) : port->text;
     return addr_from_parts(host->text, text, ret_addr) ? REPLY_READ_OK : REPLY_READ_BAD_ADDRESS;
 }

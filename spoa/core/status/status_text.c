@@ -33,23 +33,29 @@ static void add_alarms(struct text *out, const struct alarms *alarms)
     }
 }
 
+static void add_vote(struct text *out, const struct status *status, const struct service *service,
+                     const struct vote *vote)
+{
+    char text[ADDR_TEXT_MAX];
+    int64_t age_ms = status->now_ms - vote->t_sent_ms;
+
+    add_column(out, vote->addr != NULL ? addr_format(vote->addr, text) : "names nobody", 24);
+    text_printf(out, "%lld ms ago%s", (long long)age_ms,
+                age_ms >= service_settings(service)->quorum.vote_life_ms ? ", expired" : "");
+}
+
 static void add_voice(struct text *out, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
     struct vote vote = service_vote(service, voter);
     const char *words = voter_group_words(group, voter);
-    char text[ADDR_TEXT_MAX];
 
     text_add(out, "    ");
     add_column(out, voter_group_voter_name(group, voter), 24);
-    if (vote.ballot == QUORUM_SILENT) {
+    if (vote.ballot == QUORUM_SILENT)
         text_add(out, "never heard");
-    } else {
-        add_column(out, vote.addr != NULL ? addr_format(vote.addr, text) : "names nobody", 24);
-        int64_t age_ms = status->now_ms - vote.t_sent_ms;
-        text_printf(out, "%lld ms ago%s", (long long)age_ms,
-                    age_ms >= service_settings(service)->quorum.vote_life_ms ? ", expired" : "");
-    }
+    else
+        add_vote(out, status, service, &vote);
     if (words[0] != '\0')
         text_add(out, ", refuses us: ");
     text_add(out, words);
