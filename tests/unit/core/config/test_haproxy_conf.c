@@ -171,7 +171,7 @@ static void test_odd_addresses_of_servers(void **state)
 {
     (void)state;
     (void)written(SENTINELS
-                  "[service m]\nserver = R1 redis-1:6379\nserver = R2 unix:/r#2.sock\nserver = R3 unix:/$3\n"
+                  "[service m]\nserver = R1 redis-1.:6379\nserver = R2 unix:/r#2.sock\nserver = R3 unix:/$3\n"
                   "server = R4 [::ffff:10.0.0.4]:1\n",
                   206);
     has("resolvers system\n    parse-resolv-conf\n");
