@@ -52,7 +52,7 @@ compiler_fuzz := clang
 
 # libev's macros type-pun its watchers, hence -fno-strict-aliasing.
 BASE_FLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler_$(1))) $(WERROR) -fno-strict-aliasing -fno-common \
-    -fstack-protector-strong -fstack-clash-protection -fPIE
+    -fstack-protector-strong -fstack-clash-protection -fPIE -pthread
 BASE_CPPFLAGS := -I. -D_GNU_SOURCE
 
 FLAGS_release := -O2 -flto=auto -ffat-lto-objects -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -66,11 +66,11 @@ LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
 
 # Asked once, when first needed: `make deps` and `make help` must work without pkg-config. The libraries' headers are
 # system headers (-isystem), so that our warnings do not apply to their macros. libev and uthash have no .pc file.
-PACKAGES = hiredis libcares libmicrohttpd $(if $(WITH_TLS),openssl)
+PACKAGES = hiredis libmicrohttpd $(if $(WITH_TLS),openssl)
 pkg_config = $(shell pkg-config $(1) || echo failed)
 checked = $(if $(filter failed,$(1)),$(error a library is missing: run `make deps`),$(1))
 LIBS_CFLAGS = $(eval LIBS_CFLAGS := $$(patsubst -I%,-isystem %,$$(call checked,$$(call pkg_config,--cflags $(PACKAGES)))))$(LIBS_CFLAGS)
-LIBS = $(eval LIBS := $$(call checked,$$(call pkg_config,--libs $(PACKAGES))) -lev)$(LIBS)
+LIBS = $(eval LIBS := $$(call checked,$$(call pkg_config,--libs $(PACKAGES))) -lev -pthread)$(LIBS)
 CMOCKA_LIBS = $(eval CMOCKA_LIBS := $$(call checked,$$(call pkg_config,--libs cmocka)))$(CMOCKA_LIBS)
 
 # --- Sources ---

@@ -24,15 +24,15 @@ static bool is_name_character(uint8_t c)
     return isalnum(c) || c == '-' || c == '_' || c == '.';
 }
 
-/* Writes the name in lower case, without a final dot. Refuses an empty label ("a..b"). Refuses a name of
+/* Writes the name in lower case, and the final dot as a flag. Refuses an empty label ("a..b"). Refuses a name of
  * digits and dots: it is a mistyped IPv4 address. Refuses `unix`: with its port it would read as a path. */
 static bool set_name(struct span host, struct addr *addr)
 {
     bool has_letter = false;
     uint8_t previous = '.';
 
-    if (host.len > 0 && host.data[host.len - 1] == '.')
-        host.len--;
+    addr->is_absolute = host.len > 0 && host.data[host.len - 1] == '.';
+    host.len -= addr->is_absolute;
     if (host.len > ADDR_HOST_MAX)
         return false;
     for (size_t i = 0; i < host.len; i++) {
@@ -184,12 +184,12 @@ bool addr_is_loopback(const struct addr *addr)
 
 const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX])
 {
-    bool is_ipv6 = addr->kind == ADDR_IPV6;
+    const char *before = addr->kind == ADDR_IPV6 ? "[" : "";
+    const char *after = addr->kind == ADDR_IPV6 ? "]" : addr->is_absolute ? "." : "";
 
     if (addr->kind == ADDR_UNIX)
         snprintf(out, ADDR_TEXT_MAX, UNIX_PREFIX "%s", addr->host);
     else
-        snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", is_ipv6 ? "[" : "", addr->host, is_ipv6 ? "]" : "",
-                 (unsigned)addr->port);
+        snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", before, addr->host, after, (unsigned)addr->port);
     return out;
 }

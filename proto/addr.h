@@ -25,13 +25,14 @@ enum addr_kind {
     ADDR_UNIX, /* a socket path; no port */
 };
 
-/* Always in normal form: names in lower case without a final dot, IPv6 in its canonical text, an
- * IPv4-mapped IPv6 address as IPv4. Compare with addr_equals() only. */
+/* Always in normal form: names in lower case, IPv6 in its canonical text, an IPv4-mapped IPv6 address as
+ * IPv4. Compare with addr_equals() only: with and without a final dot a name is the same. */
 struct addr {
     enum addr_kind kind;
+    bool is_absolute; /* the name has a final dot: it is looked up without the search list */
     uint16_t port;
     uint8_t ip[16];               /* network order; the first 4 bytes for IPv4 */
-    char host[ADDR_HOST_MAX + 1]; /* canonical text without brackets, or the path */
+    char host[ADDR_HOST_MAX + 1]; /* canonical text, no brackets or final dot; or the path */
 };
 
 /* Reads the text forms above. Anything else returns false and writes nothing: no port, port 0 or over

@@ -381,7 +381,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         config_destroy(config);
     if (agent->reload == NULL) {
         log_event(LOG_LEVEL_ERROR, "cannot-start",
-                  log_text("error", "out of memory, or the resolver or libmicrohttpd cannot be started"));
+                  log_text("error", "out of memory, or libmicrohttpd cannot be started"));
         agent_destroy(agent);
         return NULL;
     }

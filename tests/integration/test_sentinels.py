@@ -313,7 +313,7 @@ def test_any_address_where_that_is_allowed():
 def test_host_names():
     """The Sentinels are given as localhost: looked up by the resolver, IPv6 tried too where that comes first."""
     rig = Rig(sentinels=FAST)
-    rig.config = rig.config.replace("address = 127.0.0.1:", "address = LocalHost.:")
+    rig.config = rig.config.replace("address = 127.0.0.1:", "address = LocalHost:")
     rig.agent.prefix = OwnEtc(rig.directory, "::1 localhost\n127.0.0.1 localhost\n").words()
     with rig:
         rig.wait_votes(3)

@@ -1,7 +1,9 @@
 """A name server that says what a test wants it to.
 
     with FakeDns() as dns:
-        dns.names["sentinel-1.test"] = ["127.0.0.1"]        # A records, TTL 0; a name that is not there is NXDOMAIN
+        dns.names["sentinel-1.test"] = ["127.0.0.1", "::1"] # A and AAAA records, TTL 0; another name is NXDOMAIN
+        dns.ignores = {AAAA}                                # such questions get no answer
+        dns.refuses = "corp.example"                        # names below it are REFUSED
         dns.delay = 3.0                                     # seconds before an answer
         dns.mood = "silent"                                 # or "servfail", "garbage", "answer"
         dns.resolv_conf                                     # the text of an /etc/resolv.conf
@@ -18,8 +20,8 @@ import time
 
 from netns import inside
 
-A = 1
-NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
+A, AAAA = 1, 28
+NOERROR, SERVFAIL, NXDOMAIN, REFUSED = 0, 2, 3, 5
 
 
 class FakeDns:
@@ -28,7 +30,10 @@ class FakeDns:
         self.names = {}
         self.delay = 0.0
         self.mood = "answer"
+        self.ignores = set()
+        self.refuses = None
         self.asked = 0
+        self.questions = []  # the names, in order
         self.sock, self.host = self.bind_in(namespace) if namespace else self.bind()
         self.sock.settimeout(0.1)
         self.is_ending = False
@@ -71,7 +76,9 @@ class FakeDns:
             try:
                 query, peer = self.sock.recvfrom(4096)
                 self.asked += 1
-                if self.mood != "silent":
+                name, kind = self.read(query)
+                self.questions.append(name)
+                if self.mood != "silent" and kind not in self.ignores:
                     waiting.append((time.monotonic() + self.delay, self.answer(query), peer))
             except TimeoutError:
                 pass
@@ -80,17 +87,30 @@ class FakeDns:
             for _, answer, peer in due:
                 self.sock.sendto(answer, peer)
 
-    def answer(self, query):
-        if self.mood == "garbage":
-            return os.urandom(40)
+    @staticmethod
+    def read(query):
+        """The name that is asked for, and the type."""
         labels, at = [], 12
         while query[at]:
             labels.append(query[at + 1:at + 1 + query[at]].decode())
             at += 1 + query[at]
-        kind = struct.unpack(">H", query[at + 1:at + 3])[0]
-        addresses = self.names.get(".".join(labels).lower())
-        code = SERVFAIL if self.mood == "servfail" else NXDOMAIN if addresses is None else NOERROR
-        records = addresses if code == NOERROR and kind == A else []
+        return ".".join(labels).lower(), struct.unpack(">H", query[at + 1:at + 3])[0]
+
+    def code(self, name):
+        if self.mood == "servfail":
+            return SERVFAIL
+        if self.refuses and name.endswith(f".{self.refuses}"):
+            return REFUSED
+        return NOERROR if name in self.names else NXDOMAIN
+
+    def answer(self, query):
+        if self.mood == "garbage":
+            return os.urandom(40)
+        name, kind = self.read(query)
+        code = self.code(name)
+        family = {A: socket.AF_INET, AAAA: socket.AF_INET6}.get(kind)
+        addresses = [one for one in self.names.get(name, ()) if (":" in one) == (kind == AAAA)]
+        records = [socket.inet_pton(family, one) for one in addresses] if family and code == NOERROR else []
         header = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(records), 0, 0)
-        body = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", A, 1, 0, 4) + socket.inet_aton(one) for one in records)
-        return header + query[12:at + 5] + body
+        body = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, len(one)) + one for one in records)
+        return header + query[12:query.index(b"\0", 12) + 5] + body

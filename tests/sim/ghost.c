@@ -244,7 +244,7 @@ void ghost_fenced(struct world *world, unsigned agent, unsigned service)
     int64_t fence_ms = set->file.policy.fence_ms;
 
     world->counts.fenced++;
-    if (ghost_is_silent(world, set, service, world->ghost.agents[agent].told[service].address)) {
+    if (ghost_may_be_silent(world, set, service, world->ghost.agents[agent].told[service].address)) {
         world->counts.silenced++;
         return;
     }

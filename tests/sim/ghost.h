@@ -122,8 +122,9 @@ void ghost_node_changed(struct world *world, unsigned service);
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
 
-/* Whether a majority told a set lately that it has not heard that node for `down-after`. */
-bool ghost_is_silent(const struct world *world, const struct sim_set *set, unsigned service, int8_t address);
+/* Whether a majority may have told a set lately that it has not heard that node for `down-after`. */
+bool ghost_may_be_silent(const struct world *world, const struct sim_set *set, unsigned service,
+                         int8_t address);
 
 /* The agent fences a service. */
 void ghost_fenced(struct world *world, unsigned agent, unsigned service);

@@ -137,9 +137,12 @@ static bool is_fresh(const struct claim *claim, int64_t sent_ms)
     return claim->now_ms - sent_ms < claim->set->file.vote_life_ms;
 }
 
-/* How many Sentinels told a set last, and lately, that a node is down, or silent for `limit_ms`. */
+/*
+ * How many Sentinels told a set last, and lately, that a node is down, or silent for `limit_ms`. With what the
+ * agent may have dropped, or without it.
+ */
 static unsigned count_telling(const struct world *world, const struct sim_set *set, unsigned service,
-                              int8_t address, int64_t limit_ms)
+                              int8_t address, int64_t limit_ms, bool with_doubtful)
 {
     const struct ghost_facts *facts = world->ghost.sets[set->number].facts[service];
     int64_t now_ms = agent_now_ms(world, set->agent);
@@ -147,18 +150,27 @@ static unsigned count_telling(const struct world *world, const struct sim_set *s
 
     for (unsigned i = 0; i < set->file.voters; i++) {
         bool is_told = limit_ms == 0 ? facts[i].is_down : facts[i].age_ms >= limit_ms;
-        if (is_told && !facts[i].may_be_dropped && facts[i].address == address &&
+        if (is_told && (with_doubtful || !facts[i].may_be_dropped) && facts[i].address == address &&
             set->identities[i] != QUORUM_NO_IDENTITY && now_ms - facts[i].sent_ms < set->file.vote_life_ms)
             told_by |= UINT64_C(1) << set->identities[i];
     }
     return (unsigned)__builtin_popcountll(told_by);
 }
 
-bool ghost_is_silent(const struct world *world, const struct sim_set *set, unsigned service, int8_t address)
+bool ghost_may_be_silent(const struct world *world, const struct sim_set *set, unsigned service,
+                         int8_t address)
 {
     int64_t limit_ms = set->file.policy.down_after_ms;
 
-    return limit_ms > 0 && count_telling(world, set, service, address, limit_ms) >= set->file.threshold;
+    return limit_ms > 0 && count_telling(world, set, service, address, limit_ms, true) >= set->file.threshold;
+}
+
+static bool is_silent(const struct world *world, const struct claim *claim)
+{
+    int64_t limit_ms = claim->set->file.policy.down_after_ms;
+
+    return limit_ms > 0 && count_telling(world, claim->set, claim->service, claim->answer->address, limit_ms,
+                                         false) >= claim->set->file.threshold;
 }
 
 static bool is_not_vetoed(struct world *world, const struct claim *claim)
@@ -168,9 +180,9 @@ static bool is_not_vetoed(struct world *world, const struct claim *claim)
 
     if (is_checked && role != NULL && role->role != NODE_ROLE_MASTER)
         return false;
-    if (ghost_is_silent(world, claim->set, claim->service, claim->answer->address))
+    if (is_silent(world, claim))
         return false;
-    return count_telling(world, claim->set, claim->service, claim->answer->address, 0) <
+    return count_telling(world, claim->set, claim->service, claim->answer->address, 0, false) <
            claim->set->file.threshold;
 }
 

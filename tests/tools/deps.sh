@@ -6,8 +6,8 @@ set -eu
 
 packages_of() {
     case $1 in
-    build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libc-ares-dev libmicrohttpd-dev libssl-dev uthash-dev libcmocka-dev scdoc python3 ;;
-    test) echo haproxy redis-server redis-sentinel redis-tools nutcracker keepalived python3 python3-pytest iproute2 mount procps curl openssl ;;
+    build) echo gcc libc6-dev make pkg-config libev-dev libhiredis-dev libmicrohttpd-dev libssl-dev uthash-dev libcmocka-dev scdoc python3 ;;
+    test) echo haproxy redis-server redis-sentinel redis-tools nutcracker keepalived python3 python3-pytest iproute2 mount procps curl openssl dnsmasq-base ;;
     # The clients of `make test`, and those of `make clients-report` besides.
     clients-short) echo python3-redis ruby ruby-redis ;;
     node) echo nodejs npm ;;

@@ -91,7 +91,9 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SENTINELS, "reply-timeout", &config_type_duration, GROUP(reply_timeout_ms), "500ms", false, LIVE,
      "a reply that takes longer is no vote"},
     {CONFIG_SENTINELS, "connect-timeout", &config_type_duration, GROUP(connect_timeout_ms), "500ms", false,
-     LIVE, "how long connecting to a Sentinel may take"},
+     LIVE,
+     "how long connecting to a Sentinel may take once its address is known; the look-up of its name may take "
+     "twenty times as long, but not over a minute"},
     {CONFIG_SENTINELS, "vote-life", &config_type_duration, GROUP(vote_life_ms), "2s", false, LIVE,
      "how long a vote counts from the moment it was asked for; longer than `poll` + `reply-timeout`, shorter "
      "than "

@@ -206,15 +206,17 @@ static void add_server(const struct writer *writer, const struct config_service 
                        const struct service_server *server)
 {
     struct text *out = writer->out;
+    struct addr addr = server->addr;
 
-    if (server->addr.kind == ADDR_UNIX && !haproxy_takes_address(&server->addr))
+    addr.is_absolute = false; /* HAProxy has no search list, and takes no final dot */
+    if (addr.kind == ADDR_UNIX && !haproxy_takes_address(&addr))
         text_add(out, "    # HAProxy cannot take this path: a shorter one, without '$'.\n    # server ");
     else
         text_add(out, "    server ");
     text_add(out, server->name);
     text_add(out, " ");
-    haproxy_add_address(out, &server->addr);
-    if (server->addr.kind != ADDR_UNIX)
+    haproxy_add_address(out, &addr);
+    if (addr.kind != ADDR_UNIX)
         text_add(out, " tcp-ut 3s"); /* HAProxy ignores this in default-server */
     if (writer->check != NULL) {
         text_add(out, " agent-send \"");
@@ -269,12 +271,33 @@ static void add_defaults(const struct writer *writer, const struct config_servic
     text_add(out, "\n");
 }
 
+/* The agent cuts sessions in the backends that its configuration names. */
+static void add_backend_remark(const struct writer *writer, size_t index)
+{
+    const struct config_service *service = &writer->config->services[index];
+    const struct config_names *backends = config_service_backends(writer->config, service);
+    const char *name = haproxy_names_backend(writer->names, index, false);
+
+    for (size_t i = 0; i < backends->count; i++)
+        if (strcmp(backends->list[i], name) == 0)
+            return;
+    if (writer->config->haproxy.runtime_api_count == 0)
+        return;
+    text_add(writer->out, "# The agent cuts sessions here only with 'backend = ");
+    text_add(writer->out, name);
+    text_add(writer->out, "' in [service ");
+    text_add(writer->out, service->name);
+    text_add(writer->out, "].\n");
+}
+
 static void add_backend(const struct writer *writer, size_t index, bool is_for_replicas)
 {
     const struct config_service *service = &writer->config->services[index];
     const char *variable = is_for_replicas ? "replica" : "master";
     struct text *out = writer->out;
 
+    if (!is_for_replicas)
+        add_backend_remark(writer, index);
     text_add(out, "backend ");
     text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
     text_add(out, "\n");

@@ -8,6 +8,7 @@
 /* A hash table that finds no memory tells so: the program goes on. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
+#include <utlist.h>
 
 #include "spoa/core/config/config.h"
 
@@ -16,6 +17,7 @@
 
 struct taken {
     UT_hash_handle hh;
+    struct taken *next; /* in the list of all */
     char name[NAME_MAX_LEN];
 };
 
@@ -25,7 +27,8 @@ struct of_service {
 };
 
 struct haproxy_names {
-    struct taken *taken;
+    struct taken *taken; /* by name */
+    struct taken *list;
     const char *agent;
     struct of_service *services;
 };
@@ -52,6 +55,7 @@ static const char *keep(struct haproxy_names *names, const char *name)
         free(entry);
         return NULL;
     }
+    LL_PREPEND(names->list, entry);
     return entry->name;
 }
 
@@ -138,8 +142,8 @@ void haproxy_names_destroy(struct haproxy_names *names)
 
     if (names == NULL)
         return;
-    HASH_ITER (hh, names->taken, entry, next) {
-        HASH_DEL(names->taken, entry);
+    HASH_CLEAR(hh, names->taken);
+    LL_FOREACH_SAFE (names->list, entry, next) {
         free(entry);
     }
     free(names->services);

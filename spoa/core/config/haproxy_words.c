@@ -80,12 +80,11 @@ struct addr haproxy_reaches(const struct addr *addr)
 
 void haproxy_add_address(struct text *out, const struct addr *addr)
 {
-    char text[ADDR_TEXT_MAX];
-
-    if (addr->kind != ADDR_UNIX) {
+    if (addr->kind == ADDR_UNIX) {
+        text_add(out, "unix@");
+        haproxy_add_word(out, addr->host);
+    } else {
+        char text[ADDR_TEXT_MAX];
         text_add(out, addr_format(addr, text));
-        return;
     }
-    text_add(out, "unix@");
-    haproxy_add_word(out, addr->host);
 }

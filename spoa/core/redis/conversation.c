@@ -66,12 +66,13 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
         if (now_ms < conversation->wake_ms)
             return CONVERSATION_NOTHING;
         conversation->phase = CONVERSATION_CONNECTING;
-        conversation->wake_ms = now_ms + conversation->settings->connect_timeout_ms;
+        conversation_found(conversation, now_ms);
         return CONVERSATION_CONNECT;
     case CONVERSATION_CONNECTING:
         if (now_ms < conversation->wake_ms)
             return CONVERSATION_NOTHING;
-        fail(conversation, "connect timeout", CONVERSATION_END_SILENT, now_ms);
+        fail(conversation, conversation->looks_up ? "look-up timeout" : "connect timeout",
+             CONVERSATION_END_SILENT, now_ms);
         return CONVERSATION_DISCONNECT;
     case CONVERSATION_TALKING:
         if (now_ms >= silence_deadline_ms(conversation)) {
@@ -83,6 +84,22 @@ enum conversation_action conversation_tick(struct conversation *conversation, in
         return CONVERSATION_NOTHING;
     }
     return CONVERSATION_NOTHING;
+}
+
+void conversation_looks_up(struct conversation *conversation, int64_t now_ms)
+{
+    uint64_t limit_ms = (uint64_t)conversation->settings->connect_timeout_ms * CONVERSATION_LOOKUP_FACTOR;
+
+    if (limit_ms > CONVERSATION_LOOKUP_MAX_MS)
+        limit_ms = CONVERSATION_LOOKUP_MAX_MS;
+    conversation->wake_ms = now_ms + (int64_t)limit_ms;
+    conversation->looks_up = true;
+}
+
+void conversation_found(struct conversation *conversation, int64_t now_ms)
+{
+    conversation->wake_ms = now_ms + conversation->settings->connect_timeout_ms;
+    conversation->looks_up = false;
 }
 
 void conversation_connected(struct conversation *conversation, int64_t now_ms)

@@ -83,6 +83,11 @@ struct conversation_topic {
     void (*tick)(void *context, int64_t now_ms);
 };
 
+/* How long the look-up of a peer's name may take: so many times connect_timeout_ms, but not over the maximum.
+ * With the default it is 10 s: the C library asks a second name server after 5 s. */
+#define CONVERSATION_LOOKUP_FACTOR 20
+#define CONVERSATION_LOOKUP_MAX_MS 60000
+
 struct conversation_settings {
     uint32_t connect_timeout_ms;
     uint32_t silence_ms;   /* if the oldest request is unanswered for this long, the link is dead */
@@ -99,6 +104,7 @@ struct conversation {
     int64_t wake_ms; /* valid while WAITING or CONNECTING */
     bool is_remote;  /* the caller sets it before conversation_connected(): the peer is on another host */
     bool restarts;   /* the next tick disconnects, and the one after it connects again */
+    bool looks_up;   /* valid while CONNECTING: `wake_ms` is the limit of the look-up */
     struct backoff backoff;
     struct awaited awaited;
     /* About the present connection. */
@@ -124,6 +130,13 @@ void conversation_init(struct conversation *conversation, const struct conversat
 
 /* Does what is due; see conversation_wake_ms(). */
 enum conversation_action conversation_tick(struct conversation *conversation, int64_t now_ms);
+
+/* After CONVERSATION_CONNECT: the peer has a name, which is looked up now. The limit of connecting does not run
+ * before conversation_found(). */
+void conversation_looks_up(struct conversation *conversation, int64_t now_ms);
+
+/* Reports that an address of the peer's name is known: the limit of connecting begins. */
+void conversation_found(struct conversation *conversation, int64_t now_ms);
 
 /* Reports that the connection is established. */
 void conversation_connected(struct conversation *conversation, int64_t now_ms);

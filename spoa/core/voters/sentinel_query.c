@@ -196,8 +196,9 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
     event.is_remote = voter->query.is_remote;
     event.ballot = ballot_of(reading);
     note_reading(voter, request->subject, reading, reply);
-    note_words(voter, request->subject, reply, now_ms);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
+    /* Afterwards: a vote that this reply replaces must not be counted once more. */
+    note_words(voter, request->subject, reply, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
     if (event.ballot != QUORUM_INVALID && is_taken && is_known)
         peer_answered(&voter->query_peer);

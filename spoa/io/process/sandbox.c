@@ -118,11 +118,13 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |             \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
 
-/* What c-ares, OpenSSL, the C library and our metrics may read, at any time. */
+/* What OpenSSL, the C library with the modules of its name service, and our metrics may read, at any time. */
 static const char *const read_paths[] = {
     "/etc",
     "/proc",
     "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
     "/lib",
     "/lib64",
     "/usr/share",
@@ -130,9 +132,18 @@ static const char *const read_paths[] = {
     "/var/lib/ca-certificates",
     "/run/systemd/resolve",
     "/run/resolvconf",
+    "/run/NetworkManager",
+    "/run/connman",
+    "/run/netconfig",
     "/run/nscd",
+    "/var/lib/sss",
     "/dev/urandom",
     "/sys/devices/system/cpu",
+};
+
+/* They may be links to elsewhere. */
+static const char *const name_files[] = {
+    "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
 };
 
 /* A path that does not exist needs no right. */
@@ -198,6 +209,8 @@ static void allow_all(int ruleset, const struct config *config, const char *file
 
     for (size_t i = 0; i < sizeof(read_paths) / sizeof(*read_paths); i++)
         allow(ruleset, read_paths[i], READ);
+    for (size_t i = 0; i < sizeof(name_files) / sizeof(*name_files); i++)
+        allow_beside(ruleset, name_files[i], READ);
     allow_beside(ruleset, file, READ);
     if (runtime != NULL)
         allow(ruleset, runtime, SOCKETS);

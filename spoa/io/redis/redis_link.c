@@ -1,15 +1,14 @@
 #include "spoa/io/redis/redis_link.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "spoa/core/base/container_of.h"
+#include "spoa/io/net/connector.h"
 #include "spoa/io/net/loop.h"
-#include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
@@ -21,14 +20,6 @@
 /* Then the conversation may stay overdue, so the timer fires no earlier than after this time. */
 #define UNSENT_WAIT_MS 20
 
-/* How long name servers may take, s, if an address that worked is known. Less than the default
- * connect-timeout. */
-#define LOOKUP_PATIENCE_S 0.2
-
-/* Finds a peer that vanished: probes it after this time without traffic, s, then at this interval. */
-#define KEEP_IDLE_S 5
-#define KEEP_INTERVAL_S 2
-
 /* Commands that wait to be sent, as bytes. */
 struct output {
     uint8_t *data;
@@ -36,29 +27,16 @@ struct output {
     size_t capacity;
 };
 
-/* What is known about the name that was looked up last. */
-struct name_memory {
-    struct addr name; /* the peer may have changed since */
-    /* The address of the last connection that worked; AF_UNSPEC if none did. */
-    struct sockaddr_storage good;
-    struct sockaddr_storage tried; /* the address of this connection */
-    size_t attempts;               /* picks the address */
-};
-
 struct redis_link {
     struct ev_loop *loop;
     ev_io io; /* its fd is -1 if there is no socket */
     ev_timer timer;
-    struct resolver *resolver;
-    struct resolver_query *query; /* while a name is looked up */
-    ev_timer patience;            /* runs with `query`, if `good` is known */
+    struct connector *connector;
     struct redis_link_options options;
     struct tls_stream *stream;   /* only while a socket speaks TLS */
     struct reply_parser *parser; /* only while connected */
     struct output output;
-    struct name_memory *names; /* NULL before the first look-up */
-    bool is_looking_up;        /* resolver_lookup() has not returned */
-    int failed;                /* an errno for on_socket() to report, 0: none */
+    int failed; /* an errno for on_socket() to report, 0: none */
 };
 
 static bool output_reserve(struct output *output, size_t len)
@@ -152,17 +130,10 @@ static void watch(struct redis_link *link, int fd, int events)
     ev_io_start(link->loop, &link->io);
 }
 
-static void forget_lookup(struct redis_link *link)
-{
-    resolver_cancel(link->query);
-    link->query = NULL;
-    ev_timer_stop(link->loop, &link->patience);
-}
-
 /* Drops the connection, or the attempt to connect. Does not tell the conversation. */
 static void disconnect(struct redis_link *link)
 {
-    forget_lookup(link);
+    connector_cancel(link->connector);
     ev_io_stop(link->loop, &link->io);
     if (link->io.fd != -1)
         close(link->io.fd);
@@ -197,114 +168,11 @@ static void lose_by_errno(struct redis_link *link, int code)
         lose(link, strerror(code), end_of(code));
 }
 
-static socklen_t socket_len(const struct sockaddr_storage *address)
-{
-    return address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-}
-
-static void connect_to(struct redis_link *link, const struct sockaddr_storage *address, socklen_t len)
-{
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd == -1) {
-        lose_by_errno(link, errno);
-        return;
-    }
-    if (address->ss_family != AF_UNIX)
-        socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
-    /* An interrupted connect() goes on, too (connect(2)). */
-    if (connect(fd, (const struct sockaddr *)address, len) == -1 && errno != EINPROGRESS && errno != EINTR) {
-        int code = errno;
-        close(fd);
-        lose_by_errno(link, code);
-        return;
-    }
-    watch(link, fd, EV_WRITE);
-}
-
 /* Runs after every event: the owner lets other links speak, then this link speaks. */
 static void finish_step(struct redis_link *link)
 {
     link->options.stepped(link->options.context);
     redis_link_pump(link);
-}
-
-static void connect_to_one(struct redis_link *link, const struct sockaddr_storage *address)
-{
-    link->names->tried = *address;
-    connect_to(link, address, socket_len(address));
-}
-
-/* Whether the name that was looked up last is the peer's. */
-static bool is_for_peer(const struct redis_link *link)
-{
-    return link->names != NULL && addr_equals(&link->names->name, link->options.peer);
-}
-
-/* Whether an address of the peer's name worked before. */
-static bool knows_address(const struct redis_link *link)
-{
-    return is_for_peer(link) && link->names->good.ss_family != AF_UNSPEC;
-}
-
-static void on_resolved(void *context, const struct resolver_answer *answer)
-{
-    struct redis_link *link = context;
-
-    link->query = NULL;
-    ev_timer_stop(link->loop, &link->patience);
-    if (answer->count > 0)
-        connect_to_one(link, &answer->addresses[link->names->attempts++ % answer->count]);
-    else if (!answer->is_denied && knows_address(link))
-        connect_to_one(link, &link->names->good);
-    else
-        lose(link, answer->reason, CONVERSATION_END_SILENT);
-    if (!link->is_looking_up)
-        finish_step(link);
-}
-
-static void on_impatience(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct redis_link *link = container_of(timer, struct redis_link, patience);
-
-    (void)loop;
-    (void)events;
-    forget_lookup(link);
-    connect_to_one(link, &link->names->good);
-    finish_step(link);
-}
-
-static void look_up(struct redis_link *link)
-{
-    if (link->names == NULL)
-        link->names = calloc(1, sizeof(*link->names));
-    if (link->names == NULL) {
-        lose_by_errno(link, ENOMEM);
-        return;
-    }
-    if (!is_for_peer(link)) {
-        link->names->name = *link->options.peer;
-        link->names->good.ss_family = AF_UNSPEC;
-    }
-    link->is_looking_up = true;
-    link->query = resolver_lookup(link->resolver, link->options.peer->host, link->options.peer->port,
-                                  on_resolved, link);
-    link->is_looking_up = false;
-    if (link->query == NULL || !knows_address(link))
-        return;
-    ev_timer_set(&link->patience, LOOKUP_PATIENCE_S, 0.0);
-    ev_timer_start(link->loop, &link->patience);
-}
-
-static void begin_attempt(struct redis_link *link)
-{
-    struct sockaddr_storage address;
-    socklen_t len = 0;
-
-    if (socket_addr_from(link->options.peer, &address, &len))
-        connect_to(link, &address, len);
-    else
-        look_up(link);
 }
 
 static bool keeps(void *context, const struct reply *element)
@@ -314,9 +182,7 @@ static bool keeps(void *context, const struct reply *element)
 
 static void begin_talking(struct redis_link *link)
 {
-    /* If the peer changed while this connection was made, the address is not the peer's. */
-    if (link->options.peer->kind == ADDR_NAME && is_for_peer(link))
-        link->names->good = link->names->tried;
+    connector_keep(link->connector);
     link->parser = reply_parser_create(link->options.everyday);
     if (link->parser == NULL) {
         lose_by_errno(link, ENOMEM);
@@ -341,17 +207,8 @@ static void handshake(struct redis_link *link)
         watch(link, link->io.fd, tls_stream_wants_write(link->stream) ? EV_WRITE : EV_READ);
 }
 
-static void finish_connect(struct redis_link *link)
+static void begin_session(struct redis_link *link)
 {
-    int code = 0;
-    socklen_t len = sizeof(code);
-
-    if (getsockopt(link->io.fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
-        code = errno;
-    if (code != 0) {
-        lose_by_errno(link, code);
-        return;
-    }
     if (link->options.tls == NULL) {
         begin_talking(link);
         return;
@@ -361,6 +218,36 @@ static void finish_connect(struct redis_link *link)
         lose_by_errno(link, ENOMEM);
     else
         handshake(link);
+}
+
+static void on_connected(void *context, const struct connector_result *result)
+{
+    struct redis_link *link = context;
+
+    if (result->fd != -1) {
+        ev_io_set(&link->io, result->fd, EV_NONE);
+        begin_session(link);
+    } else {
+        lose(link, result->reason, end_of(result->code));
+    }
+    finish_step(link);
+}
+
+/* The time limit of connecting begins. */
+static void on_found(void *context)
+{
+    struct redis_link *link = context;
+
+    conversation_found(link->options.conversation, clock_ms());
+    redis_link_pump(link);
+}
+
+static void begin_attempt(struct redis_link *link)
+{
+    if (link->options.peer->kind == ADDR_NAME)
+        conversation_looks_up(link->options.conversation, clock_ms());
+    connector_start(link->connector, link->options.peer,
+                    link->options.conversation->settings->connect_timeout_ms);
 }
 
 static void take_replies(struct redis_link *link)
@@ -407,10 +294,7 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 
     (void)loop;
     if (!is_connected(link)) {
-        if (link->stream != NULL)
-            handshake(link);
-        else
-            finish_connect(link);
+        handshake(link);
     } else {
         if ((events & EV_READ) != 0 || wants_write(link))
             take_bytes(link);
@@ -503,12 +387,16 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
 
     if (link == NULL)
         return NULL;
+    const struct connector_options connects = {.found = on_found, .done = on_connected, .context = link};
+    link->connector = connector_create(loop, resolver, &connects);
+    if (link->connector == NULL) {
+        free(link);
+        return NULL;
+    }
     link->loop = loop;
-    link->resolver = resolver;
     link->options = *options;
     ev_io_init(&link->io, on_socket, -1, EV_NONE);
     ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
-    ev_timer_init(&link->patience, on_impatience, 0.0, 0.0);
     /* Starts by the timer, so that `stepped` is never called from here. */
     loop_arm(loop, &link->timer, conversation_wake_ms(options->conversation));
     return link;
@@ -520,6 +408,6 @@ void redis_link_destroy(struct redis_link *link)
         return;
     disconnect(link);
     ev_timer_stop(link->loop, &link->timer);
-    free(link->names);
+    connector_destroy(link->connector);
     free(link);
 }

@@ -1,5 +1,5 @@
 /*
- * One connection to a peer that speaks Redis' protocol: the socket, the timer and the name look-up. A
+ * One connection to a peer that speaks Redis' protocol: the socket and the timer. A
  * conversation (core/redis/conversation.h) drives it. hiredis' redisReader parses the replies. hiredis'
  * asynchronous API is not used: it aborts the process on a reply that nobody asked for, differs between 0.14
  * and 1.x, and blocks in getaddrinfo.
@@ -31,10 +31,8 @@ struct redis_link_options {
 };
 
 /*
- * Starts at once and connects when the conversation says so. A numeric or UNIX address is used directly. A
- * name is looked up through `resolver` at every attempt, and each attempt uses the next of its addresses. If
- * no name server answers, the last address that worked is used. With TLS the conversation is told that it is
- * connected after the handshake, so one time limit covers both. NULL if memory is short.
+ * Starts at once and connects when the conversation says so, see connector.h. With TLS the conversation is
+ * told that it is connected after the handshake, so one time limit covers both. NULL if memory is short.
  */
 MUST_CHECK struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *resolver,
                                                 const struct redis_link_options *options);

@@ -28,7 +28,7 @@ static void test_forms_and_their_normal_form(void **state)
         {"[::1]:26379", ADDR_IPV6, "[::1]:26379"},
         {"[2001:DB8:0:0:0:0:0:1]:1", ADDR_IPV6, "[2001:db8::1]:1"},
         {"[::ffff:10.0.0.1]:65535", ADDR_IPV4, "10.0.0.1:65535"},
-        {"Redis-0.Redis.SVC.:6379", ADDR_NAME, "redis-0.redis.svc:6379"},
+        {"Redis-0.Redis.SVC.:6379", ADDR_NAME, "redis-0.redis.svc.:6379"},
         {"unix:/run/Redis.sock", ADDR_UNIX, "unix:/run/Redis.sock"},
         {"a_b-c.d:00080", ADDR_NAME, "a_b-c.d:80"},
         /*
@@ -166,6 +166,21 @@ static void test_every_cut(void **state)
     }
 }
 
+/* A final dot keeps the name out of the search list. It is the same name. */
+static void test_final_dot(void **state)
+{
+    struct addr plain;
+    struct addr absolute;
+
+    (void)state;
+    assert_true(parse("redis-0.test:6379", &plain));
+    assert_true(parse("redis-0.test.:6379", &absolute));
+    assert_false(plain.is_absolute);
+    assert_true(absolute.is_absolute);
+    assert_string_equal(absolute.host, "redis-0.test");
+    assert_true(addr_equals(&plain, &absolute));
+}
+
 static void test_parts(void **state)
 {
     struct addr parts;
@@ -258,11 +273,17 @@ static void test_wildcards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wildcards),      cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),  cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused), cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_different_addresses_differ),
-        cmocka_unit_test(test_from_ip),        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_wildcards),
+        cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),
+        cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused),
+        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_final_dot),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),
+        cmocka_unit_test(test_loopback),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

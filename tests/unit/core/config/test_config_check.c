@@ -76,7 +76,7 @@ static void test_group(void **state)
     (void)state;
     check_error("[sentinels]\n" SERVICE, "t.conf:1: [sentinels] has no 'address'");
     check_error(SENTINELS "address = S1.:26379\n" SERVICE,
-                "t.conf:1: Sentinel s1:26379 is listed twice in one group: it has one vote");
+                "t.conf:1: Sentinel s1.:26379 is listed twice in one group: it has one vote");
     check_error(SENTINELS "username = u\n" SERVICE,
                 "t.conf:1: 'username' needs a 'password' or a 'password-file'");
     check_error(SENTINELS "password = p\npassword-file = /f\n" SERVICE,

@@ -232,6 +232,21 @@ static void test_names_meet(void **state)
     has("nbsrv(be_sentinel_spoa-2) ge 1");
 }
 
+/* One name for the backends of two services: HAProxy needs two, and the agent has to know the second. */
+static void test_backends_that_the_agent_does_not_know(void **state)
+{
+    (void)state;
+    (void)written("[haproxy]\nruntime-api = /a.sock\nbackend = be\n" GOOD
+                  "[service n]\nserver = R1 10.0.0.1:1\nbackend = be_n\n",
+                  206);
+    has("# The agent cuts sessions here only with 'backend = be_m' in [service m].\nbackend be_m\n");
+    has("\n\nbackend be_n\n");
+    end(&made);
+    text_finish(&printed);
+    (void)written("[haproxy]\nbackend = be\n" GOOD "[service n]\nserver = R1 10.0.0.1:1\n", 206);
+    assert_null(strstr(printed.data, "cuts sessions here"));
+}
+
 /* What the line's parser and the sample's parser read is the name again: seen with HAProxy 2.6, 3.0 and 3.2. */
 static void test_odd_names_of_services(void **state)
 {
@@ -289,6 +304,7 @@ int main(void)
         cmocka_unit_test_teardown(test_checks_on_a_unix_socket, tear_down),
         cmocka_unit_test_teardown(test_odd_addresses_of_servers, tear_down),
         cmocka_unit_test_teardown(test_names_meet, tear_down),
+        cmocka_unit_test_teardown(test_backends_that_the_agent_does_not_know, tear_down),
         cmocka_unit_test_teardown(test_odd_names_of_services, tear_down),
         cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),

@@ -1,6 +1,6 @@
 /*
- * A service under two configurations. The next map has the servers in another order, and the next list of voters,
- * too: nothing may go by number.
+ * A service before and after a reload: two configurations of it. The next map has the servers in another
+ * order, and the next list of voters, too: nothing may go by number.
  */
 #ifndef TESTS_UNIT_CORE_DECISION_HANDOVER_FIXTURE_H
 #define TESTS_UNIT_CORE_DECISION_HANDOVER_FIXTURE_H

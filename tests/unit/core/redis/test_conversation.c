@@ -196,6 +196,29 @@ static void says_nothing_before_it_is_connected(void **state)
     assert_int_equal(ask(1, 0, 1, START_MS), 1);
 }
 
+/* The look-up of a name has a limit of its own. That of connecting begins after it. */
+static void look_up_timeout(void **state)
+{
+    (void)state;
+    conversation_tick(&talk, START_MS);
+    conversation_looks_up(&talk, START_MS);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 10000);
+    assert_int_equal(conversation_tick(&talk, START_MS + 9999), CONVERSATION_NOTHING);
+    assert_int_equal(conversation_tick(&talk, START_MS + 10000), CONVERSATION_DISCONNECT);
+    check_lost("look-up timeout", START_MS + 10000, RETRY_MIN_MS);
+}
+
+static void connect_timeout_after_a_look_up(void **state)
+{
+    (void)state;
+    conversation_tick(&talk, START_MS);
+    conversation_looks_up(&talk, START_MS);
+    conversation_found(&talk, START_MS + 800);
+    assert_int_equal(conversation_wake_ms(&talk), START_MS + 1300);
+    assert_int_equal(conversation_tick(&talk, START_MS + 1300), CONVERSATION_DISCONNECT);
+    check_lost("connect timeout", START_MS + 1300, RETRY_MIN_MS);
+}
+
 static void connect_timeout(void **state)
 {
     (void)state;
@@ -525,6 +548,8 @@ int main(void)
         TEST(connects_at_once),
         TEST(says_nothing_before_it_is_connected),
         TEST(connect_timeout),
+        TEST(look_up_timeout),
+        TEST(connect_timeout_after_a_look_up),
         TEST(refused_connection),
         TEST(back_off),
         TEST(hurry),

@@ -1,0 +1,123 @@
+/* A reload: what the next service still lacks before it may take over. */
+#include "tests/unit/core/decision/handover_fixture.h"
+
+static void test_what_it_lacks(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    assert_int_equal(handover_lack(next.service, NULL, START), HANDOVER_STARTING);
+    agree(&former, A, START);
+    assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_STARTING);
+    service_review(next.service, START + F); /* nobody answers it */
+    agree(&former, A, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNNAMED);
+    agree(&next, A, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    /* Neither names anybody: the next one is as good. */
+    service_review(former.service, START + 2 * F);
+    service_review(next.service, START + 2 * F);
+    assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_READY);
+    end();
+}
+
+/* A voter says something else: the former one names nobody for a moment. */
+static void dispute(int64_t now_ms)
+{
+    struct addr addr = addr_of(B);
+    const struct service_event other = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = now_ms, .addr = &addr, .ballot = QUORUM_NAMES};
+
+    agree(&former, A, now_ms - 100);
+    (void)step_as(former.service, 0, &other, now_ms);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_PENDING);
+}
+
+/* The next one has a wrong password, or asks for the master by a name that nobody knows. */
+static void test_a_moment_without_a_name(void **state)
+{
+    const struct service_event unknown = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = START + F, .ballot = QUORUM_UNKNOWN_NAME};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    for (unsigned i = 0; i < VOTERS; i++)
+        (void)step_as(next.service, i, &unknown, START + F);
+    dispute(START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNHEARD);
+    /* Both are silent after a pause of the machine. The former one will hear its voters again. */
+    service_review(next.service, START + 2 * F);
+    assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_UNHEARD);
+    end();
+}
+
+/* The next one worked before, and is cut off. */
+static void test_a_moment_without_a_name_nor_voters(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    service_review(next.service, START + F);
+    dispute(START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNHEARD);
+    assert_int_equal(handover_lack(next.service, former.service, START + 2 * F), HANDOVER_READY);
+    end();
+}
+
+/* After a pause of the machine the votes of the next one are too old, and its timer has not come yet. */
+static void test_a_name_that_has_run_out(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    agree(&former, A, START + 10);
+    service_review(next.service, START + F - 1);
+    assert_int_equal(handover_lack(next.service, former.service, START + F - 1), HANDOVER_READY);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_STARTING);
+    service_review(next.service, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_UNNAMED);
+    end();
+}
+
+/* Nobody has named a master since the next one is there: it may be what mends that. */
+static void test_as_silent_as_the_former_one(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START - F);
+    service_review(former.service, START + F);
+    service_review(next.service, START + F);
+    assert_int_equal(service_decision(next.service)->state, SERVICE_NO_QUORUM);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    end();
+}
+
+/* The next map does not have the master. */
+static void test_a_moment_without_a_name_and_another_map(void **state)
+{
+    static const char *const other[SERVERS] = {C, C, C};
+    const struct policy_config policy = {.role_check = ROLE_CHECK_VETO};
+
+    (void)state;
+    build(policy);
+    service_destroy(next.service);
+    make(&next, other, &policy);
+    agree(&next, A, START + 100);
+    assert_int_equal(service_decision(next.service)->state, SERVICE_UNKNOWN_ADDRESS);
+    dispute(START + 100);
+    assert_int_equal(handover_lack(next.service, former.service, START + 100), HANDOVER_UNHEARD);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_it_lacks),
+        cmocka_unit_test(test_a_moment_without_a_name),
+        cmocka_unit_test(test_a_moment_without_a_name_nor_voters),
+        cmocka_unit_test(test_a_name_that_has_run_out),
+        cmocka_unit_test(test_as_silent_as_the_former_one),
+        cmocka_unit_test(test_a_moment_without_a_name_and_another_map),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
