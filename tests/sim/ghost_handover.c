@@ -281,7 +281,8 @@ static void check_silenced(struct sim_watch *watch, struct ghost_told *told,
     if (told->is_silenced && !after->is_fenced)
         ghost_broken(watch->world, "fence", "agent %u service %u: the fence of a silent master has ended",
                      watch->set->agent, watch->service);
-    if (after->reason == SERVICE_BECAUSE_SILENT && after->is_fenced)
+    if (after->reason == SERVICE_BECAUSE_SILENT && after->is_fenced &&
+        reply_number(after->addr) == told->address)
         told->is_silenced = true;
 }
 

@@ -138,12 +138,12 @@ struct haproxy_names *haproxy_names_create(const struct config *config)
 void haproxy_names_destroy(struct haproxy_names *names)
 {
     struct taken *entry;
-    struct taken *next;
 
     if (names == NULL)
         return;
     HASH_CLEAR(hh, names->taken);
-    LL_FOREACH_SAFE (names->list, entry, next) {
+    while ((entry = names->list) != NULL) {
+        names->list = entry->next;
         free(entry);
     }
     free(names->services);

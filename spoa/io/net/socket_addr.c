@@ -55,7 +55,7 @@ bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_add
 
 bool socket_is_remote(int fd)
 {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
     struct addr peer;
     struct addr self;
     socklen_t len = sizeof(storage);

@@ -91,7 +91,6 @@ static uint32_t read_peers(const char *const texts[][2], size_t count, unsigned 
 {
     struct reply fields[8][PEER_FIELDS];
     struct reply entries[8];
-    const struct reply reply = {.kind = REPLY_ARRAY, .elements = entries, .count = count};
     uint32_t age_ms = 77;
 
     for (size_t i = 0; i < count; i++) {
@@ -100,6 +99,7 @@ static uint32_t read_peers(const char *const texts[][2], size_t count, unsigned 
             fields[i][k] = (struct reply){.kind = REPLY_TEXT, .text = span_of_text(words[k])};
         entries[i] = (struct reply){.kind = REPLY_ARRAY, .elements = fields[i], .count = PEER_FIELDS};
     }
+    const struct reply reply = {.kind = REPLY_ARRAY, .elements = entries, .count = count};
     assert_int_equal(sentinel_reply_read_peers(&reply, OWN_ID, others, &age_ms), REPLY_READ_OK);
     return age_ms;
 }
