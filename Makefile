@@ -250,7 +250,7 @@ scenarios: ## the failure scenarios with real programs, and the table of what wa
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/scenarios.py
 
-failover-report: ## what failovers cost, with the agent in each of its ways and with the usual recipe (ten minutes)
+failover-report: ## what failovers cost, with the agent in each of its ways and with the usual recipe (twenty minutes)
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/failover-report.py

@@ -22,6 +22,7 @@
 #include "spoa/core/decision/evidence.h"
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/server_map.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 #include "spoa/core/haproxy/runtime_reply.h"
 #include "spoa/core/redis/refusal.h"
@@ -155,6 +156,18 @@ static bool is_same_node(const struct config_service *service, const struct addr
     return addr_equals(a, b) || (server != NULL && server == find_server(service, b));
 }
 
+/* What the Sentinel knows of the master's silence, and whether `down-after` can make use of it. */
+static void check_silence(struct check *check, const struct config_service *service,
+                          const struct checked_voter *voter, const struct sentinel_facts *facts)
+{
+    if (facts->silent_ms >= SERVICE_WATCH_MS)
+        report(check, "%s has not heard the master for %" PRIu32 " ms.", voter->name, facts->silent_ms);
+    if (service->down_after_ms > 0 && service->down_after_ms >= facts->down_after_ms)
+        report(check,
+               "%s: down-after-milliseconds is %" PRIu32 ", 'down-after' %u has no effect: make it shorter.",
+               voter->name, facts->down_after_ms, service->down_after_ms);
+}
+
 static void check_settings(struct check *check, const struct config_service *service,
                            const struct config_voters *group, const struct checked_voter *voter,
                            const struct reply *master)
@@ -181,6 +194,7 @@ static void check_settings(struct check *check, const struct config_service *ser
                " ms or more, and HAProxy's 'timeout processing' longer than that, or lower the first.",
                voter->name, facts.down_after_ms, service->park_ms,
                (uint64_t)facts.down_after_ms + FAILOVER_MS);
+    check_silence(check, service, voter, &facts);
     if (facts.other_sentinels + 1 != group->address_count)
         report(check,
                "%s knows of %" PRIu32

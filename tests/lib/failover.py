@@ -3,9 +3,10 @@
     result = run("manual", "agent, push")
     result.refused, result.lost, result.late_ms ...
 
-Three scenarios: `kill` (kill -9 of the master under 50 clients that connect for each command), `manual` (SENTINEL FAILOVER,
-the old master lives on) and `split` (the old master and one Sentinel are cut off from the others for 15 s, and HAProxy
-reaches both sides). Four ways of the agent and the recipe, each also with Redis' min-replicas-to-write.
+Four scenarios: `kill` (kill -9 of the master under 50 clients that connect for each command), `manual` (SENTINEL FAILOVER,
+the old master lives on), `split` (the old master and one Sentinel are cut off from the others, and HAProxy reaches both
+sides) and `minority` (HAProxy and the agent are cut off with them). The last two last 12.5 s longer than
+down-after-milliseconds. Six ways of the agent and the recipe, each also with Redis' min-replicas-to-write.
 """
 
 import contextlib
@@ -19,13 +20,15 @@ from observers import Referee
 from process import wait_until
 from resp import RespError, ask
 
-SCENARIOS = ("kill", "manual", "split")
+SCENARIOS = ("kill", "manual", "split", "minority")
+SPLITS = ("split", "minority")
 DOWN_AFTER = 2500  # ms
-SPLIT = 15.0  # seconds
+SPLIT = 12.5  # seconds, and down-after-milliseconds
 AFTER = 3.0  # seconds that are watched after the new master has taken writes
 # Longer than a failover, and HAProxy's patience longer than that.
 PARK, PROCESSING = "8s", "timeout processing 10s"
-PARK_MS = 8000
+# The same where down-after-milliseconds is another one.
+PARK_OVER, PROCESSING_OVER = 5500, 7500  # ms
 # Known to be dead by the agent's own link; what HAProxy was told before that cannot be helped.
 NOTICED = 0.05
 # Who was at work on a master that died, or was cut, knows by then.
@@ -35,8 +38,11 @@ LONGEST_OVER = 200  # ms that a client may wait longer than Sentinel takes
 # ms after the majority's new name in which the old master may still acknowledge a write, by way: 50, and where HAProxy asks
 # for it check-delay and one agent-inter more.
 LATEST = {"agent, pull": 550, "agent, push": 50, "agent, push, early fence": 50}
+# ms after a split in which the old master may still acknowledge a write where `down-after` is 1500 ms and `fence` 1 s.
+BOUND = 2500
 
 EARLY = "early-fence = yes\n"
+BOUNDED = "the same and down-after"
 # way -> folder of haproxy-conf/, lines of the agent's [service]
 WAYS = {
     "tcp-check recipe": (None, ""),
@@ -44,6 +50,8 @@ WAYS = {
     "agent, pull": ("agent-check", ""),
     "agent, push": ("runtime-api", ""),
     "agent, push, early fence": ("runtime-api", EARLY),
+    "agent, push, early fence, witness, fence": ("runtime-api", f"{EARLY}witness = yes\nfence = 1s\n"),
+    BOUNDED: ("runtime-api", f"{EARLY}witness = yes\nfence = 1s\ndown-after = 1500ms\n"),
 }
 MIN_REPLICAS = "min-replicas-to-write 1\nmin-replicas-max-lag 2"
 
@@ -82,6 +90,7 @@ class Result:
     scenario: str
     way: str
     min_replicas: bool
+    down_after: int  # Sentinel's
     attempts: int  # of short-lived writers
     refused: int  # of these: without any answer of a Redis
     refused_late: int  # of these: not at work when the master died or sessions were cut
@@ -89,18 +98,20 @@ class Result:
     sentinel_took: float  # from the cause to the majority's new name
     acknowledged: int  # of all writers
     lost: int  # of these: not on the master in the end
-    late: float  # from the majority's new name to the last write that the old master acknowledged; under 0: before it
+    last: float  # from the cause to the last write that the old master acknowledged
+    late: float  # from the majority's new name to that; under 0: before it
     late_writes: int  # acknowledged by the old master after that
 
     def row(self):
         """Of the table of HEAD."""
-        return (self.scenario, self.way, "1" if self.min_replicas else "0", f"{self.refused} of {self.attempts}",
-                f"{self.longest_connect:.0f}", f"{self.sentinel_took:.0f}", f"{self.late:+.0f}", str(self.late_writes),
-                f"{self.lost} of {self.acknowledged}")
+        return (self.scenario, self.way, str(self.down_after), "1" if self.min_replicas else "0",
+                f"{self.refused} of {self.attempts}", f"{self.longest_connect:.0f}", f"{self.sentinel_took:.0f}",
+                f"{self.last:.0f}", f"{self.late:+.0f}", str(self.late_writes), f"{self.lost} of {self.acknowledged}")
 
 
-HEAD = ("failover", "way", "min-replicas-to-write", "connections refused", "longest connect, ms", "Sentinel took, ms",
-        "old master's last write, ms after the new name", "such writes", "acknowledged and lost")
+HEAD = ("failover", "way", "down-after-milliseconds", "min-replicas-to-write", "connections refused", "longest connect, ms",
+        "Sentinel took, ms", "old master's last write, ms after the cause", "ms after the new name", "writes after that",
+        "acknowledged and lost")
 
 
 class WithoutAgent:
@@ -127,23 +138,23 @@ class RecipeNetCluster(WithoutAgent, NetCluster):
 
 
 @contextlib.contextmanager
-def arena(scenario, way, min_replicas):
+def arena(scenario, way, min_replicas, down_after):
     """A cluster that serves."""
     recipe, service = WAYS[way]
     with contextlib.ExitStack() as stack:
-        if scenario == "split":
+        if scenario in SPLITS:
             network = stack.enter_context(Network(4))
             made = RecipeNetCluster(network) if recipe is None else NetCluster(network, recipe=recipe)
         else:
             made = RecipeCluster() if recipe is None else Cluster(recipe=recipe)
         cluster = stack.enter_context(made)
-        cluster.park = PARK
+        cluster.park = f"{down_after + PARK_OVER}ms"
         for node in cluster.redis:
             node.extra = MIN_REPLICAS if min_replicas else ""
         cluster.start_redis()
-        cluster.start_sentinels(down_after=DOWN_AFTER)
+        cluster.start_sentinels(down_after=down_after)
         cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\n{service}"} if service else None)
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": PROCESSING})
+        cluster.start_haproxy(spoe_edits={"timeout processing 5s": f"timeout processing {down_after + PROCESSING_OVER}ms"})
         cluster.wait_served()
         yield cluster
 
@@ -155,8 +166,8 @@ def cause(scenario, cluster):
     elif scenario == "manual":
         cluster.sentinels[1].fail_over()
     else:
-        one, two, three, _ = cluster.network.hosts
-        cluster.network.split([one], [two, three])
+        one, two, three, ours = cluster.network.hosts
+        cluster.network.split([one] if scenario == "split" else [one, ours], [two, three])
 
 
 def keys_of(node, writes):
@@ -177,10 +188,15 @@ def watch(seconds):
     wait_until(lambda: time.monotonic() > ended, seconds + 10, "the time is over")
 
 
-def finish(scenario, cluster, old, new, caused):
+def split_ends(caused, down_after):
+    return caused + SPLIT + down_after / 1000
+
+
+def finish(scenario, cluster, nodes, caused, down_after):
     """Until the failover is over and a while longer."""
-    if scenario == "split":
-        watch(caused + SPLIT - time.monotonic())
+    old, new = nodes
+    if scenario in SPLITS:
+        watch(split_ends(caused, down_after) - time.monotonic())
         cluster.network.heal()
     with contextlib.suppress(RespError):
         wait_writes(new, 20)
@@ -189,9 +205,9 @@ def finish(scenario, cluster, old, new, caused):
         wait_until(lambda: old.role() == "slave", 60, "the old master is made a replica")
 
 
-def run(scenario, way, min_replicas=False):
+def run(scenario, way, min_replicas=False, down_after=DOWN_AFTER):
     """One failover."""
-    with arena(scenario, way, min_replicas) as cluster:
+    with arena(scenario, way, min_replicas, down_after) as cluster:
         old = cluster.redis[0]
         clients = 50 if scenario == "kill" else 8
         with Referee(cluster.sentinels, cluster.haproxy if WAYS[way][0] is None else cluster.agent) as referee:
@@ -201,9 +217,9 @@ def run(scenario, way, min_replicas=False):
                 caused = time.monotonic()
                 cause(scenario, cluster)
                 new = cluster.wait_failover(old, 60)
-                finish(scenario, cluster, old, new, caused)
+                finish(scenario, cluster, (old, new), caused, down_after)
             named = referee.majority_named[(new.host, new.port)]
-        return judge((scenario, way, min_replicas), (caused, named), (old, new), (short, persistent))
+        return judge((scenario, way, min_replicas, down_after), (caused, named), (old, new), (short, persistent))
 
 
 def is_caught(attempt, times):
@@ -212,12 +228,12 @@ def is_caught(attempt, times):
 
 
 def judge(what, times, nodes, loads):
-    """what: scenario, way, min_replicas; times: of the cause and of the majority's new name; nodes: old and new."""
+    """what: scenario, way, min_replicas, down_after; times: of the cause and of the majority's new name; nodes: old and new."""
     caused, named = times
     old, new = nodes
     short, persistent = loads
     writes = short.acknowledged() + persistent.acknowledged()
-    olds = [write for write in writes if write.port == old.port and write.ended <= named + SPLIT]
+    olds = [write for write in writes if write.port == old.port and write.ended <= split_ends(caused, what[3])]
     refused = short.refused()
     return Result(
         *what, attempts=len(short.attempts), refused=len(refused),
@@ -225,6 +241,7 @@ def judge(what, times, nodes, loads):
         longest_connect=max(one.ended - one.started for one in short.acknowledged()) * 1000,
         sentinel_took=(named - caused) * 1000,
         acknowledged=len(writes), lost=len(writes) - keys_of(new, writes),
+        last=(max(write.ended for write in olds) - caused) * 1000,
         late=(max(write.ended for write in olds) - named) * 1000,
         late_writes=len([write for write in olds if write.ended > named]))
 
@@ -236,11 +253,14 @@ def broken_promises(result):
     if WAYS[result.way][0] is None:
         return broken
     # Two Sentinels that each vote for themselves try again after twice failover-timeout: no client waits for so long.
-    is_in_time = result.sentinel_took < PARK_MS
+    # On the minority's side nobody is served before the split ends.
+    is_in_time = result.sentinel_took < result.down_after + PARK_OVER and result.scenario != "minority"
     if result.refused_late and is_in_time:
         broken.append(f"{what}: {result.refused_late} connections were refused that could have waited")
     if result.longest_connect > result.sentinel_took + LONGEST_OVER and is_in_time:
         broken.append(f"{what}: a connect took {result.longest_connect:.0f} ms, Sentinel {result.sentinel_took:.0f} ms")
+    if result.way == BOUNDED and result.scenario in SPLITS and result.last > BOUND:
+        broken.append(f"{what}: the old master's last write came {result.last:.0f} ms after the split")
     if result.way in LATEST and result.late > LATEST[result.way]:
         broken.append(f"{what}: the old master's last write came {result.late:.0f} ms after the majority's new name")
     return broken

@@ -169,7 +169,9 @@ static void build_facts(struct built_reply *built, const struct event_item *item
     add_text(built, 9, "5000");
     add_text(built, 10, "last-ok-ping-reply");
     add_text(built, 11, "%d", item->age_ms);
-    make_array(built, 12);
+    add_text(built, 12, "last-ping-sent");
+    add_text(built, 13, "%d", item->age_ms);
+    make_array(built, 14);
 }
 
 /* As many others as any majority needs, all of one age. */

@@ -7,7 +7,7 @@
 #include "spoa/core/redis/reply.h"
 #include "tests/sim/world.h"
 
-#define REPLY_ELEMENTS_MAX 12
+#define REPLY_ELEMENTS_MAX 14
 #define REPLY_TEXT_MAX 128
 
 /* A reply with room for what it points to. */

@@ -129,7 +129,7 @@ static bool is_down(const struct sentinel_facts *facts, int64_t limit_ms)
 
 static bool is_silent(const struct sentinel_facts *facts, int64_t limit_ms)
 {
-    return facts->silent_ms >= limit_ms;
+    return facts->silent_ms >= limit_ms && facts->owed_ms >= limit_ms - EVIDENCE_OWED_SLACK_MS;
 }
 
 /* How many identities report what `says` looks for about `candidate`. */
@@ -165,14 +165,22 @@ unsigned evidence_count_silent(const struct evidence *evidence, int32_t candidat
     return count_saying(evidence, candidate, is_silent, limit_ms, now_ms, ret_expiry_ms);
 }
 
-bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
-                        int64_t now_ms)
+int64_t evidence_silence_ms(const struct evidence *evidence, unsigned voter, int32_t candidate,
+                            int64_t now_ms)
 {
     const struct sentinel_report *report = &evidence->sentinels[voter];
     int64_t expiry_ms = INT64_MAX;
+    bool is_known =
+        report->candidate == candidate && is_fresh(evidence, report->facts_sent_ms, now_ms, &expiry_ms);
 
-    return report->candidate == candidate && is_silent(&report->facts, limit_ms) &&
-           is_fresh(evidence, report->facts_sent_ms, now_ms, &expiry_ms);
+    return is_known ? (int64_t)report->facts.silent_ms : -1;
+}
+
+bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
+                        int64_t now_ms)
+{
+    return evidence_silence_ms(evidence, voter, candidate, now_ms) != -1 &&
+           is_silent(&evidence->sentinels[voter].facts, limit_ms);
 }
 
 /* Whether `report` still shows a majority heard within `limit_ms`. Its age goes on growing. */

@@ -26,6 +26,7 @@ struct sentinel_facts {
     bool is_failing_over; /* it is replacing this master, or about to */
     uint32_t down_after_ms;
     uint32_t silent_ms; /* how long ago the master last answered a PING of this Sentinel */
+    uint32_t owed_ms;   /* how long it has owed the answer to a PING, or is not connected; 0: it is not so */
     uint32_t other_sentinels;
     uint32_t quorum; /* Sentinel's own, for o_down */
 };
@@ -102,11 +103,20 @@ void evidence_inherit(struct evidence *evidence, const struct evidence *former,
 unsigned evidence_count_down(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms);
 
-/* How many identities say that they have not heard `candidate` for `limit_ms` or longer; the expiry as above. */
+/*
+ * How many identities say that they have not heard `candidate` for `limit_ms` or longer; the expiry as above.
+ * There is a PING a second. So a node that stops for a moment has not been heard for up to a second longer
+ * than that. It must also have owed an answer for nearly as long.
+ */
+#define EVIDENCE_OWED_SLACK_MS 250
 unsigned evidence_count_silent(const struct evidence *evidence, int32_t candidate, int64_t limit_ms,
                                int64_t now_ms, int64_t *ret_expiry_ms);
 
-/* Whether `voter` says that it has not heard `candidate` for `limit_ms` or longer. */
+/* For how long `voter` says that it has not heard `candidate`, ms; -1 if it said nothing lately. */
+int64_t evidence_silence_ms(const struct evidence *evidence, unsigned voter, int32_t candidate,
+                            int64_t now_ms);
+
+/* Whether `voter` is one of those that evidence_count_silent() counts. */
 bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
                         int64_t now_ms);
 

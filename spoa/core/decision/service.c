@@ -307,7 +307,7 @@ bool service_is_watchful(const struct service *service, unsigned voter, int64_t 
 
     if (service->decision.state == SERVICE_WITNESSED)
         return service_wants_peers(service);
-    if (limit_ms == 0 || !evidence_is_silent(evidence, voter, service->subject, SERVICE_WATCH_MS, now_ms))
+    if (limit_ms == 0 || evidence_silence_ms(evidence, voter, service->subject, now_ms) < SERVICE_WATCH_MS)
         return false;
     /* One Sentinel that is cut off from the master for hours is no reason. */
     return service->decision.state == SERVICE_DOWN ||
@@ -338,6 +338,15 @@ struct vote service_vote(const struct service *service, unsigned voter)
         .addr = names ? server_map_addr(&service->map, vote->candidate) : NULL,
         .t_sent_ms = vote->t_sent_ms,
     };
+}
+
+int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms)
+{
+    const struct quorum_vote *vote = &service->votes[voter];
+
+    return vote->ballot == QUORUM_NAMES
+               ? evidence_silence_ms(&service->evidence, voter, vote->candidate, now_ms)
+               : -1;
 }
 
 /* ---- for those who answer ---- */

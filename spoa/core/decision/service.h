@@ -229,6 +229,12 @@ bool service_is_same_node(const struct service *service, const struct addr *a, c
 /* What `voter` said last, fresh or not. */
 struct vote service_vote(const struct service *service, unsigned voter);
 
+/*
+ * For how long `voter` has not heard the master that it names, ms; -1 if it did not tell within the life of a
+ * vote.
+ */
+int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms);
+
 /* Whether a node can be named for this role, by the decision as it stood last. */
 bool service_has_name(const struct service *service, enum service_role role);
 

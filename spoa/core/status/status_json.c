@@ -64,6 +64,11 @@ static void add_voice(struct json *json, const struct status *status, const stru
         json_null(json, "age-ms");
     else
         json_number(json, "age-ms", status->now_ms - vote.t_sent_ms);
+    int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
+    if (silence_ms == -1)
+        json_null(json, "silence-ms");
+    else
+        json_number(json, "silence-ms", silence_ms);
     json_end(json);
 }
 

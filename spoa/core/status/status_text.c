@@ -56,6 +56,9 @@ static void add_voice(struct text *out, const struct status *status, const struc
         text_add(out, "never heard");
     else
         add_vote(out, status, service, &vote);
+    int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
+    if (silence_ms >= SERVICE_WATCH_MS)
+        text_printf(out, ", has not heard it for %lld ms", (long long)silence_ms);
     if (words[0] != '\0')
         text_add(out, ", refuses us: ");
     text_add(out, words);

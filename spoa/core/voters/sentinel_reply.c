@@ -73,11 +73,17 @@ enum reply_reading sentinel_reply_read_facts(const struct reply *reply, struct a
         return reading;
     if (!read_addr(reply, "ip", "port", ret_addr))
         return REPLY_READ_BAD_ADDRESS;
+    uint32_t silent_ms = number_field(reply, "last-ok-ping-reply");
+    uint32_t owed_ms = number_field(reply, "last-ping-sent");
+    /* A link that is down owes nothing. Sentinel itself counts from the last answer then. */
+    if (owed_ms == 0 && has_flag(field(reply, "flags"), "disconnected"))
+        owed_ms = silent_ms;
     *ret_facts = (struct sentinel_facts){
         .is_o_down = has_flag(field(reply, "flags"), "o_down"),
         .is_failing_over = has_flag(field(reply, "flags"), "failover_in_progress"),
         .down_after_ms = number_field(reply, "down-after-milliseconds"),
-        .silent_ms = number_field(reply, "last-ok-ping-reply"),
+        .silent_ms = silent_ms,
+        .owed_ms = owed_ms,
         .other_sentinels = number_field(reply, "num-other-sentinels"),
         .quorum = number_field(reply, "quorum"),
     };

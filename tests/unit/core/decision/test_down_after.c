@@ -10,7 +10,8 @@ static const struct policy_config witness = {
 
 static void say_silent(unsigned voter, const char *address, uint32_t age_ms)
 {
-    say_facts(voter, address, (struct sentinel_facts){.silent_ms = age_ms, .other_sentinels = VOTERS - 1});
+    say_facts(voter, address,
+              (struct sentinel_facts){.silent_ms = age_ms, .owed_ms = age_ms, .other_sentinels = VOTERS - 1});
 }
 
 /* CKQUORUM says OK, and a majority was heard within `age_ms`. */
@@ -44,6 +45,24 @@ static void test_a_majority_has_not_heard_it(void **state)
     expect_ok("R1");
     assert_false(is_fenced());
     assert_int_equal(service_decision(f.service)->generation, 1);
+    end();
+}
+
+/* It stopped just before a PING, and for a moment only. */
+static void test_a_moment_is_no_silence(void **state)
+{
+    const struct sentinel_facts moment = {.silent_ms = 2200, .owed_ms = LIMIT - EVIDENCE_OWED_SLACK_MS - 1};
+    const struct sentinel_facts longer = {.silent_ms = 2200, .owed_ms = LIMIT - EVIDENCE_OWED_SLACK_MS};
+
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    for (unsigned i = 0; i < VOTERS; i++)
+        say_facts(i, R1, moment);
+    expect_ok("R1");
+    for (unsigned i = 0; i < VOTERS; i++)
+        say_facts(i, R1, longer);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
     end();
 }
 
@@ -135,7 +154,7 @@ static void test_o_down_is_the_better_reason(void **state)
     begin(down_after);
     agree(3, R1);
     for (unsigned i = 0; i < 2; i++)
-        say_facts(i, R1, (struct sentinel_facts){.silent_ms = LIMIT, .is_o_down = true});
+        say_facts(i, R1, (struct sentinel_facts){.silent_ms = LIMIT, .owed_ms = LIMIT, .is_o_down = true});
     expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
     assert_true(is_fenced());
     end();
@@ -265,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_majority_has_not_heard_it),
+        cmocka_unit_test(test_a_moment_is_no_silence),
         cmocka_unit_test(test_it_is_off_by_default),
         cmocka_unit_test(test_one_identity_says_so_once),
         cmocka_unit_test(test_it_expires_and_is_about_one_node),

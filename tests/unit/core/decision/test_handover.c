@@ -174,7 +174,8 @@ static void test_what_sentinels_said(void **state)
 /* A majority has not heard the master; the next one has votes, and no facts yet. The fence is told once. */
 static void test_a_silent_master(void **state)
 {
-    const struct sentinel_facts silent = {.silent_ms = 1500, .other_sentinels = 2, .quorum = 2};
+    const struct sentinel_facts silent = {
+        .silent_ms = 1500, .owed_ms = 1500, .other_sentinels = 2, .quorum = 2};
     struct addr addr = addr_of(A);
 
     (void)state;

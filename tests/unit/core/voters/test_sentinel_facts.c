@@ -2,7 +2,7 @@
 #include "tests/unit/core/voters/sentinel_voter_fixture.h"
 
 #define LIMIT_MS 1500
-#define FACTS 6
+#define FACTS 8
 #define PEER 4
 
 static struct reply facts_fields[VOTERS][FACTS];
@@ -30,7 +30,8 @@ static struct reply fill(struct reply *fields, const char *const *words, size_t 
 /* From now on the Sentinel says that it has not heard the master for so long. */
 static void say_silent(unsigned voter, const char *age_ms)
 {
-    const char *const words[FACTS] = {"ip", "127.0.0.1", "port", "7001", "last-ok-ping-reply", age_ms};
+    const char *const words[FACTS] = {"ip",   "127.0.0.1",      "port", "7001", "last-ok-ping-reply",
+                                      age_ms, "last-ping-sent", age_ms};
 
     f.fakes[voter].facts = fill(facts_fields[voter], words, FACTS);
 }

@@ -149,6 +149,24 @@ static void test_many_peers(void **state)
     }
 }
 
+static void test_what_the_master_owes(void **state)
+{
+    struct sentinel_facts facts;
+
+    (void)state;
+    assert_true(
+        read(MAP(ADDRESS, "flags", "master", "last-ping-sent", "0", "last-ok-ping-reply", "900"), &facts));
+    assert_int_equal(facts.owed_ms, 0);
+    assert_true(
+        read(MAP(ADDRESS, "flags", "master", "last-ping-sent", "700", "last-ok-ping-reply", "1600"), &facts));
+    assert_int_equal(facts.owed_ms, 700);
+    assert_int_equal(facts.silent_ms, 1600);
+    assert_true(read(
+        MAP(ADDRESS, "flags", "master,disconnected", "last-ping-sent", "0", "last-ok-ping-reply", "1600"),
+        &facts));
+    assert_int_equal(facts.owed_ms, 1600);
+}
+
 /* What is not there, or no number, is 0. */
 static void test_numbers(void **state)
 {
@@ -274,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_master_in_good_health),
         cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_what_the_master_owes),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_peers),
         cmocka_unit_test(test_many_peers),

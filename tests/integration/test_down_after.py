@@ -1,0 +1,66 @@
+"""`down-after`: a master that the Sentinels do not hear is down long before their own down-after-milliseconds is over."""
+
+import contextlib
+import time
+
+from cluster import Cluster
+from load import Load
+from process import wait_until
+from rig import check_clean
+
+SENTINELS = 10000  # ms: they do nothing in these tests
+OURS = 1500
+# The next PING is sent within a second, and for 0.2 s nobody may ask; the rest is for a busy machine.
+SILENT_AFTER = 1.0 + OURS / 1000 + 0.2 + 0.8
+
+
+@contextlib.contextmanager
+def served():
+    with Cluster(recipe="runtime-api") as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=SENTINELS)
+        cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\ndown-after = {OURS}ms\n"})
+        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        cluster.wait_served()
+        yield cluster
+        check_clean(cluster.agent)
+
+
+def stay(seconds):
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > until, seconds + 30, "the time is over")
+
+
+def test_master_that_stops_for_a_moment():
+    """A slow fork: nobody is fenced, and no connection is cut or refused."""
+    with served() as cluster:
+        master = cluster.redis[0]
+        with Load(cluster.haproxy.address, 8, persistent=True) as load:
+            for _ in range(4):
+                master.pause()
+                time.sleep(1.2)
+                master.resume()
+                stay(1.7)  # not in step with the Sentinels' PINGs
+        assert [one.error for one in load.attempts if one.error] == []
+        assert not cluster.agent.find_log(event="fenced")
+
+
+def test_master_that_hangs_and_goes_on():
+    """New connections wait and old sessions are cut. When it is heard again it is named again: that is no switch."""
+    with served() as cluster:
+        master = cluster.redis[0]
+        with Load(cluster.haproxy.address, 4, persistent=True) as load:
+            wait_until(lambda: master.call("DBSIZE") > 100, 30, "writes")
+            stopped = time.monotonic()
+            master.pause()
+            cluster.agent.wait_log(event="fenced", reason="silent", timeout=20)
+            fenced = time.monotonic()
+            cluster.agent.wait_log(event="sessions-cut", server="R1", timeout=20)
+            master.resume()
+            cluster.agent.wait_log(event="fence-ended", timeout=20)
+            stay(1)
+        print(f"silent: fenced after {(fenced - stopped) * 1000:.0f} ms")
+        assert fenced - stopped < SILENT_AFTER
+        assert [one for one in load.attempts if one.error and one.started < stopped + OURS / 1000]  # it was at work, and cut
+        assert max(one.ended for one in load.attempts if not one.error) > fenced + 1
+        assert len(cluster.agent.log_lines(event="master-switch")) == 1
