@@ -62,7 +62,7 @@ static void test_map(void **state)
     check_error(GOOD "server = R2 10.0.0.2:6379 alias=10.0.0.1:6379\n",
                 "t.conf:5: servers 'R1' and 'R2' of [service m] have one address, 10.0.0.1:6379");
     check_error(SENTINELS "[service m]\nserver = R1 h:1 alias=x:1\nserver = R2 h:2 alias=X.:1\n",
-                "t.conf:5: servers 'R1' and 'R2' of [service m] have one address, x:1");
+                "t.conf:5: servers 'R1' and 'R2' of [service m] have one address, x.:1");
     check_error(SENTINELS "[service m]\nserver = R1 h:1 alias=x:1\nserver = R2 x:1\n",
                 "t.conf:5: servers 'R1' and 'R2' of [service m] have one address, x:1");
     check_error(SENTINELS "[service m]\nserver = R1 h:1 alias=H:1\n",
