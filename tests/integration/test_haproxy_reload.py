@@ -10,7 +10,7 @@ import time
 
 import pytest
 from cluster import Cluster
-from failover import LATEST, LONGEST_OVER, PARK, PROCESSING, TOLD, is_caught, judge, wait_writes
+from failover import DOWN_AFTER, LATEST, LONGEST_OVER, PARK, PROCESSING, TOLD, is_caught, judge, wait_writes
 from load import Load
 from observers import Referee
 from process import PATH, wait_until
@@ -74,7 +74,7 @@ class Reloaded:
         """The load has ended, and the cluster is still there."""
         late = ""
         if self.new:
-            self.result = judge((self.what, self.cluster.recipe.name, False), self.times, (self.old, self.new), (self.short, self.sessions))
+            self.result = judge((self.what, self.cluster.recipe.name, False, DOWN_AFTER), self.times, (self.old, self.new), (self.short, self.sessions))
             late = f"{self.result.late:+.0f}"
         version = re.search(r"\d+\.\d+\.\d+", subprocess.run(["haproxy", "-v"], env={"PATH": PATH}, capture_output=True,
                                                              text=True, check=True).stdout)[0]
