@@ -10,6 +10,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/connector.h"
 #include "spoa/io/net/resolver.h"
+#include "spoa/io/net/socket_addr.h"
 
 /* For connecting, and for each read and write. */
 #define TIMEOUT_S 3
@@ -86,16 +87,40 @@ static int connect_to(const struct addr *addr)
     return attempt.fd;
 }
 
-static int connect_blocking(const struct addr *addr)
+static void set_timeouts(int fd)
 {
     const struct timeval timeout = {.tv_sec = TIMEOUT_S};
-    int fd = connect_to(addr);
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+}
+
+/* Where the queue of a UNIX socket is full, only a connect that blocks waits for its turn (unix(7)). */
+static int connect_unix(const struct addr *addr)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = 0;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd == -1)
+        return -1;
+    set_timeouts(fd);
+    if (socket_addr_from(addr, &storage, &len) && connect(fd, (struct sockaddr *)&storage, len) == 0)
+        return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+static int connect_blocking(const struct addr *addr)
+{
+    int fd = addr->kind == ADDR_UNIX ? connect_unix(addr) : connect_to(addr);
 
     if (fd == -1)
         return -1;
     (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    set_timeouts(fd);
     return fd;
 }
 

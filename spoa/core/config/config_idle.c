@@ -49,6 +49,7 @@ static void warn_of_service(struct config *config, const struct config_service *
         const char *needs;
     } keys[] = {
         {"fence", service->fence_ms > 0, can_cut, "cuts no sessions", CUTTER},
+        {"down-after", service->down_after_ms > 0, can_cut, "cuts no sessions", CUTTER},
         {"early-fence", service->early_fence, can_cut, "cuts no sessions", CUTTER},
         {"early-fence-max", is_changed(CONFIG_SERVICE, "early-fence-max", service->early_fence_max_ms),
          service->early_fence, "does nothing", "'early-fence = yes'"},

@@ -149,6 +149,9 @@ static void take_key(struct config_reader *reader, char *line)
                      "'password' ends before the ';' behind a blank, which begins a comment: write the "
                      "comment into a line "
                      "of its own, or the password into a file for 'password-file'");
+    if (strcmp(key, "password") == 0 && strstr(sign + 1, "$$") != NULL)
+        config_error(&reader->config->warnings, &reader->place,
+                     "'$$' in 'password' is one '$'; it was two in former versions");
     take_value(reader, key, trim(sign + 1));
 }
 

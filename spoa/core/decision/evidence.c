@@ -176,6 +176,12 @@ int64_t evidence_silence_ms(const struct evidence *evidence, unsigned voter, int
     return is_known ? (int64_t)report->facts.silent_ms : -1;
 }
 
+bool evidence_is_down(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t now_ms)
+{
+    return evidence_silence_ms(evidence, voter, candidate, now_ms) != -1 &&
+           evidence->sentinels[voter].facts.is_o_down;
+}
+
 bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
                         int64_t now_ms)
 {

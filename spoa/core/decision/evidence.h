@@ -45,8 +45,8 @@ struct sentinel_report {
     int64_t peers_sent_ms;   /* likewise */
     bool sees_majority;      /* CKQUORUM said OK then */
     /*
-     * Then it had heard a majority of the configured Sentinels, itself included, within this time, ms.
-     * UINT32_MAX if it knew of too few.
+     * Then it had heard a majority of the Sentinels, of those that are configured as well as of those that it
+     * knows, within this time, ms. It counts itself. UINT32_MAX if it knew of too few.
      */
     uint32_t peers_age_ms;
     int32_t candidate; /* whom `facts` is about */
@@ -116,7 +116,8 @@ unsigned evidence_count_silent(const struct evidence *evidence, int32_t candidat
 int64_t evidence_silence_ms(const struct evidence *evidence, unsigned voter, int32_t candidate,
                             int64_t now_ms);
 
-/* Whether `voter` is one of those that evidence_count_silent() counts. */
+/* Whether `voter` is one of those that evidence_count_down(), or evidence_count_silent(), counts. */
+bool evidence_is_down(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t now_ms);
 bool evidence_is_silent(const struct evidence *evidence, unsigned voter, int32_t candidate, int64_t limit_ms,
                         int64_t now_ms);
 

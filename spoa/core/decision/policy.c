@@ -153,7 +153,7 @@ static void rule_lost(struct policy *policy, const struct policy_facts *facts, i
         review_by(&ruling->review_ms, facts->witness_expiry_ms);
     } else if (is_reachability && is_kept(policy, facts, now_ms)) {
         policy->t_unnamed_ms = POLICY_NEVER;
-        note_backed(policy, now_ms);
+        note_backed(policy, policy->t_lost_ms + policy->config->keep_ms);
         rule_as(ruling, SERVICE_KEPT, reason_of(facts->quorum->reason));
         ruling->candidate = facts->current;
         review_by(&ruling->review_ms, policy->t_lost_ms + policy->config->keep_ms);

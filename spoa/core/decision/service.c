@@ -104,6 +104,15 @@ static bool is_nameable(const void *context, int32_t candidate)
            (service->settings->allow_any_address && is_numeric(server_map_addr(&service->map, candidate)));
 }
 
+/* Whether `voter` names a master and says that it is down, or silent: it is no witness for that one then. */
+static bool speaks_against(const struct service *service, unsigned voter, int32_t candidate, int64_t now_ms)
+{
+    int64_t limit_ms = service->settings->policy.down_after_ms;
+
+    return evidence_is_down(&service->evidence, voter, candidate, now_ms) ||
+           (limit_ms > 0 && evidence_is_silent(&service->evidence, voter, candidate, limit_ms, now_ms));
+}
+
 /* Looks for a voter that sees a majority of Sentinels itself, if all voters in reach name the same master. */
 static void find_witness(const struct service *service, int64_t now_ms, struct policy_facts *facts)
 {
@@ -113,7 +122,7 @@ static void find_witness(const struct service *service, int64_t now_ms, struct p
         return;
     for (unsigned i = 0; i < service->settings->quorum.voters; i++) {
         int64_t expiry_ms = INT64_MAX;
-        if (identities[i] == QUORUM_NO_IDENTITY ||
+        if (identities[i] == QUORUM_NO_IDENTITY || speaks_against(service, i, facts->quorum->sole, now_ms) ||
             !quorum_has_vote(&service->quorum, i, facts->quorum->sole, now_ms, &expiry_ms) ||
             !evidence_is_witness(&service->evidence, i, service->settings->policy.witness_age_ms, now_ms,
                                  &expiry_ms))
@@ -237,14 +246,14 @@ void service_review(struct service *service, int64_t now_ms)
 {
     service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;
     struct quorum_result quorum = quorum_evaluate(&service->quorum, now_ms);
+    bool was_unnamed = service->policy.t_unnamed_ms != POLICY_NEVER;
     struct policy_ruling ruling = rule(service, &quorum, now_ms);
     struct service_decision after = decide(service, &quorum, &ruling, now_ms);
 
     if (quorum.verdict == QUORUM_WON && quorum.oldest_sent_ms > service->t_won_ms)
         service->t_won_ms = quorum.oldest_sent_ms;
-    bool is_lost = service_state_names(service->decision.state) && !service_state_names(after.state);
-    service->asks_witness = service->asks_witness ||
-                            (is_lost && quorum.verdict == QUORUM_LOST && service->settings->policy.witness);
+    bool is_lost = !was_unnamed && service->policy.t_unnamed_ms != POLICY_NEVER;
+    service->asks_witness = service->asks_witness || (is_lost && service->settings->policy.witness);
     if (quorum.verdict == QUORUM_WON || quorum.verdict == QUORUM_LOST)
         quorum_note_settled(&service->quorum);
     adopt(service, &after, ruling.candidate, now_ms);

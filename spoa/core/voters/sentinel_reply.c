@@ -160,6 +160,9 @@ enum reply_reading sentinel_reply_read_peers(const struct reply *reply, const ch
             reply_read_number(find(&reply->elements[i], "last-ok-ping-reply"), UINT32_MAX, &age_ms))
             add_peer(&peers, id, (uint32_t)age_ms);
     }
+    /* With itself these are a majority of all. */
+    if (others < (reply->count + 1) / 2)
+        others = (unsigned)(reply->count + 1) / 2;
     *ret_age_ms = UINT32_MAX;
     if (others <= peers.count)
         *ret_age_ms = others == 0 ? 0 : peers.ages_ms[others - 1];

@@ -23,8 +23,8 @@ bool sentinel_reply_is_unknown_name(const struct reply *reply);
 
 /*
  * SENTINEL SENTINELS: the fellow Sentinels that this one knows. `*ret_age_ms` becomes the time within which it
- * heard `others` of them, told apart by their run IDs; UINT32_MAX if it knows of fewer. `identity` is its own:
- * an entry with it does not count.
+ * heard `others` of them, or a majority of all that are listed if that is more. They are told apart by their run
+ * IDs. UINT32_MAX if there are too few. `identity` is its own: an entry with it does not count.
  */
 enum reply_reading sentinel_reply_read_peers(const struct reply *reply, const char *identity, unsigned others,
                                              uint32_t *ret_age_ms);

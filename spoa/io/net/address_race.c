@@ -201,6 +201,17 @@ void address_race_lost(struct address_race *race)
     race->open--;
 }
 
+/*
+ * When to give up if all known addresses were tried in vain. A look-up that is still open may go on for long. Its
+ * answer is kept for the next attempt, and why the peer refused us must not wait for it.
+ */
+static int64_t gives_up_ms(const struct address_race *race)
+{
+    if (is_settled(race))
+        return INT64_MIN;
+    return race->tried_count > 0 ? race->begin_ms + ADDRESS_RACE_PATIENCE_MS : INT64_MAX;
+}
+
 enum address_action address_race_next(struct address_race *race, int64_t now_ms,
                                       const struct sockaddr_storage **ret_address)
 {
@@ -214,9 +225,11 @@ enum address_action address_race_next(struct address_race *race, int64_t now_ms,
     }
     find_candidates(race, &candidates);
     const struct sockaddr_storage *next = first_untried(race, &candidates);
-    if (next == NULL && is_settled(race) && race->open == 0)
+    if (next == NULL && race->open == 0 && now_ms >= gives_up_ms(race))
         return ADDRESS_FAIL;
     int64_t tries_ms = next != NULL ? due_ms(race, candidates.count) : INT64_MAX;
+    if (next == NULL && race->open == 0)
+        tries_ms = gives_up_ms(race);
     if (tries_ms > now_ms) {
         race->wake_ms = asks_ms < tries_ms ? asks_ms : tries_ms;
         return ADDRESS_WAIT;

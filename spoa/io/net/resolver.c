@@ -13,8 +13,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/loop.h"
 
-/* An answer that nobody waited for is kept until this time after its look-up began: longer than the longest
- * wait between two attempts. */
+/* An answer that nobody waited for is kept for this time: longer than the longest wait between two attempts. */
 #define KEPT_MS 6000
 /* While something is looked up, the files are looked at this often. */
 #define TICK_S 1.0
@@ -43,7 +42,7 @@ struct entry {
     struct resolver *resolver;
     struct lookup *lookup;
     enum entry_state state;
-    int64_t begun_ms;
+    int64_t kept_ms; /* since when it is kept */
     struct resolver_query *queries;
 };
 
@@ -102,7 +101,6 @@ static struct entry *create_entry(struct resolver *resolver, struct lookup *look
         return NULL;
     }
     entry->resolver = resolver;
-    entry->begun_ms = clock_ms();
     entry->lookup = lookup;
     lookup->owner = entry;
     if (!lookup_threads_add(resolver->threads, lookup)) {
@@ -136,7 +134,7 @@ static void destroy_entry(struct entry *entry)
 
 static bool is_expired(const struct entry *entry)
 {
-    return entry->state == ENTRY_KEPT && entry->queries == NULL && clock_ms() - entry->begun_ms >= KEPT_MS;
+    return entry->state == ENTRY_KEPT && entry->queries == NULL && clock_ms() - entry->kept_ms >= KEPT_MS;
 }
 
 static struct entry *find_entry(struct resolver *resolver, const struct lookup *lookup)
@@ -211,10 +209,12 @@ static void take(struct lookup *lookup)
     struct entry *entry = lookup->owner;
     bool is_worth = lookup->code == 0 || is_denial(lookup->code);
 
-    if (entry->queries == NULL && entry->state == ENTRY_RUNNING && is_worth)
+    if (entry->queries == NULL && entry->state == ENTRY_RUNNING && is_worth) {
         entry->state = ENTRY_KEPT;
-    else
+        entry->kept_ms = clock_ms();
+    } else {
         tell_all(entry);
+    }
 }
 
 /* The kept entry that somebody waits for again, or NULL. */

@@ -279,6 +279,8 @@ static void test_doubtful_comments(void **state)
          "t.conf:7: 'password' ends before the ';' behind a blank, which begins a comment: write the "
          "comment into a line of its own, or the password into a file for 'password-file'"},
         {"password = a;b", NULL},
+        {"password = a$$b", "t.conf:7: '$$' in 'password' is one '$'; it was two in former versions"},
+        {"password = a$b", NULL},
     };
 
     (void)state;

@@ -218,6 +218,30 @@ static void test_a_witness_hears_a_majority(void **state)
     end();
 }
 
+/* All have said that the master is silent. The last one in reach is no witness for it. */
+static void test_a_witness_of_silence(void **state)
+{
+    (void)state;
+    begin(witness);
+    agree(3, R1);
+    for (unsigned i = 0; i < VOTERS; i++)
+        say_silent(i, R1, LIMIT);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    f.now_ms += F - 500;
+    vote(0, R1);
+    say_silent(0, R1, LIMIT + F - 500);
+    say_witness(0, 0);
+    f.now_ms += 500;
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    assert_true(is_fenced());
+    say_silent(0, R1, 0);
+    expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
+    assert_false(is_fenced());
+    say_facts(0, R1, (struct sentinel_facts){.is_o_down = true});
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    end();
+}
+
 static void test_a_witness_that_hears_nobody(void **state)
 {
     (void)state;
@@ -293,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_o_down_is_the_better_reason),
         cmocka_unit_test(test_when_it_is_asked_for_soon),
         cmocka_unit_test(test_a_witness_hears_a_majority),
+        cmocka_unit_test(test_a_witness_of_silence),
         cmocka_unit_test(test_a_witness_that_hears_nobody),
         cmocka_unit_test(test_the_fence_counts_from_the_last_majority),
         cmocka_unit_test(test_the_fence_counts_from_the_last_witness),

@@ -167,6 +167,18 @@ static void quick_family_is_used_while_the_other_is_silent(void **state)
     expect_try(301, "fd00::1");
 }
 
+/* The peer refuses us while a look-up is still open. That is told soon, and not when the look-up ends. */
+static void refusal_does_not_wait_for_a_look_up(void **state)
+{
+    (void)state;
+    expect(50, ADDRESS_ASK_FAMILIES);
+    found(ADDRESS_IPV4, "10.0.0.1");
+    expect_try(51, "10.0.0.1");
+    address_race_lost(&race);
+    expect_wait(60, ADDRESS_RACE_PATIENCE_MS);
+    expect(ADDRESS_RACE_PATIENCE_MS, ADDRESS_FAIL);
+}
+
 static void answer_of_both_stands_for_all(void **state)
 {
     (void)state;
@@ -303,7 +315,7 @@ static void tries_are_bounded(void **state)
         assert_int_equal(next_at(60, &address), ADDRESS_TRY);
         address_race_lost(&race);
     }
-    expect_wait(60, -1);
+    expect_wait(60, ADDRESS_RACE_PATIENCE_MS);
     ended(ADDRESS_BOTH, ADDRESS_FAILED);
     expect(60, ADDRESS_FAIL);
 }
@@ -320,6 +332,7 @@ int main(void)
         TEST(quick_family_is_used_while_the_other_is_silent),
         TEST(answer_of_both_stands_for_all),
         TEST(denial_of_both_ends_it),
+        TEST(refusal_does_not_wait_for_a_look_up),
         TEST(families_are_asked_after_a_failure),
         TEST(nobody_knows),
         TEST(address_that_worked_comes_first),
