@@ -236,15 +236,20 @@ def test_takeover_of_both_families():
             assert ask_once(f"127.0.0.1:{port}")["master"] == ask_once(f"[::1]:{port}")["master"] == "R1"
 
 
+def let_wait(rig, client):
+    """Nobody is named, and the client waits for a name."""
+    rig.wait_votes(3)
+    for fake in rig.fakes:
+        fake.reply(GET_MASTER, None)
+    rig.agent.wait_log(event="quorum-lost")
+    client.send(question())
+    wait_until(lambda: rig.agent.metric("redis_spoa_parked_streams") == 1, 15, "the client waits")
+
+
 def test_who_waits_goes_on_waiting():
     """The former process answers those that wait there, when there is a master, and gives the connection away then."""
     with Rig(sentinels=FAST, agent=TAKEOVER, service="park = 20s\ndebounce = 0") as rig, rig.connect() as client:
-        rig.wait_votes(3)
-        for fake in rig.fakes:
-            fake.reply(GET_MASTER, None)
-        rig.agent.wait_log(event="quorum-lost")
-        client.send(question())
-        wait_until(lambda: rig.agent.metric("redis_spoa_parked_streams") == 1, 15, "the client waits")
+        let_wait(rig, client)
         with succeeding(rig) as former:
             rig.agent.start()
             former.wait_log(event="taken-over")
@@ -258,12 +263,7 @@ def test_who_waits_goes_on_waiting():
 def test_who_waits_for_too_long():
     """After drain-timeout they get the answer without a name, as at any stop."""
     with Rig(sentinels=FAST, agent=f"{TAKEOVER}\ndrain-timeout = 300ms", service="park = 20s\ndebounce = 0") as rig, rig.connect() as client:
-        rig.wait_votes(3)
-        for fake in rig.fakes:
-            fake.reply(GET_MASTER, None)
-        rig.agent.wait_log(event="quorum-lost")
-        client.send(question())
-        wait_until(lambda: rig.agent.metric("redis_spoa_parked_streams") == 1, 15, "the client waits")
+        let_wait(rig, client)
         with succeeding(rig) as former:
             rig.agent.take_over()
             assert client.read().variables()["master"] is None

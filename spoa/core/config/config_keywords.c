@@ -20,9 +20,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
     {CONFIG_AGENT, "takeover", &config_type_listens, AGENT(takeovers), NULL, false, LIVE,
-     "a UNIX socket, `unix:/path mode=600`, where a newer agent with the same configuration gets our "
-     "listeners "
-     "and connections: one that is started with `--takeover`, by the same user or root"},
+     "a UNIX socket, `unix:/path mode=600`. A newer agent with the same configuration that is started with "
+     "`--takeover` gets our listeners and connections there; it must run as the same user, or as root"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
      "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may. A peer "
      "that connects to `[::]` by IPv4 counts as IPv4"},

@@ -42,8 +42,8 @@ bool doubt_confirm(struct doubt *doubt, int32_t candidate, int64_t until_ms, int
                    uint32_t down_after_ms, int64_t now_ms);
 
 /*
- * Takes over the doubt that `former` has, if there is one that is not older than our own. It lasts until
- * `until_ms` at least, so that an attempt to connect that begins now can confirm it.
+ * Takes over the doubt of `former`, if it has a doubt and ours is not newer. It lasts until `until_ms` at
+ * least, so that an attempt to connect that begins now can confirm it.
  */
 void doubt_inherit(struct doubt *doubt, const struct doubt *former, const struct succession *succession,
                    int64_t until_ms, int64_t now_ms);

@@ -41,12 +41,12 @@ struct sentinel_strangers {
 /* What one Sentinel said last. */
 struct sentinel_report {
     int64_t facts_sent_ms;   /* INT64_MIN: never */
-    int64_t witness_sent_ms; /* likewise */
-    int64_t peers_sent_ms;   /* likewise */
+    int64_t witness_sent_ms; /* INT64_MIN: never */
+    int64_t peers_sent_ms;   /* INT64_MIN: never */
     bool sees_majority;      /* CKQUORUM said OK then */
     /*
-     * Then it had heard a majority of the Sentinels, of those that are configured as well as of those that it
-     * knows, within this time, ms. It counts itself. UINT32_MAX if it knew of too few.
+     * Within this time, ms, it had heard a majority of the configured Sentinels, and a majority of all the
+     * Sentinels that it knows. It counts itself. UINT32_MAX if it knew of too few.
      */
     uint32_t peers_age_ms;
     int32_t candidate; /* whom `facts` is about */

@@ -17,7 +17,7 @@
 struct policy_config {
     enum role_check role_check;
     enum keep_when keep_when;
-    bool witness;    /* one voter that sees a majority may stand in for one that is out of reach */
+    bool witness;    /* if a majority is out of reach, a voter that sees one may stand in for it */
     int64_t keep_ms; /* how long the last master is named after too few voters are in reach; 0: not at all */
     /*
      * After this time without a name existing sessions are to be cut; 0: never. With `down_after_ms` it begins

@@ -16,7 +16,7 @@
 
 /*
  * One line of the server map: the name that HAProxy has for a node, the node's main address, and what else
- * Sentinel or another node may call it. The main address is the one that is called and answered.
+ * Sentinel or another node may call it. The agent calls the main address, and answers with it.
  */
 struct service_server {
     const char *name; /* borrowed from the configuration */

@@ -18,7 +18,7 @@ struct resolver;
 struct connector_result {
     int fd;             /* connected, does not block, and is the caller's; -1: it failed */
     int code;           /* an errno if it failed; 0: there was no address */
-    const char *reason; /* likewise, as text; valid during the call */
+    const char *reason; /* the same as text; valid during the call */
 };
 
 /* Both are not called from connector_start(), nor after connector_cancel(). */

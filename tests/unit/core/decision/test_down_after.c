@@ -255,6 +255,16 @@ static void test_a_witness_that_hears_nobody(void **state)
 
 /* ---- the fence ---- */
 
+static void expect_fence_after(int64_t ms)
+{
+    f.now_ms += ms - 1;
+    service_review(f.service, f.now_ms);
+    assert_false(is_fenced());
+    f.now_ms++;
+    service_review(f.service, f.now_ms);
+    assert_true(is_fenced());
+}
+
 /* The majority was there for the last time F ago. A witness may still answer. */
 static void test_the_fence_counts_from_the_last_majority(void **state)
 {
@@ -262,12 +272,7 @@ static void test_the_fence_counts_from_the_last_majority(void **state)
     lose_majority();
     expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
     assert_false(is_fenced());
-    f.now_ms += T - 1;
-    vote(0, R1);
-    assert_false(is_fenced());
-    f.now_ms++;
-    service_review(f.service, f.now_ms);
-    assert_true(is_fenced());
+    expect_fence_after(T);
     end();
 }
 
@@ -279,12 +284,7 @@ static void test_the_fence_counts_from_the_last_witness(void **state)
     expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
     f.now_ms += 100;
     service_review(f.service, f.now_ms);
-    f.now_ms += FENCE - 1;
-    vote(0, R1);
-    assert_false(is_fenced());
-    f.now_ms++;
-    service_review(f.service, f.now_ms);
-    assert_true(is_fenced());
+    expect_fence_after(FENCE);
     end();
 }
 
@@ -295,12 +295,7 @@ static void test_the_fence_without_down_after(void **state)
     agree(3, R1);
     f.now_ms += F;
     service_review(f.service, f.now_ms);
-    f.now_ms += FENCE - 1;
-    service_review(f.service, f.now_ms);
-    assert_false(is_fenced());
-    f.now_ms++;
-    service_review(f.service, f.now_ms);
-    assert_true(is_fenced());
+    expect_fence_after(FENCE);
     end();
 }
 
