@@ -132,13 +132,6 @@ static void log_fault(struct node_voter *voter, enum node_fault fault, const cha
         log_event(LOG_LEVEL_WARNING, event, log_text("node", voter->name), log_span("reply", words));
 }
 
-/* The node's error in place of an answer about `subject`, or an empty text if it has answered. */
-static void note_words(struct node_voter *voter, size_t subject, const struct reply *reply, int64_t now_ms)
-{
-    voter_group_note_words(voter->group, voter->index, subject,
-                           reply->kind == REPLY_ERROR ? reply->text : span_of("", 0), now_ms);
-}
-
 static void take_auth(struct node_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
@@ -159,7 +152,7 @@ static void take_identity(struct node_voter *voter, const struct reply *reply, i
     else
         log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity", reply,
                   is_cluster(voter) ? "no node ID" : "INFO has no run_id, as with Dragonfly");
-    note_words(voter, VOTER_SUBJECT_IDENTITY, reply, now_ms);
+    voter_group_note_reply(voter->group, voter->index, VOTER_SUBJECT_IDENTITY, reply, now_ms);
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
@@ -265,7 +258,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
         peer_works(&voter->peer, NODE_FAULT_VOTE, 0);
     else
         log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", reply, why_no_vote(voter, reply));
-    note_words(voter, 0, reply, now_ms);
+    voter_group_note_reply(voter->group, voter->index, 0, reply, now_ms);
     if (any_counts && voter->is_identified)
         peer_answered(&voter->peer);
 }

@@ -110,14 +110,6 @@ static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, c
         log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), log_span(key, reply->text));
 }
 
-/* The Sentinel's error in place of an answer about `subject`, or an empty text if it has answered. */
-static void note_words(struct sentinel_voter *voter, size_t subject, const struct reply *reply,
-                       int64_t now_ms)
-{
-    voter_group_note_words(voter->group, voter->index, subject,
-                           reply->kind == REPLY_ERROR ? reply->text : span_of("", 0), now_ms);
-}
-
 /* One error is harmless: "ERR Client sent AUTH, but no password is set". The Sentinel needs no password. */
 static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 {
@@ -131,7 +123,7 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
 {
     struct span id;
 
-    note_words(voter, VOTER_SUBJECT_IDENTITY, reply, now_ms);
+    voter_group_note_reply(voter->group, voter->index, VOTER_SUBJECT_IDENTITY, reply, now_ms);
     if (redis_id_read(reply, &id) != REPLY_READ_OK) {
         log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", reply, "reply");
         voter->myid_refused = true;
@@ -198,7 +190,7 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
     note_reading(voter, request->subject, reading, reply);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
     /* Afterwards: a vote that this reply replaces must not be counted once more. */
-    note_words(voter, request->subject, reply, now_ms);
+    voter_group_note_reply(voter->group, voter->index, request->subject, reply, now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
     if (event.ballot != QUORUM_INVALID && is_taken && is_known)
         peer_answered(&voter->query_peer);

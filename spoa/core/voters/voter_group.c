@@ -376,6 +376,14 @@ void voter_group_note_words(struct voter_group *group, unsigned voter, size_t su
         step_all(group, &event, now_ms);
 }
 
+void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t subject,
+                            const struct reply *reply, int64_t now_ms)
+{
+    struct span words = reply->kind == REPLY_ERROR ? reply->text : span_of("", 0);
+
+    voter_group_note_words(group, voter, subject, words, now_ms);
+}
+
 const char *voter_group_words(const struct voter_group *group, unsigned voter)
 {
     return group->voters[voter].words;

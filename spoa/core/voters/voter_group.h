@@ -11,6 +11,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/redis/conversation.h"
+#include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/voter_source.h"
 
 #include <stdbool.h>
@@ -115,6 +116,10 @@ void voter_group_lost(struct voter_group *group, unsigned voter, const struct co
  */
 void voter_group_note_words(struct voter_group *group, unsigned voter, size_t subject, struct span words,
                             int64_t now_ms);
+
+/* The same with the reply: its error, or that it is none. */
+void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t subject,
+                            const struct reply *reply, int64_t now_ms);
 
 /* With which words `voter` refuses us; "" if it does not. Printable ASCII, shorter than
  * CONVERSATION_WORDS_MAX: other bytes are '?', and the rest is cut off. */

@@ -136,6 +136,7 @@ static const struct idle {
 } idle[] = {
     {"fence = 5s", "'fence' cuts no sessions " CUTTER, API, ""},
     {"fence = 5s", "'fence' cuts no sessions " CUTTER, CHECK, ""},
+    {"down-after = 2s", "'down-after' cuts no sessions " CUTTER, API, ""},
     {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, CHECK, ""},
     {"early-fence-max = 1s", "'early-fence-max' does nothing without 'early-fence = yes'", CHECK,
      "early-fence = yes"},
