@@ -35,6 +35,8 @@ struct fixture {
     bool hides_hosts;    /* in CLUSTER SLOTS: NULL for the first shard, "?" for the second */
     const char *state;   /* in the reply to CLUSTER INFO */
     const char *replica; /* the host that the first shard has as a replica; NULL: none */
+    unsigned silent_s;   /* master_last_io_seconds_ago of all replicas */
+    bool refuses_link;   /* INFO replication */
     unsigned masters[2]; /* whom the nodes name for each service; with `replication` the first for both */
     int64_t now_ms;
     char sent[SENT_MAX]; /* commands, a line each */
@@ -42,7 +44,7 @@ struct fixture {
 
 static struct fixture f;
 
-static void build(enum voter_source source, bool when_alone)
+static void build_with(enum voter_source source, struct policy_config policy)
 {
     static const char *const names[NODES] = {"n0", "n1", "n2"};
     static const char *const addresses[NODES] = {"10.0.0.1:7001", "10.0.0.2:7002", "10.0.0.3:7003"};
@@ -69,7 +71,7 @@ static void build(enum voter_source source, bool when_alone)
                        .vote_life_ms = 2000,
                        .hold_ms = 150,
                        .suspect_interval_ms = 50},
-            .policy = {.witness = when_alone},
+            .policy = policy,
         };
         f.services[i] = service_create(&f.service_settings[i], f.now_ms);
         assert_non_null(f.services[i]);
@@ -94,6 +96,11 @@ static void build(enum voter_source source, bool when_alone)
         node_voter_init(&f.voters[i], &f.settings, f.group, i, &f.servers[i].addr, names[i], &f.metrics, i,
                         f.now_ms);
     log_capture_begin(LOG_LEVEL_DEBUG);
+}
+
+static void build(enum voter_source source, bool when_alone)
+{
+    build_with(source, (struct policy_config){.witness = when_alone});
 }
 
 static int tear_down(void **state)
@@ -166,6 +173,23 @@ static void give_role(unsigned node)
     give(node, &reply);
 }
 
+static void give_link(unsigned node)
+{
+    char host[ADDR_TEXT_MAX];
+    char words[ADDR_TEXT_MAX + 256];
+    struct reply pair[2];
+
+    split_addr(&f.servers[f.masters[0]].addr, host, pair);
+    (void)snprintf(words, sizeof(words),
+                   "# Replication\r\nrole:%s\r\nmaster_host:%s\r\nmaster_port:%d\r\n"
+                   "master_link_status:up\r\nmaster_last_io_seconds_ago:%u\r\n",
+                   node == f.masters[0] ? "master" : "slave", host, (int)pair[1].number, f.silent_s);
+    if (f.refuses_link)
+        give_error(node, "NOPERM no INFO for you");
+    else
+        give_text(node, words);
+}
+
 static void give_slots(unsigned node)
 {
     char hosts[2][ADDR_TEXT_MAX];
@@ -216,6 +240,8 @@ static void answer(unsigned node)
             give_slots(node);
         } else if (strcmp(line, "ROLE") == 0) {
             give_role(node);
+        } else if (strcmp(line, "INFO replication") == 0) {
+            give_link(node);
         } else {
             give_text(node, "OK");
         }
@@ -554,6 +580,79 @@ static void test_nodes_that_cannot_vote(void **state)
     assert_non_null(strstr(log_capture_last("node-without-vote"), "node=n0 reply=it takes writes although"));
 }
 
+static enum service_reason reason_of(unsigned service)
+{
+    (void)named(service);
+    return service_decision(f.services[service])->reason;
+}
+
+/* With each vote a node says how long it has not heard its master. The master hears itself. */
+static void test_a_master_that_is_silent(void **state)
+{
+    (void)state;
+    build_with(VOTER_SOURCE_REPLICATION, (struct policy_config){.down_after_ms = 1500});
+    connect_node(0);
+    collect(0);
+    assert_string_equal(f.sent,
+                        "AUTH secret\nCLIENT SETNAME sentinel-spoa\nINFO server\nROLE\nINFO replication\n");
+    f.silent_s = 60;
+    answer(0);
+    for (unsigned i = 1; i < NODES; i++) {
+        assert_int_not_equal(reason_of(0), SERVICE_BECAUSE_SILENT);
+        connect_node(i);
+        collect(i);
+        answer(i);
+    }
+    assert_int_equal(reason_of(0), SERVICE_BECAUSE_SILENT);
+    assert_int_equal(service_silence_ms(f.services[0], 0, f.now_ms), 0);
+    assert_int_equal(service_silence_ms(f.services[1], 2, f.now_ms), 59000);
+    assert_null(named(1));
+    /* Nobody waits for the next poll now. */
+    f.silent_s = 1;
+    f.now_ms += VOTER_WATCH_MS;
+    voter_group_tick(f.group, f.now_ms);
+    collect(1);
+    assert_string_equal(f.sent, "ROLE\nINFO replication\n");
+    answer(1);
+    assert_string_equal(named(0), "n0");
+    assert_string_equal(named(1), "n0");
+}
+
+/* In health a difference of two whole seconds happens, and is no silence. */
+static void test_a_master_that_is_heard(void **state)
+{
+    (void)state;
+    build_with(VOTER_SOURCE_REPLICATION, (struct policy_config){.down_after_ms = 1500});
+    f.silent_s = 2;
+    meet_all();
+    assert_string_equal(named(0), "n0");
+    f.silent_s = 3;
+    ask_all();
+    assert_int_equal(reason_of(0), SERVICE_BECAUSE_SILENT);
+}
+
+/* The vote of a node that refuses INFO replication counts. It is told once. */
+static void test_a_link_that_is_not_told(void **state)
+{
+    (void)state;
+    build_with(VOTER_SOURCE_REPLICATION, (struct policy_config){.down_after_ms = 1500});
+    f.silent_s = 60;
+    f.refuses_link = true;
+    meet_all();
+    ask_all();
+    assert_string_equal(named(0), "n0");
+    assert_int_equal(log_capture_count("node-facts-refused"), NODES);
+    assert_string_equal(log_capture_last("node-facts-refused"),
+                        "warning node-facts-refused node=n2 reply=NOPERM no INFO for you");
+    f.refuses_link = false;
+    ask_all();
+    assert_int_equal(reason_of(0), SERVICE_BECAUSE_SILENT);
+    f.refuses_link = true;
+    poll_node(0);
+    answer(0);
+    assert_int_equal(log_capture_count("node-facts-refused"), NODES + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +668,9 @@ int main(void)
         cmocka_unit_test_teardown(test_hidden_hosts, tear_down),
         cmocka_unit_test_teardown(test_what_is_kept, tear_down),
         cmocka_unit_test_teardown(test_nodes_that_cannot_vote, tear_down),
+        cmocka_unit_test_teardown(test_a_master_that_is_silent, tear_down),
+        cmocka_unit_test_teardown(test_a_master_that_is_heard, tear_down),
+        cmocka_unit_test_teardown(test_a_link_that_is_not_told, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
