@@ -107,6 +107,23 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
 
 /* ---- INFO replication ---- */
 
+static bool says_master(struct span text)
+{
+    return span_equals_text(find_line(text, "role:"), "master");
+}
+
+enum reply_reading node_reply_read_min_replicas(const struct reply *reply, bool *ret_is_set)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (!says_master(reply->text))
+        return REPLY_READ_NONE;
+    *ret_is_set = find_line(reply->text, "min_slaves_good_slaves:").len > 0;
+    return REPLY_READ_OK;
+}
+
 /* `seconds` is the difference of two clock readings without their fractions: the time may be a second shorter. */
 static uint32_t elapsed_ms(uint64_t seconds)
 {
@@ -140,7 +157,7 @@ enum reply_reading node_reply_read_link(const struct reply *reply, const struct 
 
     if (reading != REPLY_READ_OK)
         return reading;
-    bool is_master = span_equals_text(find_line(reply->text, "role:"), "master");
+    bool is_master = says_master(reply->text);
     if (!is_master && !addr_from_parts(find_line(reply->text, "master_host:"),
                                        find_line(reply->text, "master_port:"), &master))
         return REPLY_READ_BAD_ADDRESS;
