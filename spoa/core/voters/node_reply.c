@@ -130,7 +130,7 @@ static uint32_t elapsed_ms(uint64_t seconds)
     return seconds > 0 ? (uint32_t)(seconds - 1) * 1000 : 0;
 }
 
-/* Redis writes -1 where it does not know, or the time of day. */
+/* Where Redis does not know it writes -1, or before 7.0 the time of day. */
 static enum reply_reading read_silence(struct span text, struct sentinel_facts *ret_facts)
 {
     bool is_up = span_equals_text(find_line(text, "master_link_status:"), "up");
