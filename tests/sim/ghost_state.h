@@ -30,7 +30,10 @@ struct ghost_vote {
     bool may_be_dropped; /* by the agent: the voter told its MYID since, or that it would not */
 };
 
-/* What else it got from a voter: the last replies to SENTINEL MASTER, and to CKQUORUM where that said OK. */
+/*
+ * What else it got from a voter: the last replies to SENTINEL MASTER, or INFO replication, and to CKQUORUM where
+ * that said OK.
+ */
 struct ghost_facts {
     int64_t sent_ms;
     int64_t witness_ms;
@@ -39,6 +42,7 @@ struct ghost_facts {
     uint8_t sentinel;
     int8_t address;
     bool is_down;
+    bool is_link_down;   /* the age goes on from the report before */
     bool may_be_dropped; /* by the agent, as a vote */
 };
 
