@@ -187,10 +187,8 @@ mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].n
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
 mutant node-seconds-are-over 'fence' $node_reply 's/(uint32_t)(seconds - 1) \* 1000/(uint32_t)seconds * 1000/'
-mutant node-link-is-not-asked 'I6' $node 's/^    return step == NODE_LINK .*/    return step == NODE_LINK ? NODE_IDLE : step;/'
 mutant node-silence-ends-with-link 'I6' $evidence 's/^    if (!report->facts.is_link_down || /    if (report != NULL || /'
 mutant node-silence-of-another-link 'fence' $evidence 's/^    if (before->candidate == report->candidate)$/    if (before != NULL)/'
-mutant reload-ends-silence-of-link 'I6' $evidence '/^static void inherit_facts/,/^}/ s/^        go_on_from(.*/        (void)evidence;/'
 
 # Questions that wait.
 mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'
