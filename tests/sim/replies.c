@@ -239,6 +239,34 @@ void reply_build_subscribed(struct built_reply *built)
     make_array(built, 3);
 }
 
+/* What only nodes say. False if it is nothing of that. */
+static bool build_of_node(struct built_reply *built, const struct event_item *item, enum sim_form form)
+{
+    switch ((enum reply_item_kind)item->kind) {
+    case REPLY_ITEM_RUN_ID:
+        build_run_id(built, item);
+        break;
+    case REPLY_ITEM_ROLE:
+    case REPLY_ITEM_MASTER:
+        build_role(built, item, form);
+        break;
+    case REPLY_ITEM_LINK:
+    case REPLY_ITEM_LINK_DOWN:
+    case REPLY_ITEM_LINK_MASTER:
+        build_link(built, item, form);
+        break;
+    case REPLY_ITEM_CLUSTER_INFO:
+        make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
+        break;
+    case REPLY_ITEM_SLOTS:
+        build_slots(built, item, form);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 void reply_build(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     switch ((enum reply_item_kind)item->kind) {
@@ -280,26 +308,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, enum 
     case REPLY_ITEM_SUBSCRIBED:
         reply_build_subscribed(built);
         break;
-    case REPLY_ITEM_RUN_ID:
-        build_run_id(built, item);
-        break;
-    case REPLY_ITEM_ROLE:
-    case REPLY_ITEM_MASTER:
-        build_role(built, item, form);
-        break;
-    case REPLY_ITEM_LINK:
-    case REPLY_ITEM_LINK_DOWN:
-    case REPLY_ITEM_LINK_MASTER:
-        build_link(built, item, form);
-        break;
-    case REPLY_ITEM_CLUSTER_INFO:
-        make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
-        break;
-    case REPLY_ITEM_SLOTS:
-        build_slots(built, item, form);
-        break;
     default:
-        build_hint(built, item);
+        if (!build_of_node(built, item, form))
+            build_hint(built, item);
         break;
     }
 }
