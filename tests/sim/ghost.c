@@ -57,6 +57,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         for (unsigned k = 0; k < SIM_SENTINELS_MAX; k++) {
             ghost->votes[i][k] = (struct ghost_vote){.sent_ms = GHOST_NEVER, .view = VIEW_NIL};
             ghost->facts[i][k] = (struct ghost_facts){.sent_ms = GHOST_NEVER, .witness_ms = GHOST_NEVER};
+            ghost->slow_ms[k] = GHOST_NEVER;
         }
         for (unsigned k = 0; k <= SIM_SERVERS; k++)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
@@ -115,12 +116,14 @@ void ghost_go_on(const struct ghost_facts *before, int64_t life_ms, struct ghost
     facts->may_be_dropped = facts->may_be_dropped || before->may_be_dropped;
 }
 
-/* Of the whole seconds that a node shows the last one may not be over. */
+/* Of the whole seconds that a node shows the last one may not be over. One that was busy before says nothing. */
 static void told_of_link(const struct world *world, const struct sim_link *link,
                          const struct event_item *item, int64_t sent_ms, struct ghost_facts *facts)
 {
     const struct ghost_facts before = *facts;
 
+    if (sent_ms <= world->ghost.sets[link->set].slow_ms[link->voter])
+        return;
     world_trace(world, "set %u: node %u says that %d was heard %d s ago%s", link->set, link->sentinel,
                 item->value, item->age_ms / 1000,
                 item->kind == REPLY_ITEM_LINK_DOWN ? ", or the link is down for that long" : "");
@@ -138,7 +141,10 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
 {
     struct ghost_set *ghost = &world->ghost.sets[link->set];
     struct ghost_facts *facts = &ghost->facts[item->service][link->voter];
+    int64_t now_ms = agent_now_ms(world, world->sets[link->set].agent);
 
+    if (now_ms - sent_ms > world->sets[link->set].file.reply_timeout_ms)
+        ghost->slow_ms[link->voter] = now_ms;
     switch ((enum reply_item_kind)item->kind) {
     case REPLY_ITEM_FACTS:
     case REPLY_ITEM_FACTS_DOWN:

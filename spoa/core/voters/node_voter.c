@@ -276,6 +276,17 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
         peer_answered(&voter->peer);
 }
 
+/*
+ * Notes a reply that is late. The node was busy then, and may not have read yet what its master sent, so all that it
+ * was asked by then says nothing of the master.
+ */
+static void note_slowness(struct node_voter *voter, const struct awaited_request *request, int64_t now_ms)
+{
+    if (voter->asks_link && quorum_is_late(&service_settings(voter_group_service(voter->group, 0))->quorum,
+                                           request->t_sent_ms, now_ms))
+        voter->t_slow_ms = now_ms;
+}
+
 /* One that never had a link to its master says nothing. */
 static void take_link(struct node_voter *voter, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
@@ -295,7 +306,9 @@ static void take_link(struct node_voter *voter, const struct awaited_request *re
         log_fault(voter, NODE_FAULT_LINK, "node-facts-refused", reply, "");
     else
         peer_works(&voter->peer, NODE_FAULT_LINK, 0);
-    for (size_t i = 0; i < voter_group_service_count(voter->group) && reading == REPLY_READ_OK; i++)
+    if (reading != REPLY_READ_OK || request->t_sent_ms <= voter->t_slow_ms)
+        return;
+    for (size_t i = 0; i < voter_group_service_count(voter->group); i++)
         (void)voter_group_step(voter->group, i, &event, now_ms);
 }
 
@@ -304,6 +317,7 @@ static enum conversation_verdict node_reply(void *context, const struct awaited_
 {
     struct node_voter *voter = context;
 
+    note_slowness(voter, request, now_ms);
     switch (request->kind) {
     case PEER_AUTH:
         take_auth(voter, reply);
@@ -373,6 +387,7 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .addr = addr,
         .name = name,
         .index = index,
+        .t_slow_ms = INT64_MIN,
     };
     for (size_t i = 0; i < voter_group_service_count(group); i++) {
         const struct service_settings *service = service_settings(voter_group_service(group, i));

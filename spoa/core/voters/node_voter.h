@@ -43,6 +43,7 @@ struct node_voter {
     int64_t next_poll_ms;
     bool is_identified; /* it said who it is on this connection */
     bool asks_link;     /* a service has `down-after` */
+    int64_t t_slow_ms;  /* a reply came late then; INT64_MIN: none did */
     /* What the last reply to CLUSTER INFO said. CLUSTER INFO is sent before each CLUSTER SLOTS. */
     bool is_cluster_up;
     uint64_t slots[NODE_REPLY_SLOTS / 64]; /* a bit for each slot that a service has */

@@ -74,12 +74,40 @@ static void test_a_link_that_is_not_told(void **state)
     assert_int_equal(log_capture_count("node-facts-refused"), NODES + 1);
 }
 
+/*
+ * Nodes that were busy answer all that they were asked meanwhile, and have not read what their master sent. Of the
+ * last question nobody could tell: its answer comes in time.
+ */
+static void test_nodes_that_were_busy(void **state)
+{
+    (void)state;
+    build_with(VOTER_SOURCE_REPLICATION, (struct policy_config){.down_after_ms = 1500});
+    meet_all();
+    f.silent_s = 3;
+    f.now_ms += POLL;
+    for (unsigned i = 1; i < NODES; i++)
+        collect(i);
+    assert_string_equal(f.sent, "ROLE\nINFO replication\n");
+    f.now_ms += POLL;
+    for (unsigned i = 1; i < NODES; i++) {
+        collect(i);
+        assert_string_equal(f.sent, "ROLE\nINFO replication\n");
+        for (unsigned k = 0; k < 2; k++)
+            answer(i);
+        assert_int_equal(service_silence_ms(f.services[0], i, f.now_ms), -1);
+    }
+    assert_string_equal(named(0), "n0");
+    ask_all();
+    assert_int_equal(reason_of(0), SERVICE_BECAUSE_SILENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_master_that_is_silent, tear_down),
         cmocka_unit_test_teardown(test_a_master_that_is_heard, tear_down),
         cmocka_unit_test_teardown(test_a_link_that_is_not_told, tear_down),
+        cmocka_unit_test_teardown(test_nodes_that_were_busy, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
