@@ -3,6 +3,7 @@
 import contextlib
 import time
 
+import pytest
 from cluster import Cluster
 from load import Load
 from process import wait_until
@@ -41,6 +42,25 @@ def test_master_that_stops_for_a_moment():
                 time.sleep(1.2)
                 master.resume()
                 stay(1.7)  # not in step with the Sentinels' PINGs
+        assert [one.error for one in load.attempts if one.error] == []
+        assert not cluster.agent.find_log(event="fenced")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sentinels_that_stop_for_a_moment(count):
+    """They go on in TILT, and first say that they have not heard the master for 3 s. It owes them no answer, so nobody is fenced."""
+    with served() as cluster:
+        stopped = cluster.sentinels[:count]
+        with Load(cluster.haproxy.address, 4, persistent=True) as load:
+            for _ in range(2):
+                for sentinel in stopped:
+                    sentinel.pause()
+                time.sleep(3)
+                for sentinel in stopped:
+                    sentinel.resume()
+                for sentinel in stopped:
+                    wait_until(lambda s=sentinel: "sentinel_tilt:1" in s.call("INFO", "sentinel"), 10, f"{sentinel.name} is in TILT")
+                stay(1.7)
         assert [one.error for one in load.attempts if one.error] == []
         assert not cluster.agent.find_log(event="fenced")
 
