@@ -29,6 +29,10 @@
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
     X(DOWN_AFTER, "down-after", 0,                                                                           \
       "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
+    X(UNBOUNDED_LOSS, "unbounded-loss", 0,                                                                   \
+      "down-after-milliseconds of the Sentinels is over 10 s. If the master is cut off from them, all that " \
+      "clients write meanwhile is lost. Set 'down-after', or min-replicas-to-write in Redis, or lower "      \
+      "down-after-milliseconds")                                                                             \
     X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \

@@ -58,6 +58,12 @@ static bool note_vote(struct service *service, const struct service_event *event
     return receipt != QUORUM_DROPPED;
 }
 
+static void review_loss(struct service *service, int64_t now_ms)
+{
+    service_alarms_loss(&service->alarms, service->settings, &service->evidence, &service->quorum,
+                        service->takes_lone_writes, now_ms);
+}
+
 static bool note_facts(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     int32_t candidate = service_find_candidate(service, event->addr);
@@ -66,6 +72,7 @@ static bool note_facts(struct service *service, const struct service_event *even
     if (event->facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
         policy_note_failover(&service->policy, candidate, now_ms);
     service_alarms_facts(&service->alarms, service->settings, &service->evidence, &service->quorum, now_ms);
+    review_loss(service, now_ms);
     return true;
 }
 
@@ -144,6 +151,16 @@ static bool note_offsets(struct service *service, const struct service_event *ev
     return true;
 }
 
+/* The decision does not depend on this, so nothing is evaluated. */
+static bool note_min_replicas(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    if (is_of_current(service, event)) {
+        service->takes_lone_writes = !event->is_so;
+        review_loss(service, now_ms);
+    }
+    return false;
+}
+
 static bool note_failover(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     if (!is_of_current(service, event))
@@ -195,6 +212,8 @@ bool service_note_event(struct service *service, const struct service_event *eve
         return note_role(service, event);
     case SERVICE_SAID_OFFSETS:
         return note_offsets(service, event, now_ms);
+    case SERVICE_SAID_MIN_REPLICAS:
+        return note_min_replicas(service, event, now_ms);
     case SERVICE_SAID_ANYTHING:
         return note_presence(service, event, now_ms);
     case SERVICE_LINK_CLOSED:
