@@ -48,7 +48,7 @@ def test_master_that_stops_for_a_moment():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_sentinels_that_stop_for_a_moment(count):
-    """They go on in TILT, and first say that they have not heard the master for 3 s. It owes them no answer, so nobody is fenced."""
+    """They go on in TILT, and first say that they have not heard the master for 3 s. It owes them nothing, so nobody is fenced."""
     with served() as cluster:
         stopped = cluster.sentinels[:count]
         with Load(cluster.haproxy.address, 4, persistent=True) as load:
