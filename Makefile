@@ -255,7 +255,7 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/failover-report.py
 
-false-alarms: ## how often `down-after` takes a master to be down that is well: load, lost packets, stops (eleven minutes, as root)
+false-alarms: ## how often `down-after` takes a master to be down that is well: load, lost packets, stops (ten minutes, as root)
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/false-alarms.py

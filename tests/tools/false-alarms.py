@@ -3,7 +3,7 @@
 
     tests/tools/false-alarms.py [SECONDS of each condition] [words of the conditions to run ...]
 
-About eleven minutes.
+About ten minutes.
 """
 
 import sys
