@@ -46,6 +46,25 @@ def test_master_that_stops_for_a_moment():
         assert not cluster.agent.find_log(event="fenced")
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_sentinels_that_stop_for_a_moment(count):
+    """They go on in TILT, and first say that they have not heard the master for 3 s. It owes them nothing, so nobody is fenced."""
+    with served() as cluster:
+        stopped = cluster.sentinels[:count]
+        with Load(cluster.haproxy.address, 4, persistent=True) as load:
+            for _ in range(2):
+                for sentinel in stopped:
+                    sentinel.pause()
+                time.sleep(3)
+                for sentinel in stopped:
+                    sentinel.resume()
+                for sentinel in stopped:
+                    wait_until(lambda s=sentinel: "sentinel_tilt:1" in s.call("INFO", "sentinel"), 10, f"{sentinel.name} is in TILT")
+                stay(1.7)
+        assert [one.error for one in load.attempts if one.error] == []
+        assert not cluster.agent.find_log(event="fenced")
+
+
 def test_master_that_hangs_and_goes_on():
     """New connections wait and old sessions are cut. When it is heard again it is named again: that is no switch."""
     with served() as cluster:
