@@ -394,9 +394,18 @@ bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *c
     LL_FOREACH (listeners->list, listener) {
         if (!lend(context, &listener->acceptor.listening))
             return false;
-        listener->acceptor.listening.is_foreign = true;
+        listener->acceptor.listening.is_lent = true;
     }
     return true;
+}
+
+void listeners_own(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        listener->acceptor.listening.is_lent = false;
+    }
 }
 
 static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)

@@ -75,6 +75,9 @@ typedef bool (*listeners_lend_fn)(void *context, const struct listen_socket *lis
  */
 MUST_CHECK bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context);
 
+/* No other process has them any more, or it gives them up: the files of UNIX sockets are ours to remove. */
+void listeners_own(struct listeners *listeners);
+
 /* Logs "restart-needed" with each key that gives a UNIX socket that stays another mode, owner or group. */
 void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,
                            const struct config_agent *new);
