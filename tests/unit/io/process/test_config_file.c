@@ -279,8 +279,9 @@ static void test_unreadable_file(void **state)
 
 static void test_all_errors_sorted(void **state)
 {
-    static const char bad_listen[] = "2: bad value 'nonsense' for 'listen': it takes IP:PORT, [IPv6]:PORT or "
-                                     "unix:/path with mode=, owner= and group=";
+    static const char bad_listen[] =
+        "2: bad value 'nonsense' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
+        "allow=IP/BITS (several), or unix:/path with mode=, owner= and group=";
 
     (void)state;
     check_errors(
