@@ -1,5 +1,6 @@
 #include "spoa/io/effects/hooks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -11,8 +12,16 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/observers/hook_output.h"
 #include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
+
+/* What is read at once. A pipe holds no more than READS_MAX of it when its program has ended. */
+#define READ_MAX 4096
+#define READS_MAX 32
+
+/* Descriptor of a program: the reading end of its own pipe. */
+#define KEPT_FD 3
 
 /* The program of one service. */
 struct hook {
@@ -27,6 +36,8 @@ struct hook {
     int64_t t_begin_ms;
     double timeout_s; /* of `request` */
     struct hook_request request;
+    ev_io readable; /* the pipe of the program that was begun last; inactive: it is closed */
+    struct hook_output output;
 };
 
 struct hooks {
@@ -34,6 +45,61 @@ struct hooks {
     struct metrics *metrics;
     struct hook *list;
 };
+
+/* ---- what it prints ---- */
+
+static void close_pipe(struct hook *hook)
+{
+    if (!ev_is_active(&hook->readable))
+        return;
+    ev_io_stop(hook->hooks->loop, &hook->readable);
+    close(hook->readable.fd);
+    hook_output_end(&hook->output);
+}
+
+/* Whether more may be there. */
+static bool read_pipe(struct hook *hook)
+{
+    char bytes[READ_MAX];
+    ssize_t len = read(hook->readable.fd, bytes, sizeof(bytes));
+
+    if (len > 0)
+        hook_output_take(&hook->output, bytes, (size_t)len);
+    else if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        close_pipe(hook);
+    return len > 0;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    (void)read_pipe(container_of(watcher, struct hook, readable));
+}
+
+/* What the program has printed before its end. What it has started may print more later. */
+static void read_rest(struct hook *hook)
+{
+    for (int i = 0; i < READS_MAX && ev_is_active(&hook->readable) && read_pipe(hook); i++)
+        continue;
+}
+
+/* A pipe for the next program. What a former one has left behind prints for nobody from now on. */
+static bool open_pipe(struct hook *hook, int ends[2])
+{
+    close_pipe(hook);
+    if (pipe2(ends, O_CLOEXEC) == -1)
+        return false;
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static void watch_pipe(struct hook *hook, int fd)
+{
+    hook_output_begin(&hook->output, hook->service);
+    ev_io_set(&hook->readable, fd, EV_READ);
+    ev_io_start(hook->hooks->loop, &hook->readable);
+}
 
 /* ---- one program ---- */
 
@@ -55,16 +121,23 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return code;
 }
 
-/* The program reads nothing. Its output goes to our stderr. Our other descriptors close themselves. */
-static int set_files(posix_spawn_file_actions_t *files)
+/*
+ * The program reads nothing. Its output goes to its pipe. It has the pipe's other end, too: it may outlive us, and
+ * what it prints then must not end it. Our other descriptors close themselves.
+ */
+static int set_files(posix_spawn_file_actions_t *files, const int ends[2])
 {
     int code = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
-    return code == 0 ? posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO) : code;
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDOUT_FILENO);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDERR_FILENO);
+    return code == 0 ? posix_spawn_file_actions_adddup2(files, ends[0], KEPT_FD) : code;
 }
 
 /* Returns 0 or an errno. */
-static int spawn(const struct hook_request *request, pid_t *ret_pid)
+static int spawn(const struct hook_request *request, const int ends[2], pid_t *ret_pid)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t files;
@@ -76,7 +149,7 @@ static int spawn(const struct hook_request *request, pid_t *ret_pid)
     if (code == 0) {
         code = set_attributes(&attributes);
         if (code == 0)
-            code = set_files(&files);
+            code = set_files(&files, ends);
         if (code == 0)
             code = posix_spawn(ret_pid, request->argv[0], &files, &attributes, request->argv, request->envp);
         (void)posix_spawn_file_actions_destroy(&files);
@@ -97,14 +170,22 @@ static void begin(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;
     pid_t pid = 0;
+    int ends[2];
 
     hook->is_waiting = false;
     hooks->metrics->hooks_total++;
-    int code = spawn(&hook->request, &pid);
+    if (!open_pipe(hook, ends)) {
+        tell_failure(hook, strerror(errno));
+        return;
+    }
+    int code = spawn(&hook->request, ends, &pid);
+    close(ends[1]);
     if (code != 0) {
+        close(ends[0]);
         tell_failure(hook, strerror(code));
         return;
     }
+    watch_pipe(hook, ends[0]);
     hook->is_running = true;
     hook->is_killed = false;
     hook->t_begin_ms = clock_ms();
@@ -141,6 +222,7 @@ static void on_end(struct ev_loop *loop, ev_child *child, int events)
     ev_child_stop(loop, child);
     ev_timer_stop(loop, &hook->timeout);
     hook->is_running = false;
+    read_rest(hook);
     tell_end(hook, child->rstatus);
     if (hook->is_waiting)
         begin(hook);
@@ -192,6 +274,7 @@ static struct hook *find_hook(struct hooks *hooks, const char *service)
     hook->hooks = hooks;
     ev_child_init(&hook->child, on_end, 0, 0);
     ev_timer_init(&hook->timeout, on_timeout, 0., 0.);
+    ev_init(&hook->readable, on_readable);
     LL_PREPEND(hooks->list, hook);
     return hook;
 }
@@ -232,6 +315,7 @@ void hooks_destroy(struct hooks *hooks)
     LL_FOREACH_SAFE (hooks->list, hook, next) {
         ev_child_stop(hooks->loop, &hook->child);
         ev_timer_stop(hooks->loop, &hook->timeout);
+        close_pipe(hook);
         free(hook->service);
         free(hook);
     }
