@@ -27,7 +27,7 @@ static void log_line(const struct hook_output *output)
         log_number("cut-bytes", (int64_t)(output->len - kept)),
     };
 
-    log_emit(LOG_LEVEL_INFO, "hook-output", fields, output->len > kept ? 3 : 2);
+    log_emit(LOG_LEVEL_INFO, LOG_WEIGHT_COMMON, "hook-output", fields, output->len > kept ? 3 : 2);
 }
 
 /* An empty line tells nothing. */
