@@ -9,9 +9,10 @@ import pytest
 import spop_client as spop
 from process import wait_until
 from rig import Rig
-from spop_client import Closed, SpopClient, ask_once
+from spop_client import SpopClient, ask_once
 
-NORMAL, TIMEOUT = 0, 2
+NORMAL, TIMEOUT, RESOURCE = 0, 2, 13
+GUESTS = 16  # connections beyond the limit that are heard for a moment
 FRAME_TIMEOUT = 10  # seconds from the first byte of a frame to its last
 KEPT_MAX_KIB = 64 * 1024  # what all connections may have in buffers
 FAST = "poll = 100ms"
@@ -86,24 +87,48 @@ def test_allow_ipv4_on_a_listener_of_both_families(network):
 # ---- how many ----
 
 def test_max_connections():
+    """One more is refused in SPOP's words; HAProxy's health check is answered, so that it does not hold the agent to be down."""
     with Rig(agent=f"{ALL_LISTENERS}\nmax-connections = 5") as rig:
         rig.wait_votes(3)
         with contextlib.ExitStack() as stack:
             held = [stack.enter_context(rig.connect()) for _ in range(5)]
             with SpopClient(rig.agent.address) as one_more:
+                one_more.send(spop.hello())
+                assert one_more.read_disconnect() == RESOURCE
                 one_more.expect_closed()
             assert rig.agent.wait_log(event="connection-refused", protocol="spop")["connections"] == "5"
             assert rig.agent.metric("redis_spoa_refused_total") == 1
+            assert passes_check(rig)
             assert all(client.ask()["master"] == "R1" for client in held)
+            late = stack.enter_context(SpopClient(rig.agent.address))
             held[0].close()
-            wait_until(lambda: takes_one(rig), 15, "there is room again")
+            wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 5, 15, "there is room for the one that waits")
+            late.hello()
+            assert late.ask()["master"] == "R1"
 
 
-def takes_one(rig):
-    try:
-        return rig.ask()["master"] == "R1"
-    except Closed:
-        return False
+def test_checks_while_others_crowd_in():
+    """Whoever connects without a word, or with a word of its own, keeps no health check out."""
+    with Rig(agent=f"{ALL_LISTENERS}\nmax-connections = 2") as rig, contextlib.ExitStack() as stack:
+        rig.wait_votes(3)
+        wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 0, 15, "those who asked have gone")
+        held = [stack.enter_context(rig.connect()) for _ in range(2)]
+        for talks in (False, True):
+            for _ in range(50):
+                client = stack.enter_context(SpopClient(rig.agent.address))
+                if talks:
+                    client.send(spop.hello())
+            assert passes_check(rig)
+        assert rig.agent.metric("redis_spoa_spop_connections") <= 2 + GUESTS
+        assert all(client.ask()["master"] == "R1" for client in held)
+        wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 2, 5, "they are given up after two seconds")
+        assert rig.agent.metric("redis_spoa_refused_total") + rig.agent.metric("redis_spoa_timeouts_total") == 100
+
+
+def passes_check(rig):
+    with SpopClient(rig.agent.address) as client:
+        client.send(spop.health_check())
+        return client.read().type == spop.AGENT_HELLO
 
 
 def test_thousands_of_connections():

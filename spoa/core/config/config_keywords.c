@@ -26,7 +26,7 @@ const struct config_keyword config_keywords[] = {
      "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may. A peer "
      "that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
-     "connections for SPOP at one time; those beyond are closed at once"},
+     "connections for SPOP at one time; of those beyond only health checks are answered"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
      "a connection for SPOP on which nothing was asked for so long is closed: longer than HAProxy's own time "
      "limit; 0: never"},

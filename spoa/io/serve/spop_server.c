@@ -6,6 +6,7 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/serve/spop_connection.h"
+#include "spoa/io/serve/spop_context.h"
 
 struct spop_server {
     struct spop_context context; /* what all connections share */
