@@ -32,10 +32,8 @@
 /* A frame must be complete within this time, s, after its first byte. */
 #define FRAME_TIMEOUT_S 10.0
 
-/*
- * What all connections together may keep from one event to the next. A connection that needs more is closed.
- */
-#define KEPT_MAX ((size_t)64 * 1024 * 1024)
+/* What all connections together may keep from one event to the next. Beyond it the one goes that keeps the most. */
+#define KEPT_MAX ((size_t)16 * 1024 * 1024)
 
 /* Finds a host that vanished: probes it after this time without traffic, s, then at this interval. */
 #define KEEP_IDLE_S 60
@@ -54,7 +52,7 @@ struct spop_connection {
     struct spop_context *context;
     struct spop_connection *next;
     struct spop_connection *prev;
-    /* The beginning of a frame. Up to a whole read while `out` is not empty. */
+    /* The beginning of a frame. Up to SPOP_IN_SIZE while `out` is not empty. */
     struct buffer in;
     /* Output that the socket did not take. Nothing is read until it is sent. */
     struct buffer out;
@@ -91,6 +89,8 @@ void spop_connection_close(struct spop_connection *connection)
     ev_io_stop(context->loop, &connection->writable);
     ev_timer_stop(context->loop, &connection->deadline);
     close(connection->readable.fd);
+    if (context->visited_next == connection)
+        context->visited_next = connection->next;
     DL_DELETE(context->connections, connection);
     spop_session_finish(&connection->session);
     context->kept -= connection->in.size + connection->out.size;
@@ -135,25 +135,66 @@ static void linger(struct spop_connection *connection)
     set_deadline(connection, LINGER_S);
 }
 
-static bool replace(struct spop_context *context, struct buffer *buffer, struct span bytes)
+static size_t weight(const struct spop_connection *connection)
 {
-    context->kept -= buffer->size;
-    if (context->kept + bytes.len > KEPT_MAX) {
-        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
-        buffer_finish(buffer);
-        return false;
+    return connection->in.size + connection->out.size;
+}
+
+/* The one of the others that keeps the most; NULL where there is none that keeps more than `least`. */
+static struct spop_connection *find_fattest(const struct spop_connection *connection, size_t least)
+{
+    struct spop_connection *fattest = NULL;
+    struct spop_connection *other;
+
+    DL_FOREACH (connection->context->connections, other) {
+        if (other == connection || weight(other) <= least)
+            continue;
+        fattest = other;
+        least = weight(other);
     }
+    return fattest;
+}
+
+/*
+ * Sees to it that this connection may keep so many bytes more. For that others that keep more than it have to go: they do
+ * not take their answers. False where it is the one that keeps the most.
+ */
+static bool make_room(const struct spop_connection *connection, size_t more)
+{
+    const struct spop_context *context = connection->context;
+
+    while (context->kept + more > KEPT_MAX) {
+        struct spop_connection *fattest = find_fattest(connection, weight(connection) + more);
+        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
+        if (fattest == NULL)
+            return false;
+        spop_connection_close(fattest);
+    }
+    return true;
+}
+
+static bool replace(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
+{
+    struct spop_context *context = connection->context;
+    size_t more = bytes.len > buffer->size ? bytes.len - buffer->size : 0;
+
+    if (!make_room(connection, more))
+        return false;
+    context->kept -= buffer->size;
     bool is_kept = buffer_store(buffer, bytes);
     context->kept += buffer->size;
     return is_kept;
 }
 
-/* Stores `bytes` until the next event. False if that exceeds KEPT_MAX or memory is short. */
-static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+/*
+ * Stores `bytes` until the next event, in one of the connection's buffers. False if it may not keep so much, or memory is
+ * short. Other connections may be closed by this call.
+ */
+static bool keep(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
 {
     bool is_nothing = bytes.len == 0 && buffer->size == 0; /* the usual case */
 
-    return is_nothing || replace(context, buffer, bytes);
+    return is_nothing || replace(connection, buffer, bytes);
 }
 
 /* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
@@ -168,7 +209,7 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
         return false;
     }
     size_t taken = sent > 0 ? (size_t)sent : 0;
-    if (!keep(connection->context, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+    if (!keep(connection, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
         spop_connection_close(connection);
         return false;
     }
@@ -302,7 +343,7 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
     spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
-    if (keep(context, &connection->in, in))
+    if (keep(connection, &connection->in, in))
         settle(connection);
     else
         spop_connection_close(connection);

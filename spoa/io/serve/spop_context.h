@@ -16,10 +16,13 @@ struct spop_connection;
 struct spop_context;
 
 /* One read() takes this much. The rest waits in the kernel until the other connections had their turn. */
-#define SPOP_READ_SIZE ((size_t)64 * 1024)
+#define SPOP_READ_SIZE ((size_t)16 * 1024)
 #define SPOP_IN_SIZE (SPOP_READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
-/* A reply is up to six times as long as the shortest NOTIFY: the replies to one read fit in one write(). */
-#define SPOP_OUT_SIZE (6 * SPOP_READ_SIZE)
+/*
+ * The most that goes out with one write(), and the most that a peer leaves with us that does not take its answers: the
+ * replies to some 400 NOTIFYs.
+ */
+#define SPOP_OUT_SIZE ((size_t)32 * 1024)
 
 /* So many connections beyond the limit are let in for a moment: they may be health checks. */
 #define SPOP_GUESTS_MAX 16
@@ -42,6 +45,7 @@ struct spop_context {
     int64_t deadline_ms;
     spop_gone_fn gone;
     struct spop_connection *connections;
+    struct spop_connection *visited_next; /* of a walk through all of them, whoever is closed meanwhile */
     size_t connection_count;
     struct spop_connection *guests[SPOP_GUESTS_MAX]; /* of them; the oldest is the first */
     size_t guest_count;
