@@ -29,7 +29,9 @@
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
     X(DOWN_AFTER, "down-after", 0,                                                                           \
       "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
-    X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
+    X(UNKNOWN_ADDRESS, "unknown-address", 0,                                                                 \
+      "a majority names an address that no 'server' has: it is not named, not asked for its role, and gets " \
+      "no password")                                                                                         \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \
       "it, or its address as 'alias=HOST:PORT' behind the server that it is")                                \
