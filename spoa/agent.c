@@ -61,6 +61,7 @@ struct agent {
     const struct agent_build *build;
     ev_timer started;
     ev_timer watchdog;
+    ev_timer log_tick;
     ev_timer drain_deadline;
     bool is_taken; /* another agent accepts in our place */
     bool is_stopping;
@@ -190,11 +191,22 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     service_manager_send("WATCHDOG=1");
 }
 
+static void on_log_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct agent *agent = container_of(timer, struct agent, log_tick);
+
+    (void)loop;
+    (void)events;
+    log_sink_tick(clock_ms());
+    agent->metrics.log_lines_dropped_total = log_sink_dropped();
+}
+
 static void start_timers(struct agent *agent)
 {
     double interval_s = service_manager_watchdog_interval();
 
     ev_timer_start(agent->loop, &agent->started);
+    ev_timer_start(agent->loop, &agent->log_tick);
     if (interval_s <= 0.0)
         return;
     ev_timer_set(&agent->watchdog, interval_s, interval_s);
@@ -373,6 +385,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->build = build;
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
+    ev_timer_init(&agent->log_tick, on_log_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
     if (create_parts(agent, &config->agent))
         agent->reload = start_deployment(agent, config);
@@ -429,7 +442,7 @@ static void log_totals(const struct agent *agent)
 #undef X
     };
 
-    log_emit(LOG_LEVEL_INFO, "stopped", fields, sizeof(fields) / sizeof(*fields));
+    log_emit(LOG_LEVEL_INFO, LOG_WEIGHT_KEPT, "stopped", fields, sizeof(fields) / sizeof(*fields));
 }
 
 void agent_destroy(struct agent *agent)
@@ -438,6 +451,7 @@ void agent_destroy(struct agent *agent)
         return;
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
+    ev_timer_stop(agent->loop, &agent->log_tick);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
     takeover_destroy(agent->takeover);
     if (agent->takeover_fd != -1)

@@ -325,9 +325,13 @@ static bool activate_hooks(struct deployment *deployment)
 
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
-        if (service->on_switch != NULL &&
-            !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
-                         deployment->services[i].service, service->on_switch, service->on_switch_timeout_ms))
+        const struct hook_program program = {
+            .command = service->on_switch,
+            .timeout_ms = service->on_switch_timeout_ms,
+            .retry_ms = service->on_switch_retry_ms,
+        };
+        if (program.command != NULL && !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
+                                                    deployment->services[i].service, &program))
             return false;
     }
     return true;

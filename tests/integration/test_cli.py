@@ -90,6 +90,7 @@ early-fence = yes
 early-fence-max = 2s
 on-switch = /bin/true one two
 on-switch-timeout = 5s
+on-switch-retry = 2s
 TLS_KEYS
 [service other]
 sentinels = second

@@ -6,7 +6,7 @@ import time
 from cluster import Cluster
 from load import Load
 from process import wait_until
-from rig import check_clean
+from rig import check_clean, run_agent
 
 SENTINELS = 10000  # ms: they do nothing in these tests
 OURS = 1500
@@ -64,3 +64,20 @@ def test_master_that_hangs_and_goes_on():
         assert [one for one in load.attempts if one.error and one.started < stopped + OURS / 1000]  # it was at work, and cut
         assert max(one.ended for one in load.attempts if not one.error) > fenced + 1
         assert len(cluster.agent.log_lines(event="master-switch")) == 1
+
+
+def test_nothing_bounds_the_loss():
+    """The agent and `check` tell it, until the master refuses writes without replicas."""
+    with Cluster(recipe="runtime-api") as cluster:
+        master = cluster.redis[0]
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=30000)
+        cluster.start_agent()
+        cluster.start_haproxy()
+        cluster.wait_served()
+        cluster.agent.wait_log(event="alarm", alarm="unbounded-loss", service="mymaster", timeout=30)
+        assert "and nothing bounds what is lost" in run_agent("-f", cluster.agent.config_path, "check").stdout
+        master.call("CONFIG", "SET", "min-replicas-to-write", 1)
+        cluster.agent.wait_log(event="alarm-cleared", alarm="unbounded-loss", timeout=30)
+        assert "and nothing bounds what is lost" not in run_agent("-f", cluster.agent.config_path, "check").stdout
+        check_clean(cluster.agent)

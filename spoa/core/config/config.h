@@ -172,6 +172,7 @@ struct config_service {
     enum replica_fallback replica_fallback;
     char *on_switch; /* a program and its arguments, or NULL */
     unsigned on_switch_timeout_ms;
+    unsigned on_switch_retry_ms;  /* 0: never */
     struct config_names backends; /* HAProxy's; empty: those of [haproxy] */
 };
 

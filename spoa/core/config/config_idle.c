@@ -67,6 +67,8 @@ static void warn_of_service(struct config *config, const struct config_service *
          "'park'"},
         {"on-switch-timeout", is_changed(CONFIG_SERVICE, "on-switch-timeout", service->on_switch_timeout_ms),
          service->on_switch != NULL, "does nothing", "'on-switch'"},
+        {"on-switch-retry", is_changed(CONFIG_SERVICE, "on-switch-retry", service->on_switch_retry_ms),
+         service->on_switch != NULL, "does nothing", "'on-switch'"},
         {"password", has_credentials(service), is_probed, "does nothing", "'role-check'"},
         {"tls", service->tls.is_on, is_probed, "does nothing", "'role-check'"},
         {"monitor", service->monitor != NULL && strcmp(service->monitor, service->name) != 0, is_monitored,

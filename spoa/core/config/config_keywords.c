@@ -199,7 +199,10 @@ const struct config_keyword config_keywords[] = {
      "one at a time; "
      "with it `sandbox` does not restrict files"},
     {CONFIG_SERVICE, "on-switch-timeout", &config_type_duration, SERVICE(on_switch_timeout_ms), "30s", false,
-     LIVE, "after so long it is killed"},
+     LIVE, "after this time it gets SIGTERM, and 2 s later SIGKILL"},
+    {CONFIG_SERVICE, "on-switch-retry", &config_type_duration, SERVICE(on_switch_retry_ms), "1s", false, LIVE,
+     "if it fails it is run again: after this time, then after twice as long, and so on, five times; 0: "
+     "never"},
 };
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);

@@ -41,6 +41,18 @@ enum reply_reading node_reply_read_run_id(const struct reply *reply, struct span
     return REPLY_READ_OK;
 }
 
+enum reply_reading node_reply_read_min_replicas(const struct reply *reply, bool *ret_is_set)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (!span_equals_text(find_line(reply->text, "role:"), "master"))
+        return REPLY_READ_NONE;
+    *ret_is_set = find_line(reply->text, "min_slaves_good_slaves:").len > 0;
+    return REPLY_READ_OK;
+}
+
 enum reply_reading node_reply_read_cluster_state(const struct reply *reply, bool *ret_is_up)
 {
     enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);

@@ -14,6 +14,12 @@
 enum reply_reading node_reply_read_run_id(const struct reply *reply, struct span *ret_id);
 
 /*
+ * INFO replication: whether the node is a master that refuses writes while too few replicas follow it
+ * (min-replicas-to-write). It says how many do only then. REPLY_READ_NONE if it is no master.
+ */
+enum reply_reading node_reply_read_min_replicas(const struct reply *reply, bool *ret_is_set);
+
+/*
  * CLUSTER INFO: whether the node considers its cluster up. A node that does not reach a majority of the
  * masters does not.
  */

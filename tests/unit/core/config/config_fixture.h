@@ -129,6 +129,7 @@
     "early-fence-max = 1000ms\n"                                                                             \
     "on-switch = /bin/true one two\n"                                                                        \
     "on-switch-timeout = 10000ms\n"                                                                          \
+    "on-switch-retry = 2000ms\n"                                                                             \
     "\n"                                                                                                     \
     "[service b]\n"                                                                                          \
     "monitor = b\n"                                                                                          \
@@ -155,6 +156,7 @@
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \
+    "on-switch-retry = 1000ms\n"                                                                             \
     "\n"                                                                                                     \
     "[service c]\n"                                                                                          \
     "monitor = c\n"                                                                                          \
@@ -183,6 +185,7 @@
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \
+    "on-switch-retry = 1000ms\n"                                                                             \
     "\n"
 
 struct loaded {

@@ -149,6 +149,8 @@ static const struct idle {
     {"gone-clients = serve\npark = 0", "'gone-clients' does nothing without 'park'", NULL, NULL},
     {"on-switch-timeout = 1s", "'on-switch-timeout' does nothing without 'on-switch'", "",
      "on-switch = /bin/true"},
+    {"on-switch-retry = 2s", "'on-switch-retry' does nothing without 'on-switch'", "",
+     "on-switch = /bin/true"},
     {"password = x\nrole-check = off", "'password' does nothing without 'role-check'", NULL, NULL},
     {"tls = yes\nrole-check = off", "'tls' does nothing without 'role-check'", NULL, NULL},
 };

@@ -307,11 +307,30 @@ static void test_slots_of_another_shape(void **state)
     assert_int_equal(node_reply_read_owner(&error, 5, &self, &addr), REPLY_READ_ERROR);
 }
 
+static void test_min_replicas(void **state)
+{
+    const struct reply set =
+        text("# Replication\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nslave0:ip=10.0.0.2\r\n");
+    const struct reply not_set = text("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n");
+    const struct reply replica = text("# Replication\r\nrole:slave\r\nmin_slaves_good_slaves:0\r\n");
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOPERM")};
+    bool is_set = false;
+
+    (void)state;
+    assert_int_equal(node_reply_read_min_replicas(&set, &is_set), REPLY_READ_OK);
+    assert_true(is_set);
+    assert_int_equal(node_reply_read_min_replicas(&not_set, &is_set), REPLY_READ_OK);
+    assert_false(is_set);
+    assert_int_equal(node_reply_read_min_replicas(&replica, &is_set), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_min_replicas(&error, &is_set), REPLY_READ_ERROR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_id),
         cmocka_unit_test(test_cluster_state),
+        cmocka_unit_test(test_min_replicas),
         cmocka_unit_test(test_role),
         cmocka_unit_test(test_role_in_dragonflys_words),
         cmocka_unit_test(test_roles_that_are_none),
