@@ -33,6 +33,8 @@
 #define REQUEST_TIMEOUT_S 5.0
 /* From there until all of the answer is taken, s. Prometheus waits no longer. */
 #define ANSWER_TIMEOUT_S 10.0
+/* Who has not taken its answer after this time, s, may lose its place to another. */
+#define SLOW_S 2.0
 /* How many long answers one turn of the loop begins. */
 #define ANSWERS_PER_TURN 4
 /* One send() of a page: it must not take long. */
@@ -48,8 +50,8 @@ struct http_client {
     int fd;
     struct addr addr;
     ev_timer deadline;
-    bool owes_request; /* no answer is due; since: */
-    ev_tstamp t_owes;
+    bool owes_request; /* else its answer is due; since: */
+    ev_tstamp t_due;
     bool is_over; /* it is shut down */
     bool closes;  /* the answer is the last one */
     /* Where it waits for a page: the answer without its body, and then the body. */
@@ -98,13 +100,14 @@ static void set_deadline(struct http_client *client, double wait_s)
 static void expect_request(struct http_client *client)
 {
     client->owes_request = true;
-    client->t_owes = ev_now(client->server->loop);
+    client->t_due = ev_now(client->server->loop);
     set_deadline(client, REQUEST_TIMEOUT_S);
 }
 
 static void expect_taking(struct http_client *client)
 {
     client->owes_request = false;
+    client->t_due = ev_now(client->server->loop);
     set_deadline(client, ANSWER_TIMEOUT_S);
 }
 
@@ -169,29 +172,53 @@ static bool is_in(enum scope scope, const struct http_client *client, const stru
     return true;
 }
 
+static unsigned count_clients(const struct http_server *server, enum scope scope, const struct addr *addr)
+{
+    const struct http_client *client;
+    unsigned count = 0;
+
+    DL_FOREACH (server->clients, client) {
+        count += !client->is_over && is_in(scope, client, addr);
+    }
+    return count;
+}
+
+/* How much a client is to go before others, for one from `addr`; 0: not at all. */
+static unsigned rank(const struct http_client *client, const struct addr *addr)
+{
+    struct http_server *server = client->server;
+
+    if (client->owes_request)
+        return 3;
+    if (ev_now(server->loop) - client->t_due > SLOW_S)
+        return 2;
+    return count_clients(server, SCOPE_HOST, &client->addr) > count_clients(server, SCOPE_HOST, addr) + 1;
+}
+
 /*
- * Sees to it that fewer than `max` of a scope are there. For that the one goes that owes a request for the longest time.
- * False where there is none.
+ * Sees to it that fewer than `max` of a scope are there. For that one goes: who owes a request, else who takes its answer
+ * slowly, else one of a host that has more places than the host that wants this one; of these the one that has been at it
+ * for the longest time. False where there is none.
  */
 static bool make_room(struct http_server *server, enum scope scope, const struct addr *addr, unsigned max)
 {
     struct http_client *client;
-    struct http_client *idle = NULL;
-    unsigned count = 0;
+    struct http_client *victim = NULL;
+    unsigned highest = 0;
 
-    DL_FOREACH (server->clients, client) {
-        if (client->is_over || !is_in(scope, client, addr))
-            continue;
-        count++;
-        if (client->owes_request && (idle == NULL || client->t_owes < idle->t_owes))
-            idle = client;
-    }
-    if (count < max)
+    if (count_clients(server, scope, addr) < max)
         return true;
-    if (idle == NULL)
+    DL_FOREACH (server->clients, client) {
+        unsigned its_rank = client->is_over || !is_in(scope, client, addr) ? 0 : rank(client, addr);
+        if (its_rank == 0 || its_rank < highest || (its_rank == highest && client->t_due >= victim->t_due))
+            continue;
+        victim = client;
+        highest = its_rank;
+    }
+    if (victim == NULL)
         return false;
     server->metrics->refused_total++;
-    shut(idle);
+    shut(victim);
     return true;
 }
 
@@ -366,6 +393,14 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 /* ---- pages ---- */
 
+/* In the next turn of the loop. */
+static void begin_soon(struct http_server *server)
+{
+    ev_timer_stop(server->loop, &server->begin);
+    ev_timer_set(&server->begin, 0.0, 0.0);
+    ev_timer_start(server->loop, &server->begin);
+}
+
 static void on_page(void *context, enum http_page page, uint64_t number, struct http_text *text)
 {
     struct http_server *server = context;
@@ -385,8 +420,7 @@ static void on_page(void *context, enum http_page page, uint64_t number, struct 
         if (excess != NULL && client->text == excess)
             shut(client);
     }
-    ev_timer_set(&server->begin, 0.0, 0.0);
-    ev_timer_start(server->loop, &server->begin);
+    begin_soon(server);
 }
 
 /* A few a turn of the loop: HAProxy is answered in between. */
@@ -396,12 +430,13 @@ static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
     struct http_client *client;
     unsigned begun = 0;
 
+    (void)loop;
     (void)events;
     DL_FOREACH (server->clients, client) {
         if (!client->is_suspended || !client->is_written)
             continue;
         if (begun++ == ANSWERS_PER_TURN) {
-            ev_timer_start(loop, timer);
+            begin_soon(server);
             break;
         }
         resume(client);

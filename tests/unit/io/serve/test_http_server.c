@@ -139,11 +139,11 @@ static void places_are_kept_for_this_host(void **state)
     assert_int_equal(count_open(60, 77), 17);
 }
 
-/* Who is being answered keeps his place. */
+static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/* Who is being answered keeps its place. */
 static void nobody_is_cut_off(void **state)
 {
-    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
-
     (void)state;
     for (unsigned i = 0; i < 16; i++)
         (void)connect_from("192.0.2.7:1", request);
@@ -153,12 +153,44 @@ static void nobody_is_cut_off(void **state)
     assert_int_equal(count_open(0, 16), 16);
 }
 
+/* Three hosts that take all places for their answers: another host gets one of theirs. */
+static void hosts_share(void **state)
+{
+    static const char *const hosts[] = {"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"};
+
+    (void)state;
+    for (unsigned i = 0; i < 48; i++)
+        (void)connect_from(hosts[i / 16], request);
+    size_t late = connect_from("192.0.2.4:1", request);
+    assert_false(is_open(0));
+    turn();
+    assert_true(is_open(late));
+    assert_int_equal(count_open(1, 48), 47);
+}
+
+/* Who has not taken its answer after two seconds makes room. */
+static void the_slow_make_room(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 64; i++)
+        (void)connect_from("127.0.0.1:1", request);
+    assert_false(is_open(connect_from("127.0.0.1:1", request)));
+    sleep(2);
+    ev_now_update(loop);
+    size_t late = connect_from("127.0.0.1:1", request);
+    assert_false(is_open(0));
+    turn();
+    assert_true(is_open(late));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_host_has_so_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(places_are_kept_for_this_host, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_is_cut_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hosts_share, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_slow_make_room, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
