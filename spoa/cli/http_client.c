@@ -54,7 +54,7 @@ int http_client_get(const struct addr *addr, const char *path, struct text *body
         return -1;
     int len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
     int error = send(fd, request, (size_t)len, MSG_NOSIGNAL) == len ? read_reply(fd, &reply) : errno;
-    if (error == 0) {
+    if (error == 0 && reply.data != NULL) {
         code = read_code(&reply, body);
         error = EPROTO;
     }
