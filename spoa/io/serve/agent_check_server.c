@@ -104,7 +104,8 @@ bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *
     (void)peer;
     if (server->connection_count == CONNECTIONS_MAX) {
         server->metrics->refused_total++;
-        close_connection(server->connections->prev); /* utlist: the first one's is the last, which came first */
+        close_connection(
+            server->connections->prev); /* utlist: the first one's is the last, which came first */
     }
     struct check_connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL)

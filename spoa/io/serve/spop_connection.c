@@ -145,12 +145,13 @@ static struct spop_connection *find_fattest(const struct spop_connection *connec
 {
     struct spop_connection *fattest = NULL;
     struct spop_connection *other;
+    size_t most = least;
 
     DL_FOREACH (connection->context->connections, other) {
-        if (other == connection || weight(other) <= least)
+        if (other == connection || weight(other) <= most)
             continue;
         fattest = other;
-        least = weight(other);
+        most = weight(other);
     }
     return fattest;
 }
