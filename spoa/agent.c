@@ -53,7 +53,6 @@ struct agent {
     struct http_server *http_server;
     struct takeover *takeover;
     int takeover_fd; /* of an agent whose place we take when we are ready; -1: none */
-    struct acceptor_rules rules;
     struct listeners_row rows[PROTOCOL_COUNT];
     struct listeners *listeners;
     struct history history;
@@ -98,20 +97,25 @@ static struct listeners *create_listeners(struct agent *agent)
     const struct listeners_row rows[PROTOCOL_COUNT] = {
         [PROTOCOL_SPOP] = {"listen",
                            offsetof(struct config_agent, listens),
-                           {"spop", spop_server_take, agent->server}},
+                           {.name = "spop", .take = spop_server_take, .context = agent->server}},
         [PROTOCOL_AGENT_CHECK] = {"check",
                                   offsetof(struct config_agent, checks),
-                                  {"agent-check", agent_check_server_take, agent->check_server}},
+                                  {.name = "agent-check",
+                                   .take = agent_check_server_take,
+                                   .context = agent->check_server}},
         [PROTOCOL_HTTP] = {"http",
                            offsetof(struct config_agent, web),
-                           {"http", http_server_take, agent->http_server}},
+                           {.name = "http",
+                            .take = http_server_take,
+                            .context = agent->http_server,
+                            .takes_limited = true}},
         [PROTOCOL_TAKEOVER] = {"takeover",
                                offsetof(struct config_agent, takeovers),
-                               {"takeover", give_place, agent}},
+                               {.name = "takeover", .take = give_place, .context = agent}},
     };
 
     memcpy(agent->rows, rows, sizeof(rows));
-    return listeners_create(agent->loop, agent->rows, PROTOCOL_COUNT, &agent->rules);
+    return listeners_create(agent->loop, agent->rows, PROTOCOL_COUNT, &agent->metrics);
 }
 
 /* Descriptors that are not for SPOP: those of HTTP, agent-checks, the loop and the log, and the links. */
@@ -140,7 +144,6 @@ static void use_deployment(void *context, const struct deployment *running)
     const struct config *config = deployment_config(running);
 
     agent_check_server_use(agent->check_server, deployment_checks(running));
-    agent->rules.allowed = &config->agent.allowed;
     spop_server_limit(agent->server, connections_max(config), config->agent.idle_timeout_ms);
 }
 
@@ -319,7 +322,6 @@ static struct takeover *create_takeover(struct agent *agent)
 /* What all deployments share. False if memory is short. */
 static bool create_parts(struct agent *agent, const struct config_agent *config)
 {
-    agent->rules.metrics = &agent->metrics;
     agent->parking = parking_create(config->park_max, on_parked_due, agent);
     agent->table = service_table_create(agent->parking);
     agent->resolver = resolver_create(agent->loop);

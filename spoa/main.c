@@ -252,6 +252,7 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
+        print_warnings(config);
         return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);

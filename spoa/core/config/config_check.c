@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/network.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_idle.h"
 #include "spoa/core/config/config_keywords.h"
@@ -13,6 +14,29 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 
+bool config_same_networks(const struct config_networks *one, const struct config_networks *other)
+{
+    for (size_t i = 0; i < one->count && i < other->count; i++)
+        if (one->list[i].bits != other->list[i].bits ||
+            !addr_equals(&one->list[i].first, &other->list[i].first))
+            return false;
+    return one->count == other->count;
+}
+
+/* It is opened once, and nobody could tell which of them counts. */
+static void check_twice(const struct config_listens *listens, const char *key,
+                        const struct config_place *place, struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < listens->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (addr_equals(&listens->list[i].addr, &listens->list[k].addr) &&
+                !config_same_networks(&listens->list[i].allowed, &listens->list[k].allowed))
+                config_error(errors, place, "'%s = %s' is listed twice, each with another 'allow='", key,
+                             addr_format(&listens->list[i].addr, text));
+}
+
 static void check_agent(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = config_at_line(file, 0);
@@ -21,6 +45,9 @@ static void check_agent(struct config *config, const char *file, struct config_e
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)
         config_error(errors, &whole, "'takeover' takes unix:/path only");
+    check_twice(&config->agent.listens, "listen", &whole, errors);
+    check_twice(&config->agent.checks, "check", &whole, errors);
+    check_twice(&config->agent.web, "http", &whole, errors);
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;

@@ -110,7 +110,9 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
 /* ---- files ---- */
 
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define SOCKETS (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+/* With the lock file of socket_file.h, which is not written to. */
+#define SOCKETS                                                                                              \
+    (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 /* All rights of Landlock's first version. Every later version knows them. */
 #define HANDLED                                                                                              \
     (READ | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |     \

@@ -25,6 +25,7 @@
 /* What a protocol was given, and whether it has no memory for more. */
 struct taker {
     unsigned count;
+    unsigned limited; /* of these, see acceptor_protocol */
     bool is_full;
 };
 
@@ -42,7 +43,6 @@ struct file {
 
 static struct ev_loop *loop;
 static struct metrics metrics;
-static const struct acceptor_rules rules = {.metrics = &metrics};
 static struct taker spop;
 static struct taker http;
 static struct listeners_row rows[2];
@@ -57,6 +57,7 @@ static inline bool take(void *context, int fd, const struct acceptor_peer *peer)
     if (taker->is_full)
         return false;
     taker->count++;
+    taker->limited += peer->is_limited;
     close(fd);
     return true;
 }
@@ -67,10 +68,12 @@ static inline int set_up(void **state)
     log_capture_begin(LOG_LEVEL_DEBUG);
     error[0] = '\0';
     spop = http = (struct taker){.count = 0};
-    rows[0] = (struct listeners_row){"listen", offsetof(struct config_agent, listens), {"spop", take, &spop}};
-    rows[1] = (struct listeners_row){"http", offsetof(struct config_agent, web), {"http", take, &http}};
+    rows[0] = (struct listeners_row){
+        "listen", offsetof(struct config_agent, listens), {.name = "spop", .take = take, .context = &spop}};
+    rows[1] = (struct listeners_row){
+        "http", offsetof(struct config_agent, web), {.name = "http", .take = take, .context = &http}};
     loop = ev_loop_new(EVFLAG_AUTO);
-    listeners = listeners_create(loop, rows, 2, &rules);
+    listeners = listeners_create(loop, rows, 2, &metrics);
     return loop == NULL || listeners == NULL;
 }
 
