@@ -2,6 +2,7 @@
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/metrics.h"
@@ -25,11 +26,14 @@ struct http_server {
     struct MHD_Daemon *daemon;
     ev_io ready;
     ev_timer timeout;
-    bool is_limited; /* the connection that is being added, see acceptor_protocol */
+    struct guest *guest; /* of the connection that is being added */
 };
 
-/* The context of a connection that is limited; of others it is NULL. */
-static char limited;
+/* What is known of who is connected. */
+struct guest {
+    bool is_limited; /* see acceptor_protocol */
+    char token[];    /* that must be sent; "": none */
+};
 
 /* ---- one request ---- */
 
@@ -46,25 +50,32 @@ static struct MHD_Response *make_response(struct http_answer *answer)
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (answer->is_methods_allowed)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, HTTP_ALLOW);
+    if (answer->is_token_wanted)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     return response;
 }
 
-static bool is_limited(struct MHD_Connection *connection)
+/* NULL: a connection whose begin we were not told of. */
+static const struct guest *guest_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    return info == NULL || info->socket_context == &limited;
+    return info != NULL ? info->socket_context : NULL;
 }
 
 static enum MHD_Result answer_request(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method)
 {
+    const struct guest *guest = guest_of(connection);
     struct http_request request = {
         .method = method,
         .path = path,
         .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
-        .is_limited = is_limited(connection),
+        .is_limited = guest == NULL || guest->is_limited,
+        .token = guest != NULL && guest->token[0] != '\0' ? guest->token : NULL,
+        .authorization =
+            MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION),
     };
     struct status status;
     struct http_answer answer;
@@ -100,14 +111,43 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return answer_request(context, connection, path, method);
 }
 
+/*
+ * The token of the peer's address is copied: the connection may outlive the configuration. NULL where memory
+ * is short.
+ */
+static struct guest *note_guest(const struct acceptor_peer *peer)
+{
+    const char *token = peer->token != NULL ? peer->token : "";
+    struct guest *guest = calloc(1, sizeof(*guest) + strlen(token) + 1);
+
+    if (guest == NULL)
+        return NULL;
+    guest->is_limited = peer->is_limited;
+    memcpy(guest->token, token, strlen(token) + 1);
+    return guest;
+}
+
+static void forget_guest(struct guest *guest)
+{
+    if (guest == NULL)
+        return;
+    explicit_bzero(guest->token, strlen(guest->token));
+    free(guest);
+}
+
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
-    const struct http_server *server = context;
+    struct http_server *server = context;
 
     (void)connection;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED)
-        *socket_context = server->is_limited ? &limited : NULL;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *socket_context = server->guest;
+        server->guest = NULL;
+    } else {
+        forget_guest(*socket_context);
+        *socket_context = NULL;
+    }
 }
 
 /* ---- the loop ---- */
@@ -143,10 +183,14 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct http_server *server = context;
 
-    server->is_limited = peer->is_limited;
+    server->guest = note_guest(peer);
+    if (server->guest == NULL)
+        return false;
     if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer->addr, peer->len) != MHD_YES)
         server->metrics->refused_total++;
     run(server);
+    forget_guest(server->guest); /* where the connection was refused */
+    server->guest = NULL;
     return true;
 }
 

@@ -13,6 +13,7 @@ struct metrics;
 struct service_table;
 struct spop_connection;
 struct spop_context;
+struct tls;
 
 /* Called after a connection was closed and freed. */
 typedef void (*spop_gone_fn)(struct spop_context *context);
@@ -45,10 +46,13 @@ void spop_context_finish(struct spop_context *context); /* all connections must 
 /* Call when parked streams are due. They are answered in the next turn of the loop. */
 void spop_context_wake(struct spop_context *context);
 
-/* Takes over `fd`. If memory is short, returns false and the caller still owns `fd`. */
-MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd);
+/*
+ * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns
+ * `fd`.
+ */
+MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls);
 
-/* As spop_connection_open(), for one that another process gave up by spop_connection_give(). */
+/* As spop_connection_open() without TLS, for one that another process gave up by spop_connection_give(). */
 MUST_CHECK bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_size);
 
 /*
@@ -59,7 +63,8 @@ typedef bool (*spop_give_fn)(void *context, int fd, uint32_t frame_size);
 
 /*
  * Gives the connection away and frees it, without a word to the peer. Nothing happens while an answer is
- * owed, or where `give` cannot.
+ * owed, or where `give` cannot. A connection with TLS cannot be given: when no answer is owed its peer is sent
+ * AGENT-DISCONNECT, and connects again.
  */
 void spop_connection_give(struct spop_connection *connection, spop_give_fn give, void *context);
 
