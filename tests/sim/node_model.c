@@ -88,7 +88,10 @@ static enum node_item read_command(const struct conversation_command *command)
     static const struct {
         const char *word;
         enum node_item item;
-    } words[] = {{"AUTH", NODE_ITEM_AUTH}, {"CLIENT", NODE_ITEM_SETNAME}, {"PING", NODE_ITEM_PING}, {"INFO", NODE_ITEM_INFO}};
+    } words[] = {{"AUTH", NODE_ITEM_AUTH},
+                 {"CLIENT", NODE_ITEM_SETNAME},
+                 {"PING", NODE_ITEM_PING},
+                 {"INFO", NODE_ITEM_INFO}};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (span_equals_text(command->args[0], words[i].word))

@@ -15,6 +15,14 @@
     X(SAME_SENTINEL, "same-sentinel", 0,                                                                     \
       "two configured Sentinels have one MYID: one address leads to another's Sentinel, or a file was "      \
       "copied")                                                                                              \
+    X(SENTINEL_PASSWORD, "sentinel-password", 0,                                                             \
+      "a Sentinel, or a node that votes, refuses our password or wants one: it has no vote. Set 'password' " \
+      "in its group")                                                                                        \
+    X(NODE_PASSWORD, "node-password", 0,                                                                     \
+      "the master refuses our password or wants one: 'role-check' has no effect, and a dead master is "      \
+      "noticed late. Set 'password' in the service")                                                         \
+    X(NODE_REFUSES, "node-refuses", 5000,                                                                    \
+      "the master refuses ROLE: 'role-check' has no effect, and a dead master is noticed late")              \
     X(VOTE_LIFE, "vote-life", 0,                                                                             \
       "'vote-life' is not below Sentinel's down-after-milliseconds: a cut-off agent could still name the "   \
       "old master when the new one is in use")                                                               \

@@ -216,6 +216,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
         after->t_switched_ms = now_ms;
         service->current = subject;
         service->takes_lone_writes = false;
+        service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
         if (service->replicas != NULL)
             replicas_forget_offsets(service->replicas);
     }

@@ -117,6 +117,7 @@ enum service_event_kind {
     SERVICE_SAID_ROLE,    /* what it is: `role` */
     SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
     SERVICE_SAID_MIN_REPLICAS, /* it is a master; `is_so`: it refuses writes while too few replicas follow it */
+    SERVICE_SAID_NO_ROLE,      /* an error in place of what it is: `words`, `wants_password` */
     SERVICE_SAID_ANYTHING,     /* it is there; what it said does not matter */
     /*
      * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
@@ -157,6 +158,10 @@ struct service_event {
             int64_t offset;
             const int64_t *offsets;
             const struct addr *unlisted; /* an address among its replicas that the map lacks, or NULL */
+        };
+        struct {
+            struct span words; /* its own */
+            bool wants_password;
         };
         int64_t until_ms;
     };

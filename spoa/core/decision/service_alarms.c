@@ -110,6 +110,18 @@ void service_alarms_loss(struct alarms *alarms, const struct service_settings *s
     alarms_note(alarms, ALARM_UNBOUNDED_LOSS, holds, &subject, text, now_ms);
 }
 
+void service_alarms_refusal(struct alarms *alarms, const struct service_settings *settings,
+                            const struct span *words, bool wants_password, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    char text[160] = "";
+
+    if (words != NULL)
+        (void)snprintf(text, sizeof(text), "%.*s", (int)words->len, (const char *)words->data);
+    alarms_note(alarms, ALARM_NODE_PASSWORD, words != NULL && wants_password, &subject, text, now_ms);
+    alarms_note(alarms, ALARM_NODE_REFUSES, words != NULL && !wants_password, &subject, text, now_ms);
+}
+
 /* ---- addresses ---- */
 
 void service_alarms_loopback(struct alarms *alarms, const struct service_settings *settings,

@@ -53,4 +53,11 @@ void service_alarms_loss(struct alarms *alarms, const struct service_settings *s
                          const struct evidence *evidence, const struct quorum *quorum, bool takes_lone_writes,
                          int64_t now_ms);
 
+/*
+ * The master refuses to say what it is: `words` are its own. NULL if it said what it is, or if it is another master
+ * than before.
+ */
+void service_alarms_refusal(struct alarms *alarms, const struct service_settings *settings,
+                            const struct span *words, bool wants_password, int64_t now_ms);
+
 #endif

@@ -242,6 +242,18 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
+static void take_no_role(struct role_probe *probe, const struct reply *reply, int64_t now_ms)
+{
+    struct service_event event = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
+
+    if (reply->kind == REPLY_ERROR) {
+        event.kind = SERVICE_SAID_NO_ROLE;
+        event.words = reply->text;
+        event.wants_password = refusal_of(reply) == REFUSAL_PASSWORD;
+    }
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+}
+
 static void take_role(struct role_probe *probe, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
@@ -252,10 +264,8 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
         .addr = &probe->target,
         .role = role,
     };
-    const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
-
     if (role == NODE_ROLE_UNKNOWN) {
-        (void)voter_group_step(probe->group, probe->service, &present, now_ms);
+        take_no_role(probe, reply, now_ms);
         return;
     }
     peer_answered(&probe->peer);
