@@ -49,6 +49,11 @@ class Secure(Rig):
         self.config = self.config.replace("OPTIONS", options(self.pair, ca.certificate if asks_clients else None))
         self.ca = ca
 
+    def start(self):
+        super().start()
+        self.agent.wait_log(event="listening", address=self.where)
+        return self
+
     def use(self, pair):
         """These are its files from now on."""
         shutil.copy(pair.certificate, self.pair.certificate)
@@ -258,6 +263,20 @@ def test_a_reload_takes_new_certificates(ca):
         assert [client.ask()["master"] for client in (old, new, last)] == ["R1"] * 3
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_key_for_root_alone(ca):
+    """It is read before the agent becomes another user. A reload cannot read it any more, says so and changes nothing."""
+    with Secure(ca, agent="user = nobody\ngroup = nogroup") as rig:
+        rig.directory.chmod(0o755)
+        rig.agent.config_path.chmod(0o644)
+        rig.wait_votes(3)
+        error = rig.reload(event="reload-failed")["error"]
+        assert f"no key for the certificate in 'tls-key' '{rig.pair.key}': Permission denied" in error
+        with rig.client() as client:
+            client.hello()
+            assert client.ask()["master"] == "R1"
+
+
 def test_autoreload_watches_the_certificate(ca):
     with Secure(ca, agent="autoreload = yes") as rig:
         rig.wait_votes(3)
@@ -314,6 +333,7 @@ def test_goodbye(ca):
         half.settimeout(15)
         assert half.recv(100) == b""
         assert rig.agent.child.wait(15) == 0
+        assert not rig.agent.find_log(event="drain-timeout")
 
 
 def test_takeover(ca):

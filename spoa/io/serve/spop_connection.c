@@ -174,6 +174,8 @@ static void update_watchers(struct spop_connection *connection)
 /* Whether answers are owed: output waits, input waits, a frame is incomplete, or a stream is parked. */
 static bool is_owing(const struct spop_connection *connection)
 {
+    if (!stream_is_ready(&connection->stream)) /* nothing can have been asked */
+        return false;
     return connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0 ||
            stream_has_unread(&connection->stream);
 }

@@ -260,6 +260,37 @@ static void test_trickle(void **state)
     assert_false(stream_has_part(&stream));
 }
 
+/* The peer does not read: the handshake waits for room, and goes on when there is some. */
+static void test_no_room_for_the_handshake(void **state)
+{
+    size_t filled = 0;
+    ssize_t len;
+
+    (void)state;
+    make_tls(false, false);
+    open_streams(to_client[0]);
+    while ((len = write(to_server[1], sent, 1000)) > 0)
+        filled += (size_t)len;
+    assert_int_equal(tls_stream_handshake(client), 0);
+    assert_true(relay(LONG) > 0);
+    assert_int_equal(read_nothing(), -1);
+    assert_int_equal(errno, EAGAIN);
+    assert_true(stream_awaits_room(&stream, false));
+    while (filled > 0) {
+        len = read(to_server[0], got, filled);
+        assert_true(len > 0);
+        filled -= (size_t)len;
+    }
+    for (int i = 0; i < TURNS && !stream_is_ready(&stream); i++) {
+        assert_int_equal(read_nothing(), -1);
+        assert_false(stream_awaits_room(&stream, false));
+        relay_back();
+        assert_int_not_equal(tls_stream_handshake(client), -1);
+        (void)relay(LONG);
+    }
+    assert_true(stream_is_ready(&stream));
+}
+
 static void check_refusal(const char *reason)
 {
     ssize_t len = -1;
@@ -313,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_both_directions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_long_output, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_trickle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_the_handshake, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_plain_peer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peer_without_certificate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peer_that_closes, set_up, tear_down),
