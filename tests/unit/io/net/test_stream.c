@@ -1,4 +1,4 @@
-/* Streams over socket pairs, with our own client at the other end. The openssl program makes the certificate. */
+/* Streams over socket pairs, with our own client at the other end. */
 #include "spoa/io/net/stream.h"
 
 #include <errno.h>
@@ -18,13 +18,11 @@
 #include "proto/addr.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
+#include "tests/unit/io/net/certificate_fixture.h"
 
 #define LONG ((size_t)1024 * 1024)
 #define TURNS 100000
 
-static char folder[] = "/tmp/test_stream.XXXXXX";
-static char certificate[64];
-static char key[64];
 static const struct addr peer = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}, .host = "127.0.0.1"};
 
 static struct tls *server_tls;
@@ -36,31 +34,12 @@ static struct tls_stream *client;
 static uint8_t sent[LONG];
 static uint8_t got[LONG];
 
-static int make_certificate(void **state)
+static int set_up_all(void **state)
 {
-    char command[512];
-
-    (void)state;
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(certificate, sizeof(certificate), "%s/crt", folder);
-    (void)snprintf(key, sizeof(key), "%s/key", folder);
-    (void)snprintf(command, sizeof(command),
-                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=agent "
-                   "-addext subjectAltName=IP:127.0.0.1 -days 2 -keyout %s -out %s 2>/dev/null",
-                   key, certificate);
     for (size_t i = 0; i < LONG; i++)
         sent[i] = (uint8_t)(i * 7 + i / 1000);
-    return system(command);
-}
-
-static int remove_certificate(void **state)
-{
-    (void)state;
-    unlink(certificate);
-    unlink(key);
-    return rmdir(folder);
+    (void)signal(SIGPIPE, SIG_IGN);
+    return make_certificate(state);
 }
 
 static void make_tls(bool asks_clients, bool has_own)
@@ -355,5 +334,5 @@ int main(void)
 
     if (strcmp(tls_version(), "not built") == 0)
         return cmocka_run_group_tests(plain, NULL, NULL);
-    return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
+    return cmocka_run_group_tests(tests, set_up_all, remove_certificate);
 }
