@@ -81,7 +81,7 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
                 .keep_ms = config->keep_ms,
                 .fence_ms = config->fence_ms,
                 .down_after_ms = config->down_after_ms,
-                .witness_age_ms = config->down_after_ms,
+                .witness_age_ms = group->source == VOTER_SOURCE_SENTINEL ? config->down_after_ms : 0,
                 .early_fence = config->early_fence,
                 .early_fence_max_ms = config->early_fence_max_ms,
                 .debounce_ms = config->debounce_ms,

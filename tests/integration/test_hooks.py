@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -158,7 +159,73 @@ def test_it_gets_no_descriptor_of_ours():
         wait_until(path.exists, 15, "the program has run")
         seen = path.read_text().split()
         assert seen and not [one for one in seen if one.startswith(("socket:", "anon_inode:"))], seen
-        assert sum(one.startswith("pipe:") for one in seen) == 1, seen  # its input
+        pipes = {one for one in seen if one.startswith("pipe:")}  # for its input, and its output
+        assert len(pipes) == 2 and pipes.isdisjoint(os.readlink(f"/proc/{rig.agent.pid}/fd/{fd}") for fd in (0, 1, 2))
+
+
+def said(rig):
+    """What the program has printed, by the log."""
+    return [line["text"] for line in rig.agent.log_lines(event="hook-output", service="mymaster")]
+
+
+def descriptors(rig):
+    return len(os.listdir(f"/proc/{rig.agent.pid}/fd"))
+
+
+def test_what_it_prints():
+    """A line of the log for each of its lines, before that of its end, with the service's name; whatever its bytes are."""
+    with rig_with(r"""echo 'one "x" level=error'; echo two >&2; printf '\033[31mred\000\n\nno newline'; exit 3""") as rig:
+        rig.agent.wait_log(event="hook-ended", status="3")
+        events = [line["event"] for line in rig.agent.log_lines() if line["event"].startswith("hook-")]
+        assert events == ["hook-started"] + ["hook-output"] * 4 + ["hook-ended"]
+        assert said(rig)[:2] + said(rig)[3:] == ['one "x" level=error', "two", "no newline"]
+        assert r'text="\x1b[31mred\x00"' in rig.agent.log_text()
+        assert all(line.startswith("ts=") for line in rig.agent.log_text().splitlines())
+
+
+def test_it_prints_without_end():
+    """Some lines of it are logged. Nobody waits for it, it does not wait for us, and it is killed as any other."""
+    with rig_with("yes $(printf %02000d 0)", timeout="1s") as rig:
+        rig.agent.wait_log(event="hook-started")
+        for _ in range(10):
+            began = time.monotonic()
+            assert rig.ask()["master"] == "R1"
+            assert time.monotonic() - began < 0.5
+        assert rig.agent.wait_log(event="hook-ended", signal="15")["reason"] == "on-switch-timeout"
+        assert int(rig.agent.wait_log(event="hook-output-dropped")["lines"]) > 1000
+        assert 0 < len(said(rig)) <= 100 and all(len(line) == 500 for line in said(rig))
+        assert rig.agent.log_lines(event="hook-output")[0]["cut-bytes"] == "1500"
+
+
+def test_a_pipe_that_nobody_closes():
+    """What a program leaves behind prints until the next one begins: there is never more than one pipe for a service."""
+    with rig_with("(while sleep 0.05; do echo $SENTINEL_SPOA_GENERATION; done) & echo $! >>DIRECTORY/children") as rig:
+        rig.agent.wait_log(event="hook-ended", status="0")
+        wait_until(lambda: said(rig).count("1") > 2, 15, "what it has started prints")
+        before = descriptors(rig)
+        for i in range(4):
+            switch(rig, SERVERS["R2" if i % 2 == 0 else "R1"])
+            wait_until(lambda n=i: len(rig.agent.log_lines(event="hook-ended")) == n + 2, 15, "the next has ended")
+        wait_until(lambda: said(rig).count("5") > 2, 15, "what it has started prints")
+        wait_until(lambda: descriptors(rig) <= before, 15, "the pipes before are closed")
+        mark = rig.agent.mark()
+        wait_until(lambda: len(rig.agent.log_lines(event="hook-output", since=mark)) > 2, 15, "it goes on")
+        assert {line["text"] for line in rig.agent.log_lines(event="hook-output", since=mark)} == {"5"}
+        children = [int(child) for child in (rig.directory / "children").read_text().split()]
+        assert len(children) == 5 and all(os.path.exists(f"/proc/{child}") for child in children)
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_it_outlives_the_agent():
+    """What it prints then does not end it."""
+    with rig_with("trap '' TERM\nwhile [ ! -e DIRECTORY/go ]; do echo waits; sleep 0.05; done\necho x; echo y >&2; touch DIRECTORY/done") as rig:
+        wait_until(lambda: "waits" in said(rig), 15, "it runs")
+        rig.agent.stop()
+        time.sleep(0.3)  # it prints some lines more
+        (rig.directory / "go").touch()
+        wait_until((rig.directory / "done").exists, 15, "it has come to its end")
+        rig.agent.start()
 
 
 def test_it_outlives_a_reload():

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define LINES_MAX 256
-#define LINE_SIZE 512
+#define LINE_SIZE 1024
 
 static struct {
     char event[64];

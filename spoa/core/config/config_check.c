@@ -159,7 +159,7 @@ static void check_servers(const struct config_service *service, const struct con
 /* HAProxy may need half of this time to ask, with its shortest `agent-inter`. */
 #define CHECK_PULSE_MIN_MS 100
 
-/* A Sentinel sends a PING a second, so a healthy master may seem silent for a little longer than that. */
+/* A Sentinel hears a healthy master once a second, and so do replicas at best. It may be a little later. */
 #define DOWN_AFTER_MIN_MS 1500
 
 static void check_policy(struct config *config, const struct config_service *service,
@@ -170,7 +170,8 @@ static void check_policy(struct config *config, const struct config_service *ser
     if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
         config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
     if (service->down_after_ms > 0 && service->down_after_ms < DOWN_AFTER_MIN_MS)
-        config_error(errors, place, "'down-after' must be %d ms or more: a master is asked once a second",
+        config_error(errors, place,
+                     "'down-after' must be %d ms or more: a healthy master is heard once a second",
                      DOWN_AFTER_MIN_MS);
     if (service->early_fence && service->early_fence_max_ms == 0)
         config_error(errors, place, "'early-fence-max' must be over 0");
@@ -263,8 +264,13 @@ static void check_source(struct config *config, const struct config_service *ser
         config_error(errors, place, "'when-alone' needs 'source = replication'");
     if (source == VOTER_SOURCE_SENTINEL)
         return;
-    if (service->witness || service->early_fence || service->replicas || service->down_after_ms > 0)
-        config_error(errors, place, "'witness', 'down-after', 'early-fence' and 'replicas' need Sentinels");
+    if (service->witness || service->early_fence || service->replicas)
+        config_error(errors, place, "'witness', 'early-fence' and 'replicas' need Sentinels");
+    if (service->down_after_ms > 0 && source == VOTER_SOURCE_CLUSTER)
+        config_error(errors, place, "'down-after' needs Sentinels or 'source = replication'");
+    if (service->down_after_ms > 0 && service->quorum == config->groups[service->group].address_count)
+        config_error(&config->warnings, place,
+                     "'down-after' has no effect: it takes all nodes, and the master hears itself");
     if (service->when_alone == WHEN_ALONE_NAME)
         config_error(
             &config->warnings, place,

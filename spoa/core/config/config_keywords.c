@@ -195,7 +195,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "down-after", &config_type_duration, SERVICE(down_after_ms), "0", false, LIVE,
      "a master that a majority has not heard for this long is down: new connections wait and existing "
      "sessions "
-     "are cut, long before Sentinel's own `down-after-milliseconds`; at least 1500 ms; 0: never"},
+     "are cut, long before Sentinel's own `down-after-milliseconds`; at least 1500 ms; with "
+     "`source = replication` longer than Redis' `repl-ping-replica-period`; 0: never"},
     {CONFIG_SERVICE, "early-fence", &config_type_bool, SERVICE(early_fence), "no", false, LIVE,
      "when a failover begins, name the old master no more and cut its sessions: not only when the new one is "
      "named"},

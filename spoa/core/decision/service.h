@@ -108,7 +108,7 @@ struct service_strangers {
 enum service_event_kind {
     /* A voter answered. */
     SERVICE_SAID_MASTER,   /* who the master is: `ballot`, and `addr` with QUORUM_NAMES */
-    SERVICE_SAID_FACTS,    /* SENTINEL MASTER of `addr`, the master in its eyes: `facts` */
+    SERVICE_SAID_FACTS,    /* what it knows of `addr`, the master in its eyes: `facts` */
     SERVICE_SAID_WITNESS,  /* CKQUORUM: `is_so` where it sees a majority of the Sentinels */
     SERVICE_SAID_PEERS,    /* it heard a majority, itself included, within `age_ms`; UINT32_MAX: it did not */
     SERVICE_SAID_REPLICAS, /* `servers` (a bit each) are replicas of `addr`, and up */
@@ -203,7 +203,8 @@ bool service_wants_peers(const struct service *service);
 
 /*
  * Whether facts and peers are to be asked for soon, before the next poll. With `down-after`, `voter` has not
- * heard the master for a while; or a witness stands in for a majority, and what it hears decides.
+ * heard the master for nearly that long: the life of a vote is missing, or less. Or a witness stands in for a
+ * majority, and what it hears decides.
  */
 #define SERVICE_WATCH_MS 1200 /* a healthy age is below: Sentinel sends a PING a second */
 bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms);

@@ -51,7 +51,8 @@ static struct extremes find_extremes(const struct evidence *evidence, const stru
 
     for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_facts *facts = &evidence->sentinels[i].facts;
-        if (evidence->sentinels[i].facts_sent_ms == INT64_MIN || !quorum_is_heard(quorum, i, now_ms))
+        bool is_told = facts->quorum > 0; /* by a Sentinel */
+        if (!is_told || !quorum_is_heard(quorum, i, now_ms))
             continue;
         if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
             worst.down_after_ms = facts->down_after_ms;

@@ -44,6 +44,16 @@ const char *node_reply_role_meaning(const struct reply *reply);
 enum reply_reading node_reply_read_role(const struct reply *reply, const struct addr *self,
                                         struct addr *ret_master, bool *ret_is_self);
 
+/*
+ * INFO replication (redis.io/commands/info): for how long the node has not heard its master, as the facts that a
+ * Sentinel would tell. `ret_master` is as for ROLE; a master hears itself. Redis counts in whole seconds: the
+ * silence is the time that has passed for sure. A replica that is being synchronized hears its master. It reads
+ * nothing while it loads the data, so Redis' own age says little then. REPLY_READ_NONE if the node does not know,
+ * because it was never connected.
+ */
+enum reply_reading node_reply_read_link(const struct reply *reply, const struct addr *self,
+                                        struct addr *ret_master, struct sentinel_facts *ret_facts);
+
 /* The number of slots of a Redis Cluster. */
 #define NODE_REPLY_SLOTS 16384
 

@@ -12,8 +12,16 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/observers/hook_output.h"
 #include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
+
+/* What is read at once. A pipe holds no more than READS_MAX of it when its program has ended. */
+#define READ_MAX 4096
+#define READS_MAX 32
+
+/* Descriptor of a program: the reading end of its own pipe. */
+#define KEPT_FD 3
 
 /* The program of one service. */
 struct hook {
@@ -30,6 +38,8 @@ struct hook {
     struct hook_program program; /* for `request` */
     unsigned failures;           /* of `request` */
     struct hook_request request;
+    ev_io readable; /* the pipe of the program that was begun last; inactive: it is closed */
+    struct hook_output output;
 };
 
 struct hooks {
@@ -37,6 +47,61 @@ struct hooks {
     struct metrics *metrics;
     struct hook *list;
 };
+
+/* ---- what it prints ---- */
+
+static void close_pipe(struct hook *hook)
+{
+    if (!ev_is_active(&hook->readable))
+        return;
+    ev_io_stop(hook->hooks->loop, &hook->readable);
+    close(hook->readable.fd);
+    hook_output_end(&hook->output);
+}
+
+/* Whether more may be there. */
+static bool read_pipe(struct hook *hook)
+{
+    char bytes[READ_MAX];
+    ssize_t len = read(hook->readable.fd, bytes, sizeof(bytes));
+
+    if (len > 0)
+        hook_output_take(&hook->output, bytes, (size_t)len);
+    else if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        close_pipe(hook);
+    return len > 0;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    (void)read_pipe(container_of(watcher, struct hook, readable));
+}
+
+/* What the program has printed before its end. What it has started may print more later. */
+static void read_rest(struct hook *hook)
+{
+    for (int i = 0; i < READS_MAX && ev_is_active(&hook->readable) && read_pipe(hook); i++)
+        continue;
+}
+
+/* A pipe for the next program. What a former one has left behind prints for nobody from now on. */
+static bool open_pipe(struct hook *hook, int ends[2])
+{
+    close_pipe(hook);
+    if (pipe2(ends, O_CLOEXEC) == -1)
+        return false;
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static void watch_pipe(struct hook *hook, int fd)
+{
+    hook_output_begin(&hook->output, hook->service);
+    ev_io_set(&hook->readable, fd, EV_READ);
+    ev_io_start(hook->hooks->loop, &hook->readable);
+}
 
 /* ---- one program ---- */
 
@@ -58,12 +123,19 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return code;
 }
 
-/* The program reads its request. Its output goes to our stderr. Our other descriptors close themselves. */
-static int set_files(posix_spawn_file_actions_t *files, int input)
+/*
+ * The program reads its request. Its output goes to its pipe. It has the pipe's other end, too: it may outlive us, and
+ * what it prints then must not end it. Our other descriptors close themselves.
+ */
+static int set_files(posix_spawn_file_actions_t *files, int input, const int ends[2])
 {
     int code = posix_spawn_file_actions_adddup2(files, input, STDIN_FILENO);
 
-    return code == 0 ? posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO) : code;
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDOUT_FILENO);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDERR_FILENO);
+    return code == 0 ? posix_spawn_file_actions_adddup2(files, ends[0], KEPT_FD) : code;
 }
 
 /* A pipe from which the program reads its input. Returns -1 with errno. */
@@ -84,7 +156,7 @@ static int open_input(const struct hook_request *request)
 }
 
 /* Returns 0 or an errno. */
-static int spawn_with(const struct hook_request *request, int input, pid_t *ret_pid)
+static int spawn_with(const struct hook_request *request, int input, const int ends[2], pid_t *ret_pid)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t files;
@@ -96,7 +168,7 @@ static int spawn_with(const struct hook_request *request, int input, pid_t *ret_
     if (code == 0) {
         code = set_attributes(&attributes);
         if (code == 0)
-            code = set_files(&files, input);
+            code = set_files(&files, input, ends);
         if (code == 0)
             code = posix_spawn(ret_pid, request->argv[0], &files, &attributes, request->argv, request->envp);
         (void)posix_spawn_file_actions_destroy(&files);
@@ -105,13 +177,13 @@ static int spawn_with(const struct hook_request *request, int input, pid_t *ret_
     return code;
 }
 
-static int spawn(const struct hook_request *request, pid_t *ret_pid)
+static int spawn(const struct hook_request *request, const int ends[2], pid_t *ret_pid)
 {
     int input = open_input(request);
 
     if (input == -1)
         return errno;
-    int code = spawn_with(request, input, ret_pid);
+    int code = spawn_with(request, input, ends, ret_pid);
     close(input);
     return code;
 }
@@ -145,14 +217,22 @@ static void begin(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;
     pid_t pid = 0;
+    int ends[2];
 
     hook->is_waiting = false;
     hooks->metrics->hooks_total++;
-    int code = spawn(&hook->request, &pid);
+    if (!open_pipe(hook, ends)) {
+        tell_failure(hook, strerror(errno));
+        return;
+    }
+    int code = spawn(&hook->request, ends, &pid);
+    close(ends[1]);
     if (code != 0) {
+        close(ends[0]);
         tell_failure(hook, strerror(code));
         return;
     }
+    watch_pipe(hook, ends[0]);
     hook->is_running = true;
     hook->is_ended = false;
     hook->t_begin_ms = clock_ms();
@@ -193,6 +273,7 @@ static void on_end(struct ev_loop *loop, ev_child *child, int events)
     if (hook->is_ended) /* what it started may have ignored SIGTERM */
         (void)kill(-child->rpid, SIGKILL);
     hook->is_running = false;
+    read_rest(hook);
     tell_end(hook, child->rstatus);
     if (hook->is_waiting)
         begin(hook);
@@ -262,6 +343,7 @@ static struct hook *find_hook(struct hooks *hooks, const char *service)
     hook->hooks = hooks;
     ev_child_init(&hook->child, on_end, 0, 0);
     ev_timer_init(&hook->timeout, on_timeout, 0., 0.);
+    ev_init(&hook->readable, on_readable);
     ev_timer_init(&hook->retry, on_retry, 0., 0.);
     LL_PREPEND(hooks->list, hook);
     return hook;
@@ -302,6 +384,7 @@ void hooks_destroy(struct hooks *hooks)
     LL_FOREACH_SAFE (hooks->list, hook, next) {
         ev_child_stop(hooks->loop, &hook->child);
         ev_timer_stop(hooks->loop, &hook->timeout);
+        close_pipe(hook);
         ev_timer_stop(hooks->loop, &hook->retry);
         free(hook->service);
         free(hook);
