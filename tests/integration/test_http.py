@@ -48,6 +48,49 @@ def lose_master(rig):
     rig.wait_state("no-quorum")
 
 
+# ---- who may ask ----
+
+def test_a_token(tmp_path):
+    """Whoever does not send it gets health checks only; the commands read the same file; a reload takes another."""
+    token = tmp_path / "token"
+    token.write_text("first secret\nnot this\n")
+    token.chmod(0o600)
+    with Rig(sentinels=FAST, listen=f"127.0.0.1:0\nhttp = 127.0.0.1:0 token-file={token}") as rig:
+        rig.wait_votes(3)
+        path = rig.agent.config_path
+        def codes(value):
+            headers = {"Authorization": value} if value else {}
+            return [ask(rig, where, headers=headers)[0] for where in ("/healthz", "/readyz", "/status", "/metrics", "/")]
+        status, headers, body = ask(rig, "/status")
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer") and "token-file" in body
+        assert codes(None) == codes("Bearer first secre") == codes("Basic first secret") == [200, 200, 401, 401, 401]
+        assert codes("Bearer first secret") == [200] * 5
+        assert "R1" in run_agent("-f", path, "status").stdout
+        assert run_agent("-f", path, "--healthcheck").returncode == 0
+        assert "not this" not in run_agent("-f", path, "--dump-config").stdout
+        held = http.client.HTTPConnection(*address(rig), timeout=10)
+        with contextlib.closing(held):
+            def held_code():
+                held.request("GET", "/status", headers={"Authorization": "Bearer first secret"})
+                reply = held.getresponse()
+                return reply.status if reply.read() else None
+            assert held_code() == 200
+            token.write_text("second\n")
+            mark = rig.agent.mark()
+            rig.change()  # the command does not have the token of the agent that runs
+            rig.agent.wait_log(event="reloaded", since=mark)
+            assert held_code() == 200
+            assert run_agent("-f", path, "reload").returncode == 0
+            assert codes("Bearer first secret") == [200, 200, 401, 401, 401]
+            assert codes("Bearer second") == [200] * 5
+        token.write_text("\n")
+        assert f"'{token}' has no token of 1 to 512 bytes" in rig.reload(event="reload-failed")["error"]
+        assert codes("Bearer second") == [200] * 5
+        token.chmod(0o644)
+        token.write_text("third")
+        assert f"everybody can read the token in '{token}'" in run_agent("-f", path, "-t").stderr
+
+
 # ---- health ----
 
 def test_healthy_and_ready(rig):

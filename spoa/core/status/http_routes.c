@@ -164,7 +164,7 @@ static const struct {
     const char *path;
     void (*respond)(const struct status *status, const struct http_request *request,
                     struct http_answer *answer);
-    bool is_for_limited;
+    bool is_for_all; /* a health check */
 } routes[] = {
     {"/healthz", respond_health, true},
     {"/readyz", respond_ready, true},
@@ -174,14 +174,36 @@ static const struct {
     {"/status", respond_status, false},
 };
 
-static bool may_ask(const struct http_request *request)
+static bool is_for_all(const char *path)
 {
-    if (!request->is_limited)
-        return true;
     for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
-        if (routes[i].is_for_limited && strcmp(request->path, routes[i].path) == 0)
+        if (routes[i].is_for_all && strcmp(path, routes[i].path) == 0)
             return true;
     return false;
+}
+
+/* Takes as long wherever they differ: the time must not tell how much of a guess is right. */
+static bool is_same_secret(const char *given, const char *secret)
+{
+    size_t given_len = strlen(given);
+    size_t len = strlen(secret);
+    unsigned difference = given_len != len;
+
+    for (size_t i = 0; i < given_len; i++)
+        difference |= (unsigned char)given[i] ^ (unsigned char)secret[i < len ? i : len];
+    return difference == 0;
+}
+
+/* Whether the header is "Bearer TOKEN". */
+static bool has_token(const struct http_request *request)
+{
+    static const char scheme[] = "Bearer ";
+    const char *header = request->authorization;
+
+    if (request->token == NULL)
+        return true;
+    return header != NULL && strncasecmp(header, scheme, strlen(scheme)) == 0 &&
+           is_same_secret(header + strlen(scheme), request->token);
 }
 
 static bool takes_prefix(const char *path, const char *prefix, struct span *ret_rest)
@@ -242,9 +264,16 @@ void http_respond(const struct status *status, const struct http_request *reques
     if (!http_is_allowed(request->method)) {
         respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
-    } else if (!may_ask(request)) {
+    } else if (is_for_all(request->path)) {
+        respond_path(status, request, ret_answer);
+    } else if (request->is_limited) {
         respond_text(ret_answer, HTTP_FORBIDDEN,
                      "'allow' does not have this address: it may only ask for /healthz and /readyz\n");
+    } else if (!has_token(request)) {
+        respond_text(
+            ret_answer, HTTP_UNAUTHORIZED,
+            "a token is asked for: 'Authorization: Bearer' and what is in the 'token-file' of 'http'\n");
+        ret_answer->is_token_wanted = true;
     } else if (strcmp(request->method, "OPTIONS") == 0) {
         respond_text(ret_answer, HTTP_OK, "");
         ret_answer->is_methods_allowed = true;

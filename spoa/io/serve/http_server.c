@@ -61,6 +61,7 @@ struct http_client {
     bool is_suspended;
     bool is_written;
     struct http_text *text; /* held; NULL: memory was short */
+    char token[];           /* that must be sent; "": none. A copy: it may outlive the configuration */
 };
 
 struct http_server {
@@ -129,6 +130,7 @@ static void remove_client(struct http_client *client)
     ev_timer_stop(server->loop, &client->deadline);
     forget_page(client);
     DL_DELETE(server->clients, client);
+    explicit_bzero(client->token, strlen(client->token));
     free(client);
 }
 
@@ -232,10 +234,12 @@ static bool has_room_for(struct http_server *server, const struct addr *addr)
 }
 
 /* NULL where memory is short. */
-static struct http_client *add_client(struct http_server *server, int fd, const struct addr *addr)
+static struct http_client *add_client(struct http_server *server, int fd, const struct acceptor_peer *peer,
+                                      const struct addr *addr)
 {
     const int send_buffer = SEND_BUFFER;
-    struct http_client *client = calloc(1, sizeof(*client));
+    const char *token = peer->token != NULL ? peer->token : "";
+    struct http_client *client = calloc(1, sizeof(*client) + strlen(token) + 1);
 
     if (client == NULL)
         return NULL;
@@ -243,6 +247,8 @@ static struct http_client *add_client(struct http_server *server, int fd, const 
     client->server = server;
     client->fd = fd;
     client->addr = *addr;
+    client->is_limited = peer->is_limited;
+    memcpy(client->token, token, strlen(token) + 1);
     ev_timer_init(&client->deadline, on_deadline, 0.0, 0.0);
     DL_APPEND(server->clients, client);
     expect_request(client);
@@ -276,6 +282,8 @@ static enum MHD_Result queue(struct http_client *client, const struct http_answe
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (answer->is_methods_allowed)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, HTTP_ALLOW);
+    if (answer->is_token_wanted)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     if (client->closes)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     enum MHD_Result result = MHD_queue_response(client->connection, answer->code, response);
@@ -323,6 +331,9 @@ static enum MHD_Result answer_request(struct http_client *client, const char *pa
         .path = path,
         .accept = MHD_lookup_connection_value(client->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
         .is_limited = client->is_limited,
+        .token = client->token[0] != '\0' ? client->token : NULL,
+        .authorization =
+            MHD_lookup_connection_value(client->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION),
     };
     struct status status;
     struct http_answer answer;
@@ -491,10 +502,9 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
         refuse(server, fd);
         return true;
     }
-    server->taking = add_client(server, fd, &addr);
+    server->taking = add_client(server, fd, peer, &addr);
     if (server->taking == NULL)
         return false;
-    server->taking->is_limited = peer->is_limited;
     if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer->addr, peer->len) != MHD_YES)
         server->metrics->refused_total++; /* and it has closed it */
     run(server);

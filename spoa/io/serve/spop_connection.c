@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
@@ -15,13 +14,17 @@
 #include "spoa/io/net/buffer.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/socket_addr.h"
+#include "spoa/io/net/stream.h"
 #include "spoa/io/serve/spop_context.h"
 
 /* How much of our answers the kernel may hold. Without a limit it holds megabytes for a peer that does not
  * read. */
 #define SEND_BUFFER (128 * 1024)
 
-/* A peer must send HELLO within this time, s. After a health check it must also close within this time. */
+/*
+ * A peer must send HELLO within this time, s; a TLS handshake counts towards it. After a health check it must
+ * also close within this time.
+ */
 #define HELLO_TIMEOUT_S 10.0
 /* A guest has this time for all that it wants, s. */
 #define GUEST_TIMEOUT_S 2.0
@@ -40,6 +43,7 @@
 #define KEEP_INTERVAL_S 10
 
 struct spop_connection {
+    struct stream stream;
     ev_io readable;
     ev_io writable;
     /* One timer for all deadlines: for HELLO, for writing, for lingering, for the rest of a frame, for the
@@ -88,7 +92,7 @@ void spop_connection_close(struct spop_connection *connection)
     ev_io_stop(context->loop, &connection->readable);
     ev_io_stop(context->loop, &connection->writable);
     ev_timer_stop(context->loop, &connection->deadline);
-    close(connection->readable.fd);
+    stream_close(&connection->stream);
     if (context->visited_next == connection)
         context->visited_next = connection->next;
     DL_DELETE(context->connections, connection);
@@ -131,7 +135,7 @@ static void linger(struct spop_connection *connection)
                   log_text("error", spop_status_text(connection->session.status)),
                   log_number("status", connection->session.status));
     connection->lingering = true;
-    shutdown(connection->readable.fd, SHUT_WR);
+    stream_end(&connection->stream);
     set_deadline(connection, LINGER_S);
 }
 
@@ -204,7 +208,7 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
     ssize_t sent = 0;
 
     if (bytes.len > 0)
-        sent = send(connection->readable.fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        sent = stream_write(&connection->stream, bytes);
     if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
         spop_connection_close(connection);
         return false;
@@ -221,38 +225,47 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
 static void update_watchers(struct spop_connection *connection)
 {
     struct ev_loop *loop = connection->context->loop;
+    bool has_output = connection->out.len > 0;
+    bool awaits_room = stream_awaits_room(&connection->stream, has_output);
 
-    if (connection->out.len > 0) {
-        ev_io_stop(loop, &connection->readable);
-        ev_io_start(loop, &connection->writable);
-        if (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0)
-            set_deadline(connection, WRITE_TIMEOUT_S);
-    } else if (ev_is_active(&connection->writable)) {
-        ev_io_stop(loop, &connection->writable);
-        ev_io_start(loop, &connection->readable);
-    }
+    if (has_output && (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0))
+        set_deadline(connection, WRITE_TIMEOUT_S);
+    if (awaits_room == (ev_is_active(&connection->writable) != 0))
+        return;
+    ev_io_stop(loop, awaits_room ? &connection->readable : &connection->writable);
+    ev_io_start(loop, awaits_room ? &connection->writable : &connection->readable);
 }
 
 /* Whether answers are owed: output waits, input waits, a frame is incomplete, or a stream is parked. */
 static bool is_owing(const struct spop_connection *connection)
 {
-    int unread = 0;
+    if (!stream_is_ready(&connection->stream)) /* nothing can have been asked */
+        return false;
+    return connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0 ||
+           stream_has_unread(&connection->stream);
+}
 
-    if (connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0)
-        return true;
-    return ioctl(connection->readable.fd, FIONREAD, &unread) == 0 && unread > 0;
+/* Ends the session and tells the peer why. False if the connection was closed. */
+static bool end_session(struct spop_connection *connection, enum spop_status status)
+{
+    struct spop_context *context = connection->context;
+    struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
+
+    if (!stream_is_ready(&connection->stream)) { /* nobody could be told */
+        spop_connection_close(connection);
+        return false;
+    }
+    spop_session_close(&connection->session, status, &out);
+    return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
 }
 
 /* While draining, ends the session when it owes nothing. False if the connection was closed. */
 static bool say_goodbye(struct spop_connection *connection)
 {
-    struct spop_context *context = connection->context;
-    struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
+    bool stays = !connection->context->draining || connection->session.phase == SPOP_SESSION_CLOSED ||
+                 is_owing(connection);
 
-    if (!context->draining || connection->session.phase == SPOP_SESSION_CLOSED || is_owing(connection))
-        return true;
-    spop_session_close(&connection->session, SPOP_STATUS_NORMAL, &out);
-    return send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out)));
+    return stays || end_session(connection, SPOP_STATUS_NORMAL);
 }
 
 /* The time at which the peer has taken too long; 0: never. */
@@ -272,7 +285,8 @@ static void watch_peer(struct spop_connection *connection)
     struct ev_loop *loop = connection->context->loop;
 
     connection->t_heard = ev_now(loop);
-    if (connection->in.len == 0 || connection->session.parked.count > 0)
+    bool has_part = connection->in.len > 0 || stream_has_part(&connection->stream);
+    if (!has_part || connection->session.parked.count > 0)
         connection->t_partial = 0.0;
     else if (connection->t_partial <= 0.0)
         connection->t_partial = connection->t_heard;
@@ -364,6 +378,21 @@ static void answer_timed(struct spop_connection *connection, struct span in)
                       answered);
 }
 
+/* The peer does not speak TLS, does not trust us, or has no certificate that we trust. */
+static void note_tls_failure(const struct spop_connection *connection)
+{
+    struct addr peer = {.kind = ADDR_NONE};
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    char text[ADDR_TEXT_MAX];
+
+    if (getpeername(connection->stream.fd, (struct sockaddr *)&storage, &len) == 0)
+        (void)socket_addr_to(&storage, &peer);
+    connection->context->metrics->protocol_errors_total++;
+    log_event(LOG_LEVEL_WARNING, "spop-tls-failed", log_text("peer", addr_format(&peer, text)),
+              log_text("reason", stream_error(&connection->stream)));
+}
+
 /* Reads once, after the bytes that are kept from the last read, and answers. */
 static void receive(struct spop_connection *connection)
 {
@@ -372,12 +401,15 @@ static void receive(struct spop_connection *connection)
 
     if (kept > 0)
         memcpy(in, buffer_span(&connection->in).data, kept);
-    ssize_t got = recv(connection->readable.fd, in + kept, SPOP_READ_SIZE, 0);
+    ssize_t got = stream_read(&connection->stream, in + kept, SPOP_READ_SIZE);
     if (got > 0) {
         if (!connection->lingering)
             answer_timed(connection, span_of(in, kept + (size_t)got));
     } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         settle(connection);
+    } else if (got == -1 && errno == EPROTO && stream_is_secure(&connection->stream)) {
+        note_tls_failure(connection);
+        spop_connection_close(connection);
     } else {
         /* HAProxy 3.1 and later close idle connections with a reset: that needs no warning. */
         log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
@@ -393,25 +425,17 @@ void spop_connection_answer_parked(struct spop_session *session)
         settle(connection);
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+/* Sends what waits, and answers what came before the socket was full. */
+static void flush_output(struct spop_connection *connection)
 {
-    (void)loop;
-    (void)events;
-    receive(container_of(watcher, struct spop_connection, readable));
-}
-
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    struct spop_connection *connection = container_of(watcher, struct spop_connection, writable);
     struct spop_context *context = connection->context;
-    struct span waiting = buffer_span(&connection->out);
-    ssize_t sent = send(connection->readable.fd, waiting.data, waiting.len, MSG_NOSIGNAL);
+    ssize_t sent = stream_write(&connection->stream, buffer_span(&connection->out));
 
-    (void)loop;
-    (void)events;
     if (sent == -1) {
         if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
             spop_connection_close(connection);
+        else
+            update_watchers(connection);
         return;
     }
     context->kept -= connection->out.size;
@@ -419,6 +443,7 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     context->kept += connection->out.size;
     if (connection->out.len > 0) {
         set_deadline(connection, WRITE_TIMEOUT_S);
+        update_watchers(connection);
         return;
     }
     if (!release(connection))
@@ -430,16 +455,34 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     answer(connection, span_of(context->in, kept.len), clock_ms());
 }
 
+/* The socket is as stream_awaits_room() wanted it. */
+static void go_on(struct spop_connection *connection)
+{
+    if (connection->out.len > 0)
+        flush_output(connection);
+    else
+        receive(connection);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    go_on(container_of(watcher, struct spop_connection, readable));
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    go_on(container_of(watcher, struct spop_connection, writable));
+}
+
 /* Tells the peer that it took too long, and closes. */
 static void give_up(struct spop_connection *connection)
 {
-    struct spop_context *context = connection->context;
-    struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
-
-    context->metrics->timeouts_total++;
-    spop_session_close(&connection->session,
-                       connection->t_partial > 0.0 ? SPOP_STATUS_TIMEOUT : SPOP_STATUS_NORMAL, &out);
-    if (send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
+    connection->context->metrics->timeouts_total++;
+    if (end_session(connection, connection->t_partial > 0.0 ? SPOP_STATUS_TIMEOUT : SPOP_STATUS_NORMAL))
         settle(connection);
 }
 
@@ -468,13 +511,15 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* NULL where memory is short. */
-static struct spop_connection *add(struct spop_context *context, int fd)
+static struct spop_connection *add(struct spop_context *context, int fd, const struct tls *tls)
 {
     const int send_buffer = SEND_BUFFER;
     struct spop_connection *connection = calloc(1, sizeof(*connection));
 
-    if (connection == NULL)
+    if (connection == NULL || !stream_open(&connection->stream, fd, tls)) {
+        free(connection);
         return NULL;
+    }
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
     socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
@@ -504,10 +549,10 @@ static void receive_guest(struct spop_connection *connection)
     set_deadline(connection, GUEST_TIMEOUT_S);
 }
 
-bool spop_connection_open(struct spop_context *context, int fd)
+bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls)
 {
     bool is_guest = has_no_room(context);
-    struct spop_connection *connection = add(context, fd);
+    struct spop_connection *connection = add(context, fd, tls);
 
     if (connection == NULL)
         return false;
@@ -518,7 +563,7 @@ bool spop_connection_open(struct spop_context *context, int fd)
 
 bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_size)
 {
-    struct spop_connection *connection = add(context, fd);
+    struct spop_connection *connection = add(context, fd, NULL);
 
     if (connection == NULL)
         return false;
@@ -533,6 +578,15 @@ bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_
     return true;
 }
 
+/* The keys of a TLS connection are ours alone: the peer is told to connect again. */
+static void send_away(struct spop_connection *connection)
+{
+    bool is_active = connection->session.phase == SPOP_SESSION_ACTIVE;
+
+    if (is_active && !is_owing(connection) && end_session(connection, SPOP_STATUS_NORMAL))
+        settle(connection);
+}
+
 void spop_connection_give(struct spop_connection *connection, spop_give_fn give, void *context)
 {
     bool is_active = connection->session.phase == SPOP_SESSION_ACTIVE;
@@ -540,7 +594,10 @@ void spop_connection_give(struct spop_connection *connection, spop_give_fn give,
                    connection->in.len == 0 && connection->out.len == 0 &&
                    connection->session.parked.count == 0;
 
-    if (is_free && give(context, connection->readable.fd, is_active ? connection->session.max_frame_size : 0))
+    if (stream_is_secure(&connection->stream))
+        send_away(connection);
+    else if (is_free &&
+             give(context, connection->stream.fd, is_active ? connection->session.max_frame_size : 0))
         spop_connection_close(connection);
 }
 

@@ -11,15 +11,16 @@
 struct spop_connection;
 struct spop_context;
 struct spop_session;
+struct tls;
 
 /*
- * Takes over `fd`. If memory is short, returns false and the caller still owns `fd`. Where `connections_max` are there it
- * becomes a guest: a health check is answered, so that HAProxy does not hold us to be down, and all else is refused in its
- * own words.
+ * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns `fd`. Where
+ * `connections_max` are there it becomes a guest: a health check is answered, so that HAProxy does not hold us to be down,
+ * and all else is refused in its own words.
  */
-MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd);
+MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls);
 
-/* As spop_connection_open(), for one that another process gave up by spop_connection_give(). */
+/* As spop_connection_open() without TLS, for one that another process gave up by spop_connection_give(). */
 MUST_CHECK bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_size);
 
 /*
@@ -30,7 +31,8 @@ typedef bool (*spop_give_fn)(void *context, int fd, uint32_t frame_size);
 
 /*
  * Gives the connection away and frees it, without a word to the peer. Nothing happens while an answer is
- * owed, or where `give` cannot.
+ * owed, or where `give` cannot. A connection with TLS cannot be given: when no answer is owed its peer is sent
+ * AGENT-DISCONNECT, and connects again.
  */
 void spop_connection_give(struct spop_connection *connection, spop_give_fn give, void *context);
 

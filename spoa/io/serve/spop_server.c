@@ -60,8 +60,7 @@ bool spop_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct spop_server *server = context;
 
-    (void)peer;
-    return spop_connection_open(&server->context, fd);
+    return spop_connection_open(&server->context, fd, peer->tls);
 }
 
 void spop_server_limit(struct spop_server *server, size_t connections_max, unsigned idle_timeout_ms)
