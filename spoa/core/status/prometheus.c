@@ -390,11 +390,10 @@ static const struct family families[] = {
 static bool write_family_piece(struct exposition *exposition, const struct family *family,
                                struct page_cursor *cursor)
 {
-    const struct voter_group *group;
-    const struct service *service;
-    bool is_first = page_cursor_is_first(cursor);
+    const struct voter_group *group = NULL;
+    const struct service *service = NULL;
 
-    if (is_first)
+    if (page_cursor_is_first(cursor))
         begin_family(exposition, family->name, family->type, family->help);
     exposition->family = family->name;
     for (unsigned i = 0; i < PAGE_PIECE; i++) {

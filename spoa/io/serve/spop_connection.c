@@ -71,17 +71,10 @@ struct spop_connection *spop_connection_next(const struct spop_connection *conne
 /* It is like any other from now on, or about to be closed. */
 static void end_guest(struct spop_connection *connection)
 {
-    struct spop_context *context = connection->context;
-    size_t i = 0;
-
     if (!connection->session.is_guest)
         return;
     connection->session.is_guest = false;
-    while (context->guests[i] != connection)
-        i++;
-    context->guest_count--;
-    memmove(&context->guests[i], &context->guests[i + 1],
-            (context->guest_count - i) * sizeof(struct spop_connection *));
+    spop_context_remove_guest(connection->context, connection);
 }
 
 void spop_connection_close(struct spop_connection *connection)
@@ -117,19 +110,10 @@ static void set_deadline(struct spop_connection *connection, double wait_s)
     ev_timer_start(loop, &connection->deadline);
 }
 
-/* Each connection takes a descriptor, and the links to the voters need some, too. */
-static void note_refused(const struct spop_context *context)
-{
-    context->metrics->refused_total++;
-    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
-              log_text("reason", "'max-connections' are there"),
-              log_number("connections", (int64_t)(context->connection_count - context->guest_count)));
-}
-
 static void linger(struct spop_connection *connection)
 {
     if (connection->session.is_refused)
-        note_refused(connection->context);
+        spop_context_note_refused(connection->context);
     else if (connection->session.status != SPOP_STATUS_NORMAL)
         log_event(LOG_LEVEL_WARNING, "spop-error",
                   log_text("error", spop_status_text(connection->session.status)),
@@ -331,19 +315,13 @@ static bool release(struct spop_connection *connection)
     return true;
 }
 
-static bool has_no_room(const struct spop_context *context)
-{
-    return context->connections_max > 0 &&
-           context->connection_count - context->guest_count >= context->connections_max;
-}
-
 /* Gives `in` to the session and sends its replies, with one write() for all if SPOP_OUT_SIZE is enough. */
 static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
 {
     struct spop_context *context = connection->context;
     bool is_full = true;
 
-    if (connection->session.is_guest && !has_no_room(context))
+    if (connection->session.is_guest && !spop_context_is_full(context))
         end_guest(connection);
     while (is_full && connection->out.len == 0 && connection->session.phase != SPOP_SESSION_CLOSED) {
         struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
@@ -538,20 +516,21 @@ static struct spop_connection *add(struct spop_context *context, int fd, const s
 static void receive_guest(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
+    struct spop_connection *oldest = spop_context_oldest_guest(context);
 
-    if (context->guest_count == SPOP_GUESTS_MAX) {
-        if (context->guests[0]->session.phase == SPOP_SESSION_HELLO)
-            note_refused(context);
-        spop_connection_close(context->guests[0]);
+    if (oldest != NULL) {
+        if (oldest->session.phase == SPOP_SESSION_HELLO)
+            spop_context_note_refused(context);
+        spop_connection_close(oldest);
     }
     connection->session.is_guest = true;
-    context->guests[context->guest_count++] = connection;
+    spop_context_add_guest(context, connection);
     set_deadline(connection, GUEST_TIMEOUT_S);
 }
 
 bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls)
 {
-    bool is_guest = has_no_room(context);
+    bool is_guest = spop_context_is_full(context);
     struct spop_connection *connection = add(context, fd, tls);
 
     if (connection == NULL)

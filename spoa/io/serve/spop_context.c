@@ -1,8 +1,11 @@
 #include "spoa/io/serve/spop_context.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "spoa/core/base/container_of.h"
+#include "spoa/core/base/log.h"
+#include "spoa/core/base/metrics.h"
 #include "spoa/core/haproxy/parking.h"
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/net/loop.h"
@@ -10,6 +13,50 @@
 
 /* How long one turn of the loop may look at waiting clients. */
 #define LOOK_MAX_US 500
+
+/* ---- limits ---- */
+
+static size_t count_ordinary(const struct spop_context *context)
+{
+    return context->connection_count - context->guest_count;
+}
+
+bool spop_context_is_full(const struct spop_context *context)
+{
+    return context->connections_max > 0 && count_ordinary(context) >= context->connections_max;
+}
+
+/* Each connection takes a descriptor, and the links to the voters need some, too. */
+void spop_context_note_refused(const struct spop_context *context)
+{
+    context->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
+              log_text("reason", "'max-connections' are there"),
+              log_number("connections", (int64_t)count_ordinary(context)));
+}
+
+struct spop_connection *spop_context_oldest_guest(const struct spop_context *context)
+{
+    return context->guest_count == SPOP_GUESTS_MAX ? context->guests[0] : NULL;
+}
+
+void spop_context_add_guest(struct spop_context *context, struct spop_connection *connection)
+{
+    context->guests[context->guest_count++] = connection;
+}
+
+void spop_context_remove_guest(struct spop_context *context, const struct spop_connection *connection)
+{
+    size_t i = 0;
+
+    while (context->guests[i] != connection)
+        i++;
+    context->guest_count--;
+    memmove(&context->guests[i], &context->guests[i + 1],
+            (context->guest_count - i) * sizeof(struct spop_connection *));
+}
+
+/* ---- parked streams ---- */
 
 /* Sets the timer only if it must fire earlier. */
 void spop_context_arm(struct spop_context *context)
@@ -59,6 +106,8 @@ void spop_context_wake(struct spop_context *context)
     ev_timer_set(&context->release, 0.0, 0.0);
     ev_timer_start(context->loop, &context->release);
 }
+
+/* ---- begin and end ---- */
 
 bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
                        struct metrics *metrics, spop_gone_fn gone)

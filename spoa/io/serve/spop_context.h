@@ -58,6 +58,19 @@ MUST_CHECK bool spop_context_init(struct spop_context *context, struct ev_loop *
                                   struct service_table *table, struct metrics *metrics, spop_gone_fn gone);
 void spop_context_finish(struct spop_context *context); /* all connections must be closed */
 
+/* Whether `connections_max` are there, without the guests. */
+bool spop_context_is_full(const struct spop_context *context);
+
+/* Counts and logs that a connection was refused because it is full. */
+void spop_context_note_refused(const struct spop_context *context);
+
+/* The guest that has to go before another one comes; NULL: there is room. */
+struct spop_connection *spop_context_oldest_guest(const struct spop_context *context);
+
+/* There must be room. */
+void spop_context_add_guest(struct spop_context *context, struct spop_connection *connection);
+void spop_context_remove_guest(struct spop_context *context, const struct spop_connection *connection);
+
 /* Call after streams may have been parked: sets the timer for the first of them. */
 void spop_context_arm(struct spop_context *context);
 
