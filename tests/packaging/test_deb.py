@@ -2,15 +2,20 @@
 reloaded, removed, purged. The tests go from one to the next."""
 
 import configparser
+import contextlib
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, Agent
+from booted import Booted
+from cluster import HOST, ROOT, SHIPPED, Agent, Cluster
 from container import enter_root
+from process import free_ports, wait_until
+from resp import Resp
 from rig import Rig
 
 MIRROR = "http://deb.debian.org/debian"
@@ -144,6 +149,83 @@ def test_configured_started_reloaded_stopped(system):
         rig.reload(("server = R1 ", "server = redis-a "))
         assert rig.ask()["master"] == "redis-a"
         rig.agent.config_path.write_text(OWN)
+
+
+class Packaged(Cluster):
+    """The recipe with the agent and HAProxy of the packages: their files are where the recipe says, their units start them."""
+
+    def __init__(self, system, booted):
+        super().__init__(recipe="runtime-api")
+        self.system, self.booted = system, booted
+        self.agent.address = f"{HOST}:{free_ports(1)[0]}"
+
+    @staticmethod
+    def readdressed(text, addresses):
+        return Cluster.readdressed(text, {old: new for old, new in addresses.items() if not old.startswith("/")})
+
+    def write(self, path, text):
+        (self.system.root / path[1:]).write_text(text)
+
+    def start(self, agent_edits=None, haproxy_edits=None):
+        self.start_redis()
+        self.start_sentinels()
+        self.write(CONFIG, self.agent_config(agent_edits).replace(f"{HOST}:0", self.agent.address))
+        self.write("/etc/haproxy/haproxy.cfg", self.haproxy_config(haproxy_edits))
+        self.write("/etc/haproxy/spoe.conf", self.spoe_config())
+        done = self.booted.run("systemctl", "start", "haproxy", "sentinel-spoa", check=False)
+        assert done.returncode == 0, done.stdout + self.log()
+        self.wait_served()
+
+    def log(self):
+        return self.booted.run("journalctl", "--no-pager", "--output=cat", "--unit=sentinel-spoa").stdout
+
+
+@pytest.fixture(scope="module")
+def with_haproxy(system):
+    """HAProxy comes after the agent, which has made the group."""
+    system.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "haproxy")
+    return system
+
+
+def documented(recipe, pattern):
+    """What the README of the recipe says."""
+    return re.search(pattern, (SHIPPED / recipe / "README.md").read_text())[1]
+
+
+AGENT_TCP, HAPROXY_TCP = f"listen = {HOST}:9012", f"server agent1 {HOST}:9012"
+API = "runtime-api = /run/haproxy/admin.sock"
+
+
+def by_unix_socket():
+    return {AGENT_TCP: documented(".", r"`(listen = unix:\S+[^`]*)`")}, {HAPROXY_TCP: documented(".", r"`(server agent1 unix@[^`]*)`")}, ""
+
+
+def by_master():
+    options = " ".join(documented("runtime-api", r"`haproxy -W (-S\s[^`]*)`").split())
+    return {API: documented("runtime-api", r"`(runtime-api = master:[^`]*)`")}, {}, f'EXTRAOPTS="{options}"\n'
+
+
+def in_a_chroot():
+    """As Debian's own haproxy.cfg has it."""
+    return {}, {"    group haproxy\n": "    group haproxy\n    chroot /var/lib/haproxy\n"}, ""
+
+
+@pytest.mark.parametrize("way", [lambda: ({}, {}, ""), in_a_chroot, by_unix_socket, by_master],
+                         ids=["recipe", "chroot", "unix socket", "master"])
+def test_old_sessions_are_cut(with_haproxy, way, tmp_path):
+    """The recipe as it is shipped, and in the ways of its README, with the packages' users, units and folders."""
+    agent_edits, haproxy_edits, defaults = way()
+    (with_haproxy.root / "etc/default/haproxy").write_text(defaults)
+    with Booted(with_haproxy.root, tmp_path) as booted, Packaged(with_haproxy, booted) as cluster, contextlib.ExitStack() as stack:
+        cluster.start(agent_edits, haproxy_edits)
+        sessions = [stack.enter_context(Resp(cluster.haproxy.address, 10)) for _ in range(5)]
+        assert all(session.call("SET", "key", "before") == "OK" for session in sessions)
+        cluster.sentinels[0].fail_over()  # the old master lives on
+        wait_until(lambda: re.search(r"event=sessions-cut .* server=R1", cluster.log()), 15, "the cut is confirmed")
+        wait_until(lambda: all(session.is_closed() for session in sessions), 1, "old sessions are closed")
+        # HAProxy comes after the agent.
+        assert not re.search("event=runtime-api-failed (?!.*No such file)", cluster.log()), cluster.log()
+    cluster.write(CONFIG, OWN)
 
 
 def test_upgraded(system):

@@ -111,11 +111,13 @@ static void add_socket_path(struct text *out, const struct addr *addr)
 
 static void add_runtime_api(const struct writer *writer, const struct config_runtime_api *api)
 {
-    const char *mode = api->addr.kind != ADDR_UNIX ? "" : api->is_master ? ",mode,600" : " mode 600";
+    const char *rights = api->is_master ? ",group,haproxy,mode,660" : " user haproxy group haproxy mode 660";
+    bool is_unix = api->addr.kind == ADDR_UNIX;
     struct text *out = writer->out;
 
     if (api == writer->api || api->is_master)
-        text_add(out, "    # Whoever may write here rules this HAProxy: the agent's user alone.\n");
+        text_printf(out, "    # Whoever may write here rules this HAProxy.%s\n",
+                    is_unix ? " The agent's user must be in the group." : "");
     else if (haproxy_takes_address(&api->addr))
         text_add(out, "    # Another HAProxy's, which has a file of its own:\n");
     else
@@ -125,7 +127,7 @@ static void add_runtime_api(const struct writer *writer, const struct config_run
     else
         text_add(out, api == writer->api ? "    stats socket " : "    # stats socket ");
     add_socket_path(out, &api->addr);
-    text_add(out, mode);
+    text_add(out, is_unix ? rights : "");
     text_add(out, api->is_master ? "\n" : " level admin\n");
 }
 
