@@ -254,15 +254,19 @@ def test_status_command(rig):
     assert json.loads(done.stdout)["services"][0]["server"] == "R2"
 
 
-def test_healthcheck_command(rig):
-    done = command(rig, "--healthcheck")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_healthcheck_and_readycheck(rig):
+    """An agent without a master lives. Who would replace it for that would do so in the middle of a failover."""
+    for option in ("--healthcheck", "--readycheck"):
+        done = command(rig, option)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     lose_master(rig)
     done = command(rig, "--healthcheck")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = command(rig, "--readycheck")
     assert (done.returncode, done.stdout) == (1, "")
     assert '"reason":"no-quorum"' in done.stderr
     rig.agent.kill()
-    for words in (["--healthcheck"], ["status"]):
+    for words in (["--healthcheck"], ["--readycheck"], ["status"]):
         done = command(rig, *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert "Connection refused" in done.stderr
