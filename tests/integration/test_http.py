@@ -75,10 +75,13 @@ def test_master_and_replica(rig):
     for fake in rig.fakes:
         fake.master = R2
     rig.wait_master("R2")
+    rig.wait_votes(3)  # a Sentinel that still names R1 is a reason to ask them all
     status, _, body = ask(rig, "/master/mymaster/R2")
     assert (status, json.loads(body)["master"]) == (200, "R2")
     lose_master(rig)
     assert ask(rig, "/master/mymaster")[0] == 503
+    assert ask(rig, "/master/mymaster/R1")[0] == 503
+    assert ask(rig, "/master/mymaster/R2")[0] == 404  # its sessions are not at the wrong node
 
 
 def test_head_and_other_methods(rig):

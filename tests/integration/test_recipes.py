@@ -4,12 +4,13 @@ import os
 import random
 import re
 import subprocess
+import time
 
 import pytest
 from cluster import HOST, SHIPPED, Cluster, Redis, edited
 from process import PATH, free_ports, wait_until
 from random_config import Writer
-from resp import Resp
+from resp import Resp, RespError
 from rig import check_clean, run_agent
 
 RECIPES = [".", "active-backup", "agent-check", "any-address", "cluster", "http-health", "keepalived", "many-services",
@@ -175,6 +176,36 @@ def test_http_health():
         new = cluster.wait_failover(old)
         wait_until(lambda: {cluster.served_by() for _ in range(10)} == {new}, 15, "only the new master is up")
         check_clean(cluster.agent)
+
+
+def refuses(cluster):
+    try:
+        return not cluster.served_by()
+    except (OSError, RespError):
+        return True
+
+
+def test_http_health_keeps_the_sessions_of_a_healthy_master():
+    """Neither an agent that stands still for a moment nor Sentinels that end close a session; without a majority nobody gets a new one."""
+    with Cluster(recipe="http-health") as cluster:
+        cluster.start()
+        wait_until(lambda: {cluster.served_by() for _ in range(10)} == {cluster.redis[0]}, 15, "only the master is up")
+        with Resp(cluster.haproxy.address, 10) as session:
+            assert session.call("SET", "key", "1") == "OK"
+            for _ in range(5):
+                cluster.agent.pause()
+                time.sleep(0.3)
+                cluster.agent.resume()
+                time.sleep(0.3)
+            assert session.call("SET", "key", "2") == "OK"
+            for sentinel in cluster.sentinels[1:]:
+                sentinel.kill()
+            wait_until(lambda: refuses(cluster), 15, "no new sessions")
+            time.sleep(1)  # longer than the balancer needs to close the old ones
+            assert session.call("SET", "key", "3") == "OK"
+            cluster.sentinels[1].spawn()
+            wait_until(lambda: not refuses(cluster) and cluster.served_by() is cluster.redis[0], 15, "served again")
+            assert session.call("SET", "key", "4") == "OK"
 
 
 # ---- sentinel-spoa haproxy-conf ----
