@@ -188,7 +188,8 @@ static void add_frontend(struct writer *writer, size_t index, bool is_for_replic
 
     text_add(out, "frontend ");
     text_add(out, haproxy_names_frontend(writer->names, index, is_for_replicas));
-    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n");
+    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n"
+                  "    clitcpka-idle 1m\n    clitcpka-intvl 10s\n    clitcpka-cnt 3\n");
     add_bind(writer);
     text_add(out, "    tcp-request session set-var(sess.service) ");
     haproxy_add_sample(out, service->name);
@@ -239,11 +240,13 @@ static bool shuts_when_down(const struct writer *writer)
 /* Writes all that a backend needs, so that it can be pasted below the defaults of another file. */
 static void add_times(const struct writer *writer)
 {
+    const char *connect = shuts_when_down(writer) ? "200ms" : "500ms";
+
     text_printf(writer->out,
-                "    mode tcp\n    timeout connect %s\n    timeout server 1h\n    retries 0\n"
-                "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
-                "    srvtcpka-intvl 1s\n",
-                shuts_when_down(writer) ? "200ms" : "500ms");
+                "    mode tcp\n    timeout connect %s\n    timeout queue %s\n    timeout server 1h\n"
+                "    retries 0\n    no option redispatch\n    no option persist\n    option srvtcpka\n"
+                "    srvtcpka-idle 5s\n    srvtcpka-intvl 1s\n",
+                connect, connect);
 }
 
 /*

@@ -262,9 +262,11 @@ static void test_a_backend_stands_by_itself(void **state)
 {
     (void)state;
     (void)written(GOOD, 206);
-    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
+    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout queue 500ms\n    timeout server "
+        "1h\n"
+        "    retries 0\n"
         "    no option redispatch\n    no option persist\n");
-    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    bind ");
+    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n");
 }
 
 static void test_spoe(void **state)
