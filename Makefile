@@ -176,7 +176,7 @@ build/revision: FORCE
 -include $(shell find $(VARIANTS:%=build/%) -name '*.d' 2>/dev/null)
 
 .SECONDARY:
-.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report \
+.PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report false-alarms \
     clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test \
     lint format deps man install uninstall clean help
 
@@ -271,6 +271,11 @@ failover-report: ## what failovers cost, with the agent in each of its ways and 
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/failover-report.py
+
+false-alarms: ## how often `down-after` takes a master to be down that is well: load, lost packets, stops (ten minutes, as root)
+	@tests/tools/deps.sh build test
+	$(Q)$(MAKE) all
+	@$(PYTHON) tests/tools/false-alarms.py
 
 clients-report: ## how real clients fare in failovers, with the agent and with two other ways (UPDATE=1: into spoa/doc/clients.md)
 	@tests/tools/deps.sh build test clients-short node clients

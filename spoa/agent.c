@@ -53,7 +53,6 @@ struct agent {
     struct http_server *http_server;
     struct takeover *takeover;
     int takeover_fd; /* of an agent whose place we take when we are ready; -1: none */
-    struct acceptor_rules rules;
     struct listeners_row rows[PROTOCOL_COUNT];
     struct listeners *listeners;
     struct history history;
@@ -61,6 +60,7 @@ struct agent {
     const struct agent_build *build;
     ev_timer started;
     ev_timer watchdog;
+    ev_timer log_tick;
     ev_timer drain_deadline;
     bool is_taken; /* another agent accepts in our place */
     bool is_stopping;
@@ -97,20 +97,25 @@ static struct listeners *create_listeners(struct agent *agent)
     const struct listeners_row rows[PROTOCOL_COUNT] = {
         [PROTOCOL_SPOP] = {"listen",
                            offsetof(struct config_agent, listens),
-                           {"spop", spop_server_take, agent->server}},
+                           {.name = "spop", .take = spop_server_take, .context = agent->server}},
         [PROTOCOL_AGENT_CHECK] = {"check",
                                   offsetof(struct config_agent, checks),
-                                  {"agent-check", agent_check_server_take, agent->check_server}},
+                                  {.name = "agent-check",
+                                   .take = agent_check_server_take,
+                                   .context = agent->check_server}},
         [PROTOCOL_HTTP] = {"http",
                            offsetof(struct config_agent, web),
-                           {"http", http_server_take, agent->http_server}},
+                           {.name = "http",
+                            .take = http_server_take,
+                            .context = agent->http_server,
+                            .takes_limited = true}},
         [PROTOCOL_TAKEOVER] = {"takeover",
                                offsetof(struct config_agent, takeovers),
-                               {"takeover", give_place, agent}},
+                               {.name = "takeover", .take = give_place, .context = agent}},
     };
 
     memcpy(agent->rows, rows, sizeof(rows));
-    return listeners_create(agent->loop, agent->rows, PROTOCOL_COUNT, &agent->rules);
+    return listeners_create(agent->loop, agent->rows, PROTOCOL_COUNT, &agent->metrics);
 }
 
 /* Descriptors that are not for SPOP: those of HTTP, agent-checks, the loop and the log, and the links. */
@@ -139,7 +144,6 @@ static void use_deployment(void *context, const struct deployment *running)
     const struct config *config = deployment_config(running);
 
     agent_check_server_use(agent->check_server, deployment_checks(running));
-    agent->rules.allowed = &config->agent.allowed;
     spop_server_limit(agent->server, connections_max(config), config->agent.idle_timeout_ms);
 }
 
@@ -190,11 +194,22 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     service_manager_send("WATCHDOG=1");
 }
 
+static void on_log_tick(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct agent *agent = container_of(timer, struct agent, log_tick);
+
+    (void)loop;
+    (void)events;
+    log_sink_tick(clock_ms());
+    agent->metrics.log_lines_dropped_total = log_sink_dropped();
+}
+
 static void start_timers(struct agent *agent)
 {
     double interval_s = service_manager_watchdog_interval();
 
     ev_timer_start(agent->loop, &agent->started);
+    ev_timer_start(agent->loop, &agent->log_tick);
     if (interval_s <= 0.0)
         return;
     ev_timer_set(&agent->watchdog, interval_s, interval_s);
@@ -307,7 +322,6 @@ static struct takeover *create_takeover(struct agent *agent)
 /* What all deployments share. False if memory is short. */
 static bool create_parts(struct agent *agent, const struct config_agent *config)
 {
-    agent->rules.metrics = &agent->metrics;
     agent->parking = parking_create(config->park_max, on_parked_due, agent);
     agent->table = service_table_create(agent->parking);
     agent->resolver = resolver_create(agent->loop);
@@ -374,6 +388,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->build = build;
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
+    ev_timer_init(&agent->log_tick, on_log_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
     if (create_parts(agent, &config->agent))
         agent->reload = start_deployment(agent, config);
@@ -430,7 +445,7 @@ static void log_totals(const struct agent *agent)
 #undef X
     };
 
-    log_emit(LOG_LEVEL_INFO, "stopped", fields, sizeof(fields) / sizeof(*fields));
+    log_emit(LOG_LEVEL_INFO, LOG_WEIGHT_KEPT, "stopped", fields, sizeof(fields) / sizeof(*fields));
 }
 
 void agent_destroy(struct agent *agent)
@@ -439,6 +454,7 @@ void agent_destroy(struct agent *agent)
         return;
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
+    ev_timer_stop(agent->loop, &agent->log_tick);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
     takeover_destroy(agent->takeover);
     if (agent->takeover_fd != -1)

@@ -81,7 +81,7 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
                 .keep_ms = config->keep_ms,
                 .fence_ms = config->fence_ms,
                 .down_after_ms = config->down_after_ms,
-                .witness_age_ms = config->down_after_ms,
+                .witness_age_ms = group->source == VOTER_SOURCE_SENTINEL ? config->down_after_ms : 0,
                 .early_fence = config->early_fence,
                 .early_fence_max_ms = config->early_fence_max_ms,
                 .debounce_ms = config->debounce_ms,
@@ -325,9 +325,13 @@ static bool activate_hooks(struct deployment *deployment)
 
     for (size_t i = 0; i < config->service_count; i++) {
         const struct config_service *service = &config->services[i];
-        if (service->on_switch != NULL &&
-            !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
-                         deployment->services[i].service, service->on_switch, service->on_switch_timeout_ms))
+        const struct hook_program program = {
+            .command = service->on_switch,
+            .timeout_ms = service->on_switch_timeout_ms,
+            .retry_ms = service->on_switch_retry_ms,
+        };
+        if (program.command != NULL && !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
+                                                    deployment->services[i].service, &program))
             return false;
     }
     return true;

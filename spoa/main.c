@@ -79,6 +79,14 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What we have inherited is not for the programs that we run. Where the kernel cannot (before Linux 5.11) it stays so. */
+static void keep_descriptors(void)
+{
+#ifdef CLOSE_RANGE_CLOEXEC
+    (void)close_range(STDERR_FILENO + 1, ~0U, (int)CLOSE_RANGE_CLOEXEC);
+#endif
+}
+
 static bool load(const char *file, struct config *config, struct config_errors *errors)
 {
     if (file != NULL)
@@ -208,6 +216,7 @@ static int run(const struct options *options, struct config *config)
     hold_hangup(false);
     log_warnings(config);
     raise_descriptor_limit();
+    keep_descriptors();
     sandbox_harden();
     int takeover_fd = -1;
     if (options->takeover && !takeover_ask(config, &takeover_fd)) {
@@ -252,6 +261,7 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
+        print_warnings(config);
         return check_run(config, options->haproxy_file);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);

@@ -107,7 +107,7 @@ static int connect_unix(const struct addr *addr)
     set_timeouts(fd);
     if (socket_addr_from(addr, &storage, &len) && connect(fd, (struct sockaddr *)&storage, len) == 0)
         return fd;
-    int code = errno;
+    int code = errno == EAGAIN ? ETIMEDOUT : errno; /* the queue stayed full */
     close(fd);
     errno = code;
     return -1;

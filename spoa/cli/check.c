@@ -23,6 +23,7 @@
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/server_map.h"
 #include "spoa/core/decision/service.h"
+#include "spoa/core/decision/service_alarms.h"
 #include "spoa/core/haproxy/haproxy_version.h"
 #include "spoa/core/haproxy/runtime_reply.h"
 #include "spoa/core/redis/refusal.h"
@@ -48,8 +49,9 @@ struct checked_voter {
 struct check {
     const struct config *config;
     unsigned findings;
-    unsigned apis;  /* HAProxys that told their version */
-    bool any_hangs; /* haproxy_hangs() is true for one of them */
+    uint32_t down_after_ms; /* the least that a Sentinel told of the service that is checked; 0: none did */
+    unsigned apis;          /* HAProxys that told their version */
+    bool any_hangs;         /* haproxy_hangs() is true for one of them */
 };
 
 static void report(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -195,6 +197,8 @@ static void check_settings(struct check *check, const struct config_service *ser
                voter->name, facts.down_after_ms, service->park_ms,
                (uint64_t)facts.down_after_ms + FAILOVER_MS);
     check_silence(check, service, voter, &facts);
+    if (check->down_after_ms == 0 || facts.down_after_ms < check->down_after_ms)
+        check->down_after_ms = facts.down_after_ms;
     if (facts.other_sentinels + 1 != group->address_count)
         report(check,
                "%s knows of %" PRIu32
@@ -367,6 +371,26 @@ static void check_no_role(struct check *check, const struct config_service *serv
                node_reply_role_meaning(reply));
 }
 
+/* Asks the master whether it refuses writes while too few replicas follow it, where nothing else bounds the loss. */
+static void check_loss(struct check *check, const struct config_service *service,
+                       const struct service_server *server, struct redis_client *client)
+{
+    static const char *const words[] = {"INFO", "replication", NULL};
+    bool is_set = false;
+
+    if (service->down_after_ms > 0 || check->down_after_ms <= SERVICE_ALARMS_LOSS_MS)
+        return;
+    const struct reply *reply = redis_client_ask(client, words);
+    if (reply == NULL || node_reply_read_min_replicas(reply, &is_set) != REPLY_READ_OK || is_set)
+        return;
+    report(
+        check,
+        "%s: down-after-milliseconds is %" PRIu32
+        ", and nothing bounds what is lost if the master is cut off from the Sentinels: set 'down-after', or "
+        "min-replicas-to-write in Redis.",
+        server->name, check->down_after_ms);
+}
+
 static void check_node(struct check *check, const struct config_service *service,
                        const struct service_server *server, const struct addr *master)
 {
@@ -393,6 +417,8 @@ static void check_node(struct check *check, const struct config_service *service
         report(check, "%s is named by a majority and says that it is no master", server->name);
     else if (!is_master && master != NULL && says_master)
         report(check, "%s says that it is a master too: writes there are lost", server->name);
+    if (is_master && says_master)
+        check_loss(check, service, server, &client);
     redis_client_close(&client);
 }
 
@@ -405,6 +431,7 @@ static void check_service(struct check *check, const struct config_service *serv
     char text[ADDR_TEXT_MAX];
 
     printf("\n[service %s]\n", service->name);
+    check->down_after_ms = 0;
     for (size_t i = 0; i < group->address_count; i++)
         counts[i] = check_vote(check, service, group, &voters[i], &votes[i]);
     const struct addr *master = count_votes(service, voters, votes, counts, group->address_count);

@@ -53,10 +53,12 @@ int command_status(const struct config *config, bool is_json, bool watches)
 
     if (!watches)
         return print_once(config, path, "");
-    for (;;) {
+    /* Until nobody reads it any more, as in `status --watch | head`. An agent that is away may come back. */
+    while (!ferror(stdout)) {
         (void)print_once(config, path, isatty(STDOUT_FILENO) ? CLEAR_SCREEN : "");
         sleep(WATCH_INTERVAL_S);
     }
+    return EXIT_CODE_OK;
 }
 
 int command_probe(const struct config *config, const char *path)

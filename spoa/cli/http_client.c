@@ -13,8 +13,8 @@
 /* Enough for the status of ten thousand services. */
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)
 
-/* Reads until the peer closes: we ask with HTTP/1.0. */
-static bool read_reply(int fd, struct text *reply)
+/* Reads until the peer closes: we ask with HTTP/1.0. Returns 0, or why there is no reply, as errno. */
+static int read_reply(int fd, struct text *reply)
 {
     char bytes[16 * 1024];
     ssize_t got;
@@ -23,7 +23,23 @@ static bool read_reply(int fd, struct text *reply)
         bytes[got] = '\0';
         text_add(reply, bytes);
     }
-    return got == 0 && reply->data != NULL && !reply->has_failed;
+    if (got == -1)
+        return errno == EAGAIN ? ETIMEDOUT : errno;
+    if (got > 0 || reply->has_failed)
+        return EMSGSIZE;
+    return reply->data != NULL ? 0 : ECONNRESET;
+}
+
+/* The status code, or -1 if it is no reply of HTTP. */
+static int read_code(const struct text *reply, struct text *body)
+{
+    const char *start = strstr(reply->data, "\r\n\r\n");
+    const char *blank = strchr(reply->data, ' ');
+
+    if (start == NULL || blank == NULL || strncmp(reply->data, "HTTP/1.", 7) != 0)
+        return -1;
+    text_add(body, start + 4);
+    return (int)strtol(blank, NULL, 10);
 }
 
 int http_client_get(const struct addr *addr, const char *path, struct text *body)
@@ -37,18 +53,13 @@ int http_client_get(const struct addr *addr, const char *path, struct text *body
     if (fd == -1)
         return -1;
     int len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
-    bool is_sent = len > 0 && send(fd, request, (size_t)len, MSG_NOSIGNAL) == len;
-    if (is_sent && read_reply(fd, &reply)) {
-        const char *start = strstr(reply.data, "\r\n\r\n");
-        const char *blank = strchr(reply.data, ' ');
-        if (start != NULL && blank != NULL && strncmp(reply.data, "HTTP/1.", 7) == 0) {
-            code = (int)strtol(blank, NULL, 10);
-            text_add(body, start + 4);
-        } else {
-            errno = EPROTO;
-        }
+    int error = send(fd, request, (size_t)len, MSG_NOSIGNAL) == len ? read_reply(fd, &reply) : errno;
+    if (error == 0 && reply.data != NULL) {
+        code = read_code(&reply, body);
+        error = EPROTO;
     }
     text_finish(&reply);
     close(fd);
+    errno = error;
     return code;
 }

@@ -11,7 +11,7 @@ from certificates import self_signed
 from cluster import ROOT, SHIPPED, Agent
 from fake_sentinel import FakeSentinel
 from process import wait_until
-from rig import SERVERS, check_clean, run_agent
+from rig import SERVERS, Rig, check_clean, run_agent
 from spop_client import ask_once
 
 GOOD = """\
@@ -90,6 +90,7 @@ early-fence = yes
 early-fence-max = 2s
 on-switch = /bin/true one two
 on-switch-timeout = 5s
+on-switch-retry = 2s
 TLS_KEYS
 [service other]
 sentinels = second
@@ -441,3 +442,37 @@ def test_bash_completes():
     done = subprocess.run(["bash", "-c", f". {script}; COMP_WORDS=(sentinel-spoa --dump); COMP_CWORD=1; _sentinel_spoa; "
                            'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
     assert done.stdout == "--dump-config\n"
+
+
+def test_a_password_that_everybody_can_read():
+    """Said by `-t`, by `check`, at the start and at a reload; of the configuration itself, too."""
+    with Rig(sentinels="poll = 100ms", service="password = s3cret") as rig:
+        path = rig.agent.config_path
+        expected = f"{path}:{1 + rig.config.splitlines().index('password = s3cret')}: everybody can read the password in '{path}'"
+        path.chmod(0o604)
+        rig.wait_votes(3)
+        for words in (["-t"], ["check"]):
+            done = run_agent("-f", path, *words)
+            assert f"warning: {expected}\n" in done.stderr and "s3cret" not in done.stdout + done.stderr
+        mark = rig.agent.mark()
+        rig.reload()
+        assert rig.agent.find_log(event="configuration-warning", since=mark)["warning"] == expected
+        path.chmod(0o640)
+        assert run_agent("-f", path, "-t").stderr == ""
+        mark = rig.agent.mark()
+        rig.reload()
+        assert not rig.agent.find_log(event="configuration-warning", since=mark)
+        path.chmod(0o644)
+        rig.agent.stop()
+        mark = rig.agent.mark()
+        rig.agent.start()
+        assert rig.agent.wait_log(event="configuration-warning", since=mark)["warning"] == expected
+
+
+def test_a_key_that_everybody_can_read(tmp_path):
+    pair = self_signed(tmp_path, "ours", "DNS:ours.test")
+    path = tmp_path / "agent.conf"
+    path.write_text(GOOD.replace("[service", f"tls = yes\ntls-cert = {pair.certificate}\ntls-key = {pair.key}\n[service"))
+    for mode, is_told in ((0o640, False), (0o644, True)):
+        Path(pair.key).chmod(mode)
+        assert (f"everybody can read the key in '{pair.key}'" in run_agent("-f", path, "-t").stderr) == is_told

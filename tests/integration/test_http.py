@@ -12,7 +12,7 @@ import pytest
 from cluster import ROOT
 from fake_sentinel import GET_MASTER
 from process import wait_until
-from rig import SERVERS, Rig, run_agent
+from rig import SERVERS, Rig, agent_words, run_agent
 
 FAST = "poll = 100ms"
 LISTEN = "127.0.0.1:0\nhttp = 127.0.0.1:0"
@@ -273,6 +273,36 @@ def test_healthcheck_and_readycheck(rig):
         done = command(rig, *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert "Connection refused" in done.stderr
+
+
+def test_watching_ends_with_its_reader(rig):
+    """As in `status --watch | head`."""
+    watching = subprocess.Popen(agent_words("-f", rig.agent.config_path, "status", "--watch"), stdout=subprocess.PIPE)
+    try:
+        assert b"sentinel-spoa" in watching.stdout.readline()
+        watching.stdout.close()
+        assert watching.wait(30) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+
+
+@pytest.mark.parametrize("answer, reason", [(b"", "Connection reset by peer"), (b"+PONG\r\n", "Protocol error"), (None, "Connection timed out")])
+def test_peers_that_are_no_agents(tmp_path, answer, reason):
+    """The reason is what happened, and not what happened last in the program."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        path = tmp_path / "agent.conf"
+        path.write_text(f"[agent]\nlisten = 127.0.0.1:0\nhttp = 127.0.0.1:{server.getsockname()[1]}\n"
+                        "[sentinels]\naddress = 127.0.0.1:1\n[service m]\nserver = R1 127.0.0.1:2\n")
+        asking = subprocess.Popen(agent_words("-f", path, "status"), stderr=subprocess.PIPE, text=True)
+        with server.accept()[0] as peer:
+            if answer is not None:
+                peer.recv(100)
+                peer.sendall(answer)
+                peer.close()
+            said = asking.communicate(timeout=30)[1]
+        assert asking.returncode == 1
+        assert said.strip().endswith(f": {reason}"), said
 
 
 def test_commands_without_http():

@@ -48,8 +48,7 @@ class KeepalivedCluster(NetCluster):
 
     def start_sites(self):
         for i, (agent, haproxy) in enumerate(self.sites):
-            self.agent, self.haproxy = agent, haproxy
-            self.api = str(self.directory / f"admin{i}.sock")
+            self.turn_to(agent, haproxy)
             listen = f"listen = {HOST}:0\n"
             agent.config_path.write_text(edited(self.agent_config(), {listen: f"{listen}listen = {agent.spop_address}\n"}, "conf"))
             agent.start()

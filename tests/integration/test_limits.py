@@ -7,8 +7,8 @@ import time
 
 import pytest
 import spop_client as spop
-from process import wait_until
-from rig import Rig
+from process import free_ports, wait_until
+from rig import Rig, run_agent
 from spop_client import Closed, SpopClient, ask_once
 
 NORMAL, TIMEOUT = 0, 2
@@ -49,24 +49,46 @@ def is_refused(source, address):
 
 # ---- who ----
 
+def get(source, address, path):
+    """The code of a GET from there; None where the connection is closed."""
+    with connect_from(source, address) as sock:
+        try:
+            sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            return int(sock.recv(100).split()[1])
+        except (IndexError, ConnectionError):
+            return None
+
+
+def codes(source, address):
+    """Of a health check, of readiness, and of a page that is not for everybody."""
+    return [get(source, address, path) for path in ("/healthz", "/readyz", "/metrics")]
+
+
+ALL, HEALTH = [200, 200, 200], [200, 200, 403]
+
+
 def test_allow():
-    """Only from the networks that are named, for each protocol; changed by a reload. UNIX sockets have rights instead."""
+    """Only from the networks that are named, for each protocol; changed by a reload. UNIX sockets have rights instead.
+    HTTP tells the own host whether the agent is well."""
     agent = f"{ALL_LISTENERS}\nlisten = unix:DIRECTORY/spop.sock\nallow = 127.0.0.1\nallow = 127.1.0.0/16"
     with Rig(agent=agent) as rig:
-        addresses = [rig.agent.address, rig.agent.check_address, rig.agent.http_address]
+        addresses = [rig.agent.address, rig.agent.check_address]
+        web = rig.agent.http_address
+        rig.wait_votes(3)
         for address in addresses:
             assert not is_refused("127.0.0.1", address)
             assert not is_refused("127.1.255.1", address)
             assert is_refused("127.0.0.2", address)
             assert is_refused("127.2.0.1", address)
-        assert rig.agent.wait_log(event="connection-refused", protocol="http")["peer"].startswith("127.0.0.2:")
+        assert [codes(f"127.{host}", web) for host in ("0.0.1", "1.255.1", "0.0.2", "2.0.1")] == [ALL, ALL, HEALTH, HEALTH]
+        assert rig.agent.wait_log(event="connection-refused", protocol="agent-check")["peer"].startswith("127.0.0.2:")
         assert ask_once(f"unix:{rig.directory}/spop.sock")["state"] is not None
-        assert rig.agent.metric("redis_spoa_refused_total") == 6
-        rig.wait_votes(3)
+        assert rig.agent.metric("redis_spoa_refused_total") == 4
         rig.reload(("allow = 127.1.0.0/16", "allow = 127.0.0.2/32"))
         for address in addresses:
             assert is_refused("127.1.255.1", address)
             assert not is_refused("127.0.0.2", address)
+        assert [codes(f"127.{host}", web) for host in ("1.255.1", "0.0.2")] == [HEALTH, ALL]
 
 
 @pytest.mark.parametrize("network", ["127.0.0.1", "::ffff:127.0.0.0/127", "127.0.0.0/31"])
@@ -74,13 +96,68 @@ def test_allow_ipv4_on_a_listener_of_both_families(network):
     """A peer that reaches [::] by IPv4 is IPv4: the networks of IPv4 hold for it, and the log shows it so."""
     listeners = ALL_LISTENERS.replace("127.0.0.1:0", "[::]:0")
     with Rig(agent=f"{listeners}\nallow = {network}", listen="[::]:0") as rig:
-        ports = [address.rsplit(":", 1)[1] for address in (rig.agent.address, rig.agent.check_address, rig.agent.http_address)]
+        rig.agent.wait_log(event="master-switch")
+        ports = [address.rsplit(":", 1)[1] for address in (rig.agent.address, rig.agent.check_address)]
+        web = rig.agent.http_address.rsplit(":", 1)[1]
         for port in ports:
             assert not is_refused("127.0.0.1", f"127.0.0.1:{port}")
             assert is_refused("127.0.0.2", f"127.0.0.1:{port}")
             assert is_refused("::1", f"::1:{port}")
+        assert codes("127.0.0.1", f"127.0.0.1:{web}") == ALL
+        assert codes("127.0.0.2", f"127.0.0.1:{web}") == codes("::1", f"::1:{web}") == HEALTH
         refused = re.findall(r"event=connection-refused \S+ peer=(\S+):", rig.agent.log_text())
         assert sorted(set(refused)) == ["127.0.0.2", "[::1]"]
+
+
+def test_allow_of_one_address():
+    """Before the common one, for each protocol; changed by a reload. `--dump-config` and `-t` know it."""
+    own, common, check, web = (f"127.0.0.{1 + (i == 1)}:{port}" for i, port in enumerate(free_ports(4)))
+    agent = (f"listen = {own} allow=127.0.0.2\ncheck = {check} allow=127.0.0.3 allow=127.0.0.4\n"
+             f"http = {web} allow=127.0.0.1\nallow = 10.0.0.0/8")
+
+    def taken():
+        return [[host for host in range(1, 5) if not is_refused(f"127.0.0.{host}", address)] for address in (own, common, check)]
+
+    with Rig(agent=agent, listen=common) as rig:
+        path = rig.agent.config_path
+        rig.agent.wait_log(event="master-switch")
+        assert taken() == [[2], [], [3, 4]]
+        assert codes("127.0.0.1", web) == ALL and codes("127.0.0.2", web) == HEALTH
+        dumped = run_agent("-f", path, "--dump-config").stdout
+        assert f"listen = {own} allow=127.0.0.2/32\n" in dumped
+        assert f"check = {check} allow=127.0.0.3/32 allow=127.0.0.4/32\n" in dumped
+        rig.reload((" allow=127.0.0.3 allow=127.0.0.4", ""), ("allow=127.0.0.2", "allow=127.0.0.3"),
+                   ("allow = 10.0.0.0/8", "allow = 127.0.0.4"))
+        assert taken() == [[3], [4], [4]]
+        path.write_text(rig.config.replace("allow=127.0.0.2", "alow=127.0.0.2"))
+        line = 1 + next(i for i, text in enumerate(path.read_text().splitlines()) if "alow" in text)
+        done = run_agent("-f", path, "-t")
+        assert done.returncode == 2 and f"{path}:{line}: bad value '{own} alow=127.0.0.2' for 'listen'" in done.stderr
+
+
+def own_address():
+    """An address of this machine that is not of the loopback; None where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return None
+        return sock.getsockname()[0]
+
+
+@pytest.mark.skipif(own_address() is None, reason="this machine has no address but the loopback's")
+def test_healthcheck_whatever_is_allowed():
+    """As README says to set `allow`: only HAProxy's network. The container's own health check passes all the same."""
+    with Rig(agent="http = 0.0.0.0:0\nallow = 10.0.0.0/8") as rig:
+        port = rig.agent.http_address.rsplit(":", 1)[1]
+        path = rig.agent.config_path
+        rig.agent.wait_log(event="master-switch")
+        for host in ("0.0.0.0", "127.0.0.1", own_address()):
+            path.write_text(rig.config.replace("http = 0.0.0.0:0", f"http = {host}:{port}"))
+            assert run_agent("-f", path, "--healthcheck").returncode == 0
+        assert codes(own_address(), f"{own_address()}:{port}") == HEALTH
+        assert codes(own_address(), f"127.0.0.1:{port}") == [None] * 3  # from elsewhere, as it seems
+        assert rig.agent.find_log(event="connection-refused", protocol="http")
 
 
 # ---- how many ----

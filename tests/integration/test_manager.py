@@ -1,9 +1,11 @@
 """The service manager's view: what it is told when, and sockets that it opened."""
 
+import os
 import shutil
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from cluster import ROOT, Agent
@@ -125,6 +127,34 @@ def test_socket_activation(tmp_path, family):
         finally:
             agent.kill()
     assert path.exists() == (family == "unix")
+
+
+def test_a_socket_that_nobody_wants(tmp_path):
+    """It is closed and told of. A program that we run gets it as little as anything else that we have inherited."""
+    hook = tmp_path / "hook.sh"
+    hook.write_text(f"#!/bin/sh\nfor f in /proc/$$/fd/*; do echo $f $(readlink $f); done >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/told\n")
+    hook.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as wanted, socket.create_server(("127.0.0.1", 0)) as unused, \
+            socket.create_server(("127.0.0.1", 0)) as stray, FakeSentinel(SERVERS["R1"]) as fake:
+        where, elsewhere = (f"127.0.0.1:{sock.getsockname()[1]}" for sock in (wanted, unused))
+        agent = ActivatedAgent(tmp_path, [unused, wanted])
+        agent.pass_fds.append(stray.fileno())
+        agent.config_path.write_text(f"[agent]\nlisten = {where}\n[sentinels]\naddress = {fake.where}\n"
+                                     f"[service mymaster]\nserver = R1 127.0.0.1:7001\non-switch = {hook}\n")
+        try:
+            agent.start()
+            line = agent.wait_log(event="socket-unused")
+            assert (line["level"], line["address"]) == ("warning", elsewhere)
+            assert len(agent.log_lines(event="socket-unused")) == 1
+            wait_until((tmp_path / "told").exists, 15, "the program has run")
+            seen = (tmp_path / "told").read_text()
+            assert seen and "socket:" not in seen, seen
+            assert ask_once(where)["master"] == "R1"
+            first = Path(f"/proc/{agent.pid}/fd/3")
+            assert not first.exists() or os.readlink(first) != f"socket:[{os.fstat(unused.fileno()).st_ino}]"
+            check_clean(agent)
+        finally:
+            agent.kill()
 
 
 @pytest.mark.parametrize("ipv6_only", [False, True])

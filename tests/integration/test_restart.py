@@ -299,6 +299,29 @@ def test_a_successor_that_does_not_get_ready():
             assert rig.ask()["master"] == "R1"
 
 
+def test_a_successor_that_is_stopped_before_it_is_ready():
+    """It removes no file of a UNIX socket: they are still the former one's, which removes them in the end."""
+    with Rig(sentinels=FAST, agent=TAKEOVER) as rig:
+        rig.wait_votes(3)
+        paths = [rig.directory / "spop.sock", rig.directory / "takeover.sock"]
+        for fake in rig.fakes:
+            fake.delay = 0.4
+        successor = Successor(rig.agent, "next")
+        successor.config_path.write_text(rig.agent.config_path.read_text())
+        try:
+            successor.spawn()
+            successor.wait_log(event="started")
+            successor.signal(signal.SIGTERM)
+            assert successor.child.wait(15) == 0
+        finally:
+            successor.kill()
+        for fake in rig.fakes:
+            fake.heal()
+        assert rig.ask()["master"] == ask_once(f"unix:{paths[0]}")["master"] == "R1"
+        check_clean(rig.agent)
+        assert not any(path.exists() for path in paths)
+
+
 def test_nobody_to_take_over_from():
     with Rig(sentinels=FAST, agent=TAKEOVER) as rig:
         rig.wait_votes(3)

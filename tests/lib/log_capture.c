@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define LINES_MAX 256
-#define LINE_SIZE 512
+#define LINE_SIZE 1024
 
 static struct {
     char event[64];
@@ -23,10 +23,11 @@ static void append(char *text, const char *part, size_t len)
     text[used + len] = '\0';
 }
 
-static void keep(void *context, enum log_level level, const char *event, const struct log_field *fields,
-                 size_t count)
+static void keep(void *context, enum log_level level, enum log_weight weight, const char *event,
+                 const struct log_field *fields, size_t count)
 {
     (void)context;
+    (void)weight;
     assert(line_count < LINES_MAX && strlen(event) < sizeof(lines->event));
     char *text = lines[line_count].text;
     snprintf(lines[line_count].event, sizeof(lines->event), "%s", event);

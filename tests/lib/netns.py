@@ -314,25 +314,32 @@ class NetCluster(Cluster):
             agent.prefix = host.words()
             haproxy.move(host.address, host.words())
 
+    def turn_to(self, agent, haproxy):
+        """The agent and the HAProxy that are meant from now on."""
+        self.agent, self.haproxy = agent, haproxy
+        self.api = str(self.directory / f"{haproxy.name}-admin.sock")
+
     def start_agent(self, edits=None):
         """All of them."""
-        for agent, _ in self.sites:
+        for agent, haproxy in self.sites:
+            self.turn_to(agent, haproxy)
             listen = f"listen = {HOST}:0\n"
             both = f"{listen}listen = {agent.spop_address}\n"
             agent.config_path.write_text(edited(self.agent_config(edits), {listen: both}, "sentinel-spoa.conf"))
             agent.start()
+        self.turn_to(*self.sites[0])
 
     def start_haproxy(self, edits=None, spoe_edits=None):
         """All of them; each asks the agent on its host."""
         (self.directory / "spoe.conf").write_text(self.spoe_config(spoe_edits))
         for agent, haproxy in self.sites:
-            self.agent, self.haproxy = agent, haproxy
+            self.turn_to(agent, haproxy)
             text = self.haproxy_config(edits)
             bind = f"bind {haproxy.where}\n"
             both = f"{bind}    bind unix@{haproxy.address}\n"
             haproxy.config_path.write_text(edited(text, {bind: both}, "haproxy.cfg"))
             haproxy.start()
-        self.agent, self.haproxy = self.sites[0]
+        self.turn_to(*self.sites[0])
 
     def processes(self):
         return [*(part for agent, haproxy in self.sites for part in (haproxy, agent)), *self.sentinels, *self.redis]

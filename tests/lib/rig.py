@@ -145,8 +145,12 @@ class Rig:
         wait_until(lambda: all(fake.times_asked() >= goal for fake, goal in goals), timeout, f"{count} polls")
 
 
+def agent_words(*arguments):
+    """The command line of the agent's program with these arguments."""
+    return [*Agent(Path("/")).binary, *map(str, arguments)]
+
+
 def run_agent(*arguments, timeout=30, **options):
     """The agent's program with these arguments, until it ends; a subprocess.CompletedProcess with text."""
-    binary = Agent(Path("/")).binary
-    return subprocess.run([*binary, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    return subprocess.run(agent_words(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=timeout, check=False, **options)

@@ -4,6 +4,7 @@
  *
  *   AGENTS 1 or 2      N 3 or 5      F life of a vote, T reply timeout, in ticks (T < F)
  *   RELOAD             the one agent gathers votes anew beside the first, and goes on by those when they name somebody
+ *   DOWN_AFTER         Sentinels may say that they have not heard X, which is not named if a majority says so; not with RELOAD
  *   MUTANT_...         one fault put into the rule; each must violate an assertion
  */
 #ifndef AGENTS
@@ -33,19 +34,37 @@
 #define THRESHOLD Q
 #endif
 
+/* How many Sentinels must say that they have not heard a master, and whether one that two entries reach counts once. */
+#ifdef MUTANT_ONE_SUFFICES
+#define SILENCE_THRESHOLD 1
+#elif defined(MUTANT_ALL_MUST)
+#define SILENCE_THRESHOLD N
+#else
+#define SILENCE_THRESHOLD Q
+#endif
+#ifdef MUTANT_TWICE
+#define ONCE false
+#else
+#define ONCE true
+#endif
+
 #define NOBODY 0
 #define X 1
 #define Y 2
 #define OTHER(address) (3 - (address))
 #define AGED_OUT (F + 1) /* older than anything looks at */
+#define FOR_EVER 255
 
 /* Which assertions there are: all, or one by -DONLY_I1 and its like. */
-#if !defined(ONLY_I1) && !defined(ONLY_I2) && !defined(ONLY_I3) && !defined(ONLY_I4) && !defined(ONLY_I9)
+#if !defined(ONLY_I1) && !defined(ONLY_I2) && !defined(ONLY_I3) && !defined(ONLY_I4) && !defined(ONLY_I9) && \
+    !defined(ONLY_FALSE_ALARM) && !defined(ONLY_ALARM)
 #define ONLY_I1
 #define ONLY_I2
 #define ONLY_I3
 #define ONLY_I4
 #define ONLY_I9
+#define ONLY_FALSE_ALARM
+#define ONLY_ALARM
 #endif
 
 /* ---- the world ---- */
@@ -62,10 +81,15 @@ byte told[SETS * N];  /* the ghost's age: the same as it really is */
 #ifdef MUTANT_TRUST_ONE
 byte last[SETS]; /* what the newest reply said */
 #endif
+#ifdef DOWN_AFTER
+bool silent[SETS * N]; /* the entry's Sentinel said that it has not heard X */
+byte since[SETS * N];  /* by the rule: ticks since it was asked */
+byte said[SETS * N];   /* the ghost's age: the same as it really is */
+#endif
 
 byte answer[SETS];
 
-byte i, k, a, count, steady, backed, known, before; /* scratch; 0 between steps, so no part of the state */
+byte i, k, a, count, steady, backed, known, before, won; /* scratch; 0 between steps, so no part of the state */
 
 /* Does the vote of this entry count for its Sentinel, of which it may not be the only entry? The first such counts. */
 inline count_votes(agent, address)
@@ -88,6 +112,56 @@ inline count_votes(agent, address)
     }
 }
 
+#ifdef DOWN_AFTER
+/* How many Sentinels said, in reply to questions not older than `life`, that they have not heard X. */
+inline count_silent(agent, life, once)
+{
+    count = 0;
+    for (i : 0 .. N - 1) {
+        known = 0;
+        for (k : 0 .. N - 1) {
+            if
+            :: once && k < i && route[agent * N + k] == route[agent * N + i] && silent[agent * N + k] && said[agent * N + k] < life ->
+                known = 1
+            :: else
+            fi
+        }
+        if
+        :: silent[agent * N + i] && said[agent * N + i] < life && !known -> count++
+        :: else
+        fi
+    }
+}
+
+/* X is not named, although the votes name it, while enough Sentinels have not heard it. */
+inline judge_silence(agent)
+{
+    won = answer[agent];
+    count_silent(agent, FOR_EVER, ONCE);
+    if
+    :: answer[agent] == X && count >= SILENCE_THRESHOLD -> answer[agent] = NOBODY
+    :: else
+    fi
+}
+
+/* False alarm: the answer is what the votes say, unless they name X and a majority said within F that it has not heard X. Then it
+ * is no name. So a false alarm is over F after it was last said. Alarm: X is not named if a majority said so within F. */
+inline check_silence(agent)
+{
+    count_silent(agent, F, true);
+#ifdef ONLY_FALSE_ALARM
+    assert(answer[agent] == won || (won == X && answer[agent] == NOBODY && count >= Q));
+#endif
+#ifdef ONLY_ALARM
+    assert(answer[agent] != X || count < Q);
+#endif
+    won = NOBODY
+}
+#else
+inline judge_silence(agent) { skip }
+inline check_silence(agent) { skip }
+#endif
+
 inline evaluate(agent)
 {
 #ifdef MUTANT_TRUST_ONE
@@ -103,7 +177,8 @@ inline evaluate(agent)
     if
     :: count >= THRESHOLD -> answer[agent] = Y
     :: else
-    fi
+    fi;
+    judge_silence(agent)
 #endif
 }
 
@@ -174,7 +249,8 @@ inline answer_all()
 {
     for (a : 0 .. AGENTS - 1) {
         evaluate(a);
-        check(a)
+        check(a);
+        check_silence(a)
     }
     compare();
     for (a : 0 .. AGENTS - 1) {
@@ -202,6 +278,26 @@ inline deliver(agent, entry, asked, address)
     fi
 }
 
+#ifdef DOWN_AFTER
+inline forget_silence(entry) { silent[entry] = false; since[entry] = 0; said[entry] = 0 }
+
+/* A reply says so, to a question that was asked `asked` ticks ago. */
+inline note_silence(entry, asked)
+{
+    if
+    :: !silent[entry] || asked <= said[entry] ->
+        silent[entry] = true;
+        said[entry] = asked;
+#ifdef MUTANT_RECEIPT
+        since[entry] = 0
+#else
+        since[entry] = asked
+#endif
+    :: else /* overtaken */
+    fi
+}
+#endif
+
 inline tick()
 {
     for (i : 0 .. N - 1) {
@@ -219,7 +315,21 @@ inline tick()
             fi
 #endif
         :: else
+        fi;
+#ifdef DOWN_AFTER
+        if
+        :: silent[i] ->
+            since[i] = (since[i] < AGED_OUT -> since[i] + 1 : AGED_OUT);
+            said[i] = (said[i] < AGED_OUT -> said[i] + 1 : AGED_OUT);
+#ifndef MUTANT_SILENT_FOR_EVER
+            if
+            :: since[i] >= F -> forget_silence(i)
+            :: else
+            fi
+#endif
+        :: else
         fi
+#endif
     }
 }
 
@@ -286,15 +396,28 @@ inline change_over()
 #define HINT(agent, entry)
 #endif
 
-#if T == 0
-#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0)
-#elif T == 1
-#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0) HEAR(agent, entry, 1)
+/* A Sentinel that names X also says whether it has heard X. That may change from one reply to the next, with reason or without. */
+#ifdef DOWN_AFTER
+#define HEAR_SILENCE(agent, entry, asked) \
+    :: d_step { \
+        view[route[(agent) * N + entry]] == X || gone[route[(agent) * N + entry]] <= asked -> \
+        note_silence((agent) * N + entry, asked); answer_all() }
+#define HEAR_MASTER(agent, entry) :: d_step { forget_silence((agent) * N + entry); answer_all() }
 #else
-#define HEAR_UP_TO_T(agent, entry) HEAR(agent, entry, 0) HEAR(agent, entry, 1) HEAR(agent, entry, 2)
+#define HEAR_SILENCE(agent, entry, asked)
+#define HEAR_MASTER(agent, entry)
 #endif
 
-#define ENTRY(agent, entry) HEAR_UP_TO_T(agent, entry) HINT(agent, entry)
+#define HEAR_AT(agent, entry, asked) HEAR(agent, entry, asked) HEAR_SILENCE(agent, entry, asked)
+#if T == 0
+#define HEAR_UP_TO_T(agent, entry) HEAR_AT(agent, entry, 0)
+#elif T == 1
+#define HEAR_UP_TO_T(agent, entry) HEAR_AT(agent, entry, 0) HEAR_AT(agent, entry, 1)
+#else
+#define HEAR_UP_TO_T(agent, entry) HEAR_AT(agent, entry, 0) HEAR_AT(agent, entry, 1) HEAR_AT(agent, entry, 2)
+#endif
+
+#define ENTRY(agent, entry) HEAR_UP_TO_T(agent, entry) HEAR_MASTER(agent, entry) HINT(agent, entry)
 
 #if N == 5
 #define AGENT(agent) ENTRY(agent, 0) ENTRY(agent, 1) ENTRY(agent, 2) ENTRY(agent, 3) ENTRY(agent, 4)

@@ -53,6 +53,8 @@ invariant() {
     *count*) echo "I4 votes" ;;
     *known*) echo "I2 agreement" ;;
     *before*) echo "I9 reload" ;;
+    *won*) echo "false alarm" ;;
+    *answer*) echo "alarm" ;;
     *) echo "$1" ;;
     esac
 }
@@ -75,9 +77,11 @@ check sound "1 agent" -DAGENTS=1
 check sound "1 agent, F 3, T 2" -DAGENTS=1 -DF=3 -DT=2
 check sound "2 agents" -DAGENTS=2
 check sound "1 agent, reloads" -DAGENTS=1 -DRELOAD
+check sound "1 agent, down-after" -DAGENTS=1 -DDOWN_AFTER
 if [ -n "${DEEP:-}" ]; then
     check sound "2 agents, F 3, T 1" -DAGENTS=2 -DF=3 -DT=1
     check sound "5 Sentinels, 1 agent" -DAGENTS=1 -DN=5
+    check sound "1 agent, down-after, F 3, T 2" -DAGENTS=1 -DDOWN_AFTER -DF=3 -DT=2
 fi
 for_each_invariant TRUST_ONE I1 I2 I3 I4
 for_each_invariant HALF I1 I2 I3 I4
@@ -89,5 +93,9 @@ check violated "RELOAD_AT_ONCE, I9" -DAGENTS=1 -DRELOAD -DMUTANT_RELOAD_AT_ONCE 
 for invariant in I1 I3 I4; do
     check violated "RELOAD_REDATES, $invariant" -DAGENTS=1 -DRELOAD -DMUTANT_RELOAD_REDATES "-DONLY_$invariant"
 done
+for mutant in ONE_SUFFICES SILENT_FOR_EVER TWICE RECEIPT; do
+    check violated "$mutant, false alarm" -DAGENTS=1 -DDOWN_AFTER "-DMUTANT_$mutant" -DONLY_FALSE_ALARM
+done
+check violated "ALL_MUST, alarm" -DAGENTS=1 -DDOWN_AFTER -DMUTANT_ALL_MUST -DONLY_ALARM
 echo "model: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -57,6 +57,7 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         for (unsigned k = 0; k < SIM_SENTINELS_MAX; k++) {
             ghost->votes[i][k] = (struct ghost_vote){.sent_ms = GHOST_NEVER, .view = VIEW_NIL};
             ghost->facts[i][k] = (struct ghost_facts){.sent_ms = GHOST_NEVER, .witness_ms = GHOST_NEVER};
+            ghost->slow_ms[k] = GHOST_NEVER;
         }
         for (unsigned k = 0; k <= SIM_SERVERS; k++)
             ghost->roles[i][k] = (struct ghost_role){.sent_ms = GHOST_NEVER};
@@ -102,12 +103,48 @@ void ghost_heard(struct world *world, const struct sim_link *link, unsigned serv
     *vote = (struct ghost_vote){.sent_ms = sent_ms, .sentinel = link->sentinel, .view = view};
 }
 
+void ghost_go_on(const struct ghost_facts *before, int64_t life_ms, struct ghost_facts *facts)
+{
+    if (!facts->is_link_down || before->sent_ms == GHOST_NEVER || facts->sent_ms - before->sent_ms >= life_ms)
+        return;
+    int32_t age_ms = 0;
+    if (before->address == facts->address)
+        age_ms = before->age_ms + (int32_t)(facts->sent_ms - before->sent_ms);
+    /* Or it begins with this report. */
+    if (!before->may_be_dropped || age_ms > facts->age_ms)
+        facts->age_ms = age_ms;
+    facts->may_be_dropped = facts->may_be_dropped || before->may_be_dropped;
+}
+
+/* Of the whole seconds that a node shows the last one may not be over. One that was busy before says nothing. */
+static void told_of_link(const struct world *world, const struct sim_link *link,
+                         const struct event_item *item, int64_t sent_ms, struct ghost_facts *facts)
+{
+    const struct ghost_facts before = *facts;
+
+    if (sent_ms <= world->ghost.sets[link->set].slow_ms[link->voter])
+        return;
+    world_trace(world, "set %u: node %u says that %d was heard %d s ago%s", link->set, link->sentinel,
+                item->value, item->age_ms / 1000,
+                item->kind == REPLY_ITEM_LINK_DOWN ? ", or the link is down for that long" : "");
+    facts->sent_ms = sent_ms;
+    facts->sentinel = link->sentinel;
+    facts->address = item->value;
+    facts->is_link_down = item->kind == REPLY_ITEM_LINK_DOWN;
+    facts->may_be_dropped = false;
+    facts->age_ms = item->kind == REPLY_ITEM_LINK_MASTER || item->age_ms == 0 ? 0 : item->age_ms - 1000;
+    ghost_go_on(&before, world->sets[link->set].file.vote_life_ms, facts);
+}
+
 void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
                 int64_t sent_ms)
 {
     struct ghost_set *ghost = &world->ghost.sets[link->set];
     struct ghost_facts *facts = &ghost->facts[item->service][link->voter];
+    int64_t now_ms = agent_now_ms(world, world->sets[link->set].agent);
 
+    if (now_ms - sent_ms > world->sets[link->set].file.reply_timeout_ms)
+        ghost->slow_ms[link->voter] = now_ms;
     switch ((enum reply_item_kind)item->kind) {
     case REPLY_ITEM_FACTS:
     case REPLY_ITEM_FACTS_DOWN:
@@ -120,6 +157,11 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
         facts->is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
         facts->age_ms = item->age_ms;
         facts->may_be_dropped = false;
+        break;
+    case REPLY_ITEM_LINK:
+    case REPLY_ITEM_LINK_DOWN:
+    case REPLY_ITEM_LINK_MASTER:
+        told_of_link(world, link, item, sent_ms, facts);
         break;
     case REPLY_ITEM_WITNESS:
         world_trace(world, "set %u service %u: entry %u (sentinel %u) sees %s majority, asked at %lld",

@@ -97,6 +97,9 @@ void ghost_heard(struct world *world, const struct sim_link *link, unsigned serv
 void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
                 int64_t sent_ms);
 
+/* While a node's link is down its silence goes on from the report before, if that is younger by less than `life_ms`. */
+void ghost_go_on(const struct ghost_facts *before, int64_t life_ms, struct ghost_facts *facts);
+
 /* The node that a set probes for a service told what it is: enum node_role. */
 void ghost_role(struct world *world, const struct sim_set *set, unsigned service, uint8_t address,
                 int8_t role, int64_t sent_ms);

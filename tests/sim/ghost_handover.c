@@ -72,13 +72,16 @@ static void merge_role(struct ghost_role *next, const struct ghost_role *former)
 }
 
 /* Where entries of the former file reach one Sentinel, the agent takes over what one of them was told. */
-static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former, bool is_sole)
+static void merge_facts(struct ghost_facts *next, const struct ghost_facts *former, bool is_sole,
+                        int64_t life_ms)
 {
     int64_t witness_ms = former->witness_ms > next->witness_ms ? former->witness_ms : next->witness_ms;
     int64_t peers_ms = former->peers_ms > next->peers_ms ? former->peers_ms : next->peers_ms;
 
     if (former->sent_ms > next->sent_ms)
         *next = *former;
+    else
+        ghost_go_on(former, life_ms, next);
     next->witness_ms = witness_ms;
     next->peers_ms = peers_ms;
     next->may_be_dropped = next->may_be_dropped || !is_sole;
@@ -139,7 +142,8 @@ static void merge_service(struct world *world, const struct sim_set *former, con
     for (unsigned i = 0; i < next->file.voters; i++)
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))
-                merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k));
+                merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k),
+                            next->file.vote_life_ms);
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     merge_span(&ghost->spans[service], &told->spans[service], next->file.policy.confirm_ms,
                agent_now_ms(world, next->agent));

@@ -30,7 +30,10 @@ struct ghost_vote {
     bool may_be_dropped; /* by the agent: the voter told its MYID since, or that it would not */
 };
 
-/* What else it got from a voter: the last replies to SENTINEL MASTER, and to CKQUORUM where that said OK. */
+/*
+ * What else it got from a voter: the last replies to SENTINEL MASTER, or INFO replication, and to CKQUORUM where
+ * that said OK.
+ */
 struct ghost_facts {
     int64_t sent_ms;
     int64_t witness_ms;
@@ -39,6 +42,7 @@ struct ghost_facts {
     uint8_t sentinel;
     int8_t address;
     bool is_down;
+    bool is_link_down;   /* the age goes on from the report before */
     bool may_be_dropped; /* by the agent, as a vote */
 };
 
@@ -67,6 +71,7 @@ struct ghost_leaving {
 struct ghost_set {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
+    int64_t slow_ms[SIM_SENTINELS_MAX]; /* a reply of the voter came late then */
     /* What each server of the map said last, and what the last one outside it said. */
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
     struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest: it must be waited for so long, */

@@ -186,6 +186,9 @@ mutant node-names-itself 'I1' $node_reply 's/^    if (is_self) {/    if (is_self
 mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
 mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
+mutant node-seconds-are-over 'fence' $node_reply 's/(uint32_t)(seconds - 1) \* 1000/(uint32_t)seconds * 1000/'
+mutant node-silence-ends-with-link 'I6' $evidence 's/^    if (!report->facts.is_link_down || /    if (report != NULL || /'
+mutant node-silence-of-another-link 'fence' $evidence 's/^    if (before->candidate == report->candidate)$/    if (before != NULL)/'
 
 # Questions that wait.
 mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'

@@ -14,6 +14,7 @@ enum node_item {
     NODE_ITEM_SETNAME,
     NODE_ITEM_PING,
     NODE_ITEM_ROLE,
+    NODE_ITEM_INFO,
 };
 
 void node_start_all(struct world *world)
@@ -87,7 +88,10 @@ static enum node_item read_command(const struct conversation_command *command)
     static const struct {
         const char *word;
         enum node_item item;
-    } words[] = {{"AUTH", NODE_ITEM_AUTH}, {"CLIENT", NODE_ITEM_SETNAME}, {"PING", NODE_ITEM_PING}};
+    } words[] = {{"AUTH", NODE_ITEM_AUTH},
+                 {"CLIENT", NODE_ITEM_SETNAME},
+                 {"PING", NODE_ITEM_PING},
+                 {"INFO", NODE_ITEM_INFO}};
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
         if (span_equals_text(command->args[0], words[i].word))
@@ -174,6 +178,8 @@ static void build_reply(const struct event_item *item, struct reply *reply, stru
     *reply = (struct reply){.kind = REPLY_TEXT, .text = span_of_text("OK")};
     if (item->kind == NODE_ITEM_PING && item->value == NODE_ROLE_LOADING)
         *reply = (struct reply){.kind = REPLY_ERROR, .text = span_of_text("LOADING Redis is loading")};
+    if (item->kind == NODE_ITEM_INFO && item->value == NODE_ROLE_MASTER)
+        reply->text = span_of_text("role:master\r\nconnected_slaves:0\r\n");
     if (item->kind != NODE_ITEM_ROLE)
         return;
     if (item->value == NODE_ROLE_UNKNOWN) {

@@ -134,6 +134,22 @@ static void build_role(struct built_reply *built, const struct event_item *item,
     make_array(built, 3);
 }
 
+static void build_link(struct built_reply *built, const struct event_item *item, enum sim_form form)
+{
+    bool is_down = item->kind == REPLY_ITEM_LINK_DOWN;
+    int seconds = item->age_ms / 1000;
+    char host[REPLY_TEXT_MAX];
+
+    write_host(host, 0, item->value, form);
+    (void)snprintf(built->info, sizeof(built->info),
+                   "# Replication\r\nrole:%s\r\nmaster_host:%s\r\nmaster_port:%d\r\nmaster_link_status:%s\r\n"
+                   "master_last_io_seconds_ago:%d\r\nmaster_sync_in_progress:0\r\n"
+                   "master_link_down_since_seconds:%d\r\n",
+                   item->kind == REPLY_ITEM_LINK_MASTER ? "master" : "slave", host, SIM_PORT + item->value,
+                   is_down ? "down" : "up", is_down ? -1 : seconds, seconds);
+    make_text(built, REPLY_TEXT, built->info);
+}
+
 static void build_slots(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     unsigned count = 0;
@@ -223,6 +239,34 @@ void reply_build_subscribed(struct built_reply *built)
     make_array(built, 3);
 }
 
+/* What only nodes say. False if it is nothing of that. */
+static bool build_of_node(struct built_reply *built, const struct event_item *item, enum sim_form form)
+{
+    switch ((enum reply_item_kind)item->kind) {
+    case REPLY_ITEM_RUN_ID:
+        build_run_id(built, item);
+        break;
+    case REPLY_ITEM_ROLE:
+    case REPLY_ITEM_MASTER:
+        build_role(built, item, form);
+        break;
+    case REPLY_ITEM_LINK:
+    case REPLY_ITEM_LINK_DOWN:
+    case REPLY_ITEM_LINK_MASTER:
+        build_link(built, item, form);
+        break;
+    case REPLY_ITEM_CLUSTER_INFO:
+        make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
+        break;
+    case REPLY_ITEM_SLOTS:
+        build_slots(built, item, form);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 void reply_build(struct built_reply *built, const struct event_item *item, enum sim_form form)
 {
     switch ((enum reply_item_kind)item->kind) {
@@ -264,21 +308,9 @@ void reply_build(struct built_reply *built, const struct event_item *item, enum 
     case REPLY_ITEM_SUBSCRIBED:
         reply_build_subscribed(built);
         break;
-    case REPLY_ITEM_RUN_ID:
-        build_run_id(built, item);
-        break;
-    case REPLY_ITEM_ROLE:
-    case REPLY_ITEM_MASTER:
-        build_role(built, item, form);
-        break;
-    case REPLY_ITEM_CLUSTER_INFO:
-        make_text(built, REPLY_TEXT, item->value == 1 ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n");
-        break;
-    case REPLY_ITEM_SLOTS:
-        build_slots(built, item, form);
-        break;
     default:
-        build_hint(built, item);
+        if (!build_of_node(built, item, form))
+            build_hint(built, item);
         break;
     }
 }
@@ -336,6 +368,8 @@ static bool read_node_command(const struct conversation_command *command, struct
 {
     if (command_is(command, 0, "INFO") && command_is(command, 1, "server"))
         ret_item->kind = COMMAND_RUN_ID;
+    else if (command_is(command, 0, "INFO") && command_is(command, 1, "replication"))
+        ret_item->kind = COMMAND_LINK;
     else if (command_is(command, 0, "ROLE"))
         ret_item->kind = COMMAND_ROLE;
     else if (command_is(command, 0, "CLUSTER") && command_is(command, 1, "MYID"))

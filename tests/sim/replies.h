@@ -17,6 +17,7 @@ struct built_reply {
     struct reply inner[SIM_SERVICES_MAX][3];      /* of arrays in it */
     struct reply parts[SIM_SENTINELS_MAX - 1][4]; /* the same, of SENTINEL SENTINELS */
     char texts[REPLY_ELEMENTS_MAX][REPLY_TEXT_MAX];
+    char info[512]; /* of INFO replication */
 };
 
 /* Port and last byte of an address of a service: 10.1.SERVICE.(ADDRESS+1):(7001+ADDRESS), or 10.2 as alias. */

@@ -32,9 +32,10 @@ static void draw_limits(struct world *world, struct sim_file *file)
     file->policy.early_fence_max_ms = rng_between(rng, 300, SIM_EARLY_FENCE_MAX_MS);
     file->policy.debounce_ms = rng_chance(rng, 50) ? 1000 : 0;
     file->policy.down_after_ms = 0;
-    if (world->config.source == VOTER_SOURCE_SENTINEL && rng_chance(rng, 30))
+    if (world->config.source != VOTER_SOURCE_CLUSTER && rng_chance(rng, 30))
         file->policy.down_after_ms = rng_between(rng, 1500, 3000);
-    file->policy.witness_age_ms = file->policy.down_after_ms;
+    file->policy.witness_age_ms =
+        world->config.source == VOTER_SOURCE_SENTINEL ? file->policy.down_after_ms : 0;
 }
 
 /* Most agents name what a majority names and nothing else. Nodes bear no witness. */

@@ -24,10 +24,37 @@ void sentinel_start_all(struct world *world)
     }
 }
 
-/* What is asked of nodes only. */
-static void answer_node_command(const struct sim_sentinel *sentinel, unsigned number,
-                                const struct event_item *command, struct event_item *item)
+/* A link that is silent goes down after this time. */
+#define REPL_TIMEOUT_MS 2500
+/* In health a master's PING reaches its replicas that often. */
+#define REPL_PING_MS 1100
+
+/* Both clock readings are cut to whole seconds, so an age may be shown longer than it is. */
+static void answer_link(const struct world *world, unsigned number, struct event_item *item)
 {
+    const struct sim_sentinel *sentinel = &world->sentinels[number];
+    int64_t lost_ms = sentinel->master_lost_ms[0];
+    int64_t since_ms = lost_ms == 0 ? world->now_ms - world->now_ms % REPL_PING_MS : lost_ms;
+
+    item->value = sentinel->views[0];
+    item->kind = REPLY_ITEM_LINK;
+    if (lost_ms != 0 && world->now_ms - lost_ms >= REPL_TIMEOUT_MS) {
+        item->kind = REPLY_ITEM_LINK_DOWN;
+        since_ms = lost_ms + REPL_TIMEOUT_MS;
+    }
+    item->age_ms = (int32_t)(world->now_ms / 1000 - since_ms / 1000) * 1000;
+    if (item->value == (int8_t)number)
+        item->kind = REPLY_ITEM_LINK_MASTER;
+    else if (item->value < 0)
+        item->kind = REPLY_ITEM_REFUSED;
+}
+
+/* What is asked of nodes only. */
+static void answer_node_command(const struct world *world, unsigned number, const struct event_item *command,
+                                struct event_item *item)
+{
+    const struct sim_sentinel *sentinel = &world->sentinels[number];
+
     switch ((enum command_kind)command->kind) {
     case COMMAND_RUN_ID:
         item->kind = sentinel->refuses_myid ? REPLY_ITEM_REFUSED : REPLY_ITEM_RUN_ID;
@@ -36,6 +63,9 @@ static void answer_node_command(const struct sim_sentinel *sentinel, unsigned nu
     case COMMAND_ROLE:
         item->value = sentinel->views[0];
         item->kind = item->value == (int8_t)number ? REPLY_ITEM_MASTER : REPLY_ITEM_ROLE;
+        break;
+    case COMMAND_LINK:
+        answer_link(world, number, item);
         break;
     case COMMAND_CLUSTER_INFO:
         item->kind = REPLY_ITEM_CLUSTER_INFO;
@@ -108,9 +138,10 @@ static struct event_item answer_command(const struct world *world, unsigned numb
         break;
     case COMMAND_RUN_ID:
     case COMMAND_ROLE:
+    case COMMAND_LINK:
     case COMMAND_CLUSTER_INFO:
     case COMMAND_SLOTS:
-        answer_node_command(sentinel, number, command, &item);
+        answer_node_command(world, number, command, &item);
         break;
     }
     return item;

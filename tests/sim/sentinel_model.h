@@ -16,6 +16,7 @@ enum command_kind {
     COMMAND_SUBSCRIBE,
     COMMAND_RUN_ID, /* from here on of nodes: INFO server */
     COMMAND_ROLE,
+    COMMAND_LINK, /* INFO replication */
     COMMAND_CLUSTER_INFO,
     COMMAND_SLOTS,
 };
@@ -35,6 +36,9 @@ enum reply_item_kind {
     REPLY_ITEM_RUN_ID,       /* value: the identity */
     REPLY_ITEM_ROLE,         /* value: enum sim_view, as whose replica it speaks */
     REPLY_ITEM_MASTER,       /* the same: it speaks as a master; value: its own address */
+    REPLY_ITEM_LINK,         /* value: whom it follows; age_ms: whole seconds since it was heard */
+    REPLY_ITEM_LINK_DOWN,    /* the same; age_ms: since the link went down */
+    REPLY_ITEM_LINK_MASTER,  /* it is a master; value: its own address */
     REPLY_ITEM_CLUSTER_INFO, /* value: 1 where the cluster is up */
     REPLY_ITEM_SLOTS,        /* views: of all services; value: 1 where the cluster is up */
     REPLY_ITEM_HINT_SWITCH,  /* +switch-master; from here on: pushed, value: the new master's address */

@@ -15,6 +15,14 @@
     X(SAME_SENTINEL, "same-sentinel", 0,                                                                     \
       "two configured Sentinels have one MYID: one address leads to another's Sentinel, or a file was "      \
       "copied")                                                                                              \
+    X(SENTINEL_PASSWORD, "sentinel-password", 0,                                                             \
+      "a Sentinel, or a node that votes, refuses our password or wants one: it has no vote. Set 'password' " \
+      "in its group")                                                                                        \
+    X(NODE_PASSWORD, "node-password", 0,                                                                     \
+      "the master refuses our password or wants one: 'role-check' has no effect, and a dead master is "      \
+      "noticed late. Set 'password' in the service")                                                         \
+    X(NODE_REFUSES, "node-refuses", 5000,                                                                    \
+      "the master refuses ROLE: 'role-check' has no effect, and a dead master is noticed late")              \
     X(VOTE_LIFE, "vote-life", 0,                                                                             \
       "'vote-life' is not below Sentinel's down-after-milliseconds: a cut-off agent could still name the "   \
       "old master when the new one is in use")                                                               \
@@ -29,6 +37,10 @@
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
     X(DOWN_AFTER, "down-after", 0,                                                                           \
       "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
+    X(UNBOUNDED_LOSS, "unbounded-loss", 0,                                                                   \
+      "down-after-milliseconds of the Sentinels is over 10 s. If the master is cut off from them, all that " \
+      "clients write meanwhile is lost. Set 'down-after', or min-replicas-to-write in Redis, or lower "      \
+      "down-after-milliseconds")                                                                             \
     X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \

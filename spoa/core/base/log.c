@@ -14,10 +14,11 @@ void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level)
     log_state.max_level = max_level;
 }
 
-void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t count)
+void log_emit(enum log_level level, enum log_weight weight, const char *event, const struct log_field *fields,
+              size_t count)
 {
     if (log_state.sink != NULL && level <= log_state.max_level)
-        log_state.sink(log_state.context, level, event, fields, count);
+        log_state.sink(log_state.context, level, weight, event, fields, count);
 }
 
 const char *log_level_text(enum log_level level)

@@ -28,15 +28,22 @@ struct log_field {
     struct span text; /* if it is not a number; may be any bytes: the sink escapes them */
 };
 
+/* How much a line matters where not all can be written. */
+enum log_weight {
+    LOG_WEIGHT_COMMON, /* too many of one event in a second are only counted */
+    LOG_WEIGHT_KEPT,   /* what became of a service, or of its sessions: the line is not held back */
+};
+
 /* The fields are valid only during the call. */
-typedef void (*log_sink_fn)(void *context, enum log_level level, const char *event,
+typedef void (*log_sink_fn)(void *context, enum log_level level, enum log_weight weight, const char *event,
                             const struct log_field *fields, size_t count);
 
 /* Sets the sink for all further events; NULL drops them. Events above `max_level` never reach the sink. */
 void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level);
 
 /* `event` is a stable name in lower case with dashes ("master-switch"); the README lists them all. */
-void log_emit(enum log_level level, const char *event, const struct log_field *fields, size_t count);
+void log_emit(enum log_level level, enum log_weight weight, const char *event, const struct log_field *fields,
+              size_t count);
 
 /* "error", "warning", "info", "debug". */
 const char *log_level_text(enum log_level level);
@@ -59,8 +66,13 @@ static inline struct log_field log_text(const char *key, const char *text)
 
 /* Emits an event: log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)). Needs at least one
  * field. */
-#define log_event(level, event, ...)                                                                         \
-    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                      \
+#define log_event(level, event, ...) log_weighed((level), LOG_WEIGHT_COMMON, (event), __VA_ARGS__)
+
+/* The same, for a line that must not be held back. */
+#define log_kept(level, event, ...) log_weighed((level), LOG_WEIGHT_KEPT, (event), __VA_ARGS__)
+
+#define log_weighed(level, weight, event, ...)                                                               \
+    log_emit((level), (weight), (event), (const struct log_field[]){__VA_ARGS__},                            \
              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 #endif

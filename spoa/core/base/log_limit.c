@@ -16,11 +16,32 @@ static uint64_t hash(uint64_t state, const void *data, size_t len)
     return state;
 }
 
-static uint64_t key_of(const char *event, struct span subject)
+static bool is_configured(const struct log_field *field)
 {
-    uint64_t state = hash(UINT64_C(0xcbf29ce484222325), event, strlen(event) + 1);
+    static const char *const keys[] = {"service", "monitor", "sentinel", "sentinels",
+                                       "server",  "alarm",   "api"};
 
-    return subject.len > 0 ? hash(state, subject.data, subject.len) : state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        if (!field->is_number && strcmp(field->key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+uint64_t log_limit_subject(const struct log_field *fields, size_t count)
+{
+    uint64_t subject = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < count; i++)
+        if (is_configured(&fields[i])) {
+            subject = hash(subject, fields[i].key, strlen(fields[i].key) + 1);
+            subject = hash(subject, fields[i].text.data, fields[i].text.len);
+        }
+    return subject;
+}
+
+static uint64_t key_of(const char *event, uint64_t subject)
+{
+    return hash(subject, event, strlen(event) + 1);
 }
 
 static bool is_over(const struct log_limit_entry *entry, int64_t now_ms)
@@ -55,7 +76,7 @@ static uint64_t take_suppressed(struct log_limit *limit, struct log_limit_entry 
     return suppressed;
 }
 
-bool log_limit_pass(struct log_limit *limit, const char *event, struct span subject, bool must_pass,
+bool log_limit_pass(struct log_limit *limit, const char *event, uint64_t subject, bool must_pass,
                     int64_t now_ms, uint64_t *ret_suppressed)
 {
     struct log_limit_entry *entry = entry_of(limit, event, key_of(event, subject), now_ms);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "proto/span.h"
+#include "spoa/core/base/log.h"
 
 /*
  * Pairs of event and subject that are counted within one second. Lines of further pairs are never held back.
@@ -32,11 +33,17 @@ struct log_limit {
 };
 
 /*
+ * What a line is about, as far as the configuration names it: service, Sentinel, server, alarm. What a peer says
+ * does not count: it could choose another subject for each line.
+ */
+uint64_t log_limit_subject(const struct log_field *fields, size_t count);
+
+/*
  * Whether a line of `event` (a text that stays valid) about `subject` may be written at `now_ms`. If so
  * `ret_suppressed` gets how many were held back since the last one. `must_pass` always lets it through
  * (errors), and counts it.
  */
-bool log_limit_pass(struct log_limit *limit, const char *event, struct span subject, bool must_pass,
+bool log_limit_pass(struct log_limit *limit, const char *event, uint64_t subject, bool must_pass,
                     int64_t now_ms, uint64_t *ret_suppressed);
 
 /*

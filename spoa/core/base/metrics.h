@@ -35,6 +35,8 @@
     X(checks_unknown_total, "Agent-checks for a service or a server that is not known")                      \
     X(reloads_total, "Configurations taken over while running")                                              \
     X(reload_failures_total, "Configurations that could not be taken over")                                  \
+    X(log_lines_dropped_total,                                                                               \
+      "Lines that the log did not take: too many of a kind in a second, or no reader")                       \
     X(switches_total, "Changes of a service's master")
 
 struct metrics {

@@ -106,15 +106,22 @@ static void finish_service(struct config_service *service)
     finish_tls(&service->tls);
 }
 
+static void finish_listens(struct config_listens *listens)
+{
+    for (size_t i = 0; i < listens->count; i++)
+        free(listens->list[i].allowed.list);
+    free(listens->list);
+}
+
 void config_destroy(struct config *config)
 {
     if (config == NULL)
         return;
     free(config->agent.syslog);
-    free(config->agent.listens.list);
-    free(config->agent.checks.list);
-    free(config->agent.web.list);
-    free(config->agent.takeovers.list);
+    finish_listens(&config->agent.listens);
+    finish_listens(&config->agent.checks);
+    finish_listens(&config->agent.web);
+    finish_listens(&config->agent.takeovers);
     free(config->agent.allowed.list);
     free(config->agent.user);
     free(config->agent.group);
@@ -286,7 +293,9 @@ static void report_bad_value(const struct config_keyword *keyword, const struct 
                              const char *value, struct config_errors *errors)
 {
     const struct config_type *type = keyword->type;
-    const char *reason = type == &config_type_networks ? config_explain_network(value) : NULL;
+    const char *reason = type == &config_type_networks  ? config_explain_network(value)
+                         : type == &config_type_listens ? config_explain_listen(value)
+                                                        : NULL;
     const char *shown = type == &config_type_password ? "***" : value;
 
     if (reason != NULL)
@@ -420,6 +429,12 @@ void config_set(struct config *config, const struct config_place *place, const c
 const char *config_voters_word(const struct config_voters *group)
 {
     return group->is_nodes ? NODES : config_section_names[CONFIG_SENTINELS];
+}
+
+const struct config_networks *config_allowed(const struct config_agent *agent,
+                                             const struct config_listen *listen)
+{
+    return listen->allowed.count > 0 ? &listen->allowed : &agent->allowed;
 }
 
 const struct config_names *config_service_backends(const struct config *config,

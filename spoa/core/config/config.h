@@ -21,22 +21,23 @@ struct service_server;
 #define CONFIG_NAME_MAX 200
 #define CONFIG_ACCOUNT_MAX 64
 
+/* Networks, for `allow`. */
+struct config_networks {
+    struct network *list;
+    size_t count;
+};
+
 /* An address to accept connections on. */
 struct config_listen {
     struct addr addr;               /* numeric or UNIX; port 0: the kernel chooses */
     int mode;                       /* of a UNIX socket; -1: the umask decides */
     char owner[CONFIG_ACCOUNT_MAX]; /* of a UNIX socket; "": not changed */
     char group[CONFIG_ACCOUNT_MAX];
+    struct config_networks allowed; /* its own `allow=`; empty: see config_allowed() */
 };
 
 struct config_listens {
     struct config_listen *list;
-    size_t count;
-};
-
-/* Networks, for `allow`. */
-struct config_networks {
-    struct network *list;
     size_t count;
 };
 
@@ -48,7 +49,7 @@ struct config_agent {
     enum log_level log_level;
     enum log_format log_format;
     char *syslog;                   /* path of its socket; NULL: log to stderr */
-    struct config_networks allowed; /* may connect by TCP; empty: all may */
+    struct config_networks allowed; /* may connect by TCP to addresses without their own; empty: all may */
     unsigned connections_max;       /* for SPOP */
     unsigned idle_timeout_ms;       /* of SPOP connections; 0: none */
     unsigned drain_timeout_ms;
@@ -172,6 +173,7 @@ struct config_service {
     enum replica_fallback replica_fallback;
     char *on_switch; /* a program and its arguments, or NULL */
     unsigned on_switch_timeout_ms;
+    unsigned on_switch_retry_ms;  /* 0: never */
     struct config_names backends; /* HAProxy's; empty: those of [haproxy] */
 };
 
@@ -219,6 +221,13 @@ const struct config_credentials *config_node_credentials(const struct config_ser
                                                          const struct config_voters *group);
 const struct config_tls *config_node_tls(const struct config_service *service,
                                          const struct config_voters *group);
+
+/* The networks that may connect to the address: its own or, where it has none, those of [agent]. Empty: all may. */
+const struct config_networks *config_allowed(const struct config_agent *agent,
+                                             const struct config_listen *listen);
+
+/* Whether they are the same, in the same order. */
+bool config_same_networks(const struct config_networks *one, const struct config_networks *other);
 
 /* HAProxy's backends of the service: its own, or, where it has none, those of [haproxy]. */
 const struct config_names *config_service_backends(const struct config *config,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/network.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_idle.h"
 #include "spoa/core/config/config_keywords.h"
@@ -13,6 +14,29 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 
+bool config_same_networks(const struct config_networks *one, const struct config_networks *other)
+{
+    for (size_t i = 0; i < one->count && i < other->count; i++)
+        if (one->list[i].bits != other->list[i].bits ||
+            !addr_equals(&one->list[i].first, &other->list[i].first))
+            return false;
+    return one->count == other->count;
+}
+
+/* It is opened once, and nobody could tell which of them counts. */
+static void check_twice(const struct config_listens *listens, const char *key,
+                        const struct config_place *place, struct config_errors *errors)
+{
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < listens->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (addr_equals(&listens->list[i].addr, &listens->list[k].addr) &&
+                !config_same_networks(&listens->list[i].allowed, &listens->list[k].allowed))
+                config_error(errors, place, "'%s = %s' is listed twice, each with another 'allow='", key,
+                             addr_format(&listens->list[i].addr, text));
+}
+
 static void check_agent(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = config_at_line(file, 0);
@@ -21,6 +45,9 @@ static void check_agent(struct config *config, const char *file, struct config_e
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)
         config_error(errors, &whole, "'takeover' takes unix:/path only");
+    check_twice(&config->agent.listens, "listen", &whole, errors);
+    check_twice(&config->agent.checks, "check", &whole, errors);
+    check_twice(&config->agent.web, "http", &whole, errors);
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;
@@ -99,7 +126,7 @@ static void check_servers(const struct config_service *service, const struct con
 /* HAProxy may need half of this time to ask, with its shortest `agent-inter`. */
 #define CHECK_PULSE_MIN_MS 100
 
-/* A Sentinel sends a PING a second, so a healthy master may seem silent for a little longer than that. */
+/* A Sentinel hears a healthy master once a second, and so do replicas at best. It may be a little later. */
 #define DOWN_AFTER_MIN_MS 1500
 
 static void check_policy(struct config *config, const struct config_service *service,
@@ -110,7 +137,8 @@ static void check_policy(struct config *config, const struct config_service *ser
     if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
         config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
     if (service->down_after_ms > 0 && service->down_after_ms < DOWN_AFTER_MIN_MS)
-        config_error(errors, place, "'down-after' must be %d ms or more: a master is asked once a second",
+        config_error(errors, place,
+                     "'down-after' must be %d ms or more: a healthy master is heard once a second",
                      DOWN_AFTER_MIN_MS);
     if (service->early_fence && service->early_fence_max_ms == 0)
         config_error(errors, place, "'early-fence-max' must be over 0");
@@ -203,8 +231,13 @@ static void check_source(struct config *config, const struct config_service *ser
         config_error(errors, place, "'when-alone' needs 'source = replication'");
     if (source == VOTER_SOURCE_SENTINEL)
         return;
-    if (service->witness || service->early_fence || service->replicas || service->down_after_ms > 0)
-        config_error(errors, place, "'witness', 'down-after', 'early-fence' and 'replicas' need Sentinels");
+    if (service->witness || service->early_fence || service->replicas)
+        config_error(errors, place, "'witness', 'early-fence' and 'replicas' need Sentinels");
+    if (service->down_after_ms > 0 && source == VOTER_SOURCE_CLUSTER)
+        config_error(errors, place, "'down-after' needs Sentinels or 'source = replication'");
+    if (service->down_after_ms > 0 && service->quorum == config->groups[service->group].address_count)
+        config_error(&config->warnings, place,
+                     "'down-after' has no effect: it takes all nodes, and the master hears itself");
     if (service->when_alone == WHEN_ALONE_NAME)
         config_error(
             &config->warnings, place,

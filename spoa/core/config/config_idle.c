@@ -67,6 +67,8 @@ static void warn_of_service(struct config *config, const struct config_service *
          "'park'"},
         {"on-switch-timeout", is_changed(CONFIG_SERVICE, "on-switch-timeout", service->on_switch_timeout_ms),
          service->on_switch != NULL, "does nothing", "'on-switch'"},
+        {"on-switch-retry", is_changed(CONFIG_SERVICE, "on-switch-retry", service->on_switch_retry_ms),
+         service->on_switch != NULL, "does nothing", "'on-switch'"},
         {"password", has_credentials(service), is_probed, "does nothing", "'role-check'"},
         {"tls", service->tls.is_on, is_probed, "does nothing", "'role-check'"},
         {"monitor", service->monitor != NULL && strcmp(service->monitor, service->name) != 0, is_monitored,
@@ -98,12 +100,19 @@ static void warn_of_group(struct config *config, size_t index, const struct conf
         config_error(&config->warnings, place, "'subscribe' does nothing without Sentinels");
 }
 
-static bool has_tcp(const struct config_listens *listens)
+/* Whether it has a TCP address; with `without_own` one that has no `allow=` of its own. */
+static bool has_tcp(const struct config_listens *listens, bool without_own)
 {
     for (size_t i = 0; i < listens->count; i++)
-        if (listens->list[i].addr.kind != ADDR_UNIX)
+        if (listens->list[i].addr.kind != ADDR_UNIX && !(without_own && listens->list[i].allowed.count > 0))
             return true;
     return false;
+}
+
+static bool agent_has_tcp(const struct config_agent *agent, bool without_own)
+{
+    return has_tcp(&agent->listens, without_own) || has_tcp(&agent->checks, without_own) ||
+           has_tcp(&agent->web, without_own);
 }
 
 static void warn_of_agent(struct config *config, const struct config_place *place)
@@ -116,12 +125,12 @@ static void warn_of_agent(struct config *config, const struct config_place *plac
             config_error(&config->warnings, place,
                          "'check = %s': HAProxy's agent-checks connect by TCP only, write IP:PORT",
                          addr_format(&agent->checks.list[i].addr, text));
-    if (agent->allowed.count > 0 && !has_tcp(&agent->listens) && !has_tcp(&agent->checks) &&
-        !has_tcp(&agent->web))
+    if (agent->allowed.count > 0 && !agent_has_tcp(agent, false))
         config_error(&config->warnings, place,
                      "'allow' does nothing without a TCP address: who may use a UNIX socket is said by its "
-                     "mode=, owner= and "
-                     "group=");
+                     "mode=, owner= and group=");
+    else if (agent->allowed.count > 0 && !agent_has_tcp(agent, true))
+        config_error(&config->warnings, place, "'allow' does nothing: each TCP address has its own 'allow='");
 }
 
 static bool all_have_backends(const struct config *config)

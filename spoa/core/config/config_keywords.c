@@ -13,18 +13,22 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, LIVE,
      "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, `[::]:9012` "
      "(all addresses, also those of IPv4 unless `0.0.0.0:9012` is listed as well), `unix:/path mode=660 "
-     "owner=USER group=GROUP`; port 0 lets the kernel choose"},
+     "owner=USER group=GROUP`; port 0 lets the kernel choose. `0.0.0.0:9012 allow=10.0.0.0/8 "
+     "allow=10.1.2.3`: only "
+     "hosts of these networks may connect there"},
     {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, LIVE,
      "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen` but by TCP "
      "only; they make it cut the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
-     "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password"},
+     "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password. "
+     "`/healthz` and `/readyz` are also for the own host, whatever `allow` says"},
     {CONFIG_AGENT, "takeover", &config_type_listens, AGENT(takeovers), NULL, false, LIVE,
      "a UNIX socket, `unix:/path mode=600`. A newer agent with the same configuration that is started with "
      "`--takeover` gets our listeners and connections there; it must run as the same user, or as root"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
-     "a network, `10.0.0.0/8`, whose hosts may connect by TCP, for whatever protocol; else all may. A peer "
-     "that connects to `[::]` by IPv4 counts as IPv4"},
+     "a network, `10.0.0.0/8`, whose hosts may connect by TCP to addresses that have no `allow=` of their "
+     "own; "
+     "else all may. A peer that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
      "connections for SPOP at one time; those beyond are closed at once"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
@@ -187,7 +191,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "down-after", &config_type_duration, SERVICE(down_after_ms), "0", false, LIVE,
      "a master that a majority has not heard for this long is down: new connections wait and existing "
      "sessions "
-     "are cut, long before Sentinel's own `down-after-milliseconds`; at least 1500 ms; 0: never"},
+     "are cut, long before Sentinel's own `down-after-milliseconds`; at least 1500 ms; with "
+     "`source = replication` longer than Redis' `repl-ping-replica-period`; 0: never"},
     {CONFIG_SERVICE, "early-fence", &config_type_bool, SERVICE(early_fence), "no", false, LIVE,
      "when a failover begins, name the old master no more and cut its sessions: not only when the new one is "
      "named"},
@@ -198,7 +203,10 @@ const struct config_keyword config_keywords[] = {
      "one at a time; "
      "with it `sandbox` does not restrict files"},
     {CONFIG_SERVICE, "on-switch-timeout", &config_type_duration, SERVICE(on_switch_timeout_ms), "30s", false,
-     LIVE, "after so long it is killed"},
+     LIVE, "after this time it gets SIGTERM, and 2 s later SIGKILL"},
+    {CONFIG_SERVICE, "on-switch-retry", &config_type_duration, SERVICE(on_switch_retry_ms), "1s", false, LIVE,
+     "if it fails it is run again: after this time, then after twice as long, and so on, five times; 0: "
+     "never"},
 };
 
 const size_t config_keyword_count = sizeof(config_keywords) / sizeof(*config_keywords);

@@ -85,6 +85,8 @@ extern const struct config_type config_type_listens;  /* struct config_listens *
 extern const struct config_type config_type_networks; /* struct config_networks */
 /* What is wrong with a bad value of config_type_networks, where the form does not tell; or NULL. */
 const char *config_explain_network(const char *value);
+/* Likewise of config_type_listens. */
+const char *config_explain_listen(const char *value);
 extern const struct config_type config_type_names;        /* struct config_names */
 extern const struct config_type config_type_runtime_apis; /* struct config_haproxy */
 extern const struct config_type config_type_addresses;    /* struct config_voters */

@@ -69,26 +69,104 @@ static bool read_mode(struct span word, int *mode)
     return true;
 }
 
-static enum config_reading read_listens(void *field, const char *value)
+static enum config_reading append_network(struct config_networks *networks, struct span text)
 {
-    struct config_listens *listens = field;
-    struct config_listen listen = {.mode = -1};
-    struct span rest = span_of_text(value);
+    struct network network;
 
-    if (!read_listen_addr(span_take_word(&rest), &listen.addr))
+    if (network_parse(text, &network) != NETWORK_OK)
         return CONFIG_READ_BAD;
-    for (struct span word = span_take_word(&rest); word.len > 0; word = span_take_word(&rest))
-        if (listen.addr.kind != ADDR_UNIX ||
-            !(read_mode(word, &listen.mode) || read_option(word, "owner=", listen.owner) ||
-              read_option(word, "group=", listen.group)))
-            return CONFIG_READ_BAD;
+    void *list = networks->list;
+    struct network *place = grow(&list, &networks->count, sizeof(*place));
+    networks->list = list;
+    if (place == NULL)
+        return CONFIG_READ_NO_MEMORY;
+    *place = network;
+    return CONFIG_READ_OK;
+}
+
+/* Takes "allow=" away. Whether it was there. */
+static bool take_allow(struct span *word)
+{
+    static const char key[] = "allow=";
+    size_t prefix = strlen(key);
+
+    if (word->len < prefix || memcmp(word->data, key, prefix) != 0)
+        return false;
+    *word = span_of(word->data + prefix, word->len - prefix);
+    return true;
+}
+
+/* Networks are for TCP, accounts and a mode for UNIX sockets. */
+static enum config_reading read_listen_option(struct span word, struct config_listen *listen)
+{
+    if (listen->addr.kind != ADDR_UNIX)
+        return take_allow(&word) ? append_network(&listen->allowed, word) : CONFIG_READ_BAD;
+    return read_mode(word, &listen->mode) || read_option(word, "owner=", listen->owner) ||
+                   read_option(word, "group=", listen->group)
+               ? CONFIG_READ_OK
+               : CONFIG_READ_BAD;
+}
+
+static enum config_reading read_listen(struct span rest, struct config_listen *listen)
+{
+    enum config_reading reading = CONFIG_READ_OK;
+
+    if (!read_listen_addr(span_take_word(&rest), &listen->addr))
+        return CONFIG_READ_BAD;
+    for (struct span word = span_take_word(&rest); word.len > 0 && reading == CONFIG_READ_OK;
+         word = span_take_word(&rest))
+        reading = read_listen_option(word, listen);
+    return reading;
+}
+
+static enum config_reading append_listen(struct config_listens *listens, const struct config_listen *listen)
+{
     void *list = listens->list;
     struct config_listen *place = grow(&list, &listens->count, sizeof(*place));
+
     listens->list = list;
     if (place == NULL)
         return CONFIG_READ_NO_MEMORY;
-    *place = listen;
+    *place = *listen;
     return CONFIG_READ_OK;
+}
+
+static enum config_reading read_listens(void *field, const char *value)
+{
+    struct config_listen listen = {.mode = -1};
+    enum config_reading reading = read_listen(span_of_text(value), &listen);
+
+    if (reading == CONFIG_READ_OK)
+        reading = append_listen(field, &listen);
+    if (reading != CONFIG_READ_OK)
+        free(listen.allowed.list);
+    return reading;
+}
+
+static const char *explain_network(struct span text)
+{
+    struct network network;
+
+    return network_parse(text, &network) == NETWORK_TOO_FEW_BITS
+               ? "an IPv4-mapped network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8"
+               : NULL;
+}
+
+const char *config_explain_network(const char *value)
+{
+    return explain_network(span_of_text(value));
+}
+
+const char *config_explain_listen(const char *value)
+{
+    struct span rest = span_of_text(value);
+    const char *reason = NULL;
+
+    for (struct span word = span_take_word(&rest); word.len > 0 && reason == NULL;
+         word = span_take_word(&rest))
+        if (take_allow(&word))
+            reason = explain_network(word);
+    return reason;
 }
 
 static void write_option(const char *key, const char *value, FILE *out)
@@ -101,6 +179,7 @@ static void write_listens(const void *field, const char *key, FILE *out)
 {
     const struct config_listens *listens = field;
     char text[ADDR_TEXT_MAX];
+    char network[NETWORK_TEXT_MAX];
 
     for (size_t i = 0; i < listens->count; i++) {
         const struct config_listen *listen = &listens->list[i];
@@ -112,33 +191,15 @@ static void write_listens(const void *field, const char *key, FILE *out)
             write_option(" owner=", listen->owner, out);
         if (listen->group[0] != '\0')
             write_option(" group=", listen->group, out);
+        for (size_t k = 0; k < listen->allowed.count; k++)
+            fprintf(out, " allow=%s", network_format(&listen->allowed.list[k], network));
         fputc('\n', out);
     }
 }
 
 static enum config_reading read_networks(void *field, const char *value)
 {
-    struct config_networks *networks = field;
-    struct network network;
-
-    if (network_parse(span_of_text(value), &network) != NETWORK_OK)
-        return CONFIG_READ_BAD;
-    void *list = networks->list;
-    struct network *place = grow(&list, &networks->count, sizeof(*place));
-    networks->list = list;
-    if (place == NULL)
-        return CONFIG_READ_NO_MEMORY;
-    *place = network;
-    return CONFIG_READ_OK;
-}
-
-const char *config_explain_network(const char *value)
-{
-    struct network network;
-
-    return network_parse(span_of_text(value), &network) == NETWORK_TOO_FEW_BITS
-               ? "an IPv4-mapped network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8"
-               : NULL;
+    return append_network(field, span_of_text(value));
 }
 
 static void write_networks(const void *field, const char *key, FILE *out)
@@ -351,7 +412,8 @@ static void write_servers(const void *field, const char *key, FILE *out)
 }
 
 const struct config_type config_type_listens = {
-    "IP:PORT, [IPv6]:PORT or unix:/path with mode=, owner= and group=", read_listens, write_listens};
+    "IP:PORT or [IPv6]:PORT with allow=IP/BITS (several), or unix:/path with mode=, owner= and group=",
+    read_listens, write_listens};
 const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
 const struct config_type config_type_names = {"one name or several, with blanks between them", read_names,
                                               write_names};

@@ -130,6 +130,28 @@ static bool cut_comment(char *line)
     return false;
 }
 
+/* Whether the value is that of one variable: it does not stand in the file. */
+static bool is_variable(const char *value)
+{
+    return strncmp(value, "${", 2) == 0 && value[strcspn(value, "}")] == '}' &&
+           value[strcspn(value, "}") + 1] == '\0';
+}
+
+/* What is to be told of a line `password = VALUE`. */
+static void look_at_password(struct config_reader *reader, const char *value, bool has_comment)
+{
+    if (has_comment)
+        config_error(&reader->config->warnings, &reader->place,
+                     "'password' ends before the ';' behind a blank, which begins a comment: write the "
+                     "comment into a line "
+                     "of its own, or the password into a file for 'password-file'");
+    if (strstr(value, "$$") != NULL)
+        config_error(&reader->config->warnings, &reader->place,
+                     "'$$' in 'password' is one '$'; it was two in former versions");
+    if (reader->password_line == 0 && !is_variable(value))
+        reader->password_line = reader->place.line;
+}
+
 static void take_key(struct config_reader *reader, char *line)
 {
     bool has_comment = cut_comment(line);
@@ -144,15 +166,10 @@ static void take_key(struct config_reader *reader, char *line)
     char *sign = line + strcspn(line, "=:");
     *sign = '\0';
     const char *key = trim(line);
-    if (has_comment && strcmp(key, "password") == 0)
-        config_error(&reader->config->warnings, &reader->place,
-                     "'password' ends before the ';' behind a blank, which begins a comment: write the "
-                     "comment into a line "
-                     "of its own, or the password into a file for 'password-file'");
-    if (strcmp(key, "password") == 0 && strstr(sign + 1, "$$") != NULL)
-        config_error(&reader->config->warnings, &reader->place,
-                     "'$$' in 'password' is one '$'; it was two in former versions");
-    take_value(reader, key, trim(sign + 1));
+    char *value = trim(sign + 1);
+    if (strcmp(key, "password") == 0)
+        look_at_password(reader, value, has_comment);
+    take_value(reader, key, value);
 }
 
 static void take_section(struct config_reader *reader, char *line)
@@ -205,6 +222,7 @@ void config_reader_init(struct config_reader *reader, struct config *config, con
     reader->errors = errors;
     reader->variable = variable;
     reader->place = (struct config_place){.file = file};
+    reader->password_line = 0;
     reader->len = 0;
 }
 

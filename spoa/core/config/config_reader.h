@@ -30,6 +30,7 @@ struct config_reader {
     struct config_errors *errors;
     config_variable_fn variable;
     struct config_place place; /* of the line that was read last */
+    unsigned password_line; /* the first that has a password, and not a variable for it; 0: there is none */
     /* Length of the incomplete line. `line` keeps only its first CONFIG_LINE_MAX bytes. */
     size_t len;
     char line[CONFIG_LINE_MAX + 1];

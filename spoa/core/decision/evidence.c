@@ -38,16 +38,32 @@ void evidence_forget(struct evidence *evidence, unsigned voter)
     evidence->sentinels[voter] = no_report;
 }
 
+/* The link that is down in `report`: its silence goes on from `before`, unless the two are too far apart. */
+static void go_on_from(const struct evidence *evidence, const struct sentinel_report *before,
+                       struct sentinel_report *report)
+{
+    if (!report->facts.is_link_down || before->facts_sent_ms == INT64_MIN ||
+        report->facts_sent_ms - before->facts_sent_ms >= evidence->config->vote_life_ms)
+        return;
+    int64_t silent_ms = 0;
+    if (before->candidate == report->candidate)
+        silent_ms = before->facts.silent_ms + (report->facts_sent_ms - before->facts_sent_ms);
+    report->facts.silent_ms = silent_ms < UINT32_MAX ? (uint32_t)silent_ms : UINT32_MAX;
+    report->facts.owed_ms = report->facts.silent_ms;
+}
+
 void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms)
 {
     struct sentinel_report *report = &evidence->sentinels[voter];
+    struct sentinel_report before = *report;
 
     if (t_sent_ms < report->facts_sent_ms)
         return;
     report->facts_sent_ms = t_sent_ms;
     report->candidate = candidate;
     report->facts = *facts;
+    go_on_from(evidence, &before, report);
 }
 
 void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_majority, int64_t t_sent_ms)
@@ -92,6 +108,23 @@ static void inherit_node(struct evidence *evidence, const struct node_report *fo
         *node_of(evidence, report.candidate) = report;
 }
 
+/* What is newer of our own goes on from what the former said. */
+static void inherit_facts(struct evidence *evidence, unsigned voter, const struct sentinel_report *former,
+                          const struct succession *succession)
+{
+    struct sentinel_report *report = &evidence->sentinels[voter];
+    struct sentinel_report told = *former;
+
+    told.candidate = succession->candidate(succession->context, former->candidate);
+    if (told.facts_sent_ms <= report->facts_sent_ms) {
+        go_on_from(evidence, &told, report);
+        return;
+    }
+    report->facts_sent_ms = told.facts_sent_ms;
+    report->candidate = told.candidate;
+    report->facts = told.facts;
+}
+
 void evidence_inherit(struct evidence *evidence, const struct evidence *former,
                       const struct succession *succession)
 {
@@ -105,9 +138,7 @@ void evidence_inherit(struct evidence *evidence, const struct evidence *former,
         /* A larger majority was heard within that time, too. */
         if (former->config->threshold >= evidence->config->threshold)
             evidence_note_peers(evidence, i, told->peers_age_ms, told->peers_sent_ms);
-        if (told->facts_sent_ms > evidence->sentinels[i].facts_sent_ms)
-            evidence_note_facts(evidence, i, succession->candidate(succession->context, told->candidate),
-                                &told->facts, told->facts_sent_ms);
+        inherit_facts(evidence, i, told, succession);
     }
 }
 

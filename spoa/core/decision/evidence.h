@@ -1,6 +1,6 @@
 /*
- * What is known beside the votes: what each node says of itself (ROLE), and what each Sentinel knows of the
- * master (o_down, how long it is silent) and of its fellow Sentinels (CKQUORUM, SENTINELS). Evidence names no
+ * What is known beside the votes: what each node says of itself (ROLE), what each voter knows of the master
+ * (how long it is silent, o_down), and each Sentinel of its fellows (CKQUORUM, SENTINELS). Evidence names no
  * master. It can keep a node from being named. Where the operator chose `witness`, what a Sentinel knows of
  * the others can stand in for a majority that is out of reach.
  * Each piece is dated and expires as a vote does. Pure.
@@ -20,15 +20,17 @@
  */
 #define EVIDENCE_FAILOVER_MS 2000
 
-/* What SENTINEL MASTER says of a service; 0 where it was not said. */
+/* What SENTINEL MASTER says of a service, or a node's INFO replication; 0 where it was not said. */
 struct sentinel_facts {
+    /* A node's link to its master is down, for `silent_ms`. It may have been silent before. */
+    bool is_link_down;
     bool is_o_down;
     bool is_failing_over; /* it is replacing this master, or about to */
     uint32_t down_after_ms;
     uint32_t silent_ms; /* how long ago the master last answered a PING of this Sentinel */
     uint32_t owed_ms;   /* how long it has owed the answer to a PING, or is not connected; 0: it is not so */
     uint32_t other_sentinels;
-    uint32_t quorum; /* Sentinel's own, for o_down */
+    uint32_t quorum; /* Sentinel's own, for o_down; never 0. A node has none */
 };
 
 /* Addresses that one Sentinel told last and that the map lacks, as candidates. QUORUM_NO_CANDIDATE: none. */
@@ -38,7 +40,7 @@ struct sentinel_strangers {
     int32_t follower; /* with `leader` */
 };
 
-/* What one Sentinel said last. */
+/* What one voter said last. */
 struct sentinel_report {
     int64_t facts_sent_ms;   /* INT64_MIN: never */
     int64_t witness_sent_ms; /* INT64_MIN: never */
@@ -87,7 +89,11 @@ void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
 /* Drops what `voter` said: it turned out to be another Sentinel than before. */
 void evidence_forget(struct evidence *evidence, unsigned voter);
 
-/* Each drops a report that was asked for before the one that is there. */
+/*
+ * Each drops a report that was asked for before the one that is there. While a node's link to its master is down
+ * it hears nothing, so its silence goes on from the report before. It begins now if the node followed another
+ * master then. Redis does neither: it counts from the moment at which the link went down, whosever link it was.
+ */
 void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,
                          const struct sentinel_facts *facts, int64_t t_sent_ms);
 void evidence_note_witness(struct evidence *evidence, unsigned voter, bool sees_majority, int64_t t_sent_ms);

@@ -215,6 +215,8 @@ static void adopt(struct service *service, struct service_decision *after, int32
         after->generation++;
         after->t_switched_ms = now_ms;
         service->current = subject;
+        service->takes_lone_writes = false;
+        service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
         if (service->replicas != NULL)
             replicas_forget_offsets(service->replicas);
     }
@@ -313,14 +315,24 @@ bool service_is_watchful(const struct service *service, unsigned voter, int64_t 
 {
     int64_t limit_ms = service->settings->policy.down_after_ms;
     const struct evidence *evidence = &service->evidence;
+    int64_t near_ms = limit_ms - service->settings->quorum.vote_life_ms;
 
+    if (near_ms < SERVICE_WATCH_MS)
+        near_ms = SERVICE_WATCH_MS;
     if (service->decision.state == SERVICE_WITNESSED)
         return service_wants_peers(service);
-    if (limit_ms == 0 || evidence_silence_ms(evidence, voter, service->subject, now_ms) < SERVICE_WATCH_MS)
+    if (limit_ms == 0 || evidence_silence_ms(evidence, voter, service->subject, now_ms) < near_ms)
         return false;
-    /* One Sentinel that is cut off from the master for hours is no reason. */
+    /* One voter that is cut off from the master for hours is no reason. */
     return service->decision.state == SERVICE_DOWN ||
            !evidence_is_silent(evidence, voter, service->subject, limit_ms, now_ms);
+}
+
+bool service_wants_min_replicas(const struct service *service, int64_t now_ms)
+{
+    return service->settings->policy.down_after_ms == 0 &&
+           evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms) >
+               SERVICE_ALARMS_LOSS_MS;
 }
 
 int service_find_server(const struct service *service, const struct addr *addr)

@@ -108,7 +108,7 @@ struct service_strangers {
 enum service_event_kind {
     /* A voter answered. */
     SERVICE_SAID_MASTER,   /* who the master is: `ballot`, and `addr` with QUORUM_NAMES */
-    SERVICE_SAID_FACTS,    /* SENTINEL MASTER of `addr`, the master in its eyes: `facts` */
+    SERVICE_SAID_FACTS,    /* what it knows of `addr`, the master in its eyes: `facts` */
     SERVICE_SAID_WITNESS,  /* CKQUORUM: `is_so` where it sees a majority of the Sentinels */
     SERVICE_SAID_PEERS,    /* it heard a majority, itself included, within `age_ms`; UINT32_MAX: it did not */
     SERVICE_SAID_REPLICAS, /* `servers` (a bit each) are replicas of `addr`, and up */
@@ -116,7 +116,9 @@ enum service_event_kind {
     /* The node at `addr` answered. */
     SERVICE_SAID_ROLE,    /* what it is: `role` */
     SERVICE_SAID_OFFSETS, /* it is a master at `offset`, with `offsets` as replicas_note_offsets() takes them */
-    SERVICE_SAID_ANYTHING, /* it is there; what it said does not matter */
+    SERVICE_SAID_MIN_REPLICAS, /* it is a master; `is_so`: it refuses writes while too few replicas follow it */
+    SERVICE_SAID_NO_ROLE,      /* an error in place of what it is: `words`, `wants_password` */
+    SERVICE_SAID_ANYTHING,     /* it is there; what it said does not matter */
     /*
      * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
      * be dead. That may delay answers, until the node is heard again or park_ms is over. It never changes them.
@@ -156,6 +158,10 @@ struct service_event {
             int64_t offset;
             const int64_t *offsets;
             const struct addr *unlisted; /* an address among its replicas that the map lacks, or NULL */
+        };
+        struct {
+            struct span words; /* its own */
+            bool wants_password;
         };
         int64_t until_ms;
     };
@@ -197,10 +203,17 @@ bool service_wants_peers(const struct service *service);
 
 /*
  * Whether facts and peers are to be asked for soon, before the next poll. With `down-after`, `voter` has not
- * heard the master for a while; or a witness stands in for a majority, and what it hears decides.
+ * heard the master for nearly that long: the life of a vote is missing, or less. Or a witness stands in for a
+ * majority, and what it hears decides.
  */
 #define SERVICE_WATCH_MS 1200 /* a healthy age is below: Sentinel sends a PING a second */
 bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms);
+
+/*
+ * Whether the master is to be asked if it refuses writes while too few replicas follow it (min-replicas-to-write).
+ * Only an alarm depends on it: nothing else bounds the loss.
+ */
+bool service_wants_min_replicas(const struct service *service, int64_t now_ms);
 
 /*
  * Whether a Sentinel is to be asked SENTINEL REPLICAS with its next poll. `is_its_turn`: also where only an

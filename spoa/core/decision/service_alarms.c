@@ -51,7 +51,8 @@ static struct extremes find_extremes(const struct evidence *evidence, const stru
 
     for (unsigned i = 0; i < evidence->config->voters; i++) {
         const struct sentinel_facts *facts = &evidence->sentinels[i].facts;
-        if (evidence->sentinels[i].facts_sent_ms == INT64_MIN || !quorum_is_heard(quorum, i, now_ms))
+        bool is_told = facts->quorum > 0; /* by a Sentinel */
+        if (!is_told || !quorum_is_heard(quorum, i, now_ms))
             continue;
         if (worst.down_after_ms == 0 || facts->down_after_ms < worst.down_after_ms)
             worst.down_after_ms = facts->down_after_ms;
@@ -94,6 +95,32 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     (void)snprintf(text, sizeof(text), "quorum %u of %u", worst.quorum, evidence->config->voters);
     alarms_note(alarms, ALARM_SENTINEL_QUORUM, worst.quorum > evidence->config->voters, &subject, text,
                 now_ms);
+}
+
+void service_alarms_loss(struct alarms *alarms, const struct service_settings *settings,
+                         const struct evidence *evidence, const struct quorum *quorum, bool takes_lone_writes,
+                         int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    struct extremes worst = find_extremes(evidence, quorum, now_ms);
+    bool holds = takes_lone_writes && settings->policy.down_after_ms == 0 &&
+                 worst.down_after_ms > SERVICE_ALARMS_LOSS_MS;
+    char text[96];
+
+    (void)snprintf(text, sizeof(text), "down-after-milliseconds %u", worst.down_after_ms);
+    alarms_note(alarms, ALARM_UNBOUNDED_LOSS, holds, &subject, text, now_ms);
+}
+
+void service_alarms_refusal(struct alarms *alarms, const struct service_settings *settings,
+                            const struct span *words, bool wants_password, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    char text[160] = "";
+
+    if (words != NULL)
+        (void)snprintf(text, sizeof(text), "%.*s", (int)words->len, (const char *)words->data);
+    alarms_note(alarms, ALARM_NODE_PASSWORD, words != NULL && wants_password, &subject, text, now_ms);
+    alarms_note(alarms, ALARM_NODE_REFUSES, words != NULL && !wants_password, &subject, text, now_ms);
 }
 
 /* ---- addresses ---- */

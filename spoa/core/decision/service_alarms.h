@@ -39,4 +39,25 @@ void service_alarms_sight(struct alarms *alarms, const struct service_settings *
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
                           const struct evidence *evidence, const struct quorum *quorum, int64_t now_ms);
 
+/*
+ * Above this down-after-milliseconds, something else must bound what clients lose when the master is cut off
+ * from the Sentinels.
+ */
+#define SERVICE_ALARMS_LOSS_MS 10000
+
+/*
+ * A Sentinel told its settings, or the master told whether it takes writes while no replica follows it
+ * (`takes_lone_writes`; false also where it is not known).
+ */
+void service_alarms_loss(struct alarms *alarms, const struct service_settings *settings,
+                         const struct evidence *evidence, const struct quorum *quorum, bool takes_lone_writes,
+                         int64_t now_ms);
+
+/*
+ * The master refuses to say what it is: `words` are its own. NULL if it said what it is, or if it is another master
+ * than before.
+ */
+void service_alarms_refusal(struct alarms *alarms, const struct service_settings *settings,
+                            const struct span *words, bool wants_password, int64_t now_ms);
+
 #endif

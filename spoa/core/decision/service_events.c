@@ -58,6 +58,12 @@ static bool note_vote(struct service *service, const struct service_event *event
     return receipt != QUORUM_DROPPED;
 }
 
+static void review_loss(struct service *service, int64_t now_ms)
+{
+    service_alarms_loss(&service->alarms, service->settings, &service->evidence, &service->quorum,
+                        service->takes_lone_writes, now_ms);
+}
+
 static bool note_facts(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     int32_t candidate = service_find_candidate(service, event->addr);
@@ -66,6 +72,7 @@ static bool note_facts(struct service *service, const struct service_event *even
     if (event->facts->is_failing_over && candidate != QUORUM_NO_CANDIDATE && candidate == service->current)
         policy_note_failover(&service->policy, candidate, now_ms);
     service_alarms_facts(&service->alarms, service->settings, &service->evidence, &service->quorum, now_ms);
+    review_loss(service, now_ms);
     return true;
 }
 
@@ -100,7 +107,7 @@ static bool note_strangers(struct service *service, const struct service_event *
     return false;
 }
 
-static bool note_role(struct service *service, const struct service_event *event)
+static bool note_role(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     const struct node_report report = {
         .t_sent_ms = event->t_sent_ms,
@@ -110,6 +117,8 @@ static bool note_role(struct service *service, const struct service_event *event
 
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return false;
+    if (report.candidate == service->current)
+        service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
     evidence_note_role(&service->evidence, &report);
     doubt_end(&service->doubt, report.candidate);
     return true;
@@ -142,6 +151,25 @@ static bool note_offsets(struct service *service, const struct service_event *ev
                            replicas_find_unlisted(service->replicas, service->current, now_ms),
                            event->unlisted, now_ms);
     return true;
+}
+
+/* The node is there, whatever it says. */
+static bool note_no_role(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    if (is_of_current(service, event))
+        service_alarms_refusal(&service->alarms, service->settings, &event->words, event->wants_password,
+                               now_ms);
+    return note_presence(service, event, now_ms);
+}
+
+/* The decision does not depend on this, so nothing is evaluated. */
+static bool note_min_replicas(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    if (is_of_current(service, event)) {
+        service->takes_lone_writes = !event->is_so;
+        review_loss(service, now_ms);
+    }
+    return false;
 }
 
 static bool note_failover(struct service *service, const struct service_event *event, int64_t now_ms)
@@ -192,9 +220,13 @@ bool service_note_event(struct service *service, const struct service_event *eve
     case SERVICE_SAID_STRANGERS:
         return note_strangers(service, event, now_ms);
     case SERVICE_SAID_ROLE:
-        return note_role(service, event);
+        return note_role(service, event, now_ms);
+    case SERVICE_SAID_NO_ROLE:
+        return note_no_role(service, event, now_ms);
     case SERVICE_SAID_OFFSETS:
         return note_offsets(service, event, now_ms);
+    case SERVICE_SAID_MIN_REPLICAS:
+        return note_min_replicas(service, event, now_ms);
     case SERVICE_SAID_ANYTHING:
         return note_presence(service, event, now_ms);
     case SERVICE_LINK_CLOSED:

@@ -24,14 +24,14 @@ static void log_switch(const struct service_settings *settings, const struct ser
     char new_text[ADDR_TEXT_MAX];
     const struct service_decision *after = change->after;
 
-    log_event(LOG_LEVEL_INFO, "master-switch", log_text("service", settings->name),
-              log_text("old", addr_text(change->replaced, old_text)),
-              log_text("new", addr_text(after->addr, new_text)),
-              log_text("old-server", server_text(change->replaced_server)),
-              log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
-              log_number("quorum", settings->quorum.threshold),
-              log_number("age-ms", change->now_ms - after->oldest_sent_ms),
-              log_number("generation", (int64_t)after->generation));
+    log_kept(LOG_LEVEL_INFO, "master-switch", log_text("service", settings->name),
+             log_text("old", addr_text(change->replaced, old_text)),
+             log_text("new", addr_text(after->addr, new_text)),
+             log_text("old-server", server_text(change->replaced_server)),
+             log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
+             log_number("quorum", settings->quorum.threshold),
+             log_number("age-ms", change->now_ms - after->oldest_sent_ms),
+             log_number("generation", (int64_t)after->generation));
 }
 
 static void log_state(const struct service_settings *settings, enum service_state old,
@@ -40,29 +40,29 @@ static void log_state(const struct service_settings *settings, enum service_stat
     char text[ADDR_TEXT_MAX];
 
     if (after->state == SERVICE_NO_QUORUM)
-        log_event(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
-                  log_text("reason", service_reason_text(after->reason)),
-                  log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
-                  log_number("voters", settings->quorum.voters));
+        log_kept(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
+                 log_text("reason", service_reason_text(after->reason)),
+                 log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
+                 log_number("voters", settings->quorum.voters));
     else if (after->state == SERVICE_UNKNOWN_ADDRESS)
-        log_event(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
-                  log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
+        log_kept(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
+                 log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
     else
-        log_event(after->state == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
-                  log_text("service", settings->name), log_text("old", service_state_text(old)),
-                  log_text("new", service_state_text(after->state)),
-                  log_text("reason", service_reason_text(after->reason)),
-                  log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
+        log_kept(after->state == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
+                 log_text("service", settings->name), log_text("old", service_state_text(old)),
+                 log_text("new", service_state_text(after->state)),
+                 log_text("reason", service_reason_text(after->reason)),
+                 log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
 }
 
 static void log_fence(const struct service_settings *settings, const struct service_decision *after)
 {
     if (after->is_fenced)
-        log_event(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
-                  log_text("reason", service_reason_text(after->reason)));
+        log_kept(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
+                 log_text("reason", service_reason_text(after->reason)));
     else
-        log_event(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
-                  log_text("state", service_state_text(after->state)));
+        log_kept(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
+                 log_text("state", service_state_text(after->state)));
 }
 
 /* Whether the log says this already. */

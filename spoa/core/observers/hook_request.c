@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "proto/span.h"
+#include "spoa/core/base/json.h"
+#include "spoa/core/base/text.h"
 
 /* How many arguments are added to the words of the command. */
 #define OWN_ARGS 3
@@ -59,6 +61,38 @@ static const char *or_dash(const char *text)
     return text != NULL ? text : "-";
 }
 
+static void add_node(struct json *json, const char *key, const struct addr *addr, const char *server)
+{
+    char text[ADDR_TEXT_MAX];
+
+    json_begin_object(json, key);
+    json_string(json, "address", addr != NULL ? addr_format(addr, text) : NULL);
+    json_string(json, "server", server);
+    json_end(json);
+}
+
+static bool fill_input(struct hook_request *request, const char *name, const struct service_change *change)
+{
+    struct text out = {.data = NULL};
+    struct json json = json_of(&out);
+
+    json_begin_object(&json, NULL);
+    json_string(&json, "service", name);
+    add_node(&json, "old", change->replaced, change->replaced_server);
+    add_node(&json, "new", change->after->addr, change->after->server);
+    json_number(&json, "generation", (int64_t)change->after->generation);
+    json_number(&json, "votes", change->after->votes);
+    json_end(&json);
+    text_add(&out, "\n");
+    bool is_whole = !out.has_failed && out.len <= sizeof(request->input);
+    if (is_whole) {
+        memcpy(request->input, out.data, out.len);
+        request->input_len = out.len;
+    }
+    text_finish(&out);
+    return is_whole;
+}
+
 bool hook_request_fill(struct hook_request *request, const char *command, const struct service *service,
                        const struct service_change *change)
 {
@@ -83,7 +117,8 @@ bool hook_request_fill(struct hook_request *request, const char *command, const 
            add_variable(request, "OLD_SERVER", or_dash(change->replaced_server)) &&
            add_variable(request, "NEW_ADDR", new_addr) &&
            add_variable(request, "NEW_SERVER", or_dash(change->after->server)) &&
-           add_variable(request, "GENERATION", generation) && add_variable(request, "VOTES", votes);
+           add_variable(request, "GENERATION", generation) && add_variable(request, "VOTES", votes) &&
+           fill_input(request, name, change);
 }
 
 bool hook_command_is_good(const char *command)

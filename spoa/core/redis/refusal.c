@@ -36,14 +36,17 @@ static bool begins_with(struct span text, const char *words)
     return true;
 }
 
-enum refusal refusal_of(const struct reply *reply)
+enum refusal refusal_of_words(struct span words)
 {
-    if (reply->kind != REPLY_ERROR)
-        return REFUSAL_NONE;
     for (size_t i = 0; i < sizeof(beginnings) / sizeof(*beginnings); i++)
-        if (begins_with(reply->text, beginnings[i].words))
+        if (begins_with(words, beginnings[i].words))
             return beginnings[i].refusal;
     return REFUSAL_OTHER;
+}
+
+enum refusal refusal_of(const struct reply *reply)
+{
+    return reply->kind == REPLY_ERROR ? refusal_of_words(reply->text) : REFUSAL_NONE;
 }
 
 const char *refusal_meaning(enum refusal refusal)

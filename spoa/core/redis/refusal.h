@@ -26,6 +26,9 @@ enum refusal {
 
 enum refusal refusal_of(const struct reply *reply);
 
+/* The same for the words of an error. */
+enum refusal refusal_of_words(struct span words);
+
 /* What the refusal means for the operator, in a sentence; "" for REFUSAL_NONE. */
 const char *refusal_meaning(enum refusal refusal);
 

@@ -191,11 +191,25 @@ static const struct {
     const char *path;
     void (*respond)(const struct status *status, const struct http_request *request,
                     struct http_answer *answer);
+    bool is_for_limited;
 } routes[] = {
-    {"/", respond_page},          {"/metrics", respond_metrics},
-    {"/healthz", respond_health}, {"/status.txt", respond_text_status},
-    {"/readyz", respond_ready},   {"/status", respond_status},
+    {"/healthz", respond_health, true},
+    {"/readyz", respond_ready, true},
+    {"/", respond_page, false},
+    {"/metrics", respond_metrics, false},
+    {"/status.txt", respond_text_status, false},
+    {"/status", respond_status, false},
 };
+
+static bool may_ask(const struct http_request *request)
+{
+    if (!request->is_limited)
+        return true;
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
+        if (routes[i].is_for_limited && strcmp(request->path, routes[i].path) == 0)
+            return true;
+    return false;
+}
 
 static bool takes_prefix(const char *path, const char *prefix, struct span *ret_rest)
 {
@@ -235,6 +249,9 @@ void http_respond(const struct status *status, const struct http_request *reques
     } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
+    } else if (!may_ask(request)) {
+        respond_text(ret_answer, HTTP_FORBIDDEN,
+                     "'allow' does not have this address: it may only ask for /healthz and /readyz\n");
     } else {
         respond_path(status, request, ret_answer);
     }

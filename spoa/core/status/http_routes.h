@@ -9,6 +9,7 @@
 struct status;
 
 #define HTTP_OK 200
+#define HTTP_FORBIDDEN 403
 #define HTTP_NOT_FOUND 404
 #define HTTP_METHOD_NOT_ALLOWED 405
 #define HTTP_FAILED 500
@@ -21,6 +22,7 @@ struct http_request {
     const char *method;
     const char *path;   /* without the query */
     const char *accept; /* the header, or NULL */
+    bool is_limited;    /* may only ask for health checks */
 };
 
 struct http_answer {
@@ -33,7 +35,8 @@ struct http_answer {
 /*
  * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /master/SERVICE[/SERVER] and
  * /replica/SERVICE[/SERVER]. The last two are 200 if the service has a master (a replica), or, with a
- * server's name, if that server is named. Else they are 503.
+ * server's name, if that server is named. Else they are 503. Who `is_limited` is answered /healthz and /readyz, and
+ * else 403.
  */
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer);

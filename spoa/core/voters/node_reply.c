@@ -105,6 +105,71 @@ enum reply_reading node_reply_read_role(const struct reply *reply, const struct 
     return reading;
 }
 
+/* ---- INFO replication ---- */
+
+static bool says_master(struct span text)
+{
+    return span_equals_text(find_line(text, "role:"), "master");
+}
+
+enum reply_reading node_reply_read_min_replicas(const struct reply *reply, bool *ret_is_set)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    if (!says_master(reply->text))
+        return REPLY_READ_NONE;
+    *ret_is_set = find_line(reply->text, "min_slaves_good_slaves:").len > 0;
+    return REPLY_READ_OK;
+}
+
+/* `seconds` is the difference of two clock readings without their fractions: the time may be a second shorter. */
+static uint32_t elapsed_ms(uint64_t seconds)
+{
+    return seconds > 0 ? (uint32_t)(seconds - 1) * 1000 : 0;
+}
+
+/* Where Redis does not know it writes -1, or before 7.0 the time of day. */
+static enum reply_reading read_silence(struct span text, struct sentinel_facts *ret_facts)
+{
+    bool is_up = span_equals_text(find_line(text, "master_link_status:"), "up");
+    const char *key = is_up ? "master_last_io_seconds_ago:" : "master_link_down_since_seconds:";
+    uint64_t seconds = 0;
+
+    if (span_equals_text(find_line(text, "master_sync_in_progress:"), "1"))
+        is_up = true;
+    else if (!span_read_number(find_line(text, key), UINT32_MAX / 1000, &seconds))
+        return REPLY_READ_NONE;
+    *ret_facts = (struct sentinel_facts){
+        .is_link_down = !is_up,
+        .silent_ms = elapsed_ms(seconds),
+        .owed_ms = elapsed_ms(seconds),
+    };
+    return REPLY_READ_OK;
+}
+
+enum reply_reading node_reply_read_link(const struct reply *reply, const struct addr *self,
+                                        struct addr *ret_master, struct sentinel_facts *ret_facts)
+{
+    enum reply_reading reading = reply_read_kind(reply, REPLY_TEXT);
+    struct addr master = *self;
+
+    if (reading != REPLY_READ_OK)
+        return reading;
+    bool is_master = says_master(reply->text);
+    if (!is_master && !addr_from_parts(find_line(reply->text, "master_host:"),
+                                       find_line(reply->text, "master_port:"), &master))
+        return REPLY_READ_BAD_ADDRESS;
+    if (is_master)
+        *ret_facts = (struct sentinel_facts){.is_link_down = false};
+    else
+        reading = read_silence(reply->text, ret_facts);
+    if (reading == REPLY_READ_OK)
+        *ret_master = master;
+    return reading;
+}
+
 /* ---- CLUSTER SLOTS ---- */
 
 static bool is_slot(const struct reply *reply)

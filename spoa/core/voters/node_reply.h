@@ -14,6 +14,12 @@
 enum reply_reading node_reply_read_run_id(const struct reply *reply, struct span *ret_id);
 
 /*
+ * INFO replication: whether the node is a master that refuses writes while too few replicas follow it
+ * (min-replicas-to-write). It says how many do only then. REPLY_READ_NONE if it is no master.
+ */
+enum reply_reading node_reply_read_min_replicas(const struct reply *reply, bool *ret_is_set);
+
+/*
  * CLUSTER INFO: whether the node considers its cluster up. A node that does not reach a majority of the
  * masters does not.
  */
@@ -37,6 +43,16 @@ const char *node_reply_role_meaning(const struct reply *reply);
  */
 enum reply_reading node_reply_read_role(const struct reply *reply, const struct addr *self,
                                         struct addr *ret_master, bool *ret_is_self);
+
+/*
+ * INFO replication (redis.io/commands/info): for how long the node has not heard its master, as the facts that a
+ * Sentinel would tell. `ret_master` is as for ROLE; a master hears itself. Redis counts in whole seconds: the
+ * silence is the time that has passed for sure. A replica that is being synchronized hears its master. It reads
+ * nothing while it loads the data, so Redis' own age says little then. REPLY_READ_NONE if the node does not know,
+ * because it was never connected.
+ */
+enum reply_reading node_reply_read_link(const struct reply *reply, const struct addr *self,
+                                        struct addr *ret_master, struct sentinel_facts *ret_facts);
 
 /* The number of slots of a Redis Cluster. */
 #define NODE_REPLY_SLOTS 16384

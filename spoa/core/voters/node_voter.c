@@ -10,6 +10,7 @@ enum node_step {
     NODE_IDENTITY = PEER_GREETINGS,
     NODE_CLUSTER_INFO,
     NODE_VOTE,
+    NODE_LINK,
     NODE_IDLE,
 };
 
@@ -19,7 +20,8 @@ enum node_fault {
     NODE_FAULT_IDENTITY = 1u << 1, /* it does not say who it is, so its votes do not count */
     NODE_FAULT_VOTE = 1u << 2,     /* its reply is no vote */
     NODE_FAULT_ADDRESS =
-        1u << 3, /* it names a master by something that is no address; subject: the service */
+        1u << 3,               /* it names a master by something that is no address; subject: the service */
+    NODE_FAULT_LINK = 1u << 4, /* it does not say how long it has not heard its master */
 };
 
 /* ---- what is sent ---- */
@@ -81,6 +83,7 @@ static void command_step(const struct node_voter *voter, struct conversation_com
     static const char *const cluster_info[] = {"CLUSTER", "INFO"};
     static const char *const slots[] = {"CLUSTER", "SLOTS"};
     static const char *const role[] = {"ROLE"};
+    static const char *const link[] = {"INFO", "replication"};
 
     switch ((enum node_step)voter->step) {
     case NODE_IDENTITY:
@@ -90,13 +93,25 @@ static void command_step(const struct node_voter *voter, struct conversation_com
         redis_command_of(ret_command, cluster_info, 2);
         break;
     case NODE_VOTE:
-    case NODE_IDLE:
         if (is_cluster(voter))
             redis_command_of(ret_command, slots, 2);
         else
             redis_command_of(ret_command, role, 1);
         break;
+    case NODE_LINK:
+    case NODE_IDLE:
+        redis_command_of(ret_command, link, 2);
+        break;
     }
+}
+
+static unsigned next_step(const struct node_voter *voter)
+{
+    unsigned step = voter->step + 1;
+
+    if (step == NODE_CLUSTER_INFO && !is_cluster(voter))
+        return NODE_VOTE;
+    return step == NODE_LINK && !voter->asks_link ? NODE_IDLE : step;
 }
 
 static bool node_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
@@ -113,9 +128,7 @@ static bool node_next(void *context, int64_t now_ms, struct conversation_command
         return true;
     command_step(voter, ret_command);
     ret_request->kind = voter->step;
-    voter->step++;
-    if (voter->step == NODE_CLUSTER_INFO && !is_cluster(voter))
-        voter->step = NODE_VOTE;
+    voter->step = next_step(voter);
     return true;
 }
 
@@ -263,11 +276,48 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
         peer_answered(&voter->peer);
 }
 
+/*
+ * Notes a reply that is late. The node was busy then, and may not have read yet what its master sent, so all that it
+ * was asked by then says nothing of the master.
+ */
+static void note_slowness(struct node_voter *voter, const struct awaited_request *request, int64_t now_ms)
+{
+    if (voter->asks_link && quorum_is_late(&service_settings(voter_group_service(voter->group, 0))->quorum,
+                                           request->t_sent_ms, now_ms))
+        voter->t_slow_ms = now_ms;
+}
+
+/* One that never had a link to its master says nothing. */
+static void take_link(struct node_voter *voter, const struct awaited_request *request,
+                      const struct reply *reply, int64_t now_ms)
+{
+    struct sentinel_facts facts;
+    struct addr addr;
+    enum reply_reading reading = node_reply_read_link(reply, voter->addr, &addr, &facts);
+    const struct service_event event = {
+        .kind = SERVICE_SAID_FACTS,
+        .voter = voter->index,
+        .t_sent_ms = request->t_sent_ms,
+        .addr = &addr,
+        .facts = &facts,
+    };
+
+    if (reading == REPLY_READ_ERROR)
+        log_fault(voter, NODE_FAULT_LINK, "node-facts-refused", reply, "");
+    else
+        peer_works(&voter->peer, NODE_FAULT_LINK, 0);
+    if (reading != REPLY_READ_OK || request->t_sent_ms <= voter->t_slow_ms)
+        return;
+    for (size_t i = 0; i < voter_group_service_count(voter->group); i++)
+        (void)voter_group_step(voter->group, i, &event, now_ms);
+}
+
 static enum conversation_verdict node_reply(void *context, const struct awaited_request *request,
                                             const struct reply *reply, int64_t now_ms)
 {
     struct node_voter *voter = context;
 
+    note_slowness(voter, request, now_ms);
     switch (request->kind) {
     case PEER_AUTH:
         take_auth(voter, reply);
@@ -281,6 +331,9 @@ static enum conversation_verdict node_reply(void *context, const struct awaited_
         break;
     case NODE_VOTE:
         take_vote(voter, request, reply, now_ms);
+        break;
+    case NODE_LINK:
+        take_link(voter, request, reply, now_ms);
         break;
     }
     return CONVERSATION_DONE;
@@ -334,10 +387,12 @@ void node_voter_init(struct node_voter *voter, const struct node_settings *setti
         .addr = addr,
         .name = name,
         .index = index,
+        .t_slow_ms = INT64_MIN,
     };
     for (size_t i = 0; i < voter_group_service_count(group); i++) {
-        unsigned slot = service_settings(voter_group_service(group, i))->slot;
-        voter->slots[slot / 64] |= (uint64_t)1 << slot % 64;
+        const struct service_settings *service = service_settings(voter_group_service(group, i));
+        voter->slots[service->slot / 64] |= (uint64_t)1 << service->slot % 64;
+        voter->asks_link = voter->asks_link || service->policy.down_after_ms > 0;
     }
     conversation_init(&voter->conversation, &settings->conversation, &node_topic, voter,
                       (struct awaited_room){voter->runs, NODE_VOTER_RUNS}, seed, now_ms);

@@ -1,7 +1,7 @@
 /*
  * A Redis node as a voter, for deployments without Sentinels. There is one conversation with the node. With
- * `replication` the node says which master it follows, with `cluster` which node owns each slot. One reply
- * answers for all services of the group.
+ * `replication` the node says which master it follows, and for `down-after` how long it has not heard it. With
+ * `cluster` it says which node owns each slot. One reply answers for all services of the group.
  */
 #ifndef SPOA_CORE_VOTERS_NODE_VOTER_H
 #define SPOA_CORE_VOTERS_NODE_VOTER_H
@@ -18,7 +18,7 @@
 #include "spoa/core/voters/voter_source.h"
 
 /* How many commands may await their replies. There is always room for both commands of a poll: the reply
- * to CLUSTER INFO must not be older than the reply to CLUSTER SLOTS. */
+ * to CLUSTER INFO must not be older than the reply to CLUSTER SLOTS. INFO replication can wait. */
 #define NODE_VOTER_RUNS 64
 
 /* Shared by the nodes of a group; borrowed. */
@@ -42,6 +42,8 @@ struct node_voter {
     unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_poll_ms;
     bool is_identified; /* it said who it is on this connection */
+    bool asks_link;     /* a service has `down-after` */
+    int64_t t_slow_ms;  /* a reply came late then; INT64_MIN: none did */
     /* What the last reply to CLUSTER INFO said. CLUSTER INFO is sent before each CLUSTER SLOTS. */
     bool is_cluster_up;
     uint64_t slots[NODE_REPLY_SLOTS / 64]; /* a bit for each slot that a service has */

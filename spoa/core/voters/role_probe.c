@@ -12,8 +12,12 @@
 enum probe_step {
     PROBE_PING = PEER_GREETINGS,
     PROBE_ROLE,
+    PROBE_INFO,
     PROBE_IDLE,
 };
+
+/* Only an alarm depends on INFO. So it is sent with every tenth ROLE, if at all. */
+#define INFO_INTERVALS 10
 
 /*
  * The peer's faults are the kinds of refusals, a bit each. So each kind is told once, and again after the request
@@ -83,6 +87,13 @@ static void probe_connected(void *context, int64_t now_ms)
     note_heard(probe);
     probe->step = PROBE_PING;
     probe->next_ms = now_ms;
+    probe->info_ms = now_ms;
+}
+
+static bool is_info_due(const struct role_probe *probe, int64_t now_ms)
+{
+    return now_ms >= probe->info_ms &&
+           service_wants_min_replicas(voter_group_service(probe->group, probe->service), now_ms);
 }
 
 static void ask(struct role_probe *probe, unsigned kind, int64_t now_ms,
@@ -90,13 +101,29 @@ static void ask(struct role_probe *probe, unsigned kind, int64_t now_ms,
 {
     static const char *const ping[] = {"PING"};
     static const char *const role[] = {"ROLE"};
+    static const char *const info[] = {"INFO", "replication"};
+    uint32_t interval_ms = probe->settings->interval_ms;
 
-    if (kind == PROBE_PING)
+    if (kind == PROBE_PING) {
         note_ping(probe, now_ms);
-    else
-        probe->next_ms = now_ms + probe->settings->interval_ms;
-    redis_command_of(ret_command, kind == PROBE_PING ? ping : role, 1);
+        redis_command_of(ret_command, ping, 1);
+    } else if (kind == PROBE_ROLE) {
+        probe->next_ms = now_ms + interval_ms;
+        redis_command_of(ret_command, role, 1);
+    } else {
+        probe->info_ms = now_ms + (int64_t)INFO_INTERVALS * interval_ms;
+        redis_command_of(ret_command, info, 2);
+    }
     ret_request->kind = kind;
+}
+
+static unsigned take_step(struct role_probe *probe, int64_t now_ms)
+{
+    unsigned kind = probe->step++;
+
+    if (probe->step == PROBE_INFO && !is_info_due(probe, now_ms))
+        probe->step = PROBE_IDLE;
+    return kind;
 }
 
 /* When there is something to ask. The room is never full: while it is, the conversation would not call us, and
@@ -107,7 +134,7 @@ static int64_t ask_ms(const struct role_probe *probe)
 
     if (probe->step != PROBE_IDLE)
         return INT64_MIN;
-    if (probe->conversation.awaited.count + 2 >= ROLE_PROBE_RUNS)
+    if (probe->conversation.awaited.count + 3 >= ROLE_PROBE_RUNS)
         return INT64_MAX;
     return late_ms < probe->next_ms ? late_ms : probe->next_ms;
 }
@@ -124,7 +151,8 @@ static bool probe_next(void *context, int64_t now_ms, struct conversation_comman
         return false;
     if (probe->step == PROBE_IDLE && now_ms >= probe->next_ms)
         probe->step = PROBE_PING;
-    ask(probe, probe->step == PROBE_IDLE ? PROBE_PING : probe->step++, now_ms, ret_command, ret_request);
+    ask(probe, probe->step == PROBE_IDLE ? PROBE_PING : take_step(probe, now_ms), now_ms, ret_command,
+        ret_request);
     return true;
 }
 
@@ -214,6 +242,18 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
+static void take_no_role(struct role_probe *probe, const struct reply *reply, int64_t now_ms)
+{
+    struct service_event event = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
+
+    if (reply->kind == REPLY_ERROR) {
+        event.kind = SERVICE_SAID_NO_ROLE;
+        event.words = reply->text;
+        event.wants_password = refusal_of(reply) == REFUSAL_PASSWORD;
+    }
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+}
+
 static void take_role(struct role_probe *probe, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {
@@ -224,10 +264,8 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
         .addr = &probe->target,
         .role = role,
     };
-    const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
-
     if (role == NODE_ROLE_UNKNOWN) {
-        (void)voter_group_step(probe->group, probe->service, &present, now_ms);
+        take_no_role(probe, reply, now_ms);
         return;
     }
     peer_answered(&probe->peer);
@@ -237,13 +275,24 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
         take_offsets(probe, request, reply, now_ms);
 }
 
+/* An error says nothing here, and is not told: the user may lack the right to INFO. */
+static void take_info(const struct role_probe *probe, const struct awaited_request *request,
+                      const struct reply *reply, int64_t now_ms)
+{
+    struct service_event event = {
+        .kind = SERVICE_SAID_MIN_REPLICAS, .t_sent_ms = request->t_sent_ms, .addr = &probe->target};
+
+    if (node_reply_read_min_replicas(reply, &event.is_so) == REPLY_READ_OK)
+        (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+}
+
 static enum conversation_verdict probe_reply(void *context, const struct awaited_request *request,
                                              const struct reply *reply, int64_t now_ms)
 {
     struct role_probe *probe = context;
 
     note_heard(probe);
-    if (request->kind != PEER_SETNAME)
+    if (request->kind != PEER_SETNAME && request->kind != PROBE_INFO)
         note_refusal(probe, request->kind, reply);
     switch (request->kind) {
     case PROBE_PING:
@@ -251,6 +300,9 @@ static enum conversation_verdict probe_reply(void *context, const struct awaited
         break;
     case PROBE_ROLE:
         take_role(probe, request, reply, now_ms);
+        break;
+    case PROBE_INFO:
+        take_info(probe, request, reply, now_ms);
         break;
     }
     return CONVERSATION_DONE;

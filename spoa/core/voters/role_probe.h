@@ -23,9 +23,9 @@
 #include "spoa/core/redis/peer.h"
 #include "spoa/core/voters/voter_group.h"
 
-/* How many commands may await their replies: a greeting, and PING and ROLE twice, and more PINGs once one is
- * late. */
-#define ROLE_PROBE_RUNS 8
+/* How many commands may await their replies: a greeting, and PING, ROLE and INFO, PING and ROLE once more, and
+ * more PINGs once one is late. */
+#define ROLE_PROBE_RUNS 9
 
 /* TCP sends a lost packet again after 200 ms at the earliest (TCP_RTO_MIN of Linux): before that, a PING without an
  * answer says little. If the reply time limit is shorter, a PING is late after that. */
@@ -51,6 +51,7 @@ struct role_probe {
     struct awaited_run runs[ROLE_PROBE_RUNS];
     unsigned step; /* what is sent next, once the link is greeted */
     int64_t next_ms;
+    int64_t info_ms;   /* INFO is not sent before */
     int64_t t_ping_ms; /* when the last PING was sent */
     unsigned unheard;  /* PINGs that were sent since the node was heard */
     int64_t silent_ms; /* with two of them: the node is silent from then on; INT64_MAX: not, or it was told */

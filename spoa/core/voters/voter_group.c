@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/redis/refusal.h"
 
 #define WORD_BITS 64
 
@@ -354,6 +355,20 @@ void voter_group_lost(struct voter_group *group, unsigned voter, const struct co
     voter_group_note_words(group, voter, subject, span_of_text(is_sent_away ? loss->reason : ""), now_ms);
 }
 
+static void review_passwords(struct voter_group *group, int64_t now_ms)
+{
+    char text[ADDR_TEXT_MAX + CONVERSATION_WORDS_MAX];
+    bool holds = false;
+
+    for (unsigned i = 0; i < group->options.voter_count && !holds; i++) {
+        const struct voter *voter = &group->voters[i];
+        holds = refusal_of_words(span_of_text(voter->words)) == REFUSAL_PASSWORD;
+        if (holds)
+            (void)snprintf(text, sizeof(text), "%s: %s", voter->name, voter->words);
+    }
+    note_alarm(group, ALARM_SENTINEL_PASSWORD, holds, holds ? text : NULL, now_ms);
+}
+
 void voter_group_note_words(struct voter_group *group, unsigned voter, size_t subject, struct span words,
                             int64_t now_ms)
 {
@@ -372,6 +387,7 @@ void voter_group_note_words(struct voter_group *group, unsigned voter, size_t su
         who->words[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
     who->words[len] = '\0';
     who->words_subject = subject;
+    review_passwords(group, now_ms);
     if (refused_us != event.is_so)
         step_all(group, &event, now_ms);
 }

@@ -129,8 +129,8 @@ const char *voter_group_words(const struct voter_group *group, unsigned voter);
  * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
  * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
  * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked
- * for the services that use them. While a master is silent, or a witness stands in for a majority, facts and
- * peers are asked every VOTER_WATCH_MS.
+ * for the services that use them. While a master is nearly down by `down-after`, or a witness stands in for a
+ * majority, facts and peers are asked every VOTER_WATCH_MS.
  */
 #define VOTER_FACTS_POLLS 10
 #define VOTER_WATCH_MS 200

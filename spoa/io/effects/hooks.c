@@ -1,5 +1,6 @@
 #include "spoa/io/effects/hooks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -11,8 +12,16 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/observers/hook_output.h"
 #include "spoa/core/observers/hook_request.h"
 #include "spoa/io/net/loop.h"
+
+/* What is read at once. A pipe holds no more than READS_MAX of it when its program has ended. */
+#define READ_MAX 4096
+#define READS_MAX 32
+
+/* Descriptor of a program: the reading end of its own pipe. */
+#define KEPT_FD 3
 
 /* The program of one service. */
 struct hook {
@@ -20,13 +29,17 @@ struct hook {
     struct hooks *hooks;
     char *service;
     ev_child child;
-    ev_timer timeout;
+    ev_timer timeout; /* of the running program */
+    ev_timer retry;
     bool is_running;
     bool is_waiting; /* `request` waits for the running program to end */
-    bool is_killed;
+    bool is_ended;   /* by us, because it took too long */
     int64_t t_begin_ms;
-    double timeout_s; /* of `request` */
+    struct hook_program program; /* for `request` */
+    unsigned failures;           /* of `request` */
     struct hook_request request;
+    ev_io readable; /* the pipe of the program that was begun last; inactive: it is closed */
+    struct hook_output output;
 };
 
 struct hooks {
@@ -34,6 +47,61 @@ struct hooks {
     struct metrics *metrics;
     struct hook *list;
 };
+
+/* ---- what it prints ---- */
+
+static void close_pipe(struct hook *hook)
+{
+    if (!ev_is_active(&hook->readable))
+        return;
+    ev_io_stop(hook->hooks->loop, &hook->readable);
+    close(hook->readable.fd);
+    hook_output_end(&hook->output);
+}
+
+/* Whether more may be there. */
+static bool read_pipe(struct hook *hook)
+{
+    char bytes[READ_MAX];
+    ssize_t len = read(hook->readable.fd, bytes, sizeof(bytes));
+
+    if (len > 0)
+        hook_output_take(&hook->output, bytes, (size_t)len);
+    else if (len == 0 || (errno != EAGAIN && errno != EINTR))
+        close_pipe(hook);
+    return len > 0;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    (void)read_pipe(container_of(watcher, struct hook, readable));
+}
+
+/* What the program has printed before its end. What it has started may print more later. */
+static void read_rest(struct hook *hook)
+{
+    for (int i = 0; i < READS_MAX && ev_is_active(&hook->readable) && read_pipe(hook); i++)
+        continue;
+}
+
+/* A pipe for the next program. What a former one has left behind prints for nobody from now on. */
+static bool open_pipe(struct hook *hook, int ends[2])
+{
+    close_pipe(hook);
+    if (pipe2(ends, O_CLOEXEC) == -1)
+        return false;
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static void watch_pipe(struct hook *hook, int fd)
+{
+    hook_output_begin(&hook->output, hook->service);
+    ev_io_set(&hook->readable, fd, EV_READ);
+    ev_io_start(hook->hooks->loop, &hook->readable);
+}
 
 /* ---- one program ---- */
 
@@ -55,16 +123,40 @@ static int set_attributes(posix_spawnattr_t *attributes)
     return code;
 }
 
-/* The program reads nothing. Its output goes to our stderr. Our other descriptors close themselves. */
-static int set_files(posix_spawn_file_actions_t *files)
+/*
+ * The program reads its request. Its output goes to its pipe. It has the pipe's other end, too: it may outlive us, and
+ * what it prints then must not end it. Our other descriptors close themselves.
+ */
+static int set_files(posix_spawn_file_actions_t *files, int input, const int ends[2])
 {
-    int code = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int code = posix_spawn_file_actions_adddup2(files, input, STDIN_FILENO);
 
-    return code == 0 ? posix_spawn_file_actions_adddup2(files, STDERR_FILENO, STDOUT_FILENO) : code;
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDOUT_FILENO);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(files, ends[1], STDERR_FILENO);
+    return code == 0 ? posix_spawn_file_actions_adddup2(files, ends[0], KEPT_FD) : code;
+}
+
+/* A pipe from which the program reads its input. Returns -1 with errno. */
+static int open_input(const struct hook_request *request)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) == -1)
+        return -1;
+    /* An empty pipe takes that much without waiting. */
+    bool is_written = write(ends[1], request->input, request->input_len) == (ssize_t)request->input_len;
+    close(ends[1]);
+    if (is_written)
+        return ends[0];
+    close(ends[0]);
+    errno = EIO;
+    return -1;
 }
 
 /* Returns 0 or an errno. */
-static int spawn(const struct hook_request *request, pid_t *ret_pid)
+static int spawn_with(const struct hook_request *request, int input, const int ends[2], pid_t *ret_pid)
 {
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_t files;
@@ -76,7 +168,7 @@ static int spawn(const struct hook_request *request, pid_t *ret_pid)
     if (code == 0) {
         code = set_attributes(&attributes);
         if (code == 0)
-            code = set_files(&files);
+            code = set_files(&files, input, ends);
         if (code == 0)
             code = posix_spawn(ret_pid, request->argv[0], &files, &attributes, request->argv, request->envp);
         (void)posix_spawn_file_actions_destroy(&files);
@@ -85,11 +177,39 @@ static int spawn(const struct hook_request *request, pid_t *ret_pid)
     return code;
 }
 
-static void tell_failure(const struct hook *hook, const char *reason)
+static int spawn(const struct hook_request *request, const int ends[2], pid_t *ret_pid)
+{
+    int input = open_input(request);
+
+    if (input == -1)
+        return errno;
+    int code = spawn_with(request, input, ends, ret_pid);
+    close(input);
+    return code;
+}
+
+/* ---- failures ---- */
+
+/* Counts it. Returns in how many ms the program is run again; -1: it is not. */
+static int64_t note_failure(struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
-              log_text("reason", reason));
+    if (hook->is_waiting || hook->program.retry_ms == 0 || hook->failures == HOOK_RETRIES)
+        return -1;
+    int64_t retry_ms = (int64_t)hook->program.retry_ms << hook->failures++;
+    ev_timer_set(&hook->retry, (double)retry_ms / 1000., 0.);
+    ev_timer_start(hook->hooks->loop, &hook->retry);
+    return retry_ms;
+}
+
+/* It could not be started. */
+static void tell_failure(struct hook *hook, const char *reason)
+{
+    struct log_field fields[3] = {log_text("service", hook->service), log_text("reason", reason)};
+    int64_t retry_ms = note_failure(hook);
+
+    fields[2] = log_number("retry-ms", retry_ms);
+    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
 }
 
 /* Starts the program of `hook->request`. None may be running. */
@@ -97,40 +217,50 @@ static void begin(struct hook *hook)
 {
     struct hooks *hooks = hook->hooks;
     pid_t pid = 0;
+    int ends[2];
 
     hook->is_waiting = false;
     hooks->metrics->hooks_total++;
-    int code = spawn(&hook->request, &pid);
+    if (!open_pipe(hook, ends)) {
+        tell_failure(hook, strerror(errno));
+        return;
+    }
+    int code = spawn(&hook->request, ends, &pid);
+    close(ends[1]);
     if (code != 0) {
+        close(ends[0]);
         tell_failure(hook, strerror(code));
         return;
     }
+    watch_pipe(hook, ends[0]);
     hook->is_running = true;
-    hook->is_killed = false;
+    hook->is_ended = false;
     hook->t_begin_ms = clock_ms();
     log_event(LOG_LEVEL_INFO, "hook-started", log_text("service", hook->service),
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
     ev_child_set(&hook->child, pid, 0);
     ev_child_start(hooks->loop, &hook->child);
-    ev_timer_set(&hook->timeout, hook->timeout_s, 0.);
+    ev_timer_set(&hook->timeout, hook->program.timeout_ms / 1000., HOOK_GRACE_MS / 1000.);
     ev_timer_start(hooks->loop, &hook->timeout);
 }
 
-static void tell_end(const struct hook *hook, int status)
+static void tell_end(struct hook *hook, int status)
 {
+    struct log_field fields[5] = {log_text("service", hook->service)};
     bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    enum log_level level = is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
-    int64_t took_ms = clock_ms() - hook->t_begin_ms;
+    size_t count = 1;
 
-    if (!is_good)
-        hook->hooks->metrics->hook_failures_total++;
-    if (WIFEXITED(status))
-        log_event(level, "hook-ended", log_text("service", hook->service),
-                  log_number("status", WEXITSTATUS(status)), log_number("ms", took_ms));
-    else
-        log_event(
-            level, "hook-ended", log_text("service", hook->service), log_number("signal", WTERMSIG(status)),
-            log_text("reason", hook->is_killed ? "on-switch-timeout" : "killed"), log_number("ms", took_ms));
+    if (WIFEXITED(status)) {
+        fields[count++] = log_number("status", WEXITSTATUS(status));
+    } else {
+        fields[count++] = log_number("signal", WTERMSIG(status));
+        fields[count++] = log_text("reason", hook->is_ended ? "on-switch-timeout" : "killed");
+    }
+    fields[count++] = log_number("ms", clock_ms() - hook->t_begin_ms);
+    int64_t retry_ms = is_good ? -1 : note_failure(hook);
+    if (retry_ms >= 0)
+        fields[count++] = log_number("retry-ms", retry_ms);
+    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-ended", fields, count);
 }
 
 static void on_end(struct ev_loop *loop, ev_child *child, int events)
@@ -140,23 +270,42 @@ static void on_end(struct ev_loop *loop, ev_child *child, int events)
     (void)events;
     ev_child_stop(loop, child);
     ev_timer_stop(loop, &hook->timeout);
+    if (hook->is_ended) /* what it started may have ignored SIGTERM */
+        (void)kill(-child->rpid, SIGKILL);
     hook->is_running = false;
+    read_rest(hook);
     tell_end(hook, child->rstatus);
     if (hook->is_waiting)
         begin(hook);
 }
 
+/* SIGTERM lets it clean up. What is left of it after that gets SIGKILL. */
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct hook *hook = container_of(timer, struct hook, timeout);
 
     (void)loop;
     (void)events;
-    hook->is_killed = true;
-    (void)kill(-hook->child.pid, SIGKILL);
+    (void)kill(-hook->child.pid, hook->is_ended ? SIGKILL : SIGTERM);
+    hook->is_ended = true;
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    begin(container_of(timer, struct hook, retry));
 }
 
 /* ---- switches ---- */
+
+/* What is too long now would be too long again. */
+static void refuse(const struct hook *hook)
+{
+    hook->hooks->metrics->hook_failures_total++;
+    log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
+              log_text("reason", "too many arguments"));
+}
 
 static void on_changed(struct service_observer *self, const struct service *service,
                        const struct service_change *change)
@@ -168,10 +317,12 @@ static void on_changed(struct service_observer *self, const struct service *serv
         return;
     if (hook->is_waiting)
         log_event(LOG_LEVEL_INFO, "hook-superseded", log_text("service", hook->service));
-    hook->timeout_s = watch->timeout_s;
-    hook->is_waiting = hook_request_fill(&hook->request, watch->command, service, change);
+    ev_timer_stop(hook->hooks->loop, &hook->retry);
+    hook->program = watch->program;
+    hook->failures = 0;
+    hook->is_waiting = hook_request_fill(&hook->request, watch->program.command, service, change);
     if (!hook->is_waiting)
-        tell_failure(hook, "too many arguments");
+        refuse(hook);
     else if (!hook->is_running)
         begin(hook);
 }
@@ -192,18 +343,19 @@ static struct hook *find_hook(struct hooks *hooks, const char *service)
     hook->hooks = hooks;
     ev_child_init(&hook->child, on_end, 0, 0);
     ev_timer_init(&hook->timeout, on_timeout, 0., 0.);
+    ev_init(&hook->readable, on_readable);
+    ev_timer_init(&hook->retry, on_retry, 0., 0.);
     LL_PREPEND(hooks->list, hook);
     return hook;
 }
 
-bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service, const char *command,
-                 unsigned timeout_ms)
+bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
+                 const struct hook_program *program)
 {
     *watch = (struct hook_watch){
         .observer = {.changed = on_changed},
         .hook = find_hook(hooks, service_settings(service)->name),
-        .command = command,
-        .timeout_s = timeout_ms / 1000.,
+        .program = *program,
     };
     if (watch->hook == NULL)
         return false;
@@ -232,6 +384,8 @@ void hooks_destroy(struct hooks *hooks)
     LL_FOREACH_SAFE (hooks->list, hook, next) {
         ev_child_stop(hooks->loop, &hook->child);
         ev_timer_stop(hooks->loop, &hook->timeout);
+        close_pipe(hook);
+        ev_timer_stop(hooks->loop, &hook->retry);
         free(hook->service);
         free(hook);
     }

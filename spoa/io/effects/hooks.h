@@ -1,6 +1,8 @@
 /*
  * Runs programs at a switch, without a shell. A service runs one program at a time. If several switches
- * happen while it runs, only the newest is run after it. A running program outlives a reload, and the agent.
+ * happen while it runs, only the newest is run after it. A program that fails is run again, unless another switch
+ * comes before. A running program outlives a reload, and the agent. What it prints comes through a pipe of its own and is
+ * logged, see hook_output.h; what it has started may print until the next program of the service begins.
  */
 #ifndef SPOA_IO_EFFECTS_HOOKS_H
 #define SPOA_IO_EFFECTS_HOOKS_H
@@ -15,12 +17,24 @@
 struct hook;
 struct hooks;
 
+struct hook_program {
+    const char *command; /* see hook_request.h; borrowed */
+    unsigned timeout_ms; /* then it is ended, with all that it started */
+    unsigned
+        retry_ms; /* after a failure it is run again after this time, then after twice as long; 0: never */
+};
+
+/* How often a program that fails is run again. */
+#define HOOK_RETRIES 5
+
+/* Between SIGTERM and SIGKILL. */
+#define HOOK_GRACE_MS 2000
+
 /* One per service that has a program. The caller owns the memory. */
 struct hook_watch {
     struct service_observer observer;
     struct hook *hook;
-    const char *command;
-    double timeout_s;
+    struct hook_program program;
 };
 
 /* `loop` must be the default loop: no other learns of a child's end. `metrics` is borrowed. NULL if memory
@@ -31,11 +45,10 @@ MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metr
 void hooks_destroy(struct hooks *hooks);
 
 /*
- * From now on runs `command` (see hook_request.h) at each switch of `service`. After `timeout_ms` it is
- * killed, with all that it started. `watch` and `command` are borrowed and must outlive the service's last
- * switch. False if memory is short.
+ * From now on runs the program at each switch of `service`. `watch` and the command are borrowed and must outlive
+ * the service's last switch. False if memory is short.
  */
 MUST_CHECK bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
-                            const char *command, unsigned timeout_ms);
+                            const struct hook_program *program);
 
 #endif

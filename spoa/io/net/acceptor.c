@@ -45,27 +45,47 @@ static void on_resume(struct ev_loop *loop, ev_timer *timer, int events)
     ev_io_start(loop, &acceptor->acceptable);
 }
 
-static bool is_allowed(const struct acceptor_rules *rules, const struct addr *peer)
+static bool is_allowed(const struct config_networks *allowed, const struct addr *peer)
 {
-    if (rules->allowed == NULL || rules->allowed->count == 0)
+    if (allowed == NULL || allowed->count == 0)
         return true;
-    for (size_t i = 0; i < rules->allowed->count; i++)
-        if (network_has(&rules->allowed->list[i], peer))
+    for (size_t i = 0; i < allowed->count; i++)
+        if (network_has(&allowed->list[i], peer))
             return true;
     return false;
 }
 
-/* Returns false and closes `fd` if connections from this peer are not allowed. A UNIX socket is always let
- * in: the rights of its file decide. */
-static bool admit(const struct acceptor *acceptor, int fd, const struct sockaddr_storage *from)
+/* Whether the peer is on our own host: its address is a loopback one, or the one that it has called. */
+static bool is_on_own_host(int fd, const struct addr *peer)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    struct addr called;
+
+    if (addr_is_loopback(peer))
+        return true;
+    return getsockname(fd, (struct sockaddr *)&storage, &len) == 0 && socket_addr_to(&storage, &called) &&
+           called.kind == peer->kind && memcmp(called.ip, peer->ip, sizeof(called.ip)) == 0;
+}
+
+/*
+ * Returns false and closes `fd` if connections from this peer are not allowed. A UNIX socket is always let in: the
+ * rights of its file decide.
+ */
+static bool admit(const struct acceptor *acceptor, int fd, struct acceptor_peer *from)
 {
     struct addr peer = {.kind = ADDR_NONE};
     char text[ADDR_TEXT_MAX];
 
-    if (from->ss_family == AF_UNIX || (socket_addr_to(from, &peer) && is_allowed(acceptor->rules, &peer)))
+    if (from->addr.ss_family == AF_UNIX)
         return true;
+    if (socket_addr_to(&from->addr, &peer)) {
+        from->is_limited = !is_allowed(acceptor->allowed, &peer);
+        if (!from->is_limited || (acceptor->protocol->takes_limited && is_on_own_host(fd, &peer)))
+            return true;
+    }
     close(fd);
-    acceptor->rules->metrics->refused_total++;
+    acceptor->metrics->refused_total++;
     log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", acceptor->protocol->name),
               log_text("peer", addr_format(&peer, text)), log_text("reason", "not in 'allow'"));
     return false;
@@ -96,7 +116,7 @@ static bool accept_one(struct acceptor *acceptor)
             pause_accepting(acceptor, code);
         return false;
     }
-    if (!admit(acceptor, fd, &peer.addr))
+    if (!admit(acceptor, fd, &peer))
         return true;
     if (!acceptor->protocol->take(acceptor->protocol->context, fd, &peer)) {
         close(fd);
@@ -125,14 +145,14 @@ static void begin(struct acceptor *acceptor)
 }
 
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
+                  const struct acceptor_protocol *protocol, struct metrics *metrics, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX])
 {
     *acceptor = (struct acceptor){
         .loop = loop,
         .wanted = *where->addr,
         .protocol = protocol,
-        .rules = rules,
+        .metrics = metrics,
         .is_waiting = waits,
     };
     if (listen_socket_open(where, &acceptor->listening, error) == -1)

@@ -18,6 +18,7 @@ struct metrics;
 struct acceptor_peer {
     struct sockaddr_storage addr;
     socklen_t len;
+    bool is_limited; /* not allowed, but on our own host; see acceptor_protocol */
 };
 
 /* Takes over `fd`, a new connection (non-blocking, close-on-exec). Returns false if memory is short; the
@@ -29,12 +30,8 @@ struct acceptor_protocol {
     const char *name; /* for the log */
     acceptor_take_fn take;
     void *context;
-};
-
-/* The rules for all acceptors of a process. The owner may change them at any time. */
-struct acceptor_rules {
-    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere */
-    struct metrics *metrics;
+    bool
+        takes_limited; /* connections from the own host, whoever is allowed; it has to look at `is_limited` */
 };
 
 /* Must not move in memory while it is open. */
@@ -45,17 +42,18 @@ struct acceptor {
     struct addr wanted; /* port 0 lets the kernel choose */
     struct listen_socket listening;
     const struct acceptor_protocol *protocol;
-    const struct acceptor_rules *rules;
+    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere; the owner may change it */
+    struct metrics *metrics;
     bool is_failing; /* the last accept() found no descriptor or memory */
     bool is_waiting; /* listens, and takes no connection yet */
 };
 
 /*
- * Listens at `where` and begins to accept; with `waits` not before acceptor_hand_to(). `protocol` and `rules`
- * are borrowed. 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
+ * Listens at `where` and begins to accept, from anywhere until the caller sets `allowed`; with `waits` not before
+ * acceptor_hand_to(). `protocol` and `metrics` are borrowed. 0, or -1 with a text in `error`. The begin is logged as "listening", with the protocol.
  */
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
-                  const struct acceptor_protocol *protocol, const struct acceptor_rules *rules, bool waits,
+                  const struct acceptor_protocol *protocol, struct metrics *metrics, bool waits,
                   char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /* Closes the socket. Connections that wait in its queue are reset. */

@@ -7,62 +7,102 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "spoa/io/net/socket_activation.h"
 #include "spoa/io/net/socket_addr.h"
+
+/* See socket_file.h for the first two. */
+static const char *reason_of(int code)
+{
+    switch (code) {
+    case EBUSY:
+        return "another process is opening it";
+    case ESTALE:
+        return "another process has replaced its file";
+    default:
+        return strerror(code);
+    }
+}
 
 static int fail(char error[LISTEN_SOCKET_ERROR_MAX], const char *what, const struct addr *addr)
 {
     char text[ADDR_TEXT_MAX];
     int code = errno;
 
-    snprintf(error, LISTEN_SOCKET_ERROR_MAX, "%s %s: %s", what, addr_format(addr, text), strerror(code));
+    snprintf(error, LISTEN_SOCKET_ERROR_MAX, "%s %s: %s", what, addr_format(addr, text), reason_of(code));
     return -1;
 }
 
-/* Whether the path is a socket that is left over: nobody accepts on it. A file of another kind refuses
- * connections, too, and is not ours to remove. */
-static bool is_abandoned(const char *path, const struct sockaddr_storage *storage, socklen_t len)
+/* Removes a socket that is left over: nobody accepts on it. What refuses connections and is no socket is not ours. */
+static void remove_abandoned(const struct addr *addr)
 {
-    struct stat status;
+    const struct socket_file file = socket_file_at(addr->host);
+    struct sockaddr_storage storage;
+    socklen_t len;
 
-    if (lstat(path, &status) == -1 || !S_ISSOCK(status.st_mode))
-        return false;
+    if (!file.is_known || !socket_addr_from(addr, &storage, &len))
+        return;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
     if (probe == -1)
-        return false;
-    bool abandoned = connect(probe, (const struct sockaddr *)storage, len) == -1 && errno == ECONNREFUSED;
+        return;
+    if (connect(probe, (const struct sockaddr *)&storage, len) == -1 && errno == ECONNREFUSED)
+        socket_file_remove(addr->host, &file);
     close(probe);
-    return abandoned;
 }
 
-static int set_owner(const struct listen_socket_options *options, char error[LISTEN_SOCKET_ERROR_MAX])
+/* What the options say; false with a text in `error` where there is no such user or group. */
+static bool find_access(const struct listen_socket_options *options, struct socket_file_access *ret_access,
+                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    uid_t uid = (uid_t)-1;
-    gid_t gid = (gid_t)-1;
-
+    *ret_access = (struct socket_file_access){.uid = (uid_t)-1, .gid = (gid_t)-1, .mode = options->mode};
     if (options->owner[0] != '\0') {
         const struct passwd *user = getpwnam(options->owner);
         if (user == NULL) {
             snprintf(error, LISTEN_SOCKET_ERROR_MAX, "unknown user '%s'", options->owner);
-            return -1;
+            return false;
         }
-        uid = user->pw_uid;
+        ret_access->uid = user->pw_uid;
     }
     if (options->group[0] != '\0') {
         const struct group *group = getgrnam(options->group);
         if (group == NULL) {
             snprintf(error, LISTEN_SOCKET_ERROR_MAX, "unknown group '%s'", options->group);
-            return -1;
+            return false;
         }
-        gid = group->gr_gid;
+        ret_access->gid = group->gr_gid;
     }
-    if ((uid != (uid_t)-1 || gid != (gid_t)-1) && chown(options->addr->host, uid, gid) == -1)
-        return fail(error, "cannot change the owner of", options->addr);
-    return 0;
+    return true;
+}
+
+/* Listens under the lock: who finds a socket that does not listen yet takes it for abandoned. */
+static int open_file(int fd, const struct addr *addr, const struct socket_file_access *access,
+                     struct socket_file *ret_file, char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    remove_abandoned(addr);
+    if (!socket_file_bind(fd, addr, access, ret_file))
+        return fail(error, "cannot bind to", addr);
+    if (listen(fd, LISTEN_SOCKET_BACKLOG) == 0)
+        return 0;
+    (void)fail(error, "cannot listen on", addr);
+    socket_file_remove(addr->host, ret_file);
+    return -1;
+}
+
+static int listen_at_file(int fd, const struct listen_socket_options *options, struct socket_file *ret_file,
+                          char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    const char *path = options->addr->host;
+    struct socket_file_access access;
+
+    if (!find_access(options, &access, error))
+        return -1;
+    int lock = socket_file_lock(path);
+    if (lock == -1)
+        return fail(error, "cannot bind to", options->addr);
+    int result = open_file(fd, options->addr, &access, ret_file, error);
+    socket_file_unlock(path, lock);
+    return result;
 }
 
 /*
@@ -76,24 +116,9 @@ static bool give_to_user(int fd, const char *name)
     return user != NULL && fchown(fd, user->pw_uid, (gid_t)-1) == 0;
 }
 
-/* Owner before mode: a chown may take mode bits away. */
-static int set_access(int fd, const struct listen_socket_options *options,
-                      char error[LISTEN_SOCKET_ERROR_MAX])
-{
-    if (options->addr->kind != ADDR_UNIX) {
-        (void)give_to_user(fd, options->user);
-        return 0;
-    }
-    if (set_owner(options, error) == -1)
-        return -1;
-    if (options->mode != -1 && chmod(options->addr->host, (mode_t)options->mode) == -1)
-        return fail(error, "cannot change the mode of", options->addr);
-    return 0;
-}
-
-static int bind_and_listen(int fd, const struct listen_socket_options *options,
-                           const struct sockaddr_storage *storage, socklen_t len,
-                           char error[LISTEN_SOCKET_ERROR_MAX])
+static int listen_at_port(int fd, const struct listen_socket_options *options,
+                          const struct sockaddr_storage *storage, socklen_t len,
+                          char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const int on = 1;
     const int is_ipv6_only = options->is_ipv6_only;
@@ -102,15 +127,10 @@ static int bind_and_listen(int fd, const struct listen_socket_options *options,
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_ipv6_only, sizeof(is_ipv6_only));
     if (options->shares_port)
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (options->addr->kind != ADDR_UNIX)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    else if (is_abandoned(options->addr->host, storage, len))
-        unlink(options->addr->host);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (bind(fd, (const struct sockaddr *)storage, len) == -1)
         return fail(error, "cannot bind to", options->addr);
-    /* Before listen(): nobody can connect while the rights are those of the umask. */
-    if (set_access(fd, options, error) == -1)
-        return -1;
+    (void)give_to_user(fd, options->user);
     if (listen(fd, LISTEN_SOCKET_BACKLOG) == -1)
         return fail(error, "cannot listen on", options->addr);
     return 0;
@@ -124,34 +144,49 @@ static bool takes_only_ipv6(int fd)
     return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &len) == 0 && value != 0;
 }
 
+/* One that was open when we started; see socket_activation.h. */
+static bool take_open(struct listen_socket *listening)
+{
+    bool is_managed;
+
+    listening->fd = socket_activation_take(&listening->addr, &is_managed);
+    if (listening->fd == -1)
+        return false;
+    listening->is_foreign = is_managed;
+    listening->is_lent = !is_managed;
+    if (listening->is_lent && listening->addr.kind == ADDR_UNIX)
+        listening->file = socket_file_at(listening->addr.host);
+    return true;
+}
+
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
+    const struct addr *addr = options->addr;
+    struct listen_socket listening = {.addr = *addr};
     struct sockaddr_storage storage;
     socklen_t len = sizeof(storage);
 
-    if (!socket_addr_from(options->addr, &storage, &len)) {
+    if (!socket_addr_from(addr, &storage, &len)) {
         errno = EAFNOSUPPORT;
-        return fail(error, "cannot listen on a host name,", options->addr);
+        return fail(error, "cannot listen on a host name,", addr);
     }
-    *ret_socket = (struct listen_socket){.addr = *options->addr};
-    ret_socket->fd = socket_activation_take(options->addr, &ret_socket->is_foreign);
-    if (ret_socket->fd != -1) {
-        ret_socket->is_ipv6_only = takes_only_ipv6(ret_socket->fd);
-        return 0;
+    if (!take_open(&listening)) {
+        listening.fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (listening.fd == -1)
+            return fail(error, "cannot open a socket for", addr);
+        int result = addr->kind == ADDR_UNIX ? listen_at_file(listening.fd, options, &listening.file, error)
+                                             : listen_at_port(listening.fd, options, &storage, len, error);
+        if (result == -1) {
+            close(listening.fd);
+            return -1;
+        }
     }
-    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return fail(error, "cannot open a socket for", options->addr);
-    if (bind_and_listen(fd, options, &storage, len, error) == -1) {
-        close(fd);
-        return -1;
-    }
-    ret_socket->fd = fd;
-    ret_socket->is_ipv6_only = takes_only_ipv6(fd);
+    listening.is_ipv6_only = takes_only_ipv6(listening.fd);
     len = sizeof(storage);
-    if (options->addr->kind != ADDR_UNIX && getsockname(fd, (struct sockaddr *)&storage, &len) == 0)
-        (void)socket_addr_to(&storage, &ret_socket->addr);
+    if (addr->kind != ADDR_UNIX && getsockname(listening.fd, (struct sockaddr *)&storage, &len) == 0)
+        (void)socket_addr_to(&storage, &listening.addr);
+    *ret_socket = listening;
     return 0;
 }
 
@@ -162,13 +197,24 @@ void listen_socket_share_port(const struct listen_socket *listening)
     (void)setsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
+/* Where it cannot be locked another process is replacing the file, or we may not write in its folder. */
+static void remove_file(const struct listen_socket *listening)
+{
+    const char *path = listening->addr.host;
+    int lock = socket_file_lock(path);
+
+    if (lock == -1)
+        return;
+    socket_file_remove(path, &listening->file);
+    socket_file_unlock(path, lock);
+}
+
 void listen_socket_close(struct listen_socket *listening)
 {
     if (listening->fd == -1)
         return;
-    /* In this order: a successor that finds the socket abandoned replaces it, and must not lose its own. */
-    if (listening->addr.kind == ADDR_UNIX && !listening->is_foreign)
-        unlink(listening->addr.host);
+    if (listening->addr.kind == ADDR_UNIX && !listening->is_foreign && !listening->is_lent)
+        remove_file(listening);
     close(listening->fd);
     listening->fd = -1;
 }

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "spoa/io/net/socket_file.h"
+
 #define LISTEN_SOCKET_ERROR_MAX 256
 
 /* Connections that may wait to be accepted: a HAProxy that reloads opens all its connections at once. */
@@ -14,9 +16,11 @@
 
 struct listen_socket {
     int fd;
-    bool is_foreign;   /* the service manager's, or another agent has it, too: a UNIX socket is not removed */
-    bool is_ipv6_only; /* an IPv6 socket that does not take IPv4; [::] can be either */
-    struct addr addr;  /* as bound: the kernel's choice in place of port 0 */
+    bool is_foreign;         /* the service manager's, which removes a UNIX socket's file itself */
+    bool is_lent;            /* another agent has it, too: the file stays, see listen_socket_close() */
+    bool is_ipv6_only;       /* an IPv6 socket that does not take IPv4; [::] can be either */
+    struct addr addr;        /* as bound: the kernel's choice in place of port 0 */
+    struct socket_file file; /* of a UNIX socket */
 };
 
 struct listen_socket_options {
@@ -32,8 +36,10 @@ struct listen_socket_options {
 
 /*
  * Opens, binds and listens; non-blocking, close-on-exec. A socket for this address that is open already
- * (socket_activation.h) is taken as it is, also where it takes more or fewer families than `is_ipv6_only` says. A UNIX socket that nobody listens on any more is replaced, one in
- * use is not. 0, or -1 with a text in `error` that says what went wrong with which address.
+ * (socket_activation.h) is taken as it is, also where it takes more or fewer families than
+ * `is_ipv6_only` says. Another agent's `is_lent` then. A UNIX socket that nobody listens on any more is replaced, one
+ * in use is not. Of two processes that open the same at once one gets it. 0, or -1 with a text in `error` that says what
+ * went wrong with which address.
  */
 int listen_socket_open(const struct listen_socket_options *options, struct listen_socket *ret_socket,
                        char error[LISTEN_SOCKET_ERROR_MAX]);
@@ -45,7 +51,10 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
  */
 void listen_socket_share_port(const struct listen_socket *listening);
 
-/* Closes it; a UNIX socket is removed from the file system, unless `is_foreign`. */
+/*
+ * Closes it. The file of a UNIX socket is removed, unless it `is_foreign` or `is_lent`, or another one has its path
+ * now.
+ */
 void listen_socket_close(struct listen_socket *listening);
 
 #endif

@@ -18,7 +18,7 @@ struct listeners {
     struct ev_loop *loop;
     const struct listeners_row *rows;
     size_t row_count;
-    const struct acceptor_rules *rules;
+    struct metrics *metrics;
     struct listener *list;
 };
 
@@ -85,22 +85,25 @@ static bool has_part(const struct addr *all, const struct addr *addr)
 }
 
 /*
- * The row of the address in `config` that includes this one; NULL where none does. 0.0.0.0 comes before [::], as it
- * does for the kernel.
+ * The address in `config` that includes this one. False where none does. 0.0.0.0 comes before [::], as it does for the
+ * kernel.
  */
-static const struct listeners_row *find_including(const struct listeners *listeners,
-                                                  const struct config_agent *config, const struct addr *addr)
+static bool find_including(const struct listeners *listeners, const struct config_agent *config,
+                           const struct addr *addr, struct place *ret_place)
 {
-    const struct listeners_row *found = NULL;
+    bool is_found = false;
     struct place place;
 
     for (size_t i = 0; place_at(listeners, config, i, &place); i++) {
-        if (includes(&place.listen->addr, addr))
-            return place.row;
-        if (includes_ipv4(&place.listen->addr, addr))
-            found = place.row;
+        bool is_exact = includes(&place.listen->addr, addr);
+        if (!is_exact && !includes_ipv4(&place.listen->addr, addr))
+            continue;
+        *ret_place = place;
+        is_found = true;
+        if (is_exact)
+            break;
     }
-    return found;
+    return is_found;
 }
 
 /* The address 0.0.0.0 on this port. */
@@ -111,30 +114,35 @@ static struct addr all_ipv4(uint16_t port)
     return addr_from_ip(any, ADDR_IPV4, port);
 }
 
-/* The row in which `config` lists 0.0.0.0 on the port of `addr`; NULL where it does not. */
-static const struct listeners_row *find_all_ipv4(const struct listeners *listeners,
-                                                 const struct config_agent *config, const struct addr *addr)
+/* Whether `config` lists 0.0.0.0 on the port of `addr`. */
+static bool lists_all_ipv4(const struct listeners *listeners, const struct config_agent *config,
+                           const struct addr *addr)
 {
     const struct addr ipv4 = all_ipv4(addr->port);
     struct place place;
 
     for (size_t i = 0; addr->port != 0 && place_at(listeners, config, i, &place); i++)
         if (addr_equals(&place.listen->addr, &ipv4))
-            return place.row;
-    return NULL;
+            return true;
+    return false;
 }
 
-/* The row in which `config` lists the address itself; NULL where it does not. */
-static const struct listeners_row *find_listed(const struct listeners *listeners,
-                                               const struct config_agent *config,
-                                               const struct listener *listener)
+/* The address itself in `config`. False where that does not list it. */
+static bool find_listed(const struct listeners *listeners, const struct config_agent *config,
+                        const struct listener *listener, struct place *ret_place)
 {
-    struct place place;
+    for (size_t i = 0; place_at(listeners, config, i, ret_place); i++)
+        if (is_at(listener, ret_place))
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
-        if (is_at(listener, &place))
-            return place.row;
-    return NULL;
+/* What an open socket is for in `config`: its own address there, or one that includes it. */
+static bool find_place(const struct listeners *listeners, const struct config_agent *config,
+                       const struct listener *listener, struct place *ret_place)
+{
+    return find_listed(listeners, config, listener, ret_place) ||
+           find_including(listeners, config, &listener->acceptor.listening.addr, ret_place);
 }
 
 /* Whether it is open at [::] on this port, and takes IPv4 as well. */
@@ -146,9 +154,19 @@ static bool is_at_both_families(const struct listener *listener, uint16_t port)
            listening->addr.port == port && !listening->is_ipv6_only;
 }
 
+/* Whether `next` gives an open socket to the same protocol, with the same peers, as it wants for `place`. */
+static bool is_alike(const struct listeners *listeners, const struct config_agent *next,
+                     const struct listener *listener, const struct place *place)
+{
+    struct place other;
+
+    return find_listed(listeners, next, listener, &other) && other.row == place->row &&
+           config_same_networks(config_allowed(next, other.listen), config_allowed(next, place->listen));
+}
+
 /*
  * Whether a socket for this address of `next` is open. 0.0.0.0 is also open where a socket at [::] takes IPv4, and
- * `next` gives both addresses to one protocol.
+ * `next` wants the same for both addresses.
  */
 static bool is_open(const struct listeners *listeners, const struct config_agent *next,
                     const struct place *place)
@@ -158,7 +176,7 @@ static bool is_open(const struct listeners *listeners, const struct config_agent
 
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
         if (is_at(listener, place) || (is_all_ipv4 && is_at_both_families(listener, addr->port) &&
-                                       find_listed(listeners, next, listener) == place->row))
+                                       is_alike(listeners, next, listener, place)))
             return true;
     return false;
 }
@@ -187,6 +205,7 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
                        const struct addr *addr)
 {
     bool is_found = false;
+    struct place listed;
 
     if (addr->kind == ADDR_UNIX)
         return false;
@@ -194,7 +213,7 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
         const struct listen_socket *listening = &listener->acceptor.listening;
         bool takes_it = addr->kind == ADDR_IPV4 && is_at_both_families(listener, addr->port);
         if (listening->addr.kind == ADDR_UNIX || listening->addr.port != addr->port ||
-            (!takes_it && find_listed(listeners, next, listener) != NULL))
+            (!takes_it && find_listed(listeners, next, listener, &listed)))
             continue;
         listen_socket_share_port(listening);
         is_found = true;
@@ -202,9 +221,10 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
     return is_found;
 }
 
-/* `row` takes the connections, `waits`: once listeners_settle() says so. */
+/* Its connections are those of `place` in `config`. NULL: they wait until listeners_settle() says whose they are. */
 static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
-                         const struct listeners_row *row, bool waits, char error[LISTEN_SOCKET_ERROR_MAX])
+                         const struct place *place, const struct config_agent *config,
+                         char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct listener *listener = calloc(1, sizeof(*listener));
 
@@ -212,11 +232,14 @@ static int open_listener(struct listeners *listeners, const struct listen_socket
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
         return -1;
     }
-    if (acceptor_open(&listener->acceptor, listeners->loop, options, &row->protocol, listeners->rules, waits,
-                      error) == -1) {
+    if (acceptor_open(&listener->acceptor, listeners->loop, options, &place->row->protocol,
+                      listeners->metrics, config == NULL, error) == -1) {
         free(listener);
         return -1;
     }
+    struct place found;
+    if (config != NULL && find_place(listeners, config, listener, &found))
+        listener->acceptor.allowed = config_allowed(config, found.listen);
     LL_PREPEND(listeners->list, listener);
     return 0;
 }
@@ -232,22 +255,24 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
         .owner = place->listen->owner,
         .group = place->listen->group,
         .user = running == NULL ? next->user : NULL, /* the process becomes it after the start */
-        .is_ipv6_only = find_all_ipv4(listeners, next, addr) != NULL,
+        .is_ipv6_only = lists_all_ipv4(listeners, next, addr),
         .shares_port = share_port(listeners, next, addr),
     };
+    struct place including;
+
+    if (running == NULL)
+        return open_listener(listeners, &options, place, next, error);
     /*
      * Connections to this address may be answered by a socket that includes it: they are, as before, until
      * the change.
      */
-    const struct listeners_row *row = running != NULL ? find_including(listeners, running, addr) : NULL;
-
+    if (find_including(listeners, running, addr, &including))
+        return open_listener(listeners, &options, &including, running, error);
     /*
      * What is new to a running agent waits for the change-over: until then the rules are those of another
      * configuration.
      */
-    bool waits = running != NULL && row == NULL;
-
-    return open_listener(listeners, &options, row != NULL ? row : place->row, waits, error);
+    return open_listener(listeners, &options, place, NULL, error);
 }
 
 /* [::] without 0.0.0.0 on its port is for IPv4, too: opens what is missing beside a socket for IPv6 only. */
@@ -259,7 +284,7 @@ static int open_ipv4_part(struct listeners *listeners, const struct config_agent
     const struct config_listen ipv4 = {.addr = all_ipv4(addr->port), .mode = -1};
     const struct place part = {.row = place->row, .listen = &ipv4};
 
-    if (find_all_ipv4(listeners, next, addr) != NULL || takes_ipv4(listeners, addr->port))
+    if (lists_all_ipv4(listeners, next, addr) || takes_ipv4(listeners, addr->port))
         return 0;
     return open_place(listeners, running, next, &part, error);
 }
@@ -344,11 +369,10 @@ void listeners_settle(struct listeners *listeners, const struct config_agent *co
     struct listener *next;
 
     LL_FOREACH_SAFE (listeners->list, listener, next) {
-        const struct listeners_row *row = find_listed(listeners, config, listener);
-        if (row == NULL)
-            row = find_including(listeners, config, &listener->acceptor.listening.addr);
-        if (row != NULL) {
-            acceptor_hand_to(&listener->acceptor, &row->protocol);
+        struct place place;
+        if (find_place(listeners, config, listener, &place)) {
+            listener->acceptor.allowed = config_allowed(config, place.listen);
+            acceptor_hand_to(&listener->acceptor, &place.row->protocol);
             continue;
         }
         acceptor_retire(&listener->acceptor);
@@ -394,9 +418,18 @@ bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *c
     LL_FOREACH (listeners->list, listener) {
         if (!lend(context, &listener->acceptor.listening))
             return false;
-        listener->acceptor.listening.is_foreign = true;
+        listener->acceptor.listening.is_lent = true;
     }
     return true;
+}
+
+void listeners_own(struct listeners *listeners)
+{
+    struct listener *listener;
+
+    LL_FOREACH (listeners->list, listener) {
+        listener->acceptor.listening.is_lent = false;
+    }
 }
 
 static bool has_other_rights(const struct config_listen *one, const struct config_listen *other)
@@ -423,7 +456,7 @@ void listeners_tell_rights(const struct listeners *listeners, const struct confi
 }
 
 struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
-                                   const struct acceptor_rules *rules)
+                                   struct metrics *metrics)
 {
     struct listeners *listeners = calloc(1, sizeof(*listeners));
 
@@ -432,7 +465,7 @@ struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_
     listeners->loop = loop;
     listeners->rows = rows;
     listeners->row_count = row_count;
-    listeners->rules = rules;
+    listeners->metrics = metrics;
     return listeners;
 }
 

@@ -11,7 +11,8 @@
  * - [::]:P takes IPv4 as well, unless the file lists 0.0.0.0:P, too. Then it is for IPv6 only. A socket cannot be changed from
  *   one to the other. So a reload that adds 0.0.0.0:P leaves the socket at [::]:P as it is: 0.0.0.0:P needs none where
  *   it has the same protocol, and else gets its own, which the kernel prefers for IPv4. A reload that takes 0.0.0.0:P away
- *   keeps that socket, as a part of [::]:P. The service manager's sockets are as they are.
+ *   keeps that socket, as a part of [::]:P. The service manager's sockets are as they are. An `allow=` of its own counts
+ *   like a protocol of its own.
  */
 #ifndef SPOA_IO_NET_LISTENERS_H
 #define SPOA_IO_NET_LISTENERS_H
@@ -39,7 +40,7 @@ struct listeners;
 
 /* Nothing is open at first. Borrows all. NULL if memory is short. */
 struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_row *rows, size_t row_count,
-                                   const struct acceptor_rules *rules);
+                                   struct metrics *metrics);
 
 /* Closes everything at once; NULL is fine. */
 void listeners_destroy(struct listeners *listeners);
@@ -47,15 +48,15 @@ void listeners_destroy(struct listeners *listeners);
 /*
  * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In
  * a reload new connections wait for listeners_settle(): the rules are still those of `running`, which goes on
- * as it is. 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or
+ * as it is. Of the two configurations that whose rules count is borrowed, until listeners_settle(). 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or
  * later.
  */
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /*
- * Makes the open sockets those of `config`: each goes to its protocol there, and those that have none are
- * closed. Connections stay, also those that still wait to be accepted.
+ * Makes the open sockets those of `config`, which is borrowed from now on: each goes to its protocol and its `allow`
+ * there, and those that have none are closed. Connections stay, also those that still wait to be accepted.
  */
 void listeners_settle(struct listeners *listeners, const struct config_agent *config);
 
@@ -74,6 +75,9 @@ typedef bool (*listeners_lend_fn)(void *context, const struct listen_socket *lis
  * False where `lend` was false.
  */
 MUST_CHECK bool listeners_lend(struct listeners *listeners, listeners_lend_fn lend, void *context);
+
+/* No other process has them any more, or it gives them up: the files of UNIX sockets are ours to remove. */
+void listeners_own(struct listeners *listeners);
 
 /* Logs "restart-needed" with each key that gives a UNIX socket that stays another mode, owner or group. */
 void listeners_tell_rights(const struct listeners *listeners, const struct config_agent *old,

@@ -1,12 +1,14 @@
 #include "spoa/io/net/socket_activation.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "spoa/core/base/log.h"
 #include "spoa/io/net/socket_addr.h"
 
 /* The first socket that the service manager passes (SD_LISTEN_FDS_START). */
@@ -19,6 +21,9 @@ static struct {
     bool is_managed;
 } added[FDS_MAX];
 static int added_count;
+
+/* Of the service manager's: taken, or closed. */
+static bool is_taken[FDS_MAX];
 
 /* If LISTEN_PID names another process, the sockets are not ours. */
 static int count_sockets(void)
@@ -79,8 +84,42 @@ bool socket_activation_add(int fd, bool is_managed)
     return true;
 }
 
+/* The address of a socket of whatever kind, or "". */
+static const char *format_address(int fd, char out[ADDR_TEXT_MAX])
+{
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(storage);
+    struct addr bound;
+
+    out[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
+        return out;
+    if (storage.ss_family != AF_UNIX)
+        return socket_addr_to(&storage, &bound) ? addr_format(&bound, out) : out;
+    const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
+    (void)snprintf(out, ADDR_TEXT_MAX, "unix:%.*s", (int)sizeof(path->sun_path), path->sun_path);
+    return out;
+}
+
+/* Clients would wait there for ever, and programs that we run would inherit it. */
+static void close_unused(int fd)
+{
+    char text[ADDR_TEXT_MAX];
+
+    log_event(LOG_LEVEL_WARNING, "socket-unused", log_number("descriptor", fd),
+              log_text("address", format_address(fd, text)));
+    close(fd);
+}
+
 void socket_activation_drop(void)
 {
+    int count = count_sockets();
+
+    for (int i = 0; i < count; i++)
+        if (!is_taken[i]) {
+            is_taken[i] = true;
+            close_unused(FIRST_FD + i);
+        }
     while (added_count > 0)
         if (added[--added_count].fd != -1)
             close(added[added_count].fd);
@@ -88,7 +127,6 @@ void socket_activation_drop(void)
 
 int socket_activation_take(const struct addr *addr, bool *ret_is_managed)
 {
-    static bool is_taken[FDS_MAX];
     int count = count_sockets();
 
     for (int i = 0; i < count; i++) {

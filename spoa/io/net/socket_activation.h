@@ -23,7 +23,10 @@ MUST_CHECK int socket_activation_take(const struct addr *addr, bool *ret_is_mana
  */
 MUST_CHECK bool socket_activation_add(int fd, bool is_managed);
 
-/* Closes those that were added and not taken: no address of the configuration is theirs. */
+/*
+ * Closes those that were not taken: no address of the configuration is theirs. Each of the service manager's is logged
+ * as "socket-unused".
+ */
 void socket_activation_drop(void);
 
 #endif

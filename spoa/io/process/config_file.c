@@ -1,6 +1,7 @@
 #include "spoa/io/process/config_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,12 +34,21 @@ static void take_secret(struct config_credentials *credentials, char *secret, si
         errors->out_of_memory = true;
 }
 
+/* `what` is in the file at `path`, which is open as `fd`. */
+static void warn_if_public(int fd, const char *what, const char *path, const struct config_place *place,
+                           struct config_errors *warnings)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) == 0 && (status.st_mode & S_IROTH) != 0)
+        config_error(warnings, place, "everybody can read the %s in '%s'", what, path);
+}
+
 static void read_secret(struct config_credentials *credentials, const char *file,
                         struct config_errors *errors, struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = credentials->password_file_line};
     char secret[SECRET_MAX + 2]; /* room for "\r\n" after the longest */
-    struct stat status;
 
     if (credentials->password_file == NULL || credentials->password != NULL)
         return;
@@ -52,14 +62,14 @@ static void read_secret(struct config_credentials *credentials, const char *file
         config_error(errors, &place, "cannot read '%s': %s", credentials->password_file, strerror(errno));
     else
         take_secret(credentials, secret, len, &place, errors);
-    if (fstat(fileno(in), &status) == 0 && (status.st_mode & S_IROTH) != 0)
-        config_error(warnings, &place, "everybody can read the password in '%s'", credentials->password_file);
+    warn_if_public(fileno(in), "password", credentials->password_file, &place, warnings);
     fclose(in);
     explicit_bzero(secret, sizeof(secret));
 }
 
 /* Tries whether the TLS files can be used. The deployment reads them again. */
-static void try_tls(const struct config_tls *settings, const char *file, struct config_errors *errors)
+static void try_tls(const struct config_tls *settings, const char *file, struct config_errors *errors,
+                    struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = settings->line};
     char reason[TLS_ERROR_MAX];
@@ -71,6 +81,11 @@ static void try_tls(const struct config_tls *settings, const char *file, struct 
     if (tls == NULL)
         config_error(errors, &place, "%s", reason);
     tls_destroy(tls);
+    int key = settings->key_file != NULL ? open(settings->key_file, O_RDONLY | O_CLOEXEC) : -1;
+    if (key != -1) {
+        warn_if_public(key, "key", settings->key_file, &place, warnings);
+        close(key);
+    }
 }
 
 /* Tries whether the program can be run. */
@@ -109,6 +124,9 @@ static bool read_file(const char *path, struct config *config, struct config_err
         config_reader_end(&reader);
     else
         config_error(errors, &whole, "cannot read: %s", strerror(errno));
+    const struct config_place password = {.file = path, .line = reader.password_line};
+    if (is_read && password.line != 0)
+        warn_if_public(fileno(file), "password", path, &password, &config->warnings);
     fclose(file);
     return is_read;
 }
@@ -120,11 +138,11 @@ bool config_file_load(const char *path, struct config *config, struct config_err
     config_finish(config, path, errors);
     for (size_t i = 0; i < config->group_count; i++) {
         read_secret(&config->groups[i].credentials, path, errors, &config->warnings);
-        try_tls(&config->groups[i].tls, path, errors);
+        try_tls(&config->groups[i].tls, path, errors, &config->warnings);
     }
     for (size_t i = 0; i < config->service_count; i++) {
         read_secret(&config->services[i].credentials, path, errors, &config->warnings);
-        try_tls(&config->services[i].tls, path, errors);
+        try_tls(&config->services[i].tls, path, errors, &config->warnings);
         try_hook(&config->services[i], path, errors);
     }
     return errors->count == 0 && !errors->out_of_memory;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "spoa/core/base/log_backlog.h"
 #include "spoa/core/base/log_format.h"
 #include "spoa/core/base/log_limit.h"
 #include "spoa/io/net/loop.h"
@@ -25,11 +26,16 @@
 
 static struct {
     int fd;
-    char syslog_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": no syslog */
+    char wanted[sizeof(
+        ((struct sockaddr_un *)0)->sun_path)]; /* the path of the syslog socket; "": none is wanted */
+    bool is_syslog; /* `fd` is connected to it; else it is stderr, or what log_sink_open() was given */
     enum log_format format;
     bool is_socket;
     bool is_journal;
     struct log_limit limit;
+    struct log_backlog backlog; /* lines that must not be lost */
+    uint64_t lost;              /* lines that could not be written, and were not told yet */
+    uint64_t dropped;           /* these, and those that the limit held back, since the start */
 } log_sink;
 
 static void print_time(char *ret_text, size_t size)
@@ -81,97 +87,6 @@ static int connect_syslog(const char *path)
     return -1;
 }
 
-/* If sending fails, connects again and retries once: the daemon may have been restarted. */
-static void send_to_syslog(const uint8_t *line, size_t len)
-{
-    if (log_sink.fd != -1 && (send(log_sink.fd, line, len, MSG_NOSIGNAL) != -1 || errno == EAGAIN))
-        return;
-    if (log_sink.fd != -1)
-        close(log_sink.fd);
-    log_sink.fd = connect_syslog(log_sink.syslog_path);
-    if (log_sink.fd != -1)
-        (void)send(log_sink.fd, line, len, MSG_NOSIGNAL);
-}
-
-/* Drops the line rather than wait: the loop must turn. */
-static void write_line(const uint8_t *line, size_t len)
-{
-    struct pollfd ready = {.fd = log_sink.fd, .events = POLLOUT};
-    ssize_t written = 0;
-
-    if (log_sink.syslog_path[0] != '\0') {
-        send_to_syslog(line, len);
-        return;
-    }
-    if (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT)
-        return;
-    if (log_sink.is_socket)
-        written = send(log_sink.fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    else
-        written = write(log_sink.fd, line, len);
-    (void)written;
-}
-
-/* Writes a line whatever the limit says. */
-static void write_log_line(enum log_level level, struct log_line *line)
-{
-    uint8_t out[LINE_MAX_BYTES];
-    char time_text[48];
-    size_t prefix_len = 0;
-
-    print_time(time_text, sizeof(time_text));
-    line->time = time_text;
-    line->level = level;
-    if (log_sink.syslog_path[0] != '\0')
-        prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX,
-                                      "<%d>sentinel-spoa[%d]: ", FACILITY | priority(level), (int)getpid());
-    else if (log_sink.is_journal)
-        prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX, "<%d>", priority(level));
-    size_t len = log_format_line(log_sink.format, line, out + prefix_len, sizeof(out) - prefix_len);
-    line->time = NULL; /* the text ends with this function */
-    write_line(out, prefix_len + len);
-}
-
-/*
- * What an event is about, if that is something in the configuration. What a peer says must not be one: it
- * could choose another subject for each line.
- */
-static struct span subject_of(const struct log_field *fields, size_t count)
-{
-    static const char *const keys[] = {"service", "monitor", "sentinel"};
-
-    for (size_t i = 0; count > 0 && i < sizeof(keys) / sizeof(*keys); i++)
-        if (strcmp(fields[0].key, keys[i]) == 0 && !fields[0].is_number)
-            return fields[0].text;
-    return span_of(NULL, 0);
-}
-
-static void tell_suppressed(int64_t now_ms)
-{
-    const char *event;
-    uint64_t count;
-
-    while (log_limit_take(&log_sink.limit, now_ms, &event, &count)) {
-        const struct log_field fields[] = {log_text("of", event), log_number("lines", (int64_t)count)};
-        struct log_line line = {.event = "lines-suppressed", .fields = fields, .count = 2};
-        write_log_line(LOG_LEVEL_WARNING, &line);
-    }
-}
-
-static void write_event(void *context, enum log_level level, const char *event,
-                        const struct log_field *fields, size_t count)
-{
-    struct log_line line = {.event = event, .fields = fields, .count = count};
-    int64_t now_ms = clock_ms();
-
-    (void)context;
-    if (!log_limit_pass(&log_sink.limit, event, subject_of(fields, count), level == LOG_LEVEL_ERROR, now_ms,
-                        &line.suppressed))
-        return;
-    tell_suppressed(now_ms);
-    write_log_line(level, &line);
-}
-
 /*
  * JOURNAL_STREAM has device and inode of the journal's socket: it may be inherited with stderr sent
  * elsewhere.
@@ -185,49 +100,205 @@ static bool is_journal_stream(const struct stat *status)
     return stream != NULL && strcmp(stream, own) == 0;
 }
 
-static void leave_syslog(void)
-{
-    if (log_sink.syslog_path[0] != '\0' && log_sink.fd != -1)
-        close(log_sink.fd);
-    log_sink.syslog_path[0] = '\0';
-}
-
-void log_sink_open(int fd, enum log_format format, enum log_level max_level)
+static void use(int fd)
 {
     struct stat status;
     bool is_known = fstat(fd, &status) == 0;
 
-    leave_syslog();
     log_sink.fd = fd;
-    log_sink.format = format;
+    log_sink.is_syslog = false;
     log_sink.is_socket = is_known && S_ISSOCK(status.st_mode);
     log_sink.is_journal = is_known && is_journal_stream(&status);
+}
+
+/* Returns false with errno and changes nothing if the daemon is not there. */
+static bool use_syslog(void)
+{
+    int fd = connect_syslog(log_sink.wanted);
+
+    if (fd == -1)
+        return false;
+    log_sink.fd = fd;
+    log_sink.is_syslog = true;
+    return true;
+}
+
+/* The daemon is gone. If it was restarted, it is found again at once; else stderr serves until it is back. */
+static void replace_syslog(void)
+{
+    close(log_sink.fd);
+    if (!use_syslog())
+        use(STDERR_FILENO);
+}
+
+/* False if the reader takes nothing now. It never waits: the loop must turn. */
+static bool try_to_write(struct span line)
+{
+    struct pollfd ready = {.fd = log_sink.fd, .events = POLLOUT};
+
+    if (log_sink.is_syslog)
+        return send(log_sink.fd, line.data, line.len, MSG_NOSIGNAL) != -1;
+    if (poll(&ready, 1, 0) != 1 || ready.revents != POLLOUT)
+        return false;
+    if (log_sink.is_socket)
+        return send(log_sink.fd, line.data, line.len, MSG_DONTWAIT | MSG_NOSIGNAL) != -1;
+    return write(log_sink.fd, line.data, line.len) != -1;
+}
+
+static bool write_line(struct span line)
+{
+    if (try_to_write(line))
+        return true;
+    if (!log_sink.is_syslog || errno == EAGAIN)
+        return false;
+    replace_syslog();
+    return try_to_write(line);
+}
+
+/* False if lines are left that the reader does not take. */
+static bool write_backlog(void)
+{
+    struct span line;
+
+    while ((line = log_backlog_oldest(&log_sink.backlog)).len > 0) {
+        if (!write_line(line))
+            return false;
+        log_backlog_drop(&log_sink.backlog);
+    }
+    return true;
+}
+
+/* Keeps the order: nothing overtakes the backlog. */
+static void write_in_turn(struct span line, enum log_weight weight)
+{
+    if (write_backlog() && write_line(line))
+        return;
+    if (weight == LOG_WEIGHT_KEPT && log_backlog_add(&log_sink.backlog, line))
+        return;
+    log_sink.lost++;
+    log_sink.dropped++;
+}
+
+/* Writes a line whatever the limit says. */
+static void write_log_line(enum log_level level, enum log_weight weight, struct log_line *line)
+{
+    uint8_t out[LINE_MAX_BYTES];
+    char time_text[48];
+    size_t prefix_len = 0;
+
+    print_time(time_text, sizeof(time_text));
+    line->time = time_text;
+    line->level = level;
+    if (log_sink.is_syslog)
+        prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX,
+                                      "<%d>sentinel-spoa[%d]: ", FACILITY | priority(level), (int)getpid());
+    else if (log_sink.is_journal)
+        prefix_len = (size_t)snprintf((char *)out, PREFIX_MAX, "<%d>", priority(level));
+    size_t len = log_format_line(log_sink.format, line, out + prefix_len, sizeof(out) - prefix_len);
+    line->time = NULL; /* the text ends with this function */
+    write_in_turn(span_of(out, prefix_len + len), weight);
+}
+
+static void tell_dropped(const char *event, const char *of, uint64_t lines)
+{
+    const struct log_field fields[] = {log_text("of", of), log_number("lines", (int64_t)lines)};
+    struct log_line line = {.event = event, .fields = fields, .count = 2};
+
+    write_log_line(LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, &line);
+}
+
+static void tell_suppressed(int64_t now_ms)
+{
+    const char *event;
+    uint64_t count;
+
+    while (log_limit_take(&log_sink.limit, now_ms, &event, &count))
+        tell_dropped("lines-suppressed", event, count);
+}
+
+/* If this line is lost too, it counts with the others. */
+static void tell_lost(void)
+{
+    uint64_t lost = log_sink.lost;
+
+    if (lost == 0 || !write_backlog())
+        return;
+    log_sink.lost = 0;
+    tell_dropped("lines-lost", "all", lost);
+    log_sink.lost += log_sink.lost > 0 ? lost : 0;
+}
+
+static void write_event(void *context, enum log_level level, enum log_weight weight, const char *event,
+                        const struct log_field *fields, size_t count)
+{
+    struct log_line line = {.event = event, .fields = fields, .count = count};
+    bool must_pass = level == LOG_LEVEL_ERROR || weight == LOG_WEIGHT_KEPT;
+    int64_t now_ms = clock_ms();
+
+    (void)context;
+    if (!log_limit_pass(&log_sink.limit, event, log_limit_subject(fields, count), must_pass, now_ms,
+                        &line.suppressed)) {
+        log_sink.dropped++;
+        return;
+    }
+    tell_suppressed(now_ms);
+    tell_lost();
+    write_log_line(level, must_pass ? LOG_WEIGHT_KEPT : LOG_WEIGHT_COMMON, &line);
+}
+
+static void close_syslog(void)
+{
+    if (log_sink.is_syslog)
+        close(log_sink.fd);
+    log_sink.is_syslog = false;
+}
+
+static void begin(enum log_format format, enum log_level max_level)
+{
+    log_sink.format = format;
     log_sink.limit.burst = LOG_SINK_BURST;
     log_set_sink(write_event, NULL, max_level);
 }
 
-bool log_sink_open_syslog(const char *path, enum log_format format, enum log_level max_level)
+void log_sink_open(int fd, enum log_format format, enum log_level max_level)
 {
-    int fd = connect_syslog(path);
+    close_syslog();
+    log_sink.wanted[0] = '\0';
+    use(fd);
+    begin(format, max_level);
+}
 
-    if (fd == -1)
-        return false;
-    leave_syslog();
-    log_sink.fd = fd;
-    memcpy(log_sink.syslog_path, path, strlen(path) + 1);
-    log_sink.format = format;
-    log_sink.limit.burst = LOG_SINK_BURST;
-    log_set_sink(write_event, NULL, max_level);
-    return true;
+void log_sink_open_syslog(const char *path, enum log_format format, enum log_level max_level)
+{
+    close_syslog();
+    (void)snprintf(log_sink.wanted, sizeof(log_sink.wanted), "%s", path);
+    bool is_there = use_syslog();
+    int code = errno;
+    if (!is_there)
+        use(STDERR_FILENO);
+    begin(format, max_level);
+    if (!is_there)
+        log_event(LOG_LEVEL_WARNING, "no-syslog", log_text("path", path), log_text("error", strerror(code)));
 }
 
 void log_sink_choose(const char *syslog_path, enum log_format format, enum log_level max_level)
 {
-    if (syslog_path != NULL && log_sink_open_syslog(syslog_path, format, max_level))
-        return;
-    int code = errno;
-    log_sink_open(STDERR_FILENO, format, max_level);
     if (syslog_path != NULL)
-        log_event(LOG_LEVEL_WARNING, "no-syslog", log_text("path", syslog_path),
-                  log_text("error", strerror(code)));
+        log_sink_open_syslog(syslog_path, format, max_level);
+    else
+        log_sink_open(STDERR_FILENO, format, max_level);
+}
+
+void log_sink_tick(int64_t now_ms)
+{
+    if (log_sink.wanted[0] != '\0' && !log_sink.is_syslog && use_syslog())
+        log_event(LOG_LEVEL_INFO, "syslog", log_text("path", log_sink.wanted));
+    (void)write_backlog();
+    tell_suppressed(now_ms);
+    tell_lost();
+}
+
+uint64_t log_sink_dropped(void)
+{
+    return log_sink.dropped;
 }

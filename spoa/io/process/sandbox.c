@@ -110,13 +110,62 @@ bool sandbox_become(const struct config_agent *config, char error[SANDBOX_ERROR_
 /* ---- files ---- */
 
 #define READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define SOCKETS (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
-/* All rights of Landlock's first version. Every later version knows them. */
-#define HANDLED                                                                                              \
+/* With the lock file of socket_file.h, which is not written to. */
+#define SOCKETS                                                                                              \
+    (READ | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+/* All rights of Landlock's first version. */
+#define FIRST_VERSION                                                                                        \
     (READ | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |     \
      LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR |           \
      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |             \
      LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+/* Of later versions, which the system's header may not know. */
+#define ACCESS_REFER (UINT64_C(1) << 13)     /* links and renames into other folders */
+#define ACCESS_TRUNCATE (UINT64_C(1) << 14)  /* truncate(2), of files that may not be written to */
+#define ACCESS_IOCTL_DEV (UINT64_C(1) << 15) /* ioctl(2) on devices */
+#define SCOPE_ABSTRACT (UINT64_C(1) << 0)    /* abstract UNIX sockets of other processes */
+#define SCOPE_SIGNAL (UINT64_C(1) << 1)      /* signals to other processes */
+
+/* The kernel's struct landlock_ruleset_attr as of version 6. Older kernels take it where the rest is 0. */
+struct ruleset {
+    uint64_t files;
+    uint64_t ports;
+    uint64_t scopes;
+};
+
+/* What each version can forbid. TCP ports (version 4) stay allowed: a reload may name others. */
+static const struct {
+    int version;
+    struct ruleset handled;
+} versions[] = {
+    {1, {.files = FIRST_VERSION}},
+    {2, {.files = ACCESS_REFER}},
+    {3, {.files = ACCESS_TRUNCATE}},
+    {5, {.files = ACCESS_IOCTL_DEV}},
+    {6, {.scopes = SCOPE_ABSTRACT | SCOPE_SIGNAL}},
+};
+
+/* The version that the kernel has; -1 with errno where it has none. */
+static int landlock_version(void)
+{
+    return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+/* All that the version can forbid, but what we need. */
+static struct ruleset handled_by(int version)
+{
+    const char *manager = getenv("NOTIFY_SOCKET");
+    struct ruleset handled = {.files = 0};
+
+    for (size_t i = 0; i < sizeof(versions) / sizeof(*versions) && versions[i].version <= version; i++) {
+        handled.files |= versions[i].handled.files;
+        handled.scopes |= versions[i].handled.scopes;
+    }
+    if (manager != NULL && manager[0] == '@')
+        handled.scopes &= ~SCOPE_ABSTRACT;
+    return handled;
+}
 
 /* What OpenSSL, the C library with the modules of its name service, and our metrics may read, at any time. */
 static const char *const read_paths[] = {
@@ -221,20 +270,22 @@ static void allow_all(int ruleset, const struct config *config, const char *file
     config_each_file(config, allow_secret, &ruleset);
 }
 
-/* Returns 0 or an errno. */
-static int restrict_files(const struct config *config, const char *file)
+/* Returns Landlock's version, or 0 with errno. */
+static int restrict_process(const struct config *config, const char *file)
 {
-    const struct landlock_ruleset_attr handled = {.handled_access_fs = HANDLED};
+    int version = landlock_version();
+    const struct ruleset handled = handled_by(version);
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
-    int code = 0;
 
     if (ruleset == -1)
-        return errno;
+        return 0;
     allow_all(ruleset, config, file);
     if (syscall(SYS_landlock_restrict_self, ruleset, 0) == -1)
-        code = errno;
+        version = 0;
+    int code = errno;
     close(ruleset);
-    return code;
+    errno = code;
+    return version;
 }
 
 /* Programs would inherit our limits on files and could not even be started. */
@@ -253,12 +304,13 @@ void sandbox_enter(const struct config *config, const char *file)
                   log_text("reason", "'on-switch' runs programs"));
         return;
     }
-    int code = config->agent.sandbox ? restrict_files(config, file) : 0;
-
-    if (!config->agent.sandbox)
+    if (!config->agent.sandbox) {
         log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", "'sandbox = no'"));
-    else if (code != 0)
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", strerror(code)));
+        return;
+    }
+    int version = restrict_process(config, file);
+    if (version > 0)
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "its own"), log_number("landlock", version));
     else
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "its own"));
+        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", strerror(errno)));
 }

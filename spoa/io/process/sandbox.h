@@ -21,8 +21,9 @@ MUST_CHECK bool sandbox_become(const struct config_agent *config, char error[SAN
 
 /*
  * Limits access to the files that `config` names, those in the same folders, and those that the libraries
- * read. `config` was read from `file` (or NULL). This is final: a reload cannot undo it. Does nothing with
- * `sandbox = no`, or if a service runs a program. Logs the result as "sandbox".
+ * read. Forbids signals to other processes, and connections to their abstract sockets. How much of it depends on the
+ * kernel's version of Landlock. `config` was read from `file` (or NULL). This is final: a reload cannot undo it. Does
+ * nothing with `sandbox = no`, or if a service runs a program. Logs the result as "sandbox".
  */
 void sandbox_enter(const struct config *config, const char *file);
 

@@ -9,7 +9,6 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
 
-struct acceptor_rules;
 struct agent_check_server;
 struct agent_checks;
 struct config_listens;

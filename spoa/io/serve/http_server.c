@@ -25,7 +25,11 @@ struct http_server {
     struct MHD_Daemon *daemon;
     ev_io ready;
     ev_timer timeout;
+    bool is_limited; /* the connection that is being added, see acceptor_protocol */
 };
+
+/* The context of a connection that is limited; of others it is NULL. */
+static char limited;
 
 /* ---- one request ---- */
 
@@ -45,6 +49,14 @@ static struct MHD_Response *make_response(struct http_answer *answer)
     return response;
 }
 
+static bool is_limited(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info == NULL || info->socket_context == &limited;
+}
+
 static enum MHD_Result answer_request(struct http_server *server, struct MHD_Connection *connection,
                                       const char *path, const char *method)
 {
@@ -52,6 +64,7 @@ static enum MHD_Result answer_request(struct http_server *server, struct MHD_Con
         .method = method,
         .path = path,
         .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
+        .is_limited = is_limited(connection),
     };
     struct status status;
     struct http_answer answer;
@@ -87,6 +100,16 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return answer_request(context, connection, path, method);
 }
 
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    const struct http_server *server = context;
+
+    (void)connection;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        *socket_context = server->is_limited ? &limited : NULL;
+}
+
 /* ---- the loop ---- */
 
 static void run(struct http_server *server)
@@ -120,6 +143,7 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
 {
     struct http_server *server = context;
 
+    server->is_limited = peer->is_limited;
     if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer->addr, peer->len) != MHD_YES)
         server->metrics->refused_total++;
     run(server);
@@ -128,10 +152,11 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
 
 static bool start_daemon(struct http_server *server)
 {
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
-                                      server, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                                      MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, server,
+                         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_LIMIT,
+                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_END);
     if (server->daemon == NULL)
         return false;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);

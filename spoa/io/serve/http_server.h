@@ -10,7 +10,6 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
 
-struct acceptor_rules;
 struct config_listens;
 struct http_server;
 struct status;

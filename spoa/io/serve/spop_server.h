@@ -14,7 +14,6 @@
 #include "spoa/io/net/listen_socket.h"
 #include "spoa/io/serve/spop_connection.h"
 
-struct acceptor_rules;
 struct config_listens;
 struct metrics;
 struct service_table;

@@ -63,6 +63,7 @@ bool takeover_give(void *context, int fd, const struct acceptor_peer *peer)
     if (!listeners_lend(takeover->options.listeners, give_listener, &fd) ||
         fd_pass_send(fd, &listed, -1) == -1) {
         log_event(LOG_LEVEL_WARNING, "takeover-refused", log_text("reason", strerror(errno)));
+        listeners_own(takeover->options.listeners);
         close(fd);
         return true;
     }
@@ -112,6 +113,7 @@ void takeover_take(struct takeover *takeover, int fd)
     takeover->peer = fd_pass_peer(fd);
     /* Where it has ended meanwhile, the listeners are ours all the same. */
     (void)!fd_pass_send(fd, &take, -1);
+    listeners_own(takeover->options.listeners);
     talk_to(takeover, fd, true);
 }
 
@@ -123,8 +125,11 @@ static void adopt(struct takeover *takeover, int fd, uint32_t frame_size)
         close(fd);
 }
 
+/* A new one that has not said TAKE has given the listeners back. */
 static void end(struct takeover *takeover)
 {
+    if (!takeover->is_new && !ev_is_active(&takeover->give))
+        listeners_own(takeover->options.listeners);
     if (takeover->is_new)
         log_event(LOG_LEVEL_INFO, "took-over", log_number("process", takeover->peer),
                   log_number("connections", (int64_t)takeover->connections));

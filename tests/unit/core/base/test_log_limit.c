@@ -11,7 +11,14 @@
 
 #define BURST 3
 
-static const struct span nothing;
+static const uint64_t nothing;
+
+static uint64_t service(const char *name)
+{
+    const struct log_field fields[] = {log_number("n", 1), log_text("service", name)};
+
+    return log_limit_subject(fields, 2);
+}
 
 static void burst_passes_then_counts(void **state)
 {
@@ -70,12 +77,29 @@ static void subjects_are_apart(void **state)
     (void)state;
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof(name), "service-%d", i);
-        assert_true(log_limit_pass(&limit, "master-switch", span_of_text(name), false, 0, &suppressed));
+        assert_true(log_limit_pass(&limit, "master-switch", service(name), false, 0, &suppressed));
     }
-    assert_true(log_limit_pass(&limit, "master-switch", span_of_text("service-7"), false, 1, &suppressed));
-    assert_false(log_limit_pass(&limit, "master-switch", span_of_text("service-7"), false, 1, &suppressed));
-    assert_true(log_limit_pass(&limit, "fenced", span_of_text("service-7"), false, 1, &suppressed));
+    assert_true(log_limit_pass(&limit, "master-switch", service("service-7"), false, 1, &suppressed));
+    assert_false(log_limit_pass(&limit, "master-switch", service("service-7"), false, 1, &suppressed));
+    assert_true(log_limit_pass(&limit, "fenced", service("service-7"), false, 1, &suppressed));
     assert_int_equal(suppressed, 0);
+}
+
+/* What a peer says makes no other subject; each field that the configuration names does. */
+static void subject_is_what_the_configuration_names(void **state)
+{
+    const struct log_field one[] = {log_text("service", "a"), log_text("server", "R1"),
+                                    log_text("error", "x")};
+    const struct log_field same[] = {log_text("service", "a"), log_text("server", "R1"),
+                                     log_text("error", "y")};
+    const struct log_field other[] = {log_text("service", "a"), log_text("server", "R2"),
+                                      log_text("error", "x")};
+    const struct log_field alarm[] = {log_text("alarm", "park"), log_text("service", "a")};
+
+    (void)state;
+    assert_true(log_limit_subject(one, 3) == log_limit_subject(same, 3));
+    assert_true(log_limit_subject(one, 3) != log_limit_subject(other, 3));
+    assert_true(log_limit_subject(alarm, 1) != log_limit_subject(alarm, 2));
 }
 
 /* What was held back is told even if no other line of the kind follows. */
@@ -109,7 +133,7 @@ static void full_table_lets_pass(void **state)
     /* Twice each: the second line of a pair that has no place in the table passes as well. */
     for (int i = 0; i < 4 * LOG_LIMIT_ENTRIES; i++) {
         snprintf(name, sizeof(name), "s%d", i / 2);
-        passed += log_limit_pass(&limit, "a", span_of_text(name), false, 0, &suppressed);
+        passed += log_limit_pass(&limit, "a", service(name), false, 0, &suppressed);
     }
     assert_in_range(passed, 2 * LOG_LIMIT_ENTRIES + LOG_LIMIT_ENTRIES, 4 * LOG_LIMIT_ENTRIES - 1);
     /* In the next second there is room again. */
@@ -122,9 +146,13 @@ static void full_table_lets_pass(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(burst_passes_then_counts),  cmocka_unit_test(events_are_apart),
-        cmocka_unit_test(errors_always_pass),        cmocka_unit_test(subjects_are_apart),
-        cmocka_unit_test(what_is_held_back_is_told), cmocka_unit_test(full_table_lets_pass),
+        cmocka_unit_test(subject_is_what_the_configuration_names),
+        cmocka_unit_test(burst_passes_then_counts),
+        cmocka_unit_test(events_are_apart),
+        cmocka_unit_test(errors_always_pass),
+        cmocka_unit_test(subjects_are_apart),
+        cmocka_unit_test(what_is_held_back_is_told),
+        cmocka_unit_test(full_table_lets_pass),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

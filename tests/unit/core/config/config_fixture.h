@@ -26,10 +26,10 @@
 #define FULL                                                                                                 \
     "[agent]\n"                                                                                              \
     "listen = 127.0.0.1:0\n"                                                                                 \
-    "listen = [::1]:9100\n"                                                                                  \
+    "listen = [::1]:9100 allow=10.0.0.0/8 allow=2001:db8::1/128\n"                                           \
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
-    "check = 127.0.0.1:9013\n"                                                                               \
-    "http = 127.0.0.1:9912\n"                                                                                \
+    "check = 127.0.0.1:9013 allow=127.0.0.1/32\n"                                                            \
+    "http = 127.0.0.1:9912 allow=0.0.0.0/0\n"                                                                \
     "takeover = unix:/run/sentinel-spoa/takeover.sock mode=600\n"                                            \
     "allow = 10.0.0.0/8\n"                                                                                   \
     "allow = 2001:db8::1/128\n"                                                                              \
@@ -129,6 +129,7 @@
     "early-fence-max = 1000ms\n"                                                                             \
     "on-switch = /bin/true one two\n"                                                                        \
     "on-switch-timeout = 10000ms\n"                                                                          \
+    "on-switch-retry = 2000ms\n"                                                                             \
     "\n"                                                                                                     \
     "[service b]\n"                                                                                          \
     "monitor = b\n"                                                                                          \
@@ -155,6 +156,7 @@
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \
+    "on-switch-retry = 1000ms\n"                                                                             \
     "\n"                                                                                                     \
     "[service c]\n"                                                                                          \
     "monitor = c\n"                                                                                          \
@@ -183,6 +185,7 @@
     "early-fence = no\n"                                                                                     \
     "early-fence-max = 3000ms\n"                                                                             \
     "on-switch-timeout = 30000ms\n"                                                                          \
+    "on-switch-retry = 1000ms\n"                                                                             \
     "\n"
 
 struct loaded {

@@ -50,6 +50,10 @@ static void test_every_key(void **state)
     assert_string_equal(listen->owner, "haproxy");
     assert_string_equal(listen->group, "redis");
     assert_int_equal(config->agent.checks.list[0].addr.port, 9013);
+    assert_int_equal(config->agent.listens.list[1].allowed.count, 2);
+    assert_ptr_equal(config_allowed(&config->agent, &config->agent.listens.list[1]),
+                     &config->agent.listens.list[1].allowed);
+    assert_ptr_equal(config_allowed(&config->agent, &config->agent.listens.list[0]), &config->agent.allowed);
     assert_int_equal(config->services[0].check_mode, CHECK_MODE_MASTER);
     assert_int_equal(config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config->agent.log_format, LOG_FORMAT_JSON);

@@ -73,6 +73,12 @@ static void test_listens(void **state)
         "unix:/a x",
         "unix:/a owner=",
         "unix:/a mod=660",
+        "unix:/a allow=10.0.0.0/8",
+        "127.0.0.1:1 mode=600",
+        "127.0.0.1:1 allow=",
+        "127.0.0.1:1 allow",
+        "127.0.0.1:1 alow=10.0.0.0/8",
+        "127.0.0.1:1 allow=10.0.0.0/8 allow=10.0.0.1/8",
     };
     struct config_listens listens = {.list = NULL};
 
@@ -174,8 +180,8 @@ static void test_bad_values(void **state)
                  (const char *const[]){
                      "t.conf:2: bad value 'Info' for 'log-level': it takes error, warning, info or debug",
                      "t.conf:3: bad value 'xml' for 'log-format': it takes logfmt or json",
-                     "t.conf:4: bad value 'x' for 'listen': it takes IP:PORT, [IPv6]:PORT or unix:/path with "
-                     "mode=, owner= and group=",
+                     "t.conf:4: bad value 'x' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
+                     "allow=IP/BITS (several), or unix:/path with mode=, owner= and group=",
                      NULL});
     check_error("[sentinels]\naddress = s1:1\naddress = s2\n" SERVICE,
                 "t.conf:3: bad value 's2' for 'address': it takes HOST:PORT, [IPv6]:PORT or unix:/path");

@@ -160,6 +160,94 @@ static void test_o_down_is_the_better_reason(void **state)
     end();
 }
 
+/* ---- nodes that vote ---- */
+
+static void say_link(unsigned voter, const char *address, uint32_t age_ms, bool is_link_down)
+{
+    say_facts(voter, address,
+              (struct sentinel_facts){.is_link_down = is_link_down, .silent_ms = age_ms, .owed_ms = age_ms});
+}
+
+/* A silent link goes down by itself, and INFO then counts from zero. It was not heard meanwhile. */
+static void test_silence_goes_on_when_the_link_goes_down(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R1, 60000, false);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    f.now_ms += 1000;
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R1, 0, true);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    assert_int_equal(service_silence_ms(f.service, 1, f.now_ms), 61000);
+    say_link(1, R1, 0, false);
+    expect_ok("R1");
+    end();
+}
+
+/* The link of before was another's: REPLICAOF does not make INFO count from zero. */
+static void test_silence_begins_with_another_master(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R1, 60000, true);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    f.now_ms += 1000;
+    agree(3, R2);
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R2, 61000, true);
+    expect_ok("R2");
+    f.now_ms += LIMIT - 1;
+    agree(3, R2);
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R2, 62000, true);
+    expect_ok("R2");
+    f.now_ms++;
+    for (unsigned i = 1; i < VOTERS; i++)
+        say_link(i, R2, 62000, true);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_SILENT, NULL);
+    end();
+}
+
+/* What a node said long ago does not tell what it has heard since. */
+static void test_silence_of_long_ago_does_not_go_on(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_link(1, R1, 3000, false);
+    f.now_ms += F;
+    vote(1, R1);
+    say_link(1, R1, 1000, true);
+    assert_int_equal(service_silence_ms(f.service, 1, f.now_ms), 1000);
+    f.now_ms += F - 1;
+    vote(1, R1);
+    say_link(1, R1, 2000, true);
+    assert_int_equal(service_silence_ms(f.service, 1, f.now_ms), 1000 + F - 1);
+    say_link(1, R1, UINT32_MAX, false);
+    f.now_ms += 1;
+    say_link(1, R1, 2000, true);
+    assert_int_equal(service_silence_ms(f.service, 1, f.now_ms), UINT32_MAX);
+    end();
+}
+
+/* Alarms about Sentinels' settings do not speak of nodes. */
+static void test_nodes_have_no_settings(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    say_link(1, R1, 0, false);
+    assert_int_equal(log_capture_count("alarm"), 0);
+    say_facts(1, R1, (struct sentinel_facts){.down_after_ms = LIMIT, .other_sentinels = 2, .quorum = 2});
+    assert_true(alarms_is_raised(service_alarms(f.service), ALARM_DOWN_AFTER));
+    end();
+}
+
 /* ---- what is asked for ---- */
 
 static void test_when_it_is_asked_for_soon(void **state)
@@ -184,6 +272,19 @@ static void test_when_it_is_asked_for_soon(void **state)
     assert_false(service_wants_facts(f.service, 0));
     assert_false(service_is_watchful(f.service, 0, f.now_ms));
     assert_false(service_wants_peers(f.service));
+    end();
+}
+
+/* A healthy age may be long. It matters once the life of a vote is missing. */
+static void test_a_long_limit_is_watched_late(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.down_after_ms = 15000});
+    agree(3, R1);
+    say_link(0, R1, 15000 - F - 1, false);
+    assert_false(service_is_watchful(f.service, 0, f.now_ms));
+    say_link(0, R1, 15000 - F, false);
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
     end();
 }
 
@@ -310,7 +411,12 @@ int main(void)
         cmocka_unit_test(test_it_is_fenced_until_somebody_is_named),
         cmocka_unit_test(test_a_silent_successor),
         cmocka_unit_test(test_o_down_is_the_better_reason),
+        cmocka_unit_test(test_silence_goes_on_when_the_link_goes_down),
+        cmocka_unit_test(test_silence_begins_with_another_master),
+        cmocka_unit_test(test_silence_of_long_ago_does_not_go_on),
+        cmocka_unit_test(test_nodes_have_no_settings),
         cmocka_unit_test(test_when_it_is_asked_for_soon),
+        cmocka_unit_test(test_a_long_limit_is_watched_late),
         cmocka_unit_test(test_a_witness_hears_a_majority),
         cmocka_unit_test(test_a_witness_of_silence),
         cmocka_unit_test(test_a_witness_that_hears_nobody),

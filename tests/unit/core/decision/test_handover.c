@@ -171,6 +171,31 @@ static void test_what_sentinels_said(void **state)
     end();
 }
 
+/* Links that were silent have gone down. What the next one was told by nodes goes on from that. */
+static void test_links_that_are_down(void **state)
+{
+    const struct sentinel_facts silent = {.silent_ms = 9000, .owed_ms = 9000};
+    const struct sentinel_facts down = {.is_link_down = true};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build((struct policy_config){.down_after_ms = 1500});
+    agree(&former, A, START);
+    for (unsigned i = 0; i < 2; i++) {
+        step_facts(former.service, i, &addr, &silent, START);
+        step_facts(former.service, i, &addr, &down, START + 1);
+        assert_int_equal(service_silence_ms(former.service, i, START + 1), 9001);
+    }
+    agree(&next, A, START);
+    step_facts(next.service, 2, &addr, &down, START);     /* voter 0 of the former list */
+    step_facts(next.service, 1, &addr, &down, START + 2); /* voter 1 */
+    change_over(START + 3);
+    assert_int_equal(service_silence_ms(next.service, 2, START + 3), 9001);
+    assert_int_equal(service_silence_ms(next.service, 1, START + 3), 9002);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_SILENT);
+    end();
+}
+
 /* A majority has not heard the master; the next one has votes, and no facts yet. The fence is told once. */
 static void test_a_silent_master(void **state)
 {
@@ -384,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_what_a_node_said),
         cmocka_unit_test(test_its_own_word_is_newer),
         cmocka_unit_test(test_what_sentinels_said),
+        cmocka_unit_test(test_links_that_are_down),
         cmocka_unit_test(test_a_silent_master),
         cmocka_unit_test(test_an_expected_failover),
         cmocka_unit_test(test_a_failover_that_only_the_next_one_expects),

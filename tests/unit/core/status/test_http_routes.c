@@ -83,6 +83,8 @@ static int tear_down(void **state)
     return 0;
 }
 
+static bool is_limited; /* who asks */
+
 /* The code of a GET at that time; what was answered goes to `text`, if it is wanted. */
 static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t size)
 {
@@ -97,7 +99,7 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .apis = &api,
                                   .api_count = 1,
                                   .now_ms = now_ms};
-    const struct http_request request = {.method = "GET", .path = path};
+    const struct http_request request = {.method = "GET", .path = path, .is_limited = is_limited};
     struct http_answer answer;
 
     http_respond(&status, &request, &answer);
@@ -260,6 +262,22 @@ static void test_other_paths_and_methods(void **state)
     assert_int_equal(get("/", START), HTTP_OK);
 }
 
+/* Health checks, and nothing that tells anything of the services. */
+static void test_who_is_limited(void **state)
+{
+    static const char *const others[] = {"/",          "/metrics",  "/status",   "/status.txt", "/master/m",
+                                         "/replica/m", "/healthz/", "/healthzz", "/x",          ""};
+
+    (void)state;
+    is_limited = true;
+    assert_int_equal(get("/healthz", START), HTTP_OK);
+    assert_int_equal(get("/readyz", START), HTTP_OK);
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_int_equal(get(others[i], START), HTTP_FORBIDDEN);
+    is_limited = false;
+    assert_int_equal(get("/metrics", START), HTTP_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +287,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };
 

@@ -307,14 +307,124 @@ static void test_slots_of_another_shape(void **state)
     assert_int_equal(node_reply_read_owner(&error, 5, &self, &addr), REPLY_READ_ERROR);
 }
 
+#define REPLICA "# Replication\r\nrole:slave\r\nmaster_host:10.0.0.2\r\nmaster_port:6380\r\n"
+#define UP(seconds)                                                                                          \
+    REPLICA "master_link_status:up\r\nmaster_last_io_seconds_ago:" seconds "\r\nmaster_sync_in_progress:"    \
+            "0\r\n"
+#define DOWN(io, seconds, sync)                                                                              \
+    REPLICA "master_link_status:down\r\nmaster_last_io_seconds_ago:" io "\r\nmaster_sync_in_progress:" sync  \
+            "\r\nmaster_sync_last_io_seconds_ago:9"                                                          \
+            "\r\nmaster_link_down_since_seconds:" seconds "\r\n"
+
+/* A difference of n whole seconds may be little more than n - 1. */
+static void test_link(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t silent_ms;
+        bool is_link_down;
+    } links[] = {
+        {UP("0"), 0, false},
+        {UP("1"), 0, false},
+        {UP("2"), 1000, false},
+        {UP("61"), 60000, false},
+        {UP("4294967"), 4294966000, false},
+        {DOWN("-1", "0", "0"), 0, true},
+        {DOWN("-1", "1", "0"), 0, true},
+        {DOWN("-1", "5", "0"), 4000, true},
+        /* It is being synchronized, or loads what it got. */
+        {DOWN("-1", "5", "1"), 0, false},
+        {DOWN("-1", "-1", "1"), 0, false},
+    };
+    const struct addr self = addr_of("10.0.0.1:6379");
+    const struct addr other = addr_of("10.0.0.2:6380");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+        const struct reply reply = text(links[i].text);
+        struct sentinel_facts facts = {.quorum = 7};
+        struct addr addr = self;
+        assert_int_equal(node_reply_read_link(&reply, &self, &addr, &facts), REPLY_READ_OK);
+        assert_true(addr_equals(&addr, &other));
+        assert_int_equal(facts.silent_ms, links[i].silent_ms);
+        assert_int_equal(facts.owed_ms, links[i].silent_ms);
+        assert_int_equal(facts.is_link_down, links[i].is_link_down);
+        assert_int_equal(facts.quorum, 0);
+    }
+}
+
+static void test_a_master_hears_itself(void **state)
+{
+    const struct reply reply = text("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n");
+    const struct addr self = addr_of("10.0.0.1:6379");
+    struct sentinel_facts facts = {.silent_ms = 7};
+    struct addr addr;
+
+    (void)state;
+    assert_int_equal(node_reply_read_link(&reply, &self, &addr, &facts), REPLY_READ_OK);
+    assert_true(addr_equals(&addr, &self));
+    assert_int_equal(facts.silent_ms, 0);
+    assert_false(facts.is_link_down);
+}
+
+static void test_links_that_say_nothing(void **state)
+{
+    const struct {
+        struct reply reply;
+        enum reply_reading reading;
+    } links[] = {
+        {text(DOWN("-1", "-1", "0")), REPLY_READ_NONE},         /* never connected */
+        {text(DOWN("-1", "1732600000", "0")), REPLY_READ_NONE}, /* the same, as older servers write it */
+        {text(UP("-1")), REPLY_READ_NONE},
+        {text(UP("4294968")), REPLY_READ_NONE},
+        {text(REPLICA), REPLY_READ_NONE},
+        {text("role:slave\r\nmaster_host:\r\nmaster_port:6379\r\n"), REPLY_READ_BAD_ADDRESS},
+        {text(""), REPLY_READ_BAD_ADDRESS},
+        {number(1), REPLY_READ_NONSENSE},
+        {{.kind = REPLY_ERROR, .text = span_of_text("NOPERM")}, REPLY_READ_ERROR},
+    };
+    const struct addr self = addr_of("10.0.0.1:6379");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++) {
+        struct sentinel_facts facts = {.silent_ms = 7};
+        struct addr addr = self;
+        assert_int_equal(node_reply_read_link(&links[i].reply, &self, &addr, &facts), links[i].reading);
+        assert_true(addr_equals(&addr, &self)); /* untouched */
+        assert_int_equal(facts.silent_ms, 7);
+    }
+}
+
+static void test_min_replicas(void **state)
+{
+    const struct reply set =
+        text("# Replication\r\nrole:master\r\nmin_slaves_good_slaves:0\r\nslave0:ip=10.0.0.2\r\n");
+    const struct reply not_set = text("# Replication\r\nrole:master\r\nconnected_slaves:0\r\n");
+    const struct reply replica = text("# Replication\r\nrole:slave\r\nmin_slaves_good_slaves:0\r\n");
+    const struct reply error = {.kind = REPLY_ERROR, .text = span_of_text("NOPERM")};
+    bool is_set = false;
+
+    (void)state;
+    assert_int_equal(node_reply_read_min_replicas(&set, &is_set), REPLY_READ_OK);
+    assert_true(is_set);
+    assert_int_equal(node_reply_read_min_replicas(&not_set, &is_set), REPLY_READ_OK);
+    assert_false(is_set);
+    assert_int_equal(node_reply_read_min_replicas(&replica, &is_set), REPLY_READ_NONE);
+    assert_int_equal(node_reply_read_min_replicas(&error, &is_set), REPLY_READ_ERROR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_id),
         cmocka_unit_test(test_cluster_state),
+        cmocka_unit_test(test_min_replicas),
         cmocka_unit_test(test_role),
         cmocka_unit_test(test_role_in_dragonflys_words),
         cmocka_unit_test(test_roles_that_are_none),
+        cmocka_unit_test(test_link),
+        cmocka_unit_test(test_a_master_hears_itself),
+        cmocka_unit_test(test_links_that_say_nothing),
         cmocka_unit_test(test_slots),
         cmocka_unit_test(test_replicas_of_a_slot),
         cmocka_unit_test(test_owners_without_a_host),

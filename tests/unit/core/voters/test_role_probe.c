@@ -241,7 +241,7 @@ static void test_doubt_lasts_for_park_at_least(void **state)
 static void test_doubt_ends_when_the_node_answers(void **state)
 {
     (void)state;
-    say_down_after(30000);
+    say_down_after(10000);
     break_link();
     refuse_for(PARK + 1000);
     pass(conversation_wake_ms(talk()) - f.now_ms);
@@ -262,7 +262,7 @@ static void test_doubt_is_renewed_by_refusals_only(void **state)
     static const enum conversation_end others[] = {CONVERSATION_END_SILENT, CONVERSATION_END_CLOSED};
 
     (void)state;
-    say_down_after(30000);
+    say_down_after(10000);
     for (unsigned i = 0; i < 2; i++) {
         break_link();
         int64_t begin_ms = f.now_ms;

@@ -196,6 +196,37 @@ static void test_a_replica_by_another_name(void **state)
     expect(SERVICE_NOT_MASTER);
 }
 
+static bool has_alarm(enum alarm_kind kind)
+{
+    return alarms_is_raised(service_alarms(f.service), kind);
+}
+
+/* A forgotten password costs nothing before the next failover. So it is an alarm. */
+static void test_refusals_raise_alarms(void **state)
+{
+    (void)state;
+    aim_and_connect(0);
+    greet();
+    probe_once("master");
+    assert_false(has_alarm(ALARM_NODE_PASSWORD));
+    poll_refused("NOAUTH Authentication required.", "NOAUTH Authentication required.");
+    assert_true(has_alarm(ALARM_NODE_PASSWORD));
+    assert_non_null(strstr(log_capture_last("alarm"), "detail=NOAUTH Authentication required."));
+    poll_refused(NULL, NULL);
+    assert_false(has_alarm(ALARM_NODE_PASSWORD));
+    for (unsigned i = 0; i < 6; i++) { /* one that is over soon is none */
+        assert_false(has_alarm(ALARM_NODE_REFUSES));
+        poll_refused(NULL, "NOPERM User default has no permissions");
+    }
+    assert_true(has_alarm(ALARM_NODE_REFUSES));
+    assert_false(has_alarm(ALARM_NODE_PASSWORD));
+    poll_refused("NOAUTH Authentication required.", "NOAUTH Authentication required.");
+    assert_true(has_alarm(ALARM_NODE_PASSWORD));
+    f.now_ms += 3000;
+    name(1); /* nothing is known of the next master yet */
+    assert_false(has_alarm(ALARM_NODE_PASSWORD));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +235,7 @@ int main(void)
         PROBE_TEST(test_down_is_told_again_after_it_worked),
         PROBE_TEST(test_refusal_is_told_again_after_it_worked),
         PROBE_TEST(test_each_kind_of_refusal_is_told),
+        PROBE_TEST(test_refusals_raise_alarms),
         PROBE_TEST(test_a_role_that_is_none),
         PROBE_TEST(test_a_replica_by_another_name),
     };

@@ -74,6 +74,7 @@ static void a_password_is_missing(void **state)
     assert_int_equal(decision()->reason, SERVICE_BECAUSE_REFUSED_US);
     assert_string_equal(voter_group_words(f.group, 0), "");
     assert_string_equal(voter_group_words(f.group, 1), "NOAUTH Authentication required.");
+    assert_true(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD));
     poll_once(1);
     assert_true(voter_group_is_heard(f.group, 0, f.now_ms));
     assert_false(voter_group_is_heard(f.group, 1, f.now_ms));
@@ -81,6 +82,7 @@ static void a_password_is_missing(void **state)
     name_master(1, "127.0.0.1", "7001");
     poll_once(1);
     assert_string_equal(voter_group_words(f.group, 1), "");
+    assert_true(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD)); /* of another one */
     f.now_ms += QUORUM_HOLD_MS;
     service_review(f.services[0], f.now_ms);
     assert_int_equal(decision()->state, SERVICE_OK);
@@ -93,8 +95,10 @@ static void a_refusal_ends_with_the_link(void **state)
     forbid(0, "NOAUTH Authentication required.");
     greet(0);
     assert_string_equal(voter_group_words(f.group, 0), "NOAUTH Authentication required.");
+    assert_true(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD));
     conversation_lost(&f.voters[0].query, "Connection refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_string_equal(voter_group_words(f.group, 0), "");
+    assert_false(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD));
 }
 
 /* The only reply is why it closes: no failed AUTH, and no Sentinel that is dead. */

@@ -25,6 +25,7 @@
 /* What a protocol was given, and whether it has no memory for more. */
 struct taker {
     unsigned count;
+    unsigned limited; /* of these, see acceptor_protocol */
     bool is_full;
 };
 
@@ -42,7 +43,6 @@ struct file {
 
 static struct ev_loop *loop;
 static struct metrics metrics;
-static const struct acceptor_rules rules = {.metrics = &metrics};
 static struct taker spop;
 static struct taker http;
 static struct listeners_row rows[2];
@@ -57,6 +57,7 @@ static inline bool take(void *context, int fd, const struct acceptor_peer *peer)
     if (taker->is_full)
         return false;
     taker->count++;
+    taker->limited += peer->is_limited;
     close(fd);
     return true;
 }
@@ -67,10 +68,12 @@ static inline int set_up(void **state)
     log_capture_begin(LOG_LEVEL_DEBUG);
     error[0] = '\0';
     spop = http = (struct taker){.count = 0};
-    rows[0] = (struct listeners_row){"listen", offsetof(struct config_agent, listens), {"spop", take, &spop}};
-    rows[1] = (struct listeners_row){"http", offsetof(struct config_agent, web), {"http", take, &http}};
+    rows[0] = (struct listeners_row){
+        "listen", offsetof(struct config_agent, listens), {.name = "spop", .take = take, .context = &spop}};
+    rows[1] = (struct listeners_row){
+        "http", offsetof(struct config_agent, web), {.name = "http", .take = take, .context = &http}};
     loop = ev_loop_new(EVFLAG_AUTO);
-    listeners = listeners_create(loop, rows, 2, &rules);
+    listeners = listeners_create(loop, rows, 2, &metrics);
     return loop == NULL || listeners == NULL;
 }
 
@@ -83,19 +86,6 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* A port that is free on all addresses. */
-static inline uint16_t free_port(void)
-{
-    const struct addr any = {.kind = ADDR_IPV4, .host = "0.0.0.0"};
-    const struct listen_socket_options options = {.addr = &any, .mode = -1, .owner = "", .group = ""};
-    struct listen_socket probe;
-
-    assert_int_equal(listen_socket_open(&options, &probe, error), 0);
-    uint16_t port = probe.addr.port;
-    listen_socket_close(&probe);
-    return port;
-}
-
 static inline struct addr addr_of(const char *host, uint16_t port)
 {
     char text[64];
@@ -105,6 +95,35 @@ static inline struct addr addr_of(const char *host, uint16_t port)
     assert_true(addr_parse(span_of_text(text), &addr));
     addr.port = port;
     return addr;
+}
+
+static inline bool is_port_free(const char *host, uint16_t port)
+{
+    const struct addr addr = addr_of(host, port);
+    const struct listen_socket_options options = {.addr = &addr, .mode = -1, .owner = "", .group = ""};
+    struct listen_socket probe;
+
+    if (listen_socket_open(&options, &probe, error) == -1)
+        return false;
+    listen_socket_close(&probe);
+    return true;
+}
+
+/* A port that is free on all addresses. It is below those that Linux gives to outgoing connections, so nobody gets it
+ * by chance. */
+static inline uint16_t free_port(void)
+{
+    static unsigned next;
+
+    if (next == 0)
+        next = (unsigned)getpid() * 37U;
+    for (unsigned i = 0; i < 1000; i++) {
+        uint16_t port = (uint16_t)(10000 + next++ % 20000);
+        if (is_port_free("0.0.0.0", port) && is_port_free("[::]", port))
+            return port;
+    }
+    fail();
+    return 0;
 }
 
 static inline void add(struct config_listens *listens, struct config_listen *list, struct addr addr)

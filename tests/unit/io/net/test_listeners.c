@@ -1,6 +1,9 @@
 /* The listeners of two protocols through changes of the configuration, on real sockets. */
 #include "tests/unit/io/net/listeners_fixture.h"
 
+#include "proto/network.h"
+#include "spoa/io/net/socket_activation.h"
+
 static void addresses_come_and_go(void **state)
 {
     uint16_t port = free_port();
@@ -206,6 +209,115 @@ static void port_zero(void **state)
     assert_string_equal(who_takes_at(&web), "http");
 }
 
+/* Gives the address that was added last its own `allow`. */
+static void allow(struct config_listens *listens, const char *text)
+{
+    static struct network networks[8];
+    static size_t count;
+    struct network *network = &networks[count++ % 8];
+
+    assert_int_equal(network_parse(span_of_text(text), network), NETWORK_OK);
+    listens->list[listens->count - 1].allowed = (struct config_networks){.list = network, .count = 1};
+}
+
+/* Each address has its own, or that of all. HTTP is also for the own host, limited. */
+static void networks_of_an_address(void **state)
+{
+    uint16_t port = free_port();
+    struct network network;
+    struct file file = NO_FILE;
+
+    (void)state;
+    rows[1].protocol.takes_limited = true;
+    assert_int_equal(network_parse(span_of_text("10.0.0.0/8"), &network), NETWORK_OK);
+    file.agent.allowed = (struct config_networks){.list = &network, .count = 1};
+    add_listen(&file, "127.0.0.1", port);
+    allow(&file.agent.listens, "127.0.0.0/8");
+    add_listen(&file, "127.0.0.2", port);
+    add_web(&file, "127.0.0.3", port);
+    add_web(&file, "127.0.0.4", port);
+    allow(&file.agent.web, "127.0.0.0/8");
+    start_with(&file);
+    assert_string_equal(who_takes("127.0.0.1", port), "spop");
+    assert_string_equal(who_takes("127.0.0.2", port), "queue"); /* was closed */
+    assert_int_equal(log_capture_count("connection-refused"), 1);
+    assert_string_equal(who_takes("127.0.0.3", port), "http");
+    assert_int_equal(http.limited, 1);
+    assert_string_equal(who_takes("127.0.0.4", port), "http");
+    assert_int_equal(http.limited, 1);
+}
+
+/* What a reload changes, also where it changes nothing else. Until then all is as before. */
+static void networks_change(void **state)
+{
+    uint16_t port = free_port();
+    struct file old = NO_FILE;
+    struct file new = NO_FILE;
+
+    (void)state;
+    add_listen(&old, "127.0.0.1", port);
+    allow(&old.agent.listens, "127.0.0.0/8");
+    add_listen(&new, "127.0.0.1", port);
+    allow(&new.agent.listens, "10.0.0.0/8");
+    start_with(&old);
+    assert_true(opens(&old, &new));
+    assert_string_equal(who_takes("127.0.0.1", port), "spop");
+    listeners_settle(listeners, &new.agent);
+    assert_string_equal(who_takes("127.0.0.1", port), "queue");
+    listeners_settle(listeners, &old.agent);
+    assert_string_equal(who_takes("127.0.0.1", port), "spop");
+    assert_int_equal(log_capture_count("not-listening"), 0);
+}
+
+/* A socket at [::] that takes IPv4 is not enough for 0.0.0.0 where that has other networks. */
+static void networks_of_each_family(void **state)
+{
+    uint16_t port = free_port();
+    struct file one = NO_FILE;
+    struct file both = NO_FILE;
+
+    (void)state;
+    add_listen(&one, "[::]", port);
+    allow(&one.agent.listens, "::1");
+    add_listen(&both, "[::]", port);
+    allow(&both.agent.listens, "::1");
+    add_listen(&both, "0.0.0.0", port);
+    allow(&both.agent.listens, "127.0.0.0/8");
+    start_with(&one);
+    assert_string_equal(who_takes("[::1]", port), "spop");
+    assert_string_equal(who_takes("127.0.0.1", port), "queue");
+    assert_true(opens(&one, &both));
+    assert_string_equal(who_takes("127.0.0.1", port), "queue"); /* as before */
+    listeners_settle(listeners, &both.agent);
+    assert_string_equal(who_takes("127.0.0.1", port), "spop");
+    assert_string_equal(who_takes("[::1]", port), "spop");
+    assert_true(opens(&both, &one));
+    listeners_settle(listeners, &one.agent);
+    assert_string_equal(who_takes("127.0.0.1", port), "queue");
+    assert_string_equal(who_takes("[::1]", port), "spop");
+}
+
+/* IPv4 at a socket of its own, where [::] is for IPv6 only: the networks are those of [::] from the start. */
+static void networks_of_the_ipv4_part(void **state)
+{
+    uint16_t port = free_port();
+    const struct addr any = addr_of("[::]", port);
+    const struct listen_socket_options options = {
+        .addr = &any, .mode = -1, .owner = "", .group = "", .is_ipv6_only = true};
+    struct listen_socket passed;
+    struct file file = NO_FILE;
+
+    (void)state;
+    assert_int_equal(listen_socket_open(&options, &passed, error), 0);
+    assert_true(socket_activation_add(passed.fd, false));
+    add_listen(&file, "[::]", port);
+    allow(&file.agent.listens, "10.0.0.0/8");
+    assert_int_equal(listeners_open(listeners, NULL, &file.agent, error), 0);
+    assert_string_equal(who_takes("127.0.0.1", port), "queue");
+    assert_int_equal(log_capture_count("connection-refused"), 1);
+    socket_activation_drop();
+}
+
 static void one_protocol_ends(void **state)
 {
     uint16_t port = free_port();
@@ -286,6 +398,10 @@ int main(void)
         TEST(from_one_family_to_the_other),
         TEST(overlapping_addresses),
         TEST(port_zero),
+        TEST(networks_of_an_address),
+        TEST(networks_change),
+        TEST(networks_of_each_family),
+        TEST(networks_of_the_ipv4_part),
         TEST(one_protocol_ends),
         TEST(out_of_memory),
         TEST(rights),

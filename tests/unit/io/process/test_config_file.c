@@ -223,6 +223,40 @@ static void test_password_for_everybody(void **state)
     }
 }
 
+/* The file is `text`, with these rights; `expected` is the only warning, NULL: there is none. */
+static void check_public(const char *text, mode_t mode, const char *expected)
+{
+    char warning[160];
+
+    write_file(path, text, strlen(text));
+    assert_int_equal(chmod(path, mode), 0);
+    struct loaded loaded = load_path(path);
+    assert_true(loaded.is_good);
+    assert_int_equal(loaded.config->warnings.count, expected != NULL);
+    if (expected != NULL) {
+        (void)snprintf(warning, sizeof(warning), "%s '%s'", expected, path);
+        check_text(loaded.config->warnings.texts[0], warning);
+    }
+    end(&loaded);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* The configuration itself. A password that a variable holds does not stand there. */
+static void test_configuration_for_everybody(void **state)
+{
+    (void)state;
+    setenv("TEST_PASSWORD", "s3cret", 1);
+    check_public(GOOD, 0644, NULL);
+    check_public(GOOD "password = s3cret\n", 0640, NULL);
+    check_public(GOOD "password = s3cret\n", 0644, "7: everybody can read the password in");
+    check_public(SENTINELS "password = a\n[service m]\nserver = R1 h:1\npassword = b\n", 0604,
+                 "5: everybody can read the password in");
+    check_public(GOOD "password = ${TEST_PASSWORD}\n", 0644, NULL);
+    check_public(GOOD "password = ${TEST_PASSWORD}x\n", 0644, "7: everybody can read the password in");
+    check_public(GOOD "password = x${TEST_PASSWORD}\n", 0644, "7: everybody can read the password in");
+    unsetenv("TEST_PASSWORD");
+}
+
 /* One message, and none of what a file that was not read lacks. */
 static void test_unreadable_file(void **state)
 {
@@ -245,8 +279,9 @@ static void test_unreadable_file(void **state)
 
 static void test_all_errors_sorted(void **state)
 {
-    static const char bad_listen[] = "2: bad value 'nonsense' for 'listen': it takes IP:PORT, [IPv6]:PORT or "
-                                     "unix:/path with mode=, owner= and group=";
+    static const char bad_listen[] =
+        "2: bad value 'nonsense' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
+        "allow=IP/BITS (several), or unix:/path with mode=, owner= and group=";
 
     (void)state;
     check_errors(
@@ -293,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_bad_password_file),
         cmocka_unit_test(test_missing_password_file),
         cmocka_unit_test(test_password_for_everybody),
+        cmocka_unit_test(test_configuration_for_everybody),
         cmocka_unit_test(test_unreadable_file),
         cmocka_unit_test(test_all_errors_sorted),
     };

@@ -20,11 +20,18 @@
 
 static int ends[2]; /* read, write */
 
+static const char *written(void);
+
 static int open_pipe(void **state)
 {
     (void)state;
     unsetenv("JOURNAL_STREAM");
-    return pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1 || fcntl(ends[1], F_SETFL, 0) == -1 ? -1 : 0;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1 || fcntl(ends[1], F_SETFL, 0) == -1)
+        return -1;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_sink_tick(INT64_MAX); /* what the test before could not write */
+    (void)written();
+    return 0;
 }
 
 static int close_pipe(void **state)
@@ -128,24 +135,95 @@ static void journal_gets_a_prefix(void **state)
     unsetenv("JOURNAL_STREAM");
 }
 
-/* A write to a full pipe would never return: alarm() ends the test then. */
-static void full_pipe_does_not_block(void **state)
+static void fill_pipe(void)
 {
     char filler[4096] = "";
 
-    (void)state;
-    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
     while (write(ends[1], filler, sizeof(filler)) > 0)
         continue;
     assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
-    alarm(20);
-    log_event(LOG_LEVEL_ERROR, "full", log_number("n", 1));
-    alarm(0);
+}
+
+static void empty_pipe(void)
+{
+    char filler[4096];
+
     while (read(ends[0], filler, sizeof(filler)) > 0)
         assert_null(memchr(filler, '\n', sizeof(filler)));
-    log_event(LOG_LEVEL_ERROR, "full", log_number("n", 2));
-    assert_string_equal(without_time(written(), ""), "level=error event=full n=2\n");
+}
+
+/* A write to a full pipe would never return: alarm() ends the test then. */
+static void full_pipe_does_not_block(void **state)
+{
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    fill_pipe();
+    alarm(20);
+    log_event(LOG_LEVEL_INFO, "full", log_number("n", 1));
+    alarm(0);
+    empty_pipe();
+    log_event(LOG_LEVEL_INFO, "full", log_number("n", 2));
+    const char *text = written();
+    assert_string_equal(without_time(strchr(text, '\n') + 1, ""), "level=info event=full n=2\n");
+    assert_non_null(strstr(text, "level=warning event=lines-lost of=all lines=1\n"));
+}
+
+/* Lines that are to be kept wait for the reader, and nothing overtakes them. */
+static void kept_lines_wait_for_the_reader(void **state)
+{
+    uint64_t dropped = log_sink_dropped();
+    unsigned next = 0;
+
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    fill_pipe();
+    for (unsigned i = 0; i < 3 * LOG_SINK_BURST; i++)
+        log_kept(LOG_LEVEL_INFO, "sessions-cut", log_number("n", i));
+    log_event(LOG_LEVEL_INFO, "other", log_number("n", 1));
+    assert_true(log_sink_dropped() == dropped + 1);
+    empty_pipe();
+    log_sink_tick(INT64_MAX);
+    const char *text = written();
+    for (const char *at = text; (at = strstr(at, "event=sessions-cut n=")) != NULL; at++)
+        assert_int_equal(strtoul(at + strlen("event=sessions-cut n="), NULL, 10), next++);
+    assert_int_equal(next, 3 * LOG_SINK_BURST);
+    assert_null(strstr(text, "event=other"));
+    assert_non_null(strstr(strstr(text, "n=59"), "event=lines-lost of=all lines=1\n"));
+}
+
+/* What has no room is lost and counted. */
+static void kept_lines_are_bounded(void **state)
+{
+    static char words[1000];
+    uint64_t dropped = log_sink_dropped();
+
+    (void)state;
+    memset(words, 'x', sizeof(words) - 1);
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    fill_pipe();
+    for (unsigned i = 0; i < 200; i++)
+        log_kept(LOG_LEVEL_INFO, "long", log_text("words", words));
+    assert_in_range(log_sink_dropped() - dropped, 50, 150);
+    empty_pipe();
+    for (unsigned i = 0; i < 10; i++) {
+        log_sink_tick(INT64_MAX);
+        if (strstr(written(), "event=lines-lost") != NULL)
+            return;
+    }
+    fail(); /* a pipe takes some of them at a time */
+}
+
+/* The count is told although no other line follows. */
+static void suppressed_lines_are_told_by_the_tick(void **state)
+{
+    (void)state;
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    for (int i = 0; i < 3 * LOG_SINK_BURST; i++)
+        log_event(LOG_LEVEL_INFO, "many", log_number("n", i));
+    (void)written();
+    log_sink_tick(INT64_MAX);
+    assert_non_null(strstr(written(), "event=lines-suppressed of=many lines="));
 }
 
 /* SIGPIPE has its default action here: it would end the test. */
@@ -196,7 +274,7 @@ static void goes_to_syslog(void **state)
     int fd = listen_as_syslog();
 
     (void)state;
-    assert_true(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
+    log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     log_event(LOG_LEVEL_WARNING, "one", log_number("n", 1));
     snprintf(prefix, sizeof(prefix), "<28>sentinel-spoa[%d]: ", (int)getpid());
     assert_string_equal(without_time(heard(fd), prefix), "level=warning event=one n=1\n");
@@ -208,11 +286,40 @@ static void goes_to_syslog(void **state)
     assert_non_null(strstr(heard(fd), "event=two"));
     close(fd);
     unlink(syslog_path);
-    log_event(LOG_LEVEL_ERROR, "nobody-hears-it", log_number("n", 4));
-    assert_false(log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO));
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     log_event(LOG_LEVEL_INFO, "three", log_number("n", 5));
     assert_non_null(strstr(written(), "event=three"));
+}
+
+/* While there is no daemon, stderr serves. It is used as soon as it is there. */
+static void syslog_that_comes_later_is_used(void **state)
+{
+    int before = dup(STDERR_FILENO);
+
+    (void)state;
+    assert_true(dup2(ends[1], STDERR_FILENO) != -1);
+    snprintf(syslog_path, sizeof(syslog_path), "/tmp/test-log-sink-%d.sock", (int)getpid());
+    log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    assert_non_null(strstr(written(), "event=no-syslog"));
+    log_event(LOG_LEVEL_INFO, "one", log_number("n", 1));
+    assert_non_null(strstr(written(), "event=one"));
+    int fd = listen_as_syslog();
+    log_sink_tick(0);
+    assert_non_null(strstr(heard(fd), "event=syslog path="));
+    log_event(LOG_LEVEL_INFO, "two", log_number("n", 2));
+    assert_non_null(strstr(heard(fd), "event=two"));
+    assert_string_equal(written(), "");
+    close(fd);
+    unlink(syslog_path);
+    log_event(LOG_LEVEL_INFO, "three", log_number("n", 3));
+    assert_non_null(strstr(written(), "event=three"));
+    fd = listen_as_syslog();
+    log_sink_tick(0);
+    assert_non_null(strstr(heard(fd), "event=syslog path="));
+    close(fd);
+    unlink(syslog_path);
+    assert_true(dup2(before, STDERR_FILENO) != -1);
+    close(before);
 }
 
 int main(void)
@@ -225,6 +332,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(full_pipe_does_not_block, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(gone_reader_is_survived, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(goes_to_syslog, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(kept_lines_wait_for_the_reader, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(kept_lines_are_bounded, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(suppressed_lines_are_told_by_the_tick, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(syslog_that_comes_later_is_used, open_pipe, close_pipe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

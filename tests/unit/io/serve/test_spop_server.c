@@ -35,7 +35,6 @@ static ev_timer deadline;
 static struct spop_server *server;
 static struct service_table *table;
 static struct metrics metrics;
-static const struct acceptor_rules rules = {.metrics = &metrics};
 static struct acceptor_protocol protocol;
 static struct acceptor acceptor;
 static bool is_listening;
@@ -101,8 +100,8 @@ static void listen_on(const struct addr *where)
     char error[LISTEN_SOCKET_ERROR_MAX];
     struct listen_socket_options options = {.addr = where, .mode = -1, .owner = "", .group = ""};
 
-    protocol = (struct acceptor_protocol){"spop", spop_server_take, server};
-    assert_int_equal(acceptor_open(&acceptor, loop, &options, &protocol, &rules, false, error), 0);
+    protocol = (struct acceptor_protocol){.name = "spop", .take = spop_server_take, .context = server};
+    assert_int_equal(acceptor_open(&acceptor, loop, &options, &protocol, &metrics, false, error), 0);
     is_listening = true;
     addr = acceptor.listening.addr; /* with the port that the kernel chose */
 }

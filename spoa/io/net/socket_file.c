@@ -1,0 +1,185 @@
+#include "spoa/io/net/socket_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "spoa/io/net/socket_addr.h"
+
+/* Others hold the lock for some system calls only. */
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_MS 1
+
+#define ALL_RIGHTS 0777
+
+static struct socket_file identify(const struct stat *status)
+{
+    return (struct socket_file){.is_known = true, .device = status->st_dev, .inode = status->st_ino};
+}
+
+static bool is_same(const struct socket_file *one, const struct socket_file *other)
+{
+    return one->is_known && other->is_known && one->device == other->device && one->inode == other->inode;
+}
+
+/* ---- lock ---- */
+
+static void name_lock(const char *path, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s.lock", path);
+}
+
+/* Whether the lock file is still the one that was opened: its holder removes it. */
+static bool is_current(int lock, const char *name)
+{
+    struct stat opened;
+    struct stat now;
+
+    return fstat(lock, &opened) == 0 && S_ISREG(opened.st_mode) && lstat(name, &now) == 0 &&
+           opened.st_dev == now.st_dev && opened.st_ino == now.st_ino;
+}
+
+int socket_file_lock(const char *path)
+{
+    char name[PATH_MAX];
+
+    name_lock(path, name);
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        int lock = open(name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
+        if (lock == -1)
+            return -1;
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_current(lock, name))
+            return lock;
+        close(lock);
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+void socket_file_unlock(const char *path, int lock)
+{
+    char name[PATH_MAX];
+
+    name_lock(path, name);
+    (void)unlink(name);
+    close(lock);
+}
+
+/* ---- remove ---- */
+
+struct socket_file socket_file_at(const char *path)
+{
+    struct stat status;
+
+    if (lstat(path, &status) == -1 || !S_ISSOCK(status.st_mode))
+        return (struct socket_file){.is_known = false};
+    return identify(&status);
+}
+
+void socket_file_remove(const char *path, const struct socket_file *file)
+{
+    struct socket_file now = socket_file_at(path);
+
+    if (is_same(&now, file))
+        (void)unlink(path);
+}
+
+/* ---- bind ---- */
+
+static mode_t current_umask(void)
+{
+    mode_t mask = umask(0);
+
+    (void)umask(mask);
+    return mask;
+}
+
+/* Nobody has a right to the new file. The umask alone does not say so where the folder has a default ACL. */
+static bool bind_without_rights(int fd, const struct addr *addr)
+{
+    struct sockaddr_storage storage;
+    socklen_t len;
+
+    if (!socket_addr_from(addr, &storage, &len)) {
+        errno = EAFNOSUPPORT;
+        return false;
+    }
+    (void)fchmod(fd, 0);
+    mode_t mask = umask(ALL_RIGHTS);
+    bool is_bound = bind(fd, (const struct sockaddr *)&storage, len) == 0;
+    int code = errno;
+    (void)umask(mask);
+    errno = code;
+    return is_bound;
+}
+
+/*
+ * A handle on the file that was bound a moment ago; -1 where another is there now. A socket to which nobody has a
+ * right is ours: another user can neither make one that belongs to us, nor finds one to put in its place.
+ */
+static int open_handle(const char *path, struct socket_file *ret_file)
+{
+    struct stat status;
+    int handle = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (handle == -1) {
+        errno = ESTALE;
+        return -1;
+    }
+    if (fstat(handle, &status) == 0 && S_ISSOCK(status.st_mode) && (status.st_mode & ALL_RIGHTS) == 0 &&
+        status.st_uid == geteuid()) {
+        *ret_file = identify(&status);
+        return handle;
+    }
+    close(handle);
+    errno = ESTALE;
+    return -1;
+}
+
+/* chmod() takes no such handle, but its name in /proc. */
+static bool set_mode(int handle, mode_t mode)
+{
+    char name[sizeof("/proc/self/fd/-2147483648")];
+
+    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", handle);
+    return chmod(name, mode) == 0;
+}
+
+/* Owner before mode: a change of owner may take mode bits away. */
+static bool set_access(int handle, const struct socket_file_access *access)
+{
+    mode_t mode = access->mode != -1 ? (mode_t)access->mode : ALL_RIGHTS & ~current_umask();
+
+    if ((access->uid != (uid_t)-1 || access->gid != (gid_t)-1) &&
+        fchownat(handle, "", access->uid, access->gid, AT_EMPTY_PATH) == -1)
+        return false;
+    return set_mode(handle, mode);
+}
+
+bool socket_file_bind(int fd, const struct addr *addr, const struct socket_file_access *access,
+                      struct socket_file *ret_file)
+{
+    struct socket_file file;
+
+    if (!bind_without_rights(fd, addr))
+        return false;
+    int handle = open_handle(addr->host, &file);
+    if (handle == -1)
+        return false;
+    bool is_good = set_access(handle, access);
+    int code = errno;
+    close(handle);
+    if (is_good)
+        *ret_file = file;
+    else
+        socket_file_remove(addr->host, &file);
+    errno = code;
+    return is_good;
+}
