@@ -131,10 +131,22 @@ def samples(text):
     return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
+def voters(rig):
+    """The sum of the names' FNV-1a hashes: the same where the same Sentinels are configured, in whatever order."""
+    total = 0
+    for fake in rig.fakes:
+        number = 2166136261
+        for byte in fake.where.encode():
+            number = (number ^ byte) * 16777619 & 0xFFFFFFFF
+        total += number
+    return f"{total & 0xFFFFFFFF:08x}"
+
+
 def test_metrics(rig):
     before = samples(ask(rig, "/metrics")[2])
     assert before['redis_spoa_master_agreed{service="mymaster"}'] == "1"
-    assert before['redis_spoa_master_info{service="mymaster",server="R1",addr="127.0.0.1:7001"}'] == "1"
+    labels = f'service="mymaster",server="R1",addr="127.0.0.1:7001",voters="{voters(rig)}"'
+    assert before[f"redis_spoa_master_info{{{labels}}}"] == "1"
     with rig.connect() as client:
         for _ in range(10):
             client.ask()
