@@ -51,8 +51,8 @@ class System:
 class Packaged(Cluster):
     """The recipe with the agent and HAProxy of the packages: their files are where the recipe says, their units start them."""
 
-    def __init__(self, system, booted):
-        super().__init__(recipe="runtime-api")
+    def __init__(self, system, booted, recipe="runtime-api"):
+        super().__init__(recipe=recipe)
         self.system, self.booted = system, booted
         self.agent.address = f"{HOST}:{free_ports(1)[0]}"
 

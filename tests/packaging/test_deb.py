@@ -211,6 +211,22 @@ def test_reload_says_whether_it_worked(machine, tmp_path):
         cluster.wait_served()
 
 
+def test_two_agents(machine, tmp_path):
+    """The second one as the recipe's README makes it: each serves alone."""
+    second = f"{HOST}:{free_ports(1)[0]}"
+    commands = documented("two-agents", r"(?s)\n```\n(.*?)```")
+    with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted, "two-agents") as cluster:
+        cluster.start(haproxy_edits={f"server agent2 {HOST}:9014": f"server agent2 {second}"})
+        machine.write("/etc/sentinel-spoa-2.conf", machine.read(CONFIG).replace(cluster.agent.address, second))
+        booted.run("sh", "-ec", commands)
+        for unit in ("sentinel-spoa", "sentinel-spoa-2"):
+            booted.run("systemctl", "stop", unit)
+            cluster.wait_served()
+            booted.run("systemctl", "start", unit)
+        booted.run("systemctl", "disable", "--now", "sentinel-spoa-2")
+        booted.run("rm", "/etc/sentinel-spoa-2.conf", "/etc/systemd/system/sentinel-spoa-2.service")
+
+
 def test_its_own_test(with_haproxy):
     """What Debian runs where a package that it depends on has changed (autopkgtest)."""
     folder = ROOT / "docker/packaging/debian/tests"
