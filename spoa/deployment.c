@@ -114,10 +114,7 @@ static bool find_tls(struct deployment *deployment, const struct config_tls *set
     for (size_t i = 0; i < deployment->tls_count; i++) {
         const struct config_tls *other = &deployment->tls[i].settings;
         *ret_tls = deployment->tls[i].tls;
-        if (config_same_text(other->ca_file, settings->ca_file) &&
-            config_same_text(other->cert_file, settings->cert_file) &&
-            config_same_text(other->key_file, settings->key_file) &&
-            config_same_text(other->server_name, settings->server_name))
+        if (config_same_tls(other, settings))
             return true;
     }
     struct deployment_tls one = {.settings = *settings, .tls = tls_create(settings, error)};

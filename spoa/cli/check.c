@@ -575,8 +575,8 @@ static void check_agent(struct check *check)
     const struct config_listens *web = &check->config->agent.web;
     struct text body = {.data = NULL};
 
-    if (web->count > 0 && http_client_get(&web->list[0].addr, "/status.txt", &body) == 200 &&
-        body.data != NULL && strstr(body.data, alarm) != NULL)
+    if (web->count > 0 && http_client_get(&web->list[0], "/status.txt", &body) == 200 && body.data != NULL &&
+        strstr(body.data, alarm) != NULL)
         report(check, "the agent has the alarm %s: %s", alarm, alarm_meaning(ALARM_GONE_CLIENTS_UNSEEN));
     text_finish(&body);
 }

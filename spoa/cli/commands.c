@@ -24,11 +24,11 @@ static int ask(const struct config *config, const char *path, struct text *body)
         fputs("the configuration has no 'http' in [agent]: there is nobody to ask\n", stderr);
         return -1;
     }
-    const struct addr *addr = &config->agent.web.list[0].addr;
-    int code = http_client_get(addr, path, body);
+    const struct config_listen *where = &config->agent.web.list[0];
+    int code = http_client_get(where, path, body);
     if (code == -1) {
         char text[ADDR_TEXT_MAX];
-        fprintf(stderr, "no answer from %s: %s\n", addr_format(addr, text), strerror(errno));
+        fprintf(stderr, "no answer from %s: %s\n", addr_format(&where->addr, text), strerror(errno));
     }
     return code;
 }

@@ -9,6 +9,7 @@
 
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
 
 /* Enough for the status of ten thousand services. */
 #define REPLY_MAX ((size_t)64 * 1024 * 1024)
@@ -42,18 +43,34 @@ static int read_code(const struct text *reply, struct text *body)
     return (int)strtol(blank, NULL, 10);
 }
 
-int http_client_get(const struct addr *addr, const char *path, struct text *body)
+/* Returns 0 or an errno. */
+static int send_request(int fd, const char *path, const char *token)
 {
-    char request[256];
+    struct text request = {.data = NULL};
+    int error = ENOMEM;
+
+    text_printf(&request, "GET %s HTTP/1.0\r\n", path);
+    if (token != NULL)
+        text_printf(&request, "Authorization: Bearer %s\r\n", token);
+    text_add(&request, "\r\n");
+    if (!request.has_failed)
+        error = send(fd, request.data, request.len, MSG_NOSIGNAL) == (ssize_t)request.len ? 0 : errno;
+    text_finish(&request);
+    return error;
+}
+
+int http_client_get(const struct config_listen *where, const char *path, struct text *body)
+{
     struct text reply = {.data = NULL};
     int code = -1;
-    int fd = blocking_socket_connect(addr);
+    int fd = blocking_socket_connect(&where->addr);
 
     *body = (struct text){.data = NULL};
     if (fd == -1)
         return -1;
-    int len = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
-    int error = send(fd, request, (size_t)len, MSG_NOSIGNAL) == len ? read_reply(fd, &reply) : errno;
+    int error = send_request(fd, path, where->token.password);
+    if (error == 0)
+        error = read_reply(fd, &reply);
     if (error == 0 && reply.data != NULL) {
         code = read_code(&reply, body);
         error = EPROTO;

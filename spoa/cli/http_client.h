@@ -4,11 +4,13 @@
 
 #include "proto/must_check.h"
 
-struct addr;
+struct config_listen;
 struct text;
 
-/* Returns the code of the reply, and its body in `*body`, which the caller must finish. Returns -1 with
- * errno if there is no answer. */
-MUST_CHECK int http_client_get(const struct addr *addr, const char *path, struct text *body);
+/*
+ * Asks at the address, with its token. Returns the code of the reply, and its body in `*body`, which the
+ * caller must finish. Returns -1 with errno if there is no answer.
+ */
+MUST_CHECK int http_client_get(const struct config_listen *where, const char *path, struct text *body);
 
 #endif

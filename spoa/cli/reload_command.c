@@ -62,10 +62,10 @@ static void copy_string(const char *value, char *out, size_t size)
 }
 
 /* False, with errno, where the agent does not say. */
-static bool look(const struct addr *addr, struct report *ret_report)
+static bool look(const struct config_listen *agent, struct report *ret_report)
 {
     struct text body;
-    bool is_heard = http_client_get(addr, "/status", &body) == 200 && body.data != NULL;
+    bool is_heard = http_client_get(agent, "/status", &body) == 200 && body.data != NULL;
 
     *ret_report = (struct report){.pid = 0};
     if (is_heard) {
@@ -119,14 +119,14 @@ static int fail(const char *reason)
     return EXIT_CODE_RUNTIME;
 }
 
-static int wait_decided(const struct addr *addr, pid_t pid, int64_t asked_before)
+static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t asked_before)
 {
     const struct timespec pause = {.tv_nsec = LOOK_INTERVAL_MS * 1000000L};
     struct report report = {.pid = 0};
     int silent_ms = 0;
 
     for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += LOOK_INTERVAL_MS) {
-        bool is_heard = look(addr, &report) && report.pid == pid;
+        bool is_heard = look(agent, &report) && report.pid == pid;
         bool is_decided = is_heard && report.asked > asked_before && !report.is_open;
         if (is_decided && report.is_good)
             return EXIT_CODE_OK;
@@ -145,30 +145,30 @@ static int wait_decided(const struct addr *addr, pid_t pid, int64_t asked_before
     return fail("the agent has not decided for a minute: its log says more");
 }
 
-static int reload_at(const struct addr *addr, pid_t pid)
+static int reload_at(const struct config_listen *agent, pid_t pid)
 {
     struct report before;
     char text[ADDR_TEXT_MAX];
-    bool is_heard = look(addr, &before);
+    bool is_heard = look(agent, &before);
 
     if (!is_heard && pid == 0) {
-        fprintf(stderr, "no answer from %s: %s\n", addr_format(addr, text), strerror(errno));
+        fprintf(stderr, "no answer from %s: %s\n", addr_format(&agent->addr, text), strerror(errno));
         return EXIT_CODE_RUNTIME;
     }
     if (is_heard && pid != 0 && before.pid != pid) {
-        fprintf(stderr, "the agent at %s is process %ld, not %ld\n", addr_format(addr, text),
+        fprintf(stderr, "the agent at %s is process %ld, not %ld\n", addr_format(&agent->addr, text),
                 (long)before.pid, (long)pid);
         return EXIT_CODE_RUNTIME;
     }
     if (pid == 0)
         pid = before.pid;
-    return tell(pid) ? wait_decided(addr, pid, before.asked) : EXIT_CODE_RUNTIME;
+    return tell(pid) ? wait_decided(agent, pid, before.asked) : EXIT_CODE_RUNTIME;
 }
 
 int command_reload(const struct config *config, pid_t pid)
 {
     if (config->agent.web.count > 0)
-        return reload_at(&config->agent.web.list[0].addr, pid);
+        return reload_at(&config->agent.web.list[0], pid);
     if (pid == 0)
         return fail("the configuration has no 'http' in [agent]: there is nobody to ask for the process");
     return tell(pid) ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;

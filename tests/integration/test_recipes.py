@@ -13,12 +13,30 @@ from process import PATH, free_ports, wait_until
 from random_config import Writer
 from resp import Resp, RespError
 from rig import check_clean, run_agent
+from spop_client import SpopClient
 
 RECIPES = [".", "active-backup", "agent-check", "any-address", "cluster", "http-health", "keepalived", "many-services",
-           "read-write-split", "replication", "runtime-api", "twemproxy", "two-agents"]
+           "read-write-split", "remote-agent", "replication", "runtime-api", "twemproxy", "two-agents"]
 WITHOUT = [("http-health", "spoe.conf")]
 CONFIGURATIONS = 60  # at random
 FILES = ("haproxy.cfg", "spoe.conf", "sentinel-spoa.conf", "README.md")
+
+
+def placed(text, directory):
+    """A shipped file with its paths in this directory."""
+    text = re.sub("/etc/haproxy/|/run/haproxy/|/etc/sentinel-spoa/", f"{directory}/", text)
+    return text if os.geteuid() == 0 else re.sub(r"    (user|group) haproxy\n", "", text)
+
+
+def place(recipe, directory):
+    """The files of a recipe in this directory, with certificates made as its README says. The path of the agent's file."""
+    for path in (SHIPPED / recipe).iterdir():
+        if path.is_file():
+            (directory / path.name).write_text(placed(path.read_text(), directory))
+    commands = re.search(r"^```\n(new=.*?)```", (SHIPPED / recipe / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    if commands:
+        subprocess.run(["bash", "-e", "-c", commands[1]], cwd=directory, capture_output=True, check=True)
+    return directory / "sentinel-spoa.conf"
 
 
 def test_all_are_tested():
@@ -30,12 +48,7 @@ def test_whole_and_valid(recipe, tmp_path):
     """Every file is there; HAProxy takes its two without a warning, the agent its own."""
     folder = SHIPPED / recipe
     assert all((folder / name).exists() for name in FILES if (recipe, name) not in WITHOUT)
-    for path in folder.iterdir():
-        if path.is_file():
-            text = path.read_text().replace("/etc/haproxy/", f"{tmp_path}/").replace("/run/haproxy/", f"{tmp_path}/")
-            if os.geteuid() != 0:
-                text = re.sub(r"    (user|group) haproxy\n", "", text)
-            (tmp_path / path.name).write_text(text)
+    place(recipe, tmp_path)
     done = subprocess.run(["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")], env={**os.environ, "PATH": PATH},
                           capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
@@ -248,6 +261,28 @@ def test_http_health_keeps_the_sessions_of_a_healthy_master():
             assert session.call("SET", "key", "4") == "OK"
 
 
+def test_remote_agent():
+    """Questions go by TLS, with certificates on both sides; a failover is followed. Who has no certificate is refused."""
+    with Cluster(recipe="remote-agent") as cluster:
+        place("remote-agent", cluster.directory)
+        address, own = "10.0.0.20:9012", {"/etc/sentinel-spoa/": f"{cluster.directory}/"}
+        cluster.start_redis()
+        cluster.start_sentinels()
+        cluster.start_agent({address: f"{HOST}:9012", **own})
+        cluster.start_haproxy({address: f"{HOST}:9012"})
+        cluster.wait_served()
+        old = cluster.redis[0]
+        assert cluster.served_by() is old
+        assert "event=spop-tls-failed" not in cluster.agent.log_text()
+        with pytest.raises((ConnectionError, AssertionError)), SpopClient(cluster.agent.address) as plain:
+            plain.hello()
+        cluster.agent.wait_log(event="spop-tls-failed")
+        cluster.sentinels[0].fail_over()
+        new = cluster.wait_failover(old)
+        wait_until(lambda: cluster.served_by() is new, 15, "the new master is served")
+        check_clean(cluster.agent)
+
+
 # ---- sentinel-spoa haproxy-conf ----
 
 def printed(path, *words):
@@ -259,10 +294,7 @@ def printed(path, *words):
 def check_haproxy(tmp_path, cfg, spoe):
     """HAProxy takes both files, and warns of nothing but of host names that nobody here knows."""
     for name, text in (("haproxy.cfg", cfg), ("spoe.conf", spoe)):
-        text = text.replace("/etc/haproxy/", f"{tmp_path}/").replace("/run/haproxy/", f"{tmp_path}/")
-        if os.geteuid() != 0:
-            text = re.sub(r"    (user|group) haproxy\n", "", text)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(placed(text, tmp_path))
     done = subprocess.run(["haproxy", "-c", "-f", str(tmp_path / "haproxy.cfg")], env={**os.environ, "PATH": PATH},
                           capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if not re.search(r"^\[NOTICE\]|could not resolve address", line)]
@@ -272,7 +304,7 @@ def check_haproxy(tmp_path, cfg, spoe):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_what_is_printed_is_valid(recipe, tmp_path):
     """For the configuration of every recipe, and for the version of HAProxy that is here."""
-    path = SHIPPED / recipe / "sentinel-spoa.conf"
+    path = place(recipe, tmp_path)
     check_haproxy(tmp_path, printed(path), printed(path, "--spoe"))
 
 

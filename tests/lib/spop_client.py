@@ -192,8 +192,9 @@ def question(service="mymaster", stream_id=1, frame_id=1, role="master"):
 class SpopClient:
     """One connection to the agent. `address` as the agent logs it: host:port, [v6]:port or unix:/path."""
 
-    def __init__(self, address, timeout=15, buffers=None):
-        """timeout in seconds bounds every read and write; buffers: what the kernel may hold each way, bytes."""
+    def __init__(self, address, timeout=15, buffers=None, tls=None):
+        """timeout in seconds bounds every read and write; buffers: what the kernel may hold each way, bytes. tls: an
+        ssl.SSLContext for one that talks TLS."""
         unix = address.startswith("unix:")
         self.sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET6 if address.startswith("[") else socket.AF_INET)
         self.sock.settimeout(timeout)
@@ -207,6 +208,8 @@ class SpopClient:
                 host, port = address.rsplit(":", 1)
                 self.sock.connect((host.strip("[]"), int(port)))
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                self.sock = tls.wrap_socket(self.sock, server_hostname=host.strip("[]"))
         except OSError:
             self.sock.close()
             raise

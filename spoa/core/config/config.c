@@ -106,10 +106,17 @@ static void finish_service(struct config_service *service)
     finish_tls(&service->tls);
 }
 
+void config_listen_finish(struct config_listen *listen)
+{
+    free(listen->allowed.list);
+    finish_tls(&listen->tls);
+    finish_credentials(&listen->token);
+}
+
 static void finish_listens(struct config_listens *listens)
 {
     for (size_t i = 0; i < listens->count; i++)
-        free(listens->list[i].allowed.list);
+        config_listen_finish(&listens->list[i]);
     free(listens->list);
 }
 
@@ -369,13 +376,28 @@ static const char *section_word(const struct config *config)
                                     : config_section_names[kind];
 }
 
-/* Remembers the line of a key that names a file to be read later. Only groups and services have such keys. */
-static void note_line(struct config *config, const char *key, unsigned line)
+/* As note_line(), for the address that was read last; where none was, the last one has its line. */
+static void note_line_of_listen(const struct config_listens *listens, unsigned line)
 {
+    struct config_listen *last = listens->count > 0 ? &listens->list[listens->count - 1] : NULL;
+
+    if (last == NULL || last->tls.line != 0)
+        return;
+    last->tls.line = line;
+    last->token.password_file_line = line;
+}
+
+/* Remembers the line of a key that names a file to be read later. */
+static void note_line(struct config *config, const struct config_keyword *keyword, const void *section,
+                      unsigned line)
+{
+    const char *key = keyword->key;
     bool is_group = config->cursor->kind == CONFIG_SENTINELS;
     size_t index = config->cursor->index;
 
-    if (strcmp(key, "password-file") == 0)
+    if (keyword->type == &config_type_listens)
+        note_line_of_listen((const void *)((const char *)section + keyword->offset), line);
+    else if (strcmp(key, "password-file") == 0)
         (is_group ? &config->groups[index].credentials : &config->services[index].credentials)
             ->password_file_line = line;
     else if (strncmp(key, "tls", 3) == 0)
@@ -423,7 +445,7 @@ void config_set(struct config *config, const struct config_place *place, const c
     }
     *seen |= bit;
     set_value(keyword, section, place, value, errors);
-    note_line(config, key, place->line);
+    note_line(config, keyword, section, place->line);
 }
 
 const char *config_voters_word(const struct config_voters *group)
@@ -448,6 +470,14 @@ bool config_same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+bool config_same_tls(const struct config_tls *one, const struct config_tls *other)
+{
+    return config_same_text(one->ca_file, other->ca_file) &&
+           config_same_text(one->cert_file, other->cert_file) &&
+           config_same_text(one->key_file, other->key_file) &&
+           config_same_text(one->server_name, other->server_name);
+}
+
 static void each_secret(const struct config_credentials *credentials, const struct config_tls *tls,
                         void (*each)(void *context, const char *path), void *context)
 {
@@ -461,6 +491,11 @@ static void each_secret(const struct config_credentials *credentials, const stru
 void config_each_file(const struct config *config, void (*each)(void *context, const char *path),
                       void *context)
 {
+    const struct config_listens *lists[] = {&config->agent.listens, &config->agent.web};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+        for (size_t k = 0; k < lists[i]->count; k++)
+            each_secret(&lists[i]->list[k].token, &lists[i]->list[k].tls, each, context);
     for (size_t i = 0; i < config->group_count; i++)
         each_secret(&config->groups[i].credentials, &config->groups[i].tls, each, context);
     for (size_t i = 0; i < config->service_count; i++)

@@ -27,6 +27,26 @@ struct config_networks {
     size_t count;
 };
 
+/* For AUTH with Sentinels or nodes. As a token for HTTP it has no user. */
+struct config_credentials {
+    char *username; /* or NULL */
+    char *password; /* or NULL */
+    char *password_file;
+    unsigned password_file_line;
+};
+
+/* TLS settings for Sentinels or nodes, or for those who connect to us. */
+struct config_tls {
+    bool is_on;
+    char *ca_file;   /* who may have signed the peer's; NULL: the system's, or no certificate is asked for */
+    char *cert_file; /* ours, with its chain; NULL: none */
+    char *key_file;  /* of that certificate */
+    char *server_name; /* in the peer's certificate; NULL: the peer's host */
+    unsigned line;     /* of one of these keys; 0: none is given */
+    bool
+        is_inherited; /* of a service that gives none: the settings of its group of nodes hold; config_finish() sets it */
+};
+
 /* An address to accept connections on. */
 struct config_listen {
     struct addr addr;               /* numeric or UNIX; port 0: the kernel chooses */
@@ -34,6 +54,8 @@ struct config_listen {
     char owner[CONFIG_ACCOUNT_MAX]; /* of a UNIX socket; "": not changed */
     char group[CONFIG_ACCOUNT_MAX];
     struct config_networks allowed; /* its own `allow=`; empty: see config_allowed() */
+    struct config_tls tls;
+    struct config_credentials token; /* that a client must send, for HTTP; its password is NULL: none */
 };
 
 struct config_listens {
@@ -58,26 +80,6 @@ struct config_agent {
     char *group;
     bool sandbox;
     bool autoreload;
-};
-
-/* For AUTH with Sentinels or nodes. */
-struct config_credentials {
-    char *username; /* or NULL */
-    char *password; /* or NULL */
-    char *password_file;
-    unsigned password_file_line;
-};
-
-/* TLS settings for Sentinels or nodes. */
-struct config_tls {
-    bool is_on;
-    char *ca_file;     /* NULL: the system's */
-    char *cert_file;   /* ours, with its chain; NULL: none */
-    char *key_file;    /* of that certificate */
-    char *server_name; /* in the peer's certificate; NULL: the peer's host */
-    unsigned line;     /* of one of these keys; 0: none is given */
-    bool
-        is_inherited; /* of a service that gives none: the settings of its group of nodes hold; config_finish() sets it */
 };
 
 /* A group of voters: [sentinels], [sentinels NAME], [nodes NAME]. */
@@ -225,6 +227,9 @@ const struct config_tls *config_node_tls(const struct config_service *service,
 /* The networks that may connect to the address: its own or, where it has none, those of [agent]. Empty: all may. */
 const struct config_networks *config_allowed(const struct config_agent *agent,
                                              const struct config_listen *listen);
+
+/* Whether they name the same files and the same peer. */
+bool config_same_tls(const struct config_tls *one, const struct config_tls *other);
 
 /* Whether they are the same, in the same order. */
 bool config_same_networks(const struct config_networks *one, const struct config_networks *other);

@@ -23,6 +23,12 @@ bool config_same_networks(const struct config_networks *one, const struct config
     return one->count == other->count;
 }
 
+static bool is_same(const struct config_listen *one, const struct config_listen *other)
+{
+    return config_same_networks(&one->allowed, &other->allowed) && config_same_tls(&one->tls, &other->tls) &&
+           config_same_text(one->token.password_file, other->token.password_file);
+}
+
 /* It is opened once, and nobody could tell which of them counts. */
 static void check_twice(const struct config_listens *listens, const char *key,
                         const struct config_place *place, struct config_errors *errors)
@@ -32,9 +38,36 @@ static void check_twice(const struct config_listens *listens, const char *key,
     for (size_t i = 0; i < listens->count; i++)
         for (size_t k = 0; k < i; k++)
             if (addr_equals(&listens->list[i].addr, &listens->list[k].addr) &&
-                !config_same_networks(&listens->list[i].allowed, &listens->list[k].allowed))
-                config_error(errors, place, "'%s = %s' is listed twice, each with another 'allow='", key,
+                !is_same(&listens->list[i], &listens->list[k]))
+                config_error(errors, place, "'%s = %s' is listed twice, each with other options", key,
                              addr_format(&listens->list[i].addr, text));
+}
+
+/* The options that name files. */
+static void check_files(const struct config_listen *listen, const char *key, const char *file,
+                        struct config_errors *errors)
+{
+    const struct config_place place = config_at_line(file, listen->tls.line);
+    const struct config_tls *tls = &listen->tls;
+
+    if (strcmp(key, "listen") != 0 && (tls->is_on || tls->ca_file != NULL))
+        config_error(errors, &place, "'tls-cert=', 'tls-key=' and 'tls-client-ca=' are for 'listen' only");
+    else if ((tls->cert_file != NULL) != (tls->key_file != NULL))
+        config_error(errors, &place, "'tls-cert=' and 'tls-key=' need each other");
+    else if (tls->ca_file != NULL && !tls->is_on)
+        config_error(errors, &place, "'tls-client-ca=' needs 'tls-cert=' and 'tls-key='");
+    if (strcmp(key, "http") != 0 && listen->token.password_file != NULL)
+        config_error(errors, &place, "'token-file=' is for 'http' only");
+}
+
+static void check_listens(const struct config_listens *listens, const char *key, const char *file,
+                          struct config_errors *errors)
+{
+    struct config_place whole = config_at_line(file, 0);
+
+    check_twice(listens, key, &whole, errors);
+    for (size_t i = 0; i < listens->count; i++)
+        check_files(&listens->list[i], key, file, errors);
 }
 
 static void check_agent(struct config *config, const char *file, struct config_errors *errors)
@@ -45,9 +78,9 @@ static void check_agent(struct config *config, const char *file, struct config_e
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)
         config_error(errors, &whole, "'takeover' takes unix:/path only");
-    check_twice(&config->agent.listens, "listen", &whole, errors);
-    check_twice(&config->agent.checks, "check", &whole, errors);
-    check_twice(&config->agent.web, "http", &whole, errors);
+    check_listens(&config->agent.listens, "listen", file, errors);
+    check_listens(&config->agent.checks, "check", file, errors);
+    check_listens(&config->agent.web, "http", file, errors);
     if (config->agent.listens.count == 0 &&
         config_type_listens.read(&config->agent.listens, DEFAULT_LISTEN) != CONFIG_READ_OK)
         errors->out_of_memory = true;

@@ -11,17 +11,21 @@
 /* Most types of lists take the struct of the whole section: offset 0. */
 const struct config_keyword config_keywords[] = {
     {CONFIG_AGENT, "listen", &config_type_listens, AGENT(listens), NULL, true, LIVE,
-     "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, `[::]:9012` "
-     "(all addresses, also those of IPv4 unless `0.0.0.0:9012` is listed as well), `unix:/path mode=660 "
-     "owner=USER group=GROUP`; port 0 lets the kernel choose. `0.0.0.0:9012 allow=10.0.0.0/8 "
-     "allow=10.1.2.3`: only "
-     "hosts of these networks may connect there"},
+     "where HAProxy connects: `127.0.0.1:9012` (the default where none is given), `[::1]:9012`, "
+     "`[::]:9012` (all addresses, also those of IPv4 unless `0.0.0.0:9012` is listed as well), "
+     "`unix:/path mode=660 owner=USER group=GROUP`; port 0 lets the kernel choose. `0.0.0.0:9012 "
+     "allow=10.0.0.0/8 allow=10.1.2.3`: only hosts of these networks may connect there. `0.0.0.0:9012 "
+     "tls-cert=FILE tls-key=FILE`: TLS only, with this certificate and its chain and this key (PEM). "
+     "`tls-client-ca=FILE` behind that: HAProxy needs a certificate, too, which one of these authorities "
+     "has signed"},
     {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, LIVE,
      "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen` but by TCP "
      "only; they make it cut the sessions to an old master where it has no runtime API for us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
-     "where the status page, `/metrics` and health checks are served, as `listen`; it asks for no password. "
-     "`/healthz` and `/readyz` are also for the own host, whatever `allow` says"},
+     "where the status page, `/metrics` and health checks are served, as `listen` but without TLS; it "
+     "asks for no password. `10.0.0.5:9912 token-file=FILE`: each request must carry the token in the "
+     "first line of this file (`Authorization: Bearer TOKEN`), but not those for `/healthz` and "
+     "`/readyz`. These two are also for the own host, whatever `allow` says"},
     {CONFIG_AGENT, "takeover", &config_type_listens, AGENT(takeovers), NULL, false, LIVE,
      "a UNIX socket, `unix:/path mode=600`. A newer agent with the same configuration that is started with "
      "`--takeover` gets our listeners and connections there; it must run as the same user, or as root"},
@@ -30,7 +34,7 @@ const struct config_keyword config_keywords[] = {
      "own; "
      "else all may. A peer that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
-     "connections for SPOP at one time; those beyond are closed at once"},
+     "connections for SPOP at one time; of those beyond only health checks are answered"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
      "a connection for SPOP on which nothing was asked for so long is closed: longer than HAProxy's own time "
      "limit; 0: never"},
@@ -124,7 +128,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false, LIVE,
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
-     "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+     "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`); `role-check` "
+     "connects to it with the password, whichever a majority names"},
     {CONFIG_SERVICE, "backend", &config_type_names, SERVICE(backends), NULL, true, LIVE,
      "HAProxy's backend of this service, where it is not that of `[haproxy]`; several may stand in a line"},
     {CONFIG_SERVICE, "check-mode", &config_type_check_mode, SERVICE(check_mode), "pulse", false, LIVE,
@@ -160,7 +165,7 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "username", &config_type_text, SERVICE(credentials.username), NULL, false, LIVE,
      "user of the nodes for `role-check`, where they have access lists"},
     {CONFIG_SERVICE, "password", &config_type_password, SERVICE(credentials), NULL, false, LIVE,
-     "password of the nodes for `role-check`"},
+     "password of the nodes for `role-check`; only addresses of the map get it"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
     {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,

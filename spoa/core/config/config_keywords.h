@@ -80,8 +80,10 @@ extern const struct config_type config_type_replica_fallback;
 extern const struct config_type config_type_lag;
 extern const struct config_type config_type_source;
 extern const struct config_type config_type_when_alone;
-extern const struct config_type config_type_slot;     /* struct config_slot */
-extern const struct config_type config_type_listens;  /* struct config_listens */
+extern const struct config_type config_type_slot;    /* struct config_slot */
+extern const struct config_type config_type_listens; /* struct config_listens */
+/* Frees what it has. */
+void config_listen_finish(struct config_listen *listen);
 extern const struct config_type config_type_networks; /* struct config_networks */
 /* What is wrong with a bad value of config_type_networks, where the form does not tell; or NULL. */
 const char *config_explain_network(const char *value);

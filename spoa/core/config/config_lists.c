@@ -96,11 +96,44 @@ static bool take_allow(struct span *word)
     return true;
 }
 
-/* Networks are for TCP, accounts and a mode for UNIX sockets. */
+/* The files that an option of an address can name. */
+#define LISTEN_FILES 4
+
+struct listen_file {
+    const char *key;
+    char **path;
+};
+
+static void list_files(struct config_listen *listen, struct listen_file files[LISTEN_FILES])
+{
+    files[0] = (struct listen_file){"tls-cert=", &listen->tls.cert_file};
+    files[1] = (struct listen_file){"tls-key=", &listen->tls.key_file};
+    files[2] = (struct listen_file){"tls-client-ca=", &listen->tls.ca_file};
+    files[3] = (struct listen_file){"token-file=", &listen->token.password_file};
+}
+
+/* Reads "KEY=FILE", each key at most once. */
+static enum config_reading read_listen_file(struct span word, struct config_listen *listen)
+{
+    struct listen_file files[LISTEN_FILES];
+
+    list_files(listen, files);
+    for (size_t i = 0; i < LISTEN_FILES; i++) {
+        size_t prefix = strlen(files[i].key);
+        if (word.len <= prefix || memcmp(word.data, files[i].key, prefix) != 0 || *files[i].path != NULL)
+            continue;
+        *files[i].path = strndup((const char *)word.data + prefix, word.len - prefix);
+        listen->tls.is_on = listen->tls.cert_file != NULL || listen->tls.key_file != NULL;
+        return *files[i].path != NULL ? CONFIG_READ_OK : CONFIG_READ_NO_MEMORY;
+    }
+    return CONFIG_READ_BAD;
+}
+
+/* Networks and files are for TCP, accounts and a mode for UNIX sockets. */
 static enum config_reading read_listen_option(struct span word, struct config_listen *listen)
 {
     if (listen->addr.kind != ADDR_UNIX)
-        return take_allow(&word) ? append_network(&listen->allowed, word) : CONFIG_READ_BAD;
+        return take_allow(&word) ? append_network(&listen->allowed, word) : read_listen_file(word, listen);
     return read_mode(word, &listen->mode) || read_option(word, "owner=", listen->owner) ||
                    read_option(word, "group=", listen->group)
                ? CONFIG_READ_OK
@@ -139,7 +172,7 @@ static enum config_reading read_listens(void *field, const char *value)
     if (reading == CONFIG_READ_OK)
         reading = append_listen(field, &listen);
     if (reading != CONFIG_READ_OK)
-        free(listen.allowed.list);
+        config_listen_finish(&listen);
     return reading;
 }
 
@@ -175,6 +208,18 @@ static void write_option(const char *key, const char *value, FILE *out)
     config_write_value(value, out);
 }
 
+static void write_listen_files(struct config_listen listen, FILE *out)
+{
+    struct listen_file files[LISTEN_FILES];
+
+    list_files(&listen, files);
+    for (size_t i = 0; i < LISTEN_FILES; i++)
+        if (*files[i].path != NULL) {
+            fputc(' ', out);
+            write_option(files[i].key, *files[i].path, out);
+        }
+}
+
 static void write_listens(const void *field, const char *key, FILE *out)
 {
     const struct config_listens *listens = field;
@@ -193,6 +238,7 @@ static void write_listens(const void *field, const char *key, FILE *out)
             write_option(" group=", listen->group, out);
         for (size_t k = 0; k < listen->allowed.count; k++)
             fprintf(out, " allow=%s", network_format(&listen->allowed.list[k], network));
+        write_listen_files(*listen, out);
         fputc('\n', out);
     }
 }
@@ -412,7 +458,9 @@ static void write_servers(const void *field, const char *key, FILE *out)
 }
 
 const struct config_type config_type_listens = {
-    "IP:PORT or [IPv6]:PORT with allow=IP/BITS (several), or unix:/path with mode=, owner= and group=",
+    "IP:PORT or [IPv6]:PORT with allow=IP/BITS (several), tls-cert=FILE, tls-key=FILE, tls-client-ca=FILE "
+    "and "
+    "token-file=FILE, or unix:/path with mode=, owner= and group=",
     read_listens, write_listens};
 const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
 const struct config_type config_type_names = {"one name or several, with blanks between them", read_names,

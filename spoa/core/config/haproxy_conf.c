@@ -21,8 +21,8 @@ struct writer {
     const struct config *config;
     struct haproxy_names *names;
     unsigned version;
-    const struct addr *agent;             /* NULL: none of the addresses can be written */
-    const struct addr *check;             /* for agent-checks, or NULL */
+    const struct config_listen *agent;    /* NULL: none of the addresses can be written */
+    const struct config_listen *check;    /* for agent-checks, or NULL */
     const struct config_runtime_api *api; /* of this HAProxy, or NULL */
     uint8_t used_ports[(UINT16_MAX + 1) / 8];
     unsigned port; /* for the next frontend */
@@ -31,12 +31,12 @@ struct writer {
 /* ---- what there is to choose from ---- */
 
 /* The first address where a HAProxy can connect; NULL where there is none. */
-static const struct addr *first_reachable(const struct config_listens *listens, bool is_tcp_only)
+static const struct config_listen *first_reachable(const struct config_listens *listens, bool is_tcp_only)
 {
     for (size_t i = 0; i < listens->count; i++) {
         const struct addr *addr = &listens->list[i].addr;
         if (haproxy_takes_address(addr) && !(is_tcp_only && addr->kind == ADDR_UNIX))
-            return addr;
+            return &listens->list[i];
     }
     return NULL;
 }
@@ -170,8 +170,8 @@ static bool routes_by_address(const struct config_service *service)
 /* On the loopback, of IPv6 where the agent is there. */
 static void add_bind(struct writer *writer)
 {
-    bool is_ipv6 =
-        writer->agent != NULL && writer->agent->kind == ADDR_IPV6 && !addr_is_wildcard(writer->agent);
+    bool is_ipv6 = writer->agent != NULL && writer->agent->addr.kind == ADDR_IPV6 &&
+                   !addr_is_wildcard(&writer->agent->addr);
     unsigned port = take_port(writer);
 
     if (port <= UINT16_MAX)
@@ -269,7 +269,7 @@ static void add_defaults(const struct writer *writer, const struct config_servic
     if (has_host_names(service))
         text_add(out, " resolvers system init-addr last,libc,none");
     if (writer->check != NULL) {
-        struct addr check = haproxy_reaches(writer->check);
+        struct addr check = haproxy_reaches(&writer->check->addr);
         text_printf(out, " agent-check agent-addr %s agent-port %u agent-inter 200ms", check.host,
                     check.port);
     }
@@ -331,11 +331,19 @@ static void add_agent_server(const struct writer *writer)
                       "    server agent1 127.0.0.1:9012\n");
         return;
     }
-    struct addr reached = haproxy_reaches(writer->agent);
-    if (addr_is_wildcard(writer->agent))
+    const struct config_tls *tls = &writer->agent->tls;
+    struct addr reached = haproxy_reaches(&writer->agent->addr);
+    if (addr_is_wildcard(&writer->agent->addr))
         text_add(out, "    # Where the agent is on another host: its address there.\n");
+    if (tls->is_on)
+        text_add(out, "    # ca.crt: who has signed the agent's certificate. Add 'verifyhost NAME' "
+                      "where it signs for others, too.\n");
+    if (tls->ca_file != NULL)
+        text_add(out, "    # haproxy.pem: HAProxy's own certificate and key.\n");
     text_add(out, "    server agent1 ");
     haproxy_add_address(out, &reached);
+    text_add(out, tls->is_on ? " ssl verify required ca-file /etc/haproxy/ca.crt" : "");
+    text_add(out, tls->ca_file != NULL ? " crt /etc/haproxy/haproxy.pem" : "");
     text_add(out, "\n");
 }
 

@@ -40,8 +40,9 @@ static void respond_metrics(const struct status *status, const struct http_reque
     bool is_openmetrics =
         request->accept != NULL && strstr(request->accept, "application/openmetrics-text") != NULL;
 
+    (void)status;
     answer->type = is_openmetrics ? TYPE_OPENMETRICS : TYPE_PROMETHEUS;
-    prometheus_write(status, is_openmetrics, &answer->body);
+    answer->page = is_openmetrics ? HTTP_PAGE_OPENMETRICS : HTTP_PAGE_METRICS;
 }
 
 /* An answer at all shows that the loop turns. */
@@ -73,16 +74,18 @@ static void respond_ready(const struct status *status, const struct http_request
 static void respond_status(const struct status *status, const struct http_request *request,
                            struct http_answer *answer)
 {
+    (void)status;
     (void)request;
-    status_json_write(status, &answer->body);
+    answer->page = HTTP_PAGE_STATUS;
 }
 
 static void respond_text_status(const struct status *status, const struct http_request *request,
                                 struct http_answer *answer)
 {
+    (void)status;
     (void)request;
     answer->type = TYPE_TEXT;
-    status_text_write(status, &answer->body);
+    answer->page = HTTP_PAGE_STATUS_TEXT;
 }
 
 /* ---- one service ---- */
@@ -191,7 +194,7 @@ static const struct {
     const char *path;
     void (*respond)(const struct status *status, const struct http_request *request,
                     struct http_answer *answer);
-    bool is_for_limited;
+    bool is_for_all; /* a health check */
 } routes[] = {
     {"/healthz", respond_health, true},
     {"/readyz", respond_ready, true},
@@ -201,14 +204,36 @@ static const struct {
     {"/status", respond_status, false},
 };
 
-static bool may_ask(const struct http_request *request)
+static bool is_for_all(const char *path)
 {
-    if (!request->is_limited)
-        return true;
     for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
-        if (routes[i].is_for_limited && strcmp(request->path, routes[i].path) == 0)
+        if (routes[i].is_for_all && strcmp(path, routes[i].path) == 0)
             return true;
     return false;
+}
+
+/* Takes as long wherever they differ: the time must not tell how much of a guess is right. */
+static bool is_same_secret(const char *given, const char *secret)
+{
+    size_t given_len = strlen(given);
+    size_t len = strlen(secret);
+    unsigned difference = given_len != len;
+
+    for (size_t i = 0; i < given_len; i++)
+        difference |= (unsigned char)given[i] ^ (unsigned char)secret[i < len ? i : len];
+    return difference == 0;
+}
+
+/* Whether the header is "Bearer TOKEN". */
+static bool has_token(const struct http_request *request)
+{
+    static const char scheme[] = "Bearer ";
+    const char *header = request->authorization;
+
+    if (request->token == NULL)
+        return true;
+    return header != NULL && strncasecmp(header, scheme, strlen(scheme)) == 0 &&
+           is_same_secret(header + strlen(scheme), request->token);
 }
 
 static bool takes_prefix(const char *path, const char *prefix, struct span *ret_rest)
@@ -239,19 +264,49 @@ static void respond_path(const struct status *status, const struct http_request 
         respond_text(answer, HTTP_NOT_FOUND, "not found\n");
 }
 
+bool http_page_write(enum http_page page, const struct status *status, struct page_cursor *cursor,
+                     struct text *out)
+{
+    switch (page) {
+    case HTTP_PAGE_METRICS:
+    case HTTP_PAGE_OPENMETRICS:
+        return prometheus_write(status, page == HTTP_PAGE_OPENMETRICS, cursor, out);
+    case HTTP_PAGE_STATUS:
+        return status_json_write(status, cursor, out);
+    case HTTP_PAGE_STATUS_TEXT:
+        return status_text_write(status, cursor, out);
+    case HTTP_PAGE_NONE:
+    case HTTP_PAGE_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool http_is_allowed(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0;
+}
+
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer)
 {
     *ret_answer = (struct http_answer){.code = HTTP_OK, .type = TYPE_JSON};
-    if (strcmp(request->method, "OPTIONS") == 0) {
-        respond_text(ret_answer, HTTP_OK, "");
-        ret_answer->is_methods_allowed = true;
-    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+    if (!http_is_allowed(request->method)) {
         respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
-    } else if (!may_ask(request)) {
+    } else if (is_for_all(request->path)) {
+        respond_path(status, request, ret_answer);
+    } else if (request->is_limited) {
         respond_text(ret_answer, HTTP_FORBIDDEN,
                      "'allow' does not have this address: it may only ask for /healthz and /readyz\n");
+    } else if (!has_token(request)) {
+        respond_text(
+            ret_answer, HTTP_UNAUTHORIZED,
+            "a token is asked for: 'Authorization: Bearer' and what is in the 'token-file' of 'http'\n");
+        ret_answer->is_token_wanted = true;
+    } else if (strcmp(request->method, "OPTIONS") == 0) {
+        respond_text(ret_answer, HTTP_OK, "");
+        ret_answer->is_methods_allowed = true;
     } else {
         respond_path(status, request, ret_answer);
     }

@@ -104,7 +104,12 @@ static void note_success(struct acceptor *acceptor)
  */
 static bool accept_one(struct acceptor *acceptor)
 {
-    struct acceptor_peer peer = {.addr = {.ss_family = AF_UNIX}, .len = sizeof(peer.addr)};
+    struct acceptor_peer peer = {
+        .addr = {.ss_family = AF_UNIX},
+        .len = sizeof(peer.addr),
+        .tls = acceptor->tls,
+        .token = acceptor->token,
+    };
     int fd = accept4(acceptor->listening.fd, (struct sockaddr *)&peer.addr, &peer.len,
                      SOCK_NONBLOCK | SOCK_CLOEXEC);
     int code = errno;

@@ -13,12 +13,15 @@
 struct config_listens;
 struct config_networks;
 struct metrics;
+struct tls;
 
-/* The address that a connection comes from. */
+/* Where a connection comes from, and what is asked of it. Borrowed for the call. */
 struct acceptor_peer {
     struct sockaddr_storage addr;
     socklen_t len;
-    bool is_limited; /* not allowed, but on our own host; see acceptor_protocol */
+    const struct tls *tls; /* for this connection; NULL: plain */
+    const char *token;     /* that the peer must have; NULL: none */
+    bool is_limited;       /* not allowed, but on our own host; see acceptor_protocol */
 };
 
 /* Takes over `fd`, a new connection (non-blocking, close-on-exec). Returns false if memory is short; the
@@ -42,7 +45,10 @@ struct acceptor {
     struct addr wanted; /* port 0 lets the kernel choose */
     struct listen_socket listening;
     const struct acceptor_protocol *protocol;
-    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere; the owner may change it */
+    /* The owner may change these three. */
+    const struct config_networks *allowed; /* NULL or empty: TCP from anywhere */
+    const struct tls *tls;                 /* for each connection; NULL: plain */
+    const char *token;                     /* that each peer must have; NULL: none */
     struct metrics *metrics;
     bool is_failing; /* the last accept() found no descriptor or memory */
     bool is_waiting; /* listens, and takes no connection yet */

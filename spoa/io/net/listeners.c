@@ -1,5 +1,6 @@
 #include "spoa/io/net/listeners.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +9,18 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/io/net/tls.h"
 
 struct listener {
     struct acceptor acceptor;
     struct listener *next;
+};
+
+/* The certificate of an address, from the file as it was when the address was opened. */
+struct listener_tls {
+    const struct config_listen *listen; /* in the running configuration, or in the next one */
+    struct tls *tls;
+    struct listener_tls *next;
 };
 
 struct listeners {
@@ -20,6 +29,7 @@ struct listeners {
     size_t row_count;
     struct metrics *metrics;
     struct listener *list;
+    struct listener_tls *tls;
 };
 
 /* An address in a configuration. */
@@ -154,14 +164,16 @@ static bool is_at_both_families(const struct listener *listener, uint16_t port)
            listening->addr.port == port && !listening->is_ipv6_only;
 }
 
-/* Whether `next` gives an open socket to the same protocol, with the same peers, as it wants for `place`. */
+/* Whether `next` wants the same for an open socket as for `place`: protocol, peers, TLS and token. */
 static bool is_alike(const struct listeners *listeners, const struct config_agent *next,
                      const struct listener *listener, const struct place *place)
 {
     struct place other;
 
     return find_listed(listeners, next, listener, &other) && other.row == place->row &&
-           config_same_networks(config_allowed(next, other.listen), config_allowed(next, place->listen));
+           config_same_networks(config_allowed(next, other.listen), config_allowed(next, place->listen)) &&
+           config_same_tls(&other.listen->tls, &place->listen->tls) &&
+           config_same_text(other.listen->token.password, place->listen->token.password);
 }
 
 /*
@@ -221,6 +233,86 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
     return is_found;
 }
 
+/* ---- what an address asks of its peers ---- */
+
+static const struct tls *find_tls(const struct listeners *listeners, const struct config_listen *listen)
+{
+    for (const struct listener_tls *one = listeners->tls; one != NULL; one = one->next)
+        if (one->listen == listen)
+            return one->tls;
+    return NULL;
+}
+
+static int load_one_tls(struct listeners *listeners, const struct config_listen *listen,
+                        char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    char reason[TLS_ERROR_MAX] = "out of memory";
+    char text[ADDR_TEXT_MAX];
+    struct listener_tls *one = calloc(1, sizeof(*one));
+
+    if (one != NULL)
+        one->tls = tls_create_server(&listen->tls, reason);
+    if (one == NULL || one->tls == NULL) {
+        (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "no TLS at %s: %.160s",
+                       addr_format(&listen->addr, text), reason);
+        free(one);
+        return -1;
+    }
+    one->listen = listen;
+    LL_PREPEND(listeners->tls, one);
+    return 0;
+}
+
+/* Reads the certificates of `config`. */
+static int load_tls(struct listeners *listeners, const struct config_agent *config,
+                    char error[LISTEN_SOCKET_ERROR_MAX])
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+        if (place.listen->tls.is_on && load_one_tls(listeners, place.listen, error) == -1)
+            return -1;
+    return 0;
+}
+
+static bool is_listed(const struct listeners *listeners, const struct config_agent *config,
+                      const struct config_listen *listen)
+{
+    struct place place;
+
+    for (size_t i = 0; place_at(listeners, config, i, &place); i++)
+        if (place.listen == listen)
+            return true;
+    return false;
+}
+
+/* Keeps only the certificates of `config`; NULL: none. No acceptor has one of the others. */
+static void drop_tls(struct listeners *listeners, const struct config_agent *config)
+{
+    struct listener_tls *one;
+    struct listener_tls *next;
+
+    LL_FOREACH_SAFE (listeners->tls, one, next) {
+        if (config != NULL && is_listed(listeners, config, one->listen))
+            continue;
+        LL_DELETE(listeners->tls, one);
+        tls_destroy(one->tls);
+        free(one);
+    }
+}
+
+/* From now on the socket asks what `listen` says. */
+static void guard(const struct listeners *listeners, struct acceptor *acceptor,
+                  const struct config_agent *config, const struct config_listen *listen)
+{
+    acceptor->allowed = config_allowed(config, listen);
+    acceptor->tls = find_tls(listeners, listen);
+    acceptor->token = listen->token.password;
+    assert(acceptor->tls != NULL || !listen->tls.is_on);
+}
+
+/* ---- open, settle, close ---- */
+
 /* Its connections are those of `place` in `config`. NULL: they wait until listeners_settle() says whose they are. */
 static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
                          const struct place *place, const struct config_agent *config,
@@ -239,7 +331,7 @@ static int open_listener(struct listeners *listeners, const struct listen_socket
     }
     struct place found;
     if (config != NULL && find_place(listeners, config, listener, &found))
-        listener->acceptor.allowed = config_allowed(config, found.listen);
+        guard(listeners, &listener->acceptor, config, found.listen);
     LL_PREPEND(listeners->list, listener);
     return 0;
 }
@@ -348,7 +440,9 @@ static int open_places(struct listeners *listeners, const struct config_agent *r
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    if (check_conflicts(listeners, next, error) == -1)
+    /* Those of a configuration that was given up may lie where this one is. */
+    drop_tls(listeners, running);
+    if (check_conflicts(listeners, next, error) == -1 || load_tls(listeners, next, error) == -1)
         return -1;
     /* [::] first: 0.0.0.0 needs no socket where the service manager's at [::] is for both. */
     return open_places(listeners, running, next, true, error) == -1
@@ -371,13 +465,14 @@ void listeners_settle(struct listeners *listeners, const struct config_agent *co
     LL_FOREACH_SAFE (listeners->list, listener, next) {
         struct place place;
         if (find_place(listeners, config, listener, &place)) {
-            listener->acceptor.allowed = config_allowed(config, place.listen);
+            guard(listeners, &listener->acceptor, config, place.listen);
             acceptor_hand_to(&listener->acceptor, &place.row->protocol);
             continue;
         }
         acceptor_retire(&listener->acceptor);
         remove_listener(listeners, listener);
     }
+    drop_tls(listeners, config);
 }
 
 void listeners_close(struct listeners *listeners, const struct acceptor_protocol *protocol)
@@ -475,5 +570,6 @@ void listeners_destroy(struct listeners *listeners)
         return;
     for (size_t i = 0; i < listeners->row_count; i++)
         listeners_close(listeners, &listeners->rows[i].protocol);
+    drop_tls(listeners, NULL);
     free(listeners);
 }

@@ -11,8 +11,9 @@
  * - [::]:P takes IPv4 as well, unless the file lists 0.0.0.0:P, too. Then it is for IPv6 only. A socket cannot be changed from
  *   one to the other. So a reload that adds 0.0.0.0:P leaves the socket at [::]:P as it is: 0.0.0.0:P needs none where
  *   it has the same protocol, and else gets its own, which the kernel prefers for IPv4. A reload that takes 0.0.0.0:P away
- *   keeps that socket, as a part of [::]:P. The service manager's sockets are as they are. An `allow=` of its own counts
- *   like a protocol of its own.
+ *   keeps that socket, as a part of [::]:P. The service manager's sockets are as they are. An `allow=`, TLS or a token of its
+ *   own counts like a protocol of its own.
+ * - Certificates are read by listeners_open(). Connections that are accepted after listeners_settle() have the new ones.
  */
 #ifndef SPOA_IO_NET_LISTENERS_H
 #define SPOA_IO_NET_LISTENERS_H
@@ -55,8 +56,8 @@ int listeners_open(struct listeners *listeners, const struct config_agent *runni
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);
 
 /*
- * Makes the open sockets those of `config`, which is borrowed from now on: each goes to its protocol and its `allow`
- * there, and those that have none are closed. Connections stay, also those that still wait to be accepted.
+ * Makes the open sockets those of `config`, which is borrowed from now on: each goes to its protocol, `allow`, TLS and
+ * token there, and those that have none are closed. Connections stay, also those that still wait to be accepted.
  */
 void listeners_settle(struct listeners *listeners, const struct config_agent *config);
 

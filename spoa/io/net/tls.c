@@ -14,7 +14,7 @@
 
 struct tls {
     SSL_CTX *context;
-    char *server_name; /* NULL: the peer's host */
+    char *server_name; /* NULL: the peer's host; not for a server */
 };
 
 struct tls_stream {
@@ -74,7 +74,16 @@ static bool load_identity(SSL_CTX *context, const struct config_tls *settings, c
     return true;
 }
 
-struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+/* What every context has. */
+static void set_limits(SSL_CTX *context)
+{
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+}
+
+/* A context without settings; NULL where memory is short, with the text in `error`. */
+static struct tls *create(const SSL_METHOD *method, char error[TLS_ERROR_MAX])
 {
     struct tls *tls = calloc(1, sizeof(*tls));
 
@@ -82,20 +91,67 @@ struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_M
     if (tls == NULL)
         return NULL;
     ERR_clear_error();
-    tls->context = SSL_CTX_new(TLS_client_method());
+    tls->context = SSL_CTX_new(method);
+    if (tls->context != NULL) {
+        set_limits(tls->context);
+        return tls;
+    }
+    ERR_clear_error();
+    tls_destroy(tls);
+    return NULL;
+}
+
+struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    struct tls *tls = create(TLS_client_method(), error);
+
+    if (tls == NULL)
+        return NULL;
     if (settings->server_name != NULL)
         tls->server_name = strdup(settings->server_name);
-    if (tls->context == NULL || (settings->server_name != NULL && tls->server_name == NULL) ||
+    if ((settings->server_name != NULL && tls->server_name == NULL) ||
         !load_authorities(tls->context, settings->ca_file, error) ||
         !load_identity(tls->context, settings, error)) {
         ERR_clear_error();
         tls_destroy(tls);
         return NULL;
     }
-    SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_options(tls->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    return tls;
+}
+
+/* Who may have signed the peers' certificates. Peers are told their names. */
+static bool demand_certificates(SSL_CTX *context, const char *file, char error[TLS_ERROR_MAX])
+{
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
+
+    if (names == NULL || SSL_CTX_load_verify_locations(context, file, NULL) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return refuse(error, "no certificates in 'tls-client-ca'", file);
+    }
+    SSL_CTX_set_client_CA_list(context, names);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return true;
+}
+
+struct tls *tls_create_server(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    struct tls *tls = create(TLS_server_method(), error);
+
+    if (tls == NULL)
+        return NULL;
+    if (!load_identity(tls->context, settings, error) ||
+        (settings->ca_file != NULL && !demand_certificates(tls->context, settings->ca_file, error))) {
+        ERR_clear_error();
+        tls_destroy(tls);
+        return NULL;
+    }
+    /* Nothing is resumed: HAProxy's connections are few and long, and each is to be judged by the present files. */
+    SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(tls->context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(tls->context, 0);
+    /* An idle connection has no buffers. */
+    SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
     return tls;
 }
 
@@ -124,20 +180,42 @@ static bool expect_name(SSL *ssl, const char *name)
     return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer)
+/* NULL if memory is short. */
+static struct tls_stream *stream_over(const struct tls *tls, int fd)
 {
     struct tls_stream *stream = calloc(1, sizeof(*stream));
 
     if (stream == NULL)
         return NULL;
     stream->ssl = SSL_new(tls->context);
-    if (stream->ssl == NULL || SSL_set_fd(stream->ssl, fd) != 1 ||
-        !expect_name(stream->ssl, tls->server_name != NULL ? tls->server_name : peer->host)) {
+    if (stream->ssl != NULL && SSL_set_fd(stream->ssl, fd) == 1)
+        return stream;
+    ERR_clear_error();
+    tls_stream_destroy(stream);
+    return NULL;
+}
+
+struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer)
+{
+    struct tls_stream *stream = stream_over(tls, fd);
+
+    if (stream == NULL)
+        return NULL;
+    if (!expect_name(stream->ssl, tls->server_name != NULL ? tls->server_name : peer->host)) {
         ERR_clear_error();
         tls_stream_destroy(stream);
         return NULL;
     }
     SSL_set_connect_state(stream->ssl);
+    return stream;
+}
+
+struct tls_stream *tls_stream_accept(const struct tls *tls, int fd)
+{
+    struct tls_stream *stream = stream_over(tls, fd);
+
+    if (stream != NULL)
+        SSL_set_accept_state(stream->ssl);
     return stream;
 }
 
@@ -218,16 +296,46 @@ ssize_t tls_stream_read(struct tls_stream *stream, void *bytes, size_t size)
 
 ssize_t tls_stream_write(struct tls_stream *stream, const void *bytes, size_t len)
 {
+    size_t done = 0;
+    int sent = 0;
+
     ERR_clear_error();
     errno = 0;
-    int sent = SSL_write(stream->ssl, bytes, length_of(len));
-
-    return sent > 0 ? sent : settle(stream, sent);
+    /* OpenSSL returns after each record. */
+    while (done < len &&
+           (sent = SSL_write(stream->ssl, (const char *)bytes + done, length_of(len - done))) > 0)
+        done += (size_t)sent;
+    if (done > 0) {
+        ERR_clear_error(); /* the next call fails, too */
+        return (ssize_t)done;
+    }
+    return settle(stream, sent);
 }
 
 bool tls_stream_wants_write(const struct tls_stream *stream)
 {
     return SSL_want_write(stream->ssl);
+}
+
+bool tls_stream_wants_read(const struct tls_stream *stream)
+{
+    return SSL_want_read(stream->ssl);
+}
+
+bool tls_stream_is_open(const struct tls_stream *stream)
+{
+    return SSL_is_init_finished(stream->ssl);
+}
+
+bool tls_stream_has_part(const struct tls_stream *stream)
+{
+    return SSL_has_pending(stream->ssl) == 1;
+}
+
+void tls_stream_end(struct tls_stream *stream)
+{
+    (void)SSL_shutdown(stream->ssl);
+    ERR_clear_error();
 }
 
 const char *tls_stream_error(const struct tls_stream *stream)

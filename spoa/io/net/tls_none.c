@@ -1,4 +1,4 @@
-/* Replaces tls.c in a build without OpenSSL. tls_create() fails, so there is never a stream. */
+/* Replaces tls.c in a build without OpenSSL. Nothing can be created, so there is never a stream. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -16,6 +16,11 @@ struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_M
     return NULL;
 }
 
+struct tls *tls_create_server(const struct config_tls *settings, char error[TLS_ERROR_MAX])
+{
+    return tls_create(settings, error);
+}
+
 void tls_destroy(struct tls *tls)
 {
     (void)tls;
@@ -26,6 +31,13 @@ struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct
     (void)tls;
     (void)fd;
     (void)peer;
+    return NULL;
+}
+
+struct tls_stream *tls_stream_accept(const struct tls *tls, int fd)
+{
+    (void)tls;
+    (void)fd;
     return NULL;
 }
 
@@ -62,6 +74,29 @@ bool tls_stream_wants_write(const struct tls_stream *stream)
 {
     (void)stream;
     return false;
+}
+
+bool tls_stream_wants_read(const struct tls_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+bool tls_stream_is_open(const struct tls_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+bool tls_stream_has_part(const struct tls_stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+void tls_stream_end(struct tls_stream *stream)
+{
+    (void)stream;
 }
 
 const char *tls_stream_error(const struct tls_stream *stream)

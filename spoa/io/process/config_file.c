@@ -15,8 +15,8 @@
 /* The longest password that a file may have. */
 #define SECRET_MAX 512
 
-/* Takes the first line as the password. */
-static void take_secret(struct config_credentials *credentials, char *secret, size_t len,
+/* Takes the first line as the password, which is called `what`. */
+static void take_secret(struct config_credentials *credentials, const char *what, char *secret, size_t len,
                         const struct config_place *place, struct config_errors *errors)
 {
     const char *end = memchr(secret, '\n', len);
@@ -26,8 +26,8 @@ static void take_secret(struct config_credentials *credentials, char *secret, si
     if (len > 0 && secret[len - 1] == '\r')
         len--;
     if (len == 0 || len > SECRET_MAX || memchr(secret, '\0', len) != NULL)
-        config_error(errors, place, "'%s' has no password of 1 to %d bytes in its first line",
-                     credentials->password_file, SECRET_MAX);
+        config_error(errors, place, "'%s' has no %s of 1 to %d bytes in its first line",
+                     credentials->password_file, what, SECRET_MAX);
     else if ((credentials->password = calloc(1, len + 1)) != NULL)
         memcpy(credentials->password, secret, len);
     else
@@ -44,7 +44,7 @@ static void warn_if_public(int fd, const char *what, const char *path, const str
         config_error(warnings, place, "everybody can read the %s in '%s'", what, path);
 }
 
-static void read_secret(struct config_credentials *credentials, const char *file,
+static void read_secret(struct config_credentials *credentials, const char *what, const char *file,
                         struct config_errors *errors, struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = credentials->password_file_line};
@@ -61,15 +61,17 @@ static void read_secret(struct config_credentials *credentials, const char *file
     if (ferror(in))
         config_error(errors, &place, "cannot read '%s': %s", credentials->password_file, strerror(errno));
     else
-        take_secret(credentials, secret, len, &place, errors);
-    warn_if_public(fileno(in), "password", credentials->password_file, &place, warnings);
+        take_secret(credentials, what, secret, len, &place, errors);
+    warn_if_public(fileno(in), what, credentials->password_file, &place, warnings);
     fclose(in);
     explicit_bzero(secret, sizeof(secret));
 }
 
-/* Tries whether the TLS files can be used. The deployment reads them again. */
-static void try_tls(const struct config_tls *settings, const char *file, struct config_errors *errors,
-                    struct config_errors *warnings)
+typedef struct tls *(*create_tls_fn)(const struct config_tls *settings, char error[TLS_ERROR_MAX]);
+
+/* Tries by `create` whether the TLS files can be used. They are read again when they are. */
+static void try_tls(const struct config_tls *settings, create_tls_fn create, const char *file,
+                    struct config_errors *errors, struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = settings->line};
     char reason[TLS_ERROR_MAX];
@@ -77,7 +79,7 @@ static void try_tls(const struct config_tls *settings, const char *file, struct 
     /* A certificate without a key, or the reverse, is already reported. */
     if (!settings->is_on || (settings->cert_file != NULL) != (settings->key_file != NULL))
         return;
-    struct tls *tls = tls_create(settings, reason);
+    struct tls *tls = create(settings, reason);
     if (tls == NULL)
         config_error(errors, &place, "%s", reason);
     tls_destroy(tls);
@@ -131,18 +133,30 @@ static bool read_file(const char *path, struct config *config, struct config_err
     return is_read;
 }
 
+static void read_listens(struct config_listens *listens, const char *file, struct config_errors *errors,
+                         struct config_errors *warnings)
+{
+    for (size_t i = 0; i < listens->count; i++) {
+        struct config_listen *listen = &listens->list[i];
+        read_secret(&listen->token, "token", file, errors, warnings);
+        try_tls(&listen->tls, tls_create_server, file, errors, warnings);
+    }
+}
+
 bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
 {
     if (!read_file(path, config, errors))
         return false;
     config_finish(config, path, errors);
+    read_listens(&config->agent.listens, path, errors, &config->warnings);
+    read_listens(&config->agent.web, path, errors, &config->warnings);
     for (size_t i = 0; i < config->group_count; i++) {
-        read_secret(&config->groups[i].credentials, path, errors, &config->warnings);
-        try_tls(&config->groups[i].tls, path, errors, &config->warnings);
+        read_secret(&config->groups[i].credentials, "password", path, errors, &config->warnings);
+        try_tls(&config->groups[i].tls, tls_create, path, errors, &config->warnings);
     }
     for (size_t i = 0; i < config->service_count; i++) {
-        read_secret(&config->services[i].credentials, path, errors, &config->warnings);
-        try_tls(&config->services[i].tls, path, errors, &config->warnings);
+        read_secret(&config->services[i].credentials, "password", path, errors, &config->warnings);
+        try_tls(&config->services[i].tls, tls_create, path, errors, &config->warnings);
         try_hook(&config->services[i], path, errors);
     }
     return errors->count == 0 && !errors->out_of_memory;

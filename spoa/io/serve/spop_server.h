@@ -43,7 +43,7 @@ MUST_CHECK bool spop_server_adopt(struct spop_server *server, int fd, uint32_t f
 
 /*
  * Gives away, by `give`, all connections on which no answer is owed. They are closed here without a word to
- * the peer.
+ * the peer. Peers with TLS are told to connect again.
  */
 void spop_server_give(struct spop_server *server, spop_give_fn give, void *context);
 

@@ -25,11 +25,11 @@
 /* Every keyword there is, as --dump-config writes it. */
 #define FULL                                                                                                 \
     "[agent]\n"                                                                                              \
-    "listen = 127.0.0.1:0\n"                                                                                 \
+    "listen = 127.0.0.1:0 tls-cert=/etc/a$$b.pem tls-key=/etc/a.key tls-client-ca=/etc/peers.pem\n"          \
     "listen = [::1]:9100 allow=10.0.0.0/8 allow=2001:db8::1/128\n"                                           \
     "listen = unix:/run/spop.sock mode=660 owner=haproxy group=redis\n"                                      \
     "check = 127.0.0.1:9013 allow=127.0.0.1/32\n"                                                            \
-    "http = 127.0.0.1:9912 allow=0.0.0.0/0\n"                                                                \
+    "http = 127.0.0.1:9912 allow=0.0.0.0/0 token-file=/etc/token\n"                                          \
     "takeover = unix:/run/sentinel-spoa/takeover.sock mode=600\n"                                            \
     "allow = 10.0.0.0/8\n"                                                                                   \
     "allow = 2001:db8::1/128\n"                                                                              \

@@ -50,6 +50,15 @@ static void test_every_key(void **state)
     assert_string_equal(listen->owner, "haproxy");
     assert_string_equal(listen->group, "redis");
     assert_int_equal(config->agent.checks.list[0].addr.port, 9013);
+    listen = &config->agent.listens.list[0];
+    assert_true(listen->tls.is_on);
+    assert_int_equal(listen->tls.line, 2);
+    assert_string_equal(listen->tls.cert_file, "/etc/a$b.pem");
+    assert_string_equal(listen->tls.key_file, "/etc/a.key");
+    assert_string_equal(listen->tls.ca_file, "/etc/peers.pem");
+    assert_false(config->agent.listens.list[1].tls.is_on);
+    assert_string_equal(config->agent.web.list[0].token.password_file, "/etc/token");
+    assert_int_equal(config->agent.web.list[0].token.password_file_line, 6);
     assert_int_equal(config->agent.listens.list[1].allowed.count, 2);
     assert_ptr_equal(config_allowed(&config->agent, &config->agent.listens.list[1]),
                      &config->agent.listens.list[1].allowed);
@@ -78,6 +87,34 @@ static void test_every_key(void **state)
     assert_int_equal(config->services[0].max_lag.unit, LAG_BYTES);
     assert_int_equal(config->services[1].group, 0);
     assert_true(config->services[1].allow_any_address);
+    end(&loaded);
+}
+
+struct files {
+    size_t count;
+    char text[1024];
+};
+
+static void note_file(void *context, const char *path)
+{
+    struct files *files = context;
+
+    files->count++;
+    (void)snprintf(files->text + strlen(files->text), sizeof(files->text) - strlen(files->text), "%s\n",
+                   path);
+}
+
+/* Those that the sandbox must allow, and that autoreload watches. */
+static void test_every_file(void **state)
+{
+    struct loaded loaded = load_good(FULL);
+    struct files files = {.count = 0};
+
+    (void)state;
+    config_each_file(loaded.config, note_file, &files);
+    assert_non_null(strstr(files.text, "/etc/a$b.pem\n/etc/a.key\n/etc/token\n"));
+    assert_non_null(strstr(files.text, "/etc/peers.pem\n"));
+    assert_non_null(strstr(files.text, "/run/a secret\n"));
     end(&loaded);
 }
 
@@ -251,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_every_file),
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_dump_reads_as_it_was),
         cmocka_unit_test(test_dump_fills_in_defaults),

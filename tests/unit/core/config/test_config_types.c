@@ -176,13 +176,15 @@ static void test_bad_values(void **state)
         snprintf(text, sizeof(text), GOOD "%s\n", cases[i].line);
         check_error(text, cases[i].expected);
     }
-    check_errors("[agent]\nlog-level = Info\nlog-format = xml\nlisten = x\n" GOOD,
-                 (const char *const[]){
-                     "t.conf:2: bad value 'Info' for 'log-level': it takes error, warning, info or debug",
-                     "t.conf:3: bad value 'xml' for 'log-format': it takes logfmt or json",
-                     "t.conf:4: bad value 'x' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
-                     "allow=IP/BITS (several), or unix:/path with mode=, owner= and group=",
-                     NULL});
+    check_errors(
+        "[agent]\nlog-level = Info\nlog-format = xml\nlisten = x\n" GOOD,
+        (const char *const[]){
+            "t.conf:2: bad value 'Info' for 'log-level': it takes error, warning, info or debug",
+            "t.conf:3: bad value 'xml' for 'log-format': it takes logfmt or json",
+            "t.conf:4: bad value 'x' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
+            "allow=IP/BITS (several), tls-cert=FILE, tls-key=FILE, tls-client-ca=FILE and token-file=FILE, "
+            "or unix:/path with mode=, owner= and group=",
+            NULL});
     check_error("[sentinels]\naddress = s1:1\naddress = s2\n" SERVICE,
                 "t.conf:3: bad value 's2' for 'address': it takes HOST:PORT, [IPv6]:PORT or unix:/path");
 }

@@ -138,6 +138,10 @@ static void test_where_the_agent_is(void **state)
 {
     (void)state;
     check_agent_address("listen = 0.0.0.0:9012", "\n    server agent1 127.0.0.1:9012\n");
+    check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k",
+                        "server agent1 10.0.0.1:9012 ssl verify required ca-file /etc/haproxy/ca.crt\n");
+    check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
+                        " ca-file /etc/haproxy/ca.crt crt /etc/haproxy/haproxy.pem\n");
     check_agent_address("listen = [::]:9012", "\n    server agent1 [::1]:9012\n");
     check_agent_address("listen = 0.0.0.0:9012", "on another host: its address there.\n    server");
     check_agent_address("listen = 127.0.0.1:0\nlisten = [2001:db8::1]:9012",

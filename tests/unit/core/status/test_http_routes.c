@@ -6,6 +6,7 @@
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -84,6 +85,8 @@ static int tear_down(void **state)
 }
 
 static bool is_limited; /* who asks */
+static const char *token;
+static const char *authorization;
 
 /* The code of a GET at that time; what was answered goes to `text`, if it is wanted. */
 static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t size)
@@ -99,13 +102,22 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .apis = &api,
                                   .api_count = 1,
                                   .now_ms = now_ms};
-    const struct http_request request = {.method = "GET", .path = path, .is_limited = is_limited};
+    const struct http_request request = {.method = "GET",
+                                         .path = path,
+                                         .is_limited = is_limited,
+                                         .token = token,
+                                         .authorization = authorization};
     struct http_answer answer;
 
+    struct page_cursor cursor = {.section = 0};
+
     http_respond(&status, &request, &answer);
+    while (answer.page != HTTP_PAGE_NONE && http_page_write(answer.page, &status, &cursor, &answer.body))
+        continue;
     if (text != NULL)
         snprintf(text, size, "%s", answer.body.data != NULL ? answer.body.data : "");
     text_finish(&answer.body);
+    assert_true(answer.is_token_wanted == (answer.code == HTTP_UNAUTHORIZED));
     return answer.code;
 }
 
@@ -278,6 +290,45 @@ static void test_who_is_limited(void **state)
     assert_int_equal(get("/metrics", START), HTTP_OK);
 }
 
+/* Whoever does not send it is answered health checks only. */
+static void test_a_token(void **state)
+{
+    static const char *const wrong[] = {
+        NULL,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer secre",
+        "Bearer secrets",
+        "Bearer Secret",
+        "Bearer xxxxxx",
+        "Bearer  secret",
+        "Basic secret",
+        "secret",
+    };
+
+    (void)state;
+    token = "secret";
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        authorization = wrong[i];
+        assert_int_equal(get("/status", START), HTTP_UNAUTHORIZED);
+        assert_int_equal(get("/x", START), HTTP_UNAUTHORIZED);
+        assert_int_equal(get("/healthz", START), HTTP_OK);
+        assert_int_equal(get("/readyz", START), HTTP_OK);
+    }
+    authorization = "Bearer secret";
+    assert_int_equal(get("/status", START), HTTP_OK);
+    assert_int_equal(get("/x", START), HTTP_NOT_FOUND);
+    authorization = "bEARER secret";
+    assert_int_equal(get("/metrics", START), HTTP_OK);
+    is_limited = true;
+    assert_int_equal(get("/metrics", START), HTTP_FORBIDDEN);
+    is_limited = false;
+    token = NULL;
+    authorization = "Bearer whatever";
+    assert_int_equal(get("/metrics", START), HTTP_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };
 

@@ -25,7 +25,9 @@
 /* What a protocol was given, and whether it has no memory for more. */
 struct taker {
     unsigned count;
-    unsigned limited; /* of these, see acceptor_protocol */
+    unsigned limited;      /* of these, see acceptor_protocol */
+    const struct tls *tls; /* what was asked of the last one */
+    const char *token;
     bool is_full;
 };
 
@@ -58,6 +60,8 @@ static inline bool take(void *context, int fd, const struct acceptor_peer *peer)
         return false;
     taker->count++;
     taker->limited += peer->is_limited;
+    taker->tls = peer->tls;
+    taker->token = peer->token;
     close(fd);
     return true;
 }

@@ -280,7 +280,8 @@ static void test_all_errors_sorted(void **state)
 {
     static const char bad_listen[] =
         "2: bad value 'nonsense' for 'listen': it takes IP:PORT or [IPv6]:PORT with "
-        "allow=IP/BITS (several), or unix:/path with mode=, owner= and group=";
+        "allow=IP/BITS (several), tls-cert=FILE, tls-key=FILE, tls-client-ca=FILE and token-file=FILE, or "
+        "unix:/path with mode=, owner= and group=";
 
     (void)state;
     check_errors(

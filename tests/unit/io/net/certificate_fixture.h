@@ -1,0 +1,38 @@
+/* A certificate for 127.0.0.1 that has signed itself, made by the openssl program. */
+#ifndef TESTS_UNIT_IO_NET_CERTIFICATE_FIXTURE_H
+#define TESTS_UNIT_IO_NET_CERTIFICATE_FIXTURE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char certificate_folder[] = "/tmp/test_tls.XXXXXX";
+static char certificate[64]; /* paths of PEM files */
+static char key[64];
+
+/* For a group's set-up and tear-down. */
+static inline int make_certificate(void **state)
+{
+    char command[512];
+
+    (void)state;
+    if (mkdtemp(certificate_folder) == NULL)
+        return -1;
+    (void)snprintf(certificate, sizeof(certificate), "%s/crt", certificate_folder);
+    (void)snprintf(key, sizeof(key), "%s/key", certificate_folder);
+    (void)snprintf(command, sizeof(command),
+                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=agent "
+                   "-addext subjectAltName=IP:127.0.0.1 -days 2 -keyout %s -out %s 2>/dev/null",
+                   key, certificate);
+    return system(command);
+}
+
+static inline int remove_certificate(void **state)
+{
+    (void)state;
+    unlink(certificate);
+    unlink(key);
+    return rmdir(certificate_folder);
+}
+
+#endif
