@@ -256,7 +256,6 @@ static void fill_status(void *context, struct status *ret_status)
     ret_status->table = agent->table;
     ret_status->apis = deployment_runtime_apis(reload_running(agent->reload), &ret_status->api_count);
     ret_status->groups = deployment_groups(reload_running(agent->reload), &ret_status->group_count);
-    process_stats_read(&ret_status->process);
 }
 
 /*

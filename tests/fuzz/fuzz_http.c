@@ -3,6 +3,7 @@
 
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "tests/fuzz/fuzz_world.h"
 
@@ -51,7 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     take_line(&rest, accept);
     struct http_request request = {.method = method, .path = path, .accept = accept};
     struct http_answer answer;
+    struct page_cursor cursor = {.section = 0};
     http_respond(&status, &request, &answer);
+    while (answer.page != HTTP_PAGE_NONE && http_page_write(answer.page, &status, &cursor, &answer.body))
+        continue;
     CHECK(answer.code == HTTP_OK || answer.code == HTTP_NOT_FOUND || answer.code == HTTP_METHOD_NOT_ALLOWED ||
           answer.code == HTTP_UNAVAILABLE || answer.code == 204);
     CHECK(answer.type != NULL);

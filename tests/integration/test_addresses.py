@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import socket
 import subprocess
 import types
 
@@ -190,3 +191,27 @@ def test_loopback_of_another_host(is_far):
                                   capture_output=True, text=True, timeout=60, check=False)
             found = re.findall("is on another host and names 127.0.0.1:7001", done.stdout)
             assert len(found) == (3 if is_far else 0), done.stdout
+
+
+# ---- addresses that a majority makes up ----
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_no_password_for_a_stranger(is_allowed):
+    """A majority names a host outside the map: the nodes' password goes there only where the file allows any address."""
+    allow = "allow-any-address = yes" if is_allowed else ""
+    with (socket.create_server((HOST, 0)) as stranger,
+          Rig(sentinels=FAST, service=f"username = probe\npassword = secret\nrole-check = veto\n{allow}") as rig):
+        rig.wait_master("R1")
+        for fake in rig.fakes:
+            fake.master = stranger.getsockname()
+        stranger.settimeout(10 if is_allowed else 2)
+        if is_allowed:
+            sock, _ = stranger.accept()
+            with sock:
+                sock.settimeout(10)
+                assert b"AUTH" in sock.recv(4096)
+            return
+        rig.wait_state("unknown-address")
+        assert "gets no password" in rig.agent.wait_log(event="alarm", alarm="unknown-address")["meaning"]
+        with pytest.raises(TimeoutError):
+            stranger.accept()

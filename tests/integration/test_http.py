@@ -2,10 +2,12 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import re
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -266,6 +268,169 @@ def test_many_connections(rig):
             stack.enter_context(socket.create_connection(address(rig), 10))
         assert rig.ask()["master"] == "R1"
     wait_until(lambda: ask(rig, "/healthz")[0] == 200, 30, "there is room again")
+
+
+# ---- nobody stops the others ----
+
+def read_all(sock):
+    """All until the end, however it comes."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := sock.recv(65536):
+            got += piece
+    return got
+
+
+def test_a_drip_does_not_renew_the_time_limit(rig):
+    """A request that comes byte by byte is given up five seconds after the accept."""
+    with socket.create_connection(address(rig), 10) as sock:
+        begun = time.monotonic()
+        sock.settimeout(0.5)
+        for byte in itertools.cycle(b"GET / HTTP/1.1\r\nX: " + b"x" * 100):
+            assert time.monotonic() < begun + 8
+            with contextlib.suppress(TimeoutError):
+                try:
+                    sock.sendall(bytes([byte]))
+                    if sock.recv(1) == b"":
+                        break
+                except (ConnectionResetError, BrokenPipeError):
+                    break
+        assert time.monotonic() > begun + 4
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_slow_connections_do_not_keep_others_out(rig, path):
+    """As many as there are places, which never finish a request: who asks in time takes a place of theirs."""
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(address(rig), 10)) for _ in range(64)]
+        for sock in slow:
+            sock.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(3):
+            assert ask(rig, path)[0] == 200
+
+
+def test_a_body_is_not_waited_for(rig):
+    """405 with the methods that there are, and the end, before a byte of the body has come."""
+    for head in (b"Content-Length: 1000", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(address(rig), 3) as sock:
+            sock.sendall(b"POST /status HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+            got = read_all(sock)
+            assert got.startswith(b"HTTP/1.1 405 ")
+            assert b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in got
+            assert b"\r\nConnection: close\r\n" in got
+
+
+def test_a_get_with_a_body_is_answered(rig):
+    for path in (b"/healthz", b"/metrics"):
+        with socket.create_connection(address(rig), 3) as sock:
+            sock.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            assert read_all(sock).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_is_kept_between_requests(rig):
+    connection = http.client.HTTPConnection(*address(rig), timeout=10)
+    with contextlib.closing(connection):
+        connection.connect()
+        sock = connection.sock
+        for path in ("/healthz", "/metrics", "/status", "/healthz", "/status.txt"):
+            connection.request("GET", path)
+            reply = connection.getresponse()
+            assert (reply.status, len(reply.read()) > 0) == (200, True)
+            assert connection.sock is sock
+
+
+# ---- many who ask at once ----
+
+SERVICES = 300
+MORE_THAN_SOCKETS_HOLD = 1000
+
+
+def many_services(count=SERVICES):
+    """A Rig whose pages are long."""
+    services = "".join(f"[service s{i:05}]\nmonitor = mymaster\nrole-check = off\nserver = R1 127.0.0.1:7001\n" for i in range(count))
+    return Rig(listen=LISTEN, service="role-check = off", more=services)
+
+
+def begin(rig, path, buffers=None):
+    """A connection that has asked for the page and takes nothing yet."""
+    sock = socket.socket()
+    if buffers is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffers)
+    sock.settimeout(20)
+    sock.connect(address(rig))
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    return sock
+
+
+def test_many_scrapes_share_a_text():
+    """60 who take nothing for a while: their answers are not sixty copies, and whole."""
+    with many_services(MORE_THAN_SOCKETS_HOLD) as rig, contextlib.ExitStack() as stack:
+        rig.wait_votes(3)
+        size = len(ask(rig, "/metrics")[2])
+        before = rig.agent.resident_kib()
+        socks = [stack.enter_context(begin(rig, "/metrics", 4096)) for _ in range(60)]
+        assert rig.ask()["master"] == "R1"
+        grown = rig.agent.resident_kib() - before
+        assert rig.agent.is_sanitized or grown * 1024 < 60 * size / 4
+        for sock in socks[-3:]:  # the first may have been given up by now: they are slow, and hold older texts
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            text = read_all(sock).partition(b"\r\n\r\n")[2].decode()
+            assert text.count('redis_spoa_master_agreed{service="s') == MORE_THAN_SOCKETS_HOLD
+            assert samples(text)['redis_spoa_master_agreed{service="s00999"}'] == "1"
+
+
+def test_a_reader_that_takes_nothing_is_given_up():
+    with many_services() as rig:
+        rig.wait_votes(3)
+        with begin(rig, "/metrics", 4096) as sock:
+            begun = time.monotonic()
+            sock.sendall(b"\r\n")
+            descriptors = rig.agent.descriptors()
+            wait_until(lambda: rig.agent.descriptors() < descriptors, 15, "it is given up")
+            assert time.monotonic() > begun + 8
+        assert ask(rig, "/healthz")[0] == 200
+
+
+def test_a_page_is_never_older_than_its_request():
+    """Whoever asks after a change sees it, however many ask all the time."""
+    with many_services() as rig:
+        rig.wait_votes(3)
+        ending = threading.Event()
+
+        def storm():
+            while not ending.is_set():
+                for path in ("/metrics", "/status", "/status.txt"):
+                    ask(rig, path)
+        threads = [threading.Thread(target=storm) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for name in ("R2", "R1", "R2"):
+                for fake in rig.fakes:
+                    fake.master = SERVERS[name]
+                rig.wait_master(name)
+                assert f'service="mymaster",server="{name}"' in ask(rig, "/metrics")[2]
+                assert json.loads(ask(rig, "/status")[2])["services"][0]["server"] == name
+                assert f" {name} " in ask(rig, "/status.txt")[2].splitlines()[2]
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+
+
+def test_reload_while_a_page_is_written():
+    """A page is of one configuration, whatever is loaded meanwhile."""
+    with many_services() as rig:
+        rig.wait_votes(3)
+        for count in (10, SERVICES, 10):
+            socks = [begin(rig, "/status", 4096) for _ in range(20)]
+            rig.reload(("park = 0", f"park = {count}ms"))
+            for sock in socks:
+                with sock:
+                    status = json.loads(read_all(sock).partition(b"\r\n\r\n")[2])
+                    names = [one["service"] for one in status["services"]]
+                    assert len(names) == len(set(names)) == SERVICES + 1
+            rig.reload((f"park = {count}ms", "park = 0"))
 
 
 def test_unix_socket():

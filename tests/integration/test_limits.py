@@ -9,11 +9,13 @@ import pytest
 import spop_client as spop
 from process import free_ports, wait_until
 from rig import Rig, run_agent
-from spop_client import Closed, SpopClient, ask_once
+from spop_client import SpopClient, ask_once
 
-NORMAL, TIMEOUT = 0, 2
+NORMAL, TIMEOUT, RESOURCE = 0, 2, 13
+GUESTS = 16  # connections beyond the limit that are heard for a moment
 FRAME_TIMEOUT = 10  # seconds from the first byte of a frame to its last
-KEPT_MAX_KIB = 64 * 1024  # what all connections may have in buffers
+KEPT_MAX_KIB = 16 * 1024  # what all connections may have in buffers
+KEPT_KIB = 64  # what one may, and what malloc() has around it
 FAST = "poll = 100ms"
 IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 ALL_LISTENERS = "check = 127.0.0.1:0\nhttp = 127.0.0.1:0"
@@ -163,24 +165,48 @@ def test_healthcheck_whatever_is_allowed():
 # ---- how many ----
 
 def test_max_connections():
+    """One more is refused in SPOP's words; HAProxy's health check is answered, so that it does not hold the agent to be down."""
     with Rig(agent=f"{ALL_LISTENERS}\nmax-connections = 5") as rig:
         rig.wait_votes(3)
         with contextlib.ExitStack() as stack:
             held = [stack.enter_context(rig.connect()) for _ in range(5)]
             with SpopClient(rig.agent.address) as one_more:
+                one_more.send(spop.hello())
+                assert one_more.read_disconnect() == RESOURCE
                 one_more.expect_closed()
             assert rig.agent.wait_log(event="connection-refused", protocol="spop")["connections"] == "5"
             assert rig.agent.metric("redis_spoa_refused_total") == 1
+            assert passes_check(rig)
             assert all(client.ask()["master"] == "R1" for client in held)
+            late = stack.enter_context(SpopClient(rig.agent.address))
             held[0].close()
-            wait_until(lambda: takes_one(rig), 15, "there is room again")
+            wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 5, 15, "there is room for the one that waits")
+            late.hello()
+            assert late.ask()["master"] == "R1"
 
 
-def takes_one(rig):
-    try:
-        return rig.ask()["master"] == "R1"
-    except Closed:
-        return False
+def test_checks_while_others_crowd_in():
+    """Whoever connects without a word, or with a word of its own, keeps no health check out."""
+    with Rig(agent=f"{ALL_LISTENERS}\nmax-connections = 2") as rig, contextlib.ExitStack() as stack:
+        rig.wait_votes(3)
+        wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 0, 15, "those who asked have gone")
+        held = [stack.enter_context(rig.connect()) for _ in range(2)]
+        for talks in (False, True):
+            for _ in range(50):
+                client = stack.enter_context(SpopClient(rig.agent.address))
+                if talks:
+                    client.send(spop.hello())
+            assert passes_check(rig)
+        assert rig.agent.metric("redis_spoa_spop_connections") <= 2 + GUESTS
+        assert all(client.ask()["master"] == "R1" for client in held)
+        wait_until(lambda: rig.agent.metric("redis_spoa_spop_connections") == 2, 5, "they are given up after two seconds")
+        assert rig.agent.metric("redis_spoa_refused_total") + rig.agent.metric("redis_spoa_timeouts_total") == 100
+
+
+def passes_check(rig):
+    with SpopClient(rig.agent.address) as client:
+        client.send(spop.health_check())
+        return client.read().type == spop.AGENT_HELLO
 
 
 def test_thousands_of_connections():
@@ -296,30 +322,65 @@ def test_frames_that_do_not_end():
 
 # ---- how much ----
 
-def test_memory_of_peers_that_do_not_read():
-    """Together they get 64 MiB; the one that wants more is closed, and the others are served."""
-    questions = spop.notify(messages=[("find-master", {})]) * 2600  # one read of the agent's; the answers are four times as long
+# One read of the agent's, again and again; the answers are four times as long.
+FLOOD = spop.notify(messages=[("find-master", {})]) * 2600
+
+
+def open_greedy(rig, stack, count):
+    """So many who ask and take nothing."""
+    greedy = [stack.enter_context(rig.connect(buffers=2048)) for _ in range(count)]
+    for client in greedy:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        client.sock.setblocking(False)
+    return greedy
+
+
+def flood(rig, greedy):
+    rig.agent.pause()  # so that it finds all of it at once
+    for client in greedy:
+        with contextlib.suppress(OSError):
+            client.sock.send(FLOOD)
+    rig.agent.resume()
+
+
+def test_memory_of_a_peer_that_does_not_read():
+    """What one leaves with us is limited, however much it asks."""
     with Rig(sentinels=FAST) as rig, rig.connect() as witness, contextlib.ExitStack() as stack:
         if rig.agent.is_sanitized:
             pytest.skip("what was freed counts in this build")
         rig.wait_votes(3)
         before = rig.agent.resident_kib()
-        greedy = [stack.enter_context(rig.connect(buffers=2048)) for _ in range(800)]
-        for client in greedy:
-            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
-            client.sock.setblocking(False)
+        greedy = open_greedy(rig, stack, 100)
         for _ in range(10):
-            rig.agent.pause()  # so that it finds all of it at once
-            for client in greedy:
-                with contextlib.suppress(OSError):
-                    client.sock.send(questions)
-            rig.agent.resume()
+            flood(rig, greedy)
             assert witness.ask()["state"] is not None
+        assert rig.agent.resident_kib() < before + 100 * KEPT_KIB
+        assert not rig.agent.find_log(event="spop-memory-limit")
+
+
+def test_memory_of_peers_that_do_not_read():
+    """Together they get 16 MiB. Then those go that hold the most, and not those whose frames are not whole yet."""
+    with Rig(sentinels=FAST) as rig, contextlib.ExitStack() as stack:
+        if rig.agent.is_sanitized:
+            pytest.skip("what was freed counts in this build")
+        rig.wait_votes(3)
+        honest = [stack.enter_context(rig.connect()) for _ in range(300)]
+        before = rig.agent.resident_kib()
+        greedy = open_greedy(rig, stack, 1500)
+        for _ in range(10):
+            flood(rig, greedy)
+            rig.ask()  # it has read what there was
             if rig.agent.find_log(event="spop-memory-limit"):
                 break
         rig.agent.wait_log(event="spop-memory-limit")
         assert rig.agent.resident_kib() < before + 1.5 * KEPT_MAX_KIB
-        rig.wait_master("R1")
+        question = spop.notify(messages=[("other", {"filler": "x" * 3900}), ("find-master", {"service": "mymaster"})])
+        for client in honest:
+            client.send(question[:-10])
+        rig.ask()
+        for client in honest:
+            client.send(question[-10:])
+            assert client.expect(spop.ACK).variables()["master"] == "R1"
 
 
 def test_runtime_api_that_never_stops(tmp_path):

@@ -41,7 +41,9 @@
       "down-after-milliseconds of the Sentinels is over 10 s. If the master is cut off from them, all that " \
       "clients write meanwhile is lost. Set 'down-after', or min-replicas-to-write in Redis, or lower "      \
       "down-after-milliseconds")                                                                             \
-    X(UNKNOWN_ADDRESS, "unknown-address", 0, "a majority names an address that no 'server' has")             \
+    X(UNKNOWN_ADDRESS, "unknown-address", 0,                                                                 \
+      "a majority names an address that no 'server' has: it is not named, not asked for its role, and gets " \
+      "no password")                                                                                         \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \
       "it, or its address as 'alias=HOST:PORT' behind the server that it is")                                \

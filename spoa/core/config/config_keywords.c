@@ -34,7 +34,7 @@ const struct config_keyword config_keywords[] = {
      "own; "
      "else all may. A peer that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
-     "connections for SPOP at one time; those beyond are closed at once"},
+     "connections for SPOP at one time; of those beyond only health checks are answered"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
      "a connection for SPOP on which nothing was asked for so long is closed: longer than HAProxy's own time "
      "limit; 0: never"},
@@ -128,7 +128,8 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "quorum", &config_type_count, SERVICE(quorum), NULL, false, LIVE,
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
-     "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`)"},
+     "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`); `role-check` "
+     "connects to it with the password, whichever a majority names"},
     {CONFIG_SERVICE, "backend", &config_type_names, SERVICE(backends), NULL, true, LIVE,
      "HAProxy's backend of this service, where it is not that of `[haproxy]`; several may stand in a line"},
     {CONFIG_SERVICE, "check-mode", &config_type_check_mode, SERVICE(check_mode), "pulse", false, LIVE,
@@ -164,7 +165,7 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "username", &config_type_text, SERVICE(credentials.username), NULL, false, LIVE,
      "user of the nodes for `role-check`, where they have access lists"},
     {CONFIG_SERVICE, "password", &config_type_password, SERVICE(credentials), NULL, false, LIVE,
-     "password of the nodes for `role-check`"},
+     "password of the nodes for `role-check`; only addresses of the map get it"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
     {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,

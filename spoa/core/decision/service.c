@@ -104,6 +104,13 @@ static bool is_nameable(const void *context, int32_t candidate)
            (service->settings->allow_any_address && is_numeric(server_map_addr(&service->map, candidate)));
 }
 
+bool service_may_name(const struct service *service, const struct addr *addr)
+{
+    int32_t candidate = server_map_lookup(&service->map, addr);
+
+    return candidate != QUORUM_NO_CANDIDATE && is_nameable(service, candidate);
+}
+
 /* Whether `voter` names a master and says that it is down, or silent: it is no witness for that one then. */
 static bool speaks_against(const struct service *service, unsigned voter, int32_t candidate, int64_t now_ms)
 {

@@ -233,6 +233,9 @@ const struct alarms *service_alarms(const struct service *service);
  */
 const char *service_last_server(const struct service *service);
 
+/* Whether an address that a voter named may be named to HAProxy: the map has it, or `allow_any_address` lets it be. */
+bool service_may_name(const struct service *service, const struct addr *addr);
+
 /* The server of the map that has this address, as main address or alias. -1 where there is none. */
 int service_find_server(const struct service *service, const struct addr *addr);
 

@@ -72,6 +72,11 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
         disconnect(session, SPOP_STATUS_RESOURCE, "not ready", out);
         return;
     }
+    if (!hello.healthcheck && session->is_guest) {
+        session->is_refused = true;
+        disconnect(session, SPOP_STATUS_RESOURCE, "too many connections", out);
+        return;
+    }
     if (hello.max_frame_size < session->max_frame_size)
         session->max_frame_size = hello.max_frame_size;
     session->metrics->healthchecks_total += hello.healthcheck;

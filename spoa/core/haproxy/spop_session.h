@@ -41,6 +41,8 @@ struct spop_session {
     struct service_table *table;
     struct metrics *metrics;
     const bool *draining; /* the agent is stopping: health checks are refused, and nothing is parked */
+    bool is_guest;        /* there are too many connections: only a health check is answered */
+    bool is_refused;      /* it was a guest, and no health check */
     struct parking_client parked;
 };
 

@@ -40,8 +40,9 @@ static void respond_metrics(const struct status *status, const struct http_reque
     bool is_openmetrics =
         request->accept != NULL && strstr(request->accept, "application/openmetrics-text") != NULL;
 
+    (void)status;
     answer->type = is_openmetrics ? TYPE_OPENMETRICS : TYPE_PROMETHEUS;
-    prometheus_write(status, is_openmetrics, &answer->body);
+    answer->page = is_openmetrics ? HTTP_PAGE_OPENMETRICS : HTTP_PAGE_METRICS;
 }
 
 /* An answer at all shows that the loop turns. */
@@ -73,16 +74,18 @@ static void respond_ready(const struct status *status, const struct http_request
 static void respond_status(const struct status *status, const struct http_request *request,
                            struct http_answer *answer)
 {
+    (void)status;
     (void)request;
-    status_json_write(status, &answer->body);
+    answer->page = HTTP_PAGE_STATUS;
 }
 
 static void respond_text_status(const struct status *status, const struct http_request *request,
                                 struct http_answer *answer)
 {
+    (void)status;
     (void)request;
     answer->type = TYPE_TEXT;
-    status_text_write(status, &answer->body);
+    answer->page = HTTP_PAGE_STATUS_TEXT;
 }
 
 /* ---- one service ---- */
@@ -231,14 +234,34 @@ static void respond_path(const struct status *status, const struct http_request 
         respond_text(answer, HTTP_NOT_FOUND, "not found\n");
 }
 
+bool http_page_write(enum http_page page, const struct status *status, struct page_cursor *cursor,
+                     struct text *out)
+{
+    switch (page) {
+    case HTTP_PAGE_METRICS:
+    case HTTP_PAGE_OPENMETRICS:
+        return prometheus_write(status, page == HTTP_PAGE_OPENMETRICS, cursor, out);
+    case HTTP_PAGE_STATUS:
+        return status_json_write(status, cursor, out);
+    case HTTP_PAGE_STATUS_TEXT:
+        return status_text_write(status, cursor, out);
+    case HTTP_PAGE_NONE:
+    case HTTP_PAGE_COUNT:
+        break;
+    }
+    return false;
+}
+
+bool http_is_allowed(const char *method)
+{
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0;
+}
+
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer)
 {
     *ret_answer = (struct http_answer){.code = HTTP_OK, .type = TYPE_JSON};
-    if (strcmp(request->method, "OPTIONS") == 0) {
-        respond_text(ret_answer, HTTP_OK, "");
-        ret_answer->is_methods_allowed = true;
-    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+    if (!http_is_allowed(request->method)) {
         respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
     } else if (is_for_all(request->path)) {
@@ -251,6 +274,9 @@ void http_respond(const struct status *status, const struct http_request *reques
             ret_answer, HTTP_UNAUTHORIZED,
             "a token is asked for: 'Authorization: Bearer' and what is in the 'token-file' of 'http'\n");
         ret_answer->is_token_wanted = true;
+    } else if (strcmp(request->method, "OPTIONS") == 0) {
+        respond_text(ret_answer, HTTP_OK, "");
+        ret_answer->is_methods_allowed = true;
     } else {
         respond_path(status, request, ret_answer);
     }

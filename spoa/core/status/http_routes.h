@@ -4,8 +4,10 @@
 
 #include <stdbool.h>
 
+#include "proto/must_check.h"
 #include "spoa/core/base/text.h"
 
+struct page_cursor;
 struct status;
 
 #define HTTP_OK 200
@@ -28,13 +30,27 @@ struct http_request {
     const char *authorization; /* the header, or NULL */
 };
 
+/* The pages that grow with the configuration: each is written in pieces, and one text is for all who wait for it. */
+enum http_page {
+    HTTP_PAGE_NONE,
+    HTTP_PAGE_METRICS,
+    HTTP_PAGE_OPENMETRICS,
+    HTTP_PAGE_STATUS,
+    HTTP_PAGE_STATUS_TEXT,
+    HTTP_PAGE_COUNT,
+};
+
 struct http_answer {
     unsigned code;
     const char *type;        /* of the content */
+    enum http_page page;     /* what the body is; NONE: `body` has it */
     struct text body;        /* the caller must call text_finish() */
     bool is_methods_allowed; /* the answer needs the header Allow */
     bool is_token_wanted;    /* the answer needs the header WWW-Authenticate: Bearer */
 };
+
+/* Whether the method is one that is answered. Others get 405, whatever the path. */
+bool http_is_allowed(const char *method);
 
 /*
  * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /master/SERVICE[/SERVER] and
@@ -44,6 +60,10 @@ struct http_answer {
  */
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer);
+
+/* Appends the next piece of a page. False where it was the last one. */
+MUST_CHECK bool http_page_write(enum http_page page, const struct status *status, struct page_cursor *cursor,
+                                struct text *out);
 
 /* The status page. The build makes it from status_page.html. */
 extern const char status_page[];

@@ -11,6 +11,7 @@
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
 #include "spoa/core/haproxy/runtime_health.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -321,79 +322,95 @@ static void write_vote_times(const struct exposition *exposition, const struct v
     write_each_vote(exposition, group, service, true);
 }
 
-/* Exactly one of `one` and `two` is set. */
-struct service_family {
+/* ---- of groups of Sentinels ---- */
+
+static void write_up(const struct exposition *exposition, const struct voter_group *group)
+{
+    for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
+        begin_sample(exposition);
+        add_label(exposition, true, "group", voter_group_name(group));
+        add_label(exposition, false, "sentinel", voter_group_voter_name(group, i));
+        end_labels(exposition);
+        end_number(exposition, voter_group_is_heard(group, i, exposition->status->now_ms));
+    }
+}
+
+static void write_group_alarms(const struct exposition *exposition, const struct voter_group *group)
+{
+    for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
+        begin_sample(exposition);
+        add_label(exposition, true, "group", voter_group_name(group));
+        add_label(exposition, false, "alarm", alarm_text(kind));
+        end_labels(exposition);
+        end_number(exposition, alarms_is_raised(voter_group_alarms(group), kind));
+    }
+}
+
+/* ---- the families that grow with the configuration ---- */
+
+/* Exactly one of the functions is set: what writes the samples of a service, or of a group. */
+struct family {
     const char *name;
     const char *type;
     const char *help;
     void (*one)(const struct exposition *exposition, const struct service *service);
     void (*two)(const struct exposition *exposition, const struct voter_group *group,
                 const struct service *service);
+    void (*group)(const struct exposition *exposition, const struct voter_group *group);
 };
 
-static const struct service_family service_families[] = {
-    {"master_info", "gauge", "1 where a master is named: who it is", write_info, NULL},
+static const struct family families[] = {
+    {"master_info", "gauge", "1 where a master is named: who it is", write_info, NULL, NULL},
     {"master_agreed", "gauge", "Whether a majority names a master, and nothing speaks against it",
-     write_agreed, NULL},
-    {"master_votes", "gauge", "Sentinels that name the master", write_votes, NULL},
-    {"master_quorum", "gauge", "Sentinels that must name it", write_quorum, NULL},
-    {"master_switches_total", "counter", "Masters so far, the first one included", write_generation, NULL},
-    {"master_last_switch_timestamp_seconds", "gauge", "When the master was named first", write_last_switch,
+     write_agreed, NULL, NULL},
+    {"master_votes", "gauge", "Sentinels that name the master", write_votes, NULL, NULL},
+    {"master_quorum", "gauge", "Sentinels that must name it", write_quorum, NULL, NULL},
+    {"master_switches_total", "counter", "Masters so far, the first one included", write_generation, NULL,
      NULL},
-    {"service_state", "gauge", "1 for the state that the service is in, 0 for the others", write_state, NULL},
-    {"replicas", "gauge", "Replicas that can be named", write_replicas, NULL},
-    {"service_answers_total", "counter", "Answers, by role and outcome", write_answers, NULL},
-    {"service_alarm", "gauge", "Whether the alarm is raised", write_alarms, NULL},
+    {"master_last_switch_timestamp_seconds", "gauge", "When the master was named first", write_last_switch,
+     NULL, NULL},
+    {"service_state", "gauge", "1 for the state that the service is in, 0 for the others", write_state, NULL,
+     NULL},
+    {"replicas", "gauge", "Replicas that can be named", write_replicas, NULL, NULL},
+    {"service_answers_total", "counter", "Answers, by role and outcome", write_answers, NULL, NULL},
+    {"service_alarm", "gauge", "Whether the alarm is raised", write_alarms, NULL, NULL},
     {"sentinel_agrees", "gauge", "Whether this Sentinel names the master that is named", NULL,
-     write_agreement},
+     write_agreement, NULL},
     {"sentinel_vote_timestamp_seconds", "gauge", "When this Sentinel's last vote was asked for", NULL,
-     write_vote_times},
+     write_vote_times, NULL},
+    {"sentinel_up", "gauge", "Whether this Sentinel answered lately, and does not refuse us", NULL, NULL,
+     write_up},
+    {"sentinels_alarm", "gauge", "Whether the alarm about a group of Sentinels is raised", NULL, NULL,
+     write_group_alarms},
 };
 
-static void write_services(struct exposition *exposition)
-{
-    const struct status *status = exposition->status;
+#define FAMILIES (sizeof(families) / sizeof(*families))
 
-    for (size_t f = 0; f < sizeof(service_families) / sizeof(*service_families); f++) {
-        const struct service_family *family = &service_families[f];
+/* Writes the next samples of the family. True while there are more. */
+static bool write_family_piece(struct exposition *exposition, const struct family *family,
+                               struct page_cursor *cursor)
+{
+    const struct voter_group *group;
+    const struct service *service;
+    bool is_first = page_cursor_is_first(cursor);
+
+    if (is_first)
         begin_family(exposition, family->name, family->type, family->help);
-        for (size_t i = 0; i < status->group_count; i++)
-            for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
-                const struct service *service = voter_group_service(status->groups[i], k);
-                if (family->one != NULL)
-                    family->one(exposition, service);
-                else
-                    family->two(exposition, status->groups[i], service);
-            }
+    exposition->family = family->name;
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        bool is_there = family->group != NULL
+                            ? page_cursor_next_group(cursor, exposition->status, &group)
+                            : page_cursor_next(cursor, exposition->status, &group, &service);
+        if (!is_there)
+            return false;
+        if (family->group != NULL)
+            family->group(exposition, group);
+        else if (family->one != NULL)
+            family->one(exposition, service);
+        else
+            family->two(exposition, group, service);
     }
-}
-
-/* ---- of Sentinels ---- */
-
-static void write_sentinels(struct exposition *exposition)
-{
-    const struct status *status = exposition->status;
-
-    begin_family(exposition, "sentinel_up", "gauge",
-                 "Whether this Sentinel answered lately, and does not refuse us");
-    for (size_t i = 0; i < status->group_count; i++)
-        for (unsigned k = 0; k < voter_group_voter_count(status->groups[i]); k++) {
-            begin_sample(exposition);
-            add_label(exposition, true, "group", voter_group_name(status->groups[i]));
-            add_label(exposition, false, "sentinel", voter_group_voter_name(status->groups[i], k));
-            end_labels(exposition);
-            end_number(exposition, voter_group_is_heard(status->groups[i], k, status->now_ms));
-        }
-    begin_family(exposition, "sentinels_alarm", "gauge",
-                 "Whether the alarm about a group of Sentinels is raised");
-    for (size_t i = 0; i < status->group_count; i++)
-        for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
-            begin_sample(exposition);
-            add_label(exposition, true, "group", voter_group_name(status->groups[i]));
-            add_label(exposition, false, "alarm", alarm_text(kind));
-            end_labels(exposition);
-            end_number(exposition, alarms_is_raised(voter_group_alarms(status->groups[i]), kind));
-        }
+    return true;
 }
 
 /* ---- of HAProxys whose sessions are cut ---- */
@@ -433,16 +450,25 @@ static void write_apis(struct exposition *exposition)
     }
 }
 
-void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out)
+bool prometheus_write(const struct status *status, bool is_openmetrics, struct page_cursor *cursor,
+                      struct text *out)
 {
     struct exposition exposition = {.status = status, .is_openmetrics = is_openmetrics, .out = out};
 
-    write_agent(&exposition);
-    write_counters(&exposition);
-    write_services(&exposition);
-    write_sentinels(&exposition);
+    if (cursor->section == 0) {
+        write_agent(&exposition);
+        write_counters(&exposition);
+        page_cursor_next_section(cursor);
+        return true;
+    }
+    if (cursor->section <= FAMILIES) {
+        if (!write_family_piece(&exposition, &families[cursor->section - 1], cursor))
+            page_cursor_next_section(cursor);
+        return true;
+    }
     write_apis(&exposition);
     write_process(&exposition);
     if (is_openmetrics)
         text_add(out, "# EOF\n");
+    return false;
 }

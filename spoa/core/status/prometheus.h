@@ -4,9 +4,14 @@
 
 #include <stdbool.h>
 
+#include "proto/must_check.h"
+
+struct page_cursor;
 struct status;
 struct text;
 
-void prometheus_write(const struct status *status, bool is_openmetrics, struct text *out);
+/* Appends the next piece. False where it was the last one. */
+MUST_CHECK bool prometheus_write(const struct status *status, bool is_openmetrics, struct page_cursor *cursor,
+                                 struct text *out);
 
 #endif

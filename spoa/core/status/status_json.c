@@ -11,6 +11,7 @@
 #include "spoa/core/decision/service_state.h"
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -196,30 +197,73 @@ static void add_counters(struct json *json, const struct metrics *metrics)
     json_end(json);
 }
 
-void status_json_write(const struct status *status, struct text *out)
+static bool add_services(struct json *json, const struct status *status, struct page_cursor *cursor)
 {
-    struct json json = json_of(out);
+    const struct voter_group *group;
+    const struct service *service;
 
-    json_begin_object(&json, NULL);
-    add_agent(&json, status);
-    add_counters(&json, status->metrics);
-    json_begin_array(&json, "services");
-    for (size_t i = 0; i < status->group_count; i++)
-        for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++)
-            add_service(&json, status, status->groups[i], voter_group_service(status->groups[i], k));
-    json_end(&json);
-    json_begin_array(&json, "groups");
-    for (size_t i = 0; i < status->group_count; i++)
-        add_group(&json, status, status->groups[i]);
-    json_end(&json);
-    json_begin_array(&json, "apis");
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        if (!page_cursor_next(cursor, status, &group, &service))
+            return false;
+        add_service(json, status, group, service);
+    }
+    return true;
+}
+
+static bool add_groups(struct json *json, const struct status *status, struct page_cursor *cursor)
+{
+    const struct voter_group *group;
+
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        if (!page_cursor_next_group(cursor, status, &group))
+            return false;
+        add_group(json, status, group);
+    }
+    return true;
+}
+
+static void add_end(struct json *json, const struct status *status)
+{
+    json_begin_array(json, "apis");
     for (size_t i = 0; i < status->api_count; i++)
-        add_api(&json, &status->apis[i]);
-    json_end(&json);
-    json_begin_array(&json, "switches");
+        add_api(json, &status->apis[i]);
+    json_end(json);
+    json_begin_array(json, "switches");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)
-        add_switch(&json, status, history_get(status->history, back));
-    json_end(&json);
-    json_end(&json);
-    text_add(out, "\n");
+        add_switch(json, status, history_get(status->history, back));
+    json_end(json);
+    json_end(json);
+    text_add(json->out, "\n");
+}
+
+bool status_json_write(const struct status *status, struct page_cursor *cursor, struct text *out)
+{
+    enum { BEGIN, SERVICES, GROUPS };
+    struct json *json = &cursor->json;
+
+    json->out = out;
+    switch (cursor->section) {
+    case BEGIN:
+        json_begin_object(json, NULL);
+        add_agent(json, status);
+        add_counters(json, status->metrics);
+        json_begin_array(json, "services");
+        break;
+    case SERVICES:
+        if (add_services(json, status, cursor))
+            return true;
+        json_end(json);
+        json_begin_array(json, "groups");
+        break;
+    case GROUPS:
+        if (add_groups(json, status, cursor))
+            return true;
+        json_end(json);
+        break;
+    default:
+        add_end(json, status);
+        return false;
+    }
+    page_cursor_next_section(cursor);
+    return true;
 }

@@ -10,6 +10,7 @@
 #include "spoa/core/decision/service_state.h"
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -116,7 +117,7 @@ static void add_api(struct text *out, const struct runtime_health *api)
     add_alarms(out, &api->alarms);
 }
 
-void status_text_write(const struct status *status, struct text *out)
+static void add_agent(struct text *out, const struct status *status)
 {
     const char *service = NULL;
     const char *unready = status_unready(status, &service);
@@ -127,15 +128,47 @@ void status_text_write(const struct status *status, struct text *out)
                 unready == NULL ? "ready" : "not ready: ", unready == NULL ? "" : unready,
                 status->connections, status->parked,
                 status->is_reload_good ? "" : ", the last reload failed");
-    for (size_t i = 0; i < status->group_count; i++) {
-        for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++)
-            add_service(out, status, status->groups[i], voter_group_service(status->groups[i], k));
-        add_alarms(out, voter_group_alarms(status->groups[i]));
+}
+
+/* The alarms of a group stand below its last service. */
+static bool add_services(struct text *out, const struct status *status, struct page_cursor *cursor)
+{
+    const struct voter_group *group;
+    const struct service *service;
+
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        if (!page_cursor_next(cursor, status, &group, &service))
+            return false;
+        add_service(out, status, group, service);
+        if (cursor->service == voter_group_service_count(group))
+            add_alarms(out, voter_group_alarms(group));
     }
+    return true;
+}
+
+static void add_end(struct text *out, const struct status *status)
+{
     for (size_t i = 0; i < status->api_count; i++)
         add_api(out, &status->apis[i]);
     if (history_get(status->history, 0) != NULL)
         text_add(out, "\nLast switches\n");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)
         add_switch(out, status, history_get(status->history, back));
+}
+
+bool status_text_write(const struct status *status, struct page_cursor *cursor, struct text *out)
+{
+    enum { BEGIN, SERVICES };
+
+    if (cursor->section == BEGIN) {
+        add_agent(out, status);
+    } else if (cursor->section == SERVICES) {
+        if (add_services(out, status, cursor))
+            return true;
+    } else {
+        add_end(out, status);
+        return false;
+    }
+    page_cursor_next_section(cursor);
+    return true;
 }

@@ -414,7 +414,10 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
 
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms)
 {
-    if (probe->is_aimed && addr_equals(&probe->target, target))
+    bool is_aimed = probe->is_aimed && addr_equals(&probe->target, target);
+
+    /* A majority that names a stranger must not get the password of our nodes for him. */
+    if (is_aimed || !service_may_name(voter_group_service(probe->group, probe->service), target))
         return;
     probe->target = *target;
     probe->is_aimed = true;

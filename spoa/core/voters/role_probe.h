@@ -65,8 +65,10 @@ struct role_probe {
 void role_probe_init(struct role_probe *probe, const struct role_probe_settings *settings,
                      struct voter_group *group, size_t service, struct metrics *metrics, uint64_t seed);
 
-/* Asks `target` from now on. Nothing changes if it is asked already. Afterwards the conversation's tick
- * may be due. */
+/*
+ * Asks `target` from now on. Nothing changes if it is asked already, or if the service may not name it: an address outside
+ * the map gets no connection and no password. Afterwards the conversation's tick may be due.
+ */
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms);
 
 /* A reload has handed this decision over, perhaps without a change: aims at its node. If the node is in doubt,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
  * a slow correction.
  */
 #define CLOCK_STEP_MS 50
+
+#define FD_FOLDER "/proc/self/fd"
+#define WALK_INTERVAL_MS 1000
 
 int64_t clock_to_unix_ms(int64_t t_ms)
 {
@@ -29,9 +33,10 @@ int64_t clock_to_unix_ms(int64_t t_ms)
     return t_ms + offset_ms;
 }
 
-static uint64_t count_fds(void)
+/* Slow where there are thousands. */
+static uint64_t walk_fds(void)
 {
-    DIR *directory = opendir("/proc/self/fd");
+    DIR *directory = opendir(FD_FOLDER);
     uint64_t count = 0;
 
     if (directory == NULL)
@@ -40,6 +45,22 @@ static uint64_t count_fds(void)
         count++;
     closedir(directory);
     return count > 3 ? count - 3 : 0; /* "." and "..", and the directory itself */
+}
+
+/* From Linux 6.2 on the size of the folder is their number. Before, they are counted, once a second at most. */
+static uint64_t count_fds(void)
+{
+    static uint64_t count;
+    static int64_t t_next_ms = INT64_MIN;
+    struct stat folder;
+
+    if (stat(FD_FOLDER, &folder) == 0 && folder.st_size > 0)
+        return (uint64_t)folder.st_size;
+    if (clock_ms() >= t_next_ms) {
+        count = walk_fds();
+        t_next_ms = clock_ms() + WALK_INTERVAL_MS;
+    }
+    return count;
 }
 
 /* The n-th field after the name in /proc/self/stat. Field 0 is the third of the file. */

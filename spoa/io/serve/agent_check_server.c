@@ -19,7 +19,7 @@
 #define QUESTION_MAX (2 * CONFIG_NAME_MAX + 8)
 /* A peer must ask within this time, s. */
 #define QUESTION_TIMEOUT_S 5.0
-/* A check takes one round trip. No HAProxy has more checks open at one time. */
+/* A check takes one round trip. No HAProxy has more checks open at one time: beyond it the oldest makes room. */
 #define CONNECTIONS_MAX 1024
 
 struct check_connection {
@@ -104,8 +104,8 @@ bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *
     (void)peer;
     if (server->connection_count == CONNECTIONS_MAX) {
         server->metrics->refused_total++;
-        close(fd);
-        return true;
+        close_connection(
+            server->connections->prev); /* utlist: the first one's is the last, which came first */
     }
     struct check_connection *connection = calloc(1, sizeof(*connection));
     if (connection == NULL)

@@ -9,13 +9,10 @@
 #include "spoa/core/status/status.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
+#include "spoa/io/serve/http_pages.h"
 
 struct config_listens;
 struct http_server;
-struct status;
-
-/* Fills in the present status. What it points to is valid until the loop turns. */
-typedef void (*http_status_fn)(void *context, struct status *ret_status);
 
 /* Borrows its arguments. NULL if memory is short, or if libmicrohttpd does not start. */
 struct http_server *http_server_create(struct ev_loop *loop, http_status_fn status, void *context,

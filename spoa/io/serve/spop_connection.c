@@ -15,21 +15,19 @@
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/stream.h"
+#include "spoa/io/serve/spop_context.h"
 
 /* How much of our answers the kernel may hold. Without a limit it holds megabytes for a peer that does not
  * read. */
 #define SEND_BUFFER (128 * 1024)
-/* One read() takes this much. The rest waits in the kernel until the other connections had their turn. */
-#define READ_SIZE ((size_t)64 * 1024)
-#define IN_SIZE (READ_SIZE + SPOP_SESSION_FRAME_MAX + SPOP_LEN_BYTES)
-/* A reply is up to six times as long as the shortest NOTIFY: the replies to one read fit in one write(). */
-#define OUT_SIZE (6 * READ_SIZE)
 
 /*
  * A peer must send HELLO within this time, s; a TLS handshake counts towards it. After a health check it must
  * also close within this time.
  */
 #define HELLO_TIMEOUT_S 10.0
+/* A guest has this time for all that it wants, s. */
+#define GUEST_TIMEOUT_S 2.0
 /* How long we wait for the peer to close after AGENT-DISCONNECT, s, so that it can read the frame. */
 #define LINGER_S 2.0
 /* If a peer takes no waiting output for this time, s, its connection is closed. */
@@ -37,13 +35,8 @@
 /* A frame must be complete within this time, s, after its first byte. */
 #define FRAME_TIMEOUT_S 10.0
 
-/*
- * What all connections together may keep from one event to the next. A connection that needs more is closed.
- */
-#define KEPT_MAX ((size_t)64 * 1024 * 1024)
-
-/* How long one turn of the loop may look at waiting clients. */
-#define LOOK_MAX_US 500
+/* What all connections together may keep from one event to the next. Beyond it the one goes that keeps the most. */
+#define KEPT_MAX ((size_t)16 * 1024 * 1024)
 
 /* Finds a host that vanished: probes it after this time without traffic, s, then at this interval. */
 #define KEEP_IDLE_S 60
@@ -63,7 +56,7 @@ struct spop_connection {
     struct spop_context *context;
     struct spop_connection *next;
     struct spop_connection *prev;
-    /* The beginning of a frame. Up to a whole read while `out` is not empty. */
+    /* The beginning of a frame. Up to SPOP_IN_SIZE while `out` is not empty. */
     struct buffer in;
     /* Output that the socket did not take. Nothing is read until it is sent. */
     struct buffer out;
@@ -75,14 +68,33 @@ struct spop_connection *spop_connection_next(const struct spop_connection *conne
     return connection->next;
 }
 
+/* It is like any other from now on, or about to be closed. */
+static void end_guest(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+    size_t i = 0;
+
+    if (!connection->session.is_guest)
+        return;
+    connection->session.is_guest = false;
+    while (context->guests[i] != connection)
+        i++;
+    context->guest_count--;
+    memmove(&context->guests[i], &context->guests[i + 1],
+            (context->guest_count - i) * sizeof(struct spop_connection *));
+}
+
 void spop_connection_close(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
 
+    end_guest(connection);
     ev_io_stop(context->loop, &connection->readable);
     ev_io_stop(context->loop, &connection->writable);
     ev_timer_stop(context->loop, &connection->deadline);
     stream_close(&connection->stream);
+    if (context->visited_next == connection)
+        context->visited_next = connection->next;
     DL_DELETE(context->connections, connection);
     spop_session_finish(&connection->session);
     context->kept -= connection->in.size + connection->out.size;
@@ -105,9 +117,20 @@ static void set_deadline(struct spop_connection *connection, double wait_s)
     ev_timer_start(loop, &connection->deadline);
 }
 
+/* Each connection takes a descriptor, and the links to the voters need some, too. */
+static void note_refused(const struct spop_context *context)
+{
+    context->metrics->refused_total++;
+    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
+              log_text("reason", "'max-connections' are there"),
+              log_number("connections", (int64_t)(context->connection_count - context->guest_count)));
+}
+
 static void linger(struct spop_connection *connection)
 {
-    if (connection->session.status != SPOP_STATUS_NORMAL)
+    if (connection->session.is_refused)
+        note_refused(connection->context);
+    else if (connection->session.status != SPOP_STATUS_NORMAL)
         log_event(LOG_LEVEL_WARNING, "spop-error",
                   log_text("error", spop_status_text(connection->session.status)),
                   log_number("status", connection->session.status));
@@ -116,25 +139,67 @@ static void linger(struct spop_connection *connection)
     set_deadline(connection, LINGER_S);
 }
 
-static bool replace(struct spop_context *context, struct buffer *buffer, struct span bytes)
+static size_t weight(const struct spop_connection *connection)
 {
-    context->kept -= buffer->size;
-    if (context->kept + bytes.len > KEPT_MAX) {
-        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
-        buffer_finish(buffer);
-        return false;
+    return connection->in.size + connection->out.size;
+}
+
+/* The one of the others that keeps the most; NULL where there is none that keeps more than `least`. */
+static struct spop_connection *find_fattest(const struct spop_connection *connection, size_t least)
+{
+    struct spop_connection *fattest = NULL;
+    struct spop_connection *other;
+    size_t most = least;
+
+    DL_FOREACH (connection->context->connections, other) {
+        if (other == connection || weight(other) <= most)
+            continue;
+        fattest = other;
+        most = weight(other);
     }
+    return fattest;
+}
+
+/*
+ * Sees to it that this connection may keep so many bytes more. For that others that keep more than it have to go: they do
+ * not take their answers. False where it is the one that keeps the most.
+ */
+static bool make_room(const struct spop_connection *connection, size_t more)
+{
+    const struct spop_context *context = connection->context;
+
+    while (context->kept + more > KEPT_MAX) {
+        struct spop_connection *fattest = find_fattest(connection, weight(connection) + more);
+        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
+        if (fattest == NULL)
+            return false;
+        spop_connection_close(fattest);
+    }
+    return true;
+}
+
+static bool replace(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
+{
+    struct spop_context *context = connection->context;
+    size_t more = bytes.len > buffer->size ? bytes.len - buffer->size : 0;
+
+    if (!make_room(connection, more))
+        return false;
+    context->kept -= buffer->size;
     bool is_kept = buffer_store(buffer, bytes);
     context->kept += buffer->size;
     return is_kept;
 }
 
-/* Stores `bytes` until the next event. False if that exceeds KEPT_MAX or memory is short. */
-static bool keep(struct spop_context *context, struct buffer *buffer, struct span bytes)
+/*
+ * Stores `bytes` until the next event, in one of the connection's buffers. False if it may not keep so much, or memory is
+ * short. Other connections may be closed by this call.
+ */
+static bool keep(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
 {
     bool is_nothing = bytes.len == 0 && buffer->size == 0; /* the usual case */
 
-    return is_nothing || replace(context, buffer, bytes);
+    return is_nothing || replace(connection, buffer, bytes);
 }
 
 /* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
@@ -149,7 +214,7 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
         return false;
     }
     size_t taken = sent > 0 ? (size_t)sent : 0;
-    if (!keep(connection->context, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+    if (!keep(connection, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
         spop_connection_close(connection);
         return false;
     }
@@ -184,7 +249,7 @@ static bool is_owing(const struct spop_connection *connection)
 static bool end_session(struct spop_connection *connection, enum spop_status status)
 {
     struct spop_context *context = connection->context;
-    struct sink out = sink_of(context->out, OUT_SIZE);
+    struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
 
     if (!stream_is_ready(&connection->stream)) { /* nobody could be told */
         spop_connection_close(connection);
@@ -249,18 +314,7 @@ static void settle(struct spop_connection *connection)
     update_watchers(connection);
 }
 
-/* The timer of the parked streams. Sets it only if it must fire earlier. */
-static void arm_park_deadline(struct spop_context *context)
-{
-    const struct parking *parking = service_table_parking(context->table);
-
-    if (parking == NULL || parking_wake_ms(parking) >= context->deadline_ms)
-        return;
-    context->deadline_ms = parking_wake_ms(parking);
-    loop_arm(context->loop, &context->deadline, context->deadline_ms);
-}
-
-/* Answers the parked streams that are due, with one write() for all if OUT_SIZE is enough. False if the
+/* Answers the parked streams that are due, with one write() for all if SPOP_OUT_SIZE is enough. False if the
  * connection was closed. */
 static bool release(struct spop_connection *connection)
 {
@@ -268,7 +322,7 @@ static bool release(struct spop_connection *connection)
     bool is_full = true;
 
     while (is_full && connection->out.len == 0) {
-        struct sink out = sink_of(context->out, OUT_SIZE);
+        struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
         spop_session_release(&connection->session, clock_ms(), &out);
         is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
@@ -277,14 +331,22 @@ static bool release(struct spop_connection *connection)
     return true;
 }
 
-/* Gives `in` to the session and sends its replies, with one write() for all if OUT_SIZE is enough. */
+static bool has_no_room(const struct spop_context *context)
+{
+    return context->connections_max > 0 &&
+           context->connection_count - context->guest_count >= context->connections_max;
+}
+
+/* Gives `in` to the session and sends its replies, with one write() for all if SPOP_OUT_SIZE is enough. */
 static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
 {
     struct spop_context *context = connection->context;
     bool is_full = true;
 
+    if (connection->session.is_guest && !has_no_room(context))
+        end_guest(connection);
     while (is_full && connection->out.len == 0 && connection->session.phase != SPOP_SESSION_CLOSED) {
-        struct sink out = sink_of(context->out, OUT_SIZE);
+        struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
         size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
         in = span_of(in.data + taken, in.len - taken);
         if (taken > 0)
@@ -293,10 +355,10 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
     }
-    arm_park_deadline(context);
+    spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
-    if (keep(context, &connection->in, in))
+    if (keep(connection, &connection->in, in))
         settle(connection);
     else
         spop_connection_close(connection);
@@ -324,7 +386,7 @@ static void receive(struct spop_connection *connection)
 
     if (kept > 0)
         memcpy(in, buffer_span(&connection->in).data, kept);
-    ssize_t got = stream_read(&connection->stream, in + kept, READ_SIZE);
+    ssize_t got = stream_read(&connection->stream, in + kept, SPOP_READ_SIZE);
     if (got > 0) {
         if (!connection->lingering)
             answer_timed(connection, span_of(in, kept + (size_t)got));
@@ -339,6 +401,14 @@ static void receive(struct spop_connection *connection)
         log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
         spop_connection_close(connection);
     }
+}
+
+void spop_connection_answer_parked(struct spop_session *session)
+{
+    struct spop_connection *connection = container_of(session, struct spop_connection, session);
+
+    if (release(connection))
+        settle(connection);
 }
 
 /* Sends what waits, and answers what came before the socket was full. */
@@ -426,21 +496,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-/* Each connection takes a descriptor, and the links to the voters need some, too. */
-static void refuse(const struct spop_context *context, int fd)
-{
-    close(fd);
-    context->metrics->refused_total++;
-    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
-              log_text("reason", "'max-connections' are there"),
-              log_number("connections", (int64_t)context->connection_count));
-}
-
-static bool has_no_room(const struct spop_context *context)
-{
-    return context->connections_max > 0 && context->connection_count >= context->connections_max;
-}
-
 /* NULL where memory is short. */
 static struct spop_connection *add(struct spop_context *context, int fd, const struct tls *tls)
 {
@@ -466,11 +521,29 @@ static struct spop_connection *add(struct spop_context *context, int fd, const s
     return connection;
 }
 
+static void receive_guest(struct spop_connection *connection)
+{
+    struct spop_context *context = connection->context;
+
+    if (context->guest_count == SPOP_GUESTS_MAX) {
+        if (context->guests[0]->session.phase == SPOP_SESSION_HELLO)
+            note_refused(context);
+        spop_connection_close(context->guests[0]);
+    }
+    connection->session.is_guest = true;
+    context->guests[context->guest_count++] = connection;
+    set_deadline(connection, GUEST_TIMEOUT_S);
+}
+
 bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls)
 {
-    if (!has_no_room(context))
-        return add(context, fd, tls) != NULL;
-    refuse(context, fd);
+    bool is_guest = has_no_room(context);
+    struct spop_connection *connection = add(context, fd, tls);
+
+    if (connection == NULL)
+        return false;
+    if (is_guest)
+        receive_guest(connection);
     return true;
 }
 
@@ -520,78 +593,4 @@ void spop_connection_drain(struct spop_connection *connection)
     /* If output still waits, the connection goes on until it is sent, or until the drain's limit. */
     if (!connection->lingering && connection->out.len == 0)
         receive(connection);
-}
-
-/* ---- what the connections share ---- */
-
-static void on_release(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct spop_context *context = container_of(timer, struct spop_context, release);
-    struct parking *parking = service_table_parking(context->table);
-    struct parking_client *client;
-    int64_t begun_us = clock_us();
-
-    (void)loop;
-    (void)events;
-    while (parking_look(parking, clock_ms()))
-        if (clock_us() - begun_us >= LOOK_MAX_US) {
-            spop_context_wake(context); /* look at the rest in the next turn of the loop */
-            break;
-        }
-    while ((client = parking_take_woken(parking)) != NULL) {
-        struct spop_session *session = container_of(client, struct spop_session, parked);
-        struct spop_connection *connection = container_of(session, struct spop_connection, session);
-        if (release(connection))
-            settle(connection);
-    }
-    arm_park_deadline(context);
-}
-
-static void on_park_deadline(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct spop_context *context = container_of(timer, struct spop_context, deadline);
-
-    (void)loop;
-    (void)events;
-    context->deadline_ms = INT64_MAX;
-    parking_tick(service_table_parking(context->table), clock_ms());
-    arm_park_deadline(context);
-}
-
-void spop_context_wake(struct spop_context *context)
-{
-    /* The timer may run already, for a client that was woken and then left. */
-    ev_timer_stop(context->loop, &context->release);
-    ev_timer_set(&context->release, 0.0, 0.0);
-    ev_timer_start(context->loop, &context->release);
-}
-
-bool spop_context_init(struct spop_context *context, struct ev_loop *loop, struct service_table *table,
-                       struct metrics *metrics, spop_gone_fn gone)
-{
-    *context = (struct spop_context){
-        .loop = loop,
-        .table = table,
-        .metrics = metrics,
-        .gone = gone,
-        .in = malloc(IN_SIZE),
-        .out = malloc(OUT_SIZE),
-    };
-    ev_timer_init(&context->release, on_release, 0.0, 0.0);
-    ev_timer_init(&context->deadline, on_park_deadline, 0.0, 0.0);
-    context->deadline_ms = INT64_MAX;
-    if (context->in != NULL && context->out != NULL)
-        return true;
-    spop_context_finish(context);
-    return false;
-}
-
-void spop_context_finish(struct spop_context *context)
-{
-    ev_timer_stop(context->loop, &context->release);
-    ev_timer_stop(context->loop, &context->deadline);
-    free(context->in);
-    free(context->out);
-    context->in = NULL;
-    context->out = NULL;
 }

@@ -2,53 +2,21 @@
 #ifndef SPOA_IO_SERVE_SPOP_CONNECTION_H
 #define SPOA_IO_SERVE_SPOP_CONNECTION_H
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "proto/must_check.h"
 
-struct metrics;
-struct service_table;
 struct spop_connection;
 struct spop_context;
+struct spop_session;
 struct tls;
 
-/* Called after a connection was closed and freed. */
-typedef void (*spop_gone_fn)(struct spop_context *context);
-
-/* What the connections of a server share. They also share the space for input and output of one wake-up,
- * so that an idle connection has no buffer. */
-struct spop_context {
-    struct ev_loop *loop;
-    struct service_table *table;
-    struct metrics *metrics;
-    size_t connections_max;
-    double idle_timeout_s; /* 0: none */
-    size_t kept;           /* bytes in the connections' buffers */
-    bool draining;
-    ev_timer release;  /* fires when parked streams are due */
-    ev_timer deadline; /* for the first of the parked streams */
-    int64_t deadline_ms;
-    spop_gone_fn gone;
-    struct spop_connection *connections;
-    size_t connection_count;
-    uint8_t *in;
-    uint8_t *out;
-};
-
-/* Borrows its arguments. False if memory is short. */
-MUST_CHECK bool spop_context_init(struct spop_context *context, struct ev_loop *loop,
-                                  struct service_table *table, struct metrics *metrics, spop_gone_fn gone);
-void spop_context_finish(struct spop_context *context); /* all connections must be closed */
-
-/* Call when parked streams are due. They are answered in the next turn of the loop. */
-void spop_context_wake(struct spop_context *context);
-
 /*
- * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns
- * `fd`.
+ * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns `fd`. Where
+ * `connections_max` are there it becomes a guest: a health check is answered, so that HAProxy does not hold us to be down,
+ * and all else is refused in its own words.
  */
 MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls);
 
@@ -75,6 +43,9 @@ void spop_connection_close(struct spop_connection *connection);
  * Answers all received frames and sends AGENT-DISCONNECT. Closes when the peer closes, or after a short time.
  */
 void spop_connection_drain(struct spop_connection *connection);
+
+/* Answers the parked streams of this session that are due. */
+void spop_connection_answer_parked(struct spop_session *session);
 
 /* The next connection in the context's list, or NULL. */
 struct spop_connection *spop_connection_next(const struct spop_connection *connection);

@@ -6,6 +6,7 @@
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/serve/spop_connection.h"
+#include "spoa/io/serve/spop_context.h"
 
 struct spop_server {
     struct spop_context context; /* what all connections share */
@@ -70,14 +71,14 @@ void spop_server_limit(struct spop_server *server, size_t connections_max, unsig
 
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context)
 {
-    struct spop_connection *next;
+    struct spop_connection *connection;
 
     server->context.draining = true;
     server->drained = drained;
     server->drained_context = context;
-    for (struct spop_connection *connection = server->context.connections; connection != NULL;
-         connection = next) {
-        next = spop_connection_next(connection);
+    server->context.visited_next = server->context.connections;
+    while ((connection = server->context.visited_next) != NULL) {
+        server->context.visited_next = spop_connection_next(connection);
         spop_connection_drain(connection);
     }
     connection_gone(&server->context);

@@ -21,6 +21,7 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
@@ -190,7 +191,12 @@ static bool pages(void)
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         struct http_request request = {.method = "GET", .path = paths[i]};
         struct http_answer answer;
+        struct page_cursor cursor = {.section = 0};
         http_respond(&status, &request, &answer);
+        while (answer.page != HTTP_PAGE_NONE && http_page_write(answer.page, &status, &cursor, &answer.body))
+            continue;
+        if (answer.body.has_failed)
+            answer.code = HTTP_FAILED;
         assert_true(answer.code != HTTP_FAILED || has_failed);
         is_good = is_good && answer.code != HTTP_FAILED;
         text_finish(&answer.body);
@@ -203,25 +209,39 @@ static bool pages(void)
 }
 
 static char socket_path[64];
+static char web_path[64];
 static char agent_text[512];
 
-/* HELLO and a question, without waiting for what becomes of them. */
+/* Sends without waiting for what becomes of it. */
+static int connect_and_send(const char *path, const void *bytes, size_t len)
+{
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "unix:%s", path);
+    assert_true(addr_parse(span_of_text(text), &addr));
+    int fd = blocking_socket_connect(&addr);
+    if (fd != -1)
+        (void)send(fd, bytes, len, MSG_NOSIGNAL);
+    return fd;
+}
+
+/* HELLO and a question. */
 static int connect_peer(void)
 {
     uint8_t space[1024];
     struct sink out = sink_of(space, sizeof(space));
-    struct addr addr;
-    char text[ADDR_TEXT_MAX];
 
-    (void)snprintf(text, sizeof(text), "unix:%s", socket_path);
-    assert_true(addr_parse(span_of_text(text), &addr));
-    int fd = blocking_socket_connect(&addr);
-    if (fd == -1)
-        return -1;
     spop_peer_hello(&out, 16380, false);
     spop_peer_notify(&out, 1, 1, "m", "master");
-    (void)send(fd, space, (size_t)(out.at - space), MSG_NOSIGNAL);
-    return fd;
+    return connect_and_send(socket_path, space, (size_t)(out.at - space));
+}
+
+static int connect_scraper(void)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    return connect_and_send(web_path, request, sizeof(request) - 1);
 }
 
 /* All that the program is: started, asked, reloaded, asked, stopped. */
@@ -236,6 +256,7 @@ static bool whole_agent(void)
     assert_non_null(loop);
     if (agent != NULL) {
         int fd = connect_peer();
+        int web_fd = connect_scraper();
         for (int i = 0; i < TURNS; i++)
             ev_run(loop, EVRUN_NOWAIT);
         other = make_config(agent_text);
@@ -244,6 +265,7 @@ static bool whole_agent(void)
         for (int i = 0; i < TURNS; i++)
             ev_run(loop, EVRUN_NOWAIT);
         close(fd);
+        close(web_fd);
         agent_stop(agent);
     }
     agent_destroy(agent);
@@ -279,12 +301,13 @@ static void test_agent(void **state)
     (void)state;
     assert_non_null(mkdtemp(folder));
     (void)snprintf(socket_path, sizeof(socket_path), "%s/spop.sock", folder);
+    (void)snprintf(web_path, sizeof(web_path), "%s/http.sock", folder);
     (void)snprintf(agent_text, sizeof(agent_text),
-                   "[agent]\nlisten = unix:%s\ncheck = 127.0.0.1:0\nhttp = 127.0.0.1:0\n"
+                   "[agent]\nlisten = unix:%s\ncheck = 127.0.0.1:0\nhttp = unix:%s\n"
                    "[haproxy]\nruntime-api = /nowhere\nbackend = b\n"
                    "[sentinels]\naddress = 127.0.0.1:1\n"
                    "[service m]\nserver = R1 127.0.0.1:2 alias=[::1]:2 alias=r1:2\nreplicas = yes\n",
-                   socket_path);
+                   socket_path, web_path);
     fail_each(whole_agent);
     assert_int_equal(rmdir(folder), 0);
 }

@@ -194,6 +194,25 @@ static void health_check_refused_while_draining(void **state)
 
 /* ---- the end ---- */
 
+/* One connection too many: HAProxy's check is answered, a connection for clients is not. */
+static void a_guest(void **state)
+{
+    (void)state;
+    f.session.is_guest = true;
+    spop_peer_hello(&f.in, 16380, true);
+    feed_all();
+    assert_int_equal(next_reply().type, SPOP_AGENT_HELLO);
+    assert_int_equal(f.session.phase, SPOP_SESSION_CHECKED);
+    assert_false(f.session.is_refused);
+    reset_session();
+    f.session.is_guest = true;
+    spop_peer_hello(&f.in, 16380, false);
+    feed_all();
+    check_closed(SPOP_STATUS_RESOURCE);
+    assert_true(f.session.is_refused);
+    assert_int_equal(f.metrics.protocol_errors_total, 0);
+}
+
 static void disconnect_by_haproxy(void **state)
 {
     static const uint32_t codes[] = {0, 1, 2, 99, 4711};
@@ -368,6 +387,7 @@ int main(void)
         SESSION_TEST(health_check),
         SESSION_TEST(health_check_refused_while_starting),
         SESSION_TEST(health_check_refused_while_draining),
+        SESSION_TEST(a_guest),
         SESSION_TEST(disconnect_by_haproxy),
         SESSION_TEST(nothing_is_taken_after_the_end),
         SESSION_TEST(close_by_us),

@@ -6,6 +6,7 @@
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
+#include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
@@ -108,7 +109,11 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                          .authorization = authorization};
     struct http_answer answer;
 
+    struct page_cursor cursor = {.section = 0};
+
     http_respond(&status, &request, &answer);
+    while (answer.page != HTTP_PAGE_NONE && http_page_write(answer.page, &status, &cursor, &answer.body))
+        continue;
     if (text != NULL)
         snprintf(text, size, "%s", answer.body.data != NULL ? answer.body.data : "");
     text_finish(&answer.body);

@@ -42,6 +42,37 @@ static void test_credentials(void **state)
                         "username-password pair meaning=the password is missing or wrong");
 }
 
+/* A majority names an address outside the map: the password does not go there, and the link to the node before it stays. */
+static void test_an_address_outside_the_map(void **state)
+{
+    struct addr other;
+    struct service_event ballot = {.kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &other};
+
+    (void)state;
+    f.settings.credentials = (struct redis_credentials){.password = "secret"};
+    assert_true(addr_parse(span_of_text("10.0.0.9:6379"), &other));
+    ballot.t_sent_ms = f.now_ms;
+    (void)voter_group_step(f.group, 0, &ballot, f.now_ms);
+    expect(SERVICE_UNKNOWN_ADDRESS);
+    role_probe_catch_up(&f.probe, service_decision(f.service), f.now_ms);
+    assert_true(conversation_wake_ms(talk()) == INT64_MAX);
+    name(0);
+    aim_and_connect(0);
+    assert_string_equal(sent(), "AUTH CLIENT PING ROLE");
+    ballot.t_sent_ms = ++f.now_ms;
+    (void)voter_group_step(f.group, 0, &ballot, f.now_ms);
+    expect(SERVICE_UNKNOWN_ADDRESS);
+    role_probe_aim(&f.probe, service_decision(f.service)->addr, f.now_ms);
+    assert_true(addr_equals(&f.probe.target, &f.servers[0].addr));
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING);
+    f.service_settings.allow_any_address = true;
+    service_review(f.service, f.now_ms);
+    expect(SERVICE_OK);
+    role_probe_aim(&f.probe, service_decision(f.service)->addr, f.now_ms);
+    assert_true(addr_equals(&f.probe.target, &other));
+    assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_DISCONNECT);
+}
+
 static void test_loading(void **state)
 {
     static const char *const errors[] = {"LOADING Redis is loading the dataset in memory",
@@ -418,6 +449,7 @@ int main(void)
         PROBE_TEST(test_does_nothing_before_it_is_aimed),
         PROBE_TEST(test_asks_at_once_and_then_by_the_interval),
         PROBE_TEST(test_credentials),
+        PROBE_TEST(test_an_address_outside_the_map),
         PROBE_TEST(test_loading),
         PROBE_TEST(test_other_words_say_nothing),
         PROBE_TEST(test_another_aim),

@@ -226,14 +226,13 @@ static void test_password_for_everybody(void **state)
 /* The file is `text`, with these rights; `expected` is the only warning, NULL: there is none. */
 static void check_public(const char *text, mode_t mode, const char *expected)
 {
-    char warning[160];
-
     write_file(path, text, strlen(text));
     assert_int_equal(chmod(path, mode), 0);
     struct loaded loaded = load_path(path);
     assert_true(loaded.is_good);
     assert_int_equal(loaded.config->warnings.count, expected != NULL);
     if (expected != NULL) {
+        char warning[160];
         (void)snprintf(warning, sizeof(warning), "%s '%s'", expected, path);
         check_text(loaded.config->warnings.texts[0], warning);
     }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 
 #include "spoa/core/status/status.h"
 #include "spoa/io/net/loop.h"
@@ -35,9 +36,25 @@ static void it_is_unix_time(void **state)
     assert_in_range(clock_to_unix_ms(clock_ms()), now_ms - 1000, now_ms + 5000);
 }
 
+static void descriptors_are_counted(void **state)
+{
+    struct process_stats stats;
+    uint64_t listed = 0;
+    DIR *folder = opendir("/proc/self/fd");
+
+    (void)state;
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        listed++;
+    closedir(folder);
+    process_stats_read(&stats);
+    assert_int_equal(stats.open_fds, listed - 3); /* ".", ".." and the folder */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_start_stays), cmocka_unit_test(it_is_unix_time)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_start_stays), cmocka_unit_test(it_is_unix_time),
+                                       cmocka_unit_test(descriptors_are_counted)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
