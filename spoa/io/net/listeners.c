@@ -247,12 +247,12 @@ static int load_one_tls(struct listeners *listeners, const struct config_listen 
                         char error[LISTEN_SOCKET_ERROR_MAX])
 {
     char reason[TLS_ERROR_MAX] = "out of memory";
-    char text[ADDR_TEXT_MAX];
     struct listener_tls *one = calloc(1, sizeof(*one));
 
     if (one != NULL)
         one->tls = tls_create_server(&listen->tls, reason);
     if (one == NULL || one->tls == NULL) {
+        char text[ADDR_TEXT_MAX];
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "no TLS at %s: %.160s",
                        addr_format(&listen->addr, text), reason);
         free(one);

@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/addr.h"
+#include "spoa/core/base/log.h"
+#include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/tls.h"
 
 bool stream_open(struct stream *stream, int fd, const struct tls *tls)
@@ -74,7 +77,15 @@ void stream_end(struct stream *stream)
     shutdown(stream->fd, SHUT_WR);
 }
 
-const char *stream_error(const struct stream *stream)
+void stream_log_failure(const struct stream *stream, const char *event)
 {
-    return tls_stream_error(stream->tls);
+    struct addr peer = {.kind = ADDR_NONE};
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    char text[ADDR_TEXT_MAX];
+
+    if (getpeername(stream->fd, (struct sockaddr *)&storage, &len) == 0)
+        (void)socket_addr_to(&storage, &peer);
+    log_event(LOG_LEVEL_WARNING, event, log_text("peer", addr_format(&peer, text)),
+              log_text("reason", tls_stream_error(stream->tls)));
 }

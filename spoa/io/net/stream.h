@@ -28,7 +28,7 @@ void stream_close(struct stream *stream);
 
 /*
  * Like recv() and send(). EAGAIN: wait for the socket, see stream_awaits_room(). EPROTO: the peer breaks the
- * rules of TLS, or is not let in; see stream_error(). The first read with TLS does the handshake. With TLS a
+ * rules of TLS, or is not let in; see stream_log_failure(). The first read with TLS does the handshake. With TLS a
  * write that the socket did not take must be repeated with the same bytes; more may follow them.
  */
 MUST_CHECK ssize_t stream_read(struct stream *stream, void *bytes, size_t size);
@@ -57,7 +57,7 @@ bool stream_has_unread(const struct stream *stream);
 /* Tells the peer that nothing more comes from us. Reading goes on. */
 void stream_end(struct stream *stream);
 
-/* The reason of EPROTO, of a stream with TLS. Valid until the next call. */
-const char *stream_error(const struct stream *stream);
+/* Logs `event` with the peer and the reason of EPROTO: it speaks no TLS, does not trust us, or we do not trust it. */
+void stream_log_failure(const struct stream *stream, const char *event);
 
 #endif

@@ -356,21 +356,6 @@ static void answer_timed(struct spop_connection *connection, struct span in)
                       answered);
 }
 
-/* The peer does not speak TLS, does not trust us, or has no certificate that we trust. */
-static void note_tls_failure(const struct spop_connection *connection)
-{
-    struct addr peer = {.kind = ADDR_NONE};
-    struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
-    char text[ADDR_TEXT_MAX];
-
-    if (getpeername(connection->stream.fd, (struct sockaddr *)&storage, &len) == 0)
-        (void)socket_addr_to(&storage, &peer);
-    connection->context->metrics->protocol_errors_total++;
-    log_event(LOG_LEVEL_WARNING, "spop-tls-failed", log_text("peer", addr_format(&peer, text)),
-              log_text("reason", stream_error(&connection->stream)));
-}
-
 /* Reads once, after the bytes that are kept from the last read, and answers. */
 static void receive(struct spop_connection *connection)
 {
@@ -386,7 +371,8 @@ static void receive(struct spop_connection *connection)
     } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         settle(connection);
     } else if (got == -1 && errno == EPROTO && stream_is_secure(&connection->stream)) {
-        note_tls_failure(connection);
+        connection->context->metrics->protocol_errors_total++;
+        stream_log_failure(&connection->stream, "spop-tls-failed");
         spop_connection_close(connection);
     } else {
         /* HAProxy 3.1 and later close idle connections with a reset: that needs no warning. */

@@ -8,7 +8,7 @@
 
 static char certificate_folder[] = "/tmp/test_tls.XXXXXX";
 static char certificate[64]; /* paths of PEM files */
-static char key[64];
+static char certificate_key[64];
 
 /* For a group's set-up and tear-down. */
 static inline int make_certificate(void **state)
@@ -19,11 +19,11 @@ static inline int make_certificate(void **state)
     if (mkdtemp(certificate_folder) == NULL)
         return -1;
     (void)snprintf(certificate, sizeof(certificate), "%s/crt", certificate_folder);
-    (void)snprintf(key, sizeof(key), "%s/key", certificate_folder);
+    (void)snprintf(certificate_key, sizeof(certificate_key), "%s/key", certificate_folder);
     (void)snprintf(command, sizeof(command),
                    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=agent "
                    "-addext subjectAltName=IP:127.0.0.1 -days 2 -keyout %s -out %s 2>/dev/null",
-                   key, certificate);
+                   certificate_key, certificate);
     return system(command);
 }
 
@@ -31,7 +31,7 @@ static inline int remove_certificate(void **state)
 {
     (void)state;
     unlink(certificate);
-    unlink(key);
+    unlink(certificate_key);
     return rmdir(certificate_folder);
 }
 

@@ -6,7 +6,7 @@
 
 static void secure(struct config_listen *listen)
 {
-    listen->tls = (struct config_tls){.is_on = true, .cert_file = certificate, .key_file = key};
+    listen->tls = (struct config_tls){.is_on = true, .cert_file = certificate, .key_file = certificate_key};
 }
 
 /* The TLS of a connection to this address. */

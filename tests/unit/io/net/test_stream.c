@@ -18,6 +18,7 @@
 #include "proto/addr.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
+#include "tests/lib/log_capture.h"
 #include "tests/unit/io/net/certificate_fixture.h"
 
 #define LONG ((size_t)1024 * 1024)
@@ -46,12 +47,12 @@ static void make_tls(bool asks_clients, bool has_own)
 {
     const struct config_tls ours = {.is_on = true,
                                     .cert_file = certificate,
-                                    .key_file = key,
+                                    .key_file = certificate_key,
                                     .ca_file = asks_clients ? certificate : NULL};
     const struct config_tls theirs = {.is_on = true,
                                       .ca_file = certificate,
                                       .cert_file = has_own ? certificate : NULL,
-                                      .key_file = has_own ? key : NULL};
+                                      .key_file = has_own ? certificate_key : NULL};
     char error[TLS_ERROR_MAX];
 
     server_tls = tls_create_server(&ours, error);
@@ -282,7 +283,10 @@ static void check_refusal(const char *reason)
     }
     assert_int_equal(len, -1);
     assert_int_equal(errno, EPROTO);
-    assert_non_null(strstr(stream_error(&stream), reason));
+    log_capture_begin(LOG_LEVEL_WARNING);
+    stream_log_failure(&stream, "failed");
+    assert_non_null(strstr(log_capture_last("failed"), reason));
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
 }
 
 static void test_plain_peer(void **state)
