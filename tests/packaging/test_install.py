@@ -24,3 +24,14 @@ def test_units_where_there_is_systemd(prefix, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     make("install", "systemd=")
     assert not list(tmp_path.rglob("*.service"))
+
+
+@pytest.mark.parametrize("status, is_there", [("installed ", True), ("not-installed ", False), ("config-files ", False), ("", False)])
+def test_packages_that_are_merely_known_are_installed(status, is_there, tmp_path):
+    """dpkg knows packages that another one mentions, or that were removed: they are not there."""
+    for name, body in (("dpkg-query", f"printf '{status}'"), ("apt-get", f'echo "$@" >>{tmp_path}/log'), ("sudo", 'shift; exec "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    subprocess.run([ROOT / "tests/tools/deps.sh", "valgrind"], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True, capture_output=True)
+    asked = (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""
+    assert ("install -y" in asked and " valgrind " in asked) is not is_there
