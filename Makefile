@@ -4,6 +4,7 @@
 # tests/ (a program per tests/unit/**/test_*.c), sim (all of tests/sim/), fuzz/ (a program per tests/fuzz/fuzz_*.c) and
 # bench/ (a program per tests/bench/*.c).
 
+# The one place for it: tests/tools/version.sh finds files that say another one.
 VERSION := 0.1.0
 # Where the tree comes without git: what is being built.
 REVISION ?=
@@ -14,6 +15,10 @@ bindir ?= $(prefix)/bin
 docdir ?= $(prefix)/share/doc/sentinel-spoa
 mandir ?= $(prefix)/share/man
 datadir ?= $(prefix)/share
+# Where systemd is, its unit, its socket and its user are installed as well. Empty: they are not.
+systemd ?= $(wildcard /run/systemd/system)
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -55,11 +60,13 @@ BASE_FLAGS = -std=c11 -g $(WARNINGS) $(WARNINGS_$(compiler_$(1))) $(WERROR) -fno
     -fstack-protector-strong -fstack-clash-protection -fPIE -pthread
 BASE_CPPFLAGS := -I. -D_GNU_SOURCE
 
-FLAGS_release := -O2 -flto=auto -ffat-lto-objects -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+# Not with clang: Debian's needs packages for it that clang does not bring.
+lto_gcc := -flto=auto -ffat-lto-objects
+FLAGS_release := -O2 $(lto_$(compiler)) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 FLAGS_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FLAGS_cov := -O0 --coverage
 FLAGS_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
-LDFLAGS_release := -O2 -flto=auto -pie -Wl,-z,relro,-z,now
+LDFLAGS_release := -O2 $(lto_$(compiler)) -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan := -pie -fsanitize=address,undefined
 LDFLAGS_cov := -pie --coverage
 LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
@@ -170,7 +177,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report false-alarms \
-    clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm deploy-test \
+    clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test \
     lint format deps man install uninstall clean help
 
 ##@ Build
@@ -189,7 +196,15 @@ build/man/%: spoa/man/%.scd
 	@mkdir -p $(@D)
 	$(Q)scdoc < $< > $@
 
-install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completions, documentation, examples
+define install_units
+install -d $(DESTDIR)$(unitdir)
+sed 's,/usr/bin/,$(bindir)/,' docker/systemd/sentinel-spoa.service > $(DESTDIR)$(unitdir)/sentinel-spoa.service
+chmod 644 $(DESTDIR)$(unitdir)/sentinel-spoa.service
+install -m 644 docker/systemd/sentinel-spoa.socket $(DESTDIR)$(unitdir)/sentinel-spoa.socket
+install -D -m 644 docker/systemd/sentinel-spoa.sysusers $(DESTDIR)$(sysusersdir)/sentinel-spoa.conf
+endef
+
+install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completions, documentation, examples, systemd's units
 	install -D -m 755 build/release/sentinel-spoa $(DESTDIR)$(bindir)/sentinel-spoa
 	install -D -m 644 build/man/sentinel-spoa.1 $(DESTDIR)$(mandir)/man1/sentinel-spoa.1
 	install -D -m 644 build/man/sentinel-spoa.conf.5 $(DESTDIR)$(mandir)/man5/sentinel-spoa.conf.5
@@ -201,11 +216,13 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -D -m 644 spoa/doc/clients.md $(DESTDIR)$(docdir)/spoa/doc/clients.md
 	rm -rf $(DESTDIR)$(docdir)/examples
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
+	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(bindir)/sentinel-spoa $(DESTDIR)$(mandir)/man1/sentinel-spoa.1 $(DESTDIR)$(mandir)/man5/sentinel-spoa.conf.5
 	rm -f $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
 	rm -f $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
+	rm -f $(DESTDIR)$(unitdir)/sentinel-spoa.service $(DESTDIR)$(unitdir)/sentinel-spoa.socket $(DESTDIR)$(sysusersdir)/sentinel-spoa.conf
 	rm -rf $(DESTDIR)$(docdir)
 
 clean: ## removes build/
@@ -327,11 +344,15 @@ deb: ## the Debian package, into build/deb, with lintian
 
 deb-test: deb ## and installs, configures, starts, reloads and purges it in a clean root file system (as root)
 	@tests/tools/deps.sh test
-	@$(run_pytest) tests/packaging/test_deb.py
+	@$(run_pytest) tests/packaging/test_deb.py tests/packaging/test_install.py
 
 rpm: ## the RPM package, into build/rpm
 	@tests/tools/deps.sh build rpm
 	@tests/tools/rpm.sh
+
+rpm-test: rpm ## and runs what is in it, in a Debian (as root)
+	@tests/tools/deps.sh test
+	@$(run_pytest) tests/packaging/test_rpm.py
 
 deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
 	@tests/tools/deps.sh build test deploy

@@ -283,8 +283,8 @@ static int act(const struct options *options, struct config *config, struct conf
                tls_version());
     } else if (!load(options->file, config, errors)) {
         code = EXIT_CODE_USAGE;
-    } else if (options->healthcheck) {
-        code = command_healthcheck(config);
+    } else if (options->probe != NULL) {
+        code = command_probe(config, options->probe);
     } else if (options->command != COMMAND_RUN) {
         code = run_command(options, config);
     } else if (!options->dump && !options->check) {

@@ -61,10 +61,10 @@ int command_status(const struct config *config, bool is_json, bool watches)
     return EXIT_CODE_OK;
 }
 
-int command_healthcheck(const struct config *config)
+int command_probe(const struct config *config, const char *path)
 {
     struct text body;
-    int code = ask(config, "/readyz", &body);
+    int code = ask(config, path, &body);
 
     if (code != 200 && body.data != NULL)
         fputs(body.data, stderr);

@@ -12,8 +12,9 @@ struct config;
  * exit code: 0, or 1 if the agent does not answer with code 200. */
 MUST_CHECK int command_status(const struct config *config, bool is_json, bool watches);
 
-/* Returns 0 if the agent answers and every service has a master, else 1 with the reason on stderr. */
-MUST_CHECK int command_healthcheck(const struct config *config);
+/* Asks for the path ("/healthz", "/readyz"). Returns 0 if the agent answers with code 200, else 1 with the reason on
+ * stderr. */
+MUST_CHECK int command_probe(const struct config *config, const char *path);
 
 /* Prints the configuration of HAProxy that fits ours, or its spoe.conf. Returns an exit code. */
 MUST_CHECK int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe);

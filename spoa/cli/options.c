@@ -27,6 +27,7 @@ enum long_option {
     OPTION_SERVER,
     OPTION_LOG_LEVEL,
     OPTION_HEALTHCHECK,
+    OPTION_READYCHECK,
     OPTION_JSON,
     OPTION_WATCH,
     OPTION_SPOE,
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
     {"server", required_argument, NULL, OPTION_SERVER},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"healthcheck", no_argument, NULL, OPTION_HEALTHCHECK},
+    {"readycheck", no_argument, NULL, OPTION_READYCHECK},
     {"json", no_argument, NULL, OPTION_JSON},
     {"watch", no_argument, NULL, OPTION_WATCH},
     {"spoe", no_argument, NULL, OPTION_SPOE},
@@ -66,7 +68,7 @@ void options_print_help(FILE *out)
         "usage: sentinel-spoa -f FILE [--takeover | -t | --dump-config]\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
-        "       sentinel-spoa [-f FILE] --healthcheck\n"
+        "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
         "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
         "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
         "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
@@ -98,7 +100,8 @@ void options_print_help(FILE *out)
         "      --watch          again every second\n"
         "  reload               send SIGHUP, wait until FILE is used, and exit 0; else 1 with the reason\n"
         "      --pid PID        to this process, also where no agent answers\n"
-        "      --healthcheck    exit 0 where every service has a master, else 1\n"
+        "      --healthcheck    exit 0 where it lives, else 1\n"
+        "      --readycheck     exit 0 where every service has a master, else 1\n"
         "\n"
         "Of what FILE names, whether an agent runs or not:\n"
         "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
@@ -208,7 +211,7 @@ static void check_combination(struct options *options, struct config_errors *err
     if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
         options->haproxy = DEFAULT_HAPROXY;
     if (options->file == NULL && !options->has_keys &&
-        (options->command != COMMAND_RUN || options->healthcheck))
+        (options->command != COMMAND_RUN || options->probe != NULL))
         options->file = DEFAULT_FILE;
 }
 
@@ -253,7 +256,10 @@ static void take_option(int option, struct options *options)
         options->dump = true;
         break;
     case OPTION_HEALTHCHECK:
-        options->healthcheck = true;
+        options->probe = "/healthz";
+        break;
+    case OPTION_READYCHECK:
+        options->probe = "/readyz";
         break;
     case OPTION_TAKEOVER:
         options->takeover = true;

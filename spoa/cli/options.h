@@ -34,7 +34,7 @@ struct options {
     bool dump;                /* --dump-config */
     bool version;             /* -V */
     bool help;                /* -h */
-    bool healthcheck;         /* --healthcheck */
+    const char *probe;        /* what --healthcheck or --readycheck asks for, or NULL */
     bool takeover;            /* --takeover */
     bool json;                /* --json */
     bool watch;               /* --watch */

@@ -14,7 +14,7 @@ _sentinel_spoa() {
         return
         ;;
     esac
-    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --listen --sentinel
+    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --readycheck --listen --sentinel
         --service --server --log-level status --json --watch reload --pid check --haproxy haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

@@ -120,10 +120,13 @@ def test_master_and_replica(rig):
     for fake in rig.fakes:
         fake.master = R2
     rig.wait_master("R2")
+    rig.wait_votes(3)  # a Sentinel that still names R1 is a reason to ask them all
     status, _, body = ask(rig, "/master/mymaster/R2")
     assert (status, json.loads(body)["master"]) == (200, "R2")
     lose_master(rig)
     assert ask(rig, "/master/mymaster")[0] == 503
+    assert ask(rig, "/master/mymaster/R1")[0] == 503
+    assert ask(rig, "/master/mymaster/R2")[0] == 404  # its sessions are not at the wrong node
 
 
 def test_head_and_other_methods(rig):
@@ -173,10 +176,22 @@ def samples(text):
     return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
 
+def voters(rig):
+    """The sum of the names' FNV-1a hashes: the same where the same Sentinels are configured, in whatever order."""
+    total = 0
+    for fake in rig.fakes:
+        number = 2166136261
+        for byte in fake.where.encode():
+            number = (number ^ byte) * 16777619 & 0xFFFFFFFF
+        total += number
+    return f"{total & 0xFFFFFFFF:08x}"
+
+
 def test_metrics(rig):
     before = samples(ask(rig, "/metrics")[2])
     assert before['redis_spoa_master_agreed{service="mymaster"}'] == "1"
-    assert before['redis_spoa_master_info{service="mymaster",server="R1",addr="127.0.0.1:7001"}'] == "1"
+    labels = f'service="mymaster",server="R1",addr="127.0.0.1:7001",voters="{voters(rig)}"'
+    assert before[f"redis_spoa_master_info{{{labels}}}"] == "1"
     with rig.connect() as client:
         for _ in range(10):
             client.ask()
@@ -462,15 +477,19 @@ def test_status_command(rig):
     assert json.loads(done.stdout)["services"][0]["server"] == "R2"
 
 
-def test_healthcheck_command(rig):
-    done = command(rig, "--healthcheck")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_healthcheck_and_readycheck(rig):
+    """An agent without a master lives. Who would replace it for that would do so in the middle of a failover."""
+    for option in ("--healthcheck", "--readycheck"):
+        done = command(rig, option)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     lose_master(rig)
     done = command(rig, "--healthcheck")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = command(rig, "--readycheck")
     assert (done.returncode, done.stdout) == (1, "")
     assert '"reason":"no-quorum"' in done.stderr
     rig.agent.kill()
-    for words in (["--healthcheck"], ["status"]):
+    for words in (["--healthcheck"], ["--readycheck"], ["status"]):
         done = command(rig, *words)
         assert (done.returncode, done.stdout) == (1, "")
         assert "Connection refused" in done.stderr

@@ -4,12 +4,14 @@ import os
 import random
 import re
 import subprocess
+import time
 
 import pytest
+from certificates import Authority
 from cluster import HOST, SHIPPED, Cluster, Redis, edited
 from process import PATH, free_ports, wait_until
 from random_config import Writer
-from resp import Resp
+from resp import Resp, RespError
 from rig import check_clean, run_agent
 from spop_client import SpopClient
 
@@ -62,9 +64,9 @@ def test_backends_stand_by_themselves(recipe):
     text = (SHIPPED / recipe / "haproxy.cfg").read_text()
     sections = [part for part in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if re.match("backend|frontend fe_(?!health)", part)]
     wanted = {"backend be_sentinel_spoa": ("mode tcp", "retries 0", "no option redispatch", "timeout connect", "timeout server"),
-              "frontend": ("mode tcp", "timeout client"),
-              "backend": ("mode tcp", "retries 0", "no option redispatch", "no option persist", "timeout connect", "timeout server",
-                          "option srvtcpka")}
+              "frontend": ("mode tcp", "timeout client", "option clitcpka", "clitcpka-idle"),
+              "backend": ("mode tcp", "retries 0", "no option redispatch", "no option persist", "timeout connect", "timeout queue",
+                          "timeout server", "option srvtcpka")}
     if recipe == "two-agents":  # the question may go to another agent; no client's connection does
         wanted["backend be_sentinel_spoa"] = ("mode tcp", "retries 2", "option redispatch 1", "timeout connect", "timeout server")
     for section in sections:
@@ -188,6 +190,75 @@ def test_http_health():
         new = cluster.wait_failover(old)
         wait_until(lambda: {cluster.served_by() for _ in range(10)} == {new}, 15, "only the new master is up")
         check_clean(cluster.agent)
+
+
+def documented_tls():
+    """The lines of the README's section: {where: line}."""
+    section = re.search(r"^## TLS\n(.*?)^## ", (SHIPPED / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    lines = re.findall(r"`([^`]*)`", section)
+    return {key: next(line for line in lines if line.startswith(start)) for key, start in
+            (("bind", "bind "), ("nodes", "ssl verify"), ("name", "verifyhost"), ("agent", "tls ="), ("ca", "tls-ca ="))}
+
+
+def test_tls(tmp_path):
+    """runtime-api/ with the README's lines: TLS from the client to the node, and to all whom the agent asks."""
+    lines, name = documented_tls(), "redis-1.example.org"
+    ca = Authority(tmp_path)
+    pair = ca.issue("all", f"IP:{HOST},DNS:{name}")
+    (tmp_path / "redis.pem").write_text("".join(open(path, encoding="ascii").read() for path in pair))
+    keys = f"{lines['agent']}\n{lines['ca']}\n".replace("/etc/haproxy/ca.pem", ca.certificate)
+    with Cluster(recipe="runtime-api") as cluster:
+        (cluster.directory / "ca.pem").write_text(open(ca.certificate, encoding="ascii").read())
+        for server in (*cluster.redis, *cluster.sentinels):
+            server.secure(pair, ca.certificate)
+        cluster.start_redis()
+        cluster.start_sentinels()
+        cluster.start_agent({"[sentinels]\n": f"[sentinels]\n{keys}", "[service mymaster]\n": f"[service mymaster]\n{keys}"})
+        cluster.haproxy.ready = lambda: True  # it does not answer without TLS
+        cluster.start_haproxy({"bind 127.0.0.1:6379": lines["bind"].replace("/etc/haproxy/redis.pem", str(tmp_path / "redis.pem")),
+                               "default-server weight 0": f"default-server weight 0 {lines['nodes']}", " tcp-ut 3s": f" tcp-ut 3s {lines['name']}"})
+
+        def write():
+            said = subprocess.run(["redis-cli", "-h", HOST, "-p", str(cluster.haproxy.port), "--tls", "--cacert", ca.certificate, "--sni", name,
+                                   "SET", "key", "1"], capture_output=True, text=True, timeout=20, check=False)
+            return said.stdout.strip() == "OK"
+
+        wait_until(write, 15, "a write by TLS")
+        cluster.sentinels[0].fail_over()
+        cluster.wait_failover(cluster.redis[0])
+        cluster.agent.wait_log(event="sessions-cut", server="R1", timeout=15)
+        wait_until(write, 15, "a write to the new master")
+        check_clean(cluster.agent)
+
+
+def refuses(cluster):
+    try:
+        return not cluster.served_by()
+    except (OSError, RespError):
+        return True
+
+
+def test_http_health_keeps_the_sessions_of_a_healthy_master():
+    """Neither an agent that stands still for a moment nor Sentinels that end close a session; without a majority nobody gets a new one."""
+    with Cluster(recipe="http-health") as cluster:
+        cluster.start()
+        wait_until(lambda: {cluster.served_by() for _ in range(10)} == {cluster.redis[0]}, 15, "only the master is up")
+        with Resp(cluster.haproxy.address, 10) as session:
+            assert session.call("SET", "key", "1") == "OK"
+            for _ in range(5):
+                cluster.agent.pause()
+                time.sleep(0.3)
+                cluster.agent.resume()
+                time.sleep(0.3)
+            assert session.call("SET", "key", "2") == "OK"
+            for sentinel in cluster.sentinels[1:]:
+                sentinel.kill()
+            wait_until(lambda: refuses(cluster), 15, "no new sessions")
+            time.sleep(1)  # longer than the balancer needs to close the old ones
+            assert session.call("SET", "key", "3") == "OK"
+            cluster.sentinels[1].spawn()
+            wait_until(lambda: not refuses(cluster) and cluster.served_by() is cluster.redis[0], 15, "served again")
+            assert session.call("SET", "key", "4") == "OK"
 
 
 def test_remote_agent():

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rig import Rig
+from rig import Rig, check_clean
 
 NOBODY = 65534
 FAST = "poll = 100ms"
@@ -40,6 +40,20 @@ def test_user_and_group():
         assert rig.ask()["master"] == "R1"
         if not rig.agent.is_sanitized:
             assert capabilities(rig) == 0
+
+
+@needs_root
+def test_a_unix_socket_after_the_rights_are_given_up():
+    """A reload opens it with the mode that was asked for, and the stop removes it, with its lock file."""
+    with Rig(agent="user = nobody\ngroup = nogroup\nlisten = unix:DIRECTORY/spop.sock", sentinels=FAST) as rig:
+        rig.directory.chmod(0o777)
+        rig.agent.config_path.chmod(0o644)
+        rig.wait_votes(3)
+        path = rig.directory / "late.sock"
+        rig.reload(("[sentinels]", f"http = unix:{path} mode=620\n[sentinels]"))
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (NOBODY, 0o620)
+        check_clean(rig.agent)
+        assert not [name for name in os.listdir(rig.directory) if ".sock" in name]
 
 
 @needs_root

@@ -1,5 +1,6 @@
 """twemproxy (Debian's nutcracker): one beside each node behind HAProxy, and one alone whose file a hook rewrites."""
 
+import os
 import subprocess
 import time
 
@@ -140,3 +141,49 @@ def test_the_hook_touches_nothing_else(tmp_path):
     subprocess.run([*words, "one", "-", "10.0.0.9:7000"], check=True)
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert not (tmp_path / "n.yml.new").exists()
+
+
+def sleeper(tmp_path):
+    """A process that stands for nutcracker, and the file with its number."""
+    child = subprocess.Popen(["sleep", "60"])
+    pid_path = tmp_path / "n.pid"
+    pid_path.write_text(f"{child.pid}\n")
+    return child, pid_path
+
+
+def test_a_hook_that_is_killed_is_done_by_the_next(tmp_path):
+    """The file was changed, and nutcracker not ended yet: it goes on with the old address until the next run."""
+    path = tmp_path / "n.yml"
+    path.write_text("a:\n  servers:\n    - 10.0.0.1:6379:1 one\n")
+    child, pid_path = sleeper(tmp_path)
+    words = [RECIPE / "tell-twemproxy.sh", path, pid_path, "one", "10.0.0.1:6379", "10.0.0.9:7000"]
+    # A mv that does its work and then ends the script, as on-switch-timeout would.
+    (tmp_path / "mv").write_text('#!/bin/sh\n/bin/mv "$@"\nkill -9 $PPID\n')
+    (tmp_path / "mv").chmod(0o755)
+    try:
+        killed = subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+        assert killed.returncode == -9 and "10.0.0.9:7000:1 one" in path.read_text() and child.poll() is None
+        subprocess.run(words, check=True)
+        assert child.wait(5) == -15
+        again, _ = sleeper(tmp_path)
+        subprocess.run(words, check=True)  # all is done
+        assert again.poll() is None
+        again.kill()
+        again.wait()
+    finally:
+        child.kill()
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["mv", "n.pid", "n.yml"]
+
+
+def test_the_hook_keeps_owner_and_mode_and_takes_names_as_they_are(tmp_path):
+    path = tmp_path / "a file.yml"
+    text = "a:\n  servers:\n    - 10.0.0.1:6379:1 a.b/c*\n    - 10.0.0.1:6379:1 aXb/c*\n"
+    path.write_text(text)
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    before = path.stat()
+    subprocess.run([RECIPE / "tell-twemproxy.sh", path, tmp_path / "no.pid", "a.b/c*", "-", "redis-1.example:7000"], check=True)
+    assert path.read_text() == text.replace("10.0.0.1:6379:1 a.b", "redis-1.example:7000:1 a.b")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)

@@ -8,6 +8,7 @@ names as the cluster's DNS has them.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ import yaml
 from cluster import ROOT
 from compose import Service, Stage
 
+VERSION = re.search(r"^VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
 NAMESPACE = "test"
 DOMAIN = f"{NAMESPACE}.svc.cluster.local"
 
@@ -154,7 +156,7 @@ class Pods(Stage):
         self.objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
         self.sets = [one for one in objects if one["kind"] in ("StatefulSet", "Deployment")]
         self.pods = {}
-        super().__init__(images, "sentinel-spoa:0.1.0", sum(one["spec"]["replicas"] for one in self.sets))
+        super().__init__(images, f"sentinel-spoa:{VERSION}", sum(one["spec"]["replicas"] for one in self.sets))
 
     def secret(self, name):
         return self.objects["Secret", name]["stringData"]

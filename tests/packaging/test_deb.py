@@ -2,47 +2,27 @@
 reloaded, removed, purged. The tests go from one to the next."""
 
 import configparser
-import platform
+import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, Agent
+from booted import PATH, Booted
+from cluster import HOST, ROOT, SHIPPED, Agent
 from container import enter_root
+from packaged import CONFIG, Packaged, System, check_cuts
+from process import free_ports, wait_until
 from rig import Rig
 
-MIRROR = "http://deb.debian.org/debian"
-CONFIG = "/etc/sentinel-spoa.conf"
 UNIT = "/lib/systemd/system/sentinel-spoa.service"
 OWN = "[agent]\n"  # the administrator's file, to be recognised
-PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class System:
-    """A minimal Debian of this machine's release, in a folder."""
-
-    def __init__(self, root):
-        self.root = root
-        suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
-        subprocess.run(["mmdebstrap", "--quiet", "--variant=apt", suite, root, MIRROR], check=True, capture_output=True, timeout=600)
-        shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-        # No service is started by its installation: nothing here is the init of this machine.
-        policy = root / "usr/sbin/policy-rc.d"
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-
-    def run(self, *words, check=True):
-        """As root, in there; subprocess.CompletedProcess with text."""
-        done = subprocess.run(["chroot", self.root, "env", "-i", PATH, "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", *words],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=600, check=False)
-        assert done.returncode == 0 or not check, f"{words}: {done.stdout}"
-        return done
-
-    def read(self, path):
-        return (self.root / path[1:]).read_text()
+class Debian(System):
+    """With our package, or what is left of it."""
 
     def unit(self):
         """Its [Service]; of keys that stand there twice, the last."""
@@ -67,7 +47,7 @@ def system():
     folder = Path(tempfile.mkdtemp(prefix="sentinel-spoa-deb-"))
     folder.chmod(0o755)
     try:
-        system = System(folder / "root")
+        system = Debian(folder / "root")
         package = next(path for path in (ROOT / "build/deb").glob("sentinel-spoa_*.deb"))
         shutil.copy(package, system.root / "tmp" / package.name)
         system.package = f"/tmp/{package.name}"
@@ -102,8 +82,7 @@ class Installed(Agent):
         return self.enter("ExecStart")
 
     def test_config(self):
-        """What the unit does before it starts the agent."""
-        return subprocess.run(self.enter("ExecStartPre"), capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([*self.enter("ExecStart"), "-t"], capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_installed(system):
@@ -122,8 +101,9 @@ def test_installed(system):
 def test_its_units_are_in_order(system):
     """What systemd thinks of them; the service is to be started at the next boot, the socket is not."""
     said = system.run("systemd-analyze", "verify", UNIT, UNIT.replace("service", "socket"), check=False).stdout
-    # There is no man(1) in there.
-    assert not [line for line in said.splitlines() if "sentinel-spoa" in line and "Command 'man " not in line], said
+    # There is no man(1) in there, and systemd before 254 does not know two of the keys.
+    known = r"Command 'man |Unknown key '(RestartSteps|RestartMaxDelaySec)'"
+    assert not [line for line in said.splitlines() if "sentinel-spoa" in line and not re.search(known, line)], said
     wants = system.root / "etc/systemd/system"
     assert (wants / "multi-user.target.wants/sentinel-spoa.service").is_symlink()
     assert not (wants / "sockets.target.wants/sentinel-spoa.socket").exists()
@@ -144,6 +124,117 @@ def test_configured_started_reloaded_stopped(system):
         rig.reload(("server = R1 ", "server = redis-a "))
         assert rig.ask()["master"] == "redis-a"
         rig.agent.config_path.write_text(OWN)
+
+
+@pytest.fixture(scope="module")
+def with_haproxy(system):
+    """HAProxy comes after the agent, which has made the group."""
+    system.run("apt-get", "install", "-y", "-q", "--no-install-recommends", "haproxy")
+    return system
+
+
+@pytest.fixture
+def machine(with_haproxy):
+    """The administrator's file is what it was, afterwards."""
+    yield with_haproxy
+    with_haproxy.write(CONFIG, OWN)
+
+
+def documented(recipe, pattern):
+    """What the README of the recipe says."""
+    return re.search(pattern, (SHIPPED / recipe / "README.md").read_text())[1]
+
+
+AGENT_TCP, HAPROXY_TCP = f"listen = {HOST}:9012", f"server agent1 {HOST}:9012"
+API = "runtime-api = /run/haproxy/admin.sock"
+
+
+def by_unix_socket():
+    return {AGENT_TCP: documented(".", r"`(listen = unix:\S+[^`]*)`")}, {HAPROXY_TCP: documented(".", r"`(server agent1 unix@[^`]*)`")}, ""
+
+
+def by_master():
+    options = " ".join(documented("runtime-api", r"`haproxy -W (-S\s[^`]*)`").split())
+    return {API: documented("runtime-api", r"`(runtime-api = master:[^`]*)`")}, {}, f'EXTRAOPTS="{options}"\n'
+
+
+def in_a_chroot():
+    """As Debian's own haproxy.cfg has it."""
+    return {}, {"    group haproxy\n": "    group haproxy\n    chroot /var/lib/haproxy\n"}, ""
+
+
+@pytest.mark.parametrize("way", [lambda: ({}, {}, ""), in_a_chroot, by_unix_socket, by_master],
+                         ids=["recipe", "chroot", "unix socket", "master"])
+def test_old_sessions_are_cut(machine, way, tmp_path):
+    """The recipe as it is shipped, and in the ways of its README, with the packages' users, units and folders."""
+    agent_edits, haproxy_edits, defaults = way()
+    machine.write("/etc/default/haproxy", defaults)
+    check_cuts(machine, tmp_path, agent_edits, haproxy_edits)
+
+
+def state(booted, *keys):
+    """What systemd has of the service."""
+    said = booted.run("systemctl", "show", "sentinel-spoa").stdout
+    return [re.search(f"^{key}=(.*)$", said, re.MULTILINE)[1] for key in keys]
+
+
+def test_a_mistake_is_not_tried_again(machine, tmp_path):
+    """The unit fails at once and stays so; the log says where the mistake is."""
+    machine.write(CONFIG, "[agent]\nlisten = 127.0.0.1:0\nlissten = 127.0.0.1:1\n")
+    with Booted(machine.root, tmp_path) as booted:
+        assert booted.run("systemctl", "start", "sentinel-spoa", check=False).returncode != 0
+        time.sleep(2.5)  # longer than RestartSec
+        assert state(booted, "ActiveState", "NRestarts") == ["failed", "0"]
+        assert f"{CONFIG}:3: unknown key 'lissten'" in booted.run("journalctl", "--no-pager", "--unit=sentinel-spoa").stdout
+
+
+def test_killed_again_and_again(machine, tmp_path):
+    """It comes back each time: systemd's own limit is five times in ten seconds."""
+    with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted) as cluster:
+        cluster.start()
+        for times in range(1, 8):
+            booted.run("systemctl", "kill", "--signal=KILL", "sentinel-spoa")
+            wait_until(lambda n=times: state(booted, "ActiveState", "NRestarts") == ["active", str(n)], 20, f"restart {times}")
+        cluster.wait_served()
+
+
+def test_reload_says_whether_it_worked(machine, tmp_path):
+    with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted) as cluster:
+        cluster.start({"[agent]\n": f"[agent]\nhttp = [::1]:{free_ports(1)[0]}\n"})
+        good = machine.read(CONFIG)
+        booted.run("systemctl", "reload", "sentinel-spoa")
+        machine.write(CONFIG, good.replace("[agent]\n", "[agent]\nlissten = 1\n"))
+        assert booted.run("systemctl", "reload", "sentinel-spoa", check=False).returncode != 0
+        machine.write(CONFIG, re.sub("address = .*", "address = 127.0.0.1:1", good))  # nobody is there
+        assert booted.run("systemctl", "reload", "sentinel-spoa", check=False).returncode != 0
+        assert state(booted, "ActiveState") == ["active"]
+        cluster.wait_served()
+
+
+def test_two_agents(machine, tmp_path):
+    """The second one as the recipe's README makes it: each serves alone."""
+    second = f"{HOST}:{free_ports(1)[0]}"
+    commands = documented("two-agents", r"(?s)\n```\n(.*?)```")
+    with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted, "two-agents") as cluster:
+        cluster.start(haproxy_edits={f"server agent2 {HOST}:9014": f"server agent2 {second}"})
+        machine.write("/etc/sentinel-spoa-2.conf", machine.read(CONFIG).replace(cluster.agent.address, second))
+        booted.run("sh", "-ec", commands)
+        for unit in ("sentinel-spoa", "sentinel-spoa-2"):
+            booted.run("systemctl", "stop", unit)
+            cluster.wait_served()
+            booted.run("systemctl", "start", unit)
+        booted.run("systemctl", "disable", "--now", "sentinel-spoa-2")
+        booted.run("rm", "/etc/sentinel-spoa-2.conf", "/etc/systemd/system/sentinel-spoa-2.service")
+
+
+def test_its_own_test(with_haproxy):
+    """What Debian runs where a package that it depends on has changed (autopkgtest)."""
+    folder = ROOT / "docker/packaging/debian/tests"
+    wanted = re.search(r"^Depends: @, (.*)$", (folder / "control").read_text(), re.MULTILINE)[1].split(", ")
+    with_haproxy.run("apt-get", "install", "-y", "-q", "--no-install-recommends", *wanted)
+    name = re.search(r"^Tests: (\w+)$", (folder / "control").read_text(), re.MULTILINE)[1]
+    shutil.copy(folder / name, with_haproxy.root / "tmp" / name)
+    with_haproxy.run(f"/tmp/{name}")
 
 
 def test_upgraded(system):

@@ -99,7 +99,10 @@ def test_it_serves():
         for fake in rig.fakes:
             fake.stop()
         rig.wait_state("no-quorum")
+        assert agent.check_health() == 0  # an engine must not replace it in the middle of a failover
+        agent.pause()
         assert agent.check_health() == 1
+        agent.resume()
 
 
 def test_version_and_revision():

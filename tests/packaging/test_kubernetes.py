@@ -129,6 +129,14 @@ def test_park_fits_haproxy_and_probes():
     assert park < processing < probe["periodSeconds"] * probe["failureThreshold"]
 
 
+@pytest.mark.parametrize("path", ["docker/k8s/sidecar/haproxy.cfg", "docker/compose/haproxy/haproxy.cfg",
+                                  "haproxy-conf/keepalived/haproxy.cfg"])
+def test_clients_leave_room_for_probes(path):
+    """HAProxy accepts `maxconn` of global in all. Clients that wait must not take them all, for the probes come by HAProxy, too."""
+    in_all, of_clients = map(int, re.findall(r"^    maxconn (\d+)$", (ROOT / path).read_text(), re.MULTILINE))
+    assert of_clients <= in_all - 50
+
+
 @pytest.mark.parametrize("folder", ["sidecar", "deployment"])
 def test_the_agent_accepts_its_file(folder, tmp_path):
     """But for the secret, which is not there."""

@@ -21,8 +21,8 @@ packages_of() {
     fuzz) echo clang libclang-rt-14-dev ;;
     # netavark and the like are for containers that run; image.sh only builds.
     image) echo mmdebstrap buildah jq ;;
-    deb) echo debhelper dpkg-dev lintian mmdebstrap ;;
-    rpm) echo rpm ;;
+    deb) echo build-essential debhelper dpkg-dev lintian mmdebstrap ;;
+    rpm) echo rpm cpio mmdebstrap ;;
     # wget is what the health checks of the Compose file run.
     deploy) echo docker-compose python3-yaml python3-kubernetes wget ;;
     *)

@@ -58,6 +58,7 @@ if [ ${#sources[@]} -gt 0 ]; then
     check cpp_check
     check tidy
 fi
+check tests/tools/version.sh
 check shell
 check python
 exit $failed

@@ -111,11 +111,13 @@ static void add_socket_path(struct text *out, const struct addr *addr)
 
 static void add_runtime_api(const struct writer *writer, const struct config_runtime_api *api)
 {
-    const char *mode = api->addr.kind != ADDR_UNIX ? "" : api->is_master ? ",mode,600" : " mode 600";
+    const char *rights = api->is_master ? ",group,haproxy,mode,660" : " user haproxy group haproxy mode 660";
+    bool is_unix = api->addr.kind == ADDR_UNIX;
     struct text *out = writer->out;
 
     if (api == writer->api || api->is_master)
-        text_add(out, "    # Whoever may write here rules this HAProxy: the agent's user alone.\n");
+        text_printf(out, "    # Whoever may write here rules this HAProxy.%s\n",
+                    is_unix ? " The agent's user must be in the group." : "");
     else if (haproxy_takes_address(&api->addr))
         text_add(out, "    # Another HAProxy's, which has a file of its own:\n");
     else
@@ -125,7 +127,7 @@ static void add_runtime_api(const struct writer *writer, const struct config_run
     else
         text_add(out, api == writer->api ? "    stats socket " : "    # stats socket ");
     add_socket_path(out, &api->addr);
-    text_add(out, mode);
+    text_add(out, is_unix ? rights : "");
     text_add(out, api->is_master ? "\n" : " level admin\n");
 }
 
@@ -186,7 +188,8 @@ static void add_frontend(struct writer *writer, size_t index, bool is_for_replic
 
     text_add(out, "frontend ");
     text_add(out, haproxy_names_frontend(writer->names, index, is_for_replicas));
-    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n");
+    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n"
+                  "    clitcpka-idle 1m\n    clitcpka-intvl 10s\n    clitcpka-cnt 3\n");
     add_bind(writer);
     text_add(out, "    tcp-request session set-var(sess.service) ");
     haproxy_add_sample(out, service->name);
@@ -237,11 +240,13 @@ static bool shuts_when_down(const struct writer *writer)
 /* Writes all that a backend needs, so that it can be pasted below the defaults of another file. */
 static void add_times(const struct writer *writer)
 {
+    const char *connect = shuts_when_down(writer) ? "200ms" : "500ms";
+
     text_printf(writer->out,
-                "    mode tcp\n    timeout connect %s\n    timeout server 1h\n    retries 0\n"
-                "    no option redispatch\n    no option persist\n    option srvtcpka\n    srvtcpka-idle 5s\n"
-                "    srvtcpka-intvl 1s\n",
-                shuts_when_down(writer) ? "200ms" : "500ms");
+                "    mode tcp\n    timeout connect %s\n    timeout queue %s\n    timeout server 1h\n"
+                "    retries 0\n    no option redispatch\n    no option persist\n    option srvtcpka\n"
+                "    srvtcpka-idle 5s\n    srvtcpka-intvl 1s\n",
+                connect, connect);
 }
 
 /*

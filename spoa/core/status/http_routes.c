@@ -135,6 +135,37 @@ static const struct service *find_named(const struct status *status, struct span
     return find_service(status, span_of(path.data, slash - 1));
 }
 
+/*
+ * Whether nobody can be named now, and nothing says that the sessions to this server are at the wrong node. For the master's
+ * role that is so for the server named last, and for all where none was named yet.
+ */
+static bool is_left_open(const struct service *service, enum service_role role, struct span server,
+                         bool has_master)
+{
+    const struct service_decision *decision = service_decision(service);
+    const char *last = service_last_server(service);
+
+    if (has_master || decision->is_fenced || decision->state == SERVICE_NOT_MASTER ||
+        decision->state == SERVICE_UNKNOWN_ADDRESS)
+        return false;
+    return server.len > 0 && (role == SERVICE_ROLE_REPLICA || last == NULL || span_equals_text(server, last));
+}
+
+/* 503 closes sessions where a balancer shuts those to a server that is down. 404 does not with HAProxy's `http-check
+ * disable-on-404`: it makes no new ones, and keeps the old ones. */
+static unsigned role_code(const struct service *service, enum service_role role, struct span server,
+                          int64_t now_ms)
+{
+    const struct service_decision *decision = service_decision(service);
+    bool is_valid = now_ms < decision->review_ms;
+
+    if (is_valid && is_named(service, role, server))
+        return HTTP_OK;
+    return is_left_open(service, role, server, is_valid && service_state_names(decision->state))
+               ? HTTP_NOT_FOUND
+               : HTTP_UNAVAILABLE;
+}
+
 static void respond_role(const struct status *status, struct span rest, enum service_role role,
                          struct http_answer *answer)
 {
@@ -147,8 +178,7 @@ static void respond_role(const struct status *status, struct span rest, enum ser
         return;
     }
     const struct service_decision *decision = service_decision(service);
-    bool holds = status->now_ms < decision->review_ms && is_named(service, role, server);
-    answer->code = holds ? HTTP_OK : HTTP_UNAVAILABLE;
+    answer->code = role_code(service, role, server, status->now_ms);
     json_begin_object(&json, NULL);
     json_string(&json, "service", service_settings(service)->name);
     json_string(&json, "state", service_state_text(decision->state));

@@ -1,5 +1,7 @@
 #include "spoa/core/status/prometheus.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/addr.h"
@@ -186,16 +188,37 @@ static void end_service(const struct exposition *exposition, uint64_t number)
     end_number(exposition, number);
 }
 
-static void write_info(const struct exposition *exposition, const struct service *service)
+/*
+ * A number that is the same where the same voters are configured, in whatever order. Agents of different clusters often
+ * call their masters by one name.
+ */
+static uint32_t voters_number(const struct voter_group *group)
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
+        uint32_t hash = 2166136261U; /* FNV-1a */
+        for (const char *c = voter_group_voter_name(group, i); *c != '\0'; c++)
+            hash = (hash ^ (uint8_t)*c) * 16777619U;
+        sum += hash;
+    }
+    return sum;
+}
+
+static void write_info(const struct exposition *exposition, const struct voter_group *group,
+                       const struct service *service)
 {
     const struct service_decision *decision = service_decision(service);
     char text[ADDR_TEXT_MAX];
+    char voters[16];
 
     if (!service_state_names(decision->state))
         return;
     begin_service(exposition, service);
     add_label(exposition, false, "server", decision->server != NULL ? decision->server : "");
     add_label(exposition, false, "addr", addr_format(decision->addr, text));
+    (void)snprintf(voters, sizeof(voters), "%08x", voters_number(group));
+    add_label(exposition, false, "voters", voters);
     end_service(exposition, 1);
 }
 
@@ -360,7 +383,7 @@ struct family {
 };
 
 static const struct family families[] = {
-    {"master_info", "gauge", "1 where a master is named: who it is", write_info, NULL, NULL},
+    {"master_info", "gauge", "1 where a master is named: who it is", NULL, write_info, NULL},
     {"master_agreed", "gauge", "Whether a majority names a master, and nothing speaks against it",
      write_agreed, NULL, NULL},
     {"master_votes", "gauge", "Sentinels that name the master", write_votes, NULL, NULL},

@@ -110,7 +110,7 @@ static void test_processes_that_a_reload_leaves(void **state)
     (void)written("[haproxy]\nruntime-api = /a.sock\nruntime-api = 10.0.0.5:9999\nbackend = be other\n" GOOD,
                   302);
     has(bound);
-    has("\n    stats socket /a.sock mode 600 level admin\n");
+    has("\n    stats socket /a.sock user haproxy group haproxy mode 660 level admin\n");
     has("    # Another HAProxy's, which has a file of its own:\n    # stats socket 10.0.0.5:9999 level "
         "admin\n");
     has("\nbackend be\n");
@@ -118,7 +118,7 @@ static void test_processes_that_a_reload_leaves(void **state)
     text_finish(&printed);
     (void)written("[haproxy]\nruntime-api = master:/m.sock\nbackend = be\n" GOOD, 302);
     has(bound);
-    has("haproxy -W -S /m.sock,mode,600\n");
+    has("haproxy -W -S /m.sock,group,haproxy,mode,660\n");
     assert_null(strstr(printed.data, "stats socket"));
 }
 
@@ -266,9 +266,11 @@ static void test_a_backend_stands_by_itself(void **state)
 {
     (void)state;
     (void)written(GOOD, 206);
-    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout server 1h\n    retries 0\n"
+    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout queue 500ms\n    timeout server "
+        "1h\n"
+        "    retries 0\n"
         "    no option redispatch\n    no option persist\n");
-    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    bind ");
+    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n");
 }
 
 static void test_spoe(void **state)

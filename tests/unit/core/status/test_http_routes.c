@@ -151,14 +151,62 @@ static void test_service_with_a_slash(void **state)
 
 static void test_a_decision_that_has_run_out(void **state)
 {
-    static const char *const paths[] = {"/master/m", "/master/m/R1", "/readyz"};
+    static const char *const paths[] = {"/master/m", "/readyz"};
 
     (void)state;
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         assert_int_equal(get(paths[i], START + LIFE - 1), HTTP_OK);
         assert_int_equal(get(paths[i], START + LIFE), HTTP_UNAVAILABLE); /* nobody has reviewed it */
     }
+    assert_int_equal(get("/master/m/R1", START + LIFE - 1), HTTP_OK);
+    assert_int_equal(get("/master/m/R1", START + LIFE), HTTP_NOT_FOUND);
     assert_int_equal(get("/healthz", START + LIFE), HTTP_OK);
+}
+
+static void say_master(const char *addr_text, int64_t now_ms)
+{
+    struct addr addr;
+    assert_true(addr_parse(span_of_text(addr_text), &addr));
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = now_ms};
+
+    (void)voter_group_step(group, 0, &ballot, now_ms);
+}
+
+/* Where nobody is named the sessions to the server named last are left alone: 404. 503 is for those that are at the wrong node. */
+static void test_nobody_is_named(void **state)
+{
+    const int64_t later = START + LIFE;
+
+    (void)state;
+    service_review(service, later);
+    assert_int_equal(get("/master/m", later), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R1", later), HTTP_NOT_FOUND);
+    assert_int_equal(get("/master/m/R2", later), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m/R2", later), HTTP_NOT_FOUND);
+    say_master("10.0.0.2:6379", later + 1);
+    assert_int_equal(get("/master/m/R1", later + 1), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R2", later + 1), HTTP_OK);
+    say_master("10.0.0.9:6379", later + 2); /* no server has it, and R2 has been replaced */
+    assert_int_equal(get("/master/m/R2", later + 2), HTTP_UNAVAILABLE);
+}
+
+static int set_up_with_a_fence(void **state)
+{
+    int status = set_up(state);
+    settings.policy.fence_ms = 100;
+    return status;
+}
+
+static void test_a_fence_closes(void **state)
+{
+    const int64_t later = START + LIFE;
+
+    (void)state;
+    service_review(service, later);
+    assert_int_equal(get("/master/m/R1", later + 99), HTTP_NOT_FOUND);
+    service_review(service, later + 100);
+    assert_int_equal(get("/master/m/R1", later + 100), HTTP_UNAVAILABLE);
 }
 
 /* A HAProxy that cannot cut, in all forms of the status. */
@@ -286,6 +334,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_service_with_a_slash, set_up_with_a_slash, tear_down),
         cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_nobody_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
