@@ -413,8 +413,8 @@ static const struct family families[] = {
 static bool write_family_piece(struct exposition *exposition, const struct family *family,
                                struct page_cursor *cursor)
 {
-    const struct voter_group *group;
-    const struct service *service;
+    const struct voter_group *group = NULL;
+    const struct service *service = NULL;
     bool is_first = page_cursor_is_first(cursor);
 
     if (is_first)
