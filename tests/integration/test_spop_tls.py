@@ -397,6 +397,7 @@ def test_haproxy_with_another_authority(ca):
         cluster.start_agent({f"listen = {HOST}:9012": f"listen = {HOST}:9012 {options(ca.pairs['agent'])}"})
         cluster.start_haproxy({SERVER: f"{SERVER} ssl verify required ca-file {ca.pairs['stranger'].certificate}"})
         cluster.agent.wait_log("unknown ca", event="spop-tls-failed")
+        wait_until(lambda: "agent1 is DOWN" in cluster.haproxy.log_text(), 15, "HAProxy has the agent down")
         with pytest.raises(OSError):
             cluster.call("PING")
 
