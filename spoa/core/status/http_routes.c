@@ -290,16 +290,16 @@ bool http_is_allowed(const char *method)
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer)
 {
+    bool is_guarded = !is_for_all(request->path);
+
     *ret_answer = (struct http_answer){.code = HTTP_OK, .type = TYPE_JSON};
     if (!http_is_allowed(request->method)) {
         respond_text(ret_answer, HTTP_METHOD_NOT_ALLOWED, "method not allowed\n");
         ret_answer->is_methods_allowed = true;
-    } else if (is_for_all(request->path)) {
-        respond_path(status, request, ret_answer);
-    } else if (request->is_limited) {
+    } else if (is_guarded && request->is_limited) {
         respond_text(ret_answer, HTTP_FORBIDDEN,
                      "'allow' does not have this address: it may only ask for /healthz and /readyz\n");
-    } else if (!has_token(request)) {
+    } else if (is_guarded && !has_token(request)) {
         respond_text(
             ret_answer, HTTP_UNAUTHORIZED,
             "a token is asked for: 'Authorization: Bearer' and what is in the 'token-file' of 'http'\n");

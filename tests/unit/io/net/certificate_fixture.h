@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char certificate_folder[] = "/tmp/test_tls.XXXXXX";
@@ -13,18 +14,23 @@ static char certificate_key[64];
 /* For a group's set-up and tear-down. */
 static inline int make_certificate(void **state)
 {
-    char command[512];
+    int status = -1;
 
     (void)state;
     if (mkdtemp(certificate_folder) == NULL)
         return -1;
     (void)snprintf(certificate, sizeof(certificate), "%s/crt", certificate_folder);
     (void)snprintf(certificate_key, sizeof(certificate_key), "%s/key", certificate_folder);
-    (void)snprintf(command, sizeof(command),
-                   "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=agent "
-                   "-addext subjectAltName=IP:127.0.0.1 -days 2 -keyout %s -out %s 2>/dev/null",
-                   certificate_key, certificate);
-    return system(command);
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("openssl", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-subj", "/CN=agent", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
+               "-keyout", certificate_key, "-out", certificate, (char *)NULL);
+        _exit(127);
+    }
+    if (pid == -1 || waitpid(pid, &status, 0) != pid)
+        return -1;
+    return status;
 }
 
 static inline int remove_certificate(void **state)
