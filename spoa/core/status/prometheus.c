@@ -415,8 +415,9 @@ static bool write_family_piece(struct exposition *exposition, const struct famil
 {
     const struct voter_group *group = NULL;
     const struct service *service = NULL;
+    bool is_first = page_cursor_is_first(cursor);
 
-    if (page_cursor_is_first(cursor))
+    if (is_first)
         begin_family(exposition, family->name, family->type, family->help);
     exposition->family = family->name;
     for (unsigned i = 0; i < PAGE_PIECE; i++) {
