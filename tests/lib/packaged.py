@@ -83,5 +83,5 @@ def check_cuts(system, directory, agent_edits=None, haproxy_edits=None):
         cluster.sentinels[0].fail_over()
         wait_until(lambda: re.search(r"event=sessions-cut .* server=R1", cluster.log()), 15, "the cut is confirmed")
         wait_until(lambda: all(session.is_closed() for session in sessions), 1, "old sessions are closed")
-        # HAProxy comes after the agent.
-        assert not re.search("event=runtime-api-failed (?!.*No such file)", cluster.log()), cluster.log()
+        # HAProxy comes after the agent, so that a first attempt may fail; but never for want of rights.
+        assert "Permission denied" not in cluster.log(), cluster.log()
