@@ -384,7 +384,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         client->closes = !http_is_allowed(method) || has_body(connection);
         if (!client->closes)
             return MHD_YES;
-        return answer_request(client, path, method);
     }
     return answer_request(client, path, method);
 }

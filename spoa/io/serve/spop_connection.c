@@ -26,6 +26,8 @@
  * also close within this time.
  */
 #define HELLO_TIMEOUT_S 10.0
+/* Where all places are taken, a connection without HELLO loses its place to a new one after this time, ms. */
+#define SILENCE_MAX_MS 1000
 /* A guest has this time for all that it wants, s. */
 #define GUEST_TIMEOUT_S 2.0
 /* How long we wait for the peer to close after AGENT-DISCONNECT, s, so that it can read the frame. */
@@ -52,6 +54,7 @@ struct spop_connection {
     ev_tstamp watch_until; /* when it fires, for the last two; else 0 */
     ev_tstamp t_heard;     /* when the last input came */
     ev_tstamp t_partial;   /* when an incomplete frame began; 0: none */
+    int64_t opened_ms;     /* by clock_ms() */
     struct spop_session session;
     struct spop_context *context;
     struct spop_connection *next;
@@ -488,6 +491,7 @@ static struct spop_connection *add(struct spop_context *context, int fd, const s
     socket_tune_tcp(fd, KEEP_IDLE_S, KEEP_INTERVAL_S);
     spop_session_init(&connection->session, context->table, context->metrics, &context->draining);
     connection->context = context;
+    connection->opened_ms = clock_ms();
     DL_PREPEND(context->connections, connection);
     context->connection_count++;
     context->metrics->connections_total++;
@@ -514,9 +518,30 @@ static void receive_guest(struct spop_connection *connection)
     set_deadline(connection, GUEST_TIMEOUT_S);
 }
 
+/*
+ * Peers that say nothing must not keep HAProxy out: closes the one that has been silent for the longest time. False if
+ * none has for SILENCE_MAX_MS. The list of connections begins with the youngest.
+ */
+static bool replace_silent(struct spop_context *context)
+{
+    int64_t latest_ms = clock_ms() - SILENCE_MAX_MS;
+    struct spop_connection *youngest = context->connections;
+
+    for (struct spop_connection *each = youngest->prev; each->opened_ms <= latest_ms; each = each->prev) {
+        if (each->session.phase == SPOP_SESSION_HELLO && !each->session.is_guest) {
+            spop_context_note_refused(context);
+            spop_connection_close(each);
+            return true;
+        }
+        if (each == youngest)
+            break;
+    }
+    return false;
+}
+
 bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls)
 {
-    bool is_guest = spop_context_is_full(context);
+    bool is_guest = spop_context_is_full(context) && !replace_silent(context);
     struct spop_connection *connection = add(context, fd, tls);
 
     if (connection == NULL)

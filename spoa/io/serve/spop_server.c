@@ -69,6 +69,16 @@ void spop_server_limit(struct spop_server *server, size_t connections_max, unsig
     server->context.idle_timeout_s = idle_timeout_ms / 1000.0;
 }
 
+/* The next connection of a walk; NULL at its end. Any connection may be closed before the next call. */
+static struct spop_connection *walk_on(struct spop_context *context)
+{
+    struct spop_connection *connection = context->visited_next;
+
+    if (connection != NULL)
+        context->visited_next = spop_connection_next(connection);
+    return connection;
+}
+
 void spop_server_drain(struct spop_server *server, spop_server_drained_fn drained, void *context)
 {
     struct spop_connection *connection;
@@ -77,10 +87,8 @@ void spop_server_drain(struct spop_server *server, spop_server_drained_fn draine
     server->drained = drained;
     server->drained_context = context;
     server->context.visited_next = server->context.connections;
-    while ((connection = server->context.visited_next) != NULL) {
-        server->context.visited_next = spop_connection_next(connection);
+    while ((connection = walk_on(&server->context)) != NULL)
         spop_connection_drain(connection);
-    }
     connection_gone(&server->context);
 }
 
@@ -91,13 +99,11 @@ bool spop_server_adopt(struct spop_server *server, int fd, uint32_t frame_size)
 
 void spop_server_give(struct spop_server *server, spop_give_fn give, void *context)
 {
-    struct spop_connection *next;
+    struct spop_connection *connection;
 
-    for (struct spop_connection *connection = server->context.connections; connection != NULL;
-         connection = next) {
-        next = spop_connection_next(connection);
+    server->context.visited_next = server->context.connections;
+    while ((connection = walk_on(&server->context)) != NULL)
         spop_connection_give(connection, give, context);
-    }
 }
 
 void spop_server_wake(struct spop_server *server)

@@ -346,6 +346,60 @@ static void garbage(void **state)
     assert_int_equal(metrics.protocol_errors_total, 1);
 }
 
+static void on_wait_over(struct ev_loop *of, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    ev_break(of, EVBREAK_ALL);
+}
+
+static void run_for(double seconds)
+{
+    ev_timer timer;
+
+    ev_now_update(loop);
+    ev_timer_init(&timer, on_wait_over, seconds, 0.0);
+    ev_timer_start(loop, &timer);
+    ev_run(loop, 0);
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+/* At the limit the oldest peer without HELLO makes room. One with HELLO stays, and so does one that is young. */
+static void silent_peers_make_room(void **state)
+{
+    int silent[2];
+
+    (void)state;
+    spop_server_limit(server, 3, 0);
+    listen_on_loopback();
+    say_hello();
+    int talker = client.fd;
+    for (size_t i = 0; i < 2; i++) {
+        silent[i] = connect_client();
+        await_connections(2 + i);
+    }
+    int young = connect_client(); /* a guest: the others may still say HELLO */
+    await_connections(4);
+    assert_int_equal(metrics.refused_total, 0);
+    run_for(1.1);
+    client.got = 0;
+    say_hello();
+    assert_int_equal(metrics.refused_total, 1);
+    assert_int_equal(log_capture_count("connection-refused"), 1);
+    assert_true(is_closed(silent[0]));
+    assert_false(is_closed(silent[1]) || is_closed(talker) || is_closed(young));
+    close(silent[0]);
+    close(silent[1]);
+    close(talker);
+    close(young);
+}
+
 static void drain_without_connections(void **state)
 {
     (void)state;
@@ -414,6 +468,7 @@ int main(void)
         TEST(two_clients),
         TEST(client_that_does_not_read),
         TEST(garbage),
+        TEST(silent_peers_make_room),
         TEST(drain_without_connections),
         TEST(drain),
         TEST(drain_of_a_peer_that_stays),
