@@ -34,6 +34,14 @@ static int fail(char error[LISTEN_SOCKET_ERROR_MAX], const char *what, const str
     return -1;
 }
 
+static int fail_to_lock(char error[LISTEN_SOCKET_ERROR_MAX], const struct addr *addr)
+{
+    int code = errno;
+
+    snprintf(error, LISTEN_SOCKET_ERROR_MAX, "cannot lock %.160s.lock: %s", addr->host, reason_of(code));
+    return -1;
+}
+
 /* Removes a socket that is left over: nobody accepts on it. What refuses connections and is no socket is not ours. */
 static void remove_abandoned(const struct addr *addr)
 {
@@ -46,9 +54,11 @@ static void remove_abandoned(const struct addr *addr)
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (probe == -1)
         return;
-    if (connect(probe, (const struct sockaddr *)&storage, len) == -1 && errno == ECONNREFUSED)
-        socket_file_remove(addr->host, &file);
+    bool is_abandoned = connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
+                        (errno == ECONNREFUSED || (errno == EACCES && socket_file_is_unfinished(addr->host)));
     close(probe);
+    if (is_abandoned)
+        socket_file_remove(addr->host, &file);
 }
 
 /* What the options say; false with a text in `error` where there is no such user or group. */
@@ -99,7 +109,7 @@ static int listen_at_file(int fd, const struct listen_socket_options *options, s
         return -1;
     int lock = socket_file_lock(path);
     if (lock == -1)
-        return fail(error, "cannot bind to", options->addr);
+        return fail_to_lock(error, options->addr);
     int result = open_file(fd, options->addr, &access, ret_file, error);
     socket_file_unlock(path, lock);
     return result;

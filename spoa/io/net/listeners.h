@@ -47,10 +47,13 @@ struct listeners *listeners_create(struct ev_loop *loop, const struct listeners_
 void listeners_destroy(struct listeners *listeners);
 
 /*
- * Opens what `next` lists and is not open yet. At the start (`running` is NULL) it begins to accept there. In
- * a reload new connections wait for listeners_settle(): the rules are still those of `running`, which goes on
- * as it is. Of the two configurations that whose rules count is borrowed, until listeners_settle(). 0, or -1 with a text in `error`. In both cases listeners_settle() has to follow, at once or
- * later.
+ * Opens what `next` lists and is not open yet. Returns 0, or -1 with a text in `error`.
+ *
+ * - At the start `running` is NULL. The new sockets accept at once, by the rules of `next`. `next` is borrowed until
+ *   the next listeners_settle(). Nothing has to follow. After a failure call listeners_destroy().
+ * - In a reload `running` is the configuration in use. Its rules stay in use, and it stays borrowed. Connections to
+ *   the new sockets wait until listeners_settle(). Call that at once or later, after a failure as well: with `next`,
+ *   or with `running` to give `next` up.
  */
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
                    const struct config_agent *next, char error[LISTEN_SOCKET_ERROR_MAX]);

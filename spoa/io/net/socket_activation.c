@@ -37,16 +37,21 @@ static int count_sockets(void)
     return sockets < FDS_MAX ? (int)sockets : FDS_MAX;
 }
 
+static bool is_listening(int fd)
+{
+    int listens = 0;
+    socklen_t len = sizeof(listens);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens != 0;
+}
+
 static bool is_listener_of(int fd, const struct addr *addr)
 {
     struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(storage);
     struct addr bound;
-    int listens = 0;
-    socklen_t option_len = sizeof(listens);
 
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &option_len) == -1 || listens == 0 ||
-        getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
+    if (!is_listening(fd) || getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
         return false;
     if (storage.ss_family != AF_UNIX)
         return socket_addr_to(&storage, &bound) && addr_equals(&bound, addr);
@@ -101,7 +106,7 @@ static const char *format_address(int fd, char out[ADDR_TEXT_MAX])
     return out;
 }
 
-/* Clients would wait there for ever, and programs that we run would inherit it. */
+/* Programs that we run would inherit it. The service manager keeps its own copy, so clients can still connect. */
 static void close_unused(int fd)
 {
     char text[ADDR_TEXT_MAX];
@@ -116,7 +121,7 @@ void socket_activation_drop(void)
     int count = count_sockets();
 
     for (int i = 0; i < count; i++)
-        if (!is_taken[i]) {
+        if (!is_taken[i] && is_listening(FIRST_FD + i)) {
             is_taken[i] = true;
             close_unused(FIRST_FD + i);
         }

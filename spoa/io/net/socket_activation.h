@@ -25,7 +25,7 @@ MUST_CHECK bool socket_activation_add(int fd, bool is_managed);
 
 /*
  * Closes those that were not taken: no address of the configuration is theirs. Each of the service manager's is logged
- * as "socket-unused".
+ * as "socket-unused". Descriptors of the service manager that are no listening sockets stay as they are.
  */
 void socket_activation_drop(void);
 

@@ -28,6 +28,12 @@ static bool is_same(const struct socket_file *one, const struct socket_file *oth
     return one->is_known && other->is_known && one->device == other->device && one->inode == other->inode;
 }
 
+/* Whether bind_without_rights() made it, for us, and set_access() has not come to it. */
+static bool is_unfinished(const struct stat *status)
+{
+    return S_ISSOCK(status->st_mode) && (status->st_mode & ALL_RIGHTS) == 0 && status->st_uid == geteuid();
+}
+
 /* ---- lock ---- */
 
 static void name_lock(const char *path, char out[PATH_MAX])
@@ -45,21 +51,43 @@ static bool is_current(int lock, const char *name)
            opened.st_dev == now.st_dev && opened.st_ino == now.st_ino;
 }
 
+/* A descriptor, or -1 with errno: EBUSY where another process has it, EACCES where it is another user's. */
+static int try_lock(const char *name)
+{
+    int lock = open(name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+    if (lock == -1)
+        return -1;
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_current(lock, name))
+        return lock;
+    close(lock);
+    errno = EBUSY;
+    return -1;
+}
+
+static int wait_for_lock(const char *name)
+{
+    int lock = try_lock(name);
+
+    for (int i = 1; i < LOCK_TRIES && lock == -1 && (errno == EBUSY || errno == EACCES); i++) {
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+        lock = try_lock(name);
+    }
+    return lock;
+}
+
 int socket_file_lock(const char *path)
 {
     char name[PATH_MAX];
 
     name_lock(path, name);
-    for (int i = 0; i < LOCK_TRIES; i++) {
-        int lock = open(name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
-        if (lock == -1)
-            return -1;
-        if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_current(lock, name))
-            return lock;
-        close(lock);
-        (void)poll(NULL, 0, LOCK_PAUSE_MS);
-    }
-    errno = EBUSY;
+    int lock = wait_for_lock(name);
+    if (lock != -1 || errno != EACCES)
+        return lock;
+    /* Its process would have removed it by now: it was killed. */
+    if (unlink(name) == 0)
+        return wait_for_lock(name);
+    errno = EACCES;
     return -1;
 }
 
@@ -81,6 +109,13 @@ struct socket_file socket_file_at(const char *path)
     if (lstat(path, &status) == -1 || !S_ISSOCK(status.st_mode))
         return (struct socket_file){.is_known = false};
     return identify(&status);
+}
+
+bool socket_file_is_unfinished(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && is_unfinished(&status);
 }
 
 void socket_file_remove(const char *path, const struct socket_file *file)
@@ -133,8 +168,7 @@ static int open_handle(const char *path, struct socket_file *ret_file)
         errno = ESTALE;
         return -1;
     }
-    if (fstat(handle, &status) == 0 && S_ISSOCK(status.st_mode) && (status.st_mode & ALL_RIGHTS) == 0 &&
-        status.st_uid == geteuid()) {
+    if (fstat(handle, &status) == 0 && is_unfinished(&status)) {
         *ret_file = identify(&status);
         return handle;
     }

@@ -29,8 +29,9 @@ struct socket_file_access {
 };
 
 /*
- * Waits for the lock, but no longer than 20 ms. Its descriptor, to be given to socket_file_unlock(), or -1 with errno:
- * EBUSY where another process keeps it.
+ * Waits for the lock, but no longer than 20 ms. If another user's lock file that we may not open is there after 20 ms,
+ * it is removed and the wait begins again. Returns a descriptor, to be given to socket_file_unlock(), or -1 with errno:
+ * EBUSY where another process keeps the lock; EACCES where we may neither open nor remove its file.
  */
 MUST_CHECK int socket_file_lock(const char *path);
 void socket_file_unlock(const char *path, int lock);
@@ -45,6 +46,12 @@ MUST_CHECK bool socket_file_bind(int fd, const struct addr *addr, const struct s
 
 /* The socket that is at `path` now. */
 struct socket_file socket_file_at(const char *path);
+
+/*
+ * Whether `path` is a socket of ours to which nobody has a right: its process was killed inside socket_file_bind().
+ * The lock is held.
+ */
+bool socket_file_is_unfinished(const char *path);
 
 /* Removes `path` where it is `file`. The lock is held. */
 void socket_file_remove(const char *path, const struct socket_file *file);

@@ -519,8 +519,8 @@ static void receive_guest(struct spop_connection *connection)
 }
 
 /*
- * Peers that say nothing must not keep HAProxy out: closes the one that has been silent for the longest time. False if
- * none has for SILENCE_MAX_MS. The list of connections begins with the youngest.
+ * Peers that say nothing must not keep HAProxy out: closes the one that has been silent for the longest time. False
+ * if none has been for SILENCE_MAX_MS. The list of connections begins with the youngest.
  */
 static bool replace_silent(struct spop_context *context)
 {

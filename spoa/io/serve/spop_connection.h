@@ -14,10 +14,10 @@ struct spop_session;
 struct tls;
 
 /*
- * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns `fd`. Where
- * `connections_max` are there, it takes the place of the oldest one that has sent no HELLO for a second. If there is none, it
- * becomes a guest: a health check is answered, so that HAProxy does not hold us to be down, and all else is refused in its
- * own words.
+ * Takes over `fd`, with TLS unless `tls` is NULL. If memory is short, returns false and the caller still owns `fd`.
+ * Where `connections_max` are there, it takes the place of the oldest one that has sent no HELLO for a second. If there
+ * is none, it becomes a guest: a health check is answered, so that HAProxy does not hold us to be down, and all else is
+ * refused in its own words.
  */
 MUST_CHECK bool spop_connection_open(struct spop_context *context, int fd, const struct tls *tls);
 

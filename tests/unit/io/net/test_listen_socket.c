@@ -206,6 +206,14 @@ static const char *beside(const char *name)
     return path;
 }
 
+static void put_file(const char *name, mode_t mode)
+{
+    int fd = open(beside(name), O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+
+    assert_int_not_equal(fd, -1);
+    close(fd);
+}
+
 static struct stat status_of(const char *path)
 {
     struct stat status;
@@ -303,9 +311,7 @@ static void check_swap(void (*attack)(void), const char *victim)
 static void link_in_place_of_the_socket(void **state)
 {
     (void)state;
-    int fd = open(beside("victim"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_not_equal(fd, -1);
-    close(fd);
+    put_file("victim", 0600);
     check_swap(put_link, "victim");
 }
 
@@ -322,6 +328,74 @@ static void root_socket_in_place_of_ours(void **state)
     assert_int_equal(listen_socket_open(&options, &theirs, error), 0);
     check_swap(put_victim, "socket");
     close(theirs.fd);
+}
+
+/* Root may open everything: for what others may not we have to be another user. */
+static void become_nobody(void)
+{
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown(directory, NOBODY, (gid_t)-1), 0);
+    assert_int_equal(seteuid(NOBODY), 0);
+}
+
+static void become_ourselves(void)
+{
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+}
+
+/* A killed process of another user has left it. We may not open it, but may remove it. */
+static void lock_of_another_user(void **state)
+{
+    struct addr addr = local_addr();
+    struct listen_socket listening;
+
+    (void)state;
+    put_file("socket.lock", 0);
+    become_nobody();
+    int result = open_at(&addr, &listening);
+    become_ourselves();
+    assert_int_equal(result, 0);
+    listen_socket_close(&listening);
+    assert_int_equal(access(beside("socket.lock"), F_OK), -1);
+}
+
+static void lock_that_cannot_be_removed(void **state)
+{
+    struct addr addr = local_addr();
+    struct listen_socket listening;
+
+    (void)state;
+    put_file("socket.lock", 0);
+    become_nobody();
+    assert_int_equal(chmod(directory, 0500), 0);
+    int result = open_at(&addr, &listening);
+    become_ourselves();
+    chmod(directory, 0700);
+    assert_int_equal(result, -1);
+    assert_non_null(strstr(error, beside("socket.lock: Permission denied")));
+    unlink(beside("socket.lock"));
+}
+
+/* Its process was killed before it gave the file its rights, so that the kernel lets nobody connect. */
+static void abandoned_socket_without_rights(void **state)
+{
+    struct addr addr = local_addr();
+    struct listen_socket_options options = options_of(&addr);
+    struct listen_socket listening;
+
+    (void)state;
+    options.mode = 0;
+    become_nobody();
+    assert_int_equal(listen_socket_open(&options, &listening, error), 0);
+    close(listening.fd);
+    int result = open_at(&addr, &listening);
+    bool is_open = accepts(&addr);
+    become_ourselves();
+    assert_int_equal(result, 0);
+    assert_true(is_open);
+    listen_socket_close(&listening);
 }
 
 /* ---- two processes, one path ---- */
@@ -466,7 +540,7 @@ static void lock_that_is_kept(void **state)
     listen_socket_close(&listening); /* leaves the file */
     assert_int_equal(access(addr.host, F_OK), 0);
     assert_int_equal(open_at(&addr, &listening), -1);
-    assert_non_null(strstr(error, "another process is opening it"));
+    assert_non_null(strstr(error, beside("socket.lock: another process is opening it")));
     close(lock); /* a lock file that is left over locks nobody out */
     assert_int_equal(open_at(&addr, &listening), 0);
     listen_socket_close(&listening);
@@ -512,6 +586,9 @@ int main(void)
         TEST(owner),
         TEST(link_in_place_of_the_socket),
         TEST(root_socket_in_place_of_ours),
+        TEST(lock_of_another_user),
+        TEST(lock_that_cannot_be_removed),
+        TEST(abandoned_socket_without_rights),
         TEST(successor_keeps_its_socket),
         TEST(two_starts_at_once),
         TEST(many_starts_at_once),
