@@ -42,7 +42,7 @@ fi
 [ -e "$file.restart" ] || exit 0
 if [ -s "$pid_file" ]; then
     pid=$(cat "$pid_file")
-    # One that is gone reads the new file when it starts.
+    # If the process is gone, the next one reads the new file when it starts.
     kill "$pid" 2>/dev/null || [ ! -d "/proc/$pid" ]
 fi
 rm "$file.restart"
