@@ -18,8 +18,8 @@ static uint64_t hash(uint64_t state, const void *data, size_t len)
 
 static bool is_configured(const struct log_field *field)
 {
-    static const char *const keys[] = {"service", "monitor", "sentinel", "sentinels",
-                                       "server",  "alarm",   "api"};
+    static const char *const keys[] = {"service",   "monitor", "sentinel", "node",
+                                       "sentinels", "server",  "alarm",    "api"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         if (!field->is_number && strcmp(field->key, keys[i]) == 0)

@@ -34,6 +34,9 @@ struct hook {
     bool is_running;
     bool is_waiting; /* `request` waits for the running program to end */
     bool is_ended;   /* by us, because it took too long */
+    bool is_gone;    /* it has ended, and what it started has not: that has until SIGKILL */
+    int status;      /* with `is_gone` */
+    bool has_request;
     int64_t t_begin_ms;
     struct hook_program program; /* for `request` */
     unsigned failures;           /* of `request` */
@@ -194,7 +197,8 @@ static int spawn(const struct hook_request *request, const int ends[2], pid_t *r
 static int64_t note_failure(struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    if (hook->is_waiting || hook->program.retry_ms == 0 || hook->failures == HOOK_RETRIES)
+    if (hook->is_waiting || !hook->has_request || hook->program.retry_ms == 0 ||
+        hook->failures == HOOK_RETRIES)
         return -1;
     int64_t retry_ms = (int64_t)hook->program.retry_ms << hook->failures++;
     ev_timer_set(&hook->retry, (double)retry_ms / 1000., 0.);
@@ -209,7 +213,7 @@ static void tell_failure(struct hook *hook, const char *reason)
     int64_t retry_ms = note_failure(hook);
 
     fields[2] = log_number("retry-ms", retry_ms);
-    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
+    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
 }
 
 /* Starts the program of `hook->request`. None may be running. */
@@ -235,6 +239,7 @@ static void begin(struct hook *hook)
     watch_pipe(hook, ends[0]);
     hook->is_running = true;
     hook->is_ended = false;
+    hook->is_gone = false;
     hook->t_begin_ms = clock_ms();
     log_event(LOG_LEVEL_INFO, "hook-started", log_text("service", hook->service),
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
@@ -247,20 +252,30 @@ static void begin(struct hook *hook)
 static void tell_end(struct hook *hook, int status)
 {
     struct log_field fields[5] = {log_text("service", hook->service)};
-    bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool is_good = !hook->is_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     size_t count = 1;
 
-    if (WIFEXITED(status)) {
+    if (WIFEXITED(status))
         fields[count++] = log_number("status", WEXITSTATUS(status));
-    } else {
+    else
         fields[count++] = log_number("signal", WTERMSIG(status));
+    if (hook->is_ended || !WIFEXITED(status))
         fields[count++] = log_text("reason", hook->is_ended ? "on-switch-timeout" : "killed");
-    }
     fields[count++] = log_number("ms", clock_ms() - hook->t_begin_ms);
     int64_t retry_ms = is_good ? -1 : note_failure(hook);
     if (retry_ms >= 0)
         fields[count++] = log_number("retry-ms", retry_ms);
-    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-ended", fields, count);
+    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-ended", fields, count);
+}
+
+static void finish(struct hook *hook, int status)
+{
+    ev_timer_stop(hook->hooks->loop, &hook->timeout);
+    hook->is_running = false;
+    read_rest(hook);
+    tell_end(hook, status);
+    if (hook->is_waiting)
+        begin(hook);
 }
 
 static void on_end(struct ev_loop *loop, ev_child *child, int events)
@@ -269,14 +284,10 @@ static void on_end(struct ev_loop *loop, ev_child *child, int events)
 
     (void)events;
     ev_child_stop(loop, child);
-    ev_timer_stop(loop, &hook->timeout);
-    if (hook->is_ended) /* what it started may have ignored SIGTERM */
-        (void)kill(-child->rpid, SIGKILL);
-    hook->is_running = false;
-    read_rest(hook);
-    tell_end(hook, child->rstatus);
-    if (hook->is_waiting)
-        begin(hook);
+    hook->is_gone = hook->is_ended && kill(-child->rpid, 0) == 0;
+    hook->status = child->rstatus;
+    if (!hook->is_gone)
+        finish(hook, child->rstatus);
 }
 
 /* SIGTERM lets it clean up. What is left of it after that gets SIGKILL. */
@@ -288,6 +299,8 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     (void)kill(-hook->child.pid, hook->is_ended ? SIGKILL : SIGTERM);
     hook->is_ended = true;
+    if (hook->is_gone)
+        finish(hook, hook->status);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
@@ -299,12 +312,12 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- switches ---- */
 
-/* What is too long now would be too long again. */
+/* What is too long now would be too long again. What is left of it must not be run. */
 static void refuse(const struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
-              log_text("reason", "too many arguments"));
+    log_kept(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
+             log_text("reason", "too many arguments"));
 }
 
 static void on_changed(struct service_observer *self, const struct service *service,
@@ -320,8 +333,9 @@ static void on_changed(struct service_observer *self, const struct service *serv
     ev_timer_stop(hook->hooks->loop, &hook->retry);
     hook->program = watch->program;
     hook->failures = 0;
-    hook->is_waiting = hook_request_fill(&hook->request, watch->program.command, service, change);
-    if (!hook->is_waiting)
+    hook->has_request = hook_request_fill(&hook->request, watch->program.command, service, change);
+    hook->is_waiting = hook->has_request;
+    if (!hook->has_request)
         refuse(hook);
     else if (!hook->is_running)
         begin(hook);
