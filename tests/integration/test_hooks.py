@@ -145,6 +145,15 @@ def test_what_fails_is_not_run_again_for_ever():
         assert "retry-ms" not in rig.agent.log_lines(event="hook-ended")[-1]
 
 
+def test_what_failed_is_not_run_after_the_file_has_another():
+    with rig_with("echo $* >>DIRECTORY/told; exit 1", retry="3s") as rig:
+        rig.agent.wait_log(event="hook-ended", status="1")
+        due = time.monotonic() + 3.5
+        rig.reload(("hook.sh", "hook.sh other"))
+        wait_until(lambda: time.monotonic() > due, 15, "it would have been run again")
+        assert (rig.directory / "told").read_text().split() == ["mymaster", "-", "127.0.0.1:7001"]
+
+
 def test_what_failed_is_not_run_for_a_master_that_is_replaced():
     with rig_with("echo $3 >>DIRECTORY/told; [ $SENTINEL_SPOA_GENERATION = 2 ]", retry="1h") as rig:
         rig.agent.wait_log(event="hook-ended", status="1")

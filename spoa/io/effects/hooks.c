@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -38,8 +39,10 @@ struct hook {
     int status;      /* with `is_gone` */
     bool has_request;
     int64_t t_begin_ms;
-    struct hook_program program; /* for `request` */
-    unsigned failures;           /* of `request` */
+    char command[HOOK_COMMAND_MAX + 1]; /* these are of `request` */
+    unsigned timeout_ms;
+    unsigned retry_ms;
+    unsigned failures;
     struct hook_request request;
     ev_io readable; /* the pipe of the program that was begun last; inactive: it is closed */
     struct hook_output output;
@@ -197,10 +200,9 @@ static int spawn(const struct hook_request *request, const int ends[2], pid_t *r
 static int64_t note_failure(struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    if (hook->is_waiting || !hook->has_request || hook->program.retry_ms == 0 ||
-        hook->failures == HOOK_RETRIES)
+    if (hook->is_waiting || !hook->has_request || hook->retry_ms == 0 || hook->failures == HOOK_RETRIES)
         return -1;
-    int64_t retry_ms = (int64_t)hook->program.retry_ms << hook->failures++;
+    int64_t retry_ms = (int64_t)hook->retry_ms << hook->failures++;
     ev_timer_set(&hook->retry, (double)retry_ms / 1000., 0.);
     ev_timer_start(hook->hooks->loop, &hook->retry);
     return retry_ms;
@@ -245,7 +247,7 @@ static void begin(struct hook *hook)
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
     ev_child_set(&hook->child, pid, 0);
     ev_child_start(hooks->loop, &hook->child);
-    ev_timer_set(&hook->timeout, hook->program.timeout_ms / 1000., HOOK_GRACE_MS / 1000.);
+    ev_timer_set(&hook->timeout, hook->timeout_ms / 1000., HOOK_GRACE_MS / 1000.);
     ev_timer_start(hooks->loop, &hook->timeout);
 }
 
@@ -331,7 +333,9 @@ static void on_changed(struct service_observer *self, const struct service *serv
     if (hook->is_waiting)
         log_event(LOG_LEVEL_INFO, "hook-superseded", log_text("service", hook->service));
     ev_timer_stop(hook->hooks->loop, &hook->retry);
-    hook->program = watch->program;
+    (void)snprintf(hook->command, sizeof(hook->command), "%s", watch->program.command);
+    hook->timeout_ms = watch->program.timeout_ms;
+    hook->retry_ms = watch->program.retry_ms;
     hook->failures = 0;
     hook->has_request = hook_request_fill(&hook->request, watch->program.command, service, change);
     hook->is_waiting = hook->has_request;
@@ -373,6 +377,8 @@ bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *
     };
     if (watch->hook == NULL)
         return false;
+    if (program->retry_ms == 0 || strcmp(program->command, watch->hook->command) != 0)
+        ev_timer_stop(hooks->loop, &watch->hook->retry);
     service_observe(service, &watch->observer);
     return true;
 }
