@@ -10,8 +10,8 @@
 
 static bool is_configured(const struct log_field *field)
 {
-    static const char *const keys[] = {"service", "monitor", "sentinel", "sentinels",
-                                       "server",  "alarm",   "api"};
+    static const char *const keys[] = {"service",   "monitor", "sentinel", "node",
+                                       "sentinels", "server",  "alarm",    "api"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         if (!field->is_number && strcmp(field->key, keys[i]) == 0)
