@@ -15,10 +15,11 @@ bindir ?= $(prefix)/bin
 docdir ?= $(prefix)/share/doc/sentinel-spoa
 mandir ?= $(prefix)/share/man
 datadir ?= $(prefix)/share
-# Where systemd is, its unit, its socket and its user are installed as well. Empty: they are not.
+# Where systemd is, its unit, its socket, its user and HAProxy's folder in /run are installed as well. Empty: they are not.
 systemd ?= $(wildcard /run/systemd/system)
 unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -202,6 +203,7 @@ sed 's,/usr/bin/,$(bindir)/,' docker/systemd/sentinel-spoa.service > $(DESTDIR)$
 chmod 644 $(DESTDIR)$(unitdir)/sentinel-spoa.service
 install -m 644 docker/systemd/sentinel-spoa.socket $(DESTDIR)$(unitdir)/sentinel-spoa.socket
 install -D -m 644 docker/systemd/sentinel-spoa.sysusers $(DESTDIR)$(sysusersdir)/sentinel-spoa.conf
+install -D -m 644 docker/systemd/sentinel-spoa.tmpfiles $(DESTDIR)$(tmpfilesdir)/sentinel-spoa.conf
 endef
 
 install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completions, documentation, examples, systemd's units
@@ -222,7 +224,8 @@ uninstall: ## removes what install put there
 	rm -f $(DESTDIR)$(bindir)/sentinel-spoa $(DESTDIR)$(mandir)/man1/sentinel-spoa.1 $(DESTDIR)$(mandir)/man5/sentinel-spoa.conf.5
 	rm -f $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
 	rm -f $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
-	rm -f $(DESTDIR)$(unitdir)/sentinel-spoa.service $(DESTDIR)$(unitdir)/sentinel-spoa.socket $(DESTDIR)$(sysusersdir)/sentinel-spoa.conf
+	rm -f $(DESTDIR)$(unitdir)/sentinel-spoa.service $(DESTDIR)$(unitdir)/sentinel-spoa.socket
+	rm -f $(DESTDIR)$(sysusersdir)/sentinel-spoa.conf $(DESTDIR)$(tmpfilesdir)/sentinel-spoa.conf
 	rm -rf $(DESTDIR)$(docdir)
 
 clean: ## removes build/

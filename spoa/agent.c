@@ -462,6 +462,7 @@ void agent_destroy(struct agent *agent)
     spop_server_destroy(agent->server);
     if (agent->is_stopping)
         log_totals(agent);
+    log_sink_tick(clock_ms()); /* what still waits: a reader may have come */
     http_server_destroy(agent->http_server);
     agent_check_server_destroy(agent->check_server);
     service_table_destroy(agent->table);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tell-twemproxy.sh FILE PID-FILE SERVICE OLD NEW: puts the address NEW into the line of nutcracker's FILE whose server is called
-# SERVICE, and ends the process in PID-FILE, for nutcracker does not read its file again. Whoever supervises it (systemd:
-# Restart=always) starts it anew. For the agent's `on-switch`, which gives the last three arguments.
+# SERVICE, and ends the process in PID-FILE, for nutcracker does not read its file again. Its supervisor (systemd:
+# Restart=always) starts it again. For the agent's `on-switch`, which gives the last three arguments.
 #
 # It may be killed at any point: the next run does what is left. FILE.restart is there from before FILE changes until nutcracker
 # was ended.
@@ -42,7 +42,7 @@ fi
 [ -e "$file.restart" ] || exit 0
 if [ -s "$pid_file" ]; then
     pid=$(cat "$pid_file")
-    # One that is gone reads the new file when it starts.
+    # If the process is gone, the next one reads the new file when it starts.
     kill "$pid" 2>/dev/null || [ ! -d "/proc/$pid" ]
 fi
 rm "$file.restart"

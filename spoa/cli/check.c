@@ -49,7 +49,7 @@ struct checked_voter {
 struct check {
     const struct config *config;
     unsigned findings;
-    uint32_t down_after_ms; /* the least that a Sentinel told of the service that is checked; 0: none did */
+    uint32_t down_after_ms; /* the longest that a Sentinel told of the service that is checked; 0: none did */
     unsigned apis;          /* HAProxys that told their version */
     bool any_hangs;         /* haproxy_hangs() is true for one of them */
 };
@@ -197,7 +197,7 @@ static void check_settings(struct check *check, const struct config_service *ser
                voter->name, facts.down_after_ms, service->park_ms,
                (uint64_t)facts.down_after_ms + FAILOVER_MS);
     check_silence(check, service, voter, &facts);
-    if (check->down_after_ms == 0 || facts.down_after_ms < check->down_after_ms)
+    if (facts.down_after_ms > check->down_after_ms)
         check->down_after_ms = facts.down_after_ms;
     if (facts.other_sentinels + 1 != group->address_count)
         report(check,

@@ -14,6 +14,7 @@
 #include "spoa/cli/options.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/status/http_routes.h"
 
 #define LOOK_INTERVAL_MS 50
 /* The agent decides within the longest life of a vote. This is for one that does not. */
@@ -23,6 +24,7 @@
 
 /* What /status says of the process and its reloads. */
 struct report {
+    int code; /* of HTTP; -1: no answer */
     pid_t pid;
     int64_t asked; /* reloads */
     bool is_open;  /* the last one is not decided */
@@ -61,13 +63,14 @@ static void copy_string(const char *value, char *out, size_t size)
     out[len] = '\0';
 }
 
-/* False, with errno, where the agent does not say. */
+/* False where the agent does not say: `code` is that of HTTP then, or -1 with errno. */
 static bool look(const struct config_listen *agent, struct report *ret_report)
 {
     struct text body;
-    bool is_heard = http_client_get(agent, "/status", &body) == 200 && body.data != NULL;
+    int code = http_client_get(agent, "/status", &body);
+    bool is_heard = code == HTTP_OK && body.data != NULL;
 
-    *ret_report = (struct report){.pid = 0};
+    *ret_report = (struct report){.code = code};
     if (is_heard) {
         ret_report->pid = (pid_t)strtol(value_of(body.data, "pid"), NULL, 10);
         ret_report->asked = strtoll(value_of(body.data, "reloads-asked"), NULL, 10);
@@ -119,10 +122,19 @@ static int fail(const char *reason)
     return EXIT_CODE_RUNTIME;
 }
 
+/* As where the configuration has no 'http'. */
+static int leave_to_log(void)
+{
+    fputs(
+        "SIGHUP was sent. 'allow' does not have this host, so the agent's log says what came of the reload\n",
+        stderr);
+    return EXIT_CODE_OK;
+}
+
 static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t asked_before)
 {
     const struct timespec pause = {.tv_nsec = LOOK_INTERVAL_MS * 1000000L};
-    struct report report = {.pid = 0};
+    struct report report = {.code = -1};
     int silent_ms = 0;
 
     for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += LOOK_INTERVAL_MS) {
@@ -137,6 +149,11 @@ static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t as
         if (kill(pid, 0) == -1 && errno == ESRCH)
             return fail("the agent has ended");
         silent_ms = is_heard ? 0 : silent_ms + LOOK_INTERVAL_MS;
+        if (report.code == HTTP_FORBIDDEN)
+            return leave_to_log();
+        if (silent_ms >= SILENCE_MS && report.code == HTTP_UNAUTHORIZED)
+            return fail("SIGHUP was sent, and the agent does not take the token of the new file (HTTP 401): "
+                        "its log says why it did not reload");
         if (silent_ms >= SILENCE_MS)
             return fail(
                 "SIGHUP was sent, and the agent does not answer now: its log says what came of the reload");
@@ -152,8 +169,11 @@ static int reload_at(const struct config_listen *agent, pid_t pid)
     bool is_heard = look(agent, &before);
 
     if (!is_heard && pid == 0) {
-        fprintf(stderr, "no answer from %s: %s\n", addr_format(&agent->addr, text), strerror(errno));
-        return EXIT_CODE_RUNTIME;
+        fprintf(stderr, "no answer from %s: ", addr_format(&agent->addr, text));
+        if (before.code == -1)
+            return fail(strerror(errno));
+        fprintf(stderr, "it refuses /status (HTTP %d). ", before.code);
+        return fail("Name the process: --pid");
     }
     if (is_heard && pid != 0 && before.pid != pid) {
         fprintf(stderr, "the agent at %s is process %ld, not %ld\n", addr_format(&agent->addr, text),

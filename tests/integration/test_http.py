@@ -180,11 +180,11 @@ def voters(rig):
     """The sum of the names' FNV-1a hashes: the same where the same Sentinels are configured, in whatever order."""
     total = 0
     for fake in rig.fakes:
-        number = 2166136261
+        number = 0xCBF29CE484222325
         for byte in fake.where.encode():
-            number = (number ^ byte) * 16777619 & 0xFFFFFFFF
+            number = (number ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
         total += number
-    return f"{total & 0xFFFFFFFF:08x}"
+    return f"{total & 0xFFFFFFFFFFFFFFFF:016x}"
 
 
 def test_metrics(rig):

@@ -341,6 +341,17 @@ def test_command_and_another_address():
         assert done.returncode == 1 and "its log says what came of the reload" in done.stderr
 
 
+def test_command_from_a_host_that_may_not_ask():
+    """The signal is all that it can send: the log tells what came of it."""
+    with Rig(sentinels=FAST, agent=HTTP + " allow=192.0.2.0/24") as rig:
+        rig.agent.wait_log(event="started")
+        done = ask_reload(rig)
+        assert done.returncode == 1 and "it refuses /status (HTTP 403). Name the process: --pid" in done.stderr
+        done = ask_reload(rig, "--pid", rig.agent.pid)
+        assert done.returncode == 0 and "the agent's log says" in done.stderr
+        rig.agent.wait_log(event="reloaded")
+
+
 def test_command_without_http():
     """It can only send the signal, and only to a process that it is given."""
     with Rig(sentinels=FAST) as rig:

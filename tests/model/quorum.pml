@@ -3,7 +3,7 @@
  * and why that is sound. Time goes in ticks; all times are ages, so that the state space is finite.
  *
  *   AGENTS 1 or 2      N 3 or 5      F life of a vote, T reply timeout, in ticks (T < F)
- *   RELOAD             the one agent gathers votes anew beside the first, and goes on by those when they name somebody
+ *   RELOAD             the one agent gathers a second set of votes, and uses that one when it names somebody
  *   DOWN_AFTER         Sentinels may say that they have not heard X, which is not named if a majority says so; not with RELOAD
  *   MUTANT_...         one fault put into the rule; each must violate an assertion
  */

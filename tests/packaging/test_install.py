@@ -6,7 +6,8 @@ import subprocess
 import pytest
 from cluster import ROOT
 
-UNIT, SOCKET, USER = "lib/systemd/system/sentinel-spoa.service", "lib/systemd/system/sentinel-spoa.socket", "lib/sysusers.d/sentinel-spoa.conf"
+UNIT, SOCKET = "lib/systemd/system/sentinel-spoa.service", "lib/systemd/system/sentinel-spoa.socket"
+USER, FOLDER = "lib/sysusers.d/sentinel-spoa.conf", "lib/tmpfiles.d/sentinel-spoa.conf"
 
 
 @pytest.mark.parametrize("prefix", ["/usr/local", "/opt/agent"])
@@ -19,7 +20,7 @@ def test_units_where_there_is_systemd(prefix, tmp_path):
     make("install", "systemd=yes")
     programs = re.findall(r"^Exec\w+=(\S+)", (top / UNIT).read_text(), re.MULTILINE)
     assert set(programs) == {f"{prefix}/bin/sentinel-spoa"} and (top / "bin/sentinel-spoa").exists()
-    assert (top / SOCKET).exists() and (top / USER).exists()
+    assert all((top / path).exists() for path in (SOCKET, USER, FOLDER))
     make("uninstall")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     make("install", "systemd=")

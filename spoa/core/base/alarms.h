@@ -19,8 +19,8 @@
       "a Sentinel, or a node that votes, refuses our password or wants one: it has no vote. Set 'password' " \
       "in its group")                                                                                        \
     X(NODE_PASSWORD, "node-password", 0,                                                                     \
-      "the master refuses our password or wants one: 'role-check' has no effect, and a dead master is "      \
-      "noticed late. Set 'password' in the service")                                                         \
+      "the master refuses our password or wants one: 'role-check' has no effect (with 'require' it is not "  \
+      "named), and a dead master is noticed late. Set 'password' in the service")                            \
     X(NODE_REFUSES, "node-refuses", 5000,                                                                    \
       "the master refuses ROLE: 'role-check' has no effect, and a dead master is noticed late")              \
     X(VOTE_LIFE, "vote-life", 0,                                                                             \

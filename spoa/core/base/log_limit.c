@@ -2,24 +2,16 @@
 
 #include <string.h>
 
+#include "spoa/core/base/hash.h"
+
 /* Places for one key, from the one that it hashes to. */
 #define PROBES 8
 #define SECOND_MS 1000
 
-/* FNV-1a. */
-static uint64_t hash(uint64_t state, const void *data, size_t len)
-{
-    const uint8_t *bytes = data;
-
-    for (size_t i = 0; i < len; i++)
-        state = (state ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return state;
-}
-
 static bool is_configured(const struct log_field *field)
 {
-    static const char *const keys[] = {"service", "monitor", "sentinel", "sentinels",
-                                       "server",  "alarm",   "api"};
+    static const char *const keys[] = {"service",   "monitor", "sentinel", "node",
+                                       "sentinels", "server",  "alarm",    "api"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         if (!field->is_number && strcmp(field->key, keys[i]) == 0)
@@ -29,19 +21,19 @@ static bool is_configured(const struct log_field *field)
 
 uint64_t log_limit_subject(const struct log_field *fields, size_t count)
 {
-    uint64_t subject = UINT64_C(0xcbf29ce484222325);
+    uint64_t subject = HASH_EMPTY;
 
     for (size_t i = 0; i < count; i++)
         if (is_configured(&fields[i])) {
-            subject = hash(subject, fields[i].key, strlen(fields[i].key) + 1);
-            subject = hash(subject, fields[i].text.data, fields[i].text.len);
+            subject = hash_add(subject, fields[i].key, strlen(fields[i].key) + 1);
+            subject = hash_add(subject, fields[i].text.data, fields[i].text.len);
         }
     return subject;
 }
 
 static uint64_t key_of(const char *event, uint64_t subject)
 {
-    return hash(subject, event, strlen(event) + 1);
+    return hash_add(subject, event, strlen(event) + 1);
 }
 
 static bool is_over(const struct log_limit_entry *entry, int64_t now_ms)

@@ -14,6 +14,9 @@
 
 #define DEFAULT_LISTEN "127.0.0.1:9012"
 
+/* sun_path of unix(7), and its end */
+#define SYSLOG_PATH_MAX 107
+
 bool config_same_networks(const struct config_networks *one, const struct config_networks *other)
 {
     for (size_t i = 0; i < one->count && i < other->count; i++)
@@ -25,7 +28,9 @@ bool config_same_networks(const struct config_networks *one, const struct config
 
 static bool is_same(const struct config_listen *one, const struct config_listen *other)
 {
-    return config_same_networks(&one->allowed, &other->allowed) && config_same_tls(&one->tls, &other->tls) &&
+    return one->mode == other->mode && strcmp(one->owner, other->owner) == 0 &&
+           strcmp(one->group, other->group) == 0 && config_same_networks(&one->allowed, &other->allowed) &&
+           config_same_tls(&one->tls, &other->tls) &&
            config_same_text(one->token.password_file, other->token.password_file);
 }
 
@@ -74,6 +79,9 @@ static void check_agent(struct config *config, const char *file, struct config_e
 {
     struct config_place whole = config_at_line(file, 0);
 
+    if (config->agent.syslog != NULL && strlen(config->agent.syslog) > SYSLOG_PATH_MAX)
+        config_error(errors, &whole, "'syslog' is longer than %d bytes, as long as a path of a socket can be",
+                     SYSLOG_PATH_MAX);
     if (config->agent.group != NULL && config->agent.user == NULL)
         config_error(errors, &whole, "'group' needs 'user'");
     if (config->agent.takeovers.count > 0 && config->agent.takeovers.list[0].addr.kind != ADDR_UNIX)

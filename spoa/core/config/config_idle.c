@@ -100,7 +100,7 @@ static void warn_of_group(struct config *config, size_t index, const struct conf
         config_error(&config->warnings, place, "'subscribe' does nothing without Sentinels");
 }
 
-/* Whether it has a TCP address; with `without_own` one that has no `allow=` of its own. */
+/* Whether it has a TCP address. With `without_own` only those count that have no `allow=` of their own. */
 static bool has_tcp(const struct config_listens *listens, bool without_own)
 {
     for (size_t i = 0; i < listens->count; i++)

@@ -20,7 +20,8 @@ const struct config_keyword config_keywords[] = {
      "has signed"},
     {CONFIG_AGENT, "check", &config_type_listens, AGENT(checks), NULL, true, LIVE,
      "where HAProxy's agent-checks connect (`agent-send \"SERVICE SERVER\\n\"`), as `listen` but by TCP "
-     "only; they make it cut the sessions to an old master where it has no runtime API for us"},
+     "only and without TLS; they make it cut the sessions to an old master where it has no runtime API for "
+     "us"},
     {CONFIG_AGENT, "http", &config_type_listens, AGENT(web), NULL, true, LIVE,
      "where the status page, `/metrics` and health checks are served, as `listen` but without TLS; it "
      "asks for no password. `10.0.0.5:9912 token-file=FILE`: each request must carry the token in the "
@@ -31,8 +32,7 @@ const struct config_keyword config_keywords[] = {
      "`--takeover` gets our listeners and connections there; it must run as the same user, or as root"},
     {CONFIG_AGENT, "allow", &config_type_networks, AGENT(allowed), NULL, true, LIVE,
      "a network, `10.0.0.0/8`, whose hosts may connect by TCP to addresses that have no `allow=` of their "
-     "own; "
-     "else all may. A peer that connects to `[::]` by IPv4 counts as IPv4"},
+     "own. Without any, all hosts may connect. A peer that connects to `[::]` by IPv4 counts as IPv4"},
     {CONFIG_AGENT, "max-connections", &config_type_count, AGENT(connections_max), "10000", false, LIVE,
      "connections for SPOP at one time; of those beyond only health checks are answered"},
     {CONFIG_AGENT, "idle-timeout", &config_type_duration, AGENT(idle_timeout_ms), "10m", false, LIVE,
@@ -129,7 +129,7 @@ const struct config_keyword config_keywords[] = {
      "votes that a master needs: the majority of the group (the default) or more"},
     {CONFIG_SERVICE, "allow-any-address", &config_type_bool, SERVICE(allow_any_address), "no", false, LIVE,
      "also name an address that no `server` has, by `addr` and `port` only (for `set-dst`); `role-check` "
-     "connects to it with the password, whichever a majority names"},
+     "then sends the password to every address that a majority names"},
     {CONFIG_SERVICE, "backend", &config_type_names, SERVICE(backends), NULL, true, LIVE,
      "HAProxy's backend of this service, where it is not that of `[haproxy]`; several may stand in a line"},
     {CONFIG_SERVICE, "check-mode", &config_type_check_mode, SERVICE(check_mode), "pulse", false, LIVE,
@@ -165,7 +165,7 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "username", &config_type_text, SERVICE(credentials.username), NULL, false, LIVE,
      "user of the nodes for `role-check`, where they have access lists"},
     {CONFIG_SERVICE, "password", &config_type_password, SERVICE(credentials), NULL, false, LIVE,
-     "password of the nodes for `role-check`; only addresses of the map get it"},
+     "password of the nodes for `role-check`; without `allow-any-address` only addresses of the map get it"},
     {CONFIG_SERVICE, "password-file", &config_type_text, SERVICE(credentials.password_file), NULL, false,
      LIVE, "file whose first line is that password"},
     {CONFIG_SERVICE, "tls", &config_type_tls, SERVICE(tls), "no", false, LIVE,

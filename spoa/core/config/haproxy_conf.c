@@ -116,7 +116,7 @@ static void add_runtime_api(const struct writer *writer, const struct config_run
     struct text *out = writer->out;
 
     if (api == writer->api || api->is_master)
-        text_printf(out, "    # Whoever may write here rules this HAProxy.%s\n",
+        text_printf(out, "    # A program that may write here rules this HAProxy.%s\n",
                     is_unix ? " The agent's user must be in the group." : "");
     else if (haproxy_takes_address(&api->addr))
         text_add(out, "    # Another HAProxy's, which has a file of its own:\n");

@@ -223,10 +223,11 @@ static void adopt(struct service *service, struct service_decision *after, int32
         after->t_switched_ms = now_ms;
         service->current = subject;
         service->takes_lone_writes = false;
-        service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
         if (service->replicas != NULL)
             replicas_forget_offsets(service->replicas);
     }
+    if (subject != QUORUM_NO_CANDIDATE && subject != service->subject)
+        service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
     service->decision = *after;
     service->subject = subject;
     if (!switched && is_same(&before, after))

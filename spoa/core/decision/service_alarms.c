@@ -102,12 +102,12 @@ void service_alarms_loss(struct alarms *alarms, const struct service_settings *s
                          int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
-    struct extremes worst = find_extremes(evidence, quorum, now_ms);
-    bool holds = takes_lone_writes && settings->policy.down_after_ms == 0 &&
-                 worst.down_after_ms > SERVICE_ALARMS_LOSS_MS;
+    uint32_t down_after_ms = evidence_longest_down_after_ms(evidence, quorum, now_ms);
+    bool holds =
+        takes_lone_writes && settings->policy.down_after_ms == 0 && down_after_ms > SERVICE_ALARMS_LOSS_MS;
     char text[96];
 
-    (void)snprintf(text, sizeof(text), "down-after-milliseconds %u", worst.down_after_ms);
+    (void)snprintf(text, sizeof(text), "down-after-milliseconds %u", down_after_ms);
     alarms_note(alarms, ALARM_UNBOUNDED_LOSS, holds, &subject, text, now_ms);
 }
 

@@ -107,6 +107,13 @@ static bool note_strangers(struct service *service, const struct service_event *
     return false;
 }
 
+/* Whether it is the master named last, or, with `role-check = require`, the one that would be. */
+static bool is_of_subject(const struct service *service, int32_t candidate)
+{
+    return candidate != QUORUM_NO_CANDIDATE &&
+           (candidate == service->current || candidate == service->subject);
+}
+
 static bool note_role(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     const struct node_report report = {
@@ -117,7 +124,7 @@ static bool note_role(struct service *service, const struct service_event *event
 
     if (report.candidate == QUORUM_NO_CANDIDATE)
         return false;
-    if (report.candidate == service->current)
+    if (is_of_subject(service, report.candidate))
         service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
     evidence_note_role(&service->evidence, &report);
     doubt_end(&service->doubt, report.candidate);
@@ -156,7 +163,7 @@ static bool note_offsets(struct service *service, const struct service_event *ev
 /* The node is there, whatever it says. */
 static bool note_no_role(struct service *service, const struct service_event *event, int64_t now_ms)
 {
-    if (is_of_current(service, event))
+    if (is_of_subject(service, server_map_lookup(&service->map, event->addr)))
         service_alarms_refusal(&service->alarms, service->settings, &event->words, event->wants_password,
                                now_ms);
     return note_presence(service, event, now_ms);

@@ -212,7 +212,7 @@ static bool is_for_all(const char *path)
     return false;
 }
 
-/* Takes as long wherever they differ: the time must not tell how much of a guess is right. */
+/* Takes the same time, wherever they differ: the time must not tell how much of a guess is right. */
 static bool is_same_secret(const char *given, const char *secret)
 {
     size_t given_len = strlen(given);

@@ -49,14 +49,16 @@ struct http_answer {
     bool is_token_wanted;    /* the answer needs the header WWW-Authenticate: Bearer */
 };
 
-/* Whether the method is one that is answered. Others get 405, whatever the path. */
+/* Whether the method is answered. Others get 405, whatever the path. */
 bool http_is_allowed(const char *method);
 
 /*
  * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /master/SERVICE[/SERVER] and
  * /replica/SERVICE[/SERVER]. The last two are 200 if the service has a master (a replica), or, with a
- * server's name, if that server is named. Else they are 503. Who `is_limited` is answered /healthz and /readyz, and
- * else 403. Who does not have the token is answered the same two, and else 401.
+ * server's name, if that server is named. They are 404 if there is no such service, or, with a server's name, if nobody
+ * can be named and nothing says that the sessions to this server are at the wrong node. Else they are 503. If the peer
+ * `is_limited`, /healthz and /readyz are answered, and all else is 403. Without the token these two are answered, and
+ * all else is 401.
  */
 void http_respond(const struct status *status, const struct http_request *request,
                   struct http_answer *ret_answer);

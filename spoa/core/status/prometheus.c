@@ -1,11 +1,13 @@
 #include "spoa/core/status/prometheus.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/addr.h"
 #include "spoa/core/base/alarms.h"
+#include "spoa/core/base/hash.h"
 #include "spoa/core/base/histogram.h"
 #include "spoa/core/base/metrics.h"
 #include "spoa/core/base/text.h"
@@ -192,15 +194,13 @@ static void end_service(const struct exposition *exposition, uint64_t number)
  * A number that is the same where the same voters are configured, in whatever order. Agents of different clusters often
  * call their masters by one name.
  */
-static uint32_t voters_number(const struct voter_group *group)
+static uint64_t voters_number(const struct voter_group *group)
 {
-    uint32_t sum = 0;
+    uint64_t sum = 0;
 
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
-        uint32_t hash = 2166136261U; /* FNV-1a */
-        for (const char *c = voter_group_voter_name(group, i); *c != '\0'; c++)
-            hash = (hash ^ (uint8_t)*c) * 16777619U;
-        sum += hash;
+        const char *name = voter_group_voter_name(group, i);
+        sum += hash_add(HASH_EMPTY, name, strlen(name));
     }
     return sum;
 }
@@ -210,14 +210,14 @@ static void write_info(const struct exposition *exposition, const struct voter_g
 {
     const struct service_decision *decision = service_decision(service);
     char text[ADDR_TEXT_MAX];
-    char voters[16];
+    char voters[17];
 
     if (!service_state_names(decision->state))
         return;
     begin_service(exposition, service);
     add_label(exposition, false, "server", decision->server != NULL ? decision->server : "");
     add_label(exposition, false, "addr", addr_format(decision->addr, text));
-    (void)snprintf(voters, sizeof(voters), "%08x", voters_number(group));
+    (void)snprintf(voters, sizeof(voters), "%016" PRIx64, voters_number(group));
     add_label(exposition, false, "voters", voters);
     end_service(exposition, 1);
 }

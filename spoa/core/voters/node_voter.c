@@ -287,7 +287,7 @@ static void note_slowness(struct node_voter *voter, const struct awaited_request
         voter->t_slow_ms = now_ms;
 }
 
-/* One that never had a link to its master says nothing. */
+/* A node that never had a link to its master says nothing. */
 static void take_link(struct node_voter *voter, const struct awaited_request *request,
                       const struct reply *reply, int64_t now_ms)
 {

@@ -242,16 +242,27 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
+/* It refuses to say what it is, in these words. */
+static void tell_no_role(struct role_probe *probe, struct span words, int64_t now_ms)
+{
+    const struct service_event event = {
+        .kind = SERVICE_SAID_NO_ROLE,
+        .addr = &probe->target,
+        .words = words,
+        .wants_password = refusal_of_words(words) == REFUSAL_PASSWORD,
+    };
+
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+}
+
 static void take_no_role(struct role_probe *probe, const struct reply *reply, int64_t now_ms)
 {
-    struct service_event event = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
+    const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
 
-    if (reply->kind == REPLY_ERROR) {
-        event.kind = SERVICE_SAID_NO_ROLE;
-        event.words = reply->text;
-        event.wants_password = refusal_of(reply) == REFUSAL_PASSWORD;
-    }
-    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+    if (reply->kind == REPLY_ERROR)
+        tell_no_role(probe, reply->text, now_ms);
+    else
+        (void)voter_group_step(probe->group, probe->service, &present, now_ms);
 }
 
 static void take_role(struct role_probe *probe, const struct awaited_request *request,
@@ -371,6 +382,8 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
         retry_ms = confirm_doubt(probe, retry_ms, now_ms);
     } else if (loss->end == CONVERSATION_END_SILENT && is_doubted(probe)) {
         retry_ms = return_soon(probe, retry_ms, now_ms);
+    } else if (loss->end == CONVERSATION_END_SENT_AWAY) {
+        tell_no_role(probe, span_of_text(loss->reason), now_ms);
     }
     probe->metrics->role_probe_failures_total++;
     log_event(peer_lost(&probe->peer, loss->end), "role-probe-down",

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -34,9 +35,14 @@ struct hook {
     bool is_running;
     bool is_waiting; /* `request` waits for the running program to end */
     bool is_ended;   /* by us, because it took too long */
+    bool is_gone;    /* it has ended, and what it started has not: that has until SIGKILL */
+    int status;      /* with `is_gone` */
+    bool has_request;
     int64_t t_begin_ms;
-    struct hook_program program; /* for `request` */
-    unsigned failures;           /* of `request` */
+    char command[HOOK_COMMAND_MAX + 1]; /* these are of `request` */
+    unsigned timeout_ms;
+    unsigned retry_ms;
+    unsigned failures;
     struct hook_request request;
     ev_io readable; /* the pipe of the program that was begun last; inactive: it is closed */
     struct hook_output output;
@@ -194,9 +200,9 @@ static int spawn(const struct hook_request *request, const int ends[2], pid_t *r
 static int64_t note_failure(struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    if (hook->is_waiting || hook->program.retry_ms == 0 || hook->failures == HOOK_RETRIES)
+    if (hook->is_waiting || !hook->has_request || hook->retry_ms == 0 || hook->failures == HOOK_RETRIES)
         return -1;
-    int64_t retry_ms = (int64_t)hook->program.retry_ms << hook->failures++;
+    int64_t retry_ms = (int64_t)hook->retry_ms << hook->failures++;
     ev_timer_set(&hook->retry, (double)retry_ms / 1000., 0.);
     ev_timer_start(hook->hooks->loop, &hook->retry);
     return retry_ms;
@@ -209,7 +215,7 @@ static void tell_failure(struct hook *hook, const char *reason)
     int64_t retry_ms = note_failure(hook);
 
     fields[2] = log_number("retry-ms", retry_ms);
-    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
+    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
 }
 
 /* Starts the program of `hook->request`. None may be running. */
@@ -235,32 +241,43 @@ static void begin(struct hook *hook)
     watch_pipe(hook, ends[0]);
     hook->is_running = true;
     hook->is_ended = false;
+    hook->is_gone = false;
     hook->t_begin_ms = clock_ms();
     log_event(LOG_LEVEL_INFO, "hook-started", log_text("service", hook->service),
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
     ev_child_set(&hook->child, pid, 0);
     ev_child_start(hooks->loop, &hook->child);
-    ev_timer_set(&hook->timeout, hook->program.timeout_ms / 1000., HOOK_GRACE_MS / 1000.);
+    ev_timer_set(&hook->timeout, hook->timeout_ms / 1000., HOOK_GRACE_MS / 1000.);
     ev_timer_start(hooks->loop, &hook->timeout);
 }
 
 static void tell_end(struct hook *hook, int status)
 {
     struct log_field fields[5] = {log_text("service", hook->service)};
-    bool is_good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool is_good = !hook->is_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     size_t count = 1;
 
-    if (WIFEXITED(status)) {
+    if (WIFEXITED(status))
         fields[count++] = log_number("status", WEXITSTATUS(status));
-    } else {
+    else
         fields[count++] = log_number("signal", WTERMSIG(status));
+    if (hook->is_ended || !WIFEXITED(status))
         fields[count++] = log_text("reason", hook->is_ended ? "on-switch-timeout" : "killed");
-    }
     fields[count++] = log_number("ms", clock_ms() - hook->t_begin_ms);
     int64_t retry_ms = is_good ? -1 : note_failure(hook);
     if (retry_ms >= 0)
         fields[count++] = log_number("retry-ms", retry_ms);
-    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, "hook-ended", fields, count);
+    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-ended", fields, count);
+}
+
+static void finish(struct hook *hook, int status)
+{
+    ev_timer_stop(hook->hooks->loop, &hook->timeout);
+    hook->is_running = false;
+    read_rest(hook);
+    tell_end(hook, status);
+    if (hook->is_waiting)
+        begin(hook);
 }
 
 static void on_end(struct ev_loop *loop, ev_child *child, int events)
@@ -269,14 +286,10 @@ static void on_end(struct ev_loop *loop, ev_child *child, int events)
 
     (void)events;
     ev_child_stop(loop, child);
-    ev_timer_stop(loop, &hook->timeout);
-    if (hook->is_ended) /* what it started may have ignored SIGTERM */
-        (void)kill(-child->rpid, SIGKILL);
-    hook->is_running = false;
-    read_rest(hook);
-    tell_end(hook, child->rstatus);
-    if (hook->is_waiting)
-        begin(hook);
+    hook->is_gone = hook->is_ended && kill(-child->rpid, 0) == 0;
+    hook->status = child->rstatus;
+    if (!hook->is_gone)
+        finish(hook, child->rstatus);
 }
 
 /* SIGTERM lets it clean up. What is left of it after that gets SIGKILL. */
@@ -288,6 +301,8 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     (void)kill(-hook->child.pid, hook->is_ended ? SIGKILL : SIGTERM);
     hook->is_ended = true;
+    if (hook->is_gone)
+        finish(hook, hook->status);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
@@ -299,12 +314,12 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- switches ---- */
 
-/* What is too long now would be too long again. */
+/* What is too long now would be too long again. What is left of it must not be run. */
 static void refuse(const struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    log_event(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
-              log_text("reason", "too many arguments"));
+    log_kept(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
+             log_text("reason", "too many arguments"));
 }
 
 static void on_changed(struct service_observer *self, const struct service *service,
@@ -318,10 +333,13 @@ static void on_changed(struct service_observer *self, const struct service *serv
     if (hook->is_waiting)
         log_event(LOG_LEVEL_INFO, "hook-superseded", log_text("service", hook->service));
     ev_timer_stop(hook->hooks->loop, &hook->retry);
-    hook->program = watch->program;
+    (void)snprintf(hook->command, sizeof(hook->command), "%s", watch->program.command);
+    hook->timeout_ms = watch->program.timeout_ms;
+    hook->retry_ms = watch->program.retry_ms;
     hook->failures = 0;
-    hook->is_waiting = hook_request_fill(&hook->request, watch->program.command, service, change);
-    if (!hook->is_waiting)
+    hook->has_request = hook_request_fill(&hook->request, watch->program.command, service, change);
+    hook->is_waiting = hook->has_request;
+    if (!hook->has_request)
         refuse(hook);
     else if (!hook->is_running)
         begin(hook);
@@ -359,6 +377,8 @@ bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *
     };
     if (watch->hook == NULL)
         return false;
+    if (program->retry_ms == 0 || strcmp(program->command, watch->hook->command) != 0)
+        ev_timer_stop(hooks->loop, &watch->hook->retry);
     service_observe(service, &watch->observer);
     return true;
 }

@@ -45,7 +45,7 @@ MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metr
 void hooks_destroy(struct hooks *hooks);
 
 /*
- * From now on runs the program at each switch of `service`. `watch` and the command are borrowed and must outlive
+ * From now on runs the program at each switch of `service`. A former program that failed is not run again. `watch` and the command are borrowed and must outlive
  * the service's last switch. False if memory is short.
  */
 MUST_CHECK bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,

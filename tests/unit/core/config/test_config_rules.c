@@ -96,6 +96,12 @@ static const struct rule errors[] = {
     {OF_SERVICE("backend = "), "bad value '' for 'backend': it takes one name or several"},
     {OF_SERVICE("on-switch = hook.sh"), "'on-switch' needs the whole path of a program"},
     {OF_SERVICE("on-switch-timeout = 0"), "'on-switch-timeout' must be over 0"},
+    {"[agent]\nlisten = unix:/x mode=600\nlisten = unix:/x mode=660\n" GOOD,
+     "t.conf: 'listen = unix:/x' is listed twice, each with other options"},
+    {"[agent]\nsyslog = "
+     "/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+     "89012345678901234567\n" GOOD,
+     "'syslog' is longer than 107 bytes"},
     {"[nodes]\nsource = cluster\n" GOOD, "[nodes NAME] needs a name"},
     {NODES("source = replication\nsauce = 1", ""), "unknown key 'sauce' in [nodes n]"},
     {NODES("", ""), "'source' is replication or cluster in [nodes NAME]"},

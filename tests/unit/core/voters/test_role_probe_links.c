@@ -227,6 +227,42 @@ static void test_refusals_raise_alarms(void **state)
     assert_false(has_alarm(ALARM_NODE_PASSWORD));
 }
 
+/* With `require` nobody is named, which the alarm explains. */
+static void test_refusal_where_the_role_is_required(void **state)
+{
+    (void)state;
+    service_destroy(f.service);
+    f.service_settings.policy.role_check = ROLE_CHECK_REQUIRE;
+    f.service = service_create(&f.service_settings, START);
+    name(0);
+    aim_and_connect(0);
+    greet();
+    reply(error_reply("NOAUTH Authentication required."));
+    reply(error_reply("NOAUTH Authentication required."));
+    assert_false(service_is_open(f.service, SERVICE_ROLE_MASTER));
+    assert_true(has_alarm(ALARM_NODE_PASSWORD));
+    poll_refused(NULL, NULL);
+    assert_false(has_alarm(ALARM_NODE_PASSWORD));
+}
+
+/* A node that closes each connection with an error refuses as well. */
+static void test_node_that_sends_us_away(void **state)
+{
+    struct reply denied = error_reply("DENIED Redis is running in protected mode");
+
+    (void)state;
+    for (unsigned i = 0; i < 30 && !has_alarm(ALARM_NODE_REFUSES); i++) {
+        if (i == 0)
+            role_probe_aim(&f.probe, &f.servers[0].addr, f.now_ms);
+        pass(conversation_wake_ms(talk()) > f.now_ms ? conversation_wake_ms(talk()) - f.now_ms : 0);
+        assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
+        conversation_connected(talk(), f.now_ms);
+        assert_string_equal(sent(), "CLIENT PING ROLE");
+        assert_int_equal(conversation_reply(talk(), &denied, f.now_ms), CONVERSATION_DISCONNECT);
+    }
+    assert_true(has_alarm(ALARM_NODE_REFUSES));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +272,8 @@ int main(void)
         PROBE_TEST(test_refusal_is_told_again_after_it_worked),
         PROBE_TEST(test_each_kind_of_refusal_is_told),
         PROBE_TEST(test_refusals_raise_alarms),
+        PROBE_TEST(test_refusal_where_the_role_is_required),
+        PROBE_TEST(test_node_that_sends_us_away),
         PROBE_TEST(test_a_role_that_is_none),
         PROBE_TEST(test_a_replica_by_another_name),
     };
