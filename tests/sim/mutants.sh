@@ -61,8 +61,12 @@ judge() {
     seen=
     missed=
     for invariant in $invariants; do
-        if "$work/sim" --runs "$runs" --only "$invariant" >"$work/output"; then
+        status=0
+        "$work/sim" --runs "$runs" --only "$invariant" >"$work/output" || status=$?
+        if [ "$status" -eq 0 ]; then
             missed="$missed $invariant"
+        elif [ "$status" -gt 128 ]; then # the mutant read what is not there
+            seen="$seen $invariant (a crash)"
         elif grep -q "^sim: VIOLATION seed [0-9]* at [0-9]* ms: $invariant" "$work/output"; then
             seed=$(sed -n 's/^sim: VIOLATION seed \([0-9]*\) .*/\1/p' "$work/output")
             seen="$seen $invariant (seed $seed)"
