@@ -506,6 +506,8 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
         return false;
     if (MHD_add_connection(server->daemon, fd, (const struct sockaddr *)&peer->addr, peer->len) != MHD_YES)
         server->metrics->refused_total++; /* and it has closed it */
+    /* libmicrohttpd 1.0 reads in the second turn. If the request is there already, the client owes none. */
+    run(server);
     run(server);
     if (server->taking != NULL)
         remove_client(server->taking);
