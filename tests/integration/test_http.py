@@ -315,7 +315,7 @@ def test_a_drip_does_not_renew_the_time_limit(rig):
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_slow_connections_do_not_keep_others_out(rig, path):
-    """As many as there are places, which never finish a request: who asks in time takes a place of theirs."""
+    """As many as there are places, which never finish a request. A client that asks in time takes one of their places."""
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(address(rig), 10)) for _ in range(64)]
         for sock in slow:

@@ -90,8 +90,8 @@ void evidence_init(struct evidence *evidence, struct sentinel_report *sentinels,
 void evidence_forget(struct evidence *evidence, unsigned voter);
 
 /*
- * Each drops a report that was asked for before the one that is there. While a node's link to its master is down
- * it hears nothing, so its silence goes on from the report before. It begins now if the node followed another
+ * Each drops a report that was asked for earlier than the newest. While a node's link to its master is down it
+ * hears nothing, so its silence goes on from the report before. It begins now if the node followed another
  * master then. Redis does neither: it counts from the moment at which the link went down, whosever link it was.
  */
 void evidence_note_facts(struct evidence *evidence, unsigned voter, int32_t candidate,

@@ -25,8 +25,8 @@ struct http_pages {
     ev_timer turn;
     uint64_t begun;               /* how many pages were begun */
     bool wanted[HTTP_PAGE_COUNT]; /* by somebody who asked after it was begun last */
-    enum http_page page; /* the one that is being written; NONE: there is a pause, or nothing to do */
-    enum http_page last; /* the one before it */
+    enum http_page page;          /* being written; NONE: there is a pause, or nothing to do */
+    enum http_page last;          /* the one before it */
     struct page_cursor cursor;
     struct text text;
     struct process_stats process;

@@ -84,7 +84,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-static bool is_limited; /* who asks */
+static bool is_limited; /* the client that asks */
 static const char *token;
 static const char *authorization;
 
@@ -173,7 +173,7 @@ static void say_master(const char *addr_text, int64_t now_ms)
     (void)voter_group_step(group, 0, &ballot, now_ms);
 }
 
-/* Where nobody is named the sessions to the server named last are left alone: 404. 503 is for those that are at the wrong node. */
+/* Where nobody is named the sessions to the server named last are left alone: 404. 503 is for sessions to the wrong node. */
 static void test_nobody_is_named(void **state)
 {
     const int64_t later = START + LIFE;

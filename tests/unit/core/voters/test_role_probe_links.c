@@ -214,7 +214,7 @@ static void test_refusals_raise_alarms(void **state)
     assert_non_null(strstr(log_capture_last("alarm"), "detail=NOAUTH Authentication required."));
     poll_refused(NULL, NULL);
     assert_false(has_alarm(ALARM_NODE_PASSWORD));
-    for (unsigned i = 0; i < 6; i++) { /* one that is over soon is none */
+    for (unsigned i = 0; i < 6; i++) { /* a short refusal raises no alarm */
         assert_false(has_alarm(ALARM_NODE_REFUSES));
         poll_refused(NULL, "NOPERM User default has no permissions");
     }

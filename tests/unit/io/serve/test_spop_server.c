@@ -370,7 +370,7 @@ static bool is_closed(int fd)
     return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
-/* At the limit the oldest peer without HELLO makes room. One with HELLO stays, and so does one that is young. */
+/* At the limit the oldest peer without HELLO makes room. A peer with HELLO stays, and so does a young one. */
 static void silent_peers_make_room(void **state)
 {
     int silent[2];
