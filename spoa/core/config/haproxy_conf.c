@@ -400,13 +400,15 @@ void haproxy_conf_write(const struct config *config, unsigned version, struct te
 
 /* ---- spoe.conf ---- */
 
-static unsigned longest_park(const struct config *config)
+static int64_t longest_park(const struct config *config)
 {
-    unsigned longest_ms = 0;
+    int64_t longest_ms = 0;
 
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].park_ms > longest_ms)
-            longest_ms = config->services[i].park_ms;
+    for (size_t i = 0; i < config->service_count; i++) {
+        int64_t park_ms = park_limit_ms(config->services[i].park_ms, 0);
+        if (park_ms > longest_ms)
+            longest_ms = park_ms;
+    }
     return longest_ms;
 }
 
@@ -424,9 +426,9 @@ static void add_engine(struct text *out, const struct config *config, const char
         text_add(out, "    no option async\n    no option send-frag-payload\n");
     text_printf(out,
                 "    register-var-names state master replica addr port votes generation error\n"
-                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %us\n    log global\n"
+                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %llds\n    log global\n"
                 "    option dontlog-normal\n\n",
-                longest_park(config) / 1000 + 2);
+                (long long)(longest_park(config) / 1000 + 2));
     text_printf(
         out,
         "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "

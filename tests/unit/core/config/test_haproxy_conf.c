@@ -288,6 +288,20 @@ static void test_spoe(void **state)
     assert_null(strstr(printed.data, "no option async"));
 }
 
+/* 2 s longer than the longest `park`; `auto` may come to 8 s. */
+static void test_patience(void **state)
+{
+    (void)state;
+    made = load_good(GOOD);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 10s");
+    end(&made);
+    text_finish(&printed);
+    made = load_good(GOOD "park = 2500ms\n");
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 4s");
+}
+
 static void test_versions(void **state)
 {
     (void)state;
@@ -314,6 +328,7 @@ int main(void)
         cmocka_unit_test_teardown(test_odd_names_of_services, tear_down),
         cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),
+        cmocka_unit_test_teardown(test_patience, tear_down),
         cmocka_unit_test(test_versions),
     };
 
