@@ -79,7 +79,7 @@ int command_haproxy_conf(const struct config *config, unsigned version, bool is_
     if (is_spoe)
         haproxy_conf_write_spoe(config, version, &out);
     else
-        haproxy_conf_write(config, version, &out);
+        haproxy_conf_write(config, version, HAPROXY_CONF_SPOE_PATH, &out);
     bool is_whole = !out.has_failed;
     if (is_whole)
         fputs(out.data, stdout);
