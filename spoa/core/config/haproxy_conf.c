@@ -18,9 +18,8 @@
 struct writer {
     struct text *out;
     const struct config *config;
-    const char *spoe_path;
+    const struct haproxy_conf_options *options;
     struct haproxy_names *names;
-    unsigned version;
     const struct config_listen *agent;    /* NULL: none of the addresses can be written */
     const struct config_listen *check;    /* for agent-checks, or NULL */
     const struct config_runtime_api *api; /* of this HAProxy, or NULL */
@@ -60,7 +59,9 @@ static const struct config_runtime_api *own_api(const struct config_haproxy *hap
 /* Marks the port as used on this host, where the address leads to it. */
 static void note_port(struct writer *writer, const struct addr *addr)
 {
-    if (addr_is_loopback(addr))
+    bool (*is_own_host)(const struct addr *) = writer->options->is_own_host;
+
+    if (addr_is_loopback(addr) || (is_own_host != NULL && is_own_host(addr)))
         writer->used_ports[addr->port / 8] |= (uint8_t)(1U << addr->port % 8);
 }
 
@@ -141,7 +142,7 @@ static void add_head(const struct writer *writer)
     text_printf(out,
                 "# Valid on HAProxy %s and later. The README.md of haproxy-conf/ explains every line, and\n"
                 "# \"sentinel-spoa haproxy-conf\" prints this file for your own sentinel-spoa.conf.\n\n",
-                writer->version >= HAPROXY_CONF_SPOP ? "3.1" : "2.6");
+                writer->options->version >= HAPROXY_CONF_SPOP ? "3.1" : "2.6");
 }
 
 static void add_socket_path(struct text *out, const struct addr *addr)
@@ -269,7 +270,7 @@ static void add_frontend(struct writer *writer, size_t index, bool is_for_replic
         text_add(out, "\n");
     }
     text_printf(out, "    filter spoe engine sentinel%s config ", is_for_replicas ? "-replica" : "");
-    haproxy_add_word(out, writer->spoe_path);
+    haproxy_add_word(out, writer->options->spoe_path);
     text_add(out, "\n");
     add_log_format(writer, role);
     add_reject(writer, service, role);
@@ -444,7 +445,7 @@ static void add_agent(const struct writer *writer)
     struct text *out = writer->out;
 
     text_printf(out, "backend %s\n", haproxy_names_agent(writer->names));
-    if (writer->version >= HAPROXY_CONF_SPOP)
+    if (writer->options->version >= HAPROXY_CONF_SPOP)
         text_add(out, "    mode spop\n");
     else
         text_add(out,
@@ -483,15 +484,14 @@ static void write_all(struct writer *writer)
     add_agent(writer);
 }
 
-void haproxy_conf_write(const struct config *config, unsigned version, const char *spoe_path,
+void haproxy_conf_write(const struct config *config, const struct haproxy_conf_options *options,
                         struct text *out)
 {
     struct writer writer = {
         .out = out,
         .config = config,
-        .spoe_path = spoe_path,
+        .options = options,
         .names = haproxy_names_create(config),
-        .version = version,
         .agent = first_reachable(&config->agent.listens, false),
         .check = first_reachable(&config->agent.checks, true),
         .api = own_api(&config->haproxy),

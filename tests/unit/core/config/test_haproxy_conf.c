@@ -16,8 +16,10 @@ static struct text printed;
 
 static const char *written(const char *text, unsigned version)
 {
+    const struct haproxy_conf_options options = {.version = version, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+
     made = load_good(text);
-    haproxy_conf_write(made.config, version, HAPROXY_CONF_SPOE_PATH, &printed);
+    haproxy_conf_write(made.config, &options, &printed);
     assert_false(printed.has_failed);
     return printed.data;
 }
@@ -343,11 +345,21 @@ static void test_the_head(void **state)
                      "Sentinels or nodes names.\n# Valid");
 }
 
-static void test_where_the_second_file_is(void **state)
+static bool is_own_host(const struct addr *addr)
 {
+    return strcmp(addr->host, "10.0.0.1") == 0;
+}
+
+/* The second file is elsewhere, and the ports of a node on HAProxy's own host are taken. */
+static void test_another_place_and_host(void **state)
+{
+    const struct haproxy_conf_options options = {
+        .version = 206, .spoe_path = "/home/a b/spoe.conf", .is_own_host = is_own_host};
+
     (void)state;
     made = load_good(GOOD);
-    haproxy_conf_write(made.config, 206, "/home/a b/spoe.conf", &printed);
+    haproxy_conf_write(made.config, &options, &printed);
+    has("    bind 127.0.0.1:6380\n");
     has("    filter spoe engine sentinel config /home/a\\ b/spoe.conf\n");
 }
 
@@ -379,7 +391,7 @@ int main(void)
         cmocka_unit_test_teardown(test_spoe, tear_down),
         cmocka_unit_test_teardown(test_who_names_the_service, tear_down),
         cmocka_unit_test(test_the_head),
-        cmocka_unit_test_teardown(test_where_the_second_file_is, tear_down),
+        cmocka_unit_test_teardown(test_another_place_and_host, tear_down),
         cmocka_unit_test(test_versions),
     };
 
