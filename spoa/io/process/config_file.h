@@ -17,4 +17,10 @@ struct config_errors;
  */
 MUST_CHECK bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
 
+/*
+ * The second half of that, for keys that came from elsewhere: reads the password files and checks the whole.
+ * `path` is what errors call the place where the keys are from.
+ */
+MUST_CHECK bool config_file_finish(const char *path, struct config *config, struct config_errors *errors);
+
 #endif
