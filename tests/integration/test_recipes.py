@@ -121,7 +121,7 @@ class ManyCluster(Cluster):
     def agent_config(self, edits=None):
         text = self.shipped("sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
-        return edited(text, {**addresses, **self.node_edits_of_agent(), f"{HOST}:9012": f"{HOST}:0"}, "sentinel-spoa.conf")
+        return edited(text, {**addresses, **self.node_edits_of_agent(), f"{HOST}:9012": f"{HOST}:0", f"{HOST}:9912": f"{HOST}:0"}, "sentinel-spoa.conf")
 
     def node_edits_of_agent(self):
         edits = self.node_edits()
