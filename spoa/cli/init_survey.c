@@ -146,22 +146,26 @@ static bool fail_reply(const struct survey *survey, const char *command, const s
     case REFUSAL_PASSWORD:
         return fail("%s asks for a password: give --password-file FILE", survey->name);
     case REFUSAL_RIGHT:
-        return fail("%s refuses SENTINEL %s: %.*s. The user needs +sentinel|myid +sentinel|masters +sentinel|replicas "
+        return fail("%s refuses SENTINEL %s: %.*s. The user needs +sentinel|myid +sentinel|masters "
+                    "+sentinel|replicas "
                     "+sentinel|sentinels +sentinel|get-master-addr-by-name for this",
                     survey->name, command, PRINTED(reply->text));
     case REFUSAL_COMMAND:
         if (memmem(reply->text.data, reply->text.len, "subcommand", strlen("subcommand")) == NULL)
-            return fail("%s is a Redis, not a Sentinel: give the address of a Sentinel, whose port is usually 26379",
-                        survey->name);
+            return fail(
+                "%s is a Redis, not a Sentinel: give the address of a Sentinel, whose port is usually 26379",
+                survey->name);
         return fail("%s is too old: SENTINEL %s needs Redis 6.2 or later", survey->name, command);
     default:
-        return fail("%s does not answer SENTINEL %s: %.*s", survey->name, command,
-                    PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("not as a Sentinel does")));
+        return fail(
+            "%s does not answer SENTINEL %s: %.*s", survey->name, command,
+            PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("not as a Sentinel does")));
     }
 }
 
 /* Asks `SENTINEL COMMAND [MASTER]`. NULL, and said, if the reply is not of this kind. */
-static const struct reply *ask(struct survey *survey, const char *command, const char *master, enum reply_kind kind)
+static const struct reply *ask(struct survey *survey, const char *command, const char *master,
+                               enum reply_kind kind)
 {
     const char *const words[] = {"SENTINEL", command, master, NULL};
     const struct reply *reply = redis_client_ask(&survey->client, words);
@@ -201,13 +205,15 @@ static void note_loopback(const struct survey *survey, const struct addr *addr)
 
     if (addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
         !init_is_own_host(survey->asked))
-        init_note("%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
-                  "address that other hosts know.",
-                  survey->name, addr_format(addr, text));
+        init_note(
+            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
+            "address that other hosts know.",
+            survey->name, addr_format(addr, text));
 }
 
 /* Adds what an element of MASTERS, REPLICAS or SENTINELS is about. False if memory is short. */
-static bool add_announced(struct survey *survey, struct draft_addresses *addresses, const struct reply *element)
+static bool add_announced(struct survey *survey, struct draft_addresses *addresses,
+                          const struct reply *element)
 {
     struct addr addr;
 
@@ -249,6 +255,8 @@ static bool ask_masters(struct survey *survey)
             service->is_left_out = true;
         } else if (!add_announced(survey, &service->nodes, &reply->elements[i])) {
             return false;
+        } else {
+            service->is_left_out = service->nodes.count == 0;
         }
     }
     return reply != NULL;
@@ -277,9 +285,10 @@ static bool ask_service(struct survey *survey, struct draft_service *service, bo
         if (!add_all(survey, &survey->draft->sentinels, reply))
             return false;
     } else if (!has_same_fellows(survey->draft, reply)) {
-        init_note("The master '%s' has other Sentinels than the first one: it is left out. Make a file of its own "
-                  "for it.",
-                  service->master);
+        init_note(
+            "The master '%s' has other Sentinels than the first one: it is left out. Make a file of its own "
+            "for it.",
+            service->master);
         service->is_left_out = true;
         return true;
     }
@@ -308,7 +317,7 @@ static bool ask_services(struct survey *survey)
 
     for (size_t i = 0; i < survey->draft->service_count; i++) {
         struct draft_service *service = &survey->draft->services[i];
-        if (service->is_left_out || service->nodes.count == 0)
+        if (service->is_left_out)
             continue;
         if (!ask_service(survey, service, is_first))
             return false;
@@ -420,8 +429,8 @@ static void choose_own_address(struct survey *survey)
         if (other->is_reached)
             given->is_reached = false;
         else
-            init_note("The other Sentinels know %s as %s: is there address translation in between?", survey->name,
-                      text);
+            init_note("The other Sentinels know %s as %s: is there address translation in between?",
+                      survey->name, text);
     }
 }
 
@@ -465,7 +474,8 @@ static void note_no_id(struct survey *survey, const char *name, const struct red
               PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("INFO has no run_id")));
 }
 
-static bool ask_node(struct survey *survey, struct draft_service *service, size_t index, struct redis_client *client)
+static bool ask_node(struct survey *survey, struct draft_service *service, size_t index,
+                     struct redis_client *client)
 {
     static const char *const words[] = {"INFO", "server", NULL};
     struct draft_address *node = &service->nodes.list[index];

@@ -232,20 +232,15 @@ static void add_key(struct text *out, const char *key, const char *value)
     text_add(out, "\n");
 }
 
-/* `who` asks for the password; `what` is the file's name in the line that is to be filled in. */
-static void add_login(struct text *out, const struct draft_login *login, const char *who, const char *what)
+/* `remark` is what to do if there is a password after all. */
+static void add_login(struct text *out, const struct draft_login *login, const char *remark)
 {
     if (login->username != NULL)
         add_key(out, "username", login->username);
     if (login->password_file != NULL)
         add_key(out, "password-file", login->password_file);
     else
-        text_printf(
-            out,
-            "; If %s for a password: a file whose first line is the password, readable by the agent's "
-            "user alone.\n"
-            "; password-file = /etc/sentinel-spoa/%s\n",
-            who, what);
+        text_add(out, remark);
 }
 
 static void add_servers(struct text *out, const struct draft_addresses *nodes)
@@ -275,7 +270,10 @@ static void add_service(struct text *out, const struct draft *draft, size_t inde
     if (!is_only)
         text_printf(out, "backend = be_%s\n", name);
     add_servers(out, &service->nodes);
-    add_login(out, &draft->node_login, "Redis asks", "redis-password");
+    add_login(
+        out, &draft->node_login,
+        "; If Redis asks for a password: a file of the same kind. Without it a dead master is noticed late.\n"
+        "; password-file = /etc/sentinel-spoa/redis-password\n");
 }
 
 void draft_write(const struct draft *draft, struct text *out)
@@ -292,7 +290,11 @@ void draft_write(const struct draft *draft, struct text *out)
         services == 1 ? "backend = be_redis\n" : "");
     for (size_t i = 0; i < draft->sentinels.count; i += count_node(&draft->sentinels, i))
         text_printf(out, "address = %s\n", addr_format(&draft->sentinels.list[i].addr, text));
-    add_login(out, &draft->sentinel_login, "the Sentinels ask", "sentinel-password");
+    add_login(out, &draft->sentinel_login,
+              "; If the Sentinels ask for a password: a file whose first line is the password, readable by "
+              "the agent's "
+              "user alone.\n"
+              "; password-file = /etc/sentinel-spoa/sentinel-password\n");
     for (size_t i = 0; i < draft->service_count; i++)
         if (!draft->services[i].is_left_out)
             add_service(out, draft, i, services == 1);
