@@ -190,12 +190,12 @@ static void check_settings(struct check *check, const struct config_service *ser
                ", 'vote-life' %u. Lower 'vote-life' (and 'poll') or "
                "raise the other.",
                voter->name, facts.down_after_ms, group->vote_life_ms);
-    if (service->park_ms > 0 && service->park_ms < (uint64_t)facts.down_after_ms + FAILOVER_MS)
+    int64_t park_ms = park_limit_ms(service->park_ms, facts.down_after_ms);
+    if (park_ms > 0 && park_ms < (int64_t)facts.down_after_ms + FAILOVER_MS)
         report(check,
-               "%s: down-after-milliseconds is %" PRIu32 ", 'park' %u: set 'park' to %" PRIu64
+               "%s: down-after-milliseconds is %" PRIu32 ", 'park' %" PRId64 ": set 'park' to %" PRIu64
                " ms or more, and HAProxy's 'timeout processing' longer than that, or lower the first.",
-               voter->name, facts.down_after_ms, service->park_ms,
-               (uint64_t)facts.down_after_ms + FAILOVER_MS);
+               voter->name, facts.down_after_ms, park_ms, (uint64_t)facts.down_after_ms + FAILOVER_MS);
     check_silence(check, service, voter, &facts);
     if (facts.down_after_ms > check->down_after_ms)
         check->down_after_ms = facts.down_after_ms;

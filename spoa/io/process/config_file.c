@@ -143,10 +143,8 @@ static void read_listens(struct config_listens *listens, const char *file, struc
     }
 }
 
-bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+bool config_file_finish(const char *path, struct config *config, struct config_errors *errors)
 {
-    if (!read_file(path, config, errors))
-        return false;
     config_finish(config, path, errors);
     read_listens(&config->agent.listens, path, errors, &config->warnings);
     read_listens(&config->agent.web, path, errors, &config->warnings);
@@ -161,4 +159,9 @@ bool config_file_load(const char *path, struct config *config, struct config_err
         try_hook(&config->services[i], path, errors);
     }
     return errors->count == 0 && !errors->out_of_memory;
+}
+
+bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+{
+    return read_file(path, config, errors) && config_file_finish(path, config, errors);
 }

@@ -23,4 +23,10 @@ MUST_CHECK bool config_file_load(const char *path, struct config *config, struct
 void config_file_read_secret(struct config_credentials *credentials, const char *what, const char *file,
                              struct config_errors *errors, struct config_errors *warnings);
 
+/*
+ * The second half of that, for keys that came from elsewhere: reads the password files and checks the whole.
+ * `path` is what errors call the place where the keys are from.
+ */
+MUST_CHECK bool config_file_finish(const char *path, struct config *config, struct config_errors *errors);
+
 #endif
