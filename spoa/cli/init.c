@@ -128,7 +128,7 @@ static bool choose_paths(struct init *init)
             fputs("init: out of memory\n", stderr);
             return false;
         }
-    return init->options.is_forced || init_files_are_new(init->files, FILES);
+    return init_files_are_free(init->files, FILES, init->options.is_forced);
 }
 
 /* ---- the three texts ---- */

@@ -15,18 +15,19 @@
 /* As mkstemp(3) wants it. */
 #define SUFFIX ".XXXXXX"
 
-bool init_files_are_new(const struct init_file *files, size_t count)
+bool init_files_are_free(const struct init_file *files, size_t count, bool may_replace)
 {
-    bool are_new = true;
+    bool are_free = true;
     struct stat status;
 
-    for (size_t i = 0; i < count; i++)
-        if (lstat(files[i].path, &status) == 0) {
-            fprintf(stderr, "init: %s is there already: --force replaces it, -o DIR writes elsewhere\n",
-                    files[i].path);
-            are_new = false;
-        }
-    return are_new;
+    for (size_t i = 0; i < count; i++) {
+        if (lstat(files[i].path, &status) == -1 || (may_replace && !S_ISDIR(status.st_mode)))
+            continue;
+        fprintf(stderr, "init: %s is there already: %s-o DIR writes elsewhere\n", files[i].path,
+                S_ISDIR(status.st_mode) ? "" : "--force replaces it, ");
+        are_free = false;
+    }
+    return are_free;
 }
 
 /* Gives the open file its rights. Without root, or without the group, it stays with the user who runs init. */

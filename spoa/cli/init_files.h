@@ -17,8 +17,8 @@ struct init_file {
     bool is_agents; /* for the agent's user only: it says where passwords are */
 };
 
-/* Whether there is no file yet. Says on stderr which are there. */
-MUST_CHECK bool init_files_are_new(const struct init_file *files, size_t count);
+/* Whether there is no file yet or, if they may be replaced, nothing but files. Says on stderr which are in the way. */
+MUST_CHECK bool init_files_are_free(const struct init_file *files, size_t count, bool may_replace);
 
 /* Writes all of them under other names, then gives them theirs. Says on stderr what failed. */
 MUST_CHECK bool init_files_write(const struct init_file *files, size_t count);

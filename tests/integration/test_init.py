@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 from cluster import HOST, SERVICE, Agent, Cluster, HAProxy, Redis, documented_rights
-from netns import inside, run, why_not
+from netns import Network, inside, run, why_not
 from own_etc import OwnEtc, needs_root
 from process import PATH, free_ports, wait_until
-from resp import Resp, RespError
+from resp import Resp, RespError, fields
 from rig import agent_words, check_clean, run_agent
 
 SENTINEL_SECRET, NODE_SECRET = "a-sentinels-secret", "a-nodes-secret"
@@ -128,11 +128,14 @@ def test_mistakes(cluster, tmp_path):
     assert run_agent("init", "--help").stdout.startswith("usage: sentinel-spoa init")
 
 
-def test_a_folder_that_cannot_be_written(cluster, tmp_path):
-    """The one name is a folder: no file stays behind."""
+def test_what_cannot_be_written(cluster, tmp_path):
+    """Where one of the files cannot be written, no other is."""
     (tmp_path / "spoe.conf").mkdir()
     done = init(cluster.sentinels[0].where, "-o", tmp_path, "--force")
-    assert done.returncode == 1 and "cannot write" in done.stderr, done
+    assert (done.returncode, "spoe.conf is there already" in done.stderr) == (1, True), done
+    assert [path.name for path in tmp_path.iterdir()] == ["spoe.conf"]
+    done = init(cluster.sentinels[0].where, "-o", "/proc")
+    assert (done.returncode, "cannot write /proc/sentinel-spoa.conf" in done.stderr) == (1, True), done
 
 
 def test_who_is_down(tmp_path):
@@ -283,6 +286,78 @@ def test_an_alias(tmp_path):
         assert "alias" not in (tmp_path / "out" / "sentinel-spoa.conf").read_text()
 
 
+def test_an_address_behind_translation(cluster, tmp_path):
+    """The fellows know a Sentinel by a port that leads nowhere: it is written as it was asked."""
+    asked, other = cluster.sentinels[:2]
+    own = asked.call("SENTINEL", "MYID")
+    with socket.socket() as closed:
+        closed.bind((HOST, 0))
+        port = closed.getsockname()[1]
+
+        def known_at(wanted):
+            fellows = [fields(fellow) for fellow in other.call("SENTINEL", "SENTINELS", SERVICE)]
+            return any((fellow["runid"], fellow["port"]) == (own, str(wanted)) for fellow in fellows)
+        asked.call("SENTINEL", "CONFIG", "SET", "announce-port", str(port))
+        try:
+            wait_until(lambda: known_at(port), 30, "the new port is known")
+            done = init(asked.where, "-o", tmp_path)
+            assert any(f"know {asked.where} as {HOST}:{port}: is there address translation" in note for note in notes(done)), done
+            text = (tmp_path / "sentinel-spoa.conf").read_text()
+            assert f"address = {asked.where}\n" in text and f":{port}\n" not in text
+            done = init(other.where, "-o", tmp_path, "--force")
+            assert any(f"The Sentinel {HOST}:{port} cannot be reached" in note for note in notes(done)), done
+        finally:
+            asked.call("SENTINEL", "CONFIG", "SET", "announce-port", "0")
+            wait_until(lambda: known_at(asked.port), 30, "the port is known again")
+
+
+@needs_namespaces
+def test_a_loopback_address_of_another_host(tmp_path):
+    """The Sentinel's own view is no use to others."""
+    with Network(2) as network, Cluster(redis=1, sentinels=1) as cluster:
+        for server in (*cluster.redis, *cluster.sentinels):
+            server.move(network.hosts[0].address, network.hosts[0].words())
+        redis, sentinel = cluster.redis[0], cluster.sentinels[0]
+        redis.listen_lines = lambda: [f"bind {HOST}", f"dir {cluster.directory}", f"port {redis.port}", f"unixsocket {redis.address}"]
+        redis.configure()
+        redis.start()
+        redis.host = HOST
+        sentinel.configure(redis, 1, FAST, 10000)
+        sentinel.start()
+        done = init(sentinel.where, "-o", tmp_path, prefix=network.hosts[1].words())
+        assert any(f"announces {HOST}:{redis.port}, a loopback address" in note for note in notes(done)), done
+        done = init(sentinel.where, "-o", tmp_path, "--force", prefix=network.hosts[0].words())
+        assert notes(done) == [], done
+
+
+@needs_root
+def test_what_the_user_of_the_agent_may(guarded, tmp_path):
+    """The file is for the agent's group. That its user cannot read a password, or write to HAProxy, is told, with the command."""
+    out = tmp_path / "out"
+    out.mkdir()
+    etc = OwnEtc(tmp_path)
+    for name, lines in (("passwd", "root:x:0:0::/root:/bin/sh\nsentinel-spoa:x:64998:64997::/:/bin/false\n"),
+                        ("group", "root:x:0:\nsentinel-spoa:x:64997:\nhaproxy:x:64996:\n"),
+                        ("sentinel-secret", f"{SENTINEL_SECRET}\n"), ("redis-secret", f"{NODE_SECRET}\n")):
+        (etc.folder / name).write_text(lines)
+    for name in ("sentinel-secret", "redis-secret"):
+        (etc.folder / name).chmod(0o640)
+    os.chown(etc.folder / "redis-secret", 0, 64997)
+
+    def said(at_sentinels):
+        return notes(init(guarded.sentinels[0].where, "-o", out, "--force", "--password-file", at_sentinels, "--redis-password-file",
+                          "/etc/redis-secret", prefix=etc.words()))
+    assert said("/etc/sentinel-secret") == [
+        "! The user sentinel-spoa cannot read '/etc/sentinel-secret': chgrp sentinel-spoa /etc/sentinel-secret; chmod 640 /etc/sentinel-secret",
+        "! The user sentinel-spoa is not in the group haproxy, and cannot cut sessions: usermod -aG haproxy sentinel-spoa"]
+    status = (out / "sentinel-spoa.conf").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, 64997, 0o640)
+    os.chown(etc.folder / "sentinel-secret", 0, 64997)
+    (etc.folder / "group").write_text("root:x:0:\nsentinel-spoa:x:64997:\nhaproxy:x:64996:sentinel-spoa\n")
+    assert said("/etc/sentinel-secret") == []
+    assert [note for note in said(guarded.secrets[0]) if "cannot see" in note]  # in /tmp, which the service has for itself
+
+
 # ---- it serves ----
 
 class Written(Cluster):
@@ -356,9 +431,9 @@ def test_serves(namespace, host):
                 staying.call("SET", "key", "3")
         wait_until(lambda: int(cluster.call("CONFIG", "GET", "port")[1]) == new.port, 15, "the new master is served")
         wait_until(lambda: all(s.knows_all(2, 2) for s in cluster.sentinels), 30, "all is well again")
-        new.kill()
-        assert cluster.call("SET", "key", "4") == "OK"  # it waits
-        checked = subprocess.run([*cluster.agent.prefix, *agent_words("-f", str(cluster.agent.config_path), "check")], capture_output=True, text=True,
+        checked = subprocess.run([*cluster.agent.prefix, *agent_words("-f", cluster.agent.config_path, "check")], capture_output=True, text=True,
                                  timeout=60, check=False)
-        assert "runtime" not in checked.stdout.lower() or "cannot be asked" not in checked.stdout, checked
+        assert (checked.returncode, "HAProxy" in checked.stdout) == (0, True), checked
+        new.kill()
+        assert cluster.call("SET", "key", "4", timeout=15) == "OK"  # it waits
         check_clean(cluster.agent)
