@@ -2,12 +2,14 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "spoa/agent.h"
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
+#include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/reload_command.h"
 #include "spoa/cli/takeover_ask.h"
@@ -331,10 +333,15 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct config_errors errors = {.texts = NULL};
-    struct config *config = config_create();
     int code = EXIT_CODE_USAGE;
 
     prepare_signals();
+    /* It has options of its own, and no configuration yet. */
+    if (argc > 1 && strcmp(argv[1], "init") == 0) {
+        hold_hangup(false);
+        return init_run(argc - 1, argv + 1);
+    }
+    struct config *config = config_create();
     if (config == NULL) {
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;
