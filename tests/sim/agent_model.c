@@ -25,16 +25,17 @@ static void note_change(struct world *world, unsigned agent, unsigned service)
     struct sim_agent *self = &world->agents[agent];
     const struct service_decision *decision = service_decision(self->running->services[service]);
 
-    if (decision->state == self->seen_state[service] &&
+    if (decision->state == self->seen_state[service] && decision->ruled == self->seen_ruled[service] &&
         decision->generation == self->seen_generation[service] &&
         decision->is_fenced == self->seen_fenced[service])
         return;
     if (decision->is_fenced && !self->seen_fenced[service])
         ghost_fenced(world, agent, service);
-    ghost_note_state(world, agent, service, (int)decision->state);
+    ghost_note_state(world, agent, service, (int)decision->ruled);
     ghost_check_told(world, agent, service);
     self->seen_fenced[service] = decision->is_fenced;
     self->seen_state[service] = decision->state;
+    self->seen_ruled[service] = decision->ruled;
     self->seen_generation[service] = decision->generation;
     world_trace(world, "agent %u service %u: %s, votes %u, generation %llu", agent, service,
                 service_state_text(decision->state), decision->votes,
@@ -149,6 +150,7 @@ void agent_forget_service(struct world *world, unsigned agent, unsigned service)
     struct sim_agent *self = &world->agents[agent];
 
     self->seen_state[service] = SERVICE_STARTING;
+    self->seen_ruled[service] = SERVICE_STARTING;
     self->seen_generation[service] = 0;
     self->seen_fenced[service] = false;
     ghost_forget_service(world, agent, service);

@@ -16,8 +16,8 @@
  *                     is named
  *   generation        rises with every switch, and with nothing else
  *   early             a master that is about to be replaced is not named for a while, where configured
- *   doubt             where an answer may wait it does not name a node to which our link has broken or, as two
- *                     PINGs show, is silent
+ *   doubt             a node to which our link has broken or, as two PINGs show, is silent, is named only where
+ *                     the answer cannot wait, and with the state "doubted". No other has that state
  *   trust             for nothing else, and no longer than `park` and what refusals add, a known name is held back
  *   parked            who waits is answered when somebody is named, or when its time is over, and not before
  *   told              the observers were told once of each switch and fence, and of the first answer after a switch

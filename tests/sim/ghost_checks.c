@@ -11,6 +11,7 @@ struct claim {
     const struct ghost_set *ghost; /* what that was told */
     int64_t now_ms;                /* by the agent's clock */
     const struct sim_answer *answer;
+    int ruled; /* the answer's state, or what it would be without a doubt */
 };
 
 /* Whether the Sentinel had that view at some instant in [now - F, now]. At the millisecond of a change both
@@ -204,13 +205,18 @@ static bool is_not_leaving(struct world *world, const struct claim *claim)
            claim->now_ms - leaving->since_ms >= claim->set->file.policy.early_fence_max_ms;
 }
 
-static bool is_not_doubted(struct world *world, const struct claim *claim)
+static bool is_about(const struct claim *claim, const struct ghost_doubt *doubt)
 {
-    const struct ghost_doubt *doubt = &claim->ghost->doubts[claim->service];
+    return doubt->address == claim->answer->address && claim->now_ms < doubt->until_ms;
+}
 
-    (void)world;
-    return claim->answer->cannot_wait || doubt->address != claim->answer->address ||
-           claim->now_ms >= doubt->until_ms;
+/* A node in doubt is named only where the answer cannot wait, and the state says so. Nobody else is called doubted. */
+static bool is_doubt_told(struct world *world, const struct claim *claim)
+{
+    if (claim->answer->state != SERVICE_DOUBTED)
+        return !is_about(claim, &claim->ghost->doubts[claim->service]);
+    world->counts.told_doubts++;
+    return claim->answer->cannot_wait && is_about(claim, &claim->ghost->spans[claim->service]);
 }
 
 /* Nobody in reach names another. */
@@ -255,7 +261,7 @@ static bool is_keeping_allowed(struct world *world, const struct claim *claim)
 /* The last one notes whom the answer names, for the others. */
 static const struct {
     const char *name;
-    unsigned states; /* that it is about */
+    unsigned states; /* that it is about, by the ruling */
     bool (*holds)(struct world *world, const struct claim *claim);
 } invariants[] = {
     {"I1 backed", STATE(OK), is_backed},
@@ -267,7 +273,7 @@ static const struct {
     {"witnessed", STATE(WITNESSED), is_witness_there},
     {"kept", STATE(KEPT), is_keeping_allowed},
     {"early", ALL, is_not_leaving},
-    {"doubt", ALL, is_not_doubted},
+    {"doubt", ALL, is_doubt_told},
     {"told", ALL, is_told},
     {"generation", ALL, is_of_its_generation},
 };
@@ -305,10 +311,12 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
         .ghost = &world->ghost.sets[set->number],
         .now_ms = agent_now_ms(world, agent),
         .answer = answer,
+        .ruled = answer->state == SERVICE_DOUBTED ? (int)service_decision(set->services[service])->ruled
+                                                  : answer->state,
     };
     struct ghost_agent *ghost = &world->ghost.agents[agent];
 
-    ghost_note_state(world, agent, service, answer->state);
+    ghost_note_state(world, agent, service, claim.ruled);
     ghost->answers[service]++;
     world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
     world->counts.downs += answer->state == SERVICE_DOWN;
@@ -323,7 +331,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
     world->counts.named_by[world->config.source]++;
     ghost->named_ms[service] = claim.now_ms;
     for (size_t i = 0; i < sizeof(invariants) / sizeof(*invariants); i++)
-        if ((invariants[i].states >> answer->state & 1) != 0 && !invariants[i].holds(world, &claim))
+        if ((invariants[i].states >> claim.ruled & 1) != 0 && !invariants[i].holds(world, &claim))
             ghost_broken(world, invariants[i].name, "agent %u service %u: answer %d with %lld votes", agent,
                          service, answer->address, (long long)answer->votes);
     world->ghost.sets[set->number].current[service] = answer->address;

@@ -37,7 +37,7 @@ static void note_heard(struct world *world, const struct sim_set *set, unsigned 
     unsigned enough = set == next ? set->file.threshold : set->file.voters;
 
     if (*heard_ms > since_ms ||
-        (set != next && service_decision(set->services[service])->state != SERVICE_OK))
+        (set != next && service_decision(set->services[service])->ruled != SERVICE_OK))
         return;
     for (int8_t i = 0; i < SIM_ADDRESSES; i++)
         if (count_naming(set, world->ghost.sets[set->number].votes[service], i, since_ms, set == next) >=
@@ -156,9 +156,9 @@ static void merge_service(struct world *world, const struct sim_set *former, con
 /* What is kept is named from memory, which is handed over. */
 static bool has_master(const struct service *service)
 {
-    enum service_state state = service_decision(service)->state;
+    enum service_state ruled = service_decision(service)->ruled;
 
-    return service_state_names(state) && state != SERVICE_KEPT;
+    return service_state_names(ruled) && ruled != SERVICE_KEPT;
 }
 
 /* Whether the next one was told what the node is that the former one was told of: it may be another by now. */
@@ -214,10 +214,10 @@ static bool must_name(const struct world *world, const struct sim_set *former, c
 
     if (agent_now_ms(world, former->agent) >= before->review_ms)
         return false;
-    if (before->state == SERVICE_KEPT)
+    if (before->ruled == SERVICE_KEPT)
         return next_policy->keep_ms >= policy->keep_ms && next_policy->keep_when == policy->keep_when;
     return service_state_names(before->state) &&
-           service_decision(next->services[service])->state == SERVICE_OK;
+           service_decision(next->services[service])->ruled == SERVICE_OK;
 }
 
 void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)

@@ -63,8 +63,8 @@ static bool is_covered(const struct sim_counts *counts)
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
            counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
            counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
-           counts->reloads > 0 && counts->change_overs > 0 && counts->moved > 0 && counts->shut > 0 &&
-           counts->shut_old > 0 && counts->shut_late > 0;
+           counts->told_doubts > 0 && counts->reloads > 0 && counts->change_overs > 0 && counts->moved > 0 &&
+           counts->shut > 0 && counts->shut_old > 0 && counts->shut_late > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -82,8 +82,10 @@ static void print_counts(const struct sim_counts *counts)
            counts->vetoes, counts->downs, counts->witnessed, counts->kept, counts->fenced, counts->leaving,
            counts->silenced);
     printf("sim: %" PRIu64 " questions had to wait, %" PRIu64 " of them were answered, %" PRIu64
-           " links to nodes broke or fell silent (%" PRIu64 "), %" PRIu64 " waited for that\n",
-           counts->parked, counts->released, counts->doubted, counts->silences, counts->distrusted);
+           " links to nodes broke or fell silent (%" PRIu64 "), %" PRIu64 " waited for that, %" PRIu64
+           " were told of the doubt\n",
+           counts->parked, counts->released, counts->doubted, counts->silences, counts->distrusted,
+           counts->told_doubts);
     printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9)\n", counts->reloads,
            counts->change_overs);
     printf("sim: %" PRIu64 " sessions, of which %" PRIu64 " were cut (I8), %" PRIu64

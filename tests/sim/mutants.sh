@@ -195,7 +195,8 @@ mutant node-silence-ends-with-link 'I6' $evidence 's/^    if (!report->facts.is_
 mutant node-silence-of-another-link 'fence' $evidence 's/^    if (before->candidate == report->candidate)$/    if (before != NULL)/'
 
 # Questions that wait.
-mutant doubt-ignored 'doubt' $service 's/ || !service->decision.is_doubtful);/ || role == SERVICE_ROLE_MASTER);/'
+mutant doubt-ignored 'doubt' $service 's/ || service->decision.state != SERVICE_DOUBTED);/ || role == SERVICE_ROLE_MASTER);/'
+mutant doubt-reviewed-late 'trust' $service 's/^        review_by(&review_ms, service->doubt.until_ms);/        (void)review_ms;/'
 mutant doubt-never-ends 'trust' $doubt '/^void doubt_begin/,/^}/ s/ now_ms + park_ms/ now_ms + 1000 * park_ms/'
 mutant doubt-outlives-answers 'trust' $doubt 's/^    if (doubt->candidate == candidate)$/    if (doubt->candidate == candidate \&\& doubt->cause != DOUBT_SILENT)/'
 mutant silence-not-told 'doubt' $probe 's/const struct service_event silent = {.kind = SERVICE_LINK_SILENT,/const struct service_event silent = {.kind = SERVICE_SAID_ANYTHING,/'

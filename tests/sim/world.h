@@ -238,6 +238,7 @@ struct sim_agent {
     int64_t last_wake_ms;
     uint64_t stream_id;
     enum service_state seen_state[SIM_SERVICES_MAX];
+    enum service_state seen_ruled[SIM_SERVICES_MAX];
     uint64_t seen_generation[SIM_SERVICES_MAX];
     bool seen_fenced[SIM_SERVICES_MAX];
     struct sim_haproxy haproxy;

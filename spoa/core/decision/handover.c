@@ -61,7 +61,7 @@ static bool will_keep(const struct service *next, const struct service *former, 
     int32_t kept = server_map_match(&next->map, &former->map, former->current);
     bool is_refused = next->decision.reason == SERVICE_BECAUSE_REFUSED;
 
-    return former->decision.state == SERVICE_KEPT && service_reason_is_out_of_reach(next->decision.reason) &&
+    return former->decision.ruled == SERVICE_KEPT && service_reason_is_out_of_reach(next->decision.reason) &&
            (config->keep_when != KEEP_WHEN_REFUSED || is_refused) &&
            now_ms - former->policy.t_lost_ms < config->keep_ms && server_map_is_mapped(&next->map, kept) &&
            quorum_evaluate(&next->quorum, now_ms).in_reach == 0;

@@ -79,6 +79,12 @@ const struct service_decision *service_decision(const struct service *service)
     return &service->decision;
 }
 
+const char *service_decision_reason(const struct service_decision *decision)
+{
+    return decision->state == SERVICE_DOUBTED ? doubt_cause_text(decision->doubt_cause)
+                                              : service_reason_text(decision->reason);
+}
+
 const struct alarms *service_alarms(const struct service *service)
 {
     return &service->alarms;
@@ -169,17 +175,18 @@ static struct service_decision decide(const struct service *service, const struc
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
     bool names = service_state_names(ruling->state);
-    bool doubtful = names && doubt_is_about(&service->doubt, ruling->candidate, now_ms);
+    bool is_doubted = names && doubt_is_about(&service->doubt, ruling->candidate, now_ms);
     int64_t review_ms = ruling->review_ms;
     uint64_t replicas = 0;
 
-    if (doubtful)
+    if (is_doubted)
         review_by(&review_ms, service->doubt.until_ms);
     if (service->replicas != NULL)
         replicas = replicas_evaluate(service->replicas, names ? ruling->candidate : service->current, now_ms,
                                      &review_ms);
     return (struct service_decision){
-        .state = ruling->state,
+        .state = is_doubted ? SERVICE_DOUBTED : ruling->state,
+        .ruled = ruling->state,
         .reason = ruling->reason,
         .addr = server_map_addr(&service->map, ruling->candidate),
         .server = names ? server_map_server(&service->map, ruling->candidate) : NULL,
@@ -187,7 +194,6 @@ static struct service_decision decide(const struct service *service, const struc
         .oldest_sent_ms = quorum->verdict == QUORUM_WON ? quorum->oldest_sent_ms : now_ms,
         .generation = service->decision.generation,
         .t_switched_ms = service->decision.t_switched_ms,
-        .is_doubtful = doubtful,
         .doubt_cause = service->doubt.cause,
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
@@ -197,8 +203,8 @@ static struct service_decision decide(const struct service *service, const struc
 
 static bool is_same(const struct service_decision *a, const struct service_decision *b)
 {
-    return a->state == b->state && a->reason == b->reason && a->addr == b->addr && a->votes == b->votes &&
-           a->is_doubtful == b->is_doubtful && a->is_fenced == b->is_fenced && a->replicas == b->replicas;
+    return a->state == b->state && a->ruled == b->ruled && a->reason == b->reason && a->addr == b->addr &&
+           a->votes == b->votes && a->is_fenced == b->is_fenced && a->replicas == b->replicas;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -327,7 +333,7 @@ bool service_is_watchful(const struct service *service, unsigned voter, int64_t 
 
     if (near_ms < SERVICE_WATCH_MS)
         near_ms = SERVICE_WATCH_MS;
-    if (service->decision.state == SERVICE_WITNESSED)
+    if (service->decision.ruled == SERVICE_WITNESSED)
         return service_wants_peers(service);
     if (limit_ms == 0 || evidence_silence_ms(evidence, voter, service->subject, now_ms) < near_ms)
         return false;
@@ -395,7 +401,7 @@ bool service_has_name(const struct service *service, enum service_role role)
 bool service_is_open(const struct service *service, enum service_role role)
 {
     bool is_of_replicas = role == SERVICE_ROLE_REPLICA && !falls_back(service);
-    return service_has_name(service, role) && (is_of_replicas || !service->decision.is_doubtful);
+    return service_has_name(service, role) && (is_of_replicas || service->decision.state != SERVICE_DOUBTED);
 }
 
 void service_note_first_answer(struct service *service, int64_t now_ms)

@@ -53,11 +53,11 @@ struct service_decision {
     /* Every answer looks at these. They come first, so that they share one cache line. */
     int64_t review_ms; /* the decision must not be used from this time on */
     enum service_state state;
-    bool is_doubtful;  /* with a name: our own link to the node failed, so new connections had better wait */
-    bool is_fenced;    /* the old sessions of the master named last must be cut */
-    uint64_t replicas; /* the servers of the map that may be named as a replica, a bit each */
-    enum service_reason reason;
-    enum doubt_cause doubt_cause; /* with `is_doubtful` */
+    bool is_fenced;               /* the old sessions of the master named last must be cut */
+    uint64_t replicas;            /* the servers of the map that may be named as a replica, a bit each */
+    enum service_state ruled;     /* what the policy rules: `state`, or what it would be without the doubt */
+    enum service_reason reason;   /* for `ruled` */
+    enum doubt_cause doubt_cause; /* with SERVICE_DOUBTED */
     const struct addr
         *addr;          /* the node that the state is about: named, vetoed, down, outside the map; or NULL */
     const char *server; /* with a name: the master's server, NULL outside the map; without a name NULL */
@@ -222,6 +222,9 @@ bool service_wants_min_replicas(const struct service *service, int64_t now_ms);
 bool service_wants_replicas(const struct service *service, bool is_its_turn);
 
 const struct service_settings *service_settings(const struct service *service);
+
+/* Why the state is what it is, for the log and the status: the cause of a doubt, else the reason; "" if there is none. */
+const char *service_decision_reason(const struct service_decision *decision);
 
 /* The decision as it stood at the last evaluation, and the alarms. */
 const struct service_decision *service_decision(const struct service *service);

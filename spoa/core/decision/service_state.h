@@ -7,6 +7,7 @@
 #define SERVICE_STATES(X)                                                                                    \
     X(STARTING, "starting")                                                                                  \
     X(OK, "ok")                                                                                              \
+    X(DOUBTED, "doubted") /* it would be named, but our own link to it broke or fell silent */               \
     X(WITNESSED, "witnessed")                                                                                \
     X(KEPT, "kept")                                                                                          \
     X(PENDING, "pending")                                                                                    \
@@ -54,7 +55,8 @@ static inline bool service_reason_is_out_of_reach(enum service_reason reason)
 /* Whether the state comes with a name. */
 static inline bool service_state_names(enum service_state state)
 {
-    return state == SERVICE_OK || state == SERVICE_WITNESSED || state == SERVICE_KEPT;
+    return state == SERVICE_OK || state == SERVICE_DOUBTED || state == SERVICE_WITNESSED ||
+           state == SERVICE_KEPT;
 }
 
 const char *service_state_text(enum service_state state);

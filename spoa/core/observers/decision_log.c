@@ -39,18 +39,18 @@ static void log_state(const struct service_settings *settings, enum service_stat
 {
     char text[ADDR_TEXT_MAX];
 
-    if (after->state == SERVICE_NO_QUORUM)
+    if (after->ruled == SERVICE_NO_QUORUM)
         log_kept(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
                  log_text("reason", service_reason_text(after->reason)),
                  log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
                  log_number("voters", settings->quorum.voters));
-    else if (after->state == SERVICE_UNKNOWN_ADDRESS)
+    else if (after->ruled == SERVICE_UNKNOWN_ADDRESS)
         log_kept(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
                  log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
     else
-        log_kept(after->state == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
+        log_kept(after->ruled == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
                  log_text("service", settings->name), log_text("old", service_state_text(old)),
-                 log_text("new", service_state_text(after->state)),
+                 log_text("new", service_state_text(after->ruled)),
                  log_text("reason", service_reason_text(after->reason)),
                  log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
 }
@@ -62,15 +62,15 @@ static void log_fence(const struct service_settings *settings, const struct serv
                  log_text("reason", service_reason_text(after->reason)));
     else
         log_kept(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
-                 log_text("state", service_state_text(after->state)));
+                 log_text("state", service_state_text(after->ruled)));
 }
 
 /* Whether the log says this already. */
 static bool is_told(const struct decision_log *log, const struct service_decision *after)
 {
-    if (after->state != log->told_state || after->reason != log->told_reason)
+    if (after->ruled != log->told_state || after->reason != log->told_reason)
         return false;
-    return service_state_names(after->state) || after->addr == NULL ||
+    return service_state_names(after->ruled) || after->addr == NULL ||
            addr_equals(after->addr, &log->told_addr);
 }
 
@@ -89,9 +89,9 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
 /* A doubt that ends because nobody is named any more is not told: the state is. */
 static void log_doubt(const struct service_settings *settings, const struct service_decision *decision)
 {
-    const char *state = service_state_text(decision->state);
+    const char *state = service_state_text(decision->ruled);
 
-    if (decision->is_doubtful)
+    if (decision->state == SERVICE_DOUBTED)
         log_event(LOG_LEVEL_INFO, "master-doubted", log_text("service", settings->name),
                   log_text("state", state), log_text("reason", doubt_cause_text(decision->doubt_cause)));
     else if (service_state_names(decision->state))
@@ -101,7 +101,7 @@ static void log_doubt(const struct service_settings *settings, const struct serv
 
 static void note(struct decision_log *log, const struct service_decision *decision)
 {
-    log->told_state = decision->state;
+    log->told_state = decision->ruled;
     log->told_reason = decision->reason;
     if (decision->addr != NULL)
         log->told_addr = *decision->addr;
@@ -122,7 +122,7 @@ static void decision_changed(struct service_observer *self, const struct service
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
-    if (after->is_doubtful != change->before->is_doubtful)
+    if ((after->state == SERVICE_DOUBTED) != (change->before->state == SERVICE_DOUBTED))
         log_doubt(settings, after);
     if (after->replicas != change->before->replicas)
         log_replicas(settings, after->replicas);
@@ -131,17 +131,17 @@ static void decision_changed(struct service_observer *self, const struct service
     log->told_fenced = after->is_fenced;
     /* Not logged: a suspicion is cleared up within a round trip, and a short loss is over soon. What
      * follows from them is logged. */
-    if (after->state == SERVICE_PENDING)
+    if (after->ruled == SERVICE_PENDING)
         return;
     if (service_state_names(change->before->state) &&
-        (after->state == SERVICE_NOT_MASTER || after->state == SERVICE_DOWN))
+        (after->ruled == SERVICE_NOT_MASTER || after->ruled == SERVICE_DOWN))
         log->metrics->vetoes_total++;
     if (change->switched) {
         log->metrics->switches_total++;
         log_switch(settings, change);
     }
     /* The line of a switch already says that the state is ok. */
-    if (change->switched && after->state == SERVICE_OK)
+    if (change->switched && after->ruled == SERVICE_OK)
         note(log, after);
     else
         tell(log, settings, after);

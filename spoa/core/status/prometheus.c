@@ -225,7 +225,7 @@ static void write_info(const struct exposition *exposition, const struct voter_g
 static void write_agreed(const struct exposition *exposition, const struct service *service)
 {
     begin_service(exposition, service);
-    end_service(exposition, service_decision(service)->state == SERVICE_OK);
+    end_service(exposition, service_decision(service)->ruled == SERVICE_OK);
 }
 
 static void write_state(const struct exposition *exposition, const struct service *service)

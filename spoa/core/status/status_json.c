@@ -94,11 +94,11 @@ static void add_service(struct json *json, const struct status *status, const st
     json_string(json, "service", settings->name);
     json_string(json, "monitor", settings->monitor);
     json_string(json, "state", service_state_text(decision->state));
-    json_string(json, "reason", service_reason_text(decision->reason));
+    json_string(json, "reason", service_decision_reason(decision));
     json_string(json, "server", decision->server);
     add_addr(json, "addr", decision->addr);
     json_bool(json, "named", service_state_names(decision->state));
-    json_bool(json, "waits", decision->is_doubtful);
+    json_bool(json, "waits", decision->state == SERVICE_DOUBTED);
     json_bool(json, "fenced", decision->is_fenced);
     json_number(json, "votes", decision->votes);
     json_number(json, "quorum", settings->quorum.threshold);

@@ -71,6 +71,7 @@ static void add_service(struct text *out, const struct status *status, const str
 {
     const struct service_decision *decision = service_decision(service);
     const struct service_settings *settings = service_settings(service);
+    const char *reason = service_decision_reason(decision);
     char text[ADDR_TEXT_MAX];
 
     add_column(out, settings->name, 20);
@@ -78,8 +79,7 @@ static void add_service(struct text *out, const struct status *status, const str
     add_column(out, decision->server != NULL ? decision->server : "-", 12);
     add_column(out, decision->addr != NULL ? addr_format(decision->addr, text) : "-", 22);
     text_printf(out, "%u/%u votes, %u needed%s%s\n", decision->votes, settings->quorum.voters,
-                settings->quorum.threshold, decision->reason != SERVICE_BECAUSE_NONE ? ", " : "",
-                service_reason_text(decision->reason));
+                settings->quorum.threshold, reason[0] != '\0' ? ", " : "", reason);
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
         add_voice(out, status, group, service, i);
     add_alarms(out, service_alarms(service));

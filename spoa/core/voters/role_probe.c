@@ -335,7 +335,7 @@ static uint32_t return_soon(struct role_probe *probe, uint32_t retry_ms, int64_t
 
 static bool is_doubted(const struct role_probe *probe)
 {
-    return service_decision(voter_group_service(probe->group, probe->service))->is_doubtful;
+    return service_decision(voter_group_service(probe->group, probe->service))->state == SERVICE_DOUBTED;
 }
 
 /* Nobody listens at the node's address. If the node is in doubt, it stays in doubt until the next attempt
@@ -444,6 +444,6 @@ void role_probe_catch_up(struct role_probe *probe, const struct service_decision
     if (decision->addr == NULL)
         return;
     role_probe_aim(probe, decision->addr, now_ms);
-    if (decision->is_doubtful)
+    if (decision->state == SERVICE_DOUBTED)
         conversation_hurry(&probe->conversation, now_ms);
 }

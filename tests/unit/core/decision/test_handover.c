@@ -88,7 +88,7 @@ static void test_doubt(void **state)
     agree(&former, A, START);
     agree(&next, A, START);
     break_link(&former, A, START + 10);
-    assert_true(service_decision(former.service)->is_doubtful);
+    assert_true(service_decision(former.service)->state == SERVICE_DOUBTED);
     change_over(START + 20);
     assert_false(service_is_open(next.service, SERVICE_ROLE_MASTER));
     service_review(next.service, START + 10 + PARK);
@@ -378,6 +378,24 @@ static void test_kept_is_kept(void **state)
     end();
 }
 
+/* A doubt about a master that is kept does not hide that it is kept. */
+static void test_kept_in_doubt_is_kept(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO, .keep_ms = 60000});
+    agree(&former, A, START);
+    service_review(former.service, START + F);
+    break_link(&former, A, START + F);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_DOUBTED);
+    service_review(next.service, START + F);
+    assert_int_equal(handover_lack(next.service, former.service, START + F), HANDOVER_READY);
+    change_over(START + F);
+    assert_string_equal(decision()->server, A);
+    assert_int_equal(decision()->state, SERVICE_DOUBTED);
+    assert_int_equal(decision()->ruled, SERVICE_KEPT);
+    end();
+}
+
 /* The next one hears a voter that knows no such master: with that nobody is kept any more. */
 static void test_kept_is_not_lost_to_a_dissent(void **state)
 {
@@ -419,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_another_main_address),
         cmocka_unit_test(test_other_sentinels),
         cmocka_unit_test(test_kept_is_kept),
+        cmocka_unit_test(test_kept_in_doubt_is_kept),
         cmocka_unit_test(test_kept_is_not_lost_to_a_dissent),
     };
 

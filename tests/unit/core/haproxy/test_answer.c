@@ -101,6 +101,22 @@ static bool says(enum service_role role, const char *text, int64_t now_ms)
     return memmem(actions.data, actions.len, text, strlen(text)) != NULL;
 }
 
+/* A client that cannot wait any longer gets the name all the same, and hears of the doubt. */
+static void test_a_doubt_is_told_with_the_name(void **state)
+{
+    (void)state;
+    settings.park_ms = 500;
+    name(0, START);
+    (void)step_link(service, SERVICE_LINK_CLOSED, &servers[0].addr, 0, START + 10);
+    assert_true(says(SERVICE_ROLE_MASTER, "doubted", START + 10));
+    assert_true(says(SERVICE_ROLE_MASTER, "R0", START + 10));
+    answer_note(&answer, SERVICE_ROLE_MASTER, true, START + 10);
+    assert_int_equal(answer.counters.masters[SERVICE_DOUBTED], 1);
+    assert_true(says(SERVICE_ROLE_MASTER, "doubted", START + 509));
+    assert_false(says(SERVICE_ROLE_MASTER, "doubted", START + 510)); /* nobody has reviewed it */
+    assert_int_equal(service_decision(service)->generation, 1);
+}
+
 static void test_follows_the_decision(void **state)
 {
     (void)state;
@@ -190,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_follows_the_decision, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_doubt_is_told_with_the_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_first_answer_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counters_never_fall, set_up, tear_down),

@@ -135,7 +135,7 @@ static void test_doubt(void **state)
     (void)state;
     name(0);
     (void)step_link(f.services[0], SERVICE_LINK_CLOSED, &f.server.addr, 0, f.now_ms);
-    assert_int_equal(service_decision(f.services[0])->state, SERVICE_OK);
+    assert_int_equal(service_decision(f.services[0])->state, SERVICE_DOUBTED);
     assert_true(park(0, 0, 1));
     step_role(f.services[0], &f.server.addr, NODE_ROLE_MASTER, f.now_ms);
     assert_ptr_equal(parking_take_woken(f.parking), &f.clients[0]);
@@ -172,7 +172,7 @@ static void test_doubt_that_goes_on(void **state)
         if (i % MAX == 0)
             name(0);
     }
-    assert_true(service_decision(f.services[0])->is_doubtful);
+    assert_true(service_decision(f.services[0])->state == SERVICE_DOUBTED);
     assert_int_equal(service_decision(f.services[0])->generation, 1);
     /* Not confirmed any more: the streams that still wait are answered at once. */
     f.now_ms += 300 - step_ms;

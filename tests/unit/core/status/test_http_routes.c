@@ -9,6 +9,7 @@
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
+#include "tests/lib/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -262,6 +263,29 @@ static void test_switches_are_shown(void **state)
     assert_non_null(strstr(text, "R1"));
 }
 
+/* Our own link to the master broke: that is said everywhere, and nothing is closed for it. */
+static void test_a_doubt_is_shown(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    settings.park_ms = 500;
+    (void)step_link(service, SERVICE_LINK_CLOSED, &servers[0].addr, 0, START + 10);
+    assert_int_equal(get("/readyz", START + 20), HTTP_OK);
+    assert_int_equal(get_text("/master/m/R1", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"state\":\"doubted\""));
+    assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"state\":\"doubted\",\"reason\":\"closed\",\"server\":\"R1\""));
+    assert_int_equal(get_text("/status.txt", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "  doubted "));
+    assert_non_null(strstr(text, ", closed\n"));
+    assert_int_equal(get_text("/metrics", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"doubted\"} 1\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"ok\"} 0\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_master_agreed{service=\"m\"} 1\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_master_info{service=\"m\",server=\"R1\""));
+}
+
 static void test_other_paths_and_methods(void **state)
 {
     (void)state;
@@ -337,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nobody_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),

@@ -159,7 +159,7 @@ static void test_catches_up_after_a_reload(void **state)
     struct service_decision decision = {.state = SERVICE_NO_QUORUM};
 
     (void)state;
-    decision.is_doubtful = true;
+    decision.state = SERVICE_DOUBTED;
     role_probe_catch_up(&f.probe, &decision, f.now_ms);
     assert_true(conversation_wake_ms(talk()) == INT64_MAX); /* there is nobody to ask */
     decision.state = SERVICE_KEPT;
@@ -169,10 +169,10 @@ static void test_catches_up_after_a_reload(void **state)
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
     conversation_lost(talk(), "refused", CONVERSATION_END_REFUSED, f.now_ms);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING); /* backs off */
-    decision.is_doubtful = false;
+    decision.state = SERVICE_OK;
     role_probe_catch_up(&f.probe, &decision, f.now_ms);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_NOTHING);
-    decision.is_doubtful = true;
+    decision.state = SERVICE_DOUBTED;
     role_probe_catch_up(&f.probe, &decision, f.now_ms);
     assert_int_equal(conversation_tick(talk(), f.now_ms), CONVERSATION_CONNECT);
 }
@@ -181,7 +181,7 @@ static void test_catches_up_after_a_reload(void **state)
 
 static bool is_doubted(void)
 {
-    return service_decision(f.service)->is_doubtful;
+    return service_decision(f.service)->state == SERVICE_DOUBTED;
 }
 
 /* The node was asked, it answered, and the link to it breaks. */
@@ -233,7 +233,8 @@ static void test_doubt_goes_on_while_it_is_refused(void **state)
     say_down_after(8000);
     break_link();
     refuse_for(PARK + 5000);
-    expect(SERVICE_OK);
+    expect(SERVICE_DOUBTED);
+    assert_int_equal(service_decision(f.service)->ruled, SERVICE_OK);
     assert_int_equal(service_decision(f.service)->generation, 1);
     /* A refusal is the last that is known for as long as the next attempt may take. */
     pass(conversation_wake_ms(talk()) - f.now_ms + CONNECT_TIMEOUT - 1);

@@ -26,7 +26,7 @@ static struct {
 
 static bool is_doubted(void)
 {
-    return service_decision(f.service)->is_doubtful;
+    return service_decision(f.service)->state == SERVICE_DOUBTED;
 }
 
 static void take_questions(void)
