@@ -445,6 +445,30 @@ static const struct haproxy_section *find_agent(const struct haproxy_file *spoe,
     return NULL;
 }
 
+/* The engine of the file whose name is most like this one; "" if it has none. */
+static const char *nearest_engine(const struct haproxy_file *spoe, const char *origin, const char *engine)
+{
+    const char *nearest = NULL;
+
+    for (size_t i = 0; i < spoe->count; i++) {
+        const struct haproxy_section *agent = spoe->sections[i];
+        if (strcmp(agent->kind, "spoe-agent") == 0 && strcmp(agent->origin, origin) == 0 &&
+            (nearest == NULL || config_distance(engine, agent->scope) < config_distance(engine, nearest)))
+            nearest = agent->scope;
+    }
+    return nearest != NULL ? nearest : "";
+}
+
+static void report_engine(const struct haproxy_rules *rules, const struct haproxy_section *frontend,
+                          const struct haproxy_line *filter, const char *engine, const char *origin)
+{
+    char fix[FIX_MAX];
+
+    (void)snprintf(fix, sizeof(fix), "write `engine %s`", nearest_engine(rules->spoe, origin, engine));
+    findings_add(rules->findings, FINDING_UNKNOWN_ENGINE, haproxy_place(frontend, filter), engine, fix,
+                 "there is no such engine in %s", origin);
+}
+
 /* Whether the file could be read. If not it is reported already. */
 static bool is_read(const struct haproxy_file *spoe, const char *origin)
 {
@@ -465,8 +489,7 @@ void haproxy_check_filter(const struct haproxy_rules *rules, const struct haprox
         return;
     route.agent = find_agent(rules->spoe, origin, engine != NULL ? engine : "");
     if (route.agent == NULL) {
-        findings_add(rules->findings, FINDING_UNKNOWN_ENGINE, haproxy_place(frontend, filter),
-                     engine != NULL ? engine : "", NULL, "there is no such engine in %s", origin);
+        report_engine(rules, frontend, filter, engine != NULL ? engine : "", origin);
         return;
     }
     const struct haproxy_line *prefix = haproxy_section_last(route.agent, "option var-prefix");
