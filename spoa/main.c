@@ -2,12 +2,14 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "spoa/agent.h"
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
+#include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/reload_command.h"
 #include "spoa/cli/takeover_ask.h"
@@ -280,8 +282,10 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
-        print_warnings(config);
-        return check_run(config, options->haproxy_file);
+        if (!options->json)
+            print_warnings(config);
+        return check_run(config, options->file != NULL ? options->file : "command line",
+                         options->haproxy_files, options->haproxy_file_count, options->json);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:
@@ -303,6 +307,8 @@ static int act(const struct options *options, struct config *config, struct conf
     } else if (!load(options->file, config, errors)) {
         explain_default(options, errors);
         code = EXIT_CODE_USAGE;
+        if (options->command == COMMAND_CHECK && options->json)
+            check_print_errors(options->file, errors);
     } else if (options->probe != NULL) {
         code = command_probe(config, options->probe);
     } else if (options->command != COMMAND_RUN) {
@@ -331,10 +337,15 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct config_errors errors = {.texts = NULL};
-    struct config *config = config_create();
     int code = EXIT_CODE_USAGE;
 
     prepare_signals();
+    /* It has options of its own, and no configuration yet. */
+    if (argc > 1 && strcmp(argv[1], "init") == 0) {
+        hold_hangup(false);
+        return init_run(argc - 1, argv + 1);
+    }
+    struct config *config = config_create();
     if (config == NULL) {
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;

@@ -494,9 +494,9 @@ def test_cannot_listen(tmp_path, listen, said):
 # ---- what is written of it ----
 
 def options():
-    """All options and commands that --help lists."""
-    text = run_agent("--help").stdout
-    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "reload", "check", "haproxy-conf"}
+    """All options and commands that --help lists, here and of init."""
+    text = run_agent("--help").stdout + run_agent("init", "--help").stdout
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"init", "status", "reload", "check", "haproxy-conf"}
 
 
 @pytest.mark.parametrize("path", ["completions/sentinel-spoa.bash", "completions/_sentinel-spoa", "completions/sentinel-spoa.fish",
@@ -505,7 +505,7 @@ def test_every_option_is_listed(path):
     text = (ROOT / "spoa" / path).read_text()
     words = set(re.findall(r"[\w-]+", text))
     fish = {f"--{name}" for name in re.findall(r"-l (\S+)", text)} | {f"-{name}" for name in re.findall(r"-s (\S+)", text)}
-    letters = {"-f", "-t", "-V", "-h"} if path.endswith("-spoa") or path.endswith(".scd") else set()
+    letters = {"-f", "-t", "-V", "-h", "-o"} if path.endswith("-spoa") or path.endswith(".scd") else set()
     assert options() - words - fish - letters == set()
 
 
