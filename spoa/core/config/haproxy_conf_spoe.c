@@ -39,6 +39,7 @@ static void add_agent(struct text *out, const struct config *config, const char 
                       bool is_for_replicas)
 {
     const char *suffix = is_for_replicas ? "-replica" : "";
+    int64_t patience_s = longest_park(config) / 1000 + 2;
 
     text_printf(out,
                 "[sentinel%s]\nspoe-agent sentinel%s\n    messages find-%s\n    use-backend %s\n"
@@ -50,7 +51,7 @@ static void add_agent(struct text *out, const struct config *config, const char 
                 "    register-var-names state master replica addr port votes generation error\n"
                 "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %llds\n    log global\n"
                 "    option dontlog-normal\n\n",
-                (long long)(longest_park(config) / 1000 + 2));
+                (long long)patience_s);
 }
 
 static void add_message(struct text *out, const struct config *config, const char *backend, const char *role)
