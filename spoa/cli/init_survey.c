@@ -198,17 +198,11 @@ static bool open_asked(struct survey *survey)
     return true;
 }
 
-/* A loopback address is another host's, if a Sentinel of another host announces it. */
-static void note_loopback(const struct survey *survey, const struct addr *addr)
+/* Whether a Sentinel of another host announces a loopback address: here that is another node. */
+static bool is_misleading(const struct survey *survey, const struct addr *addr)
 {
-    char text[ADDR_TEXT_MAX];
-
-    if (addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
-        !init_is_own_host(survey->asked))
-        init_note(
-            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
-            "address that other hosts know.",
-            survey->name, addr_format(addr, text));
+    return addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
+           !init_is_own_host(survey->asked);
 }
 
 /* Adds what an element of MASTERS, REPLICAS or SENTINELS is about. False if memory is short. */
@@ -228,7 +222,13 @@ static bool add_announced(struct survey *survey, struct draft_addresses *address
         return fail_memory();
     draft_set_id(added, redis_client_field(element, "runid"));
     added->is_announced = true;
-    note_loopback(survey, &addr);
+    if (is_misleading(survey, &addr)) {
+        char text[ADDR_TEXT_MAX];
+        init_note(
+            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
+            "address that other hosts know.",
+            survey->name, addr_format(&addr, text));
+    }
     return true;
 }
 
@@ -480,11 +480,11 @@ static bool ask_node(struct survey *survey, struct draft_service *service, size_
     static const char *const words[] = {"INFO", "server", NULL};
     struct draft_address *node = &service->nodes.list[index];
     struct span id = span_of("", 0);
-    char name[ADDR_TEXT_MAX];
 
     survey->answered++;
     const struct reply *reply = redis_client_ask(client, words);
     if (reply == NULL || node_reply_read_run_id(reply, &id) != REPLY_READ_OK) {
+        char name[ADDR_TEXT_MAX];
         note_no_id(survey, addr_format(&node->addr, name), client, reply);
     } else {
         draft_set_id(node, id);
