@@ -387,8 +387,7 @@ bool deployment_activate(struct deployment *deployment, const struct deployment 
         const struct deployment_service *same = find_service(former, service->settings.name);
         decision_log_watch(&service->log, deployment->options.metrics, service->service,
                            same != NULL ? &same->log : NULL);
-        history_watch_service(&service->history, deployment->options.history, service->service,
-                              same != NULL ? &same->history : NULL);
+        history_watch_service(&service->history, deployment->options.history, service->service);
     }
     if (!activate_cutter(deployment, former) || !activate_checks(deployment) || !activate_hooks(deployment))
         return false;

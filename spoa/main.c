@@ -282,8 +282,10 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
-        print_warnings(config);
-        return check_run(config, options->haproxy_file);
+        if (!options->json)
+            print_warnings(config);
+        return check_run(config, options->file != NULL ? options->file : "command line",
+                         options->haproxy_files, options->haproxy_file_count, options->json);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:
@@ -305,6 +307,8 @@ static int act(const struct options *options, struct config *config, struct conf
     } else if (!load(options->file, config, errors)) {
         explain_default(options, errors);
         code = EXIT_CODE_USAGE;
+        if (options->command == COMMAND_CHECK && options->json)
+            check_print_errors(options->file, errors);
     } else if (options->probe != NULL) {
         code = command_probe(config, options->probe);
     } else if (options->command != COMMAND_RUN) {

@@ -255,7 +255,8 @@ static int check_written(const struct init *init)
     if (config != NULL && config_file_load(init->files[FILE_AGENT].path, config, &errors)) {
         size_t apis = config->haproxy.runtime_api_count;
         config->haproxy.runtime_api_count = 0;
-        code = check_run(config, init->files[FILE_HAPROXY].path);
+        const char *haproxy = init->files[FILE_HAPROXY].path;
+        code = check_run(config, init->files[FILE_AGENT].path, &haproxy, 1, false);
         config->haproxy.runtime_api_count = apis;
     }
     for (size_t i = 0; i < errors.count; i++)

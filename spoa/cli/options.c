@@ -77,7 +77,7 @@ void options_print_help(FILE *out)
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
         "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
-        "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
+        "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
         "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
         "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
         "\n"
@@ -120,7 +120,9 @@ void options_print_help(FILE *out)
         "Of what FILE names, whether an agent runs or not:\n"
         "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
         "then\n"
-        "      --haproxy FILE   read HAProxy's configuration as well\n"
+        "      --haproxy FILE   read HAProxy's configuration, a file or a folder, and its spoe.conf as well "
+        "(repeatable)\n"
+        "      --json           as JSON\n"
         "\n"
         "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
         "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
@@ -242,11 +244,13 @@ static bool take_command(const char *word, struct options *options)
 
 static void check_combination(struct options *options, struct config_errors *errors)
 {
-    if ((options->json || options->watch) && options->command != COMMAND_STATUS)
-        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options->json && options->command != COMMAND_STATUS && options->command != COMMAND_CHECK)
+        config_error(errors, &command_line, "--json is of the commands 'status' and 'check'");
+    if (options->watch && options->command != COMMAND_STATUS)
+        config_error(errors, &command_line, "--watch is of the command 'status'");
     if (options->pid != 0 && options->command != COMMAND_RELOAD)
         config_error(errors, &command_line, "--pid is of the command 'reload'");
-    if (options->haproxy_file != NULL && options->command != COMMAND_CHECK)
+    if (options->haproxy_file_count > 0 && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--haproxy is of the command 'check'");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
         config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
@@ -316,7 +320,8 @@ static void take_option(int option, struct options *options)
         options->spoe = true;
         break;
     case OPTION_HAPROXY:
-        options->haproxy_file = optarg;
+        if (options->haproxy_file_count < HAPROXY_FILES_MAX)
+            options->haproxy_files[options->haproxy_file_count++] = optarg;
         break;
     default:
         options->has_keys = true;

@@ -149,13 +149,36 @@ static void check_waiting(struct world *world, unsigned agent, const struct sim_
                      waiting->service, (long long)(agent_now_ms(world, agent) - waiting->since_ms));
 }
 
+/* The services know who waits for them, and since when. */
+static void check_count(struct world *world, unsigned agent, unsigned service)
+{
+    const struct sim_agent *self = &world->agents[agent];
+    const struct service_waiting *known =
+        service_waiting(self->running->services[service], SERVICE_ROLE_MASTER);
+    int64_t oldest_ms = INT64_MAX;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < self->waiting_count; i++) {
+        const struct sim_waiting *waiting = &self->waiting[i];
+        if (waiting->is_orphan || waiting->service != service)
+            continue;
+        count++;
+        oldest_ms = waiting->since_ms < oldest_ms ? waiting->since_ms : oldest_ms;
+    }
+    if (known->count != count || (count > 0 && known->oldest_ms != oldest_ms))
+        ghost_broken(world, "parked", "agent %u service %u: %zu wait, and it knows of %zu", agent, service,
+                     count, known->count);
+}
+
 void parked_settle(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
 
-    if (self->waiting_count == 0)
-        return;
-    release(world, agent);
+    if (self->waiting_count > 0)
+        release(world, agent);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->running->services[i] != NULL)
+            check_count(world, agent, i);
     for (unsigned i = 0; i < self->waiting_count; i++)
         check_waiting(world, agent, &self->waiting[i]);
 }

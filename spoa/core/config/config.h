@@ -11,6 +11,7 @@
 #include "proto/must_check.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config_errors.h"
+#include "spoa/core/config/config_lines.h"
 #include "spoa/core/decision/choices.h"
 #include "spoa/core/decision/park.h"
 #include "spoa/core/haproxy/check_mode.h"
@@ -188,6 +189,7 @@ struct config {
     struct config_service *services;
     size_t service_count;
     struct config_errors warnings; /* unwise settings that do not prevent a start */
+    struct config_lines lines;     /* where its sections and keys stand */
     struct config_cursor *cursor;  /* for reading; private */
 };
 

@@ -229,6 +229,32 @@ static void notify_observers(const struct service *service, const struct service
     }
 }
 
+/* Whether no service could be given yet: nothing was decided, or the first master is being asked for. */
+static bool is_starting(const struct service_decision *decision)
+{
+    return decision->state == SERVICE_STARTING ||
+           (decision->state == SERVICE_PENDING && decision->generation == 0);
+}
+
+/* Follows the decision that was just adopted. Returns the outage that goes on or ends with it, or NULL. */
+static const struct outage *review_outage(struct service *service, int32_t previous, int64_t now_ms)
+{
+    const struct service_decision *decision = &service->decision;
+    const struct service_waiting *waiting = &service->waiting[SERVICE_ROLE_MASTER];
+    struct outage *outage = &service->outage;
+    bool is_open = service_is_open(service, SERVICE_ROLE_MASTER);
+
+    if (!outage->is_running && (is_open || is_starting(decision)))
+        return NULL;
+    if (!outage->is_running)
+        outage_begin(outage, server_map_addr(&service->map, previous), waiting, now_ms);
+    if (is_open)
+        outage_end(outage, waiting, &service->outages, now_ms);
+    else
+        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision));
+    return outage;
+}
+
 /* Adopts a decision and tells the observers of the change. */
 static void adopt(struct service *service, struct service_decision *after, int32_t subject, int64_t now_ms)
 {
@@ -248,6 +274,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
         service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
     service->decision = *after;
     service->subject = subject;
+    const struct outage *outage = review_outage(service, previous, now_ms);
     if (!switched && is_same(&before, after))
         return;
     struct service_change change = {
@@ -256,6 +283,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
         .switched = switched,
         .replaced = switched ? server_map_addr(&service->map, previous) : NULL,
         .replaced_server = switched ? server_map_server(&service->map, previous) : NULL,
+        .outage = outage,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);
@@ -368,6 +396,11 @@ int service_find_server(const struct service *service, const struct addr *addr)
     return server_map_is_mapped(&service->map, candidate) ? candidate : -1;
 }
 
+const char *service_server(const struct service *service, const struct addr *addr)
+{
+    return server_map_server(&service->map, service_find_server(service, addr));
+}
+
 bool service_is_same_node(const struct service *service, const struct addr *a, const struct addr *b)
 {
     int server = service_find_server(service, a);
@@ -414,6 +447,42 @@ bool service_is_open(const struct service *service, enum service_role role)
 {
     bool is_of_replicas = role == SERVICE_ROLE_REPLICA && !falls_back(service);
     return service_has_name(service, role) && (is_of_replicas || service->decision.state != SERVICE_DOUBTED);
+}
+
+void service_note_waiting(struct service *service, enum service_role role,
+                          const struct service_waiting *waiting)
+{
+    struct service_waiting *before = &service->waiting[role];
+
+    if (role == SERVICE_ROLE_MASTER && service->outage.is_running && waiting->count > before->count)
+        service->outage.waited += waiting->count - before->count;
+    *before = *waiting;
+}
+
+void service_note_wait(struct service *service, enum service_role role, int64_t waited_ms)
+{
+    if (role == SERVICE_ROLE_MASTER)
+        outage_note_wait(&service->outage, waited_ms);
+}
+
+void service_note_refusal(struct service *service)
+{
+    service->outage.refused += service->outage.is_running;
+}
+
+const struct service_waiting *service_waiting(const struct service *service, enum service_role role)
+{
+    return &service->waiting[role];
+}
+
+const struct outage *service_outage(const struct service *service)
+{
+    return &service->outage;
+}
+
+const struct outage_totals *service_outage_totals(const struct service *service)
+{
+    return &service->outages;
 }
 
 void service_note_first_answer(struct service *service, int64_t now_ms)

@@ -91,6 +91,17 @@ size_t parking_count(const struct parking *parking)
     return parking->count;
 }
 
+/* Tells the service who waits, after the streams of the queue have changed. */
+static void tell_waiting(const struct parking_queue *queue)
+{
+    const struct service_waiting waiting = {
+        .count = queue->count,
+        .oldest_ms = queue->streams != NULL ? queue->streams->t_parked_ms : 0,
+    };
+
+    service_note_waiting(queue->service, queue->role, &waiting);
+}
+
 static void make_due(struct parking *parking, struct parked_stream *stream)
 {
     struct parking_client *client = stream->client;
@@ -329,7 +340,9 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
     DL_APPEND2(queue->streams, stream, prev_of_queue, next_of_queue);
     DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
     client->count++;
+    queue->count++;
     parking->count++;
+    tell_waiting(queue);
     if (stream->deadline_ms < parking->wake_ms)
         parking->wake_ms = stream->deadline_ms;
     return true;
@@ -358,8 +371,11 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
         return;
     DL_DELETE(from->parking->busy, from);
     DL_APPEND(to->parking->busy, to);
-    from->streams = NULL;
     to->streams = streams;
+    to->count = from->count;
+    from->streams = NULL;
+    from->count = 0;
+    tell_waiting(to);
     for (struct parked_stream *stream = streams; stream != NULL; stream = stream->next_of_queue) {
         move_stream(stream, to);
         if (service_is_open(to->service, to->role))
@@ -387,7 +403,9 @@ static void unpark(struct parked_stream *stream)
     else
         DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
     client->count--;
+    queue->count--;
     parking->count--;
+    tell_waiting(queue);
     if (queue->streams == NULL)
         DL_DELETE(parking->busy, queue);
     LL_PREPEND2(parking->free, stream, next_of_queue);
@@ -446,6 +464,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,
         };
+        service_note_wait(queue->service, queue->role, ret_answer->parked_ms);
         unpark(stream);
         return true;
     }

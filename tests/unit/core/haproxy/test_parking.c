@@ -152,6 +152,45 @@ static void test_doubt(void **state)
     assert_int_equal(service_decision(f.services[0])->generation, 1);
 }
 
+static void expect_waiting(size_t count, int64_t oldest_ms)
+{
+    const struct service_waiting *waiting = service_waiting(f.services[0], SERVICE_ROLE_MASTER);
+
+    assert_int_equal(waiting->count, count);
+    if (count > 0)
+        assert_int_equal(waiting->oldest_ms, oldest_ms);
+}
+
+/* The service knows who waits, since when, and what came of it. */
+static void test_the_service_knows_who_waits(void **state)
+{
+    (void)state;
+    name(0);
+    f.now_ms += F;
+    service_review(f.services[0], f.now_ms);
+    int64_t lost_ms = f.now_ms;
+    expect_waiting(0, 0);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 100;
+    assert_true(park(0, 1, 2));
+    assert_true(park(1, 1, 3)); /* of another service */
+    expect_waiting(2, lost_ms);
+    f.now_ms += PARK - 100;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_waiting(1, lost_ms + 100);
+    assert_int_equal(service_outage(f.services[0])->longest_wait_ms, PARK);
+    assert_true(park(0, 0, 4));
+    parking_drop(&f.clients[1], f.parking); /* its HAProxy has gone */
+    expect_waiting(1, f.now_ms);
+    f.now_ms += 50;
+    name(0);
+    expect_next(0, 4, true);
+    expect_waiting(0, 0);
+    assert_int_equal(service_outage(f.services[0])->waited, 3);
+    assert_int_equal(service_outage(f.services[0])->longest_wait_ms, PARK);
+}
+
 /*
  * A doubt that is longer than `park`: each stream waits for a `park` of its own, and is told the name then.
  */
@@ -205,6 +244,8 @@ static void test_a_reload_cuts_the_wait(void **state)
     f.now_ms += 10;
     parking_queue_move(&f.queues[0], &queue);
     assert_int_equal(f.wakes, 1);
+    assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->count, 1);
+    assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->oldest_ms, START);
     assert_int_equal(parking_wake_ms(f.parking), START + PARK / 5);
     assert_true(parking_park(&queue, &f.clients[1], &f.asker, 2, 7, f.now_ms));
     f.now_ms = START + PARK / 5;
@@ -254,6 +295,7 @@ int main(void)
         PARKING_TEST(test_a_connection_takes_its_streams_with_it),
         PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
+        PARKING_TEST(test_the_service_knows_who_waits),
         PARKING_TEST(test_a_reload_cuts_the_wait),
         PARKING_TEST(test_doubt_that_goes_on),
         PARKING_TEST(test_park_that_becomes_shorter),
