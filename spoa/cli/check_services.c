@@ -8,6 +8,7 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/decision/choices.h"
+#include "spoa/core/decision/park.h"
 #include "spoa/core/decision/server_map.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_alarms.h"
@@ -74,8 +75,8 @@ static void check_times(struct check *check, const struct checked_service *servi
                         const struct checked_voter *voter, uint32_t down_after_ms)
 {
     const struct config_voters *group = service->group->group;
-    unsigned park_ms = service->service->park_ms;
-    uint64_t wanted_ms = (uint64_t)down_after_ms + FAILOVER_MS;
+    int64_t park_ms = park_limit_ms(service->service->park_ms, down_after_ms);
+    int64_t wanted_ms = (int64_t)down_after_ms + FAILOVER_MS;
     char fix[CHECK_FIX_MAX];
 
     if (group->vote_life_ms >= down_after_ms)
@@ -86,15 +87,16 @@ static void check_times(struct check *check, const struct checked_service *servi
     if (park_ms == 0 || park_ms >= wanted_ms)
         return;
     (void)snprintf(fix, sizeof(fix),
-                   "write `park = %" PRIu64
+                   "write `park = %" PRId64
                    "ms` in [service %s], and a `timeout processing` that is longer in HAProxy's "
                    "spoe.conf; or lower down-after-milliseconds",
                    wanted_ms, service->service->name);
-    findings_add(
-        &check->findings, FINDING_SHORT_PARK, service_place(check, service, "park"), voter->name, fix,
-        "down-after-milliseconds is %" PRIu32 ", and 'park' %u: clients are refused before the new master is "
-        "named",
-        down_after_ms, park_ms);
+    findings_add(&check->findings, FINDING_SHORT_PARK, service_place(check, service, "park"), voter->name,
+                 fix,
+                 "down-after-milliseconds is %" PRIu32 ", and 'park' %" PRId64
+                 ": clients are refused before the new master is "
+                 "named",
+                 down_after_ms, park_ms);
 }
 
 /* ---- Sentinels that the file lacks ---- */

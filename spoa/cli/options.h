@@ -32,7 +32,8 @@ enum command {
 #define HAPROXY_FILES_MAX 64
 
 struct options {
-    const char *file; /* -f, or NULL */
+    const char *file;     /* -f, or the default; NULL with the options of a quick start */
+    bool is_default_file; /* `file` is not from the command line */
     enum command command;
     bool check;                                   /* -t */
     bool dump;                                    /* --dump-config */
@@ -51,8 +52,8 @@ struct options {
 };
 
 /*
- * Reads the command line. Puts the options of a quick start (--listen, --sentinel, --service, --server,
- * --log-level) into `config`, as if a file had set them. Returns false with `errors` if the command line is
+ * Reads the command line. Puts the options of a quick start (--listen, --sentinel, --service and so on) into
+ * `config`, as if a file had set them. Returns false with `errors` if the command line is
  * wrong.
  */
 MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,

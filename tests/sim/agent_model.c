@@ -20,6 +20,21 @@ int64_t agent_now_ms(const struct world *world, unsigned agent)
 
 /* ---- after every step ---- */
 
+/* An outage runs exactly while new clients cannot be sent to a master at once, but for the start. */
+static void check_outage(struct world *world, unsigned agent, const struct service *service)
+{
+    const struct service_decision *decision = service_decision(service);
+    const struct outage *outage = service_outage(service);
+    bool is_starting = decision->state == SERVICE_STARTING ||
+                       (decision->state == SERVICE_PENDING && decision->generation == 0);
+    bool is_due = !service_is_open(service, SERVICE_ROLE_MASTER) && !(is_starting && !outage->is_running);
+
+    world->counts.outages += outage->is_running;
+    if (outage->is_running != is_due || (is_due && outage->t_begun_ms > agent_now_ms(world, agent)))
+        ghost_broken(world, "outage", "agent %u: an outage %s", agent,
+                     is_due ? "is not noticed" : "does not end");
+}
+
 static void note_change(struct world *world, unsigned agent, unsigned service)
 {
     struct sim_agent *self = &world->agents[agent];
@@ -52,9 +67,12 @@ void agent_note_changes(struct world *world, unsigned agent)
     ghost_note_names(world, self->running);
     if (self->next != NULL)
         ghost_note_names(world, self->next);
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (self->running->services[i] != NULL)
-            note_change(world, agent, i);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (self->running->services[i] == NULL)
+            continue;
+        note_change(world, agent, i);
+        check_outage(world, agent, self->running->services[i]);
+    }
 }
 
 /* Calls `act` for each set that there is. */

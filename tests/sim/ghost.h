@@ -20,6 +20,7 @@
  *                     the answer cannot wait, and with the state "doubted". No other has that state
  *   trust             for nothing else, and no longer than `park` and what refusals add, a known name is held back
  *   parked            who waits is answered when somebody is named, or when its time is over, and not before
+ *   outage            runs exactly while new clients cannot be sent to a master at once, but for the start
  *   told              the observers were told once of each switch and fence, and of the first answer after a switch
  *   ready             a set takes over where it names somebody, or nobody was named before
  *   counters          of answers never fall
@@ -124,6 +125,9 @@ void ghost_node_changed(struct world *world, unsigned service);
 
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
+
+/* `park = auto`, once a Sentinel has told its down-after-milliseconds. */
+#define GHOST_PARK_MS (SIM_DOWN_AFTER_MS + 2000)
 
 /* Whether a majority told a set lately that it has not heard that node for `down-after`, for all that the agent may
  * know. */

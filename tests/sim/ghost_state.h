@@ -138,6 +138,7 @@ struct sim_counts {
     uint64_t doubted;      /* a link to a node broke, or fell silent, that might be named */
     uint64_t silences;     /* of them, fell silent */
     uint64_t distrusted;   /* questions that had to wait for that */
+    uint64_t outages;      /* steps after which a service had one */
     uint64_t told_doubts;  /* answers with the state "doubted" */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */

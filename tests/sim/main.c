@@ -63,8 +63,9 @@ static bool is_covered(const struct sim_counts *counts)
            counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
            counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
            counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
-           counts->told_doubts > 0 && counts->reloads > 0 && counts->change_overs > 0 && counts->moved > 0 &&
-           counts->shut > 0 && counts->shut_old > 0 && counts->shut_late > 0;
+           counts->told_doubts > 0 && counts->outages > 0 && counts->reloads > 0 &&
+           counts->change_overs > 0 && counts->moved > 0 && counts->shut > 0 && counts->shut_old > 0 &&
+           counts->shut_late > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)

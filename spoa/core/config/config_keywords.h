@@ -66,6 +66,7 @@ unsigned config_distance(const char *a, const char *b);
 
 /* The types, named after their values. */
 extern const struct config_type config_type_duration;
+extern const struct config_type config_type_park; /* an int64_t: ms, or PARK_AUTO */
 extern const struct config_type config_type_count;
 extern const struct config_type config_type_bool;
 extern const struct config_type config_type_text;

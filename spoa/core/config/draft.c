@@ -8,6 +8,7 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/config_reader.h"
+#include "spoa/core/redis/redis_id.h"
 
 /* ---- what was found ---- */
 
@@ -15,11 +16,11 @@ void draft_finish(struct draft *draft)
 {
     for (size_t i = 0; i < draft->service_count; i++) {
         free(draft->services[i].master);
-        free(draft->services[i].addresses);
+        free(draft->services[i].nodes.list);
     }
     free(draft->services);
-    free(draft->sentinels);
-    *draft = (struct draft){.sentinels = NULL};
+    free(draft->sentinels.list);
+    *draft = (struct draft){.services = NULL};
 }
 
 /* Makes room for one more element of a list, all zero. NULL if memory is short. */
@@ -30,26 +31,6 @@ static void *grow(void *list, size_t *count, size_t size)
     if (larger != NULL)
         memset(larger + (*count)++ * size, 0, size);
     return larger;
-}
-
-bool draft_has_sentinel(const struct draft *draft, const struct addr *addr)
-{
-    for (size_t i = 0; i < draft->sentinel_count; i++)
-        if (addr_equals(&draft->sentinels[i], addr))
-            return true;
-    return false;
-}
-
-bool draft_add_sentinel(struct draft *draft, const struct addr *addr)
-{
-    if (draft_has_sentinel(draft, addr))
-        return true;
-    struct addr *larger = grow(draft->sentinels, &draft->sentinel_count, sizeof(*larger));
-    if (larger == NULL)
-        return false;
-    draft->sentinels = larger;
-    larger[draft->sentinel_count - 1] = *addr;
-    return true;
 }
 
 struct draft_service *draft_add_service(struct draft *draft, struct span master)
@@ -67,17 +48,41 @@ struct draft_service *draft_add_service(struct draft *draft, struct span master)
     return &larger[draft->service_count - 1];
 }
 
-struct draft_address *draft_add_address(struct draft_service *service, const struct addr *addr)
+struct draft_address *draft_find_address(const struct draft_addresses *addresses, const struct addr *addr)
 {
-    for (size_t i = 0; i < service->count; i++)
-        if (addr_equals(&service->addresses[i].addr, addr))
-            return &service->addresses[i];
-    struct draft_address *larger = grow(service->addresses, &service->count, sizeof(*larger));
+    for (size_t i = 0; i < addresses->count; i++)
+        if (addr_equals(&addresses->list[i].addr, addr))
+            return &addresses->list[i];
+    return NULL;
+}
+
+struct draft_address *draft_add_address(struct draft_addresses *addresses, const struct addr *addr)
+{
+    struct draft_address *known = draft_find_address(addresses, addr);
+
+    if (known != NULL)
+        return known;
+    struct draft_address *larger = grow(addresses->list, &addresses->count, sizeof(*larger));
     if (larger == NULL)
         return NULL;
-    service->addresses = larger;
-    larger[service->count - 1].addr = *addr;
-    return &larger[service->count - 1];
+    addresses->list = larger;
+    larger[addresses->count - 1].addr = *addr;
+    return &larger[addresses->count - 1];
+}
+
+void draft_set_id(struct draft_address *address, struct span id)
+{
+    if (redis_is_id(id))
+        memcpy(address->id, id.data, id.len);
+}
+
+size_t draft_count_services(const struct draft *draft)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < draft->service_count; i++)
+        count += !draft->services[i].is_left_out;
+    return count;
 }
 
 bool draft_takes_name(const char *master)
@@ -90,10 +95,8 @@ bool draft_takes_name(const char *master)
 /* ---- the order ---- */
 
 /* IPv4, IPv6, names. */
-static int compare_addrs(const void *a, const void *b)
+static int compare_addrs(const struct addr *one, const struct addr *other)
 {
-    const struct addr *one = a;
-    const struct addr *other = b;
     int order = one->kind != other->kind ? (one->kind < other->kind ? -1 : 1)
                                          : memcmp(one->ip, other->ip, sizeof(one->ip));
 
@@ -108,64 +111,86 @@ static bool is_same_node(const struct draft_address *one, const struct draft_add
 }
 
 /* How many addresses from `first` on are of one node. */
-static size_t count_node(const struct draft_service *service, size_t first)
+static size_t count_node(const struct draft_addresses *addresses, size_t first)
 {
     size_t count = 1;
 
-    while (first + count < service->count &&
-           is_same_node(&service->addresses[first], &service->addresses[first + count]))
+    while (first + count < addresses->count &&
+           is_same_node(&addresses->list[first], &addresses->list[first + count]))
         count++;
     return count;
 }
 
-static void move(struct draft_service *service, size_t from, size_t to)
+static void move(struct draft_addresses *addresses, size_t from, size_t to)
 {
-    struct draft_address moved = service->addresses[from];
+    struct draft_address moved = addresses->list[from];
 
     for (; from > to; from--)
-        service->addresses[from] = service->addresses[from - 1];
-    service->addresses[to] = moved;
+        addresses->list[from] = addresses->list[from - 1];
+    addresses->list[to] = moved;
 }
 
-/* Puts the addresses of each node behind its main one. */
-static void gather_nodes(struct draft_service *service)
+/* Whether it was announced, or is another address of a node that was. */
+static bool is_wanted(const struct draft_addresses *addresses, const struct draft_address *address)
 {
-    for (size_t first = 0; first < service->count; first += count_node(service, first)) {
+    for (size_t i = 0; i < addresses->count; i++)
+        if (addresses->list[i].is_announced && is_same_node(&addresses->list[i], address))
+            return true;
+    return address->is_announced;
+}
+
+static void drop_unwanted(struct draft_addresses *addresses)
+{
+    for (size_t i = addresses->count; i > 0; i--)
+        if (!is_wanted(addresses, &addresses->list[i - 1])) {
+            for (size_t k = i; k < addresses->count; k++)
+                addresses->list[k - 1] = addresses->list[k];
+            addresses->count--;
+        }
+}
+
+/* Puts the addresses of each node one behind the other, its main one first. */
+static void gather_nodes(struct draft_addresses *addresses)
+{
+    for (size_t first = 0; first < addresses->count; first += count_node(addresses, first)) {
         size_t end = first + 1;
-        for (size_t i = end; i < service->count; i++)
-            if (is_same_node(&service->addresses[first], &service->addresses[i]))
-                move(service, i, end++);
+        for (size_t i = end; i < addresses->count; i++)
+            if (is_same_node(&addresses->list[first], &addresses->list[i]))
+                move(addresses, i, end++);
         for (size_t i = first; i < end; i++)
-            if (service->addresses[i].is_reached) {
-                move(service, i, first);
+            if (addresses->list[i].is_reached) {
+                move(addresses, i, first);
                 break;
             }
     }
 }
 
-/* Puts the node whose main address is the least of all from `first` on there. */
-static void pull_least(struct draft_service *service, size_t first)
+/* Of the nodes from `first` on, puts that with the least main address there. */
+static void pull_least(struct draft_addresses *addresses, size_t first)
 {
     size_t least = first;
 
-    for (size_t i = first; i < service->count; i += count_node(service, i))
-        if (compare_addrs(&service->addresses[i].addr, &service->addresses[least].addr) < 0)
+    for (size_t i = first; i < addresses->count; i += count_node(addresses, i))
+        if (compare_addrs(&addresses->list[i].addr, &addresses->list[least].addr) < 0)
             least = i;
-    size_t count = count_node(service, least);
+    size_t count = count_node(addresses, least);
     for (size_t i = 0; i < count; i++)
-        move(service, least + i, first + i);
+        move(addresses, least + i, first + i);
+}
+
+static void sort_addresses(struct draft_addresses *addresses)
+{
+    drop_unwanted(addresses);
+    gather_nodes(addresses);
+    for (size_t first = 0; first < addresses->count; first += count_node(addresses, first))
+        pull_least(addresses, first);
 }
 
 void draft_sort(struct draft *draft)
 {
-    if (draft->sentinel_count > 0)
-        qsort(draft->sentinels, draft->sentinel_count, sizeof(*draft->sentinels), compare_addrs);
-    for (size_t i = 0; i < draft->service_count; i++) {
-        struct draft_service *service = &draft->services[i];
-        gather_nodes(service);
-        for (size_t first = 0; first < service->count; first += count_node(service, first))
-            pull_least(service, first);
-    }
+    sort_addresses(&draft->sentinels);
+    for (size_t i = 0; i < draft->service_count; i++)
+        sort_addresses(&draft->services[i].nodes);
 }
 
 /* ---- the text ---- */
@@ -207,33 +232,28 @@ static void add_key(struct text *out, const char *key, const char *value)
     text_add(out, "\n");
 }
 
-/* `who` asks for the password; `what` is the file's name in the line that is to be filled in. */
-static void add_login(struct text *out, const struct draft_login *login, const char *who, const char *what)
+/* `remark` is what to do if there is a password after all. */
+static void add_login(struct text *out, const struct draft_login *login, const char *remark)
 {
     if (login->username != NULL)
         add_key(out, "username", login->username);
     if (login->password_file != NULL)
         add_key(out, "password-file", login->password_file);
     else
-        text_printf(
-            out,
-            "; If %s for a password: a file whose first line is the password, readable by the agent's "
-            "user alone.\n"
-            "; password-file = /etc/sentinel-spoa/%s\n",
-            who, what);
+        text_add(out, remark);
 }
 
-static void add_servers(struct text *out, const struct draft_service *service)
+static void add_servers(struct text *out, const struct draft_addresses *nodes)
 {
     char text[ADDR_TEXT_MAX];
     unsigned number = 0;
     size_t count;
 
-    for (size_t first = 0; first < service->count; first += count) {
-        text_printf(out, "server = R%u %s", ++number, addr_format(&service->addresses[first].addr, text));
-        count = count_node(service, first);
+    for (size_t first = 0; first < nodes->count; first += count) {
+        text_printf(out, "server = R%u %s", ++number, addr_format(&nodes->list[first].addr, text));
+        count = count_node(nodes, first);
         for (size_t i = 1; i < count; i++)
-            text_printf(out, " alias=%s", addr_format(&service->addresses[first + i].addr, text));
+            text_printf(out, " alias=%s", addr_format(&nodes->list[first + i].addr, text));
         text_add(out, "\n");
     }
 }
@@ -249,17 +269,18 @@ static void add_service(struct text *out, const struct draft *draft, size_t inde
         add_key(out, "monitor", service->master);
     if (!is_only)
         text_printf(out, "backend = be_%s\n", name);
-    add_servers(out, service);
-    add_login(out, &draft->node_login, "Redis asks", "redis-password");
+    add_servers(out, &service->nodes);
+    add_login(
+        out, &draft->node_login,
+        "; If Redis asks for a password: a file of the same kind. Without it a dead master is noticed late.\n"
+        "; password-file = /etc/sentinel-spoa/redis-password\n");
 }
 
 void draft_write(const struct draft *draft, struct text *out)
 {
     char text[ADDR_TEXT_MAX];
-    size_t services = 0;
+    size_t services = draft_count_services(draft);
 
-    for (size_t i = 0; i < draft->service_count; i++)
-        services += !draft->services[i].is_left_out;
     text_printf(
         out,
         "; The agent's side of haproxy.cfg. \"sentinel-spoa init\" has written both, by what Sentinels "
@@ -267,9 +288,13 @@ void draft_write(const struct draft *draft, struct text *out)
         "[agent]\nlisten = 127.0.0.1:9012\nhttp = 127.0.0.1:9912\n\n"
         "[haproxy]\nruntime-api = /run/haproxy/admin.sock\n%s\n[sentinels]\n",
         services == 1 ? "backend = be_redis\n" : "");
-    for (size_t i = 0; i < draft->sentinel_count; i++)
-        text_printf(out, "address = %s\n", addr_format(&draft->sentinels[i], text));
-    add_login(out, &draft->sentinel_login, "the Sentinels ask", "sentinel-password");
+    for (size_t i = 0; i < draft->sentinels.count; i += count_node(&draft->sentinels, i))
+        text_printf(out, "address = %s\n", addr_format(&draft->sentinels.list[i].addr, text));
+    add_login(out, &draft->sentinel_login,
+              "; If the Sentinels ask for a password: a file whose first line is the password, readable by "
+              "the agent's "
+              "user alone.\n"
+              "; password-file = /etc/sentinel-spoa/sentinel-password\n");
     for (size_t i = 0; i < draft->service_count; i++)
         if (!draft->services[i].is_left_out)
             add_service(out, draft, i, services == 1);

@@ -15,17 +15,23 @@ struct text;
 /* The most bytes of an identity: a run_id, or SENTINEL MYID. */
 #define DRAFT_ID_MAX 40
 
-/* An address of a node. */
+/* An address of a node or a Sentinel. */
 struct draft_address {
     struct addr addr;
-    char id[DRAFT_ID_MAX + 1]; /* of the node that is there; "": not known */
-    bool is_reached;           /* we have asked it ourselves */
+    char id[DRAFT_ID_MAX + 1]; /* of who is there; "": not known */
+    bool
+        is_announced; /* by the Sentinel that was asked: it is in the file, also where nobody answers there */
+    bool is_reached;  /* we have asked there ourselves */
+};
+
+struct draft_addresses {
+    struct draft_address *list;
+    size_t count;
 };
 
 struct draft_service {
     char *master; /* the master's name in Sentinel */
-    struct draft_address *addresses;
-    size_t count;
+    struct draft_addresses nodes;
     bool is_left_out; /* of the text */
 };
 
@@ -37,8 +43,7 @@ struct draft_login {
 
 /* All zero is an empty draft. */
 struct draft {
-    struct addr *sentinels;
-    size_t sentinel_count;
+    struct draft_addresses sentinels;
     struct draft_service *services;
     size_t service_count;
     struct draft_login sentinel_login;
@@ -48,24 +53,30 @@ struct draft {
 /* Frees all and makes it empty. */
 void draft_finish(struct draft *draft);
 
-/* False if memory is short. An address that is known already is not added again. */
-MUST_CHECK bool draft_add_sentinel(struct draft *draft, const struct addr *addr);
-
-bool draft_has_sentinel(const struct draft *draft, const struct addr *addr);
-
 /* Adds a master of this name. NULL if memory is short. The service stays where it is until the next one is added. */
 MUST_CHECK struct draft_service *draft_add_service(struct draft *draft, struct span master);
 
-/* Adds an address; one that is known already is returned as it is. NULL if memory is short. It stays where it is until the
+/* NULL if the address is not known. */
+struct draft_address *draft_find_address(const struct draft_addresses *addresses, const struct addr *addr);
+
+/* Adds an address; if it is known already, returns it as it is. NULL if memory is short. It stays where it is until the
  * next one is added. */
-MUST_CHECK struct draft_address *draft_add_address(struct draft_service *service, const struct addr *addr);
+MUST_CHECK struct draft_address *draft_add_address(struct draft_addresses *addresses,
+                                                   const struct addr *addr);
+
+/* Keeps the identity, if it is one. */
+void draft_set_id(struct draft_address *address, struct span id);
+
+/* How many services are not left out. */
+size_t draft_count_services(const struct draft *draft);
 
 /* Whether a configuration file can have this name of a master. */
 bool draft_takes_name(const char *master);
 
 /*
- * Puts the Sentinels in the order of their addresses, and the nodes, too. Addresses with one identity become one node: the
- * first that was reached is its main address. So whoever is asked, and whoever is the master, the text is the same.
+ * Puts Sentinels and nodes in the order of their addresses. Addresses with one identity become one node, whose main
+ * address is the first that was reached. An address that was not announced is left out, unless it is another one of a
+ * node that was. So the text is the same whoever is asked, and whoever is the master.
  */
 void draft_sort(struct draft *draft);
 

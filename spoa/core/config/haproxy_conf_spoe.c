@@ -1,12 +1,14 @@
 #include "spoa/core/config/haproxy_conf_spoe.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/haproxy_conf.h"
 #include "spoa/core/config/haproxy_names.h"
 #include "spoa/core/config/haproxy_words.h"
+#include "spoa/core/decision/park.h"
 
 bool haproxy_conf_any_replicas(const struct config *config)
 {
@@ -21,13 +23,15 @@ bool haproxy_conf_has_one_name(const struct config *config)
     return config->service_count == 1 && haproxy_is_plain(config->services[0].name);
 }
 
-static unsigned longest_park(const struct config *config)
+static int64_t longest_park(const struct config *config)
 {
-    unsigned longest_ms = 0;
+    int64_t longest_ms = 0;
 
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].park_ms > longest_ms)
-            longest_ms = config->services[i].park_ms;
+    for (size_t i = 0; i < config->service_count; i++) {
+        int64_t park_ms = park_limit_ms(config->services[i].park_ms, 0);
+        if (park_ms > longest_ms)
+            longest_ms = park_ms;
+    }
     return longest_ms;
 }
 
@@ -44,9 +48,9 @@ static void add_agent(struct text *out, const struct config *config, const char 
         text_add(out, "    no option async\n    no option send-frag-payload\n");
     text_printf(out,
                 "    register-var-names state master replica addr port votes generation error\n"
-                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %us\n    log global\n"
+                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %llds\n    log global\n"
                 "    option dontlog-normal\n\n",
-                longest_park(config) / 1000 + 2);
+                (long long)(longest_park(config) / 1000 + 2));
 }
 
 static void add_message(struct text *out, const struct config *config, const char *backend, const char *role)

@@ -9,6 +9,7 @@
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_rules.h"
+#include "spoa/core/decision/park.h"
 
 /* Room for a line to write. */
 #define FIX_MAX 512
@@ -361,15 +362,16 @@ static void take_role(struct haproxy_route *route, const struct haproxy_section 
 
 /* ---- the engine ---- */
 
-unsigned haproxy_rules_park_ms(const struct config_service *service)
+/* The longest that a client may wait, whatever the Sentinels tell. */
+static unsigned longest_park(const struct config_service *service)
 {
-    return service->park_ms;
+    return (unsigned)park_limit_ms(service->park_ms, 0);
 }
 
 static void check_park(const struct haproxy_route *route, const struct config_service *service)
 {
     const struct haproxy_line *line = haproxy_section_last(route->agent, "timeout processing");
-    unsigned park_ms = haproxy_rules_park_ms(service);
+    unsigned park_ms = longest_park(service);
     unsigned timeout_ms = 0;
     char fix[FIX_MAX];
 

@@ -43,7 +43,4 @@ const struct haproxy_line *haproxy_rules_socket(const struct haproxy_file *hapro
 /* The word behind `key` in the line, or NULL: "haproxy" behind "user". */
 const char *haproxy_line_value(const struct haproxy_line *line, const char *key);
 
-/* The longest time that an answer of the service is kept back. */
-unsigned haproxy_rules_park_ms(const struct config_service *service);
-
 #endif

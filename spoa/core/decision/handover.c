@@ -119,12 +119,17 @@ static void put_before(struct service *next, const struct service *former,
     next->current = QUORUM_NO_CANDIDATE;
     next->subject = QUORUM_NO_CANDIDATE;
     if (former == NULL) {
-        next->decision = (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN};
+        next->decision = (struct service_decision){
+            .state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .park_ms = next->decision.park_ms};
+        next->outage = (struct outage){.is_running = false};
+        next->outages = (struct outage_totals){.count = 0};
         return;
     }
     next->current = succession->candidate(succession->context, former->current);
     next->subject = succession->candidate(succession->context, former->subject);
     next->decision = former->decision;
+    next->outage = former->outage;
+    next->outages = former->outages;
     next->decision.addr = server_map_addr(&next->map, next->subject);
     next->decision.server =
         service_state_names(former->decision.state) ? server_map_server(&next->map, next->subject) : NULL;
@@ -146,6 +151,7 @@ void handover(struct service *next, struct service *former, const int *voters, i
                       now_ms);
         if (next->replicas != NULL && former->replicas != NULL)
             replicas_inherit(next->replicas, former->replicas, &succession);
+        next->waiting[SERVICE_ROLE_MASTER] = former->waiting[SERVICE_ROLE_MASTER];
         if (former->quorum.is_settled)
             quorum_note_settled(&next->quorum);
     }

@@ -36,8 +36,12 @@ struct service *service_create(const struct service_settings *settings, int64_t 
                   (struct node_report *)(void *)&service->sentinel_reports[voters], settings->server_count,
                   &settings->quorum);
     policy_init(&service->policy, &settings->policy);
-    service->decision =
-        (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .review_ms = now_ms};
+    service->decision = (struct service_decision){
+        .state = SERVICE_STARTING,
+        .t_switched_ms = INT64_MIN,
+        .review_ms = now_ms,
+        .park_ms = park_limit_ms(settings->park_ms, 0),
+    };
     if (!settings->replicas.is_enabled)
         return service;
     service->replicas =
@@ -171,6 +175,12 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
+static int64_t decide_park(const struct service *service, int64_t now_ms)
+{
+    return park_limit_ms(service->settings->park_ms,
+                         evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms));
+}
+
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
@@ -198,13 +208,15 @@ static struct service_decision decide(const struct service *service, const struc
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
         .review_ms = review_ms,
+        .park_ms = decide_park(service, now_ms),
     };
 }
 
 static bool is_same(const struct service_decision *a, const struct service_decision *b)
 {
     return a->state == b->state && a->ruled == b->ruled && a->reason == b->reason && a->addr == b->addr &&
-           a->votes == b->votes && a->is_fenced == b->is_fenced && a->replicas == b->replicas;
+           a->votes == b->votes && a->is_fenced == b->is_fenced && a->replicas == b->replicas &&
+           a->park_ms == b->park_ms;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -215,6 +227,32 @@ static void notify_observers(const struct service *service, const struct service
         next = observer->next;
         observer->changed(observer, service, change);
     }
+}
+
+/* Whether no service could be given yet: nothing was decided, or the first master is being asked for. */
+static bool is_starting(const struct service_decision *decision)
+{
+    return decision->state == SERVICE_STARTING ||
+           (decision->state == SERVICE_PENDING && decision->generation == 0);
+}
+
+/* Follows the decision that was just adopted. Returns the outage that goes on or ends with it, or NULL. */
+static const struct outage *review_outage(struct service *service, int32_t previous, int64_t now_ms)
+{
+    const struct service_decision *decision = &service->decision;
+    const struct service_waiting *waiting = &service->waiting[SERVICE_ROLE_MASTER];
+    struct outage *outage = &service->outage;
+    bool is_open = service_is_open(service, SERVICE_ROLE_MASTER);
+
+    if (!outage->is_running && (is_open || is_starting(decision)))
+        return NULL;
+    if (!outage->is_running)
+        outage_begin(outage, server_map_addr(&service->map, previous), waiting, now_ms);
+    if (is_open)
+        outage_end(outage, waiting, &service->outages, now_ms);
+    else
+        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision));
+    return outage;
 }
 
 /* Adopts a decision and tells the observers of the change. */
@@ -236,6 +274,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
         service_alarms_refusal(&service->alarms, service->settings, NULL, false, now_ms);
     service->decision = *after;
     service->subject = subject;
+    const struct outage *outage = review_outage(service, previous, now_ms);
     if (!switched && is_same(&before, after))
         return;
     struct service_change change = {
@@ -244,6 +283,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
         .switched = switched,
         .replaced = switched ? server_map_addr(&service->map, previous) : NULL,
         .replaced_server = switched ? server_map_server(&service->map, previous) : NULL,
+        .outage = outage,
         .now_ms = now_ms,
     };
     notify_observers(service, &change);
@@ -356,6 +396,11 @@ int service_find_server(const struct service *service, const struct addr *addr)
     return server_map_is_mapped(&service->map, candidate) ? candidate : -1;
 }
 
+const char *service_server(const struct service *service, const struct addr *addr)
+{
+    return server_map_server(&service->map, service_find_server(service, addr));
+}
+
 bool service_is_same_node(const struct service *service, const struct addr *a, const struct addr *b)
 {
     int server = service_find_server(service, a);
@@ -402,6 +447,42 @@ bool service_is_open(const struct service *service, enum service_role role)
 {
     bool is_of_replicas = role == SERVICE_ROLE_REPLICA && !falls_back(service);
     return service_has_name(service, role) && (is_of_replicas || service->decision.state != SERVICE_DOUBTED);
+}
+
+void service_note_waiting(struct service *service, enum service_role role,
+                          const struct service_waiting *waiting)
+{
+    struct service_waiting *before = &service->waiting[role];
+
+    if (role == SERVICE_ROLE_MASTER && service->outage.is_running && waiting->count > before->count)
+        service->outage.waited += waiting->count - before->count;
+    *before = *waiting;
+}
+
+void service_note_wait(struct service *service, enum service_role role, int64_t waited_ms)
+{
+    if (role == SERVICE_ROLE_MASTER)
+        outage_note_wait(&service->outage, waited_ms);
+}
+
+void service_note_refusal(struct service *service)
+{
+    service->outage.refused += service->outage.is_running;
+}
+
+const struct service_waiting *service_waiting(const struct service *service, enum service_role role)
+{
+    return &service->waiting[role];
+}
+
+const struct outage *service_outage(const struct service *service)
+{
+    return &service->outage;
+}
+
+const struct outage_totals *service_outage_totals(const struct service *service)
+{
+    return &service->outages;
 }
 
 void service_note_first_answer(struct service *service, int64_t now_ms)

@@ -9,6 +9,8 @@
 #include "spoa/core/base/alarms.h"
 #include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/outage.h"
+#include "spoa/core/decision/park.h"
 #include "spoa/core/decision/policy.h"
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/replicas.h"
@@ -26,7 +28,7 @@ struct service_settings {
     const struct service_server *servers;
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */
-    int64_t park_ms;        /* longest time for which an answer without a name is kept back; 0: not at all */
+    int64_t park_ms;        /* longest time for which an answer without a name is kept back, or PARK_AUTO */
     bool refuses_gone;      /* a client that has left before its answer gets no name */
     struct quorum_config quorum;
     struct policy_config policy;
@@ -37,6 +39,7 @@ struct service_settings {
 enum service_role {
     SERVICE_ROLE_MASTER,
     SERVICE_ROLE_REPLICA,
+    SERVICE_ROLES,
 };
 
 /* Whether we see the clients' connections to HAProxy. They tell whether a client is still there. */
@@ -65,6 +68,7 @@ struct service_decision {
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
     int64_t t_switched_ms;  /* when the generation began; INT64_MIN before the first */
+    int64_t park_ms;        /* the `park` that is in effect; 0: not at all */
 };
 
 /* What an observer is told. */
@@ -75,13 +79,14 @@ struct service_change {
     const struct addr *replaced; /* with `switched`: the master named before, NULL for the first one */
     const char *replaced_server; /* its server, or NULL */
     bool is_first_answer;        /* nothing changed: the first client was told of the last switch */
+    const struct outage *outage; /* that goes on, or that this change ends; NULL: there is none */
     int64_t now_ms;
 };
 
 struct service;
 
 /*
- * Called after every change of state, reason, votes, doubt, fence, replicas or node. The pointers are valid
+ * Called after every change of state, reason, votes, doubt, fence, replicas, park or node. The pointers are valid
  * during the call.
  */
 struct service_observer {
@@ -121,7 +126,7 @@ enum service_event_kind {
     SERVICE_SAID_ANYTHING,     /* it is there; what it said does not matter */
     /*
      * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
-     * be dead. That may delay answers, until the node is heard again or park_ms is over. It never changes them.
+     * be dead. That may delay answers, until the node is heard again or `park` is over. It never changes them.
      */
     SERVICE_LINK_CLOSED,
     SERVICE_LINK_SILENT,
@@ -242,6 +247,9 @@ bool service_may_name(const struct service *service, const struct addr *addr);
 /* The server of the map that has this address, as main address or alias. -1 where there is none. */
 int service_find_server(const struct service *service, const struct addr *addr);
 
+/* The name of that server; NULL where there is none. */
+const char *service_server(const struct service *service, const struct addr *addr);
+
 /* Whether two addresses are equal or are of one server of the map. */
 bool service_is_same_node(const struct service *service, const struct addr *a, const struct addr *b);
 
@@ -263,6 +271,22 @@ bool service_is_open(const struct service *service, enum service_role role);
 /* Whether the clients that ask for this role can be seen has changed: raises or clears the alarm about it. */
 void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,
                         int64_t now_ms);
+
+/* Those who wait for an answer about this role are `waiting` now. */
+void service_note_waiting(struct service *service, enum service_role role,
+                          const struct service_waiting *waiting);
+
+/* A client has waited so long for an answer about this role, and gets it now. */
+void service_note_wait(struct service *service, enum service_role role, int64_t waited_ms);
+
+/* A client that asked for the master was told nobody. */
+void service_note_refusal(struct service *service);
+
+const struct service_waiting *service_waiting(const struct service *service, enum service_role role);
+
+/* The outage that goes on (`is_running`), or the last one; and all before it. */
+const struct outage *service_outage(const struct service *service);
+const struct outage_totals *service_outage_totals(const struct service *service);
 
 /* A client was told of the last switch, as the first one: the observers are told. */
 void service_note_first_answer(struct service *service, int64_t now_ms);

@@ -21,6 +21,9 @@ struct service {
     int32_t current; /* the candidate named last, QUORUM_NO_CANDIDATE before the first */
     int32_t subject; /* the candidate that the decision is about, or QUORUM_NO_CANDIDATE */
     struct doubt doubt;
+    struct outage outage; /* the last one */
+    struct outage_totals outages;
+    struct service_waiting waiting[SERVICE_ROLES];
     int64_t t_won_ms; /* asked since then, a majority named a master; INT64_MIN: it never did */
     bool asks_all;
     bool asks_witness;

@@ -154,6 +154,8 @@ void answer_note(struct answer *answer, enum service_role role, bool is_named, i
         return;
     }
     answer->counters.masters[answer->decision->state]++;
+    if (!is_named)
+        service_note_refusal(answer->service);
     if (answer->is_first_due && is_named)
         tell_first(answer, now_ms);
 }

@@ -91,6 +91,17 @@ size_t parking_count(const struct parking *parking)
     return parking->count;
 }
 
+/* Tells the service who waits, after the streams of the queue have changed. */
+static void tell_waiting(const struct parking_queue *queue)
+{
+    const struct service_waiting waiting = {
+        .count = queue->count,
+        .oldest_ms = queue->streams != NULL ? queue->streams->t_parked_ms : 0,
+    };
+
+    service_note_waiting(queue->service, queue->role, &waiting);
+}
+
 static void make_due(struct parking *parking, struct parked_stream *stream)
 {
     struct parking_client *client = stream->client;
@@ -113,7 +124,7 @@ static bool is_refusing_gone(const struct service *service)
 {
     const struct service_settings *settings = service_settings(service);
 
-    return settings->park_ms > 0 && settings->refuses_gone;
+    return settings->park_ms != 0 && settings->refuses_gone;
 }
 
 static void set_look(struct parked_stream *stream, enum look look)
@@ -291,6 +302,14 @@ bool parking_look(struct parking *parking, int64_t now_ms)
 
 /* ---- parking ---- */
 
+/* Streams stand in the order of their deadlines. So if `park` has become shorter, it is shorter after the last one. */
+static int64_t next_deadline(const struct parking_queue *queue, int64_t deadline_ms)
+{
+    const struct parked_stream *last = queue->streams != NULL ? queue->streams->prev_of_queue : NULL;
+
+    return last != NULL && last->deadline_ms > deadline_ms ? last->deadline_ms : deadline_ms;
+}
+
 bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
                   uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
@@ -298,7 +317,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
 
     if (parking == NULL || parking->free == NULL || service_is_open(queue->service, queue->role))
         return false;
-    int64_t park_ms = service_settings(queue->service)->park_ms;
+    int64_t park_ms = service_decision(queue->service)->park_ms;
     if (park_ms == 0)
         return false;
     struct parked_stream *stream = parking->free;
@@ -307,7 +326,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
         .stream_id = stream_id,
         .frame_id = frame_id,
         .t_parked_ms = now_ms,
-        .deadline_ms = now_ms + park_ms,
+        .deadline_ms = next_deadline(queue, now_ms + park_ms),
         .asker = *asker,
         .queue = queue,
         .client = client,
@@ -321,7 +340,9 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
     DL_APPEND2(queue->streams, stream, prev_of_queue, next_of_queue);
     DL_APPEND2(client->waiting, stream, prev_of_client, next_of_client);
     client->count++;
+    queue->count++;
     parking->count++;
+    tell_waiting(queue);
     if (stream->deadline_ms < parking->wake_ms)
         parking->wake_ms = stream->deadline_ms;
     return true;
@@ -330,7 +351,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
 /* Deadlines are only cut, so the streams stay in their order, and in front of all that `to` parks later. */
 static void move_stream(struct parked_stream *stream, struct parking_queue *to)
 {
-    int64_t deadline_ms = stream->t_parked_ms + service_settings(to->service)->park_ms;
+    int64_t deadline_ms = stream->t_parked_ms + service_decision(to->service)->park_ms;
 
     stream->queue = to;
     if (deadline_ms >= stream->deadline_ms)
@@ -350,8 +371,11 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
         return;
     DL_DELETE(from->parking->busy, from);
     DL_APPEND(to->parking->busy, to);
-    from->streams = NULL;
     to->streams = streams;
+    to->count = from->count;
+    from->streams = NULL;
+    from->count = 0;
+    tell_waiting(to);
     for (struct parked_stream *stream = streams; stream != NULL; stream = stream->next_of_queue) {
         move_stream(stream, to);
         if (service_is_open(to->service, to->role))
@@ -379,7 +403,9 @@ static void unpark(struct parked_stream *stream)
     else
         DL_DELETE2(client->waiting, stream, prev_of_client, next_of_client);
     client->count--;
+    queue->count--;
     parking->count--;
+    tell_waiting(queue);
     if (queue->streams == NULL)
         DL_DELETE(parking->busy, queue);
     LL_PREPEND2(parking->free, stream, next_of_queue);
@@ -438,6 +464,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,
         };
+        service_note_wait(queue->service, queue->role, ret_answer->parked_ms);
         unpark(stream);
         return true;
     }

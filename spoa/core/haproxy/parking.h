@@ -44,6 +44,7 @@ struct parking_queue {
     unsigned misses;               /* how many clients in a row were not seen */
     enum service_sight sight;      /* whether clients can be seen, as far as we know */
     struct parked_stream *streams; /* the oldest first */
+    size_t count;                  /* of them */
     struct parking_queue *next;    /* in the list of queues that have streams */
     struct parking_queue *prev;
 };

@@ -23,6 +23,7 @@ static void log_switch(const struct service_settings *settings, const struct ser
     char old_text[ADDR_TEXT_MAX];
     char new_text[ADDR_TEXT_MAX];
     const struct service_decision *after = change->after;
+    const struct outage *outage = change->outage;
 
     log_kept(LOG_LEVEL_INFO, "master-switch", log_text("service", settings->name),
              log_text("old", addr_text(change->replaced, old_text)),
@@ -31,7 +32,28 @@ static void log_switch(const struct service_settings *settings, const struct ser
              log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
              log_number("quorum", settings->quorum.threshold),
              log_number("age-ms", change->now_ms - after->oldest_sent_ms),
-             log_number("generation", (int64_t)after->generation));
+             log_number("generation", (int64_t)after->generation),
+             log_number("outage-ms", outage != NULL ? outage_length_ms(outage, change->now_ms) : 0),
+             log_number("waited", outage != NULL ? (int64_t)outage->waited : 0),
+             log_number("refused", outage != NULL ? (int64_t)outage->refused : 0));
+}
+
+static void log_outage(const struct service *service, const struct service_change *change)
+{
+    const struct outage *outage = change->outage;
+
+    if (outage == NULL || outage->is_running || !outage_is_felt(outage))
+        return;
+    log_kept(outage->refused > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "outage-over",
+             log_text("service", service_settings(service)->name),
+             log_text("state", service_state_text(outage->state)), log_text("reason", outage->reason),
+             log_text("old-server",
+                      server_text(outage->has_former ? service_server(service, &outage->former) : NULL)),
+             log_text("new-server", server_text(change->after->server)),
+             log_number("outage-ms", outage_length_ms(outage, change->now_ms)),
+             log_number("waited", (int64_t)outage->waited),
+             log_number("longest-wait-ms", outage->longest_wait_ms),
+             log_number("refused", (int64_t)outage->refused));
 }
 
 static void log_state(const struct service_settings *settings, enum service_state old,
@@ -86,6 +108,15 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
     log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
 }
 
+/* What `auto` comes to. It is PARK_AUTO_MAX_MS until the log says something else. */
+static void log_park(struct decision_log *log, const struct service_settings *settings, int64_t park_ms)
+{
+    if (settings->park_ms != PARK_AUTO || park_ms == log->told_park_ms)
+        return;
+    log->told_park_ms = park_ms;
+    log_event(LOG_LEVEL_INFO, "park", log_text("service", settings->name), log_number("park-ms", park_ms));
+}
+
 /* A doubt that ends because nobody is named any more is not told: the state is. */
 static void log_doubt(const struct service_settings *settings, const struct service_decision *decision)
 {
@@ -122,6 +153,7 @@ static void decision_changed(struct service_observer *self, const struct service
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
+    log_park(log, settings, after->park_ms);
     if ((after->state == SERVICE_DOUBTED) != (change->before->state == SERVICE_DOUBTED))
         log_doubt(settings, after);
     if (after->replicas != change->before->replicas)
@@ -145,12 +177,13 @@ static void decision_changed(struct service_observer *self, const struct service
         note(log, after);
     else
         tell(log, settings, after);
+    log_outage(service, change);
 }
 
 void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
                         const struct decision_log *former)
 {
-    *log = (struct decision_log){.told_state = SERVICE_STARTING};
+    *log = (struct decision_log){.told_state = SERVICE_STARTING, .told_park_ms = PARK_AUTO_MAX_MS};
     if (former != NULL)
         *log = *former;
     log->observer = (struct service_observer){.changed = decision_changed};

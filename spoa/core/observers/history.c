@@ -10,16 +10,13 @@ static const char *server_text(const char *server)
     return server != NULL ? server : "";
 }
 
-static void begin(struct history_watch *watch, const struct service *service,
-                  const struct service_change *change)
+static void begin(struct history *history, const struct service *service, const struct service_change *change)
 {
-    struct history *history = watch->history;
     struct history_switch *entry = &history->switches[history->count++ % HISTORY_LENGTH];
-    int64_t t_suspected_ms = watch->t_suspected_ms != HISTORY_NEVER ? watch->t_suspected_ms : change->now_ms;
 
     *entry = (struct history_switch){
         .generation = change->after->generation,
-        .t_suspected_ms = t_suspected_ms,
+        .t_suspected_ms = change->outage != NULL ? change->outage->t_begun_ms : change->now_ms,
         .t_named_ms = change->now_ms,
         .t_cut_ms = HISTORY_NEVER,
         .t_first_ms = HISTORY_NEVER,
@@ -53,29 +50,49 @@ static void note_first(struct history *history, const struct service *service, i
         entry->t_first_ms = now_ms;
 }
 
+static void note_outage(struct history *history, const struct service *service,
+                        const struct service_change *change)
+{
+    struct history_outage *entry = &history->outages[history->outage_count++ % HISTORY_LENGTH];
+    const struct outage *outage = change->outage;
+
+    *entry = (struct history_outage){
+        .state = outage->state,
+        .reason = outage->reason,
+        .t_begun_ms = outage->t_begun_ms,
+        .t_ended_ms = outage->t_ended_ms,
+        .waited = outage->waited,
+        .refused = outage->refused,
+        .longest_wait_ms = outage->longest_wait_ms,
+    };
+    (void)snprintf(entry->service, sizeof(entry->service), "%s", service_settings(service)->name);
+    if (outage->has_former) {
+        (void)addr_format(&outage->former, entry->old_addr);
+        (void)snprintf(entry->old_server, sizeof(entry->old_server), "%s",
+                       server_text(service_server(service, &outage->former)));
+    }
+    (void)snprintf(entry->new_server, sizeof(entry->new_server), "%s", server_text(change->after->server));
+    (void)addr_format(change->after->addr, entry->new_addr);
+}
+
 static void changed(struct service_observer *self, const struct service *service,
                     const struct service_change *change)
 {
     struct history_watch *watch = container_of(self, struct history_watch, observer);
-    bool is_open = service_is_open(service, SERVICE_ROLE_MASTER);
 
     if (change->switched)
-        begin(watch, service, change);
+        begin(watch->history, service, change);
     if (change->is_first_answer)
         note_first(watch->history, service, change->now_ms);
-    if (is_open)
-        watch->t_suspected_ms = HISTORY_NEVER;
-    else if (watch->t_suspected_ms == HISTORY_NEVER && change->after->state != SERVICE_STARTING)
-        watch->t_suspected_ms = change->now_ms;
+    if (change->outage != NULL && !change->outage->is_running && outage_is_felt(change->outage))
+        note_outage(watch->history, service, change);
 }
 
-void history_watch_service(struct history_watch *watch, struct history *history, struct service *service,
-                           const struct history_watch *former)
+void history_watch_service(struct history_watch *watch, struct history *history, struct service *service)
 {
     *watch = (struct history_watch){
         .observer = {.changed = changed},
         .history = history,
-        .t_suspected_ms = former != NULL ? former->t_suspected_ms : HISTORY_NEVER,
     };
     service_observe(service, &watch->observer);
 }
@@ -93,4 +110,11 @@ const struct history_switch *history_get(const struct history *history, size_t b
     if (back >= HISTORY_LENGTH || back >= history->count)
         return NULL;
     return &history->switches[(history->count - 1 - back) % HISTORY_LENGTH];
+}
+
+const struct history_outage *history_get_outage(const struct history *history, size_t back)
+{
+    if (back >= HISTORY_LENGTH || back >= history->outage_count)
+        return NULL;
+    return &history->outages[(history->outage_count - 1 - back) % HISTORY_LENGTH];
 }

@@ -1,7 +1,7 @@
 /*
- * The last switches and how each went: when the old master was doubted or no longer named, when the new one
- * was named, when the sessions to the old one were cut, and when the first answer with the new name was sent.
- * Pure: time is an argument.
+ * The last switches and the last outages. How each switch went: when the old master was doubted or no longer named,
+ * when the new one was named, when the sessions to the old one were cut, and when the first answer with the new name
+ * was sent. What clients felt of each outage, whether a switch ended it or not. Pure: time is an argument.
  */
 #ifndef SPOA_CORE_OBSERVERS_HISTORY_H
 #define SPOA_CORE_OBSERVERS_HISTORY_H
@@ -30,28 +30,46 @@ struct history_switch {
     int64_t t_first_ms; /* when the first client was told; HISTORY_NEVER: none yet */
 };
 
+/* One outage that is over and was felt (decision/outage.h). It holds copies for the same reason. */
+struct history_outage {
+    char service[HISTORY_NAME_MAX + 1];
+    enum service_state state;             /* with which it began */
+    const char *reason;                   /* for that state: a static text */
+    char old_server[SERVER_NAME_MAX + 1]; /* of the master before it; "" as above */
+    char new_server[SERVER_NAME_MAX + 1]; /* of the master after it */
+    char old_addr[ADDR_TEXT_MAX];
+    char new_addr[ADDR_TEXT_MAX];
+    int64_t t_begun_ms;
+    int64_t t_ended_ms;
+    uint64_t waited;
+    uint64_t refused;
+    int64_t longest_wait_ms;
+};
+
 /* All zero is an empty history. */
 struct history {
     uint64_t count; /* of all switches so far; the last HISTORY_LENGTH are kept */
     struct history_switch switches[HISTORY_LENGTH];
+    uint64_t outage_count; /* the same of outages */
+    struct history_outage outages[HISTORY_LENGTH];
 };
 
 /* Observes one service; must not move. */
 struct history_watch {
     struct service_observer observer;
     struct history *history;
-    int64_t t_suspected_ms; /* HISTORY_NEVER while the master is named without a doubt */
 };
 
-/* Begins to observe `service`. `history` and `service` are borrowed. `former` observed the same service
- * under another configuration, or is NULL. */
-void history_watch_service(struct history_watch *watch, struct history *history, struct service *service,
-                           const struct history_watch *former);
+/* Begins to observe `service`. `history` and `service` are borrowed. */
+void history_watch_service(struct history_watch *watch, struct history *history, struct service *service);
 
 /* HAProxy has cut the sessions to `server` of `service`. */
 void history_note_cut(struct history *history, const char *service, const char *server, int64_t now_ms);
 
 /* The switch `back` places before the last one; NULL if it is not kept or there is none. */
 const struct history_switch *history_get(const struct history *history, size_t back);
+
+/* The same for outages. */
+const struct history_outage *history_get_outage(const struct history *history, size_t back);
 
 #endif

@@ -297,6 +297,44 @@ static void write_answers(const struct exposition *exposition, const struct serv
     write_answer_count(exposition, service, "replica", "no-replica", counters->replicas_unnamed);
 }
 
+static const char *role_text(enum service_role role)
+{
+    return role == SERVICE_ROLE_MASTER ? "master" : "replica";
+}
+
+static void write_waiting(const struct exposition *exposition, const struct service *service)
+{
+    for (enum service_role role = SERVICE_ROLE_MASTER; role < SERVICE_ROLES; role++) {
+        begin_service(exposition, service);
+        add_label(exposition, false, "role", role_text(role));
+        end_service(exposition, service_waiting(service, role)->count);
+    }
+}
+
+static void write_oldest_wait(const struct exposition *exposition, const struct service *service)
+{
+    for (enum service_role role = SERVICE_ROLE_MASTER; role < SERVICE_ROLES; role++) {
+        const struct service_waiting *waiting = service_waiting(service, role);
+        begin_service(exposition, service);
+        add_label(exposition, false, "role", role_text(role));
+        end_labels(exposition);
+        end_ms(exposition, waiting->count > 0 ? exposition->status->now_ms - waiting->oldest_ms : 0);
+    }
+}
+
+static void write_outages(const struct exposition *exposition, const struct service *service)
+{
+    begin_service(exposition, service);
+    end_service(exposition, service_outage_totals(service)->count);
+}
+
+static void write_outage_time(const struct exposition *exposition, const struct service *service)
+{
+    begin_service(exposition, service);
+    end_labels(exposition);
+    end_ms(exposition, (int64_t)service_outage_totals(service)->ms);
+}
+
 static void write_alarms(const struct exposition *exposition, const struct service *service)
 {
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
@@ -396,6 +434,13 @@ static const struct family families[] = {
      NULL},
     {"replicas", "gauge", "Replicas that can be named", write_replicas, NULL, NULL},
     {"service_answers_total", "counter", "Answers, by role and outcome", write_answers, NULL, NULL},
+    {"service_waiting", "gauge", "Clients that wait for an answer now", write_waiting, NULL, NULL},
+    {"service_oldest_wait_seconds", "gauge",
+     "For how long the oldest of them has waited; 0 where nobody waits", write_oldest_wait, NULL, NULL},
+    {"service_outages_total", "counter",
+     "Outages that are over: nobody was named, or the master was in doubt while clients waited",
+     write_outages, NULL, NULL},
+    {"service_outage_seconds_total", "counter", "How long those outages took", write_outage_time, NULL, NULL},
     {"service_alarm", "gauge", "Whether the alarm is raised", write_alarms, NULL, NULL},
     {"sentinel_agrees", "gauge", "Whether this Sentinel names the master that is named", NULL,
      write_agreement, NULL},

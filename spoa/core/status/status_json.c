@@ -36,6 +36,15 @@ static void add_alarms(struct json *json, const struct alarms *alarms)
     json_end(json);
 }
 
+/* A number; null if there is none. */
+static void add_optional(struct json *json, const char *key, bool is_there, int64_t number)
+{
+    if (is_there)
+        json_number(json, key, number);
+    else
+        json_null(json, key);
+}
+
 static const char *ballot_text(enum quorum_ballot ballot)
 {
     switch (ballot) {
@@ -61,15 +70,9 @@ static void add_voice(struct json *json, const struct status *status, const stru
     json_string(json, "says", ballot_text(vote.ballot));
     json_string(json, "error", voter_group_words(group, voter));
     add_addr(json, "addr", vote.addr);
-    if (vote.ballot == QUORUM_SILENT)
-        json_null(json, "age-ms");
-    else
-        json_number(json, "age-ms", status->now_ms - vote.t_sent_ms);
+    add_optional(json, "age-ms", vote.ballot != QUORUM_SILENT, status->now_ms - vote.t_sent_ms);
     int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
-    if (silence_ms == -1)
-        json_null(json, "silence-ms");
-    else
-        json_number(json, "silence-ms", silence_ms);
+    add_optional(json, "silence-ms", silence_ms != -1, silence_ms);
     json_end(json);
 }
 
@@ -81,6 +84,38 @@ static void add_replicas(struct json *json, const struct service *service)
     for (size_t i = 0; i < service_settings(service)->server_count; i++)
         if (i < REPLICAS_MAX && (replicas >> i & 1) != 0)
             json_string(json, NULL, service_settings(service)->servers[i].name);
+    json_end(json);
+}
+
+static void add_waiting(struct json *json, const struct status *status, const struct service *service)
+{
+    const struct service_waiting *masters = service_waiting(service, SERVICE_ROLE_MASTER);
+    const struct service_waiting *replicas = service_waiting(service, SERVICE_ROLE_REPLICA);
+
+    json_number(json, "waiting", (int64_t)masters->count);
+    add_optional(json, "oldest-wait-ms", masters->count > 0, status->now_ms - masters->oldest_ms);
+    json_number(json, "replica-waiting", (int64_t)replicas->count);
+    add_optional(json, "replica-oldest-wait-ms", replicas->count > 0, status->now_ms - replicas->oldest_ms);
+}
+
+/* The one that goes on; null if there is none. Its length and waits are until now. */
+static void add_current_outage(struct json *json, const struct status *status, const struct service *service)
+{
+    const struct outage *outage = service_outage(service);
+
+    if (!outage->is_running) {
+        json_null(json, "outage");
+        return;
+    }
+    json_begin_object(json, "outage");
+    json_string(json, "state", service_state_text(outage->state));
+    json_string(json, "reason", outage->reason);
+    json_number(json, "begun", status_unix_ms(status, outage->t_begun_ms));
+    json_number(json, "waited", (int64_t)outage->waited);
+    json_number(json, "refused", (int64_t)outage->refused);
+    json_number(
+        json, "longest-wait-ms",
+        outage_longest_wait_ms(outage, service_waiting(service, SERVICE_ROLE_MASTER), status->now_ms));
     json_end(json);
 }
 
@@ -100,11 +135,14 @@ static void add_service(struct json *json, const struct status *status, const st
     json_bool(json, "named", service_state_names(decision->state));
     json_bool(json, "waits", decision->state == SERVICE_DOUBTED);
     json_bool(json, "fenced", decision->is_fenced);
+    add_waiting(json, status, service);
+    add_current_outage(json, status, service);
     json_number(json, "votes", decision->votes);
     json_number(json, "quorum", settings->quorum.threshold);
     json_number(json, "voters", settings->quorum.voters);
     json_number(json, "generation", (int64_t)decision->generation);
     json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
+    json_number(json, "park-ms", decision->park_ms);
     add_replicas(json, service);
     add_alarms(json, service_alarms(service));
     json_begin_array(json, "sentinels");
@@ -154,6 +192,24 @@ static void add_switch(struct json *json, const struct status *status, const str
     add_time(json, status, "named", entry->t_named_ms);
     add_time(json, status, "cut", entry->t_cut_ms);
     add_time(json, status, "first-answer", entry->t_first_ms);
+    json_end(json);
+}
+
+static void add_outage(struct json *json, const struct status *status, const struct history_outage *entry)
+{
+    json_begin_object(json, NULL);
+    json_string(json, "service", entry->service);
+    json_string(json, "state", service_state_text(entry->state));
+    json_string(json, "reason", entry->reason);
+    json_string(json, "old-server", entry->old_server);
+    json_string(json, "new-server", entry->new_server);
+    json_string(json, "old-addr", entry->old_addr);
+    json_string(json, "new-addr", entry->new_addr);
+    json_number(json, "begun", status_unix_ms(status, entry->t_begun_ms));
+    json_number(json, "ended", status_unix_ms(status, entry->t_ended_ms));
+    json_number(json, "waited", (int64_t)entry->waited);
+    json_number(json, "refused", (int64_t)entry->refused);
+    json_number(json, "longest-wait-ms", entry->longest_wait_ms);
     json_end(json);
 }
 
@@ -231,6 +287,10 @@ static void add_end(struct json *json, const struct status *status)
     json_begin_array(json, "switches");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)
         add_switch(json, status, history_get(status->history, back));
+    json_end(json);
+    json_begin_array(json, "outages");
+    for (size_t back = 0; history_get_outage(status->history, back) != NULL; back++)
+        add_outage(json, status, history_get_outage(status->history, back));
     json_end(json);
     json_end(json);
     text_add(json->out, "\n");

@@ -66,6 +66,29 @@ static void add_voice(struct text *out, const struct status *status, const struc
     text_add(out, "\n");
 }
 
+/* Only where somebody waits. */
+static void add_waiting(struct text *out, const struct status *status, const struct service *service,
+                        enum service_role role, const char *what)
+{
+    const struct service_waiting *waiting = service_waiting(service, role);
+
+    if (waiting->count > 0)
+        text_printf(out, "    %zu waiting for %s, the oldest for %lld ms\n", waiting->count, what,
+                    (long long)(status->now_ms - waiting->oldest_ms));
+}
+
+/* Only the one that goes on. */
+static void add_current_outage(struct text *out, const struct status *status, const struct service *service)
+{
+    const struct outage *outage = service_outage(service);
+
+    if (!outage->is_running)
+        return;
+    text_printf(out, "    outage for %lld ms, began with %s, %llu had to wait, %llu refused\n",
+                (long long)outage_length_ms(outage, status->now_ms), service_state_text(outage->state),
+                (unsigned long long)outage->waited, (unsigned long long)outage->refused);
+}
+
 static void add_service(struct text *out, const struct status *status, const struct voter_group *group,
                         const struct service *service)
 {
@@ -78,10 +101,14 @@ static void add_service(struct text *out, const struct status *status, const str
     add_column(out, service_state_text(decision->state), 12);
     add_column(out, decision->server != NULL ? decision->server : "-", 12);
     add_column(out, decision->addr != NULL ? addr_format(decision->addr, text) : "-", 22);
-    text_printf(out, "%u/%u votes, %u needed%s%s\n", decision->votes, settings->quorum.voters,
-                settings->quorum.threshold, reason[0] != '\0' ? ", " : "", reason);
+    text_printf(out, "%u/%u votes, %u needed, park %lld ms%s%s\n", decision->votes, settings->quorum.voters,
+                settings->quorum.threshold, (long long)decision->park_ms, reason[0] != '\0' ? ", " : "",
+                reason);
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
         add_voice(out, status, group, service, i);
+    add_current_outage(out, status, service);
+    add_waiting(out, status, service, SERVICE_ROLE_MASTER, "the master");
+    add_waiting(out, status, service, SERVICE_ROLE_REPLICA, "a replica");
     add_alarms(out, service_alarms(service));
 }
 
@@ -98,6 +125,21 @@ static void add_switch(struct text *out, const struct status *status, const stru
         text_printf(out, ", sessions cut after %lld ms",
                     (long long)(entry->t_cut_ms - entry->t_suspected_ms));
     text_add(out, "\n");
+}
+
+static void add_outage(struct text *out, const struct status *status, const struct history_outage *entry)
+{
+    text_add(out, "    ");
+    text_add(out, entry->service);
+    text_printf(out, ": %lld ms, %lld s ago, began with %s",
+                (long long)(entry->t_ended_ms - entry->t_begun_ms),
+                (long long)(status->now_ms - entry->t_ended_ms) / 1000, service_state_text(entry->state));
+    text_printf(out, "%s%s, %s -> %s", entry->reason[0] != '\0' ? " " : "", entry->reason,
+                entry->old_server[0] != '\0' ? entry->old_server : "-",
+                entry->new_server[0] != '\0' ? entry->new_server : "-");
+    text_printf(out, ", %llu had to wait (%lld ms at the most), %llu refused\n",
+                (unsigned long long)entry->waited, (long long)entry->longest_wait_ms,
+                (unsigned long long)entry->refused);
 }
 
 /* Only what is not as it should be. */
@@ -154,6 +196,10 @@ static void add_end(struct text *out, const struct status *status)
         text_add(out, "\nLast switches\n");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)
         add_switch(out, status, history_get(status->history, back));
+    if (history_get_outage(status->history, 0) != NULL)
+        text_add(out, "\nLast outages\n");
+    for (size_t back = 0; history_get_outage(status->history, back) != NULL; back++)
+        add_outage(out, status, history_get_outage(status->history, back));
 }
 
 bool status_text_write(const struct status *status, struct page_cursor *cursor, struct text *out)

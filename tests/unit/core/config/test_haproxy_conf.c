@@ -363,6 +363,20 @@ static void test_another_place_and_host(void **state)
     has("    filter spoe engine sentinel config /home/a\\ b/spoe.conf\n");
 }
 
+/* 2 s longer than the longest `park`; `auto` may come to 8 s. */
+static void test_patience(void **state)
+{
+    (void)state;
+    made = load_good(GOOD);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 10s");
+    end(&made);
+    text_finish(&printed);
+    made = load_good(GOOD "park = 2500ms\n");
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 4s");
+}
+
 static void test_versions(void **state)
 {
     (void)state;
@@ -392,6 +406,7 @@ int main(void)
         cmocka_unit_test_teardown(test_who_names_the_service, tear_down),
         cmocka_unit_test(test_the_head),
         cmocka_unit_test_teardown(test_another_place_and_host, tear_down),
+        cmocka_unit_test_teardown(test_patience, tear_down),
         cmocka_unit_test(test_versions),
     };
 

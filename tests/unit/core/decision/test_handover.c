@@ -378,6 +378,42 @@ static void test_kept_is_kept(void **state)
     end();
 }
 
+/* Who waits was counted already, and the outage began before. */
+static void test_outage(void **state)
+{
+    const struct service_waiting waiting = {.count = 2, .oldest_ms = START + F};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    service_review(former.service, START + F);
+    service_note_waiting(former.service, SERVICE_ROLE_MASTER, &waiting);
+    service_review(next.service, START + F + 1);
+    change_over(START + F + 10);
+    service_note_waiting(next.service, SERVICE_ROLE_MASTER, &waiting);
+    agree(&next, B, START + F + 100);
+    assert_int_equal(service_outage(next.service)->waited, 2);
+    assert_int_equal(service_outage(next.service)->longest_wait_ms, 100);
+    assert_true(addr_equals(&service_outage(next.service)->former, &former.servers[0].addr));
+    assert_int_equal(service_outage_totals(next.service)->count, 1);
+    assert_int_equal(service_outage_totals(next.service)->ms, 100);
+    end();
+}
+
+/* What a new service went through before anybody could ask for it counts for nothing. */
+static void test_a_new_service_had_no_outage(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&next, A, START);
+    service_review(next.service, START + F);
+    assert_true(service_outage(next.service)->is_running);
+    handover(next.service, NULL, strangers, START + F + 100);
+    agree(&next, A, START + F + 200);
+    assert_int_equal(service_outage_totals(next.service)->ms, 100);
+    end();
+}
+
 /* A doubt about a master that is kept does not hide that it is kept. */
 static void test_kept_in_doubt_is_kept(void **state)
 {
@@ -438,6 +474,8 @@ int main(void)
         cmocka_unit_test(test_other_sentinels),
         cmocka_unit_test(test_kept_is_kept),
         cmocka_unit_test(test_kept_in_doubt_is_kept),
+        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_a_new_service_had_no_outage),
         cmocka_unit_test(test_kept_is_not_lost_to_a_dissent),
     };
 

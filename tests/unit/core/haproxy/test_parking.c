@@ -71,6 +71,7 @@ static void test_named_is_not_parked(void **state)
     name(0);
     assert_false(park(0, 0, 1));
     f.settings.park_ms = 0;
+    service_review(f.services[1], f.now_ms);
     assert_false(park(1, 0, 1));
 }
 
@@ -151,6 +152,45 @@ static void test_doubt(void **state)
     assert_int_equal(service_decision(f.services[0])->generation, 1);
 }
 
+static void expect_waiting(size_t count, int64_t oldest_ms)
+{
+    const struct service_waiting *waiting = service_waiting(f.services[0], SERVICE_ROLE_MASTER);
+
+    assert_int_equal(waiting->count, count);
+    if (count > 0)
+        assert_int_equal(waiting->oldest_ms, oldest_ms);
+}
+
+/* The service knows who waits, since when, and what came of it. */
+static void test_the_service_knows_who_waits(void **state)
+{
+    (void)state;
+    name(0);
+    f.now_ms += F;
+    service_review(f.services[0], f.now_ms);
+    int64_t lost_ms = f.now_ms;
+    expect_waiting(0, 0);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 100;
+    assert_true(park(0, 1, 2));
+    assert_true(park(1, 1, 3)); /* of another service */
+    expect_waiting(2, lost_ms);
+    f.now_ms += PARK - 100;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_waiting(1, lost_ms + 100);
+    assert_int_equal(service_outage(f.services[0])->longest_wait_ms, PARK);
+    assert_true(park(0, 0, 4));
+    parking_drop(&f.clients[1], f.parking); /* its HAProxy has gone */
+    expect_waiting(1, f.now_ms);
+    f.now_ms += 50;
+    name(0);
+    expect_next(0, 4, true);
+    expect_waiting(0, 0);
+    assert_int_equal(service_outage(f.services[0])->waited, 3);
+    assert_int_equal(service_outage(f.services[0])->longest_wait_ms, PARK);
+}
+
 /*
  * A doubt that is longer than `park`: each stream waits for a `park` of its own, and is told the name then.
  */
@@ -204,6 +244,8 @@ static void test_a_reload_cuts_the_wait(void **state)
     f.now_ms += 10;
     parking_queue_move(&f.queues[0], &queue);
     assert_int_equal(f.wakes, 1);
+    assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->count, 1);
+    assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->oldest_ms, START);
     assert_int_equal(parking_wake_ms(f.parking), START + PARK / 5);
     assert_true(parking_park(&queue, &f.clients[1], &f.asker, 2, 7, f.now_ms));
     f.now_ms = START + PARK / 5;
@@ -214,6 +256,32 @@ static void test_a_reload_cuts_the_wait(void **state)
     parking_tick(f.parking, f.now_ms);
     expect_next(1, 2, false);
     service_destroy(next_service);
+}
+
+/* `park = auto`, and a Sentinel tells of a shorter failover while somebody waits: the order of deadlines stays. */
+static void test_park_that_becomes_shorter(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 1000, .quorum = 1};
+
+    (void)state;
+    f.settings.park_ms = PARK_AUTO;
+    service_review(f.services[0], f.now_ms);
+    assert_true(park(0, 0, 1));
+    name(0);
+    expect_next(0, 1, true);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms);
+    assert_true(park(0, 0, 2));
+    step_facts(f.services[0], 0, &f.server.addr, &facts, f.now_ms);
+    assert_int_equal(service_decision(f.services[0])->park_ms, 3000);
+    f.now_ms += 10;
+    assert_true(park(0, 1, 3));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK_AUTO_MAX_MS);
+    f.now_ms = START + PARK_AUTO_MAX_MS;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 2, false);
+    expect_next(1, 3, false);
+    assert_true(park(0, 0, 4));
+    assert_int_equal(parking_wake_ms(f.parking), f.now_ms + PARK_AUTO_MAX_MS); /* it is not heard any more */
 }
 
 int main(void)
@@ -227,8 +295,10 @@ int main(void)
         PARKING_TEST(test_a_connection_takes_its_streams_with_it),
         PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
+        PARKING_TEST(test_the_service_knows_who_waits),
         PARKING_TEST(test_a_reload_cuts_the_wait),
         PARKING_TEST(test_doubt_that_goes_on),
+        PARKING_TEST(test_park_that_becomes_shorter),
     };
 
     return cmocka_run_group_tests_name("parking", tests, NULL, NULL);

@@ -76,7 +76,7 @@ static void test_a_switch_is_one_line(void **state)
     assert_string_equal(
         log_capture_last("master-switch"),
         "info master-switch service=mymaster old=none new=10.0.0.1:6379 old-server=none new-server=R1 "
-        "votes=2 quorum=2 age-ms=3 generation=1");
+        "votes=2 quorum=2 age-ms=3 generation=1 outage-ms=0 waited=0 refused=0");
     assert_int_equal(f.metrics.switches_total, 1);
     service_destroy(f.service);
 }
@@ -102,7 +102,10 @@ static void test_loss_and_return_are_told_and_suspicions_are_not(void **state)
     assert_string_equal(
         log_capture_last("state-change"),
         "info state-change service=mymaster old=no-quorum new=ok reason= node=10.0.0.1:6379 votes=2");
-    assert_int_equal(log_capture_count(NULL), 2);
+    assert_string_equal(log_capture_last("outage-over"),
+                        "info outage-over service=mymaster state=no-quorum reason=unreachable old-server=R1 "
+                        "new-server=R1 outage-ms=2893 waited=0 longest-wait-ms=0 refused=0");
+    assert_int_equal(log_capture_count(NULL), 3);
     assert_int_equal(f.metrics.switches_total, 1);
     service_destroy(f.service);
 }
@@ -155,6 +158,46 @@ static void test_a_doubt_is_told_with_its_cause(void **state)
     service_destroy(f.service);
 }
 
+/* What `auto` comes to is told once; a time that stands in the file is not. */
+static void test_the_park_that_is_in_effect_is_told(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 2500, .quorum = 2};
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 20);
+    assert_int_equal(log_capture_count("park"), 0);
+    f.settings.park_ms = PARK_AUTO;
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 30);
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 40);
+    assert_string_equal(log_capture_last("park"), "info park service=mymaster park-ms=4500");
+    assert_int_equal(log_capture_count("park"), 1);
+    service_destroy(f.service);
+}
+
+/* What clients felt: in the line of the switch, and in one of its own, which is a warning if somebody was refused. */
+static void test_what_clients_felt_is_told(void **state)
+{
+    struct fixture f;
+    const struct service_waiting waiting = {.count = 2, .oldest_ms = START + F + 100};
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    service_review(f.service, START + F + 20);
+    service_note_waiting(f.service, SERVICE_ROLE_MASTER, &waiting);
+    service_note_refusal(f.service);
+    agree(&f, "10.0.0.1:6379", START + F + 120);
+    assert_string_equal(
+        log_capture_last("outage-over"),
+        "warning outage-over service=mymaster state=no-quorum reason=unreachable old-server=R1 "
+        "new-server=R1 outage-ms=103 waited=2 longest-wait-ms=23 refused=1");
+    assert_int_equal(log_capture_count("outage-over"), 1);
+    service_destroy(f.service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +205,8 @@ int main(void)
         cmocka_unit_test(test_loss_and_return_are_told_and_suspicions_are_not),
         cmocka_unit_test(test_an_address_outside_the_map_is_told),
         cmocka_unit_test(test_a_doubt_is_told_with_its_cause),
+        cmocka_unit_test(test_the_park_that_is_in_effect_is_told),
+        cmocka_unit_test(test_what_clients_felt_is_told),
     };
 
     return cmocka_run_group_tests_name("decision_log", tests, NULL, NULL);

@@ -42,7 +42,7 @@ static int set_up(void **state)
     service = service_create(&settings, START);
     assert_non_null(service);
     history = (struct history){.count = 0};
-    history_watch_service(&watch, &history, service, NULL);
+    history_watch_service(&watch, &history, service);
     assert_true(answer_init(&answer, service));
     return 0;
 }
@@ -122,12 +122,56 @@ static void test_only_the_last_are_kept(void **state)
     assert_null(history_get(&history, HISTORY_LENGTH));
 }
 
+/* An outage is kept although no switch came of it. */
+static void test_an_outage_without_a_switch(void **state)
+{
+    const struct service_waiting waiting = {.count = 1, .oldest_ms = START + 2500};
+
+    (void)state;
+    name(0, START);
+    assert_null(history_get_outage(&history, 0));
+    service_review(service, START + 2000);
+    assert_null(history_get_outage(&history, 0)); /* it goes on */
+    service_note_waiting(service, SERVICE_ROLE_MASTER, &waiting);
+    answer_note(&answer, SERVICE_ROLE_MASTER, false, START + 2600);
+    name(0, START + 3000);
+    const struct history_outage *last = history_get_outage(&history, 0);
+    assert_string_equal(last->service, "m");
+    assert_int_equal(last->state, SERVICE_NO_QUORUM);
+    assert_string_equal(last->reason, "unreachable");
+    assert_string_equal(last->old_server, "R1");
+    assert_string_equal(last->old_addr, "10.0.0.1:6379");
+    assert_string_equal(last->new_server, "R1");
+    assert_string_equal(last->new_addr, "10.0.0.1:6379");
+    assert_int_equal(last->t_begun_ms, START + 2000);
+    assert_int_equal(last->t_ended_ms, START + 3000);
+    assert_int_equal(last->waited, 1);
+    assert_int_equal(last->refused, 1);
+    assert_int_equal(last->longest_wait_ms, 500);
+    assert_int_equal(history_get(&history, 0)->generation, 1);
+}
+
+static void test_only_the_last_outages_are_kept(void **state)
+{
+    (void)state;
+    for (int i = 0; i <= 2 * HISTORY_LENGTH; i++) {
+        name((size_t)i % 2, START + 3000 * i);
+        service_review(service, START + 3000 * i + 2000);
+    }
+    assert_int_equal(history_get_outage(&history, 0)->t_begun_ms,
+                     START + 3000 * (2 * HISTORY_LENGTH - 1) + 2000);
+    assert_non_null(history_get_outage(&history, HISTORY_LENGTH - 1));
+    assert_null(history_get_outage(&history, HISTORY_LENGTH));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_first_master, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_switch_in_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_the_last_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_an_outage_without_a_switch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_only_the_last_outages_are_kept, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

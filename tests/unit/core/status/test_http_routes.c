@@ -51,6 +51,7 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = servers,
         .server_count = 2,
+        .park_ms = 2500,
         .quorum = {.identities = identities,
                    .voters = 1,
                    .threshold = 1,
@@ -247,7 +248,7 @@ static void test_switches_are_shown(void **state)
     struct history_watch watch;
 
     (void)state;
-    history_watch_service(&watch, &history, service, NULL);
+    history_watch_service(&watch, &history, service);
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
                                          .addr = &servers[1].addr,
@@ -256,6 +257,7 @@ static void test_switches_are_shown(void **state)
     history_note_cut(&history, "m", "R1", START + 105);
     service_note_first_answer(service, START + 120);
     assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"park-ms\":2500"));
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));
     assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);
@@ -284,6 +286,51 @@ static void test_a_doubt_is_shown(void **state)
     assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"ok\"} 0\n"));
     assert_non_null(strstr(text, "\nredis_spoa_master_agreed{service=\"m\"} 1\n"));
     assert_non_null(strstr(text, "\nredis_spoa_master_info{service=\"m\",server=\"R1\""));
+}
+
+/* Who waits, the outage that goes on, and the last one. */
+static void test_outages_are_shown(void **state)
+{
+    static char text[64 * 1024];
+    const struct service_waiting some = {.count = 2, .oldest_ms = START + 5000};
+    const struct service_waiting none = {.count = 0};
+    struct history_watch watch;
+
+    (void)state;
+    history = (struct history){.count = 0};
+    history_watch_service(&watch, &history, service);
+    service_review(service, START + LIFE);
+    service_note_waiting(service, SERVICE_ROLE_MASTER, &some);
+    service_note_refusal(service);
+    assert_int_equal(get_text("/status", START + 6500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"waiting\":2,\"oldest-wait-ms\":1500,\"replica-waiting\":0,"
+                                 "\"replica-oldest-wait-ms\":null,\"outage\":{\"state\":\"no-quorum\","));
+    assert_non_null(strstr(text, "\"waited\":2,\"refused\":1,\"longest-wait-ms\":1500}"));
+    assert_non_null(strstr(text, "\"outages\":[]"));
+    assert_int_equal(get_text("/status.txt", START + 6500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "    outage for 4500 ms, began with no-quorum, 2 had to wait, 1 refused\n"));
+    assert_non_null(strstr(text, "    2 waiting for the master, the oldest for 1500 ms\n"));
+    assert_null(strstr(text, "replica,"));
+    assert_int_equal(get_text("/metrics", START + 6500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\nredis_spoa_service_waiting{service=\"m\",role=\"master\"} 2\n"));
+    assert_non_null(
+        strstr(text, "\nredis_spoa_service_oldest_wait_seconds{service=\"m\",role=\"master\"} 1.500\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_service_outages_total{service=\"m\"} 0\n"));
+    say_master("10.0.0.1:6379", START + 7000);
+    service_note_waiting(service, SERVICE_ROLE_MASTER, &none);
+    assert_int_equal(get_text("/status", START + 7500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"waiting\":0,\"oldest-wait-ms\":null,"));
+    assert_non_null(strstr(text, "\"outage\":null"));
+    assert_non_null(
+        strstr(text, "\"outages\":[{\"service\":\"m\",\"state\":\"no-quorum\",\"reason\":\"unreachable\","));
+    assert_int_equal(get_text("/status.txt", START + 9000, text, sizeof(text)), HTTP_OK);
+    assert_null(strstr(text, "waiting for"));
+    assert_non_null(strstr(text,
+                           "\nLast outages\n    m: 5000 ms, 2 s ago, began with no-quorum unreachable, R1 -> "
+                           "R1, 2 had to wait (2000 ms at the most), 1 refused\n"));
+    assert_int_equal(get_text("/metrics", START + 7500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\nredis_spoa_service_outages_total{service=\"m\"} 1\n"));
+    assert_non_null(strstr(text, "\nredis_spoa_service_outage_seconds_total{service=\"m\"} 5.000\n"));
 }
 
 static void test_other_paths_and_methods(void **state)
@@ -362,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
