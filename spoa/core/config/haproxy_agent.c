@@ -113,6 +113,7 @@ static void check_server(const struct haproxy_rules *rules, const struct haproxy
     }
     findings_add(rules->findings, FINDING_AGENT_SERVER, haproxy_place(backend, first), backend->name,
                  fix.data, "no server of it is an address where the agent listens: every client is refused");
+    rules->findings->out_of_memory |= fix.has_failed;
     text_finish(&fix);
 }
 
