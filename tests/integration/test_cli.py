@@ -397,7 +397,8 @@ def test_quick_start_with_passwords_and_a_page(tmp_path):
     agent = QuickStart(tmp_path, list(map(str, arguments)))
     try:
         agent.start()
-        with urllib.request.urlopen(f"http://{agent.http_address}/status", timeout=10) as reply:
+        page = agent.wait_log(event="listening", protocol="http")["address"]
+        with urllib.request.urlopen(f"http://{page}/status", timeout=10) as reply:
             assert [one["park-ms"] for one in json.load(reply)["services"]] == [4000, 8000]
         check_clean(agent)
     finally:

@@ -532,4 +532,4 @@ def test_commands_without_http():
         assert "no 'http' in [agent]" in done.stderr
     done = run_agent("--json")
     assert done.returncode == 2
-    assert "--json and --watch are of the command 'status'" in done.stderr
+    assert "--json is of the commands 'status' and 'check'" in done.stderr
