@@ -47,6 +47,13 @@ struct deployment {
     struct agent_checks *checks;
 };
 
+/* Nodes tell no down-after-milliseconds: their `auto` is known from the start. */
+static int64_t park_of(const struct config_service *service, const struct config_voters *group)
+{
+    return group->source == VOTER_SOURCE_SENTINEL ? service->park_ms
+                                                  : park_limit_ms(service->park_ms, service->down_after_ms);
+}
+
 static bool create_service(struct deployment *deployment, size_t index, int64_t now_ms)
 {
     const struct config_service *config = &deployment->options.config->services[index];
@@ -60,7 +67,7 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
         .servers = config->servers,
         .server_count = config->server_count,
         .allow_any_address = config->allow_any_address,
-        .park_ms = config->park_ms,
+        .park_ms = park_of(config, group),
         .refuses_gone = config->gone_clients == GONE_CLIENTS_REFUSE,
         .quorum =
             {

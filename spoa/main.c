@@ -2,12 +2,14 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "spoa/agent.h"
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
+#include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/reload_command.h"
 #include "spoa/cli/takeover_ask.h"
@@ -87,12 +89,30 @@ static void keep_descriptors(void)
 #endif
 }
 
+/* In place of a file's name, where options were given. */
+#define NO_FILE "command line"
+
 static bool load(const char *file, struct config *config, struct config_errors *errors)
 {
     if (file != NULL)
         return config_file_load(file, config, errors);
-    config_finish(config, "command line", errors);
-    return errors->count == 0 && !errors->out_of_memory;
+    return config_file_finish(NO_FILE, config, errors);
+}
+
+/* Nobody has named this file: who does not know of it is told what else there is. */
+static void explain_default(const struct options *options, struct config_errors *errors)
+{
+    const struct config_place whole = {.file = options->file};
+
+    if (options->is_default_file && access(options->file, F_OK) == -1)
+        config_error(
+            errors, &whole,
+            "it is read because no '-f FILE' names another; '--help' shows how to start without a file");
+}
+
+static const char *origin(const struct options *options)
+{
+    return options->file != NULL ? options->file : NO_FILE;
 }
 
 static void log_errors(const struct config_errors *errors)
@@ -214,6 +234,7 @@ static int run(const struct options *options, struct config *config)
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
     hold_hangup(false);
+    log_event(LOG_LEVEL_INFO, "starting", log_text("configuration", origin(options)));
     log_warnings(config);
     raise_descriptor_limit();
     keep_descriptors();
@@ -249,7 +270,7 @@ static void show(const struct options *options, const struct config *config)
         return;
     }
     print_warnings(config);
-    printf("%s: configuration is valid\n", options->file != NULL ? options->file : "command line");
+    printf("%s: configuration is valid\n", origin(options));
 }
 
 static int run_command(const struct options *options, const struct config *config)
@@ -261,8 +282,10 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
-        print_warnings(config);
-        return check_run(config, options->haproxy_file);
+        if (!options->json)
+            print_warnings(config);
+        return check_run(config, options->file != NULL ? options->file : "command line",
+                         options->haproxy_files, options->haproxy_file_count, options->json);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:
@@ -282,7 +305,10 @@ static int act(const struct options *options, struct config *config, struct conf
         printf("sentinel-spoa %s (%s)\nTLS: %s\n", SENTINEL_SPOA_VERSION, SENTINEL_SPOA_REVISION,
                tls_version());
     } else if (!load(options->file, config, errors)) {
+        explain_default(options, errors);
         code = EXIT_CODE_USAGE;
+        if (options->command == COMMAND_CHECK && options->json)
+            check_print_errors(options->file, errors);
     } else if (options->probe != NULL) {
         code = command_probe(config, options->probe);
     } else if (options->command != COMMAND_RUN) {
@@ -311,10 +337,15 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct config_errors errors = {.texts = NULL};
-    struct config *config = config_create();
     int code = EXIT_CODE_USAGE;
 
     prepare_signals();
+    /* It has options of its own, and no configuration yet. */
+    if (argc > 1 && strcmp(argv[1], "init") == 0) {
+        hold_hangup(false);
+        return init_run(argc - 1, argv + 1);
+    }
+    struct config *config = config_create();
     if (config == NULL) {
         fputs("out of memory\n", stderr);
         return EXIT_CODE_RUNTIME;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -12,84 +13,93 @@
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* For connecting, and for each read and write. */
-#define TIMEOUT_S 3
 /* The C library asks a second name server after 5 s. */
 #define LOOKUP_TIMEOUT_S 10
 
-/* One attempt, in a loop of its own. */
-struct attempt {
+/* Attempts that go on side by side, in a loop of their own. */
+struct attempts {
     struct ev_loop *loop;
+    struct resolver *resolver;
+    size_t running;
+};
+
+struct attempt {
+    struct attempts *all;
     ev_timer deadline;
     struct connector *connector;
-    int fd;
-    int code;
+    struct blocking_target *target;
 };
+
+static void end_attempt(struct attempt *attempt, int fd, int code)
+{
+    attempt->target->fd = fd;
+    attempt->target->code = code;
+    ev_timer_stop(attempt->all->loop, &attempt->deadline);
+    if (--attempt->all->running == 0)
+        ev_break(attempt->all->loop, EVBREAK_ALL);
+}
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct attempt *attempt = container_of(timer, struct attempt, deadline);
 
+    (void)loop;
     (void)events;
-    attempt->code = ETIMEDOUT;
-    ev_break(loop, EVBREAK_ALL);
+    connector_cancel(attempt->connector);
+    end_attempt(attempt, -1, ETIMEDOUT);
 }
 
 static void set_deadline(struct attempt *attempt, double after_s)
 {
-    ev_timer_stop(attempt->loop, &attempt->deadline);
+    ev_timer_stop(attempt->all->loop, &attempt->deadline);
     ev_timer_set(&attempt->deadline, after_s, 0.0);
-    ev_timer_start(attempt->loop, &attempt->deadline);
+    ev_timer_start(attempt->all->loop, &attempt->deadline);
 }
 
 static void on_found(void *context)
 {
-    set_deadline(context, TIMEOUT_S);
+    set_deadline(context, BLOCKING_SOCKET_TIMEOUT_S);
 }
 
 static void on_done(void *context, const struct connector_result *result)
 {
-    struct attempt *attempt = context;
-
-    attempt->fd = result->fd;
-    attempt->code = result->fd == -1 && result->code == 0 ? EHOSTUNREACH : result->code;
-    ev_break(attempt->loop, EVBREAK_ALL);
+    end_attempt(context, result->fd, result->fd == -1 && result->code == 0 ? EHOSTUNREACH : result->code);
 }
 
-static void run(struct attempt *attempt, const struct addr *addr)
+static void start_attempt(struct attempts *all, struct attempt *attempt, struct blocking_target *target)
 {
+    const struct connector_options options = {.found = on_found, .done = on_done, .context = attempt};
+
+    *attempt = (struct attempt){.all = all, .target = target};
     ev_timer_init(&attempt->deadline, on_deadline, 0.0, 0.0);
-    set_deadline(attempt, addr->kind == ADDR_NAME ? LOOKUP_TIMEOUT_S : TIMEOUT_S);
-    connector_start(attempt->connector, addr, TIMEOUT_S * 1000);
-    ev_run(attempt->loop, 0);
-    ev_timer_stop(attempt->loop, &attempt->deadline);
+    attempt->connector = connector_create(all->loop, all->resolver, &options);
+    if (attempt->connector == NULL)
+        return;
+    all->running++;
+    set_deadline(attempt, target->addr->kind == ADDR_NAME ? LOOKUP_TIMEOUT_S : BLOCKING_SOCKET_TIMEOUT_S);
+    connector_start(attempt->connector, target->addr, BLOCKING_SOCKET_TIMEOUT_S * 1000);
 }
 
-/* Returns -1 with errno. */
-static int connect_to(const struct addr *addr)
+/* Connects to all that are no UNIX sockets. */
+static void connect_all(struct attempts *all, struct blocking_target *targets, size_t count)
 {
-    struct attempt attempt = {.loop = ev_loop_new(EVFLAG_NOENV), .fd = -1, .code = ENOMEM};
-    const struct connector_options options = {.found = on_found, .done = on_done, .context = &attempt};
+    struct attempt *attempts = calloc(count, sizeof(*attempts));
 
-    if (attempt.loop == NULL) {
-        errno = ENOMEM;
-        return -1;
-    }
-    struct resolver *resolver = resolver_create(attempt.loop);
-    if (resolver != NULL)
-        attempt.connector = connector_create(attempt.loop, resolver, &options);
-    if (attempt.connector != NULL)
-        run(&attempt, addr);
-    connector_destroy(attempt.connector);
-    resolver_destroy(resolver);
-    ev_loop_destroy(attempt.loop);
-    errno = attempt.code;
-    return attempt.fd;
+    if (attempts == NULL)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (targets[i].addr->kind != ADDR_UNIX)
+            start_attempt(all, &attempts[i], &targets[i]);
+    if (all->running > 0)
+        ev_run(all->loop, 0);
+    for (size_t i = 0; i < count; i++)
+        connector_destroy(attempts[i].connector);
+    free(attempts);
 }
 
 static void set_timeouts(int fd)
 {
-    const struct timeval timeout = {.tv_sec = TIMEOUT_S};
+    const struct timeval timeout = {.tv_sec = BLOCKING_SOCKET_TIMEOUT_S};
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -113,15 +123,40 @@ static int connect_unix(const struct addr *addr)
     return -1;
 }
 
+void blocking_socket_connect_all(struct blocking_target *targets, size_t count)
+{
+    struct attempts all = {.loop = ev_loop_new(EVFLAG_NOENV)};
+
+    for (size_t i = 0; i < count; i++) {
+        targets[i].fd = -1;
+        targets[i].code = ENOMEM;
+    }
+    if (all.loop == NULL)
+        return;
+    all.resolver = resolver_create(all.loop);
+    if (all.resolver != NULL)
+        connect_all(&all, targets, count);
+    resolver_destroy(all.resolver);
+    ev_loop_destroy(all.loop);
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i].addr->kind == ADDR_UNIX) {
+            targets[i].fd = connect_unix(targets[i].addr);
+            targets[i].code = targets[i].fd == -1 ? errno : 0;
+        }
+        if (targets[i].fd == -1)
+            continue;
+        (void)fcntl(targets[i].fd, F_SETFL, fcntl(targets[i].fd, F_GETFL) & ~O_NONBLOCK);
+        set_timeouts(targets[i].fd);
+    }
+}
+
 static int connect_blocking(const struct addr *addr)
 {
-    int fd = addr->kind == ADDR_UNIX ? connect_unix(addr) : connect_to(addr);
+    struct blocking_target target = {.addr = addr};
 
-    if (fd == -1)
-        return -1;
-    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    set_timeouts(fd);
-    return fd;
+    blocking_socket_connect_all(&target, 1);
+    errno = target.code;
+    return target.fd;
 }
 
 /* What listens at [::] can be reached by IPv4 as well, and where IPv6 is switched off by nothing else. */

@@ -74,12 +74,13 @@ int command_probe(const struct config *config, const char *path)
 
 int command_haproxy_conf(const struct config *config, unsigned version, bool is_spoe)
 {
+    const struct haproxy_conf_options options = {.version = version, .spoe_path = HAPROXY_CONF_SPOE_PATH};
     struct text out = {.data = NULL};
 
     if (is_spoe)
         haproxy_conf_write_spoe(config, version, &out);
     else
-        haproxy_conf_write(config, version, &out);
+        haproxy_conf_write(config, &options, &out);
     bool is_whole = !out.has_failed;
     if (is_whole)
         fputs(out.data, stdout);

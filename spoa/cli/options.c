@@ -13,7 +13,6 @@
 /* With the colon in front, getopt tells a missing value from an unknown option. */
 #define SHORT_OPTIONS ":f:tVh"
 
-/* Where the commands look for the configuration of a running agent. */
 #define DEFAULT_FILE "/etc/sentinel-spoa.conf"
 /* The oldest version that is supported. What fits it fits the later ones. */
 #define DEFAULT_HAPROXY 206
@@ -26,6 +25,10 @@ enum long_option {
     OPTION_SERVICE,
     OPTION_SERVER,
     OPTION_LOG_LEVEL,
+    OPTION_HTTP,
+    OPTION_PASSWORD_FILE,
+    OPTION_REDIS_PASSWORD_FILE,
+    OPTION_PARK,
     OPTION_HEALTHCHECK,
     OPTION_READYCHECK,
     OPTION_JSON,
@@ -48,6 +51,10 @@ static const struct option long_options[] = {
     {"service", required_argument, NULL, OPTION_SERVICE},
     {"server", required_argument, NULL, OPTION_SERVER},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"http", required_argument, NULL, OPTION_HTTP},
+    {"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
+    {"redis-password-file", required_argument, NULL, OPTION_REDIS_PASSWORD_FILE},
+    {"park", required_argument, NULL, OPTION_PARK},
     {"healthcheck", no_argument, NULL, OPTION_HEALTHCHECK},
     {"readycheck", no_argument, NULL, OPTION_READYCHECK},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -65,17 +72,18 @@ static const struct config_place command_line = {.file = "command line"};
 void options_print_help(FILE *out)
 {
     fputs(
-        "usage: sentinel-spoa -f FILE [--takeover | -t | --dump-config]\n"
+        "usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
+        "       sentinel-spoa init --sentinel ADDR [OPTION]...   (see init --help)\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
         "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
-        "       sentinel-spoa [-f FILE] check [--haproxy FILE]\n"
+        "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
         "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
-        "       sentinel-spoa [--listen ADDR] --sentinel ADDR ... --service NAME --server NAME=ADDR ...\n"
+        "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
         "\n"
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
-        "  -f, --file FILE      read the configuration from FILE\n"
+        "  -f, --file FILE      read the configuration from FILE; /etc/sentinel-spoa.conf unless given\n"
         "      --takeover       take the place of the agent that runs with FILE, without losing a "
         "connection;\n"
         "                       it needs 'takeover' in [agent]\n"
@@ -84,6 +92,11 @@ void options_print_help(FILE *out)
         "  -V, --version        print the version and exit\n"
         "  -h, --help           print this and exit\n"
         "\n"
+        "The first configuration:\n"
+        "  init                 ask a Sentinel for all it knows, and write sentinel-spoa.conf, haproxy.cfg "
+        "and\n"
+        "                       spoe.conf\n"
+        "\n"
         "Without a file:\n"
         "      --listen ADDR    where HAProxy connects (127.0.0.1:9012; unix:/path; repeatable)\n"
         "      --sentinel ADDR  a Sentinel, HOST:PORT (name all of them)\n"
@@ -91,10 +104,16 @@ void options_print_help(FILE *out)
         "      --server NAME=ADDR\n"
         "                       a server of the --service before it: HAProxy's name for it, and the\n"
         "                       node's address (repeatable)\n"
+        "      --password-file FILE\n"
+        "                       the Sentinels' password is the first line of FILE\n"
+        "      --redis-password-file FILE\n"
+        "                       the same of the nodes of the --service before it\n"
+        "      --park TIME      how long clients of the --service before it wait for a master (auto)\n"
+        "      --http ADDR      where the status page is, 127.0.0.1:9912 for example\n"
         "      --log-level LEVEL\n"
         "                       error, warning, info or debug\n"
         "\n"
-        "Of an agent that runs (FILE is /etc/sentinel-spoa.conf unless given; it needs 'http' in [agent]):\n"
+        "Of an agent that runs with FILE (it needs 'http' in [agent]: that is where these commands ask it):\n"
         "  status               who is the master, who says so, the last switches\n"
         "      --json           as JSON\n"
         "      --watch          again every second\n"
@@ -106,7 +125,9 @@ void options_print_help(FILE *out)
         "Of what FILE names, whether an agent runs or not:\n"
         "  check                ask every Sentinel, node and HAProxy; say what does not fit, and exit 1 "
         "then\n"
-        "      --haproxy FILE   read HAProxy's configuration as well\n"
+        "      --haproxy FILE   read HAProxy's configuration, a file or a folder, and its spoe.conf as well "
+        "(repeatable)\n"
+        "      --json           as JSON\n"
         "\n"
         "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
         "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
@@ -114,16 +135,40 @@ void options_print_help(FILE *out)
         out);
 }
 
-/* Sets all values of one option. All at once, because a section is begun only once. */
-static void set_all(struct config *config, int argc, char *const *argv, int wanted, const char *section,
-                    const char *key, struct config_errors *errors)
+/* An option that sets a key. */
+struct key_option {
+    int option;
+    const char *key;
+};
+
+static const struct key_option of_agent[] = {
+    {OPTION_LISTEN, "listen"}, {OPTION_HTTP, "http"}, {OPTION_LOG_LEVEL, "log-level"}, {0, NULL}};
+static const struct key_option of_sentinels[] = {
+    {OPTION_SENTINEL, "address"}, {OPTION_PASSWORD_FILE, "password-file"}, {0, NULL}};
+static const struct key_option of_service[] = {{OPTION_SERVER, "server"},
+                                               {OPTION_REDIS_PASSWORD_FILE, "password-file"},
+                                               {OPTION_PARK, "park"},
+                                               {0, NULL}};
+
+/* The key that `option` sets; NULL if it is none of these. */
+static const char *find_key(const struct key_option *keys, int option)
+{
+    while (keys->key != NULL && keys->option != option)
+        keys++;
+    return keys->key;
+}
+
+/* Sets all keys of a section. All at once, because a section is begun only once. */
+static void set_all(struct config *config, int argc, char *const *argv, const char *section,
+                    const struct key_option *keys, struct config_errors *errors)
 {
     bool is_begun = false;
     int option;
 
     optind = 1;
     while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
-        if (option != wanted)
+        const char *key = find_key(keys, option);
+        if (key == NULL)
             continue;
         if (!is_begun)
             config_section(config, &command_line, section, errors);
@@ -169,11 +214,15 @@ static void set_services(struct config *config, int argc, char *const *argv, str
         if (option == OPTION_SERVICE) {
             begin_service(config, optarg, errors);
             is_begun = true;
-        } else if (option == OPTION_SERVER && is_begun) {
-            set_server(config, optarg, errors);
-        } else if (option == OPTION_SERVER) {
-            config_error(errors, &command_line, "--server %s needs a --service before it", optarg);
+            continue;
         }
+        const char *key = find_key(of_service, option);
+        if (key != NULL && !is_begun)
+            config_error(errors, &command_line, "'%s' needs a --service before it", optarg);
+        else if (option == OPTION_SERVER)
+            set_server(config, optarg, errors);
+        else if (key != NULL)
+            config_set(config, &command_line, key, optarg, errors);
     }
 }
 
@@ -200,18 +249,20 @@ static bool take_command(const char *word, struct options *options)
 
 static void check_combination(struct options *options, struct config_errors *errors)
 {
-    if ((options->json || options->watch) && options->command != COMMAND_STATUS)
-        config_error(errors, &command_line, "--json and --watch are of the command 'status'");
+    if (options->json && options->command != COMMAND_STATUS && options->command != COMMAND_CHECK)
+        config_error(errors, &command_line, "--json is of the commands 'status' and 'check'");
+    if (options->watch && options->command != COMMAND_STATUS)
+        config_error(errors, &command_line, "--watch is of the command 'status'");
     if (options->pid != 0 && options->command != COMMAND_RELOAD)
         config_error(errors, &command_line, "--pid is of the command 'reload'");
-    if (options->haproxy_file != NULL && options->command != COMMAND_CHECK)
+    if (options->haproxy_file_count > 0 && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--haproxy is of the command 'check'");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
         config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
     if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
         options->haproxy = DEFAULT_HAPROXY;
-    if (options->file == NULL && !options->has_keys &&
-        (options->command != COMMAND_RUN || options->probe != NULL))
+    options->is_default_file = options->file == NULL && !options->has_keys;
+    if (options->is_default_file)
         options->file = DEFAULT_FILE;
 }
 
@@ -274,7 +325,8 @@ static void take_option(int option, struct options *options)
         options->spoe = true;
         break;
     case OPTION_HAPROXY:
-        options->haproxy_file = optarg;
+        if (options->haproxy_file_count < HAPROXY_FILES_MAX)
+            options->haproxy_files[options->haproxy_file_count++] = optarg;
         break;
     default:
         options->has_keys = true;
@@ -308,13 +360,9 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
     check_combination(&options, errors);
     if (options.file != NULL && options.has_keys)
         config_error(errors, &command_line, "-f and the options of a quick start exclude each other");
-    if (options.file == NULL && !options.has_keys && !options.help && !options.version)
-        config_error(errors, &command_line,
-                     "-f FILE, or --sentinel, --service and --server are needed; see --help");
     if (errors->count == 0 && options.has_keys) {
-        set_all(config, argc, argv, OPTION_LISTEN, "agent", "listen", errors);
-        set_all(config, argc, argv, OPTION_LOG_LEVEL, "agent", "log-level", errors);
-        set_all(config, argc, argv, OPTION_SENTINEL, "sentinels", "address", errors);
+        set_all(config, argc, argv, "agent", of_agent, errors);
+        set_all(config, argc, argv, "sentinels", of_sentinels, errors);
         set_services(config, argc, argv, errors);
     }
     if (errors->count == 0)

@@ -3,6 +3,7 @@
 #define SPOA_CLI_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -27,27 +28,32 @@ enum command {
     COMMAND_HAPROXY_CONF,
 };
 
+/* The most that --haproxy can be given. */
+#define HAPROXY_FILES_MAX 64
+
 struct options {
-    const char *file; /* -f, or NULL */
+    const char *file;     /* -f, or the default; NULL with the options of a quick start */
+    bool is_default_file; /* `file` is not from the command line */
     enum command command;
-    bool check;               /* -t */
-    bool dump;                /* --dump-config */
-    bool version;             /* -V */
-    bool help;                /* -h */
-    const char *probe;        /* what --healthcheck or --readycheck asks for, or NULL */
-    bool takeover;            /* --takeover */
-    bool json;                /* --json */
-    bool watch;               /* --watch */
-    bool spoe;                /* --spoe */
-    unsigned haproxy;         /* --for, see haproxy_version() */
-    const char *haproxy_file; /* --haproxy, or NULL */
-    pid_t pid;                /* --pid, or 0 */
-    bool has_keys;            /* options of a quick start were given; they are in `config` */
+    bool check;                                   /* -t */
+    bool dump;                                    /* --dump-config */
+    bool version;                                 /* -V */
+    bool help;                                    /* -h */
+    const char *probe;                            /* what --healthcheck or --readycheck asks for, or NULL */
+    bool takeover;                                /* --takeover */
+    bool json;                                    /* --json */
+    bool watch;                                   /* --watch */
+    bool spoe;                                    /* --spoe */
+    unsigned haproxy;                             /* --for, see haproxy_version() */
+    const char *haproxy_files[HAPROXY_FILES_MAX]; /* --haproxy */
+    size_t haproxy_file_count;
+    pid_t pid;     /* --pid, or 0 */
+    bool has_keys; /* options of a quick start were given; they are in `config` */
 };
 
 /*
- * Reads the command line. Puts the options of a quick start (--listen, --sentinel, --service, --server,
- * --log-level) into `config`, as if a file had set them. Returns false with `errors` if the command line is
+ * Reads the command line. Puts the options of a quick start (--listen, --sentinel, --service and so on) into
+ * `config`, as if a file had set them. Returns false with `errors` if the command line is
  * wrong.
  */
 MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,

@@ -1,9 +1,14 @@
 #include "spoa/cli/redis_client.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
@@ -21,58 +26,6 @@ static void fail(struct redis_client *client, const char *reason)
 {
     (void)snprintf(client->error, sizeof(client->error), "%.*s", (int)sizeof(client->error) - 1, reason);
     redis_client_close(client);
-}
-
-static void authenticate(struct redis_client *client, const struct config_credentials *credentials)
-{
-    const char *const old[] = {"AUTH", credentials->password, NULL};
-    const char *const new[] = {"AUTH", credentials->username, credentials->password, NULL};
-
-    if (credentials->password == NULL)
-        return;
-    const struct reply *reply = redis_client_ask(client, credentials->username != NULL ? new : old);
-    if (reply != NULL && reply->kind == REPLY_ERROR)
-        (void)snprintf(client->error, sizeof(client->error), "AUTH: %.*s", (int)reply->text.len,
-                       (const char *)reply->text.data);
-}
-
-static void begin_tls(struct redis_client *client, const struct addr *addr, const struct config_tls *settings)
-{
-    char reason[TLS_ERROR_MAX];
-
-    client->tls = tls_create(settings, reason);
-    if (client->tls == NULL) {
-        fail(client, reason);
-        return;
-    }
-    client->stream = tls_stream_create(client->tls, client->fd, addr);
-    if (client->stream == NULL) {
-        fail(client, strerror(ENOMEM));
-        return;
-    }
-    /* The socket blocks: 0 means that its time limit is over. */
-    int result = tls_stream_handshake(client->stream);
-    if (result != 1)
-        fail(client, result == 0 ? "TLS: no answer" : tls_stream_error(client->stream));
-}
-
-struct redis_client redis_client_open(const struct addr *addr, const struct config_credentials *credentials,
-                                      const struct config_tls *tls)
-{
-    struct redis_client client = {.fd = blocking_socket_connect(addr), .error = ""};
-
-    if (client.fd == -1) {
-        fail(&client, strerror(errno));
-        return client;
-    }
-    client.parser = reply_parser_create(EVERYDAY);
-    if (client.parser == NULL)
-        fail(&client, strerror(ENOMEM));
-    else if (tls->is_on)
-        begin_tls(&client, addr, tls);
-    if (client.parser != NULL)
-        authenticate(&client, credentials);
-    return client;
 }
 
 void redis_client_close(struct redis_client *client)
@@ -166,6 +119,191 @@ const struct reply *redis_client_ask(struct redis_client *client, const char *co
         return reply;
     leave(client, reply);
     return NULL;
+}
+
+/* ---- opening ---- */
+
+/* The first command: AUTH, or PING, which every server answers in some way. False if it cannot be sent. */
+static bool send_greeting(struct redis_client *client, const struct config_credentials *credentials)
+{
+    const char *const ping[] = {"PING", NULL};
+    const char *const old[] = {"AUTH", credentials->password, NULL};
+    const char *const new[] = {"AUTH", credentials->username, credentials->password, NULL};
+
+    if (credentials->password == NULL)
+        return send_command(client, ping);
+    return send_command(client, credentials->username != NULL ? new : old);
+}
+
+/* Takes the reply to the first command. */
+static void take_greeting(struct redis_target *target, const struct reply *reply)
+{
+    struct redis_client *client = &target->client;
+    enum refusal refusal = refusal_of(reply);
+    bool is_auth = target->credentials->password != NULL;
+
+    if (refusal_closes(refusal)) {
+        leave(client, reply);
+        return;
+    }
+    if (refusal == REFUSAL_NONE || (!is_auth && refusal != REFUSAL_PASSWORD))
+        return;
+    client->wants_password = true;
+    (void)snprintf(client->error, sizeof(client->error), "%.*s", (int)reply->text.len,
+                   (const char *)reply->text.data);
+}
+
+/* Reads what has come. True once the peer has answered, or has failed. */
+static bool end_greeting(struct redis_target *target)
+{
+    struct redis_client *client = &target->client;
+    const struct reply *reply = NULL;
+
+    errno = 0;
+    bool is_received = receive(client);
+    if (!is_received && errno != EAGAIN) {
+        fail(client, "no reply");
+        return true;
+    }
+    enum reply_parser_result result = reply_parser_next(client->parser, &reply);
+    if (result == REPLY_PARSER_NEEDS_MORE)
+        return false;
+    if (result == REPLY_PARSER_FAILED)
+        fail(client, reply_parser_error(client->parser));
+    else
+        take_greeting(target, reply);
+    return true;
+}
+
+/* Goes on with what the peer has sent. True once it has answered, or has failed. */
+static bool go_on(struct redis_target *target)
+{
+    struct redis_client *client = &target->client;
+
+    if (client->is_greeted)
+        return end_greeting(target);
+    int result = client->stream != NULL ? tls_stream_handshake(client->stream) : 1;
+    if (result == 0)
+        return false;
+    if (result == -1) {
+        fail(client, tls_stream_error(client->stream));
+        return true;
+    }
+    client->is_greeted = true;
+    if (!send_greeting(client, target->credentials))
+        fail(client, "no reply");
+    return client->parser == NULL;
+}
+
+/* What the client waits for at its socket; it is not polled if it is not waiting. */
+static struct pollfd awaited(const struct redis_target *target, bool is_waiting)
+{
+    const struct redis_client *client = &target->client;
+    bool writes = client->stream != NULL && !client->is_greeted && tls_stream_wants_write(client->stream);
+
+    return (struct pollfd){.fd = is_waiting ? client->fd : -1, .events = writes ? POLLOUT : POLLIN};
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Greets all at the same time, and waits for them within one time limit. */
+static void greet(struct redis_target *targets, size_t count, struct pollfd *polls)
+{
+    const int64_t deadline = now_ms() + BLOCKING_SOCKET_TIMEOUT_S * 1000;
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        bool is_waiting = targets[i].client.parser != NULL && !go_on(&targets[i]);
+        polls[i] = awaited(&targets[i], is_waiting);
+        waiting += is_waiting;
+    }
+    for (int64_t rest; waiting > 0 && (rest = deadline - now_ms()) > 0;) {
+        if (poll(polls, count, (int)rest) == -1 && errno != EINTR)
+            break;
+        for (size_t i = 0; i < count; i++) {
+            if (polls[i].fd == -1 || polls[i].revents == 0)
+                continue;
+            bool is_waiting = !go_on(&targets[i]);
+            polls[i] = awaited(&targets[i], is_waiting);
+            waiting -= !is_waiting;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        if (polls[i].fd != -1)
+            fail(&targets[i].client, targets[i].client.is_greeted ? "no reply" : "TLS: no answer");
+}
+
+/* Makes what is needed for the first command. */
+static void prepare(struct redis_target *target)
+{
+    struct redis_client *client = &target->client;
+    char reason[TLS_ERROR_MAX];
+
+    client->parser = reply_parser_create(EVERYDAY);
+    if (client->parser == NULL) {
+        fail(client, strerror(ENOMEM));
+        return;
+    }
+    (void)fcntl(client->fd, F_SETFL, fcntl(client->fd, F_GETFL) | O_NONBLOCK);
+    if (!target->tls->is_on)
+        return;
+    client->tls = tls_create(target->tls, reason);
+    if (client->tls == NULL) {
+        fail(client, reason);
+        return;
+    }
+    client->stream = tls_stream_create(client->tls, client->fd, target->addr);
+    if (client->stream == NULL)
+        fail(client, strerror(ENOMEM));
+}
+
+static void open_all(struct redis_target *targets, size_t count, struct blocking_target *sockets,
+                     struct pollfd *polls)
+{
+    for (size_t i = 0; i < count; i++)
+        sockets[i] = (struct blocking_target){.addr = targets[i].addr};
+    blocking_socket_connect_all(sockets, count);
+    for (size_t i = 0; i < count; i++) {
+        targets[i].client = (struct redis_client){.fd = sockets[i].fd};
+        if (sockets[i].fd == -1)
+            fail(&targets[i].client, strerror(sockets[i].code));
+        else
+            prepare(&targets[i]);
+    }
+    greet(targets, count, polls);
+    for (size_t i = 0; i < count; i++)
+        if (targets[i].client.fd != -1)
+            (void)fcntl(targets[i].client.fd, F_SETFL, fcntl(targets[i].client.fd, F_GETFL) & ~O_NONBLOCK);
+}
+
+void redis_client_open_all(struct redis_target *targets, size_t count)
+{
+    struct blocking_target *sockets = calloc(count, sizeof(*sockets));
+    struct pollfd *polls = calloc(count, sizeof(*polls));
+
+    if (sockets != NULL && polls != NULL)
+        open_all(targets, count, sockets, polls);
+    for (size_t i = 0; (sockets == NULL || polls == NULL) && i < count; i++) {
+        targets[i].client = (struct redis_client){.fd = -1};
+        fail(&targets[i].client, strerror(ENOMEM));
+    }
+    free(sockets);
+    free(polls);
+}
+
+struct redis_client redis_client_open(const struct addr *addr, const struct config_credentials *credentials,
+                                      const struct config_tls *tls)
+{
+    struct redis_target target = {.addr = addr, .credentials = credentials, .tls = tls};
+
+    redis_client_open_all(&target, 1);
+    return target.client;
 }
 
 struct span redis_client_field(const struct reply *reply, const char *name)

@@ -3,6 +3,9 @@
 #ifndef SPOA_CLI_REDIS_CLIENT_H
 #define SPOA_CLI_REDIS_CLIENT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "proto/must_check.h"
 #include "proto/span.h"
 
@@ -20,13 +23,25 @@ struct redis_client {
     int fd;
     struct tls *tls;
     struct tls_stream *stream; /* NULL: no TLS */
-    char error[160];           /* why, or why AUTH failed; "" if all is well */
+    bool is_greeted;           /* the first command was sent; private */
+    bool wants_password; /* it refused our password, or wants one and we have none; `error` has its words */
+    char error[160];     /* why; "" if all is well */
 };
 
-/* Connects, and sends AUTH if there is a password. The client must be closed in any case. */
+/* A peer to connect to, and the client that becomes of it. */
+struct redis_target {
+    const struct addr *addr;
+    const struct config_credentials *credentials;
+    const struct config_tls *tls;
+    struct redis_client client;
+};
+
+/* Connects, and sends AUTH if there is a password, else PING. The client must be closed in any case. */
 MUST_CHECK struct redis_client redis_client_open(const struct addr *addr,
                                                  const struct config_credentials *credentials,
                                                  const struct config_tls *tls);
+/* The same for several, side by side: those that do not answer cost one time limit together. */
+void redis_client_open_all(struct redis_target *targets, size_t count);
 void redis_client_close(struct redis_client *client);
 
 /* Leaves elements out of the replies, see reply_parser.h. The filter is copied. */

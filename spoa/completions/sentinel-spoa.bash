@@ -2,7 +2,7 @@
 _sentinel_spoa() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     case $previous in
-    -f | --file | --haproxy)
+    -f | --file | --haproxy | --password-file | --redis-password-file | -o | --output)
         COMPREPLY=($(compgen -f -- "$current"))
         return
         ;;
@@ -10,11 +10,11 @@ _sentinel_spoa() {
         COMPREPLY=($(compgen -W "error warning info debug" -- "$current"))
         return
         ;;
-    --listen | --sentinel | --service | --server | --for | --pid)
+    --listen | --sentinel | --service | --server | --http | --park | --for | --pid | --user)
         return
         ;;
     esac
-    COMPREPLY=($(compgen -W "-f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --readycheck --listen --sentinel
-        --service --server --log-level status --json --watch reload --pid check --haproxy haproxy-conf --spoe --for" -- "$current"))
+    COMPREPLY=($(compgen -W "init --user -o --output --force -f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --readycheck --listen --sentinel
+        --service --server --http --password-file --redis-password-file --park --log-level status --json --watch reload --pid check --haproxy haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

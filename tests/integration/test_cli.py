@@ -1,17 +1,20 @@
 """The command line: output and exit codes; and that the shipped and documented configuration is the real one."""
 
+import json
 import re
 import signal
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 from certificates import self_signed
 from cluster import ROOT, SHIPPED, Agent
 from fake_sentinel import FakeSentinel
+from own_etc import OwnEtc, needs_root
 from process import wait_until
-from rig import SERVERS, Rig, check_clean, run_agent
+from rig import SERVERS, Rig, agent_words, check_clean, run_agent
 from spop_client import ask_once
 
 GOOD = """\
@@ -283,15 +286,59 @@ def test_help():
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--frobnicate"], ["-x"], [], ["-f"], ["-t"], ["stray"], ["--server", "R1=10.0.0.1:6379"],
+    ["--frobnicate"], ["-x"], ["-f"], ["stray"], ["--server", "R1=10.0.0.1:6379"],
     ["--sentinel", "127.0.0.1:26379"], ["--sentinel", "nonsense", "--service", "a", "--server", "R1=10.0.0.1:6379"],
     ["--sentinel", "127.0.0.1:26379", "--service", "a", "--server", "R1"],
+    ["--sentinel", "127.0.0.1:26379", "--park", "3s", "--service", "a", "--server", "R1=10.0.0.1:6379"],
+    ["--sentinel", "127.0.0.1:26379", "--service", "a", "--server", "R1=10.0.0.1:6379", "--park", "soon"],
     ["-f", str(SHIPPED / "sentinel-spoa.conf"), "--service", "a"],
 ])
 def test_bad_command_line(arguments):
     done = run_agent(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip()
+
+
+# ---- the file that is read if none is named ----
+
+STANDARD = "/etc/sentinel-spoa.conf"
+OF_A_FILE = (["-t"], ["--dump-config"], ["status"], ["reload"], ["check"], ["haproxy-conf"], ["--healthcheck"], ["--readycheck"], [])
+
+
+def with_etc(tmp_path, *arguments, text=None):
+    """The agent with an /etc that has this file, or else surely none."""
+    etc = OwnEtc(tmp_path)
+    if text is not None:
+        (etc.folder / "sentinel-spoa.conf").write_text(text)
+    elif Path(STANDARD).exists():
+        pytest.skip(f"this machine has {STANDARD}")
+    return subprocess.run([*etc.words(), *agent_words(*arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=30, check=False)
+
+
+@needs_root
+@pytest.mark.parametrize("arguments", OF_A_FILE, ids=" ".join)
+def test_the_standard_file_is_read(tmp_path, arguments):
+    """All of them find the mistake in it."""
+    done = with_etc(tmp_path, *arguments, text="[agent]\nx = 1\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{STANDARD}:2: unknown key 'x' in [agent]" in done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("arguments", OF_A_FILE, ids=" ".join)
+def test_there_is_no_standard_file(tmp_path, arguments):
+    done = with_etc(tmp_path, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (f"{STANDARD}: cannot open: No such file or directory\n{STANDARD}: it is read because no '-f FILE' names "
+                           "another; '--help' shows how to start without a file\n")
+
+
+@needs_root
+def test_the_log_says_first_which_file_is_used(tmp_path):
+    done = with_etc(tmp_path, text=GOOD.replace("127.0.0.1:0", "192.0.2.1:9012"))
+    assert done.returncode == 1
+    assert re.search(rf"event=starting configuration={STANDARD}$", done.stderr.splitlines()[0])
 
 
 # ---- starting and stopping ----
@@ -325,11 +372,36 @@ def test_quick_start(tmp_path):
         wait_until(lambda: ask_once(agent.address)["master"] == "R1", 15, "R1 is named")
         wait_until(lambda: ask_once(agent.address, "other")["master"] == "only", 15, "the other's server is named")
         assert agent.find_log(event="started")
+        assert agent.log_text().splitlines()[0].endswith('event=starting configuration="command line"')
         check_clean(agent)
     finally:
         agent.kill()
         for fake in fakes:
             fake.stop()
+
+
+def test_quick_start_with_passwords_and_a_page(tmp_path):
+    """What `--dump-config` says of them, and what the page does: `park` is of one service, the password of the other."""
+    (tmp_path / "password").write_text("secret\n")
+    arguments = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--sentinel", "127.0.0.1:1", "--password-file", tmp_path / "password",
+                 "--service", "one", "--server", "R1=127.0.0.1:7001", "--park", "4s",
+                 "--service", "two", "--server", "R2=127.0.0.1:7002", "--redis-password-file", tmp_path / "password"]
+    said = run_agent("--dump-config", *arguments).stdout
+    secret = f"password-file = {tmp_path}/password\n"
+    sentinels, one, two = (said[said.index(section):].split("\n\n")[0] + "\n" for section in ("[sentinels", "[service one", "[service two"))
+    assert (secret in sentinels, secret in one, secret in two) == (True, False, True)
+    assert "park = 4000ms\n" in one and "park = auto\n" in two
+    (tmp_path / "password").unlink()
+    assert "cannot read" in run_agent("-t", *arguments).stderr
+    (tmp_path / "password").write_text("secret\n")
+    agent = QuickStart(tmp_path, list(map(str, arguments)))
+    try:
+        agent.start()
+        with urllib.request.urlopen(f"http://{agent.http_address}/status", timeout=10) as reply:
+            assert [one["park-ms"] for one in json.load(reply)["services"]] == [4000, 8000]
+        check_clean(agent)
+    finally:
+        agent.kill()
 
 
 def test_stops_by_a_signal_that_comes_early(tmp_path):
@@ -422,9 +494,9 @@ def test_cannot_listen(tmp_path, listen, said):
 # ---- what is written of it ----
 
 def options():
-    """All options and commands that --help lists."""
-    text = run_agent("--help").stdout
-    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"status", "reload", "check", "haproxy-conf"}
+    """All options and commands that --help lists, here and of init."""
+    text = run_agent("--help").stdout + run_agent("init", "--help").stdout
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) | {"init", "status", "reload", "check", "haproxy-conf"}
 
 
 @pytest.mark.parametrize("path", ["completions/sentinel-spoa.bash", "completions/_sentinel-spoa", "completions/sentinel-spoa.fish",
@@ -433,7 +505,7 @@ def test_every_option_is_listed(path):
     text = (ROOT / "spoa" / path).read_text()
     words = set(re.findall(r"[\w-]+", text))
     fish = {f"--{name}" for name in re.findall(r"-l (\S+)", text)} | {f"-{name}" for name in re.findall(r"-s (\S+)", text)}
-    letters = {"-f", "-t", "-V", "-h"} if path.endswith("-spoa") or path.endswith(".scd") else set()
+    letters = {"-f", "-t", "-V", "-h", "-o"} if path.endswith("-spoa") or path.endswith(".scd") else set()
     assert options() - words - fish - letters == set()
 
 

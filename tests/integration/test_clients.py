@@ -46,7 +46,7 @@ def test_two_hundred_wait_at_once():
         cluster.start_redis()
         cluster.start_sentinels(down_after=60000)
         cluster.start_agent()
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 25s"})
+        cluster.start_haproxy(spoe_edits={"timeout processing 10s": "timeout processing 25s"})
         cluster.wait_served()
         sizes = []
         for _ in range(2):

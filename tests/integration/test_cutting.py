@@ -127,7 +127,7 @@ def test_wrong_rights_are_told_before_the_first_failover():
     with CutCluster() as cluster, contextlib.ExitStack() as stack:
         cluster.start_redis()
         cluster.start_sentinels()
-        cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:0\n"})
+        cluster.start_agent()
         cluster.start_haproxy({"level admin": "level operator"})
         cluster.wait_served()
         line = cluster.agent.wait_log(event="alarm", alarm="runtime-api", timeout=15)

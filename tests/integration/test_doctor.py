@@ -1,9 +1,12 @@
 """sentinel-spoa check: nothing to find where all fits, and each thing that does not fit is found."""
 
+import json
 import re
+import socket
+import time
 
 import pytest
-from cluster import SHIPPED, Cluster
+from cluster import Cluster
 from fake_api import FakeApi
 from fake_sentinel import GET_MASTER, Endless, FakeSentinel, error
 from resp import Resp
@@ -11,12 +14,17 @@ from rig import SERVERS, Rig, run_agent
 
 
 def examine(path, *words):
-    """(exit status, findings, all that was printed)."""
-    done = run_agent("-f", path, "check", *words)
-    assert all(line.startswith("warning: ") for line in done.stderr.splitlines()), done.stderr
-    findings = re.findall(r"^  ! (.*)$", done.stdout, re.MULTILINE)
-    assert f"{len(findings)} findings" in done.stdout
-    return done.returncode, findings, done.stdout
+    """(exit status, findings) of `check`, by its JSON; the text says the same."""
+    done = run_agent("-f", path, "check", "--json", *words)
+    assert done.stderr == ""
+    findings = json.loads(done.stdout)["findings"]
+    assert done.returncode == (1 if findings else 0)
+    return done.returncode, findings
+
+
+def codes(findings):
+    """The code and the subjects of each."""
+    return [(finding["code"], *finding["subject"]) for finding in findings]
 
 
 @pytest.fixture(scope="module")
@@ -39,49 +47,59 @@ def edited(cluster, tmp_path, *edits):
 
 
 def test_all_is_well(cluster):
-    status, findings, text = examine(cluster.agent.config_path)
-    assert (status, findings) == (0, []), text
+    assert examine(cluster.agent.config_path) == (0, [])
+    text = run_agent("-f", cluster.agent.config_path, "check").stdout
+    assert text.endswith("\n0 findings\n")
     assert re.search(r"R1 +\S+ +master$", text, re.MULTILINE)
     assert len(re.findall(r"^    R[23] +\S+ +slave$", text, re.MULTILINE)) == 2
     assert text.count(f"names {cluster.redis[0].where}") == 3
 
 
+def test_what_is_asked_is_told_as_json(cluster):
+    told = json.loads(run_agent("-f", cluster.agent.config_path, "check", "--json").stdout)
+    where = cluster.redis[0].where
+    assert [voter["address"] for voter in told["voters"]] == [sentinel.where for sentinel in cluster.sentinels]
+    assert all(re.fullmatch("[0-9a-f]{40}", voter["identity"]) for voter in told["voters"])
+    service, = told["services"]
+    assert (service["name"], service["master"]) == ("mymaster", where)
+    assert [(vote["address"], vote["server"]) for vote in service["votes"]] == [(where, "R1")] * 3
+    assert [(node["server"], node["role"]) for node in service["nodes"]] == [("R1", "master"), ("R2", "slave"), ("R3", "slave")]
+    assert [haproxy["address"] for haproxy in told["haproxys"]] == [f"unix:{cluster.api}"]
+
+
+def test_findings_have_a_place_and_what_to_write(cluster, tmp_path):
+    path = edited(cluster, tmp_path, ("backend = be_redis", "backend = be_other"))
+    line = path.read_text().splitlines().index("backend = be_other") + 1
+    _, findings = examine(path)
+    assert findings == [{"code": "unknown-backend", "severity": "error", "file": str(path), "line": line, "subject": ["be_other"],
+                         "message": "HAProxy has no such backend: no session is cut there",
+                         "fix": "write the name of the backend that has the servers of the map"}]
+    text = run_agent("-f", path, "check").stdout
+    assert text.endswith(f"\n! {path}:{line}: be_other: {findings[0]['message']} [unknown-backend]\n  -> {findings[0]['fix']}\n1 finding\n")
+
+
 def test_settings_that_do_not_fit(cluster, tmp_path):
     path = edited(cluster, tmp_path, ("park = 5s", "park = 1s"), ("[sentinels]\n", "[sentinels]\nvote-life = 3s\n"))
-    status, findings, _ = examine(path)
-    assert status == 1
-    assert sum("'vote-life' 3000" in finding for finding in findings) == 3
-    assert sum("'park' 1000: set 'park' to 4500 ms or more" in finding for finding in findings) == 3
-    assert len(findings) == 6
+    _, findings = examine(path)
+    sentinels = [sentinel.where for sentinel in cluster.sentinels]
+    assert codes(findings) == [("long-vote-life", *sentinels), ("short-park", *sentinels)]
+    assert "`park = 4500ms`" in findings[1]["fix"]
 
 
 def test_a_map_with_gaps(cluster, tmp_path):
     master, replica = (f"server = {node.name} {node.where}\n" for node in cluster.redis[:2])
-    _, findings, _ = examine(edited(cluster, tmp_path, (replica, "")))
-    assert len(findings) == 3
-    assert all(f"a replica {cluster.redis[1].where} that no 'server'" in finding for finding in findings)
-    _, findings, text = examine(edited(cluster, tmp_path, (master, "")))
+    _, findings = examine(edited(cluster, tmp_path, (replica, "")))
+    assert codes(findings) == [("unmapped-replica", cluster.redis[1].where)]
+    _, findings = examine(edited(cluster, tmp_path, (master, "")))
     where = cluster.redis[0].where
-    assert findings == [f"a majority names {where}, which no 'server' has: write 'server = NAME {where}', or 'alias={where}' "
-                        "behind the server that it is"], text
-
-
-def test_a_sentinel_is_not_listed(cluster, tmp_path):
-    lines = [f"address = {sentinel.where}\n" for sentinel in cluster.sentinels]
-    _, findings, _ = examine(edited(cluster, tmp_path, (lines[2], "")))
-    assert [finding for finding in findings if "knows of 3 Sentinels, configured are 2" in finding] == findings
-    assert len(findings) == 2
+    assert codes(findings) == [("unmapped-master", where)]
+    assert findings[0]["fix"] == f"write `server = NAME {where}` in [service mymaster], or `alias={where}` behind the server that it is"
 
 
 def test_wrong_names_in_haproxy(cluster, tmp_path):
-    _, findings, _ = examine(edited(cluster, tmp_path, ("server = R2 ", "server = R9 ")))
-    assert len(findings) == 1
-    assert "has no server be_redis/R9: No such server" in findings[0]
-    _, findings, _ = examine(edited(cluster, tmp_path, ("backend = be_redis", "backend = be_other")))
-    assert len(findings) == 3
-    assert all("No such backend" in finding for finding in findings)
-    _, findings, _ = examine(edited(cluster, tmp_path, (cluster.api, f"{cluster.api}.none")))
-    assert findings == ["cannot be asked: No such file or directory"]
+    assert codes(examine(edited(cluster, tmp_path, ("server = R2 ", "server = R9 ")))[1]) == [("missing-server", "be_redis/R9")]
+    _, findings = examine(edited(cluster, tmp_path, (cluster.api, f"{cluster.api}.none")))
+    assert codes(findings) == [("api-unreachable", f"unix:{cluster.api}.none")]
 
 
 def test_nothing_was_changed(cluster):
@@ -101,25 +119,23 @@ def played(tmp_path):
 
 def test_what_would_hurt_at_a_failover(played):
     api, rig = played
-    _, before, _ = examine(rig.agent.config_path)
-    api.servers = {"b/R1": 0, "b/R2": 100}
+    before = codes(examine(rig.agent.config_path)[1])
+    assert before == [("node-unreachable", "R1", "R2")]
+    api.servers = {"b/R1": 7, "b/R2": 100}
     api.may_shut = False
-    _, findings, text = examine(rig.agent.config_path)
-    found = [finding for finding in findings if finding not in before]
-    assert found[0] == "the socket has no 'level admin': sessions cannot be cut", text
-    assert "the server b/R2 has weight 100: HAProxy sends clients there" in found[1]
-    assert len(found) == 2
+    _, findings = examine(rig.agent.config_path)
+    assert codes(findings) == [*before, ("api-level", f"unix:{api.path}"), ("server-weight", "b/R1", "b/R2")]
     api.version = None
-    assert any("this is no HAProxy" in finding for finding in examine(rig.agent.config_path)[1])
+    assert "api-no-haproxy" in [finding["code"] for finding in examine(rig.agent.config_path)[1]]
 
 
 def test_a_worker_is_no_master(played):
     api, rig = played
     path = rig.agent.config_path
     path.write_text(path.read_text().replace("runtime-api = ", "runtime-api = master:"))
-    _, findings, text = examine(path)
-    assert "cannot be asked: this is no master with workers" in findings
-    assert f"[haproxy] master:unix:{api.path}\n" in text
+    _, findings = examine(path)
+    assert findings[-1]["message"].endswith("this is no master with workers")
+    assert f"[haproxy] master:unix:{api.path}\n" in run_agent("-f", path, "check").stdout
 
 
 # ---- HAProxy's file ----
@@ -135,28 +151,31 @@ def test_what_leaves_clients_hanging(tmp_path, version, is_found):
     with FakeApi(tmp_path / "api.sock") as api, Rig(service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
         rig.wait_votes(3)
         api.version = version
-        _, findings, text = examine(rig.agent.config_path, "--haproxy", file)
-    found = [finding for finding in findings if PAIR in finding]
-    assert [f"{file}:2: " in finding for finding in found] == ([True] if is_found else []), text
-    assert (version is None) != (f"HAProxy {(version or '')[:3]}\n" in text)
+        _, findings = examine(rig.agent.config_path, "--haproxy", file)
+        text = run_agent("-f", rig.agent.config_path, "check").stdout
+    found = [finding for finding in findings if finding["code"] == "hanging-clients"]
+    assert [(finding["file"], finding["line"]) for finding in found] == ([(str(file), 2)] if is_found else [])
+    assert (version is None) != (f" HAProxy {(version or '')[:3]}\n" in text)
 
 
-def test_recipes_leave_nobody_hanging():
+def test_files_that_are_not_there(tmp_path):
     with Rig() as rig:
         rig.wait_votes(3)
-        for file in SHIPPED.glob("**/haproxy.cfg"):
-            _, findings, _ = examine(rig.agent.config_path, "--haproxy", file)
-            assert not [finding for finding in findings if PAIR in finding], file
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with Rig() as rig:
-        rig.wait_votes(3)
-        status, findings, _ = examine(rig.agent.config_path, "--haproxy", tmp_path / "none.cfg")
-    assert (status, findings[-1]) == (1, "cannot be read: No such file or directory")
-    with Rig() as rig:
-        rig.wait_votes(3)
-        assert examine(rig.agent.config_path, "--haproxy", tmp_path)[1][-1] == "cannot be read: Is a directory"
+        path = rig.agent.config_path
+        _, findings = examine(path, "--haproxy", tmp_path / "none.cfg")
+        assert (findings[-1]["code"], findings[-1]["file"]) == ("unreadable-file", str(tmp_path / "none.cfg"))
+        file = tmp_path / "haproxy.cfg"
+        file.write_text("global\n    default-path config\nfrontend f\n    filter spoe engine e config none.conf\n")
+        assert examine(path, "--haproxy", file)[1][-1]["file"] == str(tmp_path / "none.conf")
+        # A folder: its files, in the order of their names.
+        (tmp_path / "b.cfg").write_text("backend b\n    server R1 127.0.0.1:7001 check\n")
+        (tmp_path / "a.cfg").write_text("defaults\n    default-server on-marked-down shutdown-sessions\n")
+        (tmp_path / "c.conf").write_text("no configuration")
+        file.unlink()
+        _, findings = examine(path, "--haproxy", tmp_path)
+        assert [(finding["file"], finding["line"]) for finding in findings if finding["file"] != str(path)] == [(str(tmp_path / "b.cfg"), 2)]
+        _, once = examine(path, "--haproxy", tmp_path / "a.cfg", "--haproxy", tmp_path / "b.cfg")
+        assert once == findings
     done = run_agent("-f", rig.agent.config_path, "status", "--haproxy", "x")
     assert (done.returncode, "--haproxy is of the command 'check'" in done.stderr) == (2, True)
 
@@ -169,20 +188,19 @@ def test_sentinels_that_refuse_or_disagree():
     fakes[1].reply("SUBSCRIBE", error("NOPERM no channel"))
     fakes[1].reply("SENTINEL MASTER", error("NOPERM no command"))
     with Rig(fakes=fakes) as rig:
-        status, findings, text = examine(rig.agent.config_path)
-    assert status == 1
-    for expected in (f"{fakes[0].where} and {fakes[2].where} are one Sentinel", f"{fakes[1].where} refuses SUBSCRIBE",
-                     f"{fakes[1].where} refuses SENTINEL MASTER", "no 2 Sentinels name the same master"):
-        assert [finding for finding in findings if expected in finding], (expected, text)
+        _, findings = examine(rig.agent.config_path)
+    assert codes(findings) == [("same-identity", fakes[2].where), ("no-majority", "mymaster"), ("node-unreachable", "R1", "R2"),
+                               ("voter-rights", fakes[1].where)]
+    assert findings[-1]["fix"] == "there: `ACL SETUSER default &+switch-master +sentinel|master`"
 
 
 def test_a_reply_without_an_end():
     fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
     fakes[0].reply(GET_MASTER, Endless(b"*1000000\r\n", b"$8\r\nendless.\r\n" * 1000))
     with Rig(fakes=fakes) as rig:
-        status, findings, text = examine(rig.agent.config_path)
-    assert status == 1
-    assert f"{fakes[0].where} names nobody: reply too large" in findings, text
+        _, findings = examine(rig.agent.config_path)
+    assert codes(findings)[0] == ("no-vote", fakes[0].where)
+    assert "reply too large" in findings[0]["message"]
 
 
 def test_nobody_is_there(tmp_path):
@@ -191,9 +209,38 @@ def test_nobody_is_there(tmp_path):
         text = rig.agent.config_path.read_text()
     path = tmp_path / "gone.conf"
     path.write_text(text)
-    status, findings, _ = examine(path)
-    assert status == 1
-    assert sum("cannot be reached: Connection refused" in finding for finding in findings) == 3
+    _, findings = examine(path)
+    assert codes(findings) == [("voter-unreachable", *(fake.where for fake in fakes)), ("node-unreachable", "R1", "R2")]
+
+
+def silent_listener():
+    """A socket whose queue is full: who connects hears nothing, as where packets are dropped. All sockets must be kept."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    sockets = [listener]
+    for _ in range(4):
+        sockets.append(socket.socket())
+        sockets[-1].setblocking(False)
+        sockets[-1].connect_ex(listener.getsockname())
+    return sockets
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_silent_voters_cost_one_time_limit(tmp_path, accepts):
+    """Five of six say nothing: they do not answer to the connect, or the kernel does and they do not."""
+    kept = [[socket.create_server(("127.0.0.1", 0))] if accepts else silent_listener() for _ in range(5)]
+    path = tmp_path / "agent.conf"
+    with FakeSentinel(SERVERS["R1"]) as fake:
+        silent = [f"127.0.0.1:{sockets[0].getsockname()[1]}" for sockets in kept]
+        addresses = "".join(f"address = {where}\n" for where in [fake.where, *silent])
+        path.write_text(f"[agent]\n[sentinels]\n{addresses}[service mymaster]\nserver = R1 127.0.0.1:7001\npark = 0\n")
+        begin = time.monotonic()
+        _, findings = examine(path)
+        took = time.monotonic() - begin
+    for sockets in kept:
+        for sock in sockets:
+            sock.close()
+    assert codes(findings) == [("voter-unreachable", *silent), ("node-unreachable", "R1")]
+    assert 2.5 < took < 5.5
 
 
 def test_bad_configuration(tmp_path):
@@ -201,3 +248,8 @@ def test_bad_configuration(tmp_path):
     path.write_text("[agent]\nx = 1\n")
     done = run_agent("-f", path, "check")
     assert (done.returncode, done.stdout) == (2, "")
+    done = run_agent("-f", path, "check", "--json")
+    first, *_ = json.loads(done.stdout)["findings"]
+    assert done.returncode == 2
+    assert (first["code"], first["file"], first["line"]) == ("bad-configuration", str(path), 2)
+    assert first["message"] == "unknown key 'x' in [agent]"

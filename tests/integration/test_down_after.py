@@ -21,7 +21,7 @@ def served():
         cluster.start_redis()
         cluster.start_sentinels(down_after=SENTINELS)
         cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\ndown-after = {OURS}ms\n"})
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        cluster.start_haproxy()
         cluster.wait_served()
         yield cluster
         check_clean(cluster.agent)
@@ -120,7 +120,7 @@ def nodes(extra=PINGS):
         cluster.start_redis()
         cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\ndown-after = {OURS}ms\n",
                              "source = replication": "source = replication\npoll = 200ms"})
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        cluster.start_haproxy()
         cluster.wait_served()
         yield cluster
         check_clean(cluster.agent)

@@ -12,7 +12,7 @@ from resp import Resp, RespError
 from spop_client import SpopClient, ask_once, question
 
 VOTE_LIFE = 2.0  # seconds, the default
-PROCESSING = 5.0  # `timeout processing` in the shipped spoe.conf
+PROCESSING = 10.0  # `timeout processing` in the shipped spoe.conf
 ROUNDING = 0.01  # the agent counts whole milliseconds
 
 

@@ -26,7 +26,7 @@ class ParkedCluster(Cluster):
         self.start_redis()
         self.start_sentinels()
         self.start_agent({"listen = 127.0.0.1:9012\n": "listen = 127.0.0.1:9012\nhttp = 127.0.0.1:0\n", "[service mymaster]\n": f"[service mymaster]\n{service}"})
-        self.start_haproxy(edits, spoe_edits={"timeout processing 5s": "timeout processing 25s", **(spoe_edits or {})})
+        self.start_haproxy(edits, spoe_edits={"timeout processing 10s": "timeout processing 25s", **(spoe_edits or {})})
         self.wait_served()
 
     @contextlib.contextmanager

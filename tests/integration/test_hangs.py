@@ -62,7 +62,7 @@ def served(recipe, is_foreign=False):
         cluster.start_sentinels(down_after=DOWN_AFTER)
         cluster.start_agent()
         edits = {**admin_edits(cluster), **(foreign_edits(cluster) if is_foreign else {})}
-        cluster.start_haproxy(edits, spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        cluster.start_haproxy(edits)
         cluster.wait_served()
         yield cluster
         check_clean(cluster.agent)

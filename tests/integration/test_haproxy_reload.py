@@ -10,7 +10,7 @@ import time
 
 import pytest
 from cluster import Cluster
-from failover import DOWN_AFTER, LATEST, LONGEST_OVER, PARK, PROCESSING, TOLD, is_caught, judge, wait_writes
+from failover import DOWN_AFTER, LATEST, LONGEST_OVER, PARK, TOLD, is_caught, judge, wait_writes
 from load import Load
 from observers import Referee
 from process import PATH, wait_until
@@ -56,7 +56,7 @@ class Reloaded:
             cluster.start_redis()
             cluster.start_sentinels()
             cluster.start_agent(self.workers.agent_edits() if cluster.recipe.name == "runtime-api" else None)
-            cluster.start_haproxy(self.haproxy_edits, {"timeout processing 5s": PROCESSING})
+            cluster.start_haproxy(self.haproxy_edits)
             cluster.wait_served()
             stack.callback(self.finish)
             stack.enter_context(self.short)

@@ -12,7 +12,7 @@ from resp import Resp
 from rig import Rig, check_clean, run_agent
 
 HOST = "::1"
-PATIENT = {"timeout processing 5s": "timeout processing 25s"}
+PATIENT = {"timeout processing 10s": "timeout processing 25s"}
 NOT_HERE = why_not()
 pytestmark = pytest.mark.skipif(NOT_HERE is not None, reason=str(NOT_HERE))
 

@@ -70,8 +70,8 @@ def test_status_page():
         cluster.park = "8s"
         cluster.start_redis()
         cluster.start_sentinels(down_after=2500)
-        cluster.start_agent({"listen = 127.0.0.1:9012\n": "listen = 127.0.0.1:9012\nhttp = 127.0.0.1:0\n"})
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        cluster.start_agent()
+        cluster.start_haproxy()
         cluster.wait_served()
         page = browser()
         try:

@@ -182,7 +182,7 @@ def test_clients_wait_through_a_failover():
         cluster.start_redis()
         cluster.start_sentinels(down_after=2500)
         cluster.start_agent()
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 25s"})
+        cluster.start_haproxy(spoe_edits={"timeout processing 10s": "timeout processing 25s"})
         cluster.wait_served()
         with Client(cluster.haproxy.address) as early, Client(cluster.haproxy.address) as late:
             wait_until(lambda: len(early.done) > 20, 30, "connections before")

@@ -121,7 +121,7 @@ class ManyCluster(Cluster):
     def agent_config(self, edits=None):
         text = self.shipped("sentinel-spoa.conf")
         addresses = {f"10.0.0.{11 + i}:26379": node.where for i, node in enumerate(self.sentinels)}
-        return edited(text, {**addresses, **self.node_edits_of_agent(), f"{HOST}:9012": f"{HOST}:0"}, "sentinel-spoa.conf")
+        return edited(text, {**addresses, **self.node_edits_of_agent(), f"{HOST}:9012": f"{HOST}:0", f"{HOST}:9912": f"{HOST}:0"}, "sentinel-spoa.conf")
 
     def node_edits_of_agent(self):
         edits = self.node_edits()
@@ -308,6 +308,47 @@ def test_what_is_printed_is_valid(recipe, tmp_path):
     check_haproxy(tmp_path, printed(path), printed(path, "--spoe"))
 
 
+# What is in a recipe by hand: (recipe, file) -> the printed lines that it does not have. None: there is no such file.
+BY_HAND = {
+    ("http-health", "haproxy.cfg"): None,  # no SPOE
+    ("http-health", "spoe.conf"): None,
+    ("keepalived", "haproxy.cfg"): ["    bind 127.0.0.1:6379"],  # a shared address, and a frontend for keepalived
+    ("many-services", "haproxy.cfg"): [],  # one more frontend, by the client's address
+    ("twemproxy", "haproxy.cfg"): [f"    server T{i} 10.0.0.1{i}:6379 tcp-ut 3s" for i in (1, 2, 3)],  # another program stands there
+    # The agent's file does not know the name in the certificate, nor how far away HAProxy is.
+    ("remote-agent", "haproxy.cfg"): ["    timeout connect 200ms", "    timeout check 500ms",
+                                      "    # ca.crt: who has signed the agent's certificate. Add 'verifyhost NAME' where it signs for others, too.",
+                                      "    # haproxy.pem: HAProxy's own certificate and key.",
+                                      '    # An agent on a UNIX socket: "server agent1 unix@/run/sentinel-spoa/spop.sock"',
+                                      "    server agent1 10.0.0.20:9012 ssl verify required ca-file /etc/haproxy/ca.crt crt /etc/haproxy/haproxy.pem"],
+    # An agent's file does not know the other agent.
+    ("two-agents", "haproxy.cfg"): ["    # The first refused connection marks the agent down, so that clients are refused at once and do not wait.",
+                                    '    # An agent on a UNIX socket: "server agent1 unix@/run/sentinel-spoa/spop.sock"'],
+    ("two-agents", "spoe.conf"): [],
+}
+
+
+def without_head(text):
+    """The lines behind the first comment, which says what the recipe is for."""
+    return text.split("\n\n", 1)[1].splitlines()
+
+
+@pytest.mark.parametrize("name", FILES[:2])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_are_what_is_printed(recipe, name, tmp_path):
+    """Byte for byte, but for the paths of the test; a recipe that has more has at least every line that is printed."""
+    lacks = BY_HAND.get((recipe, name), "nothing")
+    if lacks is None:
+        return
+    text = placed(printed(place(recipe, tmp_path), *(["--spoe"] if name == "spoe.conf" else [])), tmp_path)
+    shipped = placed((SHIPPED / recipe / name).read_text(), tmp_path)
+    if lacks == "nothing":
+        assert text == shipped
+    else:
+        lines = set(without_head(shipped))
+        assert [line for line in without_head(text) if line not in lines] == [placed(line, tmp_path) for line in lacks]
+
+
 def test_what_is_printed_is_valid_for_every_configuration(tmp_path):
     """Whatever is valid here is printed as what HAProxy takes without a word. SEED=N repeats a run."""
     seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
@@ -326,8 +367,8 @@ def test_what_is_printed_is_valid_for_every_configuration(tmp_path):
 
 def test_what_differs_by_version():
     path = SHIPPED / "sentinel-spoa.conf"
-    assert "mode tcp\n    option spop-check" in printed(path, "--for", "3.0.11")
-    assert "mode spop\n    option spop-check" in printed(path, "--for", "3.2")
+    assert "    mode tcp\n    retries 0\n    no option redispatch\n    option spop-check" in printed(path, "--for", "3.0.11")
+    assert "    mode spop\n    retries 0\n    no option redispatch\n    option spop-check" in printed(path, "--for", "3.2")
     assert "no option async" in printed(path, "--spoe")
     assert "async" not in printed(path, "--spoe", "--for", "3.1")
     for bad in ("2.4", "3", "x", "3.x", "-1.2"):

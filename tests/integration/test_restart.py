@@ -11,7 +11,7 @@ import time
 
 import pytest
 from cluster import HOST, Agent, Cluster, edited
-from failover import PARK, PROCESSING, is_caught
+from failover import PARK, is_caught
 from fake_sentinel import GET_MASTER
 from load import Load
 from process import free_ports, wait_until
@@ -106,8 +106,8 @@ def test_one_of_two_agents_dies_beside_a_reload_of_haproxy():
         cluster.park = PARK
         cluster.start_redis()
         cluster.start_sentinels()
-        cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:0\n"})
-        cluster.start_haproxy({"inspect-delay 5s": "inspect-delay 10s"}, {"timeout processing 5s": PROCESSING})
+        cluster.start_agent()
+        cluster.start_haproxy()
         cluster.wait_served()
         agents = [cluster.agent, cluster.second]
         with Load(cluster.haproxy.address, CLIENTS) as load:

@@ -16,7 +16,7 @@ from test_parking import ask_and_wait, doubt_node, find_master, lose_master
 from test_rule import Node, NodeRig
 
 FAST = "poll = 100ms"
-PROCESSING = "timeout processing 5s"
+PROCESSING = "timeout processing 10s"
 
 
 def status(rig):
@@ -97,7 +97,7 @@ def test_a_failover_says_what_clients_felt():
         cluster.start_redis()
         cluster.start_sentinels(down_after=2500)
         cluster.start_agent({"listen = 127.0.0.1:9012\n": "listen = 127.0.0.1:9012\nhttp = 127.0.0.1:0\n"})
-        cluster.start_haproxy(spoe_edits={PROCESSING: "timeout processing 10s"})
+        cluster.start_haproxy()
         cluster.wait_served()
         cluster.redis[0].kill()
         cluster.agent.wait_log(event="master-doubted")

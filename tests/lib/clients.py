@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import failover
 from cluster import ROOT, SERVICE, Cluster
-from failover import DOWN_AFTER, PARK, PROCESSING, RecipeCluster
+from failover import DOWN_AFTER, PARK, RecipeCluster
 from process import PATH, Process, Timeout, wait_until
 from resp import ask
 from rig import check_clean
@@ -327,7 +327,7 @@ def front(way, cluster, stack):
     made.redis, made.sentinels = cluster.redis, cluster.sentinels
     made.park = PARK
     made.start_agent({f"[service {SERVICE}]\n": f"[service {SERVICE}]\n{service}"})
-    made.start_haproxy(spoe_edits={"timeout processing 5s": PROCESSING})
+    made.start_haproxy()
     if recipe is None:
         # Until its first checks HAProxy takes all nodes for masters.
         for replica in cluster.redis[1:]:

@@ -26,7 +26,7 @@ DOWN_AFTER = 2500  # ms
 SPLIT = 12.5  # seconds, and down-after-milliseconds
 AFTER = 3.0  # seconds that are watched after the new master has taken writes
 # Longer than a failover, and HAProxy's patience longer than that.
-PARK, PROCESSING = "8s", "timeout processing 10s"
+PARK = "8s"
 # The same where down-after-milliseconds is another one.
 PARK_OVER, PROCESSING_OVER = 5500, 7500  # ms
 # Known to be dead by the agent's own link; what HAProxy was told before that cannot be helped.
@@ -154,7 +154,7 @@ def arena(scenario, way, min_replicas, down_after):
         cluster.start_redis()
         cluster.start_sentinels(down_after=down_after)
         cluster.start_agent({"[service mymaster]\n": f"[service mymaster]\n{service}"} if service else None)
-        cluster.start_haproxy(spoe_edits={"timeout processing 5s": f"timeout processing {down_after + PROCESSING_OVER}ms"})
+        cluster.start_haproxy(spoe_edits={"timeout processing 10s": f"timeout processing {down_after + PROCESSING_OVER}ms"})
         cluster.wait_served()
         yield cluster
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from itertools import permutations
 
-from cluster import SERVER, SERVICE, edited
+from cluster import HOST, SERVER, SERVICE, edited
 from load import Load
 from netns import Detour, NetCluster, Network
 from observers import Background
@@ -47,7 +47,7 @@ class Field(NetCluster):
 
     def agent_config(self, edits=None):
         section = f"[service {SERVICE}]\n"
-        more = {"[agent]\n": f"[agent]\nhttp = unix:{self.http(self.agent)}\n",
+        more = {f"http = {HOST}:0\n": f"http = unix:{self.http(self.agent)}\n",
                 section: f"{section}down-after = {self.limits[self.agent.name]}ms\n"}
         return edited(super().agent_config(edits), more, "sentinel-spoa.conf")
 
@@ -58,7 +58,7 @@ class Field(NetCluster):
         self.start_redis()
         self.start_sentinels(down_after=DOWN_AFTER)
         self.start_agent()
-        self.start_haproxy(spoe_edits={"timeout processing 5s": "timeout processing 10s"})
+        self.start_haproxy()
         for site in self.sites:
             self.turn_to(*site)
             self.wait_served()

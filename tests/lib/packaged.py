@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 from booted import PATH, Booted
-from cluster import HOST, Cluster
+from cluster import HOST, Cluster, edited
 from process import free_ports, wait_until
 from resp import Resp
 
@@ -54,7 +54,8 @@ class Packaged(Cluster):
     def __init__(self, system, booted, recipe="runtime-api"):
         super().__init__(recipe=recipe)
         self.system, self.booted = system, booted
-        self.agent.address = f"{HOST}:{free_ports(1)[0]}"
+        spop, http = free_ports(2)
+        self.agent.address, self.http_address = f"{HOST}:{spop}", f"{HOST}:{http}"
 
     @staticmethod
     def readdressed(text, addresses):
@@ -63,7 +64,8 @@ class Packaged(Cluster):
     def start(self, agent_edits=None, haproxy_edits=None):
         self.start_redis()
         self.start_sentinels()
-        self.system.write(CONFIG, self.agent_config(agent_edits).replace(f"{HOST}:0", self.agent.address))
+        addresses = {f"listen = {HOST}:0": f"listen = {self.agent.address}", f"http = {HOST}:0": f"http = {self.http_address}"}
+        self.system.write(CONFIG, edited(self.agent_config(agent_edits), addresses, CONFIG))
         self.system.write("/etc/haproxy/haproxy.cfg", self.haproxy_config(haproxy_edits))
         self.system.write("/etc/haproxy/spoe.conf", self.spoe_config())
         done = self.booted.run("systemctl", "start", "haproxy", "sentinel-spoa", check=False)

@@ -195,7 +195,7 @@ class Soak:
     def start(self):
         self.cluster.start_redis()
         self.cluster.start_sentinels(down_after=DOWN_AFTER)
-        self.cluster.start_agent({"[agent]\n": "[agent]\nhttp = 127.0.0.1:9912\n", **self.workers.agent_edits()})
+        self.cluster.start_agent(self.workers.agent_edits())
         self.cluster.start_haproxy()
         self.cluster.wait_served()
         self.config = self.cluster.agent.config_path.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from booted import PATH, Booted
-from cluster import HOST, ROOT, SHIPPED, Agent
+from cluster import HOST, ROOT, SHIPPED, Agent, edited
 from container import enter_root
 from packaged import CONFIG, Packaged, System, check_cuts
 from process import free_ports, wait_until
@@ -200,7 +200,7 @@ def test_killed_again_and_again(machine, tmp_path):
 
 def test_reload_says_whether_it_worked(machine, tmp_path):
     with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted) as cluster:
-        cluster.start({"[agent]\n": f"[agent]\nhttp = [::1]:{free_ports(1)[0]}\n"})
+        cluster.start()
         good = machine.read(CONFIG)
         booted.run("systemctl", "reload", "sentinel-spoa")
         machine.write(CONFIG, good.replace("[agent]\n", "[agent]\nlissten = 1\n"))
@@ -213,11 +213,12 @@ def test_reload_says_whether_it_worked(machine, tmp_path):
 
 def test_two_agents(machine, tmp_path):
     """The second one as the recipe's README makes it: each serves alone."""
-    second = f"{HOST}:{free_ports(1)[0]}"
+    second, web = (f"{HOST}:{port}" for port in free_ports(2))
     commands = documented("two-agents", r"(?s)\n```\n(.*?)```")
     with Booted(machine.root, tmp_path) as booted, Packaged(machine, booted, "two-agents") as cluster:
         cluster.start(haproxy_edits={f"server agent2 {HOST}:9014": f"server agent2 {second}"})
-        machine.write("/etc/sentinel-spoa-2.conf", machine.read(CONFIG).replace(cluster.agent.address, second))
+        own = {cluster.agent.address: second, cluster.http_address: web}
+        machine.write("/etc/sentinel-spoa-2.conf", edited(machine.read(CONFIG), own, CONFIG))
         booted.run("sh", "-ec", commands)
         for unit in ("sentinel-spoa", "sentinel-spoa-2"):
             booted.run("systemctl", "stop", unit)

@@ -99,7 +99,7 @@ static bool may_wait(const struct world *world, unsigned agent, unsigned service
     const struct sim_agent *self = &world->agents[agent];
 
     return service < SIM_SERVICES_MAX && self->running->services[service] != NULL &&
-           self->running->file.park_ms > 0 && self->waiting_count < SIM_WAITING_MAX;
+           self->running->file.park_ms != 0 && self->waiting_count < SIM_WAITING_MAX;
 }
 
 /* Asks for a service, SIM_SERVICES_MAX: one that is not there. True where an answer came at once. */

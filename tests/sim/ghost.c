@@ -230,14 +230,20 @@ void ghost_doubted(struct world *world, const struct sim_set *set, unsigned serv
 {
     struct ghost_set *ghost = &world->ghost.sets[set->number];
     int64_t now_ms = agent_now_ms(world, set->agent);
-    const struct ghost_doubt doubt = {
-        .since_ms = now_ms, .until_ms = now_ms + set->file.park_ms, .address = (int8_t)address};
+    /* `auto` is longer if no Sentinel has told yet what it depends on. */
+    bool is_auto = set->file.park_ms == PARK_AUTO;
+    int64_t least_ms = is_auto ? GHOST_PARK_MS : set->file.park_ms;
+    int64_t most_ms = is_auto ? PARK_AUTO_MAX_MS : set->file.park_ms;
 
     world_trace(world, "set %u service %u: the link to node %u is %s", set->number, service, address,
                 doubt_cause_text(cause));
     world->counts.doubted++;
-    if (cause == DOUBT_CLOSED || !is_running(&ghost->spans[service], address, now_ms))
-        ghost->doubts[service] = ghost->spans[service] = doubt;
+    if (cause == DOUBT_SILENT && is_running(&ghost->spans[service], address, now_ms))
+        return;
+    ghost->doubts[service] =
+        (struct ghost_doubt){.since_ms = now_ms, .until_ms = now_ms + least_ms, .address = (int8_t)address};
+    ghost->spans[service] =
+        (struct ghost_doubt){.since_ms = now_ms, .until_ms = now_ms + most_ms, .address = (int8_t)address};
 }
 
 void ghost_refused(struct world *world, const struct sim_set *set, unsigned service, uint8_t address)

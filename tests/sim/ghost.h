@@ -126,6 +126,9 @@ void ghost_node_changed(struct world *world, unsigned service);
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
 
+/* `park = auto`, once a Sentinel has told its down-after-milliseconds. */
+#define GHOST_PARK_MS (SIM_DOWN_AFTER_MS + 2000)
+
 /* Whether a majority told a set lately that it has not heard that node for `down-after`, for all that the agent may
  * know. */
 bool ghost_may_be_silent(const struct world *world, const struct sim_set *set, unsigned service,

@@ -8,6 +8,29 @@
 /* By so much later than it must, beside what its timers lag behind. */
 #define MARGIN_MS 5
 
+/* How long the running file lets a question wait that comes, or moves, now. */
+static int64_t park_now(struct world *world, unsigned agent, unsigned service)
+{
+    const struct sim_set *running = world->agents[agent].running;
+    int64_t park_ms = running->file.park_ms;
+
+    if (park_ms != PARK_AUTO)
+        return park_ms;
+    park_ms = service_decision(running->services[service])->park_ms;
+    if (park_ms != GHOST_PARK_MS && park_ms != PARK_AUTO_MAX_MS)
+        ghost_broken(world, "parked", "agent %u service %u: auto is %lld ms", agent, service,
+                     (long long)park_ms);
+    return park_ms;
+}
+
+/* Where `auto` has become shorter, nobody is answered before those who came earlier. */
+static void wait_behind(const struct sim_agent *self, struct sim_waiting *last)
+{
+    for (unsigned i = 0; i < self->waiting_count; i++)
+        if (self->waiting[i].service == last->service && self->waiting[i].deadline_ms > last->deadline_ms)
+            last->deadline_ms = self->waiting[i].deadline_ms;
+}
+
 void parked_wait(struct world *world, unsigned agent, const struct sim_waiting *waiting)
 {
     struct sim_agent *self = &world->agents[agent];
@@ -15,7 +38,8 @@ void parked_wait(struct world *world, unsigned agent, const struct sim_waiting *
 
     *place = *waiting;
     place->since_ms = agent_now_ms(world, agent);
-    place->deadline_ms = place->since_ms + self->running->file.park_ms;
+    place->deadline_ms = place->since_ms + park_now(world, agent, waiting->service);
+    wait_behind(self, place);
     world->counts.parked++;
     if (place->deadline_ms - self->clock_ms < self->wake_ms)
         agent_arm(world, agent);
@@ -38,10 +62,12 @@ void parked_change_over(struct world *world, unsigned agent)
 
     for (unsigned i = 0; i < self->waiting_count; i++) {
         struct sim_waiting *waiting = &self->waiting[i];
-        int64_t deadline_ms = waiting->since_ms + self->running->file.park_ms;
-        if (self->running->services[waiting->service] == NULL)
+        if (self->running->services[waiting->service] == NULL) {
             waiting->is_orphan = true;
-        else if (deadline_ms < waiting->deadline_ms)
+            continue;
+        }
+        int64_t deadline_ms = waiting->since_ms + park_now(world, agent, waiting->service);
+        if (deadline_ms < waiting->deadline_ms)
             waiting->deadline_ms = deadline_ms;
     }
     parked_let_due(world, agent);

@@ -27,6 +27,8 @@ static void draw_limits(struct world *world, struct sim_file *file)
     struct rng *rng = &world->rng;
 
     file->park_ms = rng_chance(rng, 65) ? 0 : rng_between(rng, 100, rng_chance(rng, 50) ? 1500 : 6000);
+    if (world->config.source == VOTER_SOURCE_SENTINEL && rng_chance(rng, 15))
+        file->park_ms = PARK_AUTO;
     file->policy.keep_ms = rng_chance(rng, 80) ? 0 : rng_between(rng, 100, 4000);
     file->policy.fence_ms = rng_chance(rng, 70) ? 0 : rng_between(rng, 100, 3000);
     file->policy.early_fence_max_ms = rng_between(rng, 300, SIM_EARLY_FENCE_MAX_MS);

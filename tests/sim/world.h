@@ -41,6 +41,7 @@
 #define SIM_START_MS 1000000
 #define SIM_CONNECT_TIMEOUT_MS 500
 #define SIM_EARLY_FENCE_MAX_MS 3000
+#define SIM_DOWN_AFTER_MS 5000 /* as all Sentinels tell it */
 #define SIM_NO_SPARE SIM_SENTINELS_MAX
 
 /* What a Sentinel would answer for a service: the number of an address, or one of these. */
@@ -68,7 +69,7 @@ struct sim_file {
     int64_t poll_ms;
     int64_t reply_timeout_ms;
     int64_t vote_life_ms;
-    int64_t park_ms;
+    int64_t park_ms; /* or PARK_AUTO */
     struct policy_config policy;
 };
 

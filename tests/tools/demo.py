@@ -28,8 +28,8 @@ WRITES_BEFORE = 200  # acknowledged writes before the kill
 WRITES_AFTER = 200  # and on the new master, before the demo ends
 # ms. Sentinel pings a new master after 1 s at the earliest: with 1000 it sometimes fails over a second time at once.
 DOWN_AFTER = 2500
-# Longer than the failover, which takes down-after and two seconds more; HAProxy's patience must be longer than that.
-PARK, PROCESSING = "8s", "10s"
+# Longer than the failover, which takes down-after and two seconds more.
+PARK = "8s"
 FAILOVER_TIMEOUT = 10000  # ms
 PACKAGES = {"redis-server": "redis-server", "redis-sentinel": "redis-sentinel", "haproxy": "haproxy"}
 
@@ -60,7 +60,7 @@ def start(cluster):
     cluster.start_redis()
     cluster.start_sentinels(quorum=2, down_after=DOWN_AFTER, failover_timeout=FAILOVER_TIMEOUT)
     cluster.start_agent()
-    cluster.start_haproxy(spoe_edits={"timeout processing 5s": f"timeout processing {PROCESSING}"})
+    cluster.start_haproxy()
     cluster.wait_served()
 
 

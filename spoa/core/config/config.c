@@ -142,6 +142,7 @@ void config_destroy(struct config *config)
     free(config->groups);
     free(config->services);
     config_errors_finish(&config->warnings);
+    config_lines_finish(&config->lines);
     if (config->cursor != NULL) {
         free(config->cursor->group_seen);
         free(config->cursor->service_seen);
@@ -280,6 +281,17 @@ static bool begin_section(struct config *config, const struct config_place *plac
     return is_added;
 }
 
+/* Remembers where the key of the current section stands; where the section begins for "". */
+static void note_place(struct config *config, const char *key, const struct config_place *place,
+                       struct config_errors *errors)
+{
+    const struct config_cursor *cursor = config->cursor;
+    size_t index = cursor->kind == CONFIG_SENTINELS || cursor->kind == CONFIG_SERVICE ? cursor->index : 0;
+
+    if (!config_lines_note(&config->lines, config_section_names[cursor->kind], index, key, place->line))
+        errors->out_of_memory = true;
+}
+
 void config_section(struct config *config, const struct config_place *place, const char *text,
                     struct config_errors *errors)
 {
@@ -291,10 +303,12 @@ void config_section(struct config *config, const struct config_place *place, con
 
     config->cursor->is_begun = true;
     config->cursor->kind = CONFIG_SECTIONS;
-    if (kind == CONFIG_SECTIONS)
+    if (kind == CONFIG_SECTIONS) {
         report_unknown_section(place, text, word_len, errors);
-    else if (begin_section(config, place, kind, name, is_nodes, errors))
+    } else if (begin_section(config, place, kind, name, is_nodes, errors)) {
         config->cursor->kind = kind;
+        note_place(config, "", place, errors);
+    }
 }
 
 static void report_bad_value(const struct config_keyword *keyword, const struct config_place *place,
@@ -445,6 +459,7 @@ void config_set(struct config *config, const struct config_place *place, const c
         return;
     }
     *seen |= bit;
+    note_place(config, keyword->key, place, errors);
     set_value(keyword, section, place, value, errors);
     note_line(config, keyword, section, place->line);
 }

@@ -11,7 +11,9 @@
 #include "proto/must_check.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config_errors.h"
+#include "spoa/core/config/config_lines.h"
 #include "spoa/core/decision/choices.h"
+#include "spoa/core/decision/park.h"
 #include "spoa/core/haproxy/check_mode.h"
 #include "spoa/core/voters/voter_source.h"
 
@@ -165,7 +167,7 @@ struct config_service {
     unsigned down_after_ms;
     bool early_fence;
     unsigned early_fence_max_ms;
-    unsigned park_ms;
+    int64_t park_ms; /* or PARK_AUTO */
     enum gone_clients gone_clients;
     enum check_mode check_mode;
     unsigned check_delay_ms;
@@ -187,6 +189,7 @@ struct config {
     struct config_service *services;
     size_t service_count;
     struct config_errors warnings; /* unwise settings that do not prevent a start */
+    struct config_lines lines;     /* where its sections and keys stand */
     struct config_cursor *cursor;  /* for reading; private */
 };
 

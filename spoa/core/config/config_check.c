@@ -1,5 +1,6 @@
 /* The checks that need the whole configuration. */
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,11 +184,11 @@ static void check_policy(struct config *config, const struct config_service *ser
                      DOWN_AFTER_MIN_MS);
     if (service->early_fence && service->early_fence_max_ms == 0)
         config_error(errors, place, "'early-fence-max' must be over 0");
-    if (service->early_fence && service->park_ms < service->early_fence_max_ms)
-        config_error(
-            &config->warnings, place,
-            "'park' (%u ms) is shorter than 'early-fence-max' (%u ms): clients are refused meanwhile",
-            service->park_ms, service->early_fence_max_ms);
+    if (service->early_fence && park_limit_ms(service->park_ms, 0) < service->early_fence_max_ms)
+        config_error(&config->warnings, place,
+                     "'park' (%" PRId64
+                     " ms) is shorter than 'early-fence-max' (%u ms): clients are refused meanwhile",
+                     park_limit_ms(service->park_ms, 0), service->early_fence_max_ms);
     if (service->keep_ms > 0 && service->keep_when == KEEP_WHEN_UNREACHABLE)
         config_error(
             &config->warnings, place,

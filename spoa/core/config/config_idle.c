@@ -63,7 +63,7 @@ static void warn_of_service(struct config *config, const struct config_service *
         {"replica-fallback", service->replica_fallback != REPLICA_FALLBACK_NONE, service->replicas,
          "does nothing", REPLICAS},
         {"weight=", has_weights(service), service->replicas, "does nothing", REPLICAS},
-        {"gone-clients", service->gone_clients != GONE_CLIENTS_REFUSE, service->park_ms > 0, "does nothing",
+        {"gone-clients", service->gone_clients != GONE_CLIENTS_REFUSE, service->park_ms != 0, "does nothing",
          "'park'"},
         {"on-switch-timeout", is_changed(CONFIG_SERVICE, "on-switch-timeout", service->on_switch_timeout_ms),
          service->on_switch != NULL, "does nothing", "'on-switch'"},
@@ -144,7 +144,7 @@ static bool all_have_backends(const struct config *config)
 static bool any_parks(const struct config *config)
 {
     for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].park_ms > 0)
+        if (config->services[i].park_ms != 0)
             return true;
     return false;
 }

@@ -153,10 +153,11 @@ const struct config_keyword config_keywords[] = {
      "`512kb` or `10mb`, or time such as `5s`; 0: no limit"},
     {CONFIG_SERVICE, "replica-fallback", &config_type_replica_fallback, SERVICE(replica_fallback), "none",
      false, LIVE, "where there is no replica: `none` (state `no-replica`) or `master`"},
-    {CONFIG_SERVICE, "park", &config_type_duration, SERVICE(park_ms), "3s", false, LIVE,
+    {CONFIG_SERVICE, "park", &config_type_park, SERVICE(park_ms), "auto", false, LIVE,
      "how long an answer is kept back while nobody can be named, so that clients wait where they were "
-     "refused; "
-     "shorter than HAProxy's `timeout processing`; 0: not at all"},
+     "refused; shorter than HAProxy's `timeout processing`; 0: not at all. `auto` is the time that a "
+     "failover takes: the longest `down-after-milliseconds` that a Sentinel told (with `source = "
+     "replication` our `down-after`) and 2 s. It is 8 s at most, and if nobody told it"},
     {CONFIG_SERVICE, "gone-clients", &config_type_gone_clients, SERVICE(gone_clients), "refuse", false, LIVE,
      "what becomes of a client that has closed its end while it waits: with `refuse` HAProxy gets no name, "
      "and what the client had sent is dropped; with `serve` it may be executed later"},

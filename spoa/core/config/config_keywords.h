@@ -63,6 +63,7 @@ const char *config_keyword_nearest(enum config_section_kind section, const char 
 
 /* The types, named after their values. */
 extern const struct config_type config_type_duration;
+extern const struct config_type config_type_park; /* an int64_t: ms, or PARK_AUTO */
 extern const struct config_type config_type_count;
 extern const struct config_type config_type_bool;
 extern const struct config_type config_type_text;

@@ -49,6 +49,31 @@ static void write_duration(const void *field, const char *key, FILE *out)
     fprintf(out, "%s = %ums\n", key, *ms);
 }
 
+static enum config_reading read_park(void *field, const char *value)
+{
+    int64_t *park_ms = field;
+    unsigned ms;
+
+    if (strcmp(value, "auto") == 0) {
+        *park_ms = PARK_AUTO;
+        return CONFIG_READ_OK;
+    }
+    enum config_reading reading = read_duration(&ms, value);
+    if (reading == CONFIG_READ_OK)
+        *park_ms = ms;
+    return reading;
+}
+
+static void write_park(const void *field, const char *key, FILE *out)
+{
+    const int64_t *park_ms = field;
+
+    if (*park_ms == PARK_AUTO)
+        fprintf(out, "%s = auto\n", key);
+    else
+        fprintf(out, "%s = %lldms\n", key, (long long)*park_ms);
+}
+
 static enum config_reading read_count(void *field, const char *value)
 {
     unsigned *count = field;
@@ -272,6 +297,8 @@ static void write_lag(const void *field, const char *key, FILE *out)
 
 const struct config_type config_type_duration = {"a duration such as 500ms, 3s or 2m", read_duration,
                                                  write_duration};
+const struct config_type config_type_park = {"auto, or a duration such as 500ms or 3s", read_park,
+                                             write_park};
 const struct config_type config_type_count = {"a number, 1 or more", read_count, write_count};
 const struct config_type config_type_bool = {"yes or no", read_bool, write_bool};
 const struct config_type config_type_tls = {"yes or no", read_tls, write_tls};

@@ -6,21 +6,20 @@
 #include "proto/addr.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_conf_spoe.h"
 #include "spoa/core/config/haproxy_names.h"
 #include "spoa/core/config/haproxy_words.h"
 #include "spoa/core/decision/server_map.h"
 
 /* The first port for clients. Each further frontend gets the next port. */
 #define FIRST_PORT 6379U
-/* Since this version an agent's backend has `mode spop`, and two options of SPOE are gone. */
-#define VERSION_SPOP 301U
 
 /* What is written, and how this HAProxy reaches the agent. */
 struct writer {
     struct text *out;
     const struct config *config;
+    const struct haproxy_conf_options *options;
     struct haproxy_names *names;
-    unsigned version;
     const struct config_listen *agent;    /* NULL: none of the addresses can be written */
     const struct config_listen *check;    /* for agent-checks, or NULL */
     const struct config_runtime_api *api; /* of this HAProxy, or NULL */
@@ -60,7 +59,9 @@ static const struct config_runtime_api *own_api(const struct config_haproxy *hap
 /* Marks the port as used on this host, where the address leads to it. */
 static void note_port(struct writer *writer, const struct addr *addr)
 {
-    if (addr_is_loopback(addr))
+    bool (*is_own_host)(const struct addr *) = writer->options->is_own_host;
+
+    if (addr_is_loopback(addr) || (is_own_host != NULL && is_own_host(addr)))
         writer->used_ports[addr->port / 8] |= (uint8_t)(1U << addr->port % 8);
 }
 
@@ -99,7 +100,50 @@ static bool has_host_names(const struct config_service *service)
     return false;
 }
 
-/* ---- haproxy.cfg ---- */
+/* ---- the head, global and defaults ---- */
+
+/* Who names the masters. */
+static const char *voters_word(const struct config *config)
+{
+    bool any_nodes = false;
+    bool any_sentinels = false;
+
+    for (size_t i = 0; i < config->group_count; i++) {
+        any_nodes = any_nodes || config->groups[i].is_nodes;
+        any_sentinels = any_sentinels || !config->groups[i].is_nodes;
+    }
+    return !any_nodes ? "Sentinels" : !any_sentinels ? "the nodes" : "Sentinels or nodes";
+}
+
+/* How the agent has old sessions cut; NULL: it has not. */
+static const char *cutter_word(const struct writer *writer)
+{
+    if (writer->config->haproxy.runtime_api_count > 0)
+        return "the runtime API";
+    return writer->check != NULL ? "agent-checks" : NULL;
+}
+
+static void add_head(const struct writer *writer)
+{
+    size_t count = writer->config->service_count;
+    const char *cutter = cutter_word(writer);
+    struct text *out = writer->out;
+
+    if (count == 1)
+        text_add(out, "# HAProxy in front of a Redis master");
+    else
+        text_printf(out, "# HAProxy in front of %zu Redis masters, each with a port of its own,", count);
+    text_printf(out, " that a majority of %s names.\n", voters_word(writer->config));
+    if (haproxy_conf_any_replicas(writer->config))
+        text_add(out, "# One more port leads to the replicas, by turns.\n");
+    if (cutter != NULL)
+        text_printf(out, "# At a switch the agent has the sessions to the old master cut by way of %s.\n",
+                    cutter);
+    text_printf(out,
+                "# Valid on HAProxy %s and later. The README.md of haproxy-conf/ explains every line, and\n"
+                "# \"sentinel-spoa haproxy-conf\" prints this file for your own sentinel-spoa.conf.\n\n",
+                writer->options->version >= HAPROXY_CONF_SPOP ? "3.1" : "2.6");
+}
 
 static void add_socket_path(struct text *out, const struct addr *addr)
 {
@@ -152,9 +196,10 @@ static void add_global(const struct writer *writer)
     text_add(out, "global\n    log stdout format raw local0 info\n    user haproxy\n    group haproxy\n"
                   "    maxconn 4000\n");
     if (writer->check != NULL || haproxy->runtime_api_count > 0)
-        text_add(out, "    # A reload leaves the old process behind with its sessions, which may not be cut: "
-                      "bound that.\n"
-                      "    hard-stop-after 30s\n");
+        text_add(out,
+                 "    # A reload leaves the old process with its sessions, and no switch reaches them there: "
+                 "end them.\n"
+                 "    hard-stop-after 30s\n");
     for (size_t i = 0; i < haproxy->runtime_api_count; i++)
         add_runtime_api(writer, &haproxy->runtime_apis[i]);
     text_add(out, "\n");
@@ -180,30 +225,60 @@ static void add_bind(struct writer *writer)
         text_add(writer->out, "    # No port is left: give it a 'bind'.\n");
 }
 
+/* The log has all that the agent said. */
+static void add_log_format(const struct writer *writer, const char *role)
+{
+    text_add(writer->out, "    log-format \"%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %U/%B %ts %ac/%fc/%bc/%sc/%rc "
+                          "state=%[var(txn.redis.state)] ");
+    text_printf(writer->out, "%s=%%[var(txn.redis.%s)] ", role, role);
+    text_add(writer->out, "addr=%[var(txn.redis.addr)] port=%[var(txn.redis.port)] "
+                          "votes=%[var(txn.redis.votes)] generation=%[var(txn.redis.generation)] "
+                          "error=%[var(txn.redis.error)]\"\n");
+}
+
+static void add_reject(const struct writer *writer, const struct config_service *service, const char *role)
+{
+    if (routes_by_address(service))
+        text_add(
+            writer->out,
+            "    # No address, no connection: without this rule HAProxy would connect to itself, in a loop.\n"
+            "    tcp-request content reject unless { var(txn.redis.addr) -m found } { var(txn.redis.port) -m "
+            "found }\n"
+            "    tcp-request content set-dst var(txn.redis.addr)\n"
+            "    tcp-request content set-dst-port var(txn.redis.port)\n");
+    else
+        text_printf(writer->out,
+                    "    # No name, no connection: this rule is not optional.\n"
+                    "    tcp-request content reject unless { var(txn.redis.%s) -m found }\n",
+                    role);
+}
+
 static void add_frontend(struct writer *writer, size_t index, bool is_for_replicas)
 {
     const struct config_service *service = &writer->config->services[index];
-    const char *variable = is_for_replicas ? "replica" : routes_by_address(service) ? "addr" : "master";
+    const char *role = is_for_replicas ? "replica" : "master";
     struct text *out = writer->out;
 
-    text_add(out, "frontend ");
-    text_add(out, haproxy_names_frontend(writer->names, index, is_for_replicas));
-    text_add(out, "\n    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n"
-                  "    clitcpka-idle 1m\n    clitcpka-intvl 10s\n    clitcpka-cnt 3\n");
+    text_printf(out, "frontend %s\n", haproxy_names_frontend(writer->names, index, is_for_replicas));
+    text_add(out, "    mode tcp\n    timeout client 1h\n"
+                  "    # A client whose host is gone without a word is given up after 90 s.\n"
+                  "    option clitcpka\n    clitcpka-idle 1m\n    clitcpka-intvl 10s\n    clitcpka-cnt 3\n");
     add_bind(writer);
-    text_add(out, "    tcp-request session set-var(sess.service) ");
-    haproxy_add_sample(out, service->name);
-    text_printf(out, "\n    filter spoe engine sentinel%s config /etc/haproxy/spoe.conf\n",
-                is_for_replicas ? "-replica" : "");
-    text_printf(out, "    tcp-request content reject unless { var(txn.redis.%s) -m found }\n", variable);
-    if (routes_by_address(service))
-        text_add(out, "    tcp-request content reject unless { var(txn.redis.port) -m found }\n"
-                      "    tcp-request content set-dst var(txn.redis.addr)\n"
-                      "    tcp-request content set-dst-port var(txn.redis.port)\n");
-    text_add(out, "    default_backend ");
-    text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
-    text_add(out, "\n\n");
+    if (!haproxy_conf_has_one_name(writer->config)) {
+        text_add(out, "    tcp-request session set-var(sess.service) ");
+        haproxy_add_sample(out, service->name);
+        text_add(out, "\n");
+    }
+    text_printf(out, "    filter spoe engine sentinel%s config ", is_for_replicas ? "-replica" : "");
+    haproxy_add_word(out, writer->options->spoe_path);
+    text_add(out, "\n");
+    add_log_format(writer, role);
+    add_reject(writer, service, role);
+    text_printf(out, "    default_backend %s\n\n",
+                haproxy_names_backend(writer->names, index, is_for_replicas));
 }
+
+/* ---- backends ---- */
 
 static void add_server(const struct writer *writer, const struct config_service *service,
                        const struct service_server *server)
@@ -241,12 +316,25 @@ static bool shuts_when_down(const struct writer *writer)
 static void add_times(const struct writer *writer)
 {
     const char *connect = shuts_when_down(writer) ? "200ms" : "500ms";
+    struct text *out = writer->out;
 
-    text_printf(writer->out,
-                "    mode tcp\n    timeout connect %s\n    timeout queue %s\n    timeout server 1h\n"
-                "    retries 0\n    no option redispatch\n    no option persist\n    option srvtcpka\n"
-                "    srvtcpka-idle 5s\n    srvtcpka-intvl 1s\n",
+    text_add(out, "    mode tcp\n");
+    if (shuts_when_down(writer))
+        text_add(out, "    # Shorter than 'check-delay' of the service, which HAProxy 2.8 to 3.1 need.\n");
+    text_printf(out,
+                "    timeout connect %s\n"
+                "    # A client that waits for one of `maxconn` must not get to a master that was replaced "
+                "meanwhile.\n"
+                "    timeout queue %s\n    timeout server 1h\n",
                 connect, connect);
+    text_add(
+        out,
+        "    # Never another try, never another server, never one that is down: these lines are not "
+        "optional.\n"
+        "    retries 0\n    no option redispatch\n    no option persist\n"
+        "    # With tcp-ut, which must stand on the server lines: sessions to a host that is gone without a "
+        "word end within seconds.\n"
+        "    option srvtcpka\n    srvtcpka-idle 5s\n    srvtcpka-intvl 1s\n");
 }
 
 /*
@@ -259,13 +347,15 @@ static void add_defaults(const struct writer *writer, const struct config_servic
 {
     struct text *out = writer->out;
 
-    if (shuts_when_down(writer))
-        text_add(
-            out,
-            "    # HAProxy 2.8 to 3.1: 'check-delay' of the service must be longer than 'timeout connect'.\n"
-            "    default-server weight 0 on-marked-down shutdown-sessions");
-    else
-        text_add(out, "    default-server weight 0 check inter 1s fastinter 200ms fall 2 rise 1");
+    if (writer->check != NULL)
+        text_add(out, "    # What the agent says of a server goes to the log, with the reason.\n"
+                      "    option log-health-checks\n");
+    text_add(out,
+             "    # weight 0: a server is used when use-server names it, and never otherwise. Neither is "
+             "optional.\n");
+    text_add(out, shuts_when_down(writer)
+                      ? "    default-server weight 0 on-marked-down shutdown-sessions"
+                      : "    default-server weight 0 check inter 1s fastinter 200ms fall 2 rise 1");
     if (has_host_names(service))
         text_add(out, " resolvers system init-addr last,libc,none");
     if (writer->check != NULL) {
@@ -295,17 +385,17 @@ static void add_backend_remark(const struct writer *writer, size_t index)
     text_add(writer->out, "].\n");
 }
 
-static void add_backend(const struct writer *writer, size_t index, bool is_for_replicas)
+static void add_backend(struct writer *writer, size_t index, bool is_for_replicas)
 {
     const struct config_service *service = &writer->config->services[index];
     const char *variable = is_for_replicas ? "replica" : "master";
     struct text *out = writer->out;
 
-    if (!is_for_replicas)
+    if (is_for_replicas)
+        text_add(out, "# The same nodes: the agent knows which of them is a replica.\n");
+    else
         add_backend_remark(writer, index);
-    text_add(out, "backend ");
-    text_add(out, haproxy_names_backend(writer->names, index, is_for_replicas));
-    text_add(out, "\n");
+    text_printf(out, "backend %s\n", haproxy_names_backend(writer->names, index, is_for_replicas));
     add_times(writer);
     if (routes_by_address(service)) {
         text_add(out, "    server any 0.0.0.0:0 tcp-ut 3s\n\n");
@@ -340,6 +430,9 @@ static void add_agent_server(const struct writer *writer)
                       "where it signs for others, too.\n");
     if (tls->ca_file != NULL)
         text_add(out, "    # haproxy.pem: HAProxy's own certificate and key.\n");
+    if (writer->agent->addr.kind != ADDR_UNIX)
+        text_add(out,
+                 "    # An agent on a UNIX socket: \"server agent1 unix@/run/sentinel-spoa/spop.sock\"\n");
     text_add(out, "    server agent1 ");
     haproxy_add_address(out, &reached);
     text_add(out, tls->is_on ? " ssl verify required ca-file /etc/haproxy/ca.crt" : "");
@@ -349,40 +442,56 @@ static void add_agent_server(const struct writer *writer)
 
 static void add_agent(const struct writer *writer)
 {
-    text_printf(
-        writer->out,
-        "backend %s\n    mode %s\n    option spop-check\n    retries 0\n"
-        "    no option redispatch\n    timeout connect 200ms\n"
-        "    timeout check 500ms\n    timeout server 3m\n"
-        "    default-server check inter 1s fastinter 100ms downinter 200ms fall 2 rise 1 observe layer4 "
-        "error-limit 1 on-error mark-down\n",
-        haproxy_names_agent(writer->names), writer->version >= VERSION_SPOP ? "spop" : "tcp");
+    struct text *out = writer->out;
+
+    text_printf(out, "backend %s\n", haproxy_names_agent(writer->names));
+    if (writer->options->version >= HAPROXY_CONF_SPOP)
+        text_add(out, "    mode spop\n");
+    else
+        text_add(out,
+                 "    # mode tcp on every version: HAProxy 3.1 and later make it \"mode spop\" themselves, "
+                 "older ones refuse that.\n"
+                 "    mode tcp\n");
+    text_add(out,
+             "    retries 0\n    no option redispatch\n    option spop-check\n    timeout connect 200ms\n"
+             "    timeout check 500ms\n    timeout server 3m\n"
+             "    # The first refused connection marks the agent down, so that clients are refused at once "
+             "and do not wait.\n"
+             "    default-server check inter 1s fastinter 100ms downinter 200ms fall 2 rise 1 observe "
+             "layer4 error-limit 1 on-error mark-down\n");
     add_agent_server(writer);
+}
+
+/* Calls `add` for the sections of each service, those for the master first. */
+static void add_sections(struct writer *writer,
+                         void (*add)(struct writer *writer, size_t index, bool is_for_replicas))
+{
+    const struct config *config = writer->config;
+
+    for (size_t i = 0; i < config->service_count; i++) {
+        add(writer, i, false);
+        if (config->services[i].replicas)
+            add(writer, i, true);
+    }
 }
 
 static void write_all(struct writer *writer)
 {
-    const struct config *config = writer->config;
-
+    add_head(writer);
     add_global(writer);
-    for (size_t i = 0; i < config->service_count; i++) {
-        add_frontend(writer, i, false);
-        if (config->services[i].replicas)
-            add_frontend(writer, i, true);
-        add_backend(writer, i, false);
-        if (config->services[i].replicas)
-            add_backend(writer, i, true);
-    }
+    add_sections(writer, add_frontend);
+    add_sections(writer, add_backend);
     add_agent(writer);
 }
 
-void haproxy_conf_write(const struct config *config, unsigned version, struct text *out)
+void haproxy_conf_write(const struct config *config, const struct haproxy_conf_options *options,
+                        struct text *out)
 {
     struct writer writer = {
         .out = out,
         .config = config,
+        .options = options,
         .names = haproxy_names_create(config),
-        .version = version,
         .agent = first_reachable(&config->agent.listens, false),
         .check = first_reachable(&config->agent.checks, true),
         .api = own_api(&config->haproxy),
@@ -396,60 +505,4 @@ void haproxy_conf_write(const struct config *config, unsigned version, struct te
     note_ports(&writer);
     write_all(&writer);
     haproxy_names_destroy(writer.names);
-}
-
-/* ---- spoe.conf ---- */
-
-static unsigned longest_park(const struct config *config)
-{
-    unsigned longest_ms = 0;
-
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].park_ms > longest_ms)
-            longest_ms = config->services[i].park_ms;
-    return longest_ms;
-}
-
-static void add_engine(struct text *out, const struct config *config, const char *backend, unsigned version,
-                       bool is_for_replicas)
-{
-    const char *suffix = is_for_replicas ? "-replica" : "";
-    const char *role = is_for_replicas ? "replica" : "master";
-
-    text_printf(out,
-                "[sentinel%s]\nspoe-agent sentinel%s\n    messages find-%s\n    use-backend %s\n"
-                "    option var-prefix redis\n    option set-on-error error\n    option pipelining\n",
-                suffix, suffix, role, backend);
-    if (version < VERSION_SPOP)
-        text_add(out, "    no option async\n    no option send-frag-payload\n");
-    text_printf(out,
-                "    register-var-names state master replica addr port votes generation error\n"
-                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %us\n    log global\n"
-                "    option dontlog-normal\n\n",
-                longest_park(config) / 1000 + 2);
-    text_printf(
-        out,
-        "spoe-message find-%s\n    args service=var(sess.service) role=str(%s) src=src src_port=src_port "
-        "dst=dst dst_port=dst_port\n"
-        "    event on-client-session if { nbsrv(%s) ge 1 } or { stopping }\n",
-        role, role, backend);
-}
-
-void haproxy_conf_write_spoe(const struct config *config, unsigned version, struct text *out)
-{
-    struct haproxy_names *names = haproxy_names_create(config);
-    bool any_replicas = false;
-
-    if (names == NULL) {
-        out->has_failed = true;
-        return;
-    }
-    for (size_t i = 0; i < config->service_count; i++)
-        any_replicas = any_replicas || config->services[i].replicas;
-    add_engine(out, config, haproxy_names_agent(names), version, false);
-    if (any_replicas) {
-        text_add(out, "\n");
-        add_engine(out, config, haproxy_names_agent(names), version, true);
-    }
-    haproxy_names_destroy(names);
 }

@@ -1,83 +1,376 @@
 #include "spoa/core/config/haproxy_file.h"
 
-#include <stddef.h>
+#include <ctype.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 128
+#include "spoa/core/base/text.h"
 
-void haproxy_file_init(struct haproxy_file *file)
+/* Words of a line beyond these are left out, as HAProxy refuses them. */
+#define WORDS_MAX 256
+#define VARIABLE_MAX 128
+
+void haproxy_file_finish(struct haproxy_file *file)
 {
-    *file = (struct haproxy_file){.is_in_defaults = false};
+    for (size_t i = 0; i < file->count; i++) {
+        free(file->sections[i]->lines);
+        free(file->sections[i]);
+    }
+    for (size_t i = 0; i < file->text_count; i++)
+        free(file->texts[i]);
+    free(file->sections);
+    free(file->texts);
+    *file = (struct haproxy_file){.sections = NULL};
 }
 
-/* Splits the line into words, up to a comment. Ignores words beyond WORDS_MAX. */
-static size_t split(char *line, const char *words[WORDS_MAX])
+/* Makes the memory part of the file, which frees it. Frees it at once and returns NULL if memory is short. */
+static void *keep(struct haproxy_file *file, void *memory)
 {
-    size_t count = 0;
-    char *rest = line;
+    char **larger = memory != NULL ? realloc(file->texts, (file->text_count + 1) * sizeof(*larger)) : NULL;
 
-    line[strcspn(line, "#\r\n")] = '\0';
-    for (const char *word; count < WORDS_MAX && (word = strtok_r(rest, " \t", &rest)) != NULL;)
-        words[count++] = word;
-    return count;
+    if (larger == NULL) {
+        free(memory);
+        file->out_of_memory = true;
+        return NULL;
+    }
+    file->texts = larger;
+    larger[file->text_count++] = memory;
+    return memory;
 }
 
-/* A section of HAProxy begins with its own keyword, indented or not. */
+/* ---- words ---- */
+
+/* A line that is being split. The words are gathered with a NUL behind each. */
+struct splitter {
+    const char *at;
+    const char *end;
+    haproxy_variable_fn variable;
+    struct text words;
+    size_t count;
+    bool is_in_word;
+};
+
+static bool has_more(const struct splitter *splitter)
+{
+    return splitter->at < splitter->end;
+}
+
+static void take_escape(struct splitter *splitter)
+{
+    static const char plain[] = "nrt";
+    static const char meant[] = "\n\r\t";
+
+    splitter->at++;
+    if (!has_more(splitter))
+        return;
+    const char *letter = memchr(plain, *splitter->at, strlen(plain));
+    text_add_bytes(&splitter->words, letter != NULL ? &meant[letter - plain] : splitter->at, 1);
+    splitter->at++;
+}
+
+/* Takes `$NAME`, `${NAME}` or `${NAME-OTHER}`. */
+static void take_variable(struct splitter *splitter)
+{
+    const char *begin = splitter->at++;
+    bool has_braces = has_more(splitter) && *splitter->at == '{';
+    char name[VARIABLE_MAX];
+    size_t len = 0;
+
+    splitter->at += has_braces;
+    const char *first = splitter->at;
+    while (has_more(splitter) && (isalnum((unsigned char)*splitter->at) || *splitter->at == '_'))
+        splitter->at++;
+    len = (size_t)(splitter->at - first);
+    const char *other = splitter->at;
+    while (has_braces && has_more(splitter) && *splitter->at != '}')
+        splitter->at++;
+    const char *other_end = splitter->at;
+    splitter->at += has_braces && has_more(splitter);
+    const char *value = NULL;
+    if (len > 0 && len < sizeof(name)) {
+        memcpy(name, first, len);
+        name[len] = '\0';
+        value = splitter->variable(name);
+    }
+    if (value != NULL)
+        text_add(&splitter->words, value);
+    else if (other < other_end && *other == '-')
+        text_add_bytes(&splitter->words, other + 1, (size_t)(other_end - other - 1));
+    else
+        text_add_bytes(&splitter->words, begin, (size_t)(splitter->at - begin));
+}
+
+static void take_quoted(struct splitter *splitter)
+{
+    char quote = *splitter->at++;
+
+    while (has_more(splitter) && *splitter->at != quote) {
+        if (quote == '"' && *splitter->at == '\\')
+            take_escape(splitter);
+        else if (quote == '"' && *splitter->at == '$')
+            take_variable(splitter);
+        else
+            text_add_bytes(&splitter->words, splitter->at++, 1);
+    }
+    splitter->at += has_more(splitter);
+}
+
+static void end_word(struct splitter *splitter)
+{
+    if (!splitter->is_in_word)
+        return;
+    text_add_bytes(&splitter->words, "", 1);
+    splitter->count++;
+    splitter->is_in_word = false;
+}
+
+static void split(struct splitter *splitter)
+{
+    while (has_more(splitter) && *splitter->at != '#' && *splitter->at != '\0') {
+        if (isspace((unsigned char)*splitter->at)) {
+            end_word(splitter);
+            splitter->at++;
+            continue;
+        }
+        splitter->is_in_word = true;
+        if (*splitter->at == '\\')
+            take_escape(splitter);
+        else if (*splitter->at == '"' || *splitter->at == '\'')
+            take_quoted(splitter);
+        else
+            text_add_bytes(&splitter->words, splitter->at++, 1);
+    }
+    end_word(splitter);
+}
+
+/* The words of the line; none if it is empty, or if memory is short. */
+static struct haproxy_line split_line(struct haproxy_file *file, unsigned number, const char *begin,
+                                      const char *end, haproxy_variable_fn variable)
+{
+    struct splitter splitter = {.at = begin, .end = end, .variable = variable};
+    struct haproxy_line line = {.number = number};
+
+    split(&splitter);
+    file->out_of_memory |= splitter.words.has_failed;
+    if (splitter.count == 0 || splitter.words.has_failed) {
+        text_finish(&splitter.words);
+        return line;
+    }
+    char *word = keep(file, splitter.words.data);
+    line.words = keep(file, calloc(splitter.count, sizeof(*line.words)));
+    if (word == NULL || line.words == NULL)
+        return line;
+    for (; line.count < splitter.count && line.count < WORDS_MAX; word += strlen(word) + 1)
+        line.words[line.count++] = word;
+    return line;
+}
+
+/* ---- sections ---- */
+
 static bool is_section(const char *word)
 {
-    static const char *const sections[] = {"global", "defaults",  "frontend",    "backend",     "listen",
-                                           "peers",  "resolvers", "userlist",    "mailers",     "program",
-                                           "cache",  "ring",      "log-forward", "http-errors", "fcgi-app"};
+    static const char *const kinds[] = {
+        "global",      "defaults",    "frontend", "backend",   "listen",     "peers",      "resolvers",
+        "userlist",    "mailers",     "program",  "cache",     "ring",       "traces",     "log-forward",
+        "log-profile", "http-errors", "fcgi-app", "crt-store", "spoe-agent", "spoe-group", "spoe-message"};
 
-    for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++)
-        if (strcmp(word, sections[i]) == 0)
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+        if (strcmp(word, kinds[i]) == 0)
             return true;
     return false;
 }
 
-static void take_words(struct haproxy_server_words *server, const char *const *words, size_t count)
+/* A file that is being read. */
+struct reading {
+    struct haproxy_file *file;
+    const char *path;
+    const char *origin;
+    const char *scope;
+    struct haproxy_section *section; /* NULL: none has begun */
+};
+
+/* The defaults of a proxy: those behind `from`, or else the last. */
+static const struct haproxy_section *find_defaults(const struct reading *reading,
+                                                   const struct haproxy_line *line)
 {
-    for (size_t i = 0; i < count; i++) {
-        const char *next = i + 1 < count ? words[i + 1] : "";
-        if (strcmp(words[i], "check") == 0)
-            server->has_check = true;
-        else if (strcmp(words[i], "no-check") == 0)
-            server->has_check = false;
-        else if (strcmp(words[i], "addr") == 0)
-            server->is_checked_elsewhere = true;
-        else if (strcmp(words[i], "on-marked-down") == 0)
-            server->shuts_when_down = strcmp(next, "shutdown-sessions") == 0;
+    for (size_t i = 1; i + 1 < line->count; i++)
+        if (strcmp(line->words[i], "from") == 0)
+            return haproxy_file_find(reading->file, "defaults", line->words[i + 1]);
+    return strcmp(line->words[0], "defaults") != 0 ? reading->file->defaults : NULL;
+}
+
+static bool has_defaults(const char *kind)
+{
+    return strcmp(kind, "defaults") == 0 || strcmp(kind, "frontend") == 0 || strcmp(kind, "backend") == 0 ||
+           strcmp(kind, "listen") == 0;
+}
+
+static void begin_section(struct reading *reading, const struct haproxy_line *line)
+{
+    struct haproxy_file *file = reading->file;
+    struct haproxy_section **larger = realloc(file->sections, (file->count + 1) * sizeof(*larger));
+    struct haproxy_section *section = calloc(1, sizeof(*section));
+    const char *name = line->count > 1 && strcmp(line->words[1], "from") != 0 ? line->words[1] : "";
+
+    if (larger != NULL)
+        file->sections = larger;
+    reading->section = NULL;
+    if (larger == NULL || section == NULL) {
+        free(section);
+        file->out_of_memory = true;
+        return;
+    }
+    *section = (struct haproxy_section){
+        .path = reading->path,
+        .origin = reading->origin,
+        .scope = reading->scope,
+        .line = line->number,
+        .kind = line->words[0],
+        .name = name,
+        .defaults = has_defaults(line->words[0]) ? find_defaults(reading, line) : NULL,
+    };
+    file->sections[file->count++] = section;
+    if (strcmp(section->kind, "defaults") == 0)
+        file->defaults = section;
+    reading->section = section;
+}
+
+static void add_line(struct reading *reading, const struct haproxy_line *line)
+{
+    struct haproxy_section *section = reading->section;
+    struct haproxy_line *larger = realloc(section->lines, (section->count + 1) * sizeof(*larger));
+
+    if (larger == NULL) {
+        reading->file->out_of_memory = true;
+        return;
+    }
+    section->lines = larger;
+    larger[section->count++] = *line;
+}
+
+/* `[NAME]` in a file of SPOE. False if the line is none. */
+static bool take_scope(struct reading *reading, const struct haproxy_line *line)
+{
+    char *word = line->words[0];
+    size_t len = strlen(word);
+
+    if (line->count != 1 || len < 2 || word[0] != '[' || word[len - 1] != ']')
+        return false;
+    word[len - 1] = '\0';
+    reading->scope = word + 1;
+    reading->section = NULL;
+    return true;
+}
+
+static void take_line(struct reading *reading, const struct haproxy_line *line)
+{
+    if (line->count == 0 || line->words[0][0] == '.' || take_scope(reading, line))
+        return;
+    if (is_section(line->words[0]))
+        begin_section(reading, line);
+    else if (reading->section != NULL)
+        add_line(reading, line);
+}
+
+void haproxy_file_read(struct haproxy_file *file, const char *path, const char *origin, const char *text,
+                       size_t len, haproxy_variable_fn variable)
+{
+    const char *end = text + len;
+    struct reading reading = {
+        .file = file,
+        .path = keep(file, strdup(path)),
+        .origin = keep(file, strdup(origin)),
+        .scope = "",
+    };
+
+    if (reading.path == NULL || reading.origin == NULL)
+        return;
+    for (unsigned number = 1; text < end; number++) {
+        const char *line_end = memchr(text, '\n', (size_t)(end - text));
+        if (line_end == NULL)
+            line_end = end;
+        struct haproxy_line line = split_line(file, number, text, line_end, variable);
+        take_line(&reading, &line);
+        text = line_end < end ? line_end + 1 : end;
     }
 }
 
-static bool is_dangerous(const struct haproxy_server_words *server)
+/* ---- what the rules ask ---- */
+
+const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,
+                                                const char *name)
 {
-    return server->has_check && server->shuts_when_down && !server->is_checked_elsewhere;
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->sections[i]->kind, kind) == 0 && strcmp(file->sections[i]->name, name) == 0)
+            return file->sections[i];
+    return NULL;
 }
 
-bool haproxy_file_take(struct haproxy_file *file, char *line)
+const struct haproxy_section *haproxy_file_backend(const struct haproxy_file *file, const char *name)
 {
-    const char *words[WORDS_MAX];
-    size_t count = split(line, words);
+    const struct haproxy_section *backend = haproxy_file_find(file, "backend", name);
 
-    if (count == 0)
-        return false;
-    if (is_section(words[0])) {
-        file->is_in_defaults = strcmp(words[0], "defaults") == 0;
-        if (file->is_in_defaults)
-            file->defaults = (struct haproxy_server_words){.has_check = false};
-        file->section = file->defaults;
-        return false;
+    return backend != NULL ? backend : haproxy_file_find(file, "listen", name);
+}
+
+const char *haproxy_word(const struct haproxy_line *line, size_t at)
+{
+    return at < line->count ? line->words[at] : "";
+}
+
+bool haproxy_line_begins(const struct haproxy_line *line, const char *words)
+{
+    for (size_t i = 0; *words != '\0'; i++) {
+        size_t len = strcspn(words, " ");
+        const char *word = haproxy_word(line, i);
+        if (strlen(word) != len || memcmp(word, words, len) != 0)
+            return false;
+        words += len + (words[len] == ' ');
     }
-    if (strcmp(words[0], "default-server") == 0) {
-        take_words(&file->section, words + 1, count - 1);
-        if (file->is_in_defaults)
-            file->defaults = file->section;
-        return is_dangerous(&file->section);
-    }
-    if (strcmp(words[0], "server") != 0 && strcmp(words[0], "server-template") != 0)
+    return true;
+}
+
+const struct haproxy_line *haproxy_section_last(const struct haproxy_section *section, const char *words)
+{
+    for (; section != NULL; section = section->defaults)
+        for (size_t i = section->count; i-- > 0;)
+            if (haproxy_line_begins(&section->lines[i], words))
+                return &section->lines[i];
+    return NULL;
+}
+
+const struct haproxy_section *haproxy_section_of(const struct haproxy_section *section,
+                                                 const struct haproxy_line *line)
+{
+    for (; section->defaults != NULL; section = section->defaults)
+        for (size_t i = 0; i < section->count; i++)
+            if (&section->lines[i] == line)
+                return section;
+    return section;
+}
+
+bool haproxy_read_time(const char *word, unsigned *ret_ms)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ms;
+    } units[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    uint64_t number = 0;
+    size_t digits = 0;
+
+    for (; isdigit((unsigned char)word[digits]) && digits < 10; digits++)
+        number = number * 10 + (uint64_t)(word[digits] - '0');
+    if (digits == 0)
         return false;
-    struct haproxy_server_words server = file->section;
-    take_words(&server, words + 1, count - 1);
-    return is_dangerous(&server) && !is_dangerous(&file->section);
+    if (strcmp(word + digits, "us") == 0) {
+        *ret_ms = (unsigned)((number + 999) / 1000);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
+        if (strcmp(word + digits, units[i].unit) == 0 && number <= UINT32_MAX / units[i].ms) {
+            *ret_ms = (unsigned)(number * units[i].ms);
+            return true;
+        }
+    return false;
 }

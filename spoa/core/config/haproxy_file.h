@@ -1,28 +1,76 @@
-/* Looks for a dangerous setting in a haproxy.cfg, line by line. Pure: lines in, findings out. */
+/*
+ * HAProxy's configuration files, and those of its SPOE filters, as sections of lines of words. Whatever is not known is
+ * kept as it is. Pure: text in, sections out.
+ *
+ * Words are split as HAProxy does: quotes, backslashes, comments, variables of the environment between double quotes. A
+ * variable that is not set stays as `${NAME}`: HAProxy may have it. Of `.if` blocks all branches are taken.
+ */
 #ifndef SPOA_CORE_CONFIG_HAPROXY_FILE_H
 #define SPOA_CORE_CONFIG_HAPROXY_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* The settings that the lines of one section give to servers. All zero: none. */
-struct haproxy_server_words {
-    bool has_check;            /* a health check connects to the server itself */
-    bool shuts_when_down;      /* on-marked-down shutdown-sessions */
-    bool is_checked_elsewhere; /* `addr`: the check asks another host, as in http-health/ */
+/* Returns the value of a variable, borrowed, or NULL if it is not set. getenv(3) is such a function. */
+typedef char *(*haproxy_variable_fn)(const char *name);
+
+struct haproxy_line {
+    unsigned number;
+    char **words;
+    size_t count; /* at least 1 */
 };
 
+struct haproxy_section {
+    const char *path;   /* of its file */
+    const char *origin; /* how that file was named: by `config FILE` of a filter, or as `path` */
+    const char *scope;  /* of an engine, behind `[NAME]` in a file of SPOE; "": none */
+    unsigned line;      /* where it begins */
+    const char *kind;   /* "frontend", "backend", "spoe-agent" ... */
+    const char *name;   /* "" if it has none */
+    const struct haproxy_section *defaults; /* whose settings hold where it has none of its own; or NULL */
+    struct haproxy_line *lines;
+    size_t count;
+};
+
+/* All zero is an empty one. */
 struct haproxy_file {
-    struct haproxy_server_words defaults; /* of `default-server` in the last `defaults` */
-    struct haproxy_server_words section;  /* of `default-server` in this section */
-    bool is_in_defaults;
+    struct haproxy_section **sections;
+    size_t count;
+    char **texts; /* what the sections borrow */
+    size_t text_count;
+    const struct haproxy_section *defaults; /* the last that was read */
+    bool out_of_memory;                     /* a part is missing */
 };
-
-void haproxy_file_init(struct haproxy_file *file);
 
 /*
- * Takes the next line, and changes its text. Returns true if this line lets a health check mark servers down
- * and shut their sessions. HAProxy 2.8 to 3.1 then leaves connecting clients hanging (haproxy_hangs()).
+ * Adds the sections of a file. HAProxy's files come in their order: `defaults` hold for what follows. `origin`: see
+ * struct haproxy_section.
  */
-bool haproxy_file_take(struct haproxy_file *file, char *line);
+void haproxy_file_read(struct haproxy_file *file, const char *path, const char *origin, const char *text,
+                       size_t len, haproxy_variable_fn variable);
+void haproxy_file_finish(struct haproxy_file *file);
+
+/* The section with this kind and name, or NULL. */
+const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,
+                                                const char *name);
+
+/* The backend, or `listen` section, with this name; or NULL. */
+const struct haproxy_section *haproxy_file_backend(const struct haproxy_file *file, const char *name);
+
+/* The word at this place of the line, "" behind its end. */
+const char *haproxy_word(const struct haproxy_line *line, size_t at);
+
+/* Whether the line begins with these words, which are separated by one blank each. */
+bool haproxy_line_begins(const struct haproxy_line *line, const char *words);
+
+/* The last line of the section, or else of its defaults, that begins with these words. NULL if there is none. */
+const struct haproxy_line *haproxy_section_last(const struct haproxy_section *section, const char *words);
+
+/* The section itself or the one of its defaults that has the line. */
+const struct haproxy_section *haproxy_section_of(const struct haproxy_section *section,
+                                                 const struct haproxy_line *line);
+
+/* "500ms", "5s", "1h" as milliseconds; without a unit it is milliseconds. False if it is none. */
+bool haproxy_read_time(const char *word, unsigned *ret_ms);
 
 #endif

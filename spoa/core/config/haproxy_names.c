@@ -15,6 +15,9 @@
 /* Room for a prefix, the longest name, a suffix and a number. */
 #define NAME_MAX_LEN (CONFIG_NAME_MAX + 40)
 
+/* What the sections of a service are called after, where it is the only one. */
+#define ONLY_SERVICE "redis"
+
 struct taken {
     UT_hash_handle hh;
     struct taken *next; /* in the list of all */
@@ -98,6 +101,7 @@ static bool keep_configured(struct haproxy_names *names, const struct config *co
     return true;
 }
 
+/* `name` is what the names of its sections are made of. */
 static bool give_service(struct haproxy_names *names, struct of_service *service, const char *name)
 {
     if (service->backends[0] == NULL)
@@ -119,7 +123,8 @@ static bool give_all(struct haproxy_names *names, const struct config *config)
     if (names->agent == NULL)
         return false;
     for (size_t i = 0; i < config->service_count; i++)
-        if (!give_service(names, &names->services[i], config->services[i].name))
+        if (!give_service(names, &names->services[i],
+                          config->service_count == 1 ? ONLY_SERVICE : config->services[i].name))
             return false;
     return true;
 }

@@ -32,8 +32,7 @@ void haproxy_add_quoted(struct text *out, const char *part)
     add_escaped(out, part, "\"\\$");
 }
 
-/* Whether it needs no quotes among the arguments of a sample. */
-static bool is_plain(const char *value)
+bool haproxy_is_plain(const char *value)
 {
     for (; *value != '\0'; value++)
         if (!isalnum((unsigned char)*value) && strchr("-_.:/", *value) == NULL)
@@ -46,7 +45,7 @@ void haproxy_add_sample(struct text *out, const char *value)
 {
     struct text argument = {.data = NULL};
 
-    if (is_plain(value)) {
+    if (haproxy_is_plain(value)) {
         text_add(&argument, value);
     } else {
         text_add(&argument, "\"");

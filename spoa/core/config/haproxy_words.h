@@ -11,6 +11,9 @@ struct text;
 /* Adds one word. Blanks, quotes, `#` and backslashes get a backslash. */
 void haproxy_add_word(struct text *out, const char *word);
 
+/* Whether the value needs no quotes among the arguments of a sample. */
+bool haproxy_is_plain(const char *value);
+
 /* Adds `str(VALUE)`, the sample that is this text. */
 void haproxy_add_sample(struct text *out, const char *value);
 

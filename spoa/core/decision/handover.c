@@ -119,7 +119,8 @@ static void put_before(struct service *next, const struct service *former,
     next->current = QUORUM_NO_CANDIDATE;
     next->subject = QUORUM_NO_CANDIDATE;
     if (former == NULL) {
-        next->decision = (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN};
+        next->decision = (struct service_decision){
+            .state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .park_ms = next->decision.park_ms};
         next->outage = (struct outage){.is_running = false};
         next->outages = (struct outage_totals){.count = 0};
         return;

@@ -36,8 +36,12 @@ struct service *service_create(const struct service_settings *settings, int64_t 
                   (struct node_report *)(void *)&service->sentinel_reports[voters], settings->server_count,
                   &settings->quorum);
     policy_init(&service->policy, &settings->policy);
-    service->decision =
-        (struct service_decision){.state = SERVICE_STARTING, .t_switched_ms = INT64_MIN, .review_ms = now_ms};
+    service->decision = (struct service_decision){
+        .state = SERVICE_STARTING,
+        .t_switched_ms = INT64_MIN,
+        .review_ms = now_ms,
+        .park_ms = park_limit_ms(settings->park_ms, 0),
+    };
     if (!settings->replicas.is_enabled)
         return service;
     service->replicas =
@@ -171,6 +175,12 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
+static int64_t decide_park(const struct service *service, int64_t now_ms)
+{
+    return park_limit_ms(service->settings->park_ms,
+                         evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms));
+}
+
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
@@ -198,13 +208,15 @@ static struct service_decision decide(const struct service *service, const struc
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
         .review_ms = review_ms,
+        .park_ms = decide_park(service, now_ms),
     };
 }
 
 static bool is_same(const struct service_decision *a, const struct service_decision *b)
 {
     return a->state == b->state && a->ruled == b->ruled && a->reason == b->reason && a->addr == b->addr &&
-           a->votes == b->votes && a->is_fenced == b->is_fenced && a->replicas == b->replicas;
+           a->votes == b->votes && a->is_fenced == b->is_fenced && a->replicas == b->replicas &&
+           a->park_ms == b->park_ms;
 }
 
 static void notify_observers(const struct service *service, const struct service_change *change)
@@ -487,7 +499,7 @@ void service_note_first_answer(struct service *service, int64_t now_ms)
 
 void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms)
 {
-    service_alarms_given_up(&service->alarms, service->settings, after_ms, now_ms);
+    service_alarms_given_up(&service->alarms, service->settings, service->decision.park_ms, after_ms, now_ms);
 }
 
 void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,

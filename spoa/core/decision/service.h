@@ -10,6 +10,7 @@
 #include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/evidence.h"
 #include "spoa/core/decision/outage.h"
+#include "spoa/core/decision/park.h"
 #include "spoa/core/decision/policy.h"
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/replicas.h"
@@ -27,7 +28,7 @@ struct service_settings {
     const struct service_server *servers;
     size_t server_count;
     bool allow_any_address; /* name addresses outside the map too, without a server name */
-    int64_t park_ms;        /* longest time for which an answer without a name is kept back; 0: not at all */
+    int64_t park_ms;        /* longest time for which an answer without a name is kept back, or PARK_AUTO */
     bool refuses_gone;      /* a client that has left before its answer gets no name */
     struct quorum_config quorum;
     struct policy_config policy;
@@ -67,6 +68,7 @@ struct service_decision {
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
     int64_t t_switched_ms;  /* when the generation began; INT64_MIN before the first */
+    int64_t park_ms;        /* the `park` that is in effect; 0: not at all */
 };
 
 /* What an observer is told. */
@@ -84,7 +86,7 @@ struct service_change {
 struct service;
 
 /*
- * Called after every change of state, reason, votes, doubt, fence, replicas or node. The pointers are valid
+ * Called after every change of state, reason, votes, doubt, fence, replicas, park or node. The pointers are valid
  * during the call.
  */
 struct service_observer {
@@ -124,7 +126,7 @@ enum service_event_kind {
     SERVICE_SAID_ANYTHING,     /* it is there; what it said does not matter */
     /*
      * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
-     * be dead. That may delay answers, until the node is heard again or park_ms is over. It never changes them.
+     * be dead. That may delay answers, until the node is heard again or `park` is over. It never changes them.
      */
     SERVICE_LINK_CLOSED,
     SERVICE_LINK_SILENT,

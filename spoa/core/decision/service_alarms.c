@@ -37,6 +37,9 @@ void service_alarms_review(struct alarms *alarms, const struct service_settings 
     alarms_note(alarms, ALARM_DISAGREEMENT, disagree, &subject, NULL, now_ms);
 }
 
+/* Room for what is said of a setting. */
+#define FACTS_MAX 160
+
 /* What the Sentinels' settings come to: the worst of each. */
 struct extremes {
     uint32_t down_after_ms; /* the least; 0 where nobody said */
@@ -64,6 +67,28 @@ static struct extremes find_extremes(const struct evidence *evidence, const stru
     return worst;
 }
 
+/* With `auto` the operator has two ways out: a shorter failover, or more patience of HAProxy. */
+static void note_park(struct alarms *alarms, const struct service_settings *settings, uint32_t down_after_ms,
+                      int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+    int64_t park_ms = park_limit_ms(settings->park_ms, down_after_ms);
+    int64_t needed_ms = (int64_t)down_after_ms + EVIDENCE_FAILOVER_MS;
+    char text[FACTS_MAX];
+
+    if (settings->park_ms == PARK_AUTO)
+        (void)snprintf(
+            text, sizeof(text),
+            "park auto (%lld ms at most), down-after-milliseconds %u: lower it to %d, or set 'park' to "
+            "%lld ms",
+            (long long)park_ms, down_after_ms, PARK_AUTO_MAX_MS - EVIDENCE_FAILOVER_MS, (long long)needed_ms);
+    else
+        (void)snprintf(text, sizeof(text), "park %lld ms, down-after-milliseconds %u", (long long)park_ms,
+                       down_after_ms);
+    alarms_note(alarms, ALARM_PARK, down_after_ms > 0 && park_ms > 0 && park_ms < needed_ms, &subject, text,
+                now_ms);
+}
+
 void service_alarms_facts(struct alarms *alarms, const struct service_settings *settings,
                           const struct evidence *evidence, const struct quorum *quorum, int64_t now_ms)
 {
@@ -71,18 +96,13 @@ void service_alarms_facts(struct alarms *alarms, const struct service_settings *
     struct extremes worst = find_extremes(evidence, quorum, now_ms);
     uint32_t longest_down_after_ms = evidence_longest_down_after_ms(evidence, quorum, now_ms);
     int64_t life_ms = settings->quorum.vote_life_ms;
-    char text[96];
+    char text[FACTS_MAX];
 
     (void)snprintf(text, sizeof(text), "vote-life %lld ms, down-after-milliseconds %u", (long long)life_ms,
                    worst.down_after_ms);
     alarms_note(alarms, ALARM_VOTE_LIFE, worst.down_after_ms > 0 && life_ms >= worst.down_after_ms, &subject,
                 text, now_ms);
-    (void)snprintf(text, sizeof(text), "park %lld ms, down-after-milliseconds %u",
-                   (long long)settings->park_ms, longest_down_after_ms);
-    alarms_note(alarms, ALARM_PARK,
-                longest_down_after_ms > 0 && settings->park_ms > 0 &&
-                    settings->park_ms < (int64_t)longest_down_after_ms + EVIDENCE_FAILOVER_MS,
-                &subject, text, now_ms);
+    note_park(alarms, settings, longest_down_after_ms, now_ms);
     (void)snprintf(text, sizeof(text), "down-after %lld ms, down-after-milliseconds %u",
                    (long long)settings->policy.down_after_ms, worst.down_after_ms);
     alarms_note(alarms, ALARM_DOWN_AFTER,
@@ -238,15 +258,14 @@ void service_alarms_sight(struct alarms *alarms, const struct service_settings *
 /* By so much HAProxy's own time limit should be longer than `park`. */
 #define PROCESSING_SLACK_MS 2000
 
-void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t after_ms,
-                             int64_t now_ms)
+void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t park_ms,
+                             int64_t after_ms, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
     char text[128];
 
     (void)snprintf(text, sizeof(text),
                    "after about %lld ms, 'park' is %lld ms: set 'timeout processing %lldms'",
-                   (long long)after_ms, (long long)settings->park_ms,
-                   (long long)settings->park_ms + PROCESSING_SLACK_MS);
+                   (long long)after_ms, (long long)park_ms, (long long)park_ms + PROCESSING_SLACK_MS);
     alarms_note(alarms, ALARM_PARK_TIMEOUT, after_ms >= 0, &subject, text, now_ms);
 }

@@ -190,7 +190,7 @@ static bool note_failover(struct service *service, const struct service_event *e
 static bool note_link(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     int32_t candidate = server_map_lookup(&service->map, event->addr);
-    int64_t park_ms = service->settings->park_ms;
+    int64_t park_ms = service->decision.park_ms;
 
     if (event->kind == SERVICE_LINK_REFUSED)
         return doubt_confirm(&service->doubt, candidate, event->until_ms, park_ms,

@@ -124,7 +124,7 @@ static bool is_refusing_gone(const struct service *service)
 {
     const struct service_settings *settings = service_settings(service);
 
-    return settings->park_ms > 0 && settings->refuses_gone;
+    return settings->park_ms != 0 && settings->refuses_gone;
 }
 
 static void set_look(struct parked_stream *stream, enum look look)
@@ -344,6 +344,14 @@ bool parking_look(struct parking *parking, int64_t now_ms)
 
 /* ---- parking ---- */
 
+/* Streams stand in the order of their deadlines. So if `park` has become shorter, it is shorter after the last one. */
+static int64_t next_deadline(const struct parking_queue *queue, int64_t deadline_ms)
+{
+    const struct parked_stream *last = queue->streams != NULL ? queue->streams->prev_of_queue : NULL;
+
+    return last != NULL && last->deadline_ms > deadline_ms ? last->deadline_ms : deadline_ms;
+}
+
 bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
                   uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
@@ -351,7 +359,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
 
     if (parking == NULL || parking->free == NULL || service_is_open(queue->service, queue->role))
         return false;
-    int64_t park_ms = service_settings(queue->service)->park_ms;
+    int64_t park_ms = service_decision(queue->service)->park_ms;
     if (park_ms == 0)
         return false;
     struct parked_stream *stream = parking->free;
@@ -360,7 +368,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
         .stream_id = stream_id,
         .frame_id = frame_id,
         .t_parked_ms = now_ms,
-        .deadline_ms = now_ms + park_ms,
+        .deadline_ms = next_deadline(queue, now_ms + park_ms),
         .asker = *asker,
         .queue = queue,
         .client = client,
@@ -385,7 +393,7 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
 /* Deadlines are only cut, so the streams stay in their order, and in front of all that `to` parks later. */
 static void move_stream(struct parked_stream *stream, struct parking_queue *to)
 {
-    int64_t deadline_ms = stream->t_parked_ms + service_settings(to->service)->park_ms;
+    int64_t deadline_ms = stream->t_parked_ms + service_decision(to->service)->park_ms;
 
     stream->queue = to;
     if (deadline_ms >= stream->deadline_ms)

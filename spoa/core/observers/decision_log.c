@@ -108,6 +108,15 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
     log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
 }
 
+/* What `auto` comes to. It is PARK_AUTO_MAX_MS until the log says something else. */
+static void log_park(struct decision_log *log, const struct service_settings *settings, int64_t park_ms)
+{
+    if (settings->park_ms != PARK_AUTO || park_ms == log->told_park_ms)
+        return;
+    log->told_park_ms = park_ms;
+    log_event(LOG_LEVEL_INFO, "park", log_text("service", settings->name), log_number("park-ms", park_ms));
+}
+
 /* A doubt that ends because nobody is named any more is not told: the state is. */
 static void log_doubt(const struct service_settings *settings, const struct service_decision *decision)
 {
@@ -144,6 +153,7 @@ static void decision_changed(struct service_observer *self, const struct service
     const struct service_settings *settings = service_settings(service);
     const struct service_decision *after = change->after;
 
+    log_park(log, settings, after->park_ms);
     if ((after->state == SERVICE_DOUBTED) != (change->before->state == SERVICE_DOUBTED))
         log_doubt(settings, after);
     if (after->replicas != change->before->replicas)
@@ -173,7 +183,7 @@ static void decision_changed(struct service_observer *self, const struct service
 void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
                         const struct decision_log *former)
 {
-    *log = (struct decision_log){.told_state = SERVICE_STARTING};
+    *log = (struct decision_log){.told_state = SERVICE_STARTING, .told_park_ms = PARK_AUTO_MAX_MS};
     if (former != NULL)
         *log = *former;
     log->observer = (struct service_observer){.changed = decision_changed};

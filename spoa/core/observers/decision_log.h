@@ -12,6 +12,7 @@ struct decision_log {
     enum service_state told_state; /* what was logged last */
     enum service_reason told_reason;
     bool told_fenced;
+    int64_t told_park_ms;  /* of `auto` */
     struct addr told_addr; /* compared only while no node is named */
 };
 

@@ -149,6 +149,7 @@ static void add_service(struct json *json, const struct status *status, const st
     json_number(json, "voters", settings->quorum.voters);
     json_number(json, "generation", (int64_t)decision->generation);
     json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
+    json_number(json, "park-ms", decision->park_ms);
     add_replicas(json, service);
     add_alarms(json, service_alarms(service));
     json_begin_array(json, "sentinels");

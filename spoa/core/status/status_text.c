@@ -101,8 +101,9 @@ static void add_service(struct text *out, const struct status *status, const str
     add_column(out, service_state_text(decision->state), 12);
     add_column(out, decision->server != NULL ? decision->server : "-", 12);
     add_column(out, decision->addr != NULL ? addr_format(decision->addr, text) : "-", 22);
-    text_printf(out, "%u/%u votes, %u needed%s%s\n", decision->votes, settings->quorum.voters,
-                settings->quorum.threshold, reason[0] != '\0' ? ", " : "", reason);
+    text_printf(out, "%u/%u votes, %u needed, park %lld ms%s%s\n", decision->votes, settings->quorum.voters,
+                settings->quorum.threshold, (long long)decision->park_ms, reason[0] != '\0' ? ", " : "",
+                reason);
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
         add_voice(out, status, group, service, i);
     add_current_outage(out, status, service);

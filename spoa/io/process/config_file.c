@@ -44,8 +44,8 @@ static void warn_if_public(int fd, const char *what, const char *path, const str
         config_error(warnings, place, "everybody can read the %s in '%s'", what, path);
 }
 
-static void read_secret(struct config_credentials *credentials, const char *what, const char *file,
-                        struct config_errors *errors, struct config_errors *warnings)
+void config_file_read_secret(struct config_credentials *credentials, const char *what, const char *file,
+                             struct config_errors *errors, struct config_errors *warnings)
 {
     struct config_place place = {.file = file, .line = credentials->password_file_line};
     char secret[SECRET_MAX + 2]; /* room for "\r\n" after the longest */
@@ -138,26 +138,30 @@ static void read_listens(struct config_listens *listens, const char *file, struc
 {
     for (size_t i = 0; i < listens->count; i++) {
         struct config_listen *listen = &listens->list[i];
-        read_secret(&listen->token, "token", file, errors, warnings);
+        config_file_read_secret(&listen->token, "token", file, errors, warnings);
         try_tls(&listen->tls, tls_create_server, file, errors, warnings);
     }
 }
 
-bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+bool config_file_finish(const char *path, struct config *config, struct config_errors *errors)
 {
-    if (!read_file(path, config, errors))
-        return false;
     config_finish(config, path, errors);
     read_listens(&config->agent.listens, path, errors, &config->warnings);
     read_listens(&config->agent.web, path, errors, &config->warnings);
     for (size_t i = 0; i < config->group_count; i++) {
-        read_secret(&config->groups[i].credentials, "password", path, errors, &config->warnings);
+        config_file_read_secret(&config->groups[i].credentials, "password", path, errors, &config->warnings);
         try_tls(&config->groups[i].tls, tls_create, path, errors, &config->warnings);
     }
     for (size_t i = 0; i < config->service_count; i++) {
-        read_secret(&config->services[i].credentials, "password", path, errors, &config->warnings);
+        config_file_read_secret(&config->services[i].credentials, "password", path, errors,
+                                &config->warnings);
         try_tls(&config->services[i].tls, tls_create, path, errors, &config->warnings);
         try_hook(&config->services[i], path, errors);
     }
     return errors->count == 0 && !errors->out_of_memory;
+}
+
+bool config_file_load(const char *path, struct config *config, struct config_errors *errors)
+{
+    return read_file(path, config, errors) && config_file_finish(path, config, errors);
 }

@@ -9,6 +9,7 @@
 #include "proto/must_check.h"
 
 struct config;
+struct config_credentials;
 struct config_errors;
 
 /*
@@ -16,5 +17,16 @@ struct config_errors;
  * Returns false if anything is wrong; `errors` then lists all of it. config->warnings lists what is unwise.
  */
 MUST_CHECK bool config_file_load(const char *path, struct config *config, struct config_errors *errors);
+
+/* Reads the file that `password_file` names, if there is no password yet. `what` is the word for it in messages. `file`
+ * has the line `password_file_line`, which names it. */
+void config_file_read_secret(struct config_credentials *credentials, const char *what, const char *file,
+                             struct config_errors *errors, struct config_errors *warnings);
+
+/*
+ * The second half of that, for keys that came from elsewhere: reads the password files and checks the whole.
+ * `path` is what errors call the place where the keys are from.
+ */
+MUST_CHECK bool config_file_finish(const char *path, struct config *config, struct config_errors *errors);
 
 #endif

@@ -172,7 +172,7 @@
     "replicas = no\n"                                                                                        \
     "max-lag = 0\n"                                                                                          \
     "replica-fallback = none\n"                                                                              \
-    "park = 3000ms\n"                                                                                        \
+    "park = auto\n"                                                                                          \
     "gone-clients = refuse\n"                                                                                \
     "role-check = veto\n"                                                                                    \
     "tls = no\n"                                                                                             \

@@ -142,6 +142,8 @@ static void test_warnings(void **state)
          "'vote-life' is 6000 ms: an agent that is cut off names the old master for so long"},
         {OF_SERVICE("early-fence = yes\npark = 1s"),
          "'park' (1000 ms) is shorter than 'early-fence-max' (3000 ms)"},
+        {OF_SERVICE("early-fence = yes\nearly-fence-max = 9s"),
+         "'park' (8000 ms) is shorter than 'early-fence-max' (9000 ms)"},
         {OF_SERVICE("keep = 5s"), "'keep' names the last master without a majority for 5000 ms"},
         {OF_SERVICE("keep-when = refused"), "'keep-when' does nothing without 'keep'"},
         {OF_SERVICE("replica-fallback = master"), "'replica-fallback' does nothing without 'replicas = yes'"},

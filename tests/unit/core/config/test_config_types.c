@@ -45,6 +45,22 @@ static void test_durations(void **state)
     }
 }
 
+static void test_park(void **state)
+{
+    int64_t park_ms = 1;
+
+    (void)state;
+    assert_int_equal(config_type_park.read(&park_ms, "auto"), CONFIG_READ_OK);
+    assert_int_equal(park_ms, PARK_AUTO);
+    assert_int_equal(config_type_park.read(&park_ms, "0"), CONFIG_READ_OK);
+    assert_int_equal(park_ms, 0);
+    assert_int_equal(config_type_park.read(&park_ms, "3s"), CONFIG_READ_OK);
+    assert_int_equal(park_ms, 3000);
+    assert_int_equal(config_type_park.read(&park_ms, "Auto"), CONFIG_READ_BAD);
+    assert_int_equal(config_type_park.read(&park_ms, "-1"), CONFIG_READ_BAD);
+    assert_int_equal(park_ms, 3000);
+}
+
 static void test_listens(void **state)
 {
     static const char *const good[] = {
@@ -236,9 +252,10 @@ static void test_keyword_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),  cmocka_unit_test(test_listens),
-        cmocka_unit_test(test_lags),       cmocka_unit_test(test_account_length),
-        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_keyword_table),
+        cmocka_unit_test(test_durations),      cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_park),           cmocka_unit_test(test_lags),
+        cmocka_unit_test(test_account_length), cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_keyword_table),
     };
 
     return cmocka_run_group_tests_name("config_types", tests, NULL, NULL);

@@ -16,8 +16,10 @@ static struct text printed;
 
 static const char *written(const char *text, unsigned version)
 {
+    const struct haproxy_conf_options options = {.version = version, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+
     made = load_good(text);
-    haproxy_conf_write(made.config, version, &printed);
+    haproxy_conf_write(made.config, &options, &printed);
     assert_false(printed.has_failed);
     return printed.data;
 }
@@ -45,7 +47,7 @@ static void test_servers_and_rules(void **state)
     has("default-server weight 0 ");
     has("reject unless { var(txn.redis.master) -m found }");
     has("    server agent1 127.0.0.1:9012\n");
-    has("    mode tcp\n    option spop-check\n");
+    has("    mode tcp\n    retries 0\n    no option redispatch\n    option spop-check\n");
     assert_null(strstr(printed.data, "redis-2"));
     assert_null(strstr(printed.data, "agent-check"));
     assert_null(strstr(printed.data, "txn.redis.replica"));
@@ -55,7 +57,7 @@ static void test_newer_versions_have_a_mode_for_it(void **state)
 {
     (void)state;
     (void)written("[agent]\nlisten = unix:/run/spop.sock\n" GOOD, 302);
-    has("    mode spop\n    option spop-check\n");
+    has("\n    mode spop\n    retries 0\n");
     has("    server agent1 unix@/run/spop.sock\n");
 }
 
@@ -143,9 +145,10 @@ static void test_where_the_agent_is(void **state)
     check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
                         " ca-file /etc/haproxy/ca.crt crt /etc/haproxy/haproxy.pem\n");
     check_agent_address("listen = [::]:9012", "\n    server agent1 [::1]:9012\n");
-    check_agent_address("listen = 0.0.0.0:9012", "on another host: its address there.\n    server");
+    check_agent_address("listen = 0.0.0.0:9012",
+                        "on another host: its address there.\n    # An agent on a UNIX");
     check_agent_address("listen = 127.0.0.1:0\nlisten = [2001:db8::1]:9012",
-                        "mark-down\n    server agent1 [2001:db8::1]:9012\n");
+                        "spop.sock\"\n    server agent1 [2001:db8::1]:9012\n");
     check_agent_address("listen = unix:/a$b\nlisten = unix:/a'b", "\n    server agent1 unix@/a\\'b\n");
     check_agent_address("listen = 127.0.0.1:0", "give it a port, or a shorter path without ',' and '$'.\n"
                                                 "    server agent1 127.0.0.1:9012\n");
@@ -229,7 +232,7 @@ static void test_names_meet(void **state)
     text_finish(&printed);
     (void)written("[haproxy]\nbackend = be_sentinel_spoa\n" GOOD, 206);
     has("use-server %[var(txn.redis.master)]");
-    has("\nbackend be_sentinel_spoa-2\n    mode tcp\n    option spop-check\n");
+    has("\nbackend be_sentinel_spoa-2\n    # mode tcp");
     text_finish(&printed);
     haproxy_conf_write_spoe(made.config, 206, &printed);
     has("use-backend be_sentinel_spoa-2\n");
@@ -266,11 +269,11 @@ static void test_a_backend_stands_by_itself(void **state)
 {
     (void)state;
     (void)written(GOOD, 206);
-    has("backend be_m\n    mode tcp\n    timeout connect 500ms\n    timeout queue 500ms\n    timeout server "
-        "1h\n"
-        "    retries 0\n"
-        "    no option redispatch\n    no option persist\n");
-    has("    mode tcp\n    option tcplog\n    timeout client 1h\n    option clitcpka\n");
+    has("backend be_redis\n    mode tcp\n    timeout connect 500ms\n");
+    has("    timeout queue 500ms\n    timeout server 1h\n");
+    has("    retries 0\n    no option redispatch\n    no option persist\n");
+    has("    mode tcp\n    timeout client 1h\n");
+    has("    option clitcpka\n    clitcpka-idle 1m\n");
 }
 
 static void test_spoe(void **state)
@@ -286,6 +289,92 @@ static void test_spoe(void **state)
     text_finish(&printed);
     haproxy_conf_write_spoe(made.config, 301, &printed);
     assert_null(strstr(printed.data, "no option async"));
+}
+
+/* spoe.conf names the only service, where its name needs no quotes; else each frontend names its own. */
+static void test_who_names_the_service(void **state)
+{
+    static const char *const many[] = {SENTINELS "[service a,b]\nserver = R1 10.0.0.1:1\n",
+                                       GOOD "[service n]\nserver = R1 10.0.0.1:1\n"};
+
+    (void)state;
+    (void)written(GOOD, 206);
+    assert_null(strstr(printed.data, "sess.service"));
+    text_finish(&printed);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("    args service=str(m) role=str(master) ");
+    for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++) {
+        end(&made);
+        text_finish(&printed);
+        (void)written(many[i], 206);
+        has("tcp-request session set-var(sess.service) str(");
+        text_finish(&printed);
+        haproxy_conf_write_spoe(made.config, 206, &printed);
+        has("    args service=var(sess.service) role=str(master) ");
+    }
+}
+
+/* The first lines say what the file is for. */
+static void check_head(const char *text, const char *head)
+{
+    (void)written(text, 206);
+    if (strncmp(printed.data, head, strlen(head)) != 0)
+        fail_msg("'%s' is not the head of:\n%s", head, printed.data);
+    end(&made);
+    text_finish(&printed);
+}
+
+static void test_the_head(void **state)
+{
+    static const char nodes[] =
+        "[nodes n]\nsource = replication\n[service r]\nnodes = n\nserver = A 10.0.0.1:1\n"
+        "server = B 10.0.0.2:1\nserver = C 10.0.0.3:1\n";
+    char both[1024];
+
+    (void)state;
+    check_head(GOOD "replicas = yes\n",
+               "# HAProxy in front of a Redis master that a majority of Sentinels names.\n"
+               "# One more port leads to the replicas, by turns.\n# Valid");
+    check_head(
+        "[agent]\ncheck = 127.0.0.1:9013\n" GOOD,
+        "# HAProxy in front of a Redis master that a majority of Sentinels names.\n"
+        "# At a switch the agent has the sessions to the old master cut by way of agent-checks.\n# Valid");
+    check_head(nodes, "# HAProxy in front of a Redis master that a majority of the nodes names.\n# Valid");
+    (void)snprintf(both, sizeof(both), "%s%s", GOOD, nodes);
+    check_head(both, "# HAProxy in front of 2 Redis masters, each with a port of its own, that a majority of "
+                     "Sentinels or nodes names.\n# Valid");
+}
+
+static bool is_own_host(const struct addr *addr)
+{
+    return strcmp(addr->host, "10.0.0.1") == 0;
+}
+
+/* The second file is elsewhere, and the ports of a node on HAProxy's own host are taken. */
+static void test_another_place_and_host(void **state)
+{
+    const struct haproxy_conf_options options = {
+        .version = 206, .spoe_path = "/home/a b/spoe.conf", .is_own_host = is_own_host};
+
+    (void)state;
+    made = load_good(GOOD);
+    haproxy_conf_write(made.config, &options, &printed);
+    has("    bind 127.0.0.1:6380\n");
+    has("    filter spoe engine sentinel config /home/a\\ b/spoe.conf\n");
+}
+
+/* 2 s longer than the longest `park`; `auto` may come to 8 s. */
+static void test_patience(void **state)
+{
+    (void)state;
+    made = load_good(GOOD);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 10s");
+    end(&made);
+    text_finish(&printed);
+    made = load_good(GOOD "park = 2500ms\n");
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 4s");
 }
 
 static void test_versions(void **state)
@@ -314,6 +403,10 @@ int main(void)
         cmocka_unit_test_teardown(test_odd_names_of_services, tear_down),
         cmocka_unit_test_teardown(test_a_backend_stands_by_itself, tear_down),
         cmocka_unit_test_teardown(test_spoe, tear_down),
+        cmocka_unit_test_teardown(test_who_names_the_service, tear_down),
+        cmocka_unit_test(test_the_head),
+        cmocka_unit_test_teardown(test_another_place_and_host, tear_down),
+        cmocka_unit_test_teardown(test_patience, tear_down),
         cmocka_unit_test(test_versions),
     };
 

@@ -1,102 +1,200 @@
-/* The pair that leaves clients hanging on HAProxy 3.0 is found wherever it stands, and nothing else is. */
+/* HAProxy's files are split into the words and sections that HAProxy sees. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "spoa/core/config/haproxy_file.h"
+#include "tests/lib/guarded.h"
 
-/* The numbers of the lines that are found, "3 7 ". */
-static const char *found(const char *text)
+#define ONE_LINE "global\n"
+
+/* Two variables are set. */
+static char *some_variables(const char *name)
 {
-    static char numbers[256];
-    struct haproxy_file file;
-    char copy[2048];
-    unsigned number = 0;
-    char *rest = copy;
+    static char host[] = "redis one";
+    static char empty[] = "";
 
-    numbers[0] = '\0';
-    haproxy_file_init(&file);
-    (void)snprintf(copy, sizeof(copy), "%s", text);
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-        size_t len = strlen(numbers);
-        number++;
-        if (haproxy_file_take(&file, line))
-            (void)snprintf(numbers + len, sizeof(numbers) - len, "%u ", number);
+    if (strcmp(name, "HOST") == 0)
+        return host;
+    return strcmp(name, "EMPTY") == 0 ? empty : NULL;
+}
+
+static struct haproxy_file read_text(const char *text)
+{
+    struct haproxy_file file = {.sections = NULL};
+
+    haproxy_file_read(&file, "h.cfg", "h.cfg", text, strlen(text), some_variables);
+    assert_false(file.out_of_memory);
+    return file;
+}
+
+/* The words of a line in `global`, with '|' between them. */
+static void check_words(const char *line, const char *expected)
+{
+    char text[512];
+    char words[512] = "";
+
+    (void)snprintf(text, sizeof(text), ONE_LINE "%s\n", line);
+    struct haproxy_file file = read_text(text);
+    assert_int_equal(file.count, 1);
+    for (size_t i = 0; file.sections[0]->count > 0 && i < file.sections[0]->lines[0].count; i++) {
+        size_t len = strlen(words);
+        (void)snprintf(words + len, sizeof(words) - len, "%s%s", i > 0 ? "|" : "",
+                       file.sections[0]->lines[0].words[i]);
     }
-    return numbers;
+    assert_string_equal(words, expected);
+    haproxy_file_finish(&file);
 }
 
-static void test_one_finding_for_each_cause(void **state)
+static void test_words(void **state)
 {
     (void)state;
-    assert_string_equal(found("backend b\n"
-                              "    default-server weight 0 check inter 1s on-marked-down shutdown-sessions\n"
-                              "    server R1 10.0.0.1:6379\n"
-                              "    server R2 10.0.0.2:6379\n"),
-                        "2 ");
-    assert_string_equal(found("backend b\n"
-                              "    server R1 10.0.0.1:6379 check on-marked-down shutdown-sessions\n"
-                              "\tserver R2 10.0.0.2:6379 check # on-marked-down shutdown-sessions\n"
-                              "    server-template R 3 r:6379 check on-marked-down shutdown-sessions\r\n"),
-                        "2 4 ");
+    check_words("    maxconn\t4000  ", "maxconn|4000");
+    check_words("  stats socket /run/a\\ b.sock", "stats|socket|/run/a b.sock");
+    check_words("a # b", "a");
+    check_words("a \\# b", "a|#|b");
+    check_words("# a", "");
+    check_words("a b\r", "a|b");
+    check_words("a\\\\b \\x", "a\\b|x");
+    check_words("a\\tb", "a\tb");
+    check_words("a\\", "a");
 }
 
-static void test_the_halves_may_stand_apart(void **state)
+static void test_quotes(void **state)
 {
     (void)state;
-    assert_string_equal(found("defaults\n    default-server on-marked-down shutdown-sessions\n"
-                              "backend b\n    server R1 10.0.0.1:6379\n    server R2 10.0.0.2:6379 check\n"
-                              "defaults\n"
-                              "backend c\n    server R1 10.0.0.1:6379 check\n"),
-                        "5 ");
-    assert_string_equal(
-        found("listen l\n    default-server check\n    server R1 a:1 on-marked-down shutdown-sessions\n"),
-        "3 ");
+    check_words("a \"b c\" d", "a|b c|d");
+    check_words("a 'b \"c' d", "a|b \"c|d");
+    check_words("a \"b # c\"", "a|b # c");
+    check_words("a b\"c d\"e", "a|bc de");
+    check_words("a \"\" b", "a||b");
+    check_words("a \"b \\\" \\$HOST\"", "a|b \" $HOST");
+    check_words("a 'b\\n'", "a|b\\n");
+    check_words("a \"b c", "a|b c"); /* HAProxy refuses it; nothing is lost here */
 }
 
-static void test_what_is_harmless(void **state)
+static void test_variables(void **state)
 {
     (void)state;
-    assert_string_equal(found("backend b\n    default-server check inter 1s\n    server R1 10.0.0.1:6379\n"),
-                        "");
-    assert_string_equal(
-        found("backend b\n    default-server on-marked-down shutdown-sessions agent-check agent-port 9013\n"
-              "    server R1 10.0.0.1:6379 agent-send \"m R1\\n\"\n"),
-        "");
-    assert_string_equal(found("backend b\n    default-server check addr 127.0.0.1 port 9912 on-marked-down "
-                              "shutdown-sessions\n    server R1 10.0.0.1:6379\n"),
-                        "");
-    assert_string_equal(
-        found("backend b\n    server R1 10.0.0.1:6379 check no-check on-marked-down shutdown-sessions\n"
-              "    option check\n\n#\n   on-marked-down shutdown-sessions check\n"),
-        "");
-    assert_string_equal(found("server R1 10.0.0.1:6379 check on-marked-down\n"), "");
+    check_words("a \"$HOST:1\"", "a|redis one:1");
+    check_words("a \"${HOST}x\"", "a|redis onex");
+    check_words("a \"b${EMPTY}c\"", "a|bc");
+    check_words("a \"${NONE-other}\"", "a|other");
+    check_words("a \"${NONE}:1\"", "a|${NONE}:1");
+    check_words("a \"$NONE:1\"", "a|$NONE:1");
+    check_words("a \"$\"", "a|$");
+    check_words("a $HOST '$HOST'", "a|$HOST|$HOST");
 }
 
-static void test_long_lines(void **state)
+/* No byte behind the end is read, wherever the file ends. */
+static void test_ends(void **state)
 {
-    char line[1500] = "server R1 10.0.0.1:6379";
-    struct haproxy_file file;
+    static const char text[] = "global\n a \"$HOST ${HOST-b} \\\" c\" 'd' \\x\n[e]\n.if f\n";
 
     (void)state;
-    for (size_t len = strlen(line); len + 3 < sizeof(line); len += 2)
-        (void)snprintf(line + len, sizeof(line) - len, " x");
-    haproxy_file_init(&file);
-    assert_false(haproxy_file_take(&file, line));
+    for (size_t len = 0; len < sizeof(text); len++) {
+        const uint8_t *copy = guarded_copy(text, len);
+        struct haproxy_file file = {.sections = NULL};
+        haproxy_file_read(&file, "h.cfg", "h.cfg", (const char *)copy, len, some_variables);
+        assert_false(file.out_of_memory);
+        haproxy_file_finish(&file);
+    }
+}
+
+static void test_sections(void **state)
+{
+    struct haproxy_file file = read_text("ignored\n"
+                                         "  backend b\n    server R1 a:1\n"
+                                         "listen b2\nfrontend f\n\tbind :1\n\n\tbind :2\n");
+
+    (void)state;
+    assert_int_equal(file.count, 3);
+    assert_string_equal(file.sections[0]->kind, "backend");
+    assert_string_equal(file.sections[0]->name, "b");
+    assert_int_equal(file.sections[0]->line, 2);
+    assert_int_equal(file.sections[0]->lines[0].number, 3);
+    assert_ptr_equal(haproxy_file_backend(&file, "b2"), file.sections[1]);
+    assert_null(haproxy_file_backend(&file, "f"));
+    assert_int_equal(file.sections[2]->count, 2);
+    assert_int_equal(haproxy_section_last(file.sections[2], "bind")->number, 8);
+    assert_null(haproxy_section_last(file.sections[2], "bind :1 x"));
+    assert_true(haproxy_line_begins(&file.sections[2]->lines[0], "bind :1"));
+    assert_false(haproxy_line_begins(&file.sections[2]->lines[0], "bind :"));
+    assert_string_equal(haproxy_word(&file.sections[2]->lines[0], 7), "");
+    haproxy_file_finish(&file);
+}
+
+static void test_defaults(void **state)
+{
+    struct haproxy_file file = read_text("defaults one\n    retries 1\n"
+                                         "defaults two from one\n    mode tcp\n"
+                                         "backend a\n"
+                                         "backend b from one\n    mode http\n"
+                                         "defaults\n"
+                                         "backend c\n");
+
+    (void)state;
+    const struct haproxy_section *a = haproxy_file_backend(&file, "a");
+    assert_int_equal(haproxy_section_last(a, "retries")->number, 2);
+    assert_int_equal(haproxy_section_last(a, "mode")->number, 4);
+    assert_string_equal(haproxy_section_of(a, haproxy_section_last(a, "retries"))->name, "one");
+    const struct haproxy_section *b = haproxy_file_backend(&file, "b");
+    assert_int_equal(haproxy_section_last(b, "mode")->number, 7);
+    assert_ptr_equal(haproxy_section_of(b, haproxy_section_last(b, "mode")), b);
+    assert_null(haproxy_section_last(haproxy_file_backend(&file, "c"), "retries"));
+    haproxy_file_finish(&file);
+}
+
+/* Files of SPOE have scopes, and `.if` blocks have all their branches. */
+static void test_scopes_and_blocks(void **state)
+{
+    struct haproxy_file file = read_text("[one]\nspoe-agent a\n    messages m\n[two]\nspoe-agent a\n"
+                                         ".if streq(x,y)\n    messages n\n.else\n    messages o\n.endif\n");
+
+    (void)state;
+    assert_int_equal(file.count, 2);
+    assert_string_equal(file.sections[0]->scope, "one");
+    assert_string_equal(file.sections[1]->scope, "two");
+    assert_int_equal(file.sections[0]->count, 1);
+    assert_int_equal(file.sections[1]->count, 2);
+    haproxy_file_finish(&file);
+}
+
+static void test_times(void **state)
+{
+    static const struct {
+        const char *word;
+        unsigned ms;
+    } good[] = {{"500ms", 500}, {"500", 500}, {"5s", 5000}, {"2m", 120000}, {"1h", 3600000}, {"1500us", 2}};
+    static const char *const bad[] = {"", "s", "5 s", "5x", "-1s", "99999999999s"};
+    unsigned ms = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        assert_true(haproxy_read_time(good[i].word, &ms));
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        assert_false(haproxy_read_time(bad[i], &ms));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_finding_for_each_cause),
-        cmocka_unit_test(test_the_halves_may_stand_apart),
-        cmocka_unit_test(test_what_is_harmless),
-        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_sections),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_scopes_and_blocks),
+        cmocka_unit_test(test_times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

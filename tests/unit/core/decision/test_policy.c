@@ -421,6 +421,31 @@ static void test_alarm_of_park(void **state)
     assert_false(is_raised(ALARM_PARK));
     say_facts(1, R1, (struct sentinel_facts){.down_after_ms = 5001, .other_sentinels = 2, .quorum = 2});
     assert_true(is_raised(ALARM_PARK)); /* the longest counts */
+    f.settings.park_ms = PARK_AUTO;
+    say_facts(0, R1, facts);
+    assert_false(is_raised(ALARM_PARK));
+    assert_int_equal(service_decision(f.service)->park_ms, 7001);
+    end();
+}
+
+/* It says what to do: no `park` that is in effect is longer than 8 s. */
+static void test_alarm_of_auto(void **state)
+{
+    struct sentinel_facts facts = {.down_after_ms = 6000, .other_sentinels = 2, .quorum = 2};
+
+    (void)state;
+    begin((struct policy_config){.debounce_ms = 0});
+    f.settings.park_ms = PARK_AUTO;
+    agree(3, R1);
+    say_facts(0, R1, facts);
+    assert_false(is_raised(ALARM_PARK));
+    facts.down_after_ms++;
+    say_facts(0, R1, facts);
+    assert_true(is_raised(ALARM_PARK));
+    assert_non_null(
+        strstr(log_capture_last("alarm"),
+               "detail=park auto (8000 ms at most), down-after-milliseconds 6001: lower it to 6000, "
+               "or set 'park' to 8001 ms"));
     end();
 }
 
@@ -481,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_alarms_of_settings),
         cmocka_unit_test(test_alarms_of_a_sentinel_that_is_gone),
         cmocka_unit_test(test_alarm_of_park),
+        cmocka_unit_test(test_alarm_of_auto),
         cmocka_unit_test(test_alarm_of_disagreement),
         cmocka_unit_test(test_alarm_of_an_unknown_address),
     };

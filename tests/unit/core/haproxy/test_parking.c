@@ -71,6 +71,7 @@ static void test_named_is_not_parked(void **state)
     name(0);
     assert_false(park(0, 0, 1));
     f.settings.park_ms = 0;
+    service_review(f.services[1], f.now_ms);
     assert_false(park(1, 0, 1));
 }
 
@@ -257,6 +258,32 @@ static void test_a_reload_cuts_the_wait(void **state)
     service_destroy(next_service);
 }
 
+/* `park = auto`, and a Sentinel tells of a shorter failover while somebody waits: the order of deadlines stays. */
+static void test_park_that_becomes_shorter(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 1000, .quorum = 1};
+
+    (void)state;
+    f.settings.park_ms = PARK_AUTO;
+    service_review(f.services[0], f.now_ms);
+    assert_true(park(0, 0, 1));
+    name(0);
+    expect_next(0, 1, true);
+    step_role(f.services[0], &f.server.addr, NODE_ROLE_REPLICA, f.now_ms);
+    assert_true(park(0, 0, 2));
+    step_facts(f.services[0], 0, &f.server.addr, &facts, f.now_ms);
+    assert_int_equal(service_decision(f.services[0])->park_ms, 3000);
+    f.now_ms += 10;
+    assert_true(park(0, 1, 3));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK_AUTO_MAX_MS);
+    f.now_ms = START + PARK_AUTO_MAX_MS;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 2, false);
+    expect_next(1, 3, false);
+    assert_true(park(0, 0, 4));
+    assert_int_equal(parking_wake_ms(f.parking), f.now_ms + PARK_AUTO_MAX_MS); /* it is not heard any more */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +298,7 @@ int main(void)
         PARKING_TEST(test_the_service_knows_who_waits),
         PARKING_TEST(test_a_reload_cuts_the_wait),
         PARKING_TEST(test_doubt_that_goes_on),
+        PARKING_TEST(test_park_that_becomes_shorter),
     };
 
     return cmocka_run_group_tests_name("parking", tests, NULL, NULL);

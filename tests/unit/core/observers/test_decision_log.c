@@ -158,6 +158,25 @@ static void test_a_doubt_is_told_with_its_cause(void **state)
     service_destroy(f.service);
 }
 
+/* What `auto` comes to is told once; a time that stands in the file is not. */
+static void test_the_park_that_is_in_effect_is_told(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 2500, .quorum = 2};
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 20);
+    assert_int_equal(log_capture_count("park"), 0);
+    f.settings.park_ms = PARK_AUTO;
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 30);
+    step_facts(f.service, 0, &f.server.addr, &facts, START + 40);
+    assert_string_equal(log_capture_last("park"), "info park service=mymaster park-ms=4500");
+    assert_int_equal(log_capture_count("park"), 1);
+    service_destroy(f.service);
+}
+
 /* What clients felt: in the line of the switch, and in one of its own, which is a warning if somebody was refused. */
 static void test_what_clients_felt_is_told(void **state)
 {
@@ -186,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_loss_and_return_are_told_and_suspicions_are_not),
         cmocka_unit_test(test_an_address_outside_the_map_is_told),
         cmocka_unit_test(test_a_doubt_is_told_with_its_cause),
+        cmocka_unit_test(test_the_park_that_is_in_effect_is_told),
         cmocka_unit_test(test_what_clients_felt_is_told),
     };
 

@@ -51,6 +51,7 @@ static int set_up(void **state)
         .monitor = "m",
         .servers = servers,
         .server_count = 2,
+        .park_ms = 2500,
         .quorum = {.identities = identities,
                    .voters = 1,
                    .threshold = 1,
@@ -257,6 +258,7 @@ static void test_switches_are_shown(void **state)
     history_note_cut(&history, "m", "R1", START + 105);
     service_note_first_answer(service, START + 120);
     assert_int_equal(get_text("/status", START + 200, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"park-ms\":2500"));
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));
     assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);

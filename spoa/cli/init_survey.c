@@ -1,0 +1,555 @@
+#include "spoa/cli/init_survey.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proto/addr.h"
+#include "proto/span.h"
+#include "spoa/cli/redis_client.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/draft.h"
+#include "spoa/core/redis/redis_id.h"
+#include "spoa/core/redis/refusal.h"
+#include "spoa/core/redis/reply.h"
+#include "spoa/core/redis/reply_addr.h"
+#include "spoa/core/voters/node_reply.h"
+#include "spoa/core/voters/sentinel_reply.h"
+#include "spoa/io/net/socket_addr.h"
+
+/* The two arguments of "%.*s". */
+#define PRINTED(span) (int)(span).len, (const char *)(span).data
+
+/* How we log in with one kind of peer. */
+struct login {
+    struct config_credentials *credentials;
+    bool is_settled; /* somebody has taken it */
+};
+
+struct survey {
+    const struct addr *asked;
+    char name[ADDR_TEXT_MAX]; /* of the Sentinel that is asked */
+    char id[DRAFT_ID_MAX + 1];
+    struct redis_client client; /* to it */
+    struct login sentinel_login;
+    struct login node_login;
+    struct draft *draft;
+    unsigned answered; /* nodes that answered */
+    unsigned refused;  /* of these, those that do not take our password, or want one */
+};
+
+void init_note(const char *format, ...)
+{
+    va_list args;
+
+    fputs("  ! ", stdout);
+    va_start(args, format);
+    (void)vfprintf(stdout, format, args);
+    va_end(args);
+    fputc('\n', stdout);
+}
+
+/* Says why there is no configuration. Returns false. */
+static bool fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static bool fail(const char *format, ...)
+{
+    va_list args;
+
+    fflush(stdout);
+    fputs("init: ", stderr);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return false;
+}
+
+static bool fail_memory(void)
+{
+    return fail("out of memory");
+}
+
+bool init_is_own_host(const struct addr *addr)
+{
+    struct sockaddr_storage storage;
+    socklen_t len = 0;
+    struct addr any_port = *addr;
+
+    if (addr->kind != ADDR_IPV4 && addr->kind != ADDR_IPV6)
+        return false;
+    any_port.port = 0;
+    if (!socket_addr_from(&any_port, &storage, &len))
+        return false;
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd == -1)
+        return false;
+    bool is_own = bind(fd, (struct sockaddr *)&storage, len) == 0;
+    close(fd);
+    return is_own;
+}
+
+/* ---- connections ---- */
+
+/* Why there is no connection. */
+static const char *why(const struct addr *addr, const struct redis_client *client)
+{
+    bool has_no_address = addr->kind == ADDR_NAME && strcmp(client->error, strerror(EHOSTUNREACH)) == 0;
+
+    return has_no_address ? "its name has no address here" : client->error;
+}
+
+/* Whether the peer was reached and does not take the password. */
+static bool is_unwelcome(const struct redis_client *client)
+{
+    return client->parser != NULL && client->error[0] != '\0';
+}
+
+/* Connects and logs in. The user may be known to one kind of peer only: the other kind may take the password alone. */
+static struct redis_client open_peer(const struct addr *addr, struct login *login)
+{
+    const struct config_tls tls = {.is_on = false};
+    struct redis_client client = redis_client_open(addr, login->credentials, &tls);
+    struct config_credentials alone = *login->credentials;
+
+    alone.username = NULL;
+    if (is_unwelcome(&client) && login->credentials->username != NULL && !login->is_settled) {
+        struct redis_client other = redis_client_open(addr, &alone, &tls);
+        if (other.parser != NULL && other.error[0] == '\0') {
+            char text[ADDR_TEXT_MAX];
+            init_note("%s takes the password without the user '%s': no user is written there.",
+                      addr_format(addr, text), login->credentials->username);
+            free(login->credentials->username);
+            login->credentials->username = NULL;
+            redis_client_close(&client);
+            client = other;
+        } else {
+            redis_client_close(&other);
+        }
+    }
+    login->is_settled = login->is_settled || (client.parser != NULL && client.error[0] == '\0');
+    return client;
+}
+
+/* ---- the Sentinel that is asked ---- */
+
+/* Says why a command of Sentinel got no useful reply. Returns false. */
+static bool fail_reply(const struct survey *survey, const char *command, const struct reply *reply)
+{
+    if (reply == NULL)
+        return fail("%s does not answer as a Sentinel without TLS: %s", survey->name, survey->client.error);
+    switch (refusal_of(reply)) {
+    case REFUSAL_PASSWORD:
+        return fail("%s asks for a password: give --password-file FILE", survey->name);
+    case REFUSAL_RIGHT:
+        return fail("%s refuses SENTINEL %s: %.*s. The user needs +sentinel|myid +sentinel|masters "
+                    "+sentinel|replicas "
+                    "+sentinel|sentinels +sentinel|get-master-addr-by-name for this",
+                    survey->name, command, PRINTED(reply->text));
+    case REFUSAL_COMMAND:
+        if (memmem(reply->text.data, reply->text.len, "subcommand", strlen("subcommand")) == NULL)
+            return fail(
+                "%s is a Redis, not a Sentinel: give the address of a Sentinel, whose port is usually 26379",
+                survey->name);
+        return fail("%s is too old: SENTINEL %s needs Redis 6.2 or later", survey->name, command);
+    default:
+        return fail(
+            "%s does not answer SENTINEL %s: %.*s", survey->name, command,
+            PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("not as a Sentinel does")));
+    }
+}
+
+/* Asks `SENTINEL COMMAND [MASTER]`. NULL, and said, if the reply is not of this kind. */
+static const struct reply *ask(struct survey *survey, const char *command, const char *master,
+                               enum reply_kind kind)
+{
+    const char *const words[] = {"SENTINEL", command, master, NULL};
+    const struct reply *reply = redis_client_ask(&survey->client, words);
+
+    if (reply != NULL && reply->kind == kind)
+        return reply;
+    (void)fail_reply(survey, command, reply);
+    return NULL;
+}
+
+static bool open_asked(struct survey *survey)
+{
+    survey->client = open_peer(survey->asked, &survey->sentinel_login);
+    if (survey->client.parser == NULL)
+        return fail("%s cannot be reached: %s", survey->name, why(survey->asked, &survey->client));
+    if (survey->client.error[0] != '\0')
+        return fail("%s refuses the password: %s", survey->name, survey->client.error);
+    const struct reply *reply = ask(survey, "MYID", NULL, REPLY_TEXT);
+    if (reply == NULL)
+        return false;
+    if (!redis_is_id(reply->text))
+        return fail("%s does not say who it is: SENTINEL MYID is '%.*s'", survey->name, PRINTED(reply->text));
+    struct draft_address *own = draft_add_address(&survey->draft->sentinels, survey->asked);
+    if (own == NULL)
+        return fail_memory();
+    draft_set_id(own, reply->text);
+    own->is_announced = true;
+    own->is_reached = true;
+    memcpy(survey->id, own->id, sizeof(survey->id));
+    return true;
+}
+
+/* A loopback address is another host's, if a Sentinel of another host announces it. */
+static void note_loopback(const struct survey *survey, const struct addr *addr)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
+        !init_is_own_host(survey->asked))
+        init_note(
+            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
+            "address that other hosts know.",
+            survey->name, addr_format(addr, text));
+}
+
+/* Adds what an element of MASTERS, REPLICAS or SENTINELS is about. False if memory is short. */
+static bool add_announced(struct survey *survey, struct draft_addresses *addresses,
+                          const struct reply *element)
+{
+    struct addr addr;
+
+    if (!addr_from_parts(redis_client_field(element, "ip"), redis_client_field(element, "port"), &addr)) {
+        struct span host = redis_client_field(element, "ip");
+        init_note("%s announces the host '%.*s', which is no address: it is left out.", survey->name,
+                  PRINTED(host));
+        return true;
+    }
+    struct draft_address *added = draft_add_address(addresses, &addr);
+    if (added == NULL)
+        return fail_memory();
+    draft_set_id(added, redis_client_field(element, "runid"));
+    added->is_announced = true;
+    note_loopback(survey, &addr);
+    return true;
+}
+
+static bool add_all(struct survey *survey, struct draft_addresses *addresses, const struct reply *reply)
+{
+    for (size_t i = 0; i < reply->count; i++)
+        if (!add_announced(survey, addresses, &reply->elements[i]))
+            return false;
+    return true;
+}
+
+static bool ask_masters(struct survey *survey)
+{
+    const struct reply *reply = ask(survey, "MASTERS", NULL, REPLY_ARRAY);
+
+    for (size_t i = 0; reply != NULL && i < reply->count; i++) {
+        struct draft_service *service =
+            draft_add_service(survey->draft, redis_client_field(&reply->elements[i], "name"));
+        if (service == NULL)
+            return fail_memory();
+        if (!draft_takes_name(service->master)) {
+            init_note("The master '%s' has a name that a configuration file cannot have: it is left out.",
+                      service->master);
+            service->is_left_out = true;
+        } else if (!add_announced(survey, &service->nodes, &reply->elements[i])) {
+            return false;
+        } else {
+            service->is_left_out = service->nodes.count == 0;
+        }
+    }
+    return reply != NULL;
+}
+
+/* Whether the reply to SENTINEL SENTINELS has the fellows of the first master, and no others. */
+static bool has_same_fellows(const struct draft *draft, const struct reply *reply)
+{
+    struct addr addr;
+
+    for (size_t i = 0; i < reply->count; i++)
+        if (!addr_from_parts(redis_client_field(&reply->elements[i], "ip"),
+                             redis_client_field(&reply->elements[i], "port"), &addr) ||
+            draft_find_address(&draft->sentinels, &addr) == NULL)
+            return false;
+    return reply->count + 1 == draft->sentinels.count;
+}
+
+static bool ask_service(struct survey *survey, struct draft_service *service, bool is_first)
+{
+    const struct reply *reply = ask(survey, "SENTINELS", service->master, REPLY_ARRAY);
+
+    if (reply == NULL)
+        return false;
+    if (is_first) {
+        if (!add_all(survey, &survey->draft->sentinels, reply))
+            return false;
+    } else if (!has_same_fellows(survey->draft, reply)) {
+        init_note(
+            "The master '%s' has other Sentinels than the first one: it is left out. Make a file of its own "
+            "for it.",
+            service->master);
+        service->is_left_out = true;
+        return true;
+    }
+    reply = ask(survey, "REPLICAS", service->master, REPLY_ARRAY);
+    return reply != NULL && add_all(survey, &service->nodes, reply);
+}
+
+static void print_service(struct survey *survey, const struct draft_service *service)
+{
+    const char *const words[] = {"SENTINEL", "MASTER", service->master, NULL};
+    const struct reply *reply = redis_client_ask(&survey->client, words);
+    struct sentinel_facts facts = {.down_after_ms = 0};
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
+
+    printf("  %s: master %s, %zu replica%s", service->master, addr_format(&service->nodes.list[0].addr, text),
+           service->nodes.count - 1, service->nodes.count == 2 ? "" : "s");
+    if (reply != NULL && sentinel_reply_read_facts(reply, &addr, &facts) == REPLY_READ_OK)
+        printf(", down-after-milliseconds %" PRIu32, facts.down_after_ms);
+    fputc('\n', stdout);
+}
+
+static bool ask_services(struct survey *survey)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i < survey->draft->service_count; i++) {
+        struct draft_service *service = &survey->draft->services[i];
+        if (service->is_left_out)
+            continue;
+        if (!ask_service(survey, service, is_first))
+            return false;
+        if (!service->is_left_out)
+            print_service(survey, service);
+        is_first = false;
+    }
+    return !is_first || fail("%s monitors no master: nothing is to be written", survey->name);
+}
+
+/* ---- the other Sentinels ---- */
+
+/* By which address a fellow knows the Sentinel that we asked. False if memory is short. */
+static bool find_own_address(struct survey *survey, struct redis_client *client, const char *master)
+{
+    const char *const words[] = {"SENTINEL", "SENTINELS", master, NULL};
+    const struct reply *reply = redis_client_ask(client, words);
+
+    for (size_t i = 0; reply != NULL && reply->kind == REPLY_ARRAY && i < reply->count; i++)
+        if (span_equals_text(redis_client_field(&reply->elements[i], "runid"), survey->id))
+            return add_announced(survey, &survey->draft->sentinels, &reply->elements[i]);
+    return true;
+}
+
+/* By which address a fellow knows the master. False if memory is short. */
+static bool ask_fellow_master(struct redis_client *client, const char *name, struct draft_service *service)
+{
+    const char *const words[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", service->master, NULL};
+    const struct reply *reply = redis_client_ask(client, words);
+    struct addr addr;
+
+    if (reply == NULL)
+        return true;
+    enum reply_reading reading = sentinel_reply_read_master(reply, &addr);
+    if (reading == REPLY_READ_NONE)
+        init_note("%s does not know the master '%s'.", name, service->master);
+    return reading != REPLY_READ_OK || draft_add_address(&service->nodes, &addr) != NULL || fail_memory();
+}
+
+/* Whether this is the Sentinel that the asked one knows there. */
+static bool is_expected(const struct draft_address *fellow, const char *name, const struct reply *reply)
+{
+    if (reply == NULL || reply->kind != REPLY_TEXT || !redis_is_id(reply->text))
+        init_note("%s does not say who it is: %.*s", name,
+                  PRINTED(reply != NULL ? reply->text : span_of_text("no reply")));
+    else if (fellow->id[0] != '\0' && !span_equals_text(reply->text, fellow->id))
+        init_note("At %s there is another Sentinel than the one that is announced there: it is %.*s.", name,
+                  PRINTED(reply->text));
+    else
+        return true;
+    return false;
+}
+
+static bool ask_fellow(struct survey *survey, size_t index, struct redis_client *client)
+{
+    static const char *const words[] = {"SENTINEL", "MYID", NULL};
+    struct draft *draft = survey->draft;
+    struct draft_address *fellow = &draft->sentinels.list[index];
+    const char *first = NULL;
+    char name[ADDR_TEXT_MAX];
+
+    (void)addr_format(&fellow->addr, name);
+    const struct reply *reply = redis_client_ask(client, words);
+    if (!is_expected(fellow, name, reply))
+        return true;
+    draft_set_id(fellow, reply->text);
+    fellow->is_reached = true;
+    for (size_t i = 0; i < draft->service_count; i++) {
+        struct draft_service *service = &draft->services[i];
+        if (service->is_left_out)
+            continue;
+        first = first != NULL ? first : service->master;
+        if (!ask_fellow_master(client, name, service))
+            return false;
+    }
+    return first == NULL || find_own_address(survey, client, first);
+}
+
+static bool visit_fellow(struct survey *survey, size_t index)
+{
+    struct addr addr = survey->draft->sentinels.list[index].addr;
+    struct redis_client client = open_peer(&addr, &survey->sentinel_login);
+    char name[ADDR_TEXT_MAX];
+    bool is_fine = true;
+
+    (void)addr_format(&addr, name);
+    if (client.parser == NULL)
+        init_note("The Sentinel %s cannot be reached from here: %s.", name, why(&addr, &client));
+    else if (client.error[0] != '\0')
+        init_note("The Sentinel %s refuses the password: %s.", name, client.error);
+    else
+        is_fine = ask_fellow(survey, index, &client);
+    redis_client_close(&client);
+    return is_fine;
+}
+
+/* The address that its fellows know is the better one, if it can be reached: it is the same whoever is asked. */
+static void choose_own_address(struct survey *survey)
+{
+    struct draft_addresses *sentinels = &survey->draft->sentinels;
+    struct draft_address *given = draft_find_address(sentinels, survey->asked);
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < sentinels->count; i++) {
+        struct draft_address *other = &sentinels->list[i];
+        if (other == given || strcmp(other->id, survey->id) != 0)
+            continue;
+        (void)addr_format(&other->addr, text);
+        if (other->is_reached)
+            given->is_reached = false;
+        else
+            init_note("The other Sentinels know %s as %s: is there address translation in between?",
+                      survey->name, text);
+    }
+}
+
+static bool visit_fellows(struct survey *survey)
+{
+    struct draft_addresses *sentinels = &survey->draft->sentinels;
+
+    /* A visit may add an address. */
+    for (size_t i = 0; i < sentinels->count; i++)
+        if (!sentinels->list[i].is_reached && !visit_fellow(survey, i))
+            return false;
+    choose_own_address(survey);
+    return true;
+}
+
+/* ---- the nodes ---- */
+
+/* Adds the address by which a replica knows its master. False if memory is short. */
+static bool ask_role(struct redis_client *client, struct draft_service *service)
+{
+    static const char *const words[] = {"ROLE", NULL};
+    const struct reply *reply = redis_client_ask(client, words);
+    struct addr addr;
+
+    if (reply == NULL || node_reply_role(reply) != NODE_ROLE_REPLICA || reply->count < 3 ||
+        reply_read_addr(&reply->elements[1], &reply->elements[2], &addr) != REPLY_READ_OK)
+        return true;
+    return draft_add_address(&service->nodes, &addr) != NULL || fail_memory();
+}
+
+/* Says why the node does not tell its identity. */
+static void note_no_id(struct survey *survey, const char *name, const struct redis_client *client,
+                       const struct reply *reply)
+{
+    if (reply == NULL) {
+        init_note("The node %s does not answer: %s.", name, client->error);
+        return;
+    }
+    survey->refused += refusal_of(reply) == REFUSAL_PASSWORD;
+    init_note("The node %s does not say who it is: %.*s.", name,
+              PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("INFO has no run_id")));
+}
+
+static bool ask_node(struct survey *survey, struct draft_service *service, size_t index,
+                     struct redis_client *client)
+{
+    static const char *const words[] = {"INFO", "server", NULL};
+    struct draft_address *node = &service->nodes.list[index];
+    struct span id = span_of("", 0);
+    char name[ADDR_TEXT_MAX];
+
+    survey->answered++;
+    const struct reply *reply = redis_client_ask(client, words);
+    if (reply == NULL || node_reply_read_run_id(reply, &id) != REPLY_READ_OK) {
+        note_no_id(survey, addr_format(&node->addr, name), client, reply);
+    } else {
+        draft_set_id(node, id);
+        node->is_reached = true;
+    }
+    return ask_role(client, service);
+}
+
+static bool visit_node(struct survey *survey, struct draft_service *service, size_t index)
+{
+    const struct addr addr = service->nodes.list[index].addr;
+    struct redis_client client = open_peer(&addr, &survey->node_login);
+    char name[ADDR_TEXT_MAX];
+    bool is_fine = true;
+
+    (void)addr_format(&addr, name);
+    if (client.parser == NULL) {
+        init_note("The node %s of '%s' cannot be reached from here: %s.", name, service->master,
+                  why(&addr, &client));
+    } else if (client.error[0] != '\0') {
+        init_note("The node %s refuses the password: %s.", name, client.error);
+        survey->answered++;
+        survey->refused++;
+    } else {
+        is_fine = ask_node(survey, service, index, &client);
+    }
+    redis_client_close(&client);
+    return is_fine;
+}
+
+static bool visit_nodes(struct survey *survey)
+{
+    const struct draft *draft = survey->draft;
+
+    for (size_t i = 0; i < draft->service_count; i++) {
+        struct draft_service *service = &draft->services[i];
+        /* A visit may add an address. */
+        for (size_t k = 0; k < service->nodes.count && !service->is_left_out; k++)
+            if (!visit_node(survey, service, k))
+                return false;
+    }
+    if (survey->answered == 0 || survey->refused < survey->answered)
+        return true;
+    return fail(survey->node_login.credentials->password == NULL
+                    ? "Redis asks for a password: give --redis-password-file FILE"
+                    : "Redis does not take the password of --redis-password-file");
+}
+
+bool init_survey(const struct addr *sentinel, struct config_credentials *sentinel_login,
+                 struct config_credentials *node_login, struct draft *draft)
+{
+    struct survey survey = {
+        .asked = sentinel,
+        .client = {.fd = -1},
+        .sentinel_login = {.credentials = sentinel_login},
+        .node_login = {.credentials = node_login},
+        .draft = draft,
+    };
+
+    (void)addr_format(sentinel, survey.name);
+    printf("Asking the Sentinel %s\n", survey.name);
+    bool is_fine = open_asked(&survey) && ask_masters(&survey) && ask_services(&survey) &&
+                   visit_fellows(&survey) && visit_nodes(&survey);
+    redis_client_close(&survey.client);
+    if (is_fine)
+        draft_sort(draft);
+    return is_fine;
+}

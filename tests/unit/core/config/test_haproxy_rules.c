@@ -1,0 +1,520 @@
+/* Each rule over HAProxy's files: a good set of files and one edit gives this one finding. Every shipped set gives none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/config.h"
+#include "spoa/core/config/config_reader.h"
+#include "spoa/core/config/haproxy_conf.h"
+#include "spoa/core/config/haproxy_file.h"
+#include "spoa/core/config/haproxy_rules.h"
+
+#define FILE_SIZE ((size_t)32 * 1024)
+
+enum file { AGENT, HAPROXY, SPOE, FILES };
+
+static const char *const names[FILES] = {"sentinel-spoa.conf", "haproxy.cfg", "spoe.conf"};
+
+/* A set of files, after edits. */
+struct files {
+    char text[FILES][FILE_SIZE];
+};
+
+static void read_text(const char *path, char text[FILE_SIZE])
+{
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        fail_msg("%s cannot be read: the tests run in the tree's root", path);
+    size_t len = fread(text, 1, FILE_SIZE - 1, file);
+    text[len] = '\0';
+    (void)fclose(file);
+}
+
+static void read_recipe(const char *folder, struct files *files)
+{
+    char path[256];
+
+    for (size_t i = 0; i < FILES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        read_text(path, files->text[i]);
+    }
+}
+
+/* Replaces every `old`; it must be there. */
+static void edit(char text[FILE_SIZE], const char *old, const char *new)
+{
+    char *rest = text;
+    unsigned count = 0;
+
+    for (char *at; (at = strstr(rest, old)) != NULL; count++) {
+        size_t tail = strlen(at + strlen(old)) + 1;
+        assert_true(strlen(text) + strlen(new) < FILE_SIZE);
+        memmove(at + strlen(new), at + strlen(old), tail);
+        memcpy(at, new, strlen(new));
+        rest = at + strlen(new);
+    }
+    if (count == 0)
+        fail_msg("nothing was edited: no '%s'", old);
+}
+
+/* The environment is empty. */
+static char *no_variable(const char *name)
+{
+    (void)name;
+    return NULL;
+}
+
+static struct config *load(const char *text)
+{
+    struct config *config = config_create();
+    struct config_errors errors = {.texts = NULL};
+    struct config_reader *reader = malloc(sizeof(*reader));
+
+    assert_non_null(config);
+    assert_non_null(reader);
+    config_reader_init(reader, config, names[AGENT], no_variable, &errors);
+    config_reader_feed(reader, text, strlen(text));
+    config_reader_end(reader);
+    config_finish(config, names[AGENT], &errors);
+    if (errors.count > 0)
+        fail_msg("%s", errors.texts[0]);
+    free(reader);
+    config_errors_finish(&errors);
+    return config;
+}
+
+/* Takes the one file of SPOE, whatever path leads to it. */
+struct filter_files {
+    struct haproxy_file *spoe;
+    const char *text;
+};
+
+static void read_filter(void *context, const struct haproxy_section *section, const char *file)
+{
+    struct filter_files *filters = context;
+
+    (void)section;
+    if (filters->spoe->count == 0)
+        haproxy_file_read(filters->spoe, names[SPOE], file, filters->text, strlen(filters->text),
+                          no_variable);
+}
+
+static struct findings check(const struct files *files, bool hangs)
+{
+    struct findings findings = {.list = NULL};
+    struct config *config = load(files->text[AGENT]);
+    struct haproxy_file haproxy = {.sections = NULL};
+    struct haproxy_file spoe = {.sections = NULL};
+    struct filter_files filters = {.spoe = &spoe, .text = files->text[SPOE]};
+
+    haproxy_file_read(&haproxy, names[HAPROXY], names[HAPROXY], files->text[HAPROXY],
+                      strlen(files->text[HAPROXY]), no_variable);
+    haproxy_rules_each_filter(&haproxy, read_filter, &filters);
+    const struct haproxy_rules rules = {
+        .config = config,
+        .config_file = names[AGENT],
+        .haproxy = &haproxy,
+        .spoe = &spoe,
+        .hangs = hangs,
+        .findings = &findings,
+    };
+    haproxy_rules_check(&rules);
+    haproxy_file_finish(&haproxy);
+    haproxy_file_finish(&spoe);
+    config_destroy(config);
+    assert_false(findings.out_of_memory);
+    return findings;
+}
+
+static void check_none(const char *where, const struct files *files)
+{
+    struct findings findings = check(files, true);
+    struct text text = {.data = NULL};
+
+    findings_write_text(&findings, &text);
+    if (findings.count > 0)
+        fail_msg("%s: %s", where, text.data);
+    text_finish(&text);
+    findings_finish(&findings);
+}
+
+static struct files files;
+
+/* ---- what is shipped ---- */
+
+static void test_recipes(void **state)
+{
+    static const char *const folders[] = {
+        "active-backup", "agent-check",
+        "any-address",   "cluster",
+        "keepalived",    "many-services",
+        "http-health",   "read-write-split",
+        "remote-agent",  "replication",
+        "runtime-api",   "twemproxy",
+        "two-agents",    "",
+    };
+    char folder[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+        (void)snprintf(folder, sizeof(folder), "haproxy-conf/%s", folders[i]);
+        if (strcmp(folders[i], "http-health") == 0) {
+            read_text("haproxy-conf/http-health/haproxy.cfg", files.text[HAPROXY]);
+            read_text("haproxy-conf/http-health/sentinel-spoa.conf", files.text[AGENT]);
+        } else {
+            read_recipe(folder, &files);
+        }
+        check_none(folder, &files);
+    }
+}
+
+static void test_containers(void **state)
+{
+    (void)state;
+    read_recipe("docker/k8s/sidecar", &files);
+    check_none("docker/k8s/sidecar", &files);
+    read_text("docker/compose/agent/sentinel-spoa.conf", files.text[AGENT]);
+    read_text("docker/compose/haproxy/haproxy.cfg", files.text[HAPROXY]);
+    read_text("docker/compose/haproxy/spoe.conf", files.text[SPOE]);
+    check_none("docker/compose", &files);
+}
+
+static void take_text(struct text *text, char out[FILE_SIZE])
+{
+    assert_false(text->has_failed);
+    assert_true(text->len < FILE_SIZE);
+    memcpy(out, text->data, text->len + 1);
+    text_finish(text);
+}
+
+static void test_what_haproxy_conf_writes(void **state)
+{
+    static const char *const folders[] = {"runtime-api", "many-services", "read-write-split", "any-address",
+                                          "agent-check", "cluster",       "active-backup"};
+    static const unsigned versions[] = {206, 302};
+    char path[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders) * 2; i++) {
+        const struct haproxy_conf_options options = {.version = versions[i % 2],
+                                                     .spoe_path = HAPROXY_CONF_SPOE_PATH};
+        struct text haproxy = {.data = NULL};
+        struct text spoe = {.data = NULL};
+        (void)snprintf(path, sizeof(path), "haproxy-conf/%s/sentinel-spoa.conf", folders[i / 2]);
+        read_text(path, files.text[AGENT]);
+        struct config *config = load(files.text[AGENT]);
+        haproxy_conf_write(config, &options, &haproxy);
+        haproxy_conf_write_spoe(config, options.version, &spoe);
+        config_destroy(config);
+        take_text(&haproxy, files.text[HAPROXY]);
+        take_text(&spoe, files.text[SPOE]);
+        check_none(path, &files);
+    }
+}
+
+/* ---- one mistake, one finding ---- */
+
+struct mistake {
+    enum file file; /* that is edited */
+    const char *old;
+    const char *new;
+    enum finding_code code;
+    enum file where;     /* the finding's file */
+    const char *line;    /* what its line begins with */
+    const char *subject; /* all subjects */
+    const char *fix;     /* a part of it */
+};
+
+/* Whether the line of the edited file begins with this, blanks aside. */
+static void check_line(const char *text, unsigned number, const char *expected)
+{
+    for (; number > 1; number--) {
+        text = strchr(text, '\n');
+        assert_non_null(text);
+        text++;
+    }
+    text += strspn(text, " \t");
+    if (strncmp(text, expected, strlen(expected)) != 0)
+        fail_msg("the finding is about '%.60s', not about '%s'", text, expected);
+}
+
+static void check_mistake(const struct mistake *mistake)
+{
+    edit(files.text[mistake->file], mistake->old, mistake->new);
+    struct findings findings = check(&files, true);
+    struct text text = {.data = NULL};
+    struct text subjects = {.data = NULL};
+
+    findings_write_text(&findings, &text);
+    if (findings.count != 1)
+        fail_msg("'%s' -> '%s': %s", mistake->old, mistake->new, text.data);
+    const struct finding *finding = &findings.list[0];
+    assert_string_equal(finding_code_name(finding->code), finding_code_name(mistake->code));
+    assert_string_equal(finding->file, names[mistake->where]);
+    check_line(files.text[mistake->where], finding->line, mistake->line);
+    finding_add_subjects(finding, &subjects);
+    assert_string_equal(subjects.data, mistake->subject);
+    if (finding->fix == NULL || strstr(finding->fix, mistake->fix) == NULL)
+        fail_msg("no '%s' in '%s'", mistake->fix, finding->fix != NULL ? finding->fix : "");
+    text_finish(&subjects);
+    text_finish(&text);
+    findings_finish(&findings);
+}
+
+#define REJECT "    tcp-request content reject unless { var(txn.redis.master) -m found }\n"
+#define USE_SERVER "use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }"
+#define STATS "stats socket /run/haproxy/admin.sock"
+
+static const struct mistake mistakes[] = {
+    /* the engine */
+    {SPOE, "timeout processing 10s", "timeout processing 3s", FINDING_PROCESSING_TIMEOUT, SPOE,
+     "timeout processing", "mymaster", "timeout processing"},
+    {SPOE, "    timeout processing 10s\n", "", FINDING_PROCESSING_TIMEOUT, SPOE, "spoe-agent", "mymaster",
+     "timeout processing"},
+    {SPOE, "str(mymaster)", "str(mymastre)", FINDING_UNKNOWN_SERVICE, SPOE, "args", "mymastre",
+     "`str(mymaster)`"},
+    {SPOE, "str(mymaster)", "str(\\\"my\\\\\\\"master\\\")", FINDING_UNKNOWN_SERVICE, SPOE, "args",
+     "my\"master", "`str(mymaster)`"},
+    {SPOE, "option pipelining", "no option pipelining", FINDING_PIPELINING, SPOE, "no option pipelining",
+     "sentinel", "option pipelining"},
+    {HAPROXY, "engine sentinel", "engine sentinal", FINDING_UNKNOWN_ENGINE, HAPROXY, "filter", "sentinal",
+     "sentinel"},
+    {SPOE, "use-backend be_sentinel_spoa", "use-backend be_sentinel_spoe", FINDING_AGENT_BACKEND, SPOE,
+     "use-backend", "sentinel", "`use-backend be_sentinel_spoa`"},
+    /* the frontend */
+    {HAPROXY, "    filter spoe engine sentinel config /etc/haproxy/spoe.conf\n", "", FINDING_NO_FILTER,
+     HAPROXY, "backend be_sentinel_spoa", "be_sentinel_spoa", "filter spoe"},
+    {HAPROXY, REJECT, "", FINDING_NO_REJECT, HAPROXY, "filter", "fe_redis",
+     "`tcp-request content reject unless { var(txn.redis.master) -m found }`"},
+    {HAPROXY, REJECT, "    tcp-request content reject unless { var(txn.other.master) -m found }\n",
+     FINDING_VAR_PREFIX, HAPROXY, "tcp-request content reject", "fe_redis", "`txn.redis.`"},
+    {HAPROXY, REJECT, "    tcp-request content accept if { src 10.0.0.0/8 }\n" REJECT, FINDING_EARLY_ACCEPT,
+     HAPROXY, "tcp-request content accept", "fe_redis", "move it below line"},
+    {HAPROXY, "frontend fe_redis\n    mode tcp\n", "frontend fe_redis\n    mode http\n", FINDING_WRONG_MODE,
+     HAPROXY, "mode http", "fe_redis", "`mode tcp`"},
+    /* the backend */
+    {HAPROXY, USE_SERVER, "balance roundrobin", FINDING_NO_USE_SERVER, HAPROXY, "backend be_redis",
+     "be_redis", USE_SERVER},
+    {HAPROXY, USE_SERVER, "use-server %[var(txn.r.master)] if { var(txn.r.master) -m found }",
+     FINDING_VAR_PREFIX, HAPROXY, "use-server", "be_redis", "`txn.redis.`"},
+    {HAPROXY, "default-server weight 0 ", "default-server ", FINDING_SERVER_WEIGHT, HAPROXY,
+     "backend be_redis", "be_redis/R1, be_redis/R2 and be_redis/R3", "`default-server weight 0`"},
+    {HAPROXY, "default-server weight 0 ", "default-server weight 10 ", FINDING_SERVER_WEIGHT, HAPROXY,
+     "default-server", "be_redis/R1, be_redis/R2 and be_redis/R3", "`default-server weight 0`"},
+    {HAPROXY, "10.0.0.12:6379 tcp-ut", "10.0.0.12:6379 weight 1 tcp-ut", FINDING_SERVER_WEIGHT, HAPROXY,
+     "server R2", "be_redis/R2", "`weight 0`"},
+    {HAPROXY, "    server R2 10.0.0.12:6379 tcp-ut 3s\n", "", FINDING_MISSING_SERVER, HAPROXY,
+     "backend be_redis", "be_redis/R2", "`server R2 10.0.0.12:6379 tcp-ut 3s`"},
+    {HAPROXY, "server R2 10.0.0.12", "server r2 10.0.0.12", FINDING_MISSING_SERVER, HAPROXY, "server r2",
+     "be_redis/R2", "`R2`"},
+    {HAPROXY, "    server R2 10", "    server R4 10.0.0.14:6379\n    server R2 10", FINDING_EXTRA_SERVER,
+     HAPROXY, "server R4", "R4", "`server = R4 10.0.0.14:6379`"},
+    {HAPROXY, "server R2 10.0.0.12", "server R2 10.0.0.22", FINDING_SERVER_ADDRESS, HAPROXY, "server R2",
+     "R2", "`server R2 10.0.0.12:6379`"},
+    {HAPROXY, "server R2 10.0.0.12:6379", "server R2 10.0.0.12:6380", FINDING_SERVER_ADDRESS, HAPROXY,
+     "server R2", "R2", "`server R2 10.0.0.12:6379`"},
+    {HAPROXY,
+     "timeout server 1h\n    # Never another try, never another server, never one that is down: these lines "
+     "are not optional.\n    retries 0\n",
+     "timeout server 1h\n", FINDING_RETRIES, HAPROXY, "backend be_redis", "be_redis", "`retries 0`"},
+    {HAPROXY, "    no option redispatch\n    no option persist\n", "    option redispatch 1\n",
+     FINDING_REDISPATCH, HAPROXY, "option redispatch", "be_redis", "`no option redispatch`"},
+    {HAPROXY, "no option persist", "option persist", FINDING_PERSIST, HAPROXY, "option persist", "be_redis",
+     "`no option persist`"},
+    {HAPROXY, "    timeout queue 500ms\n", "    timeout queue 5s\n    default-server maxconn 100\n",
+     FINDING_LONG_QUEUE, HAPROXY, "timeout queue", "be_redis", "`timeout queue 500ms`"},
+    {HAPROXY, "backend be_redis\n    mode tcp\n", "backend be_redis\n    mode http\n", FINDING_WRONG_MODE,
+     HAPROXY, "mode http", "be_redis", "`mode tcp`"},
+    {HAPROXY, "fe_redis", "be_redis", FINDING_SHARED_NAME, HAPROXY, "backend be_redis", "be_redis",
+     "another name"},
+    /* the agent */
+    {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 127.0.0.1:9021", FINDING_AGENT_SERVER, HAPROXY,
+     "server agent1", "be_sentinel_spoa", "`server agent1 127.0.0.1:9012`"},
+    {AGENT, "listen = 127.0.0.1:9012", "listen = unix:/run/a.sock", FINDING_AGENT_SERVER, HAPROXY,
+     "server agent1", "be_sentinel_spoa", "`server agent1 unix@/run/a.sock`"},
+    {HAPROXY, "level admin", "level operator", FINDING_API_LEVEL, HAPROXY, STATS,
+     "unix:/run/haproxy/admin.sock", "`level admin`"},
+    {HAPROXY, " level admin", "", FINDING_API_LEVEL, HAPROXY, STATS, "unix:/run/haproxy/admin.sock",
+     "`level admin`"},
+    {HAPROXY, "admin.sock", "other.sock", FINDING_API_SOCKET, HAPROXY, "global",
+     "unix:/run/haproxy/admin.sock",
+     "`stats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level admin`"},
+    {AGENT, "backend = be_redis", "backend = be_rediss", FINDING_UNKNOWN_BACKEND, AGENT,
+     "backend = be_rediss", "be_rediss", "write the name"},
+    {HAPROXY, "fall 2 rise 1\n    use-server",
+     "fall 2 rise 1 on-marked-down shutdown-sessions\n    use-server", FINDING_HANGING_CLIENTS, HAPROXY,
+     "default-server", "be_redis", "leave out"},
+};
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+        read_recipe("haproxy-conf/runtime-api", &files);
+        check_mistake(&mistakes[i]);
+    }
+}
+
+/* Other ways to write the same are no mistakes. */
+static void test_other_ways(void **state)
+{
+    static const struct {
+        enum file file;
+        const char *old;
+        const char *new;
+    } edits[] = {
+        {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.master) -m found }\n"},
+        {HAPROXY, REJECT,
+         "    acl named var(txn.redis.master) -m found\n    tcp-request content reject unless named\n"},
+        {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.state) -m str ok }\n"},
+        {HAPROXY, REJECT,
+         "    tcp-request content accept if { var(txn.redis.master) -m found }\n    tcp-request content "
+         "reject\n"},
+        {HAPROXY, "backend be_redis\n", "backend be_redis\n" REJECT},
+        {HAPROXY, USE_SERVER, "use-server R1 if { var(txn.redis.master) -m str R1 }"},
+        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 ipv4@10.0.0.11:6379"},
+        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 redis-1.example.org:6379"},
+        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 \"$REDIS:6379\""},
+        {HAPROXY, "10.0.0.12:6379 tcp-ut", "10.0.0.12:6379 weight 0 tcp-ut"},
+        {HAPROXY, "    timeout queue 500ms\n",
+         "    default-server maxconn 100\n"}, /* `timeout connect` holds */
+        {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 spoa.example.org:9012"},
+        {HAPROXY, "server agent1 127.0.0.1:9012",
+         "server agent1 10.9.9.9:1\n    server agent2 127.0.0.1:9012"},
+        {HAPROXY, "stats socket /run", "stats socket unix@/run"},
+        {HAPROXY, "defaults\n", "defaults\n    mode http\n"},
+        {SPOE, "timeout processing 10s", "timeout processing 10000"},
+        {SPOE, "service=str(mymaster) ", ""},
+        {SPOE, "str(mymaster)", "src,map_ip(/etc/services)"},
+        {SPOE, "option pipelining", "no option pipelining\n    option pipelining"},
+        {AGENT, "runtime-api = /run/haproxy/admin.sock",
+         "runtime-api = /run/other.sock\nruntime-api = /run/haproxy/admin.sock"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
+        read_recipe("haproxy-conf/runtime-api", &files);
+        edit(files.text[edits[i].file], edits[i].old, edits[i].new);
+        check_none(edits[i].new, &files);
+    }
+}
+
+/* ---- several services, replicas ---- */
+
+static void test_services_of_variables(void **state)
+{
+    static const struct mistake wrong[] = {
+        {HAPROXY, "set-var(sess.service) str(cache)", "set-var(sess.service) str(cahce)",
+         FINDING_UNKNOWN_SERVICE, HAPROXY, "tcp-request session set-var", "cahce", "`str(cache)`"},
+        {SPOE, "service=var(sess.service) ", "", FINDING_NO_SERVICE, SPOE, "args", "find-master",
+         "service=str(NAME)"},
+        {HAPROXY, "    server Q2 10.0.0.15:6379 tcp-ut 3s\n", "", FINDING_MISSING_SERVER, HAPROXY,
+         "backend be_queue", "be_queue/Q2", "server Q2"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        read_recipe("haproxy-conf/many-services", &files);
+        check_mistake(&wrong[i]);
+    }
+}
+
+static void test_replicas(void **state)
+{
+    const struct mistake wrong = {
+        HAPROXY,
+        "    tcp-request content reject unless { var(txn.redis.replica) -m found }\n",
+        "",
+        FINDING_NO_REJECT,
+        HAPROXY,
+        "filter spoe engine sentinel-replica",
+        "fe_redis_read",
+        "var(txn.redis.replica)"};
+
+    (void)state;
+    read_recipe("haproxy-conf/read-write-split", &files);
+    check_mistake(&wrong);
+}
+
+/* Settings of `defaults` hold for the backends below. */
+static void test_defaults(void **state)
+{
+    (void)state;
+    read_recipe("haproxy-conf/runtime-api", &files);
+    edit(files.text[HAPROXY], "    no option redispatch\n    no option persist\n", "    no option persist\n");
+    edit(files.text[HAPROXY], "defaults\n", "defaults\n    option redispatch\n");
+    struct findings findings = check(&files, true);
+    assert_int_equal(findings.count, 1);
+    assert_int_equal(findings.list[0].code, FINDING_REDISPATCH);
+    check_line(files.text[HAPROXY], findings.list[0].line, "option redispatch");
+    findings_finish(&findings);
+}
+
+/* ---- what leaves clients hanging ---- */
+
+static void check_hanging(const char *haproxy, const char *expected)
+{
+    char lines[128] = "";
+
+    read_recipe("haproxy-conf/runtime-api", &files);
+    edit(files.text[AGENT], "runtime-api = /run/haproxy/admin.sock\nbackend = be_redis\n", "");
+    (void)snprintf(files.text[HAPROXY], FILE_SIZE, "%s", haproxy);
+    struct findings findings = check(&files, true);
+    for (size_t i = 0; i < findings.count; i++) {
+        size_t len = strlen(lines);
+        assert_int_equal(findings.list[i].code, FINDING_HANGING_CLIENTS);
+        (void)snprintf(lines + len, sizeof(lines) - len, "%u ", findings.list[i].line);
+    }
+    assert_string_equal(lines, expected);
+    findings_finish(&findings);
+    findings = check(&files, false);
+    assert_int_equal(findings.count, 0);
+    findings_finish(&findings);
+}
+
+#define PAIR "check on-marked-down shutdown-sessions"
+
+static void test_hanging(void **state)
+{
+    (void)state;
+    check_hanging("backend b\n    default-server weight 0 " PAIR "\n    server R1 a:1\n    server R2 a:2\n",
+                  "2 ");
+    check_hanging("backend b\n    server R1 a:1 " PAIR
+                  "\n    server R2 a:2 check # on-marked-down shutdown-sessions\n"
+                  "    server-template R 3 r:1 " PAIR "\r\n",
+                  "2 4 ");
+    check_hanging("defaults\n    default-server on-marked-down shutdown-sessions\n"
+                  "backend b\n    server R1 a:1\n    server R2 a:2 check\ndefaults\nbackend c\n    server R1 "
+                  "a:1 check\n",
+                  "5 ");
+    check_hanging("listen l\n    default-server check\n    server R1 a:1 on-marked-down shutdown-sessions\n",
+                  "3 ");
+    check_hanging("backend b\n    default-server " PAIR " addr 10.0.0.9\n    server R1 a:1\n", "");
+    check_hanging("backend b\n    default-server " PAIR " no-check\n    server R1 a:1\n", "");
+    check_hanging("backend b\n    server R1 a:1 " PAIR " on-marked-down none\n", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recipes),
+        cmocka_unit_test(test_containers),
+        cmocka_unit_test(test_what_haproxy_conf_writes),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_other_ways),
+        cmocka_unit_test(test_services_of_variables),
+        cmocka_unit_test(test_replicas),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_hanging),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
