@@ -12,25 +12,25 @@
 #define START 1000
 #define LIFE 2000
 
-static struct node_word word;
+static struct node_word kept;
 
 static void say(enum node_saying saying, const char *words, int64_t now_ms)
 {
-    node_word_note(&word, saying, span_of_text(words), LIFE, now_ms);
+    node_word_note(&kept, saying, span_of_text(words), LIFE, now_ms);
 }
 
 static void expect(enum node_saying saying, const char *words, int64_t since_ms, int64_t t_ms)
 {
-    assert_string_equal(node_saying_text(word.saying), node_saying_text(saying));
-    assert_string_equal(word.words, words);
-    assert_int_equal(word.since_ms, since_ms);
-    assert_int_equal(word.t_ms, t_ms);
+    assert_string_equal(node_saying_text(kept.saying), node_saying_text(saying));
+    assert_string_equal(kept.words, words);
+    assert_int_equal(kept.since_ms, since_ms);
+    assert_int_equal(kept.t_ms, t_ms);
 }
 
 static int set_up(void **state)
 {
     (void)state;
-    word = (struct node_word){.saying = NODE_NOT_ASKED};
+    kept = (struct node_word){.saying = NODE_NOT_ASKED};
     return 0;
 }
 
@@ -67,11 +67,11 @@ static void test_words_are_bounded(void **state)
 
     (void)state;
     say(NODE_REFUSES, "NOPERM\r\n\xff", START);
-    assert_string_equal(word.words, "NOPERM???");
+    assert_string_equal(kept.words, "NOPERM???");
     memset(words, 'x', sizeof(words));
     words[sizeof(words) - 1] = '\0';
     say(NODE_REFUSES, words, START);
-    assert_int_equal(strlen(word.words), NODE_WORD_MAX - 1);
+    assert_int_equal(strlen(kept.words), NODE_WORD_MAX - 1);
 }
 
 int main(void)
