@@ -51,8 +51,7 @@ cd /etc/sentinel-spoa
 echo sentinel-secret >sentinel-password
 echo redis-secret >redis-password
 chgrp sentinel-spoa *-password && chmod 640 *-password
-sentinel-spoa init --sentinel 127.0.0.1:26371 --password-file sentinel-password --redis-password-file redis-password -o /root/new
-cd /root/new
+sentinel-spoa init --sentinel 127.0.0.1:26371 --password-file sentinel-password --redis-password-file redis-password
 install -m 640 -g sentinel-spoa sentinel-spoa.conf /etc/sentinel-spoa.conf
 install -m 644 haproxy.cfg spoe.conf /etc/haproxy/
 haproxy -c -f /etc/haproxy/haproxy.cfg
