@@ -13,7 +13,7 @@
 
 #define FIX_MAX 512
 /* The agent has sessions cut for so long after a switch. Who waits longer in a queue reaches the old master later. */
-#define QUEUE_MAX_MS 500
+#define QUEUE_MAX_MS 500U
 
 /* ---- options ---- */
 
