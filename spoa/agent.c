@@ -60,7 +60,7 @@ struct agent {
     const struct agent_build *build;
     ev_timer started;
     ev_timer watchdog;
-    ev_timer log_tick;
+    ev_timer tick;
     ev_timer drain_deadline;
     bool is_taken; /* another agent accepts in our place */
     bool is_stopping;
@@ -194,13 +194,14 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     service_manager_send("WATCHDOG=1");
 }
 
-static void on_log_tick(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    struct agent *agent = container_of(timer, struct agent, log_tick);
+    struct agent *agent = container_of(timer, struct agent, tick);
 
     (void)loop;
     (void)events;
     log_sink_tick(clock_ms());
+    service_table_tick(agent->table, clock_ms());
     agent->metrics.log_lines_dropped_total = log_sink_dropped();
 }
 
@@ -209,7 +210,7 @@ static void start_timers(struct agent *agent)
     double interval_s = service_manager_watchdog_interval();
 
     ev_timer_start(agent->loop, &agent->started);
-    ev_timer_start(agent->loop, &agent->log_tick);
+    ev_timer_start(agent->loop, &agent->tick);
     if (interval_s <= 0.0)
         return;
     ev_timer_set(&agent->watchdog, interval_s, interval_s);
@@ -254,6 +255,7 @@ static void fill_status(void *context, struct status *ret_status)
         .now_unix_ms = clock_to_unix_ms(now_ms),
     };
     ret_status->table = agent->table;
+    ret_status->unknown = service_table_unknown(agent->table);
     ret_status->apis = deployment_runtime_apis(reload_running(agent->reload), &ret_status->api_count);
     ret_status->groups = deployment_groups(reload_running(agent->reload), &ret_status->group_count);
 }
@@ -387,7 +389,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->build = build;
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
-    ev_timer_init(&agent->log_tick, on_log_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
+    ev_timer_init(&agent->tick, on_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
     ev_timer_init(&agent->drain_deadline, on_drain_deadline, 0.0, 0.0);
     if (create_parts(agent, &config->agent))
         agent->reload = start_deployment(agent, config);
@@ -453,7 +455,7 @@ void agent_destroy(struct agent *agent)
         return;
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
-    ev_timer_stop(agent->loop, &agent->log_tick);
+    ev_timer_stop(agent->loop, &agent->tick);
     ev_timer_stop(agent->loop, &agent->drain_deadline);
     takeover_destroy(agent->takeover);
     if (agent->takeover_fd != -1)

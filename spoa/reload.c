@@ -216,7 +216,7 @@ static void change_over(struct reload *reload)
     ev_timer_stop(reload->options.loop, &reload->ready);
     reload->next = NULL;
     tell_what_needs_a_restart(reload, &config_of(reload)->agent, &config->agent);
-    service_table_change_over(reload->options.table, table);
+    service_table_change_over(reload->options.table, table, clock_ms());
     run(reload, next);
     retire(reload, former, table);
     listeners_settle(reload->options.listeners, &config->agent);

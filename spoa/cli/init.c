@@ -243,7 +243,10 @@ static void check_group(void)
 
 /* ---- afterwards ---- */
 
-/* HAProxy does not run with the new file yet: its runtime API is left out. */
+/*
+ * HAProxy does not run with the new file yet: its runtime API is left out. So is its file, if the other one has to be put in
+ * place first.
+ */
 static int check_written(const struct init *init)
 {
     struct config_errors errors = {.texts = NULL};
@@ -256,7 +259,8 @@ static int check_written(const struct init *init)
         size_t apis = config->haproxy.runtime_api_count;
         config->haproxy.runtime_api_count = 0;
         const char *haproxy = init->files[FILE_HAPROXY].path;
-        code = check_run(config, init->files[FILE_AGENT].path, &haproxy, 1, false);
+        code = check_run(config, init->files[FILE_AGENT].path, &haproxy,
+                         init->options.directory != NULL ? 1 : 0, false);
         config->haproxy.runtime_api_count = apis;
     }
     for (size_t i = 0; i < errors.count; i++)

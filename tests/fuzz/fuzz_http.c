@@ -42,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .history = &history,
         .groups = groups,
         .table = world.table,
+        .unknown = service_table_unknown(world.table),
         .group_count = 1,
         .is_reload_good = true,
         .now_ms = world.now_ms,

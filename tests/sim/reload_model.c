@@ -86,7 +86,7 @@ static void change_over(struct world *world, unsigned agent)
     reload_activate(world, self->running, former, table);
     ghost_check_counters(world, agent);
     ghost_has_changed_over(world, self->running);
-    service_table_change_over(self->table, table);
+    service_table_change_over(self->table, table, agent_now_ms(world, agent));
     parked_change_over(world, agent);
     ghost_check_counters(world, agent);
     self->retired = former;

@@ -64,7 +64,13 @@
     X(RUNTIME_API, "runtime-api", 3000,                                                                      \
       "the agent cannot make this HAProxy cut the sessions to an old master, or this HAProxy may send "      \
       "clients to a server that is not named: HAProxy does not answer, or the socket has no "                \
-      "'level admin', or HAProxy does not know a backend or a server, or a server's weight is not 0")
+      "'level admin', or HAProxy does not know a backend or a server, or a server's weight is not 0")        \
+    X(UNKNOWN_SERVICE, "unknown-service", 0,                                                                 \
+      "HAProxy asks for a service or a role that is not configured: its clients are refused. Correct "       \
+      "'service' or 'role' in spoe.conf, or add the section [service NAME]")                                 \
+    X(PARK_TIMEOUT, "park-timeout", 0,                                                                       \
+      "HAProxy gives up clients that wait here before 'park' is over, so they are refused although they "    \
+      "could wait. Set 'timeout processing' in spoe.conf above 'park', and 'timeout client', too")
 
 enum alarm_kind {
 #define X(name, text, hold_ms, meaning) ALARM_##name,
@@ -73,7 +79,7 @@ enum alarm_kind {
         ALARM_KINDS
 };
 
-/* One per service and one per group of voters. All zero is an empty set. */
+/* One per service, per group of voters and so on. All zero is an empty set. */
 struct alarms {
     int64_t since_ms[ALARM_KINDS]; /* when the condition began; valid while it holds */
     uint32_t holding;              /* a bit per kind: the condition holds */
@@ -81,7 +87,7 @@ struct alarms {
     uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
 };
 
-/* What a set of alarms is about, for the log. The key is "service" or "sentinels". */
+/* What a set of alarms is about, for the log. The key is "service", "sentinels" or "api". */
 struct alarm_subject {
     const char *key;
     const char *name;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/base/words.h"
 #include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/config_reader.h"
 #include "spoa/core/decision/server_map.h"
@@ -231,7 +232,7 @@ static void report_unknown_section(const struct config_place *place, const char 
 
     memcpy(word, text, word_len < sizeof(word) ? word_len : sizeof(word) - 1);
     for (enum config_section_kind kind = CONFIG_AGENT; kind < CONFIG_SECTIONS; kind++)
-        if (config_distance(word, config_section_names[kind]) < 4) {
+        if (words_distance(word, config_section_names[kind]) < WORDS_FAR) {
             config_error(errors, place, "unknown section [%s], did you mean [%s%s]?", text,
                          config_section_names[kind], text + word_len);
             return;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "spoa/core/base/words.h"
+
 #define AGENT(field) offsetof(struct config_agent, field)
 #define GROUP(field) offsetof(struct config_voters, field)
 #define SERVICE(field) offsetof(struct config_service, field)
@@ -241,42 +243,16 @@ const struct config_keyword *config_keyword_find(enum config_section_kind sectio
     return NULL;
 }
 
-#define WORD_MAX 31
-
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-unsigned config_distance(const char *a, const char *b)
-{
-    unsigned row[WORD_MAX + 1];
-    size_t b_len = strnlen(b, WORD_MAX);
-
-    for (unsigned k = 0; k <= b_len; k++)
-        row[k] = k;
-    for (unsigned i = 1; i <= strnlen(a, WORD_MAX); i++) {
-        unsigned diagonal = row[0];
-        row[0] = i;
-        for (unsigned k = 1; k <= b_len; k++) {
-            unsigned replace = diagonal + (a[i - 1] != b[k - 1]);
-            diagonal = row[k];
-            row[k] = least(replace, least(row[k], row[k - 1]) + 1);
-        }
-    }
-    return row[b_len];
-}
-
 const char *config_keyword_nearest(enum config_section_kind section, const char *key)
 {
     const char *nearest = NULL;
-    unsigned best = 4; /* at this distance it is another word */
+    unsigned best = WORDS_FAR;
 
     for (size_t i = 0; i < config_keyword_count; i++) {
         const struct config_keyword *keyword = &config_keywords[i];
         if (keyword->section != section)
             continue;
-        unsigned distance = config_distance(key, keyword->key);
+        unsigned distance = words_distance(key, keyword->key);
         if (distance < best && distance <= strlen(keyword->key) / 2) {
             best = distance;
             nearest = keyword->key;

@@ -61,9 +61,6 @@ uint64_t config_keyword_bit(const struct config_keyword *keyword);
 /* The key of the section that is most like `key`, or NULL if none is similar. */
 const char *config_keyword_nearest(enum config_section_kind section, const char *key);
 
-/* Edit distance of two short words (at most 31 bytes count). */
-unsigned config_distance(const char *a, const char *b);
-
 /* The types, named after their values. */
 extern const struct config_type config_type_duration;
 extern const struct config_type config_type_park; /* an int64_t: ms, or PARK_AUTO */

@@ -5,8 +5,8 @@
 #include "proto/addr.h"
 #include "proto/span.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/base/words.h"
 #include "spoa/core/config/config.h"
-#include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_rules.h"
@@ -125,7 +125,7 @@ static const char *nearest_backend(const struct haproxy_file *haproxy, const cha
     for (size_t i = 0; i < haproxy->count; i++) {
         const struct haproxy_section *section = haproxy->sections[i];
         if (strcmp(section->kind, "backend") == 0 &&
-            (nearest == NULL || config_distance(name, section->name) < config_distance(name, nearest)))
+            (nearest == NULL || words_distance(name, section->name) < words_distance(name, nearest)))
             nearest = section->name;
     }
     return nearest;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spoa/core/base/words.h"
 #include "spoa/core/config/config.h"
-#include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_rules.h"
 #include "spoa/core/decision/park.h"
@@ -242,7 +242,7 @@ static const char *nearest_service(const struct config *config, const char *name
     const char *nearest = config->service_count > 0 ? config->services[0].name : "";
 
     for (size_t i = 1; i < config->service_count; i++)
-        if (config_distance(name, config->services[i].name) < config_distance(name, nearest))
+        if (words_distance(name, config->services[i].name) < words_distance(name, nearest))
             nearest = config->services[i].name;
     return nearest;
 }
@@ -455,7 +455,7 @@ static const char *nearest_engine(const struct haproxy_file *spoe, const char *o
     for (size_t i = 0; i < spoe->count; i++) {
         const struct haproxy_section *agent = spoe->sections[i];
         if (strcmp(agent->kind, "spoe-agent") == 0 && strcmp(agent->origin, origin) == 0 &&
-            (nearest == NULL || config_distance(engine, agent->scope) < config_distance(engine, nearest)))
+            (nearest == NULL || words_distance(engine, agent->scope) < words_distance(engine, nearest)))
             nearest = agent->scope;
     }
     return nearest != NULL ? nearest : "";

@@ -288,6 +288,12 @@ const struct service_waiting *service_waiting(const struct service *service, enu
 const struct outage *service_outage(const struct service *service);
 const struct outage_totals *service_outage_totals(const struct service *service);
 
+/*
+ * HAProxy gives clients up that wait here, after so long, in ms: raises the alarm about it. Negative: it does so no
+ * longer.
+ */
+void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms);
+
 /* A client was told of the last switch, as the first one: the observers are told. */
 void service_note_first_answer(struct service *service, int64_t now_ms);
 

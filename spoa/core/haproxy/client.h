@@ -35,7 +35,8 @@ enum client_state {
     CLIENT_STATE_UNKNOWN, /* it could not be looked at */
     CLIENT_STATE_ABSENT,  /* there is no such connection in this network namespace */
     CLIENT_STATE_THERE,
-    CLIENT_STATE_GONE, /* the client has closed its side */
+    CLIENT_STATE_GONE,     /* the client has closed its side */
+    CLIENT_STATE_GIVEN_UP, /* HAProxy has closed its side first */
 };
 
 /* Looks at `count` clients of kind CLIENT_TCP and writes their states to `ret_states`. Must not block. */

@@ -256,6 +256,43 @@ static size_t choose(const struct parking *parking, int64_t now_ms,
     return count;
 }
 
+static bool is_alike(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms - b_ms < PARKING_ALIKE_MS && b_ms - a_ms < PARKING_ALIKE_MS;
+}
+
+/* HAProxy has closed the client's connection, although we have not answered. */
+static void note_given_up(const struct parked_stream *stream, int64_t now_ms)
+{
+    struct parking_queue *queue = stream->queue;
+    struct parking_given_up *last = &queue->given_up;
+    int64_t age_ms = now_ms - stream->t_parked_ms;
+    bool is_proof = last->is_any && is_alike(age_ms, last->age_ms);
+
+    if (last->is_any && stream->t_parked_ms - last->t_parked_ms < PARKING_APART_MS)
+        return;
+    if (last->is_told && !is_proof)
+        return;
+    last->is_any = true;
+    last->is_told = is_proof;
+    last->t_parked_ms = stream->t_parked_ms;
+    last->age_ms = is_proof && last->age_ms < age_ms ? last->age_ms : age_ms;
+    if (is_proof)
+        service_note_given_up(queue->service, last->age_ms, now_ms);
+}
+
+/* HAProxy still waits for the stream: it has no such limit any more. */
+static void note_patience(const struct parked_stream *stream, int64_t now_ms)
+{
+    struct parking_given_up *last = &stream->queue->given_up;
+
+    if (!last->is_told || now_ms - stream->t_parked_ms < last->age_ms + PARKING_ALIKE_MS)
+        return;
+    last->is_told = false;
+    last->is_any = false;
+    service_note_given_up(stream->queue->service, -1, now_ms);
+}
+
 /* Takes the result of a look. A client that was never seen is served as if clients were not looked at: its
  * connection must be elsewhere. */
 static void take_look(struct parking *parking, struct parked_stream *stream, enum client_state state,
@@ -264,12 +301,17 @@ static void take_look(struct parking *parking, struct parked_stream *stream, enu
     bool is_released = stream->look == LOOK_RELEASE;
 
     stream->t_looked_ms = now_ms;
-    if (state == CLIENT_STATE_GONE || (state == CLIENT_STATE_ABSENT && stream->is_seen))
+    if (state == CLIENT_STATE_GIVEN_UP)
+        note_given_up(stream, now_ms);
+    if (state == CLIENT_STATE_GONE || state == CLIENT_STATE_GIVEN_UP ||
+        (state == CLIENT_STATE_ABSENT && stream->is_seen))
         stream->is_gone = true;
     else if (state == CLIENT_STATE_ABSENT)
         stream->asker.kind = CLIENT_NOT_GIVEN; /* treated as if no addresses were sent */
     else if (state == CLIENT_STATE_THERE)
         stream->is_seen = true;
+    if (state == CLIENT_STATE_THERE)
+        note_patience(stream, now_ms);
     set_look(stream, can_be_seen(stream) && !is_released ? LOOK_WATCH : LOOK_NEVER);
     if (is_released || stream->is_gone)
         make_due(parking, stream);

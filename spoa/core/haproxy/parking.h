@@ -29,6 +29,22 @@
 /* A look that is older than this does not count when a stream is to be answered with a name. */
 #define PARKING_STALE_MS 100
 
+/*
+ * HAProxy gives a stream up when its own time limit is over ('timeout processing'), and closes the client's
+ * connection. If that limit is shorter than `park`, that is an alarm. One such stream proves nothing: an operator may
+ * have shut it. Two do that waited for about the same time, but did not end at the same time.
+ */
+#define PARKING_ALIKE_MS 400
+#define PARKING_APART_MS 1000
+
+/* What was seen of that. */
+struct parking_given_up {
+    bool is_any;
+    bool is_told;        /* the service knows */
+    int64_t t_parked_ms; /* of the last stream of which that was seen */
+    int64_t age_ms;      /* how long it had waited by then, at the most; with `is_told` the least of two */
+};
+
 struct parking;
 struct parked_stream;
 
@@ -45,7 +61,8 @@ struct parking_queue {
     enum service_sight sight;      /* whether clients can be seen, as far as we know */
     struct parked_stream *streams; /* the oldest first */
     size_t count;                  /* of them */
-    struct parking_queue *next;    /* in the list of queues that have streams */
+    struct parking_given_up given_up;
+    struct parking_queue *next; /* in the list of queues that have streams */
     struct parking_queue *prev;
 };
 

@@ -7,6 +7,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "spoa/core/base/words.h"
 #include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/question_cache.h"
 
@@ -23,6 +24,7 @@ struct service_table {
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
     bool has_clients; /* questions with a client's address have come */
+    struct unknown_service unknown_service;
     size_t unknown_len;
     uint8_t unknown[ACTIONS_MAX]; /* the actions for an unknown service */
 };
@@ -108,6 +110,55 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
                                                                                           : NULL;
 }
 
+/* ---- what is not configured ---- */
+
+/* The service whose name is most like this one; NULL where none is similar. */
+static const char *find_nearest(const void *context, const char *name)
+{
+    const struct service_table *table = context;
+    const char *nearest = NULL;
+    unsigned best = WORDS_FAR;
+
+    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next) {
+        const char *known = service_settings(entry->masters.service)->name;
+        unsigned distance = words_distance(name, known);
+        if (distance >= best || distance > strlen(known) / 2)
+            continue;
+        best = distance;
+        nearest = known;
+    }
+    return nearest;
+}
+
+void service_table_note_unknown(struct service_table *table, struct span payload, int64_t now_ms)
+{
+    struct service_question question;
+
+    if (question_read(payload, &question))
+        unknown_service_note(&table->unknown_service, &question, find_entry(table, question.service) != NULL,
+                             find_nearest, table, now_ms);
+}
+
+void service_table_tick(struct service_table *table, int64_t now_ms)
+{
+    unknown_service_tick(&table->unknown_service, now_ms);
+}
+
+const struct unknown_service *service_table_unknown(const struct service_table *table)
+{
+    return &table->unknown_service;
+}
+
+/* The services are others than before: what was not configured may be by now. */
+static void review_unknown(struct service_table *table, int64_t now_ms)
+{
+    struct service_question question;
+
+    if (unknown_service_question(&table->unknown_service, &question) &&
+        service_table_find(table, &question) != NULL)
+        unknown_service_end(&table->unknown_service, now_ms);
+}
+
 const struct answer_counters *service_table_counters(const struct service_table *table, const char *service)
 {
     const struct table_entry *entry = NULL;
@@ -188,7 +239,7 @@ static void hand_over(struct parking_queue *from, struct parking_queue *to, stru
         parking_queue_close(from, unknown);
 }
 
-void service_table_change_over(struct service_table *table, struct service_table *next)
+void service_table_change_over(struct service_table *table, struct service_table *next, int64_t now_ms)
 {
     struct table_entry *former = table->entries;
     struct question_cache questions = table->questions;
@@ -208,6 +259,7 @@ void service_table_change_over(struct service_table *table, struct service_table
     next->entries = former;
     table->questions = next->questions;
     next->questions = questions;
+    review_unknown(table, now_ms);
 }
 
 bool service_table_is_idle(const struct service_table *table)

@@ -7,6 +7,7 @@
 #include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/parking.h"
 #include "spoa/core/haproxy/question.h"
+#include "spoa/core/haproxy/unknown_service.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,11 +49,23 @@ struct span service_table_answer(struct service_table *table, const struct parki
                                  int64_t now_ms, bool *ret_named);
 
 /*
+ * service_table_resolve() has found no queue for this payload: HAProxy asks for what is not configured. That is an
+ * alarm (unknown_service.h). Allocates nothing.
+ */
+void service_table_note_unknown(struct service_table *table, struct span payload, int64_t now_ms);
+
+/* Clears that alarm when nobody has asked for long enough. To be called every now and then. */
+void service_table_tick(struct service_table *table, int64_t now_ms);
+
+/* What HAProxy asks for and is not configured. */
+const struct unknown_service *service_table_unknown(const struct service_table *table);
+
+/*
  * Swaps the services of the two tables. From now on `table` answers from the services of `next`, and the
  * parked streams move to them. A stream whose service is gone is due at once. `next` has the former services
  * then, and must stay until service_table_is_idle().
  */
-void service_table_change_over(struct service_table *table, struct service_table *next);
+void service_table_change_over(struct service_table *table, struct service_table *next, int64_t now_ms);
 
 /* Whether no stream waits for a service of this table. */
 bool service_table_is_idle(const struct service_table *table);

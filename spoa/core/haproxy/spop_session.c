@@ -108,6 +108,8 @@ static void take_notify(struct spop_session *session, const struct spop_frame *f
     }
     if (queue != NULL && now_ms >= queue->sight_ms)
         parking_check_sight(queue, &asker, now_ms);
+    if (queue == NULL)
+        service_table_note_unknown(session->table, frame->payload, now_ms);
     struct span actions = service_table_answer(session->table, queue, now_ms, &named);
     bool is_parked = queue != NULL && !*session->draining &&
                      parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);

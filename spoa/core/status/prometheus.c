@@ -140,6 +140,12 @@ static void write_agent(struct exposition *exposition)
     begin_sample(exposition);
     text_add(exposition->out, " ");
     end_ms(exposition, status_unix_ms(status, status->t_loaded_ms));
+    begin_family(exposition, "agent_alarm", "gauge",
+                 "Whether the alarm about what HAProxy asks for is raised");
+    begin_sample(exposition);
+    add_label(exposition, true, "alarm", alarm_text(ALARM_UNKNOWN_SERVICE));
+    end_labels(exposition);
+    end_number(exposition, alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE));
     write_histogram(exposition, "answer_duration_seconds",
                     "From the read of a NOTIFY to the write of its ACK, without those that were kept back",
                     &status->metrics->answer_times, metrics_answer_bounds_us);

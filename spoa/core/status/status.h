@@ -35,6 +35,7 @@ struct status {
     const struct history *history;
     const struct voter_group *const *groups; /* with their services */
     const struct service_table *table;       /* the answers given for these services */
+    const struct unknown_service *unknown;   /* what HAProxy asks for and is not there */
     size_t group_count;
     const struct runtime_health *apis; /* HAProxys whose sessions are cut */
     size_t api_count;

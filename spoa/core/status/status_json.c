@@ -22,16 +22,23 @@ static void add_addr(struct json *json, const char *key, const struct addr *addr
     json_string(json, key, addr != NULL ? addr_format(addr, text) : NULL);
 }
 
+/* `detail` is NULL where only the log has it. */
+static void add_alarm(struct json *json, enum alarm_kind kind, const char *detail)
+{
+    json_begin_object(json, NULL);
+    json_string(json, "alarm", alarm_text(kind));
+    json_string(json, "meaning", alarm_meaning(kind));
+    json_string(json, "detail", detail);
+    json_end(json);
+}
+
 static void add_alarms(struct json *json, const struct alarms *alarms)
 {
     json_begin_array(json, "alarms");
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
         if (!alarms_is_raised(alarms, kind))
             continue;
-        json_begin_object(json, NULL);
-        json_string(json, "alarm", alarm_text(kind));
-        json_string(json, "meaning", alarm_meaning(kind));
-        json_end(json);
+        add_alarm(json, kind, NULL);
     }
     json_end(json);
 }
@@ -213,6 +220,15 @@ static void add_outage(struct json *json, const struct status *status, const str
     json_end(json);
 }
 
+/* Those that are about no service that is configured. */
+static void add_own_alarms(struct json *json, const struct status *status)
+{
+    json_begin_array(json, "alarms");
+    if (alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE))
+        add_alarm(json, ALARM_UNKNOWN_SERVICE, status->unknown->detail);
+    json_end(json);
+}
+
 static void add_agent(struct json *json, const struct status *status)
 {
     const char *service = NULL;
@@ -231,6 +247,7 @@ static void add_agent(struct json *json, const struct status *status)
     json_string(json, "last-reload-error", status->reload_error);
     json_number(json, "connections", (int64_t)status->connections);
     json_number(json, "parked", (int64_t)status->parked);
+    add_own_alarms(json, status);
 }
 
 static void add_api(struct json *json, const struct runtime_health *api)

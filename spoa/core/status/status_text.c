@@ -170,6 +170,11 @@ static void add_agent(struct text *out, const struct status *status)
                 unready == NULL ? "ready" : "not ready: ", unready == NULL ? "" : unready,
                 status->connections, status->parked,
                 status->is_reload_good ? "" : ", the last reload failed");
+    if (!alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE))
+        return;
+    text_printf(out, "! %s: ", alarm_text(ALARM_UNKNOWN_SERVICE));
+    text_add(out, status->unknown->detail);
+    text_add(out, "\n\n");
 }
 
 /* The alarms of a group stand below its last service. */

@@ -81,6 +81,10 @@ static enum client_state judge_tcp_state(unsigned state)
         return CLIENT_STATE_THERE;
     case TCP_LISTEN: /* the kernel finds this if there is no connection */
         return CLIENT_STATE_ABSENT;
+    case TCP_FIN_WAIT1: /* HAProxy has closed, and the client has not, or later */
+    case TCP_FIN_WAIT2:
+    case TCP_TIME_WAIT:
+        return CLIENT_STATE_GIVEN_UP;
     default:
         return CLIENT_STATE_GONE;
     }

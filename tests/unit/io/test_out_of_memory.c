@@ -188,6 +188,7 @@ static bool pages(void)
                             .history = &history,
                             .groups = groups,
                             .table = world.table,
+                            .unknown = service_table_unknown(world.table),
                             .group_count = 1,
                             .now_ms = world.now_ms,
                             .now_unix_ms = world.now_ms};

@@ -249,28 +249,13 @@ static void test_keyword_table(void **state)
     }
 }
 
-static void test_distance(void **state)
-{
-    static const char long_word[] = "a-word-of-more-than-thirty-one-bytes-for-sure";
-
-    (void)state;
-    assert_int_equal(config_distance("", ""), 0);
-    assert_int_equal(config_distance("quorum", ""), 6);
-    assert_int_equal(config_distance("", "quorum"), 6);
-    assert_int_equal(config_distance("quorun", "quorum"), 1);
-    assert_int_equal(config_distance("kitten", "sitting"), 3);
-    assert_int_equal(config_distance("pol", "poll"), 1);
-    assert_int_equal(config_distance(long_word, long_word), 0);
-    assert_int_equal(config_distance(long_word, ""), 31);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations),      cmocka_unit_test(test_listens),
         cmocka_unit_test(test_park),           cmocka_unit_test(test_lags),
         cmocka_unit_test(test_account_length), cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_keyword_table),  cmocka_unit_test(test_distance),
+        cmocka_unit_test(test_keyword_table),
     };
 
     return cmocka_run_group_tests_name("config_types", tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* Parked streams whose clients are looked at: those that have gone get no name. */
+#include "tests/lib/log_capture.h"
 #include "tests/unit/core/haproxy/parking_fixture.h"
 
 static void look(void *context, const struct client *const *clients, size_t count,
@@ -275,6 +276,81 @@ static void test_a_stale_look_does_not_count(void **state)
     expect_next(0, 2, true);
 }
 
+/* ---- HAProxy gives up ---- */
+
+/* A stream is parked at `t_parked_ms`, and HAProxy closes its client's connection after `age_ms`. */
+static void give_up(uint16_t stream_id, int64_t t_parked_ms, int64_t age_ms)
+{
+    f.now_ms = t_parked_ms;
+    f.states[stream_id] = CLIENT_STATE_THERE;
+    park_tcp(0, stream_id);
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[stream_id] = CLIENT_STATE_GIVEN_UP;
+    f.now_ms += age_ms;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(stream_id);
+}
+
+static bool is_told(void)
+{
+    return alarms_is_raised(service_alarms(f.services[0]), ALARM_PARK_TIMEOUT);
+}
+
+static void test_two_that_waited_for_the_same_time(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 8000;
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    give_up(1, START, 5200);
+    assert_false(is_told()); /* an operator may have shut it */
+    give_up(2, START + PARKING_APART_MS - 1, 5000);
+    assert_false(is_told()); /* both may have been shut together */
+    give_up(3, START + PARKING_APART_MS, 5000);
+    assert_true(is_told());
+    assert_non_null(strstr(log_capture_last("alarm"),
+                           "alarm=park-timeout service=m detail=after about 5000 ms, "
+                           "'park' is 8000 ms: set 'timeout processing 10000ms'"));
+    give_up(4, START + 60000, 300); /* another end changes nothing */
+    assert_true(is_told());
+    /* HAProxy was corrected: the next one that waits for longer shows it. */
+    f.now_ms = START + 90000;
+    f.states[5] = CLIENT_STATE_THERE;
+    park_tcp(0, 5);
+    f.now_ms += 5000 + PARKING_ALIKE_MS - 1;
+    (void)parking_look(f.parking, f.now_ms);
+    assert_true(is_told());
+    f.now_ms += PARKING_LOOK_MS;
+    (void)parking_look(f.parking, f.now_ms);
+    assert_false(is_told());
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+}
+
+static void test_two_that_waited_for_different_times(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 8000;
+    give_up(1, START, 5000);
+    give_up(2, START + 2000, 5000 + PARKING_ALIKE_MS);
+    give_up(3, START + 4000, 5000);
+    assert_false(is_told());
+}
+
+/* Clients that give up themselves, always after the same time. */
+static void test_clients_that_give_up_prove_nothing(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 8000;
+    for (uint16_t i = 1; i < 4; i++) {
+        park_tcp(0, i);
+        (void)parking_look(f.parking, f.now_ms);
+        f.states[i] = CLIENT_STATE_GONE;
+        f.now_ms += 5000;
+        (void)parking_look(f.parking, f.now_ms);
+        expect_gone(i);
+    }
+    assert_false(is_told());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +359,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_first_look_and_name_at_once, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_looked_at_at_the_end_of_its_time, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_who_was_never_seen_is_served, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_that_waited_for_the_same_time, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_two_that_waited_for_different_times, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_clients_that_give_up_prove_nothing, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_who_cannot_be_looked_at_is_served, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_watched_again_where_the_name_is_gone, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),

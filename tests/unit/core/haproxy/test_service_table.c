@@ -272,7 +272,7 @@ static void test_change_over(void **state)
         assert_true(
             parking_park(queue, &clients[i], &(struct client){.kind = CLIENT_NOT_GIVEN}, i, i, START));
     }
-    service_table_change_over(table, next);
+    service_table_change_over(table, next, START);
     for (size_t i = 0; i < 2; i++) {
         struct service_question question = {.service = span_of_text(names[i])};
         struct parking_queue *queue = service_table_find(table, &question);

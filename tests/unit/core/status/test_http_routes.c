@@ -99,6 +99,7 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .metrics = &metrics,
                                   .history = &history,
                                   .table = table,
+                                  .unknown = service_table_unknown(table),
                                   .groups = groups,
                                   .group_count = 1,
                                   .apis = &api,

@@ -32,8 +32,11 @@ static size_t peer_count;
 
 static void fill(void *context, struct status *ret_status)
 {
+    static const struct unknown_service unknown;
+
     (void)context;
-    *ret_status = (struct status){.version = "1", .revision = "r", .metrics = &metrics, .history = &history};
+    *ret_status = (struct status){
+        .version = "1", .revision = "r", .metrics = &metrics, .history = &history, .unknown = &unknown};
 }
 
 static int set_up(void **state)
