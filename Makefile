@@ -327,7 +327,7 @@ demo-compose: ## the same in containers, with Prometheus and Grafana (needs dock
 	docker compose -f docker/compose.yaml up --build --detach --wait
 	docker compose -f docker/compose.yaml --profile failover run --rm failover
 
-demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it running)
+demo: ## a failover before your eyes, with real programs (KEEP=1 leaves it running: each key kills the master again)
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
 	@KEEP=$(KEEP) $(PYTHON) tests/tools/demo.py

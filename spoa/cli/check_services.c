@@ -37,17 +37,6 @@ static struct finding_place group_place(const struct check *check, const struct 
     return check_place(check, "sentinels", service->group->index, key, 0);
 }
 
-/* Whether the reply is an error. For want of a right that is noted. That the Sentinel knows no master of that name is
- * found with its vote. */
-static bool is_refused(struct checked_voter *voter, const struct reply *reply, const char *right)
-{
-    if (reply == NULL || reply->kind != REPLY_ERROR || sentinel_reply_is_unknown_name(reply))
-        return false;
-    if (refusal_of(reply) == REFUSAL_RIGHT)
-        check_note_right(voter, right);
-    return true;
-}
-
 static const struct service_server *find_server(const struct config_service *service, const struct addr *addr)
 {
     for (size_t i = 0; i < service->server_count; i++)
@@ -155,10 +144,11 @@ static void check_fellows(struct check *check, const struct checked_service *ser
 
     for (size_t i = 0; i < group->group->address_count; i++)
         listed -= group->voters[i].is_misplaced;
-    if (known == listed)
+    /* The one that is missing may be that in whose place another address stands, which is found already. */
+    if (known == listed || known == group->group->address_count)
         return;
     const struct reply *reply = redis_client_ask(voter->client, words);
-    (void)is_refused(voter, reply, "+sentinel|sentinels");
+    (void)check_is_refused(check, group, voter, reply, "SENTINEL SENTINELS", "+sentinel|sentinels");
     if (name_unlisted(check, service, reply) == 0)
         findings_add(&check->findings, FINDING_SENTINEL_COUNT, group_place(check, service, ""), voter->name,
                      "list all of them, or say SENTINEL RESET there",
@@ -172,8 +162,8 @@ static void check_settings(struct check *check, struct checked_service *service,
     struct sentinel_facts facts;
     struct addr addr;
 
-    if (is_refused(voter, master, "+sentinel|master") || master == NULL ||
-        sentinel_reply_read_facts(master, &addr, &facts) != REPLY_READ_OK)
+    if (check_is_refused(check, service->group, voter, master, "SENTINEL MASTER", "+sentinel|master") ||
+        master == NULL || sentinel_reply_read_facts(master, &addr, &facts) != REPLY_READ_OK)
         return;
     check_times(check, service, voter, facts.down_after_ms);
     check_silence(check, service, voter, &facts);
@@ -230,7 +220,8 @@ static void check_replicas(struct check *check, const struct checked_service *se
     struct addr addr;
 
     if (service->service->replicas)
-        (void)is_refused(voter, reply, "+sentinel|replicas");
+        (void)check_is_refused(check, service->group, voter, reply, "SENTINEL REPLICAS",
+                               "+sentinel|replicas");
     for (size_t i = 0; reply != NULL && i < reply->count; i++) {
         const struct reply *element = &reply->elements[i];
         if (addr_from_parts(redis_client_field(element, "ip"), redis_client_field(element, "port"), &addr))
@@ -248,9 +239,13 @@ static void check_witness(struct check *check, const struct checked_service *ser
     if (!service->service->witness)
         return;
     const struct reply *reply = redis_client_ask(voter->client, words);
-    if (is_refused(voter, reply, "+sentinel|ckquorum") && refusal_of(reply) != REFUSAL_RIGHT)
+    enum refusal refusal = reply != NULL ? refusal_of(reply) : REFUSAL_NONE;
+    if (refusal == REFUSAL_OTHER)
         findings_add(&check->findings, FINDING_SENTINEL_MAJORITY, service_place(check, service, ""),
                      voter->name, NULL, "SENTINEL CKQUORUM says: %.*s", PRINTED(reply->text));
+    else
+        (void)check_is_refused(check, service->group, voter, reply, "SENTINEL CKQUORUM",
+                               "+sentinel|ckquorum");
 }
 
 /* Here a loopback address leads to this host, and HAProxy would send the clients there. */
@@ -312,8 +307,10 @@ static void report_no_vote(struct check *check, const struct checked_service *se
         report_unknown_monitor(check, service, voter);
         return;
     }
-    if (is_refused(voter, reply, rights[source]) && refusal_of(reply) == REFUSAL_RIGHT)
+    if (reply != NULL && refusal_of(reply) == REFUSAL_RIGHT) {
+        (void)check_is_refused(check, service->group, voter, reply, "", rights[source]);
         return;
+    }
     struct span words = reply == NULL                ? span_of_text(voter->client->error)
                         : reply->kind == REPLY_ERROR ? reply->text
                                                      : span_of_text(check_why_no_vote(source, reply));

@@ -131,6 +131,7 @@ static void check_api(struct check *check, const struct account *agent, const st
 
     if (addr->kind != ADDR_UNIX || addr->host[0] == '@')
         return;
+    (void)snprintf(check->user, sizeof(check->user), "%s", agent->name);
     bool is_there = stat(addr->host, &status) == 0;
     if (is_there ? may_write(agent, addr->host) : line == NULL || line_allows(agent, line))
         return;
@@ -196,7 +197,6 @@ void check_sockets(struct check *check, const struct haproxy_file *haproxy)
 
     if (!find_agent(check, &agent))
         return;
-    (void)snprintf(check->user, sizeof(check->user), "%s", agent.name);
     for (size_t i = 0; i < check->config->haproxy.runtime_api_count; i++)
         check_api(check, &agent, &check->apis[i], haproxy);
     check_listens(check, &agent, haproxy);

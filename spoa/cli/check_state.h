@@ -80,7 +80,7 @@ struct check {
     struct checked_group *groups;
     struct checked_service *services;
     struct checked_api *apis;
-    char user[64]; /* whom the agent is assumed to run as; "": not known */
+    char user[64]; /* whom the agent is taken to run as; "": that did not matter */
 };
 
 /* The place of a key, or of its section if it is not given; `section` and `index` as config_lines.h has them. */
@@ -91,8 +91,11 @@ struct finding_place check_place(const struct check *check, const char *section,
 void check_voters(struct check *check);
 /* Adds what the voters may not do. The services must have been asked. */
 void check_rights(struct check *check);
-/* Notes that the voter refuses for want of this right. */
-void check_note_right(struct checked_voter *voter, const char *right);
+/* Whether the reply is an error, which is then found: for want of a right, it is noted for check_rights(). That a Sentinel
+ * knows no master of that name does not count. `command` and `right` are what was asked, and what it takes. */
+struct reply;
+bool check_is_refused(struct check *check, const struct checked_group *group, struct checked_voter *voter,
+                      const struct reply *reply, const char *command, const char *right);
 
 /* check_services.c: asks for votes, settings, roles. */
 void check_services(struct check *check);

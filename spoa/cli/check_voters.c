@@ -9,11 +9,12 @@
 #include "spoa/core/redis/refusal.h"
 #include "spoa/core/redis/reply.h"
 #include "spoa/core/voters/node_reply.h"
+#include "spoa/core/voters/sentinel_reply.h"
 
 /* The two arguments of "%.*s". */
 #define PRINTED(span) (int)(span).len, (const char *)(span).data
 
-void check_note_right(struct checked_voter *voter, const char *right)
+static void note_right(struct checked_voter *voter, const char *right)
 {
     size_t len = strlen(voter->rights);
 
@@ -38,6 +39,19 @@ static struct finding_place voter_place(const struct check *check, const struct 
                                         const struct checked_voter *voter)
 {
     return check_place(check, "sentinels", group->index, "address", (size_t)(voter - group->voters));
+}
+
+bool check_is_refused(struct check *check, const struct checked_group *group, struct checked_voter *voter,
+                      const struct reply *reply, const char *command, const char *right)
+{
+    if (reply == NULL || reply->kind != REPLY_ERROR || sentinel_reply_is_unknown_name(reply))
+        return false;
+    if (refusal_of(reply) == REFUSAL_RIGHT)
+        note_right(voter, right);
+    else
+        findings_add(&check->findings, FINDING_VOTER_REFUSES, group_place(check, group), voter->name, NULL,
+                     "%s is refused: %.*s", command, PRINTED(reply->text));
+    return true;
 }
 
 static void lose_unreachable(struct check *check, const struct checked_group *group,
@@ -139,7 +153,7 @@ static void ask_identity(struct check *check, const struct checked_group *group,
         return;
     enum refusal refusal = refusal_of(reply);
     if (refusal == REFUSAL_RIGHT) {
-        check_note_right(voter, identity_rights[source]);
+        note_right(voter, identity_rights[source]);
         return;
     }
     if (refusal == REFUSAL_NONE)
@@ -159,11 +173,9 @@ static void ask_subscribe(struct check *check, const struct checked_group *group
         redis_client_open(voter->addr, &group->group->credentials, &group->group->tls);
     const struct reply *reply = redis_client_ask(&client, words);
 
-    (void)check;
-    if (reply != NULL && refusal_of(reply) == REFUSAL_RIGHT)
-        check_note_right(voter, memmem(reply->text.data, reply->text.len, "channel", 7) != NULL
-                                    ? "&+switch-master"
-                                    : "+subscribe");
+    bool is_channel = reply != NULL && memmem(reply->text.data, reply->text.len, "channel", 7) != NULL;
+    (void)check_is_refused(check, group, voter, reply, "SUBSCRIBE",
+                           is_channel ? "&+switch-master" : "+subscribe");
     redis_client_close(&client);
 }
 

@@ -103,12 +103,6 @@ static const char *why(const struct addr *addr, const struct redis_client *clien
     return has_no_address ? "its name has no address here" : client->error;
 }
 
-/* Whether the peer was reached and does not take the password. */
-static bool is_unwelcome(const struct redis_client *client)
-{
-    return client->parser != NULL && client->error[0] != '\0';
-}
-
 /* Connects and logs in. The user may be known to one kind of peer only: the other kind may take the password alone. */
 static struct redis_client open_peer(const struct addr *addr, struct login *login)
 {
@@ -117,9 +111,9 @@ static struct redis_client open_peer(const struct addr *addr, struct login *logi
     struct config_credentials alone = *login->credentials;
 
     alone.username = NULL;
-    if (is_unwelcome(&client) && login->credentials->username != NULL && !login->is_settled) {
+    if (client.wants_password && login->credentials->username != NULL && !login->is_settled) {
         struct redis_client other = redis_client_open(addr, &alone, &tls);
-        if (other.parser != NULL && other.error[0] == '\0') {
+        if (other.parser != NULL && !other.wants_password) {
             char text[ADDR_TEXT_MAX];
             init_note("%s takes the password without the user '%s': no user is written there.",
                       addr_format(addr, text), login->credentials->username);
@@ -131,7 +125,7 @@ static struct redis_client open_peer(const struct addr *addr, struct login *logi
             redis_client_close(&other);
         }
     }
-    login->is_settled = login->is_settled || (client.parser != NULL && client.error[0] == '\0');
+    login->is_settled = login->is_settled || (client.parser != NULL && !client.wants_password);
     return client;
 }
 
@@ -143,8 +137,6 @@ static bool fail_reply(const struct survey *survey, const char *command, const s
     if (reply == NULL)
         return fail("%s does not answer as a Sentinel without TLS: %s", survey->name, survey->client.error);
     switch (refusal_of(reply)) {
-    case REFUSAL_PASSWORD:
-        return fail("%s asks for a password: give --password-file FILE", survey->name);
     case REFUSAL_RIGHT:
         return fail("%s refuses SENTINEL %s: %.*s. The user needs +sentinel|myid +sentinel|masters "
                     "+sentinel|replicas "
@@ -181,7 +173,10 @@ static bool open_asked(struct survey *survey)
     survey->client = open_peer(survey->asked, &survey->sentinel_login);
     if (survey->client.parser == NULL)
         return fail("%s cannot be reached: %s", survey->name, why(survey->asked, &survey->client));
-    if (survey->client.error[0] != '\0')
+    if (survey->client.wants_password && survey->sentinel_login.credentials->password == NULL)
+        return fail("%s asks for a password: give --password-file FILE (%s)", survey->name,
+                    survey->client.error);
+    if (survey->client.wants_password)
         return fail("%s refuses the password: %s", survey->name, survey->client.error);
     const struct reply *reply = ask(survey, "MYID", NULL, REPLY_TEXT);
     if (reply == NULL)
@@ -198,17 +193,11 @@ static bool open_asked(struct survey *survey)
     return true;
 }
 
-/* A loopback address is another host's, if a Sentinel of another host announces it. */
-static void note_loopback(const struct survey *survey, const struct addr *addr)
+/* Whether a Sentinel of another host announces a loopback address: here that is another node. */
+static bool is_misleading(const struct survey *survey, const struct addr *addr)
 {
-    char text[ADDR_TEXT_MAX];
-
-    if (addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
-        !init_is_own_host(survey->asked))
-        init_note(
-            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
-            "address that other hosts know.",
-            survey->name, addr_format(addr, text));
+    return addr_is_loopback(addr) && !addr_is_loopback(survey->asked) && survey->asked->kind != ADDR_NAME &&
+           !init_is_own_host(survey->asked);
 }
 
 /* Adds what an element of MASTERS, REPLICAS or SENTINELS is about. False if memory is short. */
@@ -228,7 +217,13 @@ static bool add_announced(struct survey *survey, struct draft_addresses *address
         return fail_memory();
     draft_set_id(added, redis_client_field(element, "runid"));
     added->is_announced = true;
-    note_loopback(survey, &addr);
+    if (is_misleading(survey, &addr)) {
+        char text[ADDR_TEXT_MAX];
+        init_note(
+            "%s announces %s, a loopback address: on this host that is another node. Give its Sentinels the "
+            "address that other hosts know.",
+            survey->name, addr_format(&addr, text));
+    }
     return true;
 }
 
@@ -406,8 +401,8 @@ static bool visit_fellow(struct survey *survey, size_t index)
     (void)addr_format(&addr, name);
     if (client.parser == NULL)
         init_note("The Sentinel %s cannot be reached from here: %s.", name, why(&addr, &client));
-    else if (client.error[0] != '\0')
-        init_note("The Sentinel %s refuses the password: %s.", name, client.error);
+    else if (client.wants_password)
+        init_note("The Sentinel %s refuses us: %s.", name, client.error);
     else
         is_fine = ask_fellow(survey, index, &client);
     redis_client_close(&client);
@@ -462,14 +457,12 @@ static bool ask_role(struct redis_client *client, struct draft_service *service)
 }
 
 /* Says why the node does not tell its identity. */
-static void note_no_id(struct survey *survey, const char *name, const struct redis_client *client,
-                       const struct reply *reply)
+static void note_no_id(const char *name, const struct redis_client *client, const struct reply *reply)
 {
     if (reply == NULL) {
         init_note("The node %s does not answer: %s.", name, client->error);
         return;
     }
-    survey->refused += refusal_of(reply) == REFUSAL_PASSWORD;
     init_note("The node %s does not say who it is: %.*s.", name,
               PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("INFO has no run_id")));
 }
@@ -480,12 +473,12 @@ static bool ask_node(struct survey *survey, struct draft_service *service, size_
     static const char *const words[] = {"INFO", "server", NULL};
     struct draft_address *node = &service->nodes.list[index];
     struct span id = span_of("", 0);
-    char name[ADDR_TEXT_MAX];
 
     survey->answered++;
     const struct reply *reply = redis_client_ask(client, words);
     if (reply == NULL || node_reply_read_run_id(reply, &id) != REPLY_READ_OK) {
-        note_no_id(survey, addr_format(&node->addr, name), client, reply);
+        char name[ADDR_TEXT_MAX];
+        note_no_id(addr_format(&node->addr, name), client, reply);
     } else {
         draft_set_id(node, id);
         node->is_reached = true;
@@ -504,8 +497,8 @@ static bool visit_node(struct survey *survey, struct draft_service *service, siz
     if (client.parser == NULL) {
         init_note("The node %s of '%s' cannot be reached from here: %s.", name, service->master,
                   why(&addr, &client));
-    } else if (client.error[0] != '\0') {
-        init_note("The node %s refuses the password: %s.", name, client.error);
+    } else if (client.wants_password) {
+        init_note("The node %s refuses us: %s.", name, client.error);
         survey->answered++;
         survey->refused++;
     } else {

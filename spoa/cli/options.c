@@ -73,7 +73,7 @@ void options_print_help(FILE *out)
 {
     fputs(
         "usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
-        "       sentinel-spoa init --sentinel ADDR [OPTION]...   (see init --help)\n"
+        "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
         "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
         "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
         "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
@@ -91,11 +91,6 @@ void options_print_help(FILE *out)
         "      --dump-config    print the configuration with all defaults and exit\n"
         "  -V, --version        print the version and exit\n"
         "  -h, --help           print this and exit\n"
-        "\n"
-        "The first configuration:\n"
-        "  init                 ask a Sentinel for all it knows, and write sentinel-spoa.conf, haproxy.cfg "
-        "and\n"
-        "                       spoe.conf\n"
         "\n"
         "Without a file:\n"
         "      --listen ADDR    where HAProxy connects (127.0.0.1:9012; unix:/path; repeatable)\n"

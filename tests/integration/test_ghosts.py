@@ -188,7 +188,7 @@ def test_without_the_arguments_it_is_as_it_was():
         wait_until(lambda: cluster.serves() and cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen"), 15, "the alarm")
         assert "src_port" in cluster.agent.find_log(event="alarm", alarm="gone-clients-unseen")["detail"]
         done = run_agent("-f", cluster.agent.config_path, "check")
-        assert "! the agent has the alarm gone-clients-unseen" in done.stdout
+        assert "[gone-clients-unseen]" in done.stdout
         with cluster.nobody_named():
             sock = connect(cluster)
             increment(sock, "key")

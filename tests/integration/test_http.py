@@ -470,7 +470,7 @@ def test_status_command(rig):
     rig.wait_master("R2")
     done = command(rig, "status")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^mymaster +ok +R2 +127\.0\.0\.1:7002 +\d/3 votes, 2 needed$", done.stdout, re.MULTILINE)
+    assert re.search(r"^mymaster +ok +R2 +127\.0\.0\.1:7002 +\d/3 votes, 2 needed, park 0 ms$", done.stdout, re.MULTILINE)
     assert all(fake.where in done.stdout for fake in rig.fakes)
     assert "mymaster: R1 -> R2, " in done.stdout
     done = command(rig, "status", "--json")

@@ -1,5 +1,5 @@
-"""A root file system whose systemd runs, in namespaces of its own and on this machine's network: units run as they are shipped,
-with their users, their folders and their filters.
+"""A root file system whose systemd runs, in namespaces of its own and on this machine's network (or, with `is_alone`, with no
+network but a loopback of its own): units run as they are shipped, with their users, their folders and their filters.
 
     with Booted(root, directory) as system:
         system.run("systemctl", "start", "haproxy")
@@ -18,6 +18,7 @@ PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT = """
 set -e
 root=$1
+ip link set lo up
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
@@ -52,16 +53,17 @@ def find_hierarchy():
 class Booted(Process):
     """Its files are in `root`."""
 
-    def __init__(self, root, directory):
+    def __init__(self, root, directory, is_alone=False):
         super().__init__("systemd", directory)
         self.root = root
+        self.network = ["--net"] if is_alone else []
         self.cgroup = find_hierarchy() / f"sentinel-spoa-{directory.name}"
 
     def command(self):
         # A cgroup of its own before the namespace is made, for that begins there.
         enter = f'echo $$ > "{self.cgroup}/cgroup.procs" && exec "$@"'
-        return ["sh", "-c", enter, "sh", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--uts", "--ipc", "--cgroup",
-                "sh", "-c", BOOT, "sh", str(self.root)]
+        return ["sh", "-c", enter, "sh", "unshare", *self.network, "--mount", "--pid", "--fork", "--kill-child", "--uts",
+                "--ipc", "--cgroup", "sh", "-c", BOOT, "sh", str(self.root)]
 
     def __enter__(self):
         self.cgroup.mkdir()

@@ -6,6 +6,7 @@
         assert rig.ask()["votes"] == 2
 """
 
+import json
 import shutil
 import signal
 import subprocess
@@ -154,3 +155,13 @@ def run_agent(*arguments, timeout=30, **options):
     """The agent's program with these arguments, until it ends; a subprocess.CompletedProcess with text."""
     return subprocess.run(agent_words(*arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=timeout, check=False, **options)
+
+
+def check_findings(path, *words):
+    """What `check` finds, as its JSON has it."""
+    return json.loads(run_agent("-f", path, "check", "--json", *words).stdout)["findings"]
+
+
+def found_about(path, words):
+    """The subjects of all findings whose message has these words."""
+    return [subject for finding in check_findings(path) if words in finding["message"] for subject in finding["subject"]]

@@ -108,6 +108,7 @@ evidence=spoa/core/decision/evidence.c
 doubt=spoa/core/decision/doubt.c
 answer=spoa/core/haproxy/answer.c
 parking=spoa/core/haproxy/parking.c
+park=spoa/core/decision/park.c
 map=spoa/core/decision/server_map.c
 probe=spoa/core/voters/role_probe.c
 debts=spoa/core/haproxy/cut_debts.c
@@ -203,6 +204,7 @@ mutant silence-not-told 'doubt' $probe 's/const struct service_event silent = {.
 mutant silence-after-one-ping 'trust' $probe 's/^    if (++probe->unheard == 2)$/    if (++probe->unheard == 1)/'
 mutant silence-again-and-again 'trust' $probe -e '/^static void tell_silence/,/^}/ s/!probe->peer.has_answered || //' -e '/^static int64_t probe_wake_ms/,/^}/ s/probe->peer.has_answered && //'
 mutant silence-of-who-is-heard 'trust' $probe '/^static enum conversation_verdict probe_reply/,/^}/ s/^    note_heard(probe);//'
+mutant park-forgets-the-sentinels 'parked' $park 's/^    return down_after_ms > 0 .*/    return down_after_ms > 0 ? 2 * failover_ms : PARK_AUTO_MAX_MS;/'
 mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/^}/ s/^        make_ready(queue->parking, stream);/        (void)stream;/'
 
 # Reloads: what is not taken over, not told, or taken over too early.

@@ -2,18 +2,22 @@
 """make demo: see a Redis failover through HAProxy, with real programs on free loopback ports.
 
 Starts three Redis, three Sentinels, sentinel-spoa and HAProxy with the shipped configuration files, writes
-through HAProxy with a new connection per write, kills the master and prints what happened when. With KEEP=1 in
-the environment everything runs on until Ctrl-C. Needs no package beside Python itself.
+through HAProxy with a new connection per write, kills the master and prints what happened when. Of the files only
+addresses and paths are changed. With KEEP=1 in the environment everything runs on: each key kills the master again,
+q and Ctrl-C end it. Needs no package beside Python itself.
 
 Exit codes: 0 the writes ended on the new master, 1 they did not, 2 something is missing to start with.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
+import tty
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -28,8 +32,6 @@ WRITES_BEFORE = 200  # acknowledged writes before the kill
 WRITES_AFTER = 200  # and on the new master, before the demo ends
 # ms. Sentinel pings a new master after 1 s at the earliest: with 1000 it sometimes fails over a second time at once.
 DOWN_AFTER = 2500
-# Longer than the failover, which takes down-after and two seconds more.
-PARK = "8s"
 FAILOVER_TIMEOUT = 10000  # ms
 PACKAGES = {"redis-server": "redis-server", "redis-sentinel": "redis-sentinel", "haproxy": "haproxy"}
 
@@ -55,13 +57,13 @@ def version():
 
 
 def start(cluster):
-    say(f"Starting 3 Redis, 3 Sentinels (quorum 2, down-after {DOWN_AFTER} ms), sentinel-spoa (park {PARK}) and "
-        f"HAProxy {version()} ...")
+    say(f"Starting 3 Redis, 3 Sentinels (quorum 2, down-after {DOWN_AFTER} ms), sentinel-spoa and HAProxy {version()} ...")
     cluster.start_redis()
     cluster.start_sentinels(quorum=2, down_after=DOWN_AFTER, failover_timeout=FAILOVER_TIMEOUT)
     cluster.start_agent()
     cluster.start_haproxy()
     cluster.wait_served()
+    cluster.agent.wait_log(event="park")  # how long clients wait follows from what the Sentinels tell
 
 
 def addresses(cluster):
@@ -69,6 +71,7 @@ def addresses(cluster):
     sentinels = "  ".join(f"{sentinel.name} {sentinel.where}" for sentinel in cluster.sentinels)
     say(f"  HAProxy    {cluster.haproxy.where}   (redis-cli -p {cluster.haproxy.port})")
     say(f"  agent      {cluster.agent.address}")
+    say(f"  its page   http://{cluster.agent.http_address}/")
     say(f"  Redis      {nodes}")
     say(f"  Sentinels  {sentinels}")
     say(f"  directory  {cluster.directory}   (haproxy.cfg, spoe.conf, agent.conf, *.log)")
@@ -135,27 +138,55 @@ def report(writer, referee, old, new, killed):
     return False
 
 
-def keep_running(cluster, old):
-    """Bring the old master back and wait for Ctrl-C."""
-    old.start()
-    say(f"\nKEEP=1: all goes on running; {old.name} is back, the Sentinels make it a replica within some ten seconds.")
-    addresses(cluster)
-    say("Press Ctrl-C to stop everything.")
+@contextlib.contextmanager
+def keys_at_once():
+    """A key counts without Enter, and none that was pressed before. Nothing changes where there is no terminal."""
+    usual = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
     try:
-        while True:
-            signal.pause()
+        if usual is not None:
+            tty.setcbreak(sys.stdin)
+        yield
+    finally:
+        if usual is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, usual)
+
+
+def is_another_wanted():
+    """Wait for a key: False where it ends the demo. Without a terminal only a signal does."""
+    try:
+        with keys_at_once():
+            say("\nKEEP=1: all goes on running. Press a key to kill the master again, q or Ctrl-C to stop everything.")
+            while not sys.stdin.isatty():
+                signal.pause()
+            return os.read(sys.stdin.fileno(), 1) not in (b"q", b"Q", b"")
     except KeyboardInterrupt:
         say()
+        return False
+
+
+def bring_back(cluster, dead):
+    """Start the old master again. It takes itself for the master until the Sentinels make it a replica."""
+    dead.start()
+    say(f"\n{dead.name} is started again; the Sentinels make it a replica within some ten seconds.")
+    wait_until(dead.in_sync, 60, f"{dead.name} is a replica in sync")
+    addresses(cluster)
+
+
+def run_once(cluster):
+    """One failover. Returns whether all was as it should be, and the node that was killed."""
+    with Writer(cluster.haproxy.address) as writer, Referee(cluster.sentinels, cluster.agent) as referee:
+        old, new, killed = fail_over(cluster, writer, referee)
+    return report(writer, referee, old, new, killed), old
 
 
 def demo(cluster, keep):
     start(cluster)
     addresses(cluster)
-    with Writer(cluster.haproxy.address) as writer, Referee(cluster.sentinels, cluster.agent) as referee:
-        old, new, killed = fail_over(cluster, writer, referee)
-    good = report(writer, referee, old, new, killed)
-    if keep:
-        keep_running(cluster, old)
+    good, dead = run_once(cluster)
+    while keep and is_another_wanted():
+        bring_back(cluster, dead)
+        is_good, dead = run_once(cluster)
+        good = good and is_good
     return good
 
 
@@ -164,7 +195,7 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
     keep = os.environ.get("KEEP", "") not in ("", "0")
     with Cluster() as cluster:
-        cluster.park = PARK
+        cluster.park = None
         lacks = missing(cluster.agent)
         if lacks:
             say("\n".join(lacks))

@@ -112,6 +112,10 @@ def record_texts():
     for path in sorted((ROOT / "haproxy-conf").glob("**/*.conf")):
         if b"[sentinels]" in path.read_bytes():
             keep("fuzz_config", path.read_bytes())
+    for path in sorted((ROOT / "haproxy-conf").glob("*/haproxy.cfg")):
+        spoe = path.with_name("spoe.conf")
+        if spoe.exists():
+            keep("fuzz_haproxy", path.read_bytes() + b"\0" + spoe.read_bytes())
     for path in ("/", "/metrics", "/healthz", "/readyz", "/status", "/status.txt", "/master/m", "/master/m/R1", "/replica/m/R2",
                  "/master/", "/master/m/", "/x"):
         for method in ("GET", "HEAD", "OPTIONS", "POST"):

@@ -23,6 +23,7 @@ struct text;
     X(VOTER_UNREACHABLE, "voter-unreachable", ERROR)                                                         \
     X(VOTER_PASSWORD, "voter-password", ERROR)                                                               \
     X(VOTER_RIGHTS, "voter-rights", ERROR)                                                                   \
+    X(VOTER_REFUSES, "voter-refuses", WARNING)                                                               \
     X(NOT_A_SENTINEL, "not-a-sentinel", ERROR)                                                               \
     X(NO_IDENTITY, "no-identity", ERROR)                                                                     \
     X(SAME_IDENTITY, "same-identity", ERROR)                                                                 \

@@ -7,7 +7,6 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/base/words.h"
 #include "spoa/core/config/config.h"
-#include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_rules.h"
@@ -114,6 +113,7 @@ static void check_server(const struct haproxy_rules *rules, const struct haproxy
     }
     findings_add(rules->findings, FINDING_AGENT_SERVER, haproxy_place(backend, first), backend->name,
                  fix.data, "no server of it is an address where the agent listens: every client is refused");
+    rules->findings->out_of_memory |= fix.has_failed;
     text_finish(&fix);
 }
 

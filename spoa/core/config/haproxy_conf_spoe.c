@@ -1,7 +1,7 @@
 #include "spoa/core/config/haproxy_conf_spoe.h"
 
+#include <inttypes.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
@@ -23,7 +23,7 @@ bool haproxy_conf_has_one_name(const struct config *config)
     return config->service_count == 1 && haproxy_is_plain(config->services[0].name);
 }
 
-static int64_t longest_park(const struct config *config)
+static int64_t longest_park_ms(const struct config *config)
 {
     int64_t longest_ms = 0;
 
@@ -39,6 +39,7 @@ static void add_agent(struct text *out, const struct config *config, const char 
                       bool is_for_replicas)
 {
     const char *suffix = is_for_replicas ? "-replica" : "";
+    int64_t patience_s = longest_park_ms(config) / 1000 + 2;
 
     text_printf(out,
                 "[sentinel%s]\nspoe-agent sentinel%s\n    messages find-%s\n    use-backend %s\n"
@@ -48,9 +49,10 @@ static void add_agent(struct text *out, const struct config *config, const char 
         text_add(out, "    no option async\n    no option send-frag-payload\n");
     text_printf(out,
                 "    register-var-names state master replica addr port votes generation error\n"
-                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %llds\n    log global\n"
+                "    timeout hello 500ms\n    timeout idle 2m\n    timeout processing %" PRId64
+                "s\n    log global\n"
                 "    option dontlog-normal\n\n",
-                (long long)(longest_park(config) / 1000 + 2));
+                patience_s);
 }
 
 static void add_message(struct text *out, const struct config *config, const char *backend, const char *role)

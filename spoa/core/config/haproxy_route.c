@@ -7,7 +7,6 @@
 
 #include "spoa/core/base/words.h"
 #include "spoa/core/config/config.h"
-#include "spoa/core/config/config_keywords.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_rules.h"
 #include "spoa/core/decision/park.h"

@@ -167,6 +167,7 @@ static void report_no_socket(const struct haproxy_rules *rules, const struct add
     findings_add(rules->findings, FINDING_API_SOCKET, place, addr_format(api, name), fix.data,
                  "'runtime-api' in %s is no `stats socket` of this HAProxy: its sessions are not cut",
                  rules->config_file);
+    rules->findings->out_of_memory |= fix.has_failed;
     text_finish(&fix);
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "spoa/core/base/findings.h"
 #include "spoa/core/config/config.h"
 
 #define TEXT_MAX ((size_t)256 * 1024)
@@ -106,12 +107,28 @@ static void test_sample(void **state)
     config_each_keyword(check_preset, &text_under_test);
 }
 
+/* The manual page has every code of `check`. */
+static void test_findings(void **state)
+{
+    char row[128];
+
+    (void)state;
+    read_words("spoa/man/sentinel-spoa.1.scd", text_under_test.words);
+    for (enum finding_code i = 0; i < FINDING_CODE_COUNT; i++) {
+        (void)snprintf(row, sizeof(row), " %s ", finding_code_name(i));
+        const char *findings = strstr(text_under_test.words, "# FINDINGS");
+        if (findings == NULL || strstr(findings, row) == NULL)
+            fail_msg("the manual page lacks '%s'", finding_code_name(i));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_readme),
         cmocka_unit_test(test_man_page),
         cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_findings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,11 @@
 
 #include "spoa/agent.h"
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/core/base/findings.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/text.h"
+#include "spoa/core/config/haproxy_file.h"
+#include "spoa/core/config/haproxy_rules.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/http_routes.h"
 #include "spoa/core/status/page_cursor.h"
@@ -313,12 +317,59 @@ static void test_agent(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+#define HAPROXY                                                                                              \
+    "defaults\n    retries \"${NONE-0}\"\nfrontend f\n    filter spoe engine e config spoe.conf\n"           \
+    "    default_backend b\nbackend b\n    server R2 10.0.0.2:6379\n    server R1 10.0.0.9:6379\n"           \
+    "backend a\n    server a 10.0.0.3:1\n"
+#define SPOE                                                                                                 \
+    "[e]\nspoe-agent e\n    messages m\n    use-backend a\n    timeout processing 1s\n"                      \
+    "spoe-message m\n    args service=str(x)\n"
+
+/* HAProxy's files are read and judged; memory that is short is told. */
+static bool judge_files(void)
+{
+    struct config *config = make_config(GOOD);
+    struct haproxy_file haproxy = {.sections = NULL};
+    struct haproxy_file spoe = {.sections = NULL};
+    struct findings findings = {.list = NULL};
+    struct text out = {.data = NULL};
+
+    if (config == NULL)
+        return false;
+    haproxy_file_read(&haproxy, "h.cfg", "h.cfg", HAPROXY, strlen(HAPROXY), no_variable);
+    haproxy_file_read(&spoe, "spoe.conf", "spoe.conf", SPOE, strlen(SPOE), no_variable);
+    const struct haproxy_rules rules = {
+        .config = config,
+        .config_file = FILE_NAME,
+        .haproxy = &haproxy,
+        .spoe = &spoe,
+        .hangs = true,
+        .findings = &findings,
+    };
+    haproxy_rules_check(&rules);
+    findings_write_text(&findings, &out);
+    bool is_good = !findings.out_of_memory && !out.has_failed;
+    assert_true(is_good || has_failed);
+    assert_true(findings.count > 5 || has_failed);
+    text_finish(&out);
+    findings_finish(&findings);
+    haproxy_file_finish(&haproxy);
+    haproxy_file_finish(&spoe);
+    config_destroy(config);
+    return is_good;
+}
+
+static void test_judging_files(void **state)
+{
+    (void)state;
+    fail_each(judge_files);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_judging_files), cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_replies),       cmocka_unit_test(test_pages),
         cmocka_unit_test(test_agent),
     };
 

@@ -24,13 +24,13 @@
     "; password-file = /etc/sentinel-spoa/redis-password\n"
 
 static struct draft draft;
-static struct text text;
+static struct text printed;
 
 static int tear_down(void **state)
 {
     (void)state;
     draft_finish(&draft);
-    text_finish(&text);
+    text_finish(&printed);
     return 0;
 }
 
@@ -68,17 +68,17 @@ static struct draft_service *add_service(const char *master)
 static const char *written(void)
 {
     draft_sort(&draft);
-    draft_write(&draft, &text);
-    assert_false(text.has_failed);
-    struct loaded made = load_good(text.data);
+    draft_write(&draft, &printed);
+    assert_false(printed.has_failed);
+    struct loaded made = load_good(printed.data);
     end(&made);
-    return text.data;
+    return printed.data;
 }
 
 static void has(const char *part)
 {
-    if (strstr(text.data, part) == NULL)
-        fail_msg("'%s' is not in:\n%s", part, text.data);
+    if (strstr(printed.data, part) == NULL)
+        fail_msg("'%s' is not in:\n%s", part, printed.data);
 }
 
 static void test_one_master(void **state)
@@ -109,7 +109,7 @@ static void test_logins(void **state)
     (void)written();
     has("address = 10.0.0.11:26379\npassword-file = /etc/s\n\n");
     has("\nusername = a$$b\npassword-file = /etc/$$r\n");
-    assert_null(strstr(text.data, "; If"));
+    assert_null(strstr(printed.data, "; If"));
 }
 
 /* One node at several addresses is one server; the address that was reached is the main one. */
@@ -177,7 +177,7 @@ static void test_many_and_odd_names(void **state)
     has("\n[service cache]\nbackend = be_cache\nserver");
     has("\n[service a_b__1]\nmonitor = a/b $$1\nbackend = be_a_b__1\nserver");
     has("\n[service a_b__1-2]\nmonitor = a_b__1\nbackend = be_a_b__1-2\nserver");
-    assert_null(strstr(text.data, "gone"));
+    assert_null(strstr(printed.data, "gone"));
 }
 
 static void test_names_that_no_file_can_have(void **state)
