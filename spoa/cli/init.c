@@ -312,6 +312,8 @@ static void print_next(const struct init *init)
     print_copy("install -m 644", init->files[FILE_HAPROXY].path, HAPROXY_FOLDER "/haproxy.cfg");
     if (init->options.directory == NULL)
         print_copy("install -m 644", init->files[FILE_SPOE].path, HAPROXY_CONF_SPOE_PATH);
+    else if (strcmp(init->directory, HAPROXY_FOLDER) != 0)
+        printf("  # HAProxy reads %s there: leave it in place.\n", init->files[FILE_SPOE].path);
     fputs("  haproxy -c -f " HAPROXY_FOLDER "/haproxy.cfg\n"
           "  systemctl restart sentinel-spoa haproxy\n"
           "  sentinel-spoa check\n",

@@ -71,7 +71,7 @@ def test_files(cluster, tmp_path):
     assert [oct(os.stat(tmp_path / name).st_mode & 0o777) for name in FILES] == ["0o640", "0o644", "0o644"]
     assert f"config {tmp_path}/spoe.conf\n" in (tmp_path / "haproxy.cfg").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    for word in ("install -m 640", "/etc/sentinel-spoa.conf", "haproxy -c", "127.0.0.1:6379", "0 findings"):
+    for word in ("install -m 640", f"HAProxy reads {tmp_path}/spoe.conf there", "/etc/sentinel-spoa.conf", "haproxy -c", "127.0.0.1:6379", "0 findings"):
         assert word in done.stdout
 
 
