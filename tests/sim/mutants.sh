@@ -225,8 +225,7 @@ mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, 
 mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
-mutant reload-forgets-who-waits 'parked' $parking '/^void parking_queue_move/,/^}/ s/^    tell_waiting(to);/    (void)to;/'
-mutant reload-forgets-outage 'outage' $handover 's/^    next->outage = former->outage;/    next->outage.is_running = false;/'
+mutant reload-forgets-who-waits 'parked' $parking 's/^    to->count = from->count;/    (void)from->count;/'
 mutant outage-does-not-end 'outage' $service 's/^        outage_end(outage, waiting, &service->outages, now_ms);/        (void)waiting;/'
 mutant reload-names-who-is-gone 'parked' $parking 's/^    queue->last_word = last_word;/    (void)last_word;/'
 
