@@ -224,22 +224,24 @@ def silent_listener():
     return sockets
 
 
-@pytest.mark.parametrize("accepts", [False, True])
-def test_silent_voters_cost_one_time_limit(tmp_path, accepts):
+@pytest.mark.parametrize("accepts, tls", [(False, "no"), (True, "no"), (True, "yes")])
+def test_silent_voters_cost_one_time_limit(tmp_path, accepts, tls):
     """Five of six say nothing: they do not answer to the connect, or the kernel does and they do not."""
     kept = [[socket.create_server(("127.0.0.1", 0))] if accepts else silent_listener() for _ in range(5)]
     path = tmp_path / "agent.conf"
     with FakeSentinel(SERVERS["R1"]) as fake:
         silent = [f"127.0.0.1:{sockets[0].getsockname()[1]}" for sockets in kept]
         addresses = "".join(f"address = {where}\n" for where in [fake.where, *silent])
-        path.write_text(f"[agent]\n[sentinels]\n{addresses}[service mymaster]\nserver = R1 127.0.0.1:7001\npark = 0\n")
+        path.write_text(f"[agent]\n[sentinels]\n{addresses}tls = {tls}\n[service mymaster]\nserver = R1 127.0.0.1:7001\npark = 0\n")
         begin = time.monotonic()
         _, findings = examine(path)
         took = time.monotonic() - begin
     for sockets in kept:
         for sock in sockets:
             sock.close()
-    assert codes(findings) == [("voter-unreachable", *silent), ("node-unreachable", "R1")]
+    lost = [finding for finding in findings if finding["subject"] == silent]
+    assert [finding["code"] for finding in lost] == ["voter-unreachable"]
+    assert ("TLS" in lost[0]["message"]) == (tls == "yes")
     assert 2.5 < took < 5.5
 
 

@@ -203,6 +203,15 @@ def test_redis_port_for_a_sentinel(cluster, files):
     assert "26379" in finding["fix"]
 
 
+def test_redis_port_for_a_sentinel_with_a_password(cluster, files):
+    """The Redis asks for a password. That the Sentinels do is not said, for the map has this address."""
+    where = cluster.redis[1].where
+    files.edit(files.agent, cluster.sentinels[1].where, where)
+    files.edit(files.agent, SERVICE, f"{SERVICE}password = {PASSWORD}\n")
+    with protected(cluster.redis, "CONFIG", "SET", "requirepass", PASSWORD, undo=("CONFIG", "SET", "requirepass", "")):
+        files.only("not-a-sentinel", files.agent, f"address = {where}", where)
+
+
 def test_sentinel_port_for_a_redis(cluster, files):
     """The Sentinels' replica is not in the map then, and HAProxy's server has another address: both are told, too."""
     files.edit(files.agent, f"server = R2 {cluster.redis[1].where}", f"server = R2 {cluster.sentinels[1].where}")

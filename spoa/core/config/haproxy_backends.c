@@ -5,15 +5,17 @@
 
 #include "proto/addr.h"
 #include "proto/span.h"
+#include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_rules.h"
+#include "spoa/core/config/haproxy_words.h"
 #include "spoa/core/decision/server_map.h"
 
 #define FIX_MAX 512
 /* The agent has sessions cut for so long after a switch. Who waits longer in a queue reaches the old master later. */
-#define QUEUE_MAX_MS 500
+#define QUEUE_MAX_MS 500U
 
 /* ---- options ---- */
 
@@ -247,12 +249,21 @@ static bool any_fits(const struct config_service *service, const struct haproxy_
     return false;
 }
 
+/* Adds the beginning of the server's line in HAProxy's file: "server R1 10.0.0.11:6379". */
+static void add_server(struct text *out, const struct service_server *server)
+{
+    text_add(out, "server ");
+    text_add(out, server->name);
+    text_add(out, " ");
+    haproxy_add_address(out, &server->addr);
+}
+
 static void check_address(const struct haproxy_route *route, const struct haproxy_section *backend,
                           const struct haproxy_line *line, const struct service_server *server)
 {
     struct addr addr;
     char text[ADDR_TEXT_MAX];
-    char fix[FIX_MAX];
+    struct text fix = {.data = NULL};
 
     if (!read_server(line, &addr))
         return;
@@ -261,14 +272,17 @@ static void check_address(const struct haproxy_route *route, const struct haprox
         (likeness == LIKENESS_HOST && !any_fits(route->service, backend) &&
          find_by_address(route->service, &addr) == NULL))
         return;
-    (void)snprintf(fix, sizeof(fix),
-                   "write `server %s %s`, or `alias=` with its address behind the 'server' in %s",
-                   server->name, addr_format(&server->addr, text), route->rules->config_file);
+    text_add(&fix, "write `");
+    add_server(&fix, server);
+    text_add(&fix, "`, or `alias=` with its address behind the 'server' in ");
+    text_add(&fix, route->rules->config_file);
     findings_add(
-        route->rules->findings, FINDING_SERVER_ADDRESS, haproxy_place(backend, line), server->name, fix,
+        route->rules->findings, FINDING_SERVER_ADDRESS, haproxy_place(backend, line), server->name, fix.data,
         "its address is %s here, and %s in [service %s]: clients reach another node than the one that "
         "is named",
-        haproxy_word(line, 2), text, route->service->name);
+        haproxy_word(line, 2), addr_format(&server->addr, text), route->service->name);
+    route->rules->findings->out_of_memory |= fix.has_failed;
+    text_finish(&fix);
 }
 
 /* A server that the map does not have by this name. */
@@ -306,20 +320,19 @@ static void check_missing(const struct haproxy_route *route, const struct haprox
                           const struct service_server *server)
 {
     const struct haproxy_line *renamed = find_renamed(route, backend, server);
+    struct text fix = {.data = NULL};
     char subject[FIX_MAX];
-    char text[ADDR_TEXT_MAX];
-    char fix[FIX_MAX];
 
     (void)snprintf(subject, sizeof(subject), "%s/%s", backend->name, server->name);
-    if (renamed != NULL)
-        (void)snprintf(fix, sizeof(fix), "call the server %s in this line `%s`, or rename the 'server' in %s",
-                       haproxy_word(renamed, 1), server->name, route->rules->config_file);
-    else
-        (void)snprintf(fix, sizeof(fix), "write `server %s %s tcp-ut 3s` in %s %s", server->name,
-                       addr_format(&server->addr, text), backend->kind, backend->name);
+    text_add(&fix, renamed != NULL ? "in this line write `" : "write `");
+    add_server(&fix, server);
+    text_add(&fix, renamed != NULL ? "`, or rename the 'server' in " : " tcp-ut 3s` in backend ");
+    text_add(&fix, renamed != NULL ? route->rules->config_file : backend->name);
     findings_add(
-        route->rules->findings, FINDING_MISSING_SERVER, haproxy_place(backend, renamed), subject, fix,
+        route->rules->findings, FINDING_MISSING_SERVER, haproxy_place(backend, renamed), subject, fix.data,
         "HAProxy has no server of this name: clients are refused, or sent elsewhere, when it is the master");
+    route->rules->findings->out_of_memory |= fix.has_failed;
+    text_finish(&fix);
 }
 
 static bool has_server(const struct haproxy_section *backend, const char *name)

@@ -359,7 +359,7 @@ bool haproxy_read_time(const char *word, unsigned *ret_ms)
     uint64_t number = 0;
     size_t digits = 0;
 
-    for (; isdigit((unsigned char)word[digits]) && digits < 10; digits++)
+    for (; digits < 10 && isdigit((unsigned char)word[digits]); digits++)
         number = number * 10 + (uint64_t)(word[digits] - '0');
     if (digits == 0)
         return false;

@@ -17,12 +17,11 @@
 /* Two variables are set. */
 static char *some_variables(const char *name)
 {
-    static char host[] = "redis one";
-    static char empty[] = "";
+    static char values[2][16] = {"redis one", ""};
 
     if (strcmp(name, "HOST") == 0)
-        return host;
-    return strcmp(name, "EMPTY") == 0 ? empty : NULL;
+        return values[0];
+    return strcmp(name, "EMPTY") == 0 ? values[1] : NULL;
 }
 
 static struct haproxy_file read_text(const char *text)

@@ -314,7 +314,7 @@ static const struct mistake mistakes[] = {
     {HAPROXY, "    server R2 10.0.0.12:6379 tcp-ut 3s\n", "", FINDING_MISSING_SERVER, HAPROXY,
      "backend be_redis", "be_redis/R2", "`server R2 10.0.0.12:6379 tcp-ut 3s`"},
     {HAPROXY, "server R2 10.0.0.12", "server r2 10.0.0.12", FINDING_MISSING_SERVER, HAPROXY, "server r2",
-     "be_redis/R2", "`R2`"},
+     "be_redis/R2", "`server R2 10.0.0.12:6379`"},
     {HAPROXY, "    server R2 10", "    server R4 10.0.0.14:6379\n    server R2 10", FINDING_EXTRA_SERVER,
      HAPROXY, "server R4", "R4", "`server = R4 10.0.0.14:6379`"},
     {HAPROXY, "server R2 10.0.0.12", "server R2 10.0.0.22", FINDING_SERVER_ADDRESS, HAPROXY, "server R2",
