@@ -6,7 +6,6 @@ import socket
 import time
 
 from cluster import Cluster
-from fake_sentinel import GET_MASTER
 from process import wait_until
 from rig import Rig, check_clean
 from test_ghosts import ParkedCluster, connect
