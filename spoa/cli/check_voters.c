@@ -173,7 +173,8 @@ static void ask_subscribe(struct check *check, const struct checked_group *group
         redis_client_open(voter->addr, &group->group->credentials, &group->group->tls);
     const struct reply *reply = redis_client_ask(&client, words);
 
-    bool is_channel = reply != NULL && memmem(reply->text.data, reply->text.len, "channel", 7) != NULL;
+    bool is_channel = reply != NULL && reply->kind == REPLY_ERROR &&
+                      memmem(reply->text.data, reply->text.len, "channel", 7) != NULL;
     (void)check_is_refused(check, group, voter, reply, "SUBSCRIBE",
                            is_channel ? "&+switch-master" : "+subscribe");
     redis_client_close(&client);

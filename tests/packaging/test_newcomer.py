@@ -4,7 +4,6 @@ stands here, no file is edited. With TRANSCRIPT=file.md in the environment what 
 import os
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
