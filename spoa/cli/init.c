@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@ static const char *const file_names[FILES] = {"sentinel-spoa.conf", "haproxy.cfg
 
 struct init {
     struct init_options options;
-    char *directory; /* absolute */
+    char *directory;         /* absolute */
+    bool has_made_directory; /* it was not there before */
     struct init_file files[FILES];
     struct config_credentials sentinel_login;
     struct config_credentials node_login;
@@ -69,6 +71,8 @@ static void print_help(void)
 
 static void finish(struct init *init)
 {
+    if (init->has_made_directory && init->directory != NULL)
+        (void)rmdir(init->directory); /* fails if the files are in it */
     for (size_t i = 0; i < FILES; i++) {
         free(init->files[i].path);
         text_finish(&init->files[i].text);
@@ -110,11 +114,12 @@ static bool read_login(const char *user, const char *file, struct config_credent
     return is_read;
 }
 
-/* Where the files will be. False, and said, if there is no such folder. */
+/* Where the files will be. Makes the folder, but not those above it. False, and said, if that fails. */
 static bool choose_paths(struct init *init)
 {
     const char *directory = init->options.directory != NULL ? init->options.directory : ".";
 
+    init->has_made_directory = mkdir(directory, 0755) == 0;
     init->directory = realpath(directory, NULL);
     if (init->directory == NULL) {
         fprintf(stderr, "init: cannot write to '%s': %s\n", directory, strerror(errno));
@@ -307,6 +312,8 @@ static void print_next(const struct init *init)
     print_copy("install -m 644", init->files[FILE_HAPROXY].path, HAPROXY_FOLDER "/haproxy.cfg");
     if (init->options.directory == NULL)
         print_copy("install -m 644", init->files[FILE_SPOE].path, HAPROXY_CONF_SPOE_PATH);
+    else if (strcmp(init->directory, HAPROXY_FOLDER) != 0)
+        printf("  # HAProxy reads %s there: leave it in place.\n", init->files[FILE_SPOE].path);
     fputs("  haproxy -c -f " HAPROXY_FOLDER "/haproxy.cfg\n"
           "  systemctl restart sentinel-spoa haproxy\n"
           "  sentinel-spoa check\n",

@@ -19,12 +19,12 @@ def test_a_doubt_goes_on():
         asked = time.monotonic()
         waiting.send(question(stream_id=1))
         rig.reload()
-        name, waited = ask_timed(haproxy)
+        name, waited = ask_timed(haproxy, "doubted")
         assert name == "N1"
         assert waited > 1.5
         assert waiting.read().variables()["master"] == "N1"
         assert time.monotonic() - asked > 1.9
-        name, waited = ask_timed(haproxy)  # the new links go on being refused
+        name, waited = ask_timed(haproxy, "doubted")  # the new links go on being refused
         assert waited > 1.5
         assert not rig.agent.find_log(event="master-trusted")
 

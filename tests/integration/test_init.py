@@ -60,6 +60,7 @@ def plain():
 
 def test_files(cluster, tmp_path):
     """All that the Sentinels know is in them, and the check has nothing to say."""
+    tmp_path /= "new"  # it makes the folder
     done = init(cluster.sentinels[0].where, "-o", tmp_path)
     assert (done.returncode, done.stderr, notes(done)) == (0, "", []), done
     check_valid(tmp_path)
@@ -70,7 +71,7 @@ def test_files(cluster, tmp_path):
     assert [oct(os.stat(tmp_path / name).st_mode & 0o777) for name in FILES] == ["0o640", "0o644", "0o644"]
     assert f"config {tmp_path}/spoe.conf\n" in (tmp_path / "haproxy.cfg").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    for word in ("install -m 640", "/etc/sentinel-spoa.conf", "haproxy -c", "127.0.0.1:6379", "0 findings"):
+    for word in ("install -m 640", f"HAProxy reads {tmp_path}/spoe.conf there", "/etc/sentinel-spoa.conf", "haproxy -c", "127.0.0.1:6379", "0 findings"):
         assert word in done.stdout
 
 
@@ -122,8 +123,9 @@ def test_mistakes(cluster, tmp_path):
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--what"), tmp_path, 2, "'--what'", "unknown option")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--user", "u"), tmp_path, 2, "--user", "needs --password-file")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--password-file", "/nowhere"), tmp_path, 2, "'/nowhere'", "No such file")
-    done = init(cluster.sentinels[0].where, "-o", tmp_path / "missing")
-    check_nothing_written(done, tmp_path, 1, "missing", "No such file")
+    check_nothing_written(init(nobody, "-o", tmp_path / "new"), tmp_path, 1, nobody)
+    done = init(cluster.sentinels[0].where, "-o", tmp_path / "missing/new")
+    check_nothing_written(done, tmp_path, 1, "missing/new", "No such file")
     assert run_agent("init").returncode == 2
     assert run_agent("init", "--help").stdout.startswith("usage: sentinel-spoa init")
 

@@ -136,6 +136,16 @@ static void put_before(struct service *next, const struct service *former,
     next->decision.replicas = replicas_translate(former->decision.replicas, succession);
 }
 
+static void inherit_words(struct service *next, const struct service *former,
+                          const struct succession *succession)
+{
+    for (size_t i = 0; i < former->settings->server_count; i++) {
+        int server = succession->server(succession->context, i);
+        if (server != -1 && former->node_words[i].t_ms > next->node_words[server].t_ms)
+            next->node_words[server] = former->node_words[i];
+    }
+}
+
 void handover(struct service *next, struct service *former, const int *voters, int64_t now_ms)
 {
     struct translation translation = {.next = next, .former = former};
@@ -146,6 +156,7 @@ void handover(struct service *next, struct service *former, const int *voters, i
     if (former != NULL) {
         former->observers = NULL;
         evidence_inherit(&next->evidence, &former->evidence, &succession);
+        inherit_words(next, former, &succession);
         policy_inherit(&next->policy, &former->policy, &succession);
         doubt_inherit(&next->doubt, &former->doubt, &succession, now_ms + next->settings->policy.confirm_ms,
                       now_ms);

@@ -19,7 +19,7 @@ void outage_note_state(struct outage *outage, enum service_state state, enum ser
 {
     bool is_question = state == SERVICE_PENDING && ruled_reason == SERVICE_BECAUSE_SUSPECTED;
 
-    if (outage->reason == NULL) {
+    if (outage->reason == NULL || (outage->state == SERVICE_PENDING && !outage->is_grave)) {
         outage->state = state;
         outage->reason = reason;
     }

@@ -23,7 +23,7 @@ struct service_waiting {
 struct outage {
     bool is_running;
     bool is_grave;            /* nobody was named, and that was more than a question to all voters */
-    enum service_state state; /* with which it began */
+    enum service_state state; /* with which it began, after the first question to all voters */
     const char *reason;       /* for that state: a static text, "" if there is none */
     int64_t t_begun_ms;
     int64_t t_ended_ms;      /* valid once it is over */
@@ -44,7 +44,10 @@ struct outage_totals {
 void outage_begin(struct outage *outage, const struct addr *former, const struct service_waiting *waiting,
                   int64_t now_ms);
 
-/* The state in which the service is now, with its reason, a static text. The first one is kept. */
+/*
+ * The state in which the service is now, with its reason, a static text. The first one is kept that is more than a
+ * question to all voters.
+ */
 void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
                        const char *reason);
 

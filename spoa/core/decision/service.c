@@ -9,13 +9,15 @@
 
 _Static_assert(_Alignof(struct sentinel_report) <= _Alignof(struct quorum_vote), "stands behind the votes");
 _Static_assert(_Alignof(struct node_report) <= _Alignof(struct sentinel_report), "stands behind those");
+_Static_assert(_Alignof(struct node_word) <= _Alignof(struct node_report), "stands behind those");
 
 struct service *service_create(const struct service_settings *settings, int64_t now_ms)
 {
     unsigned voters = settings->quorum.voters;
     size_t size = sizeof(struct service) + voters * sizeof(struct quorum_vote) +
                   voters * sizeof(struct sentinel_report) +
-                  (settings->server_count + 1) * sizeof(struct node_report);
+                  (settings->server_count + 1) * sizeof(struct node_report) +
+                  settings->server_count * sizeof(struct node_word);
     struct service *service = calloc(1, size);
 
     if (service == NULL)
@@ -26,14 +28,15 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->t_won_ms = INT64_MIN;
     doubt_init(&service->doubt);
     service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
+    struct node_report *node_reports = (struct node_report *)(void *)&service->sentinel_reports[voters];
+    service->node_words = (struct node_word *)(void *)&node_reports[settings->server_count + 1];
     /*
      * Referred to by each voter's vote, report, strangers (two) and view, the node's report, the decision,
      * the master named last.
      */
     server_map_init(&service->map, settings->servers, settings->server_count, 5 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
-    evidence_init(&service->evidence, service->sentinel_reports,
-                  (struct node_report *)(void *)&service->sentinel_reports[voters], settings->server_count,
+    evidence_init(&service->evidence, service->sentinel_reports, node_reports, settings->server_count,
                   &settings->quorum);
     policy_init(&service->policy, &settings->policy);
     service->decision = (struct service_decision){
@@ -396,6 +399,11 @@ int service_find_server(const struct service *service, const struct addr *addr)
     return server_map_is_mapped(&service->map, candidate) ? candidate : -1;
 }
 
+const struct node_word *service_node_word(const struct service *service, size_t server)
+{
+    return &service->node_words[server];
+}
+
 const char *service_server(const struct service *service, const struct addr *addr)
 {
     return server_map_server(&service->map, service_find_server(service, addr));
@@ -499,7 +507,7 @@ void service_note_first_answer(struct service *service, int64_t now_ms)
 
 void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms)
 {
-    service_alarms_given_up(&service->alarms, service->settings, after_ms, now_ms);
+    service_alarms_given_up(&service->alarms, service->settings, service->decision.park_ms, after_ms, now_ms);
 }
 
 void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,

@@ -9,6 +9,7 @@
 #include "spoa/core/base/alarms.h"
 #include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/evidence.h"
+#include "spoa/core/decision/node_word.h"
 #include "spoa/core/decision/outage.h"
 #include "spoa/core/decision/park.h"
 #include "spoa/core/decision/policy.h"
@@ -124,6 +125,8 @@ enum service_event_kind {
     SERVICE_SAID_MIN_REPLICAS, /* it is a master; `is_so`: it refuses writes while too few replicas follow it */
     SERVICE_SAID_NO_ROLE,      /* an error in place of what it is: `words`, `wants_password` */
     SERVICE_SAID_ANYTHING,     /* it is there; what it said does not matter */
+    /* For the status only: what the node at `addr` said of itself, or why it says nothing: `saying`, `words`. */
+    SERVICE_NODE_WORD,
     /*
      * Our link to the node at `addr` worked and was closed, or what we ask is no longer answered. The node may
      * be dead. That may delay answers, until the node is heard again or `park` is over. It never changes them.
@@ -167,6 +170,7 @@ struct service_event {
         struct {
             struct span words; /* its own */
             bool wants_password;
+            enum node_saying saying;
         };
         int64_t until_ms;
     };
@@ -246,6 +250,9 @@ bool service_may_name(const struct service *service, const struct addr *addr);
 
 /* The server of the map that has this address, as main address or alias. -1 where there is none. */
 int service_find_server(const struct service *service, const struct addr *addr);
+
+/* What the server of this index in the map said of itself last. */
+const struct node_word *service_node_word(const struct service *service, size_t server);
 
 /* The name of that server; NULL where there is none. */
 const char *service_server(const struct service *service, const struct addr *addr);

@@ -258,15 +258,14 @@ void service_alarms_sight(struct alarms *alarms, const struct service_settings *
 /* By so much HAProxy's own time limit should be longer than `park`. */
 #define PROCESSING_SLACK_MS 2000
 
-void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t after_ms,
-                             int64_t now_ms)
+void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t park_ms,
+                             int64_t after_ms, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
     char text[128];
 
     (void)snprintf(text, sizeof(text),
                    "after about %lld ms, 'park' is %lld ms: set 'timeout processing %lldms'",
-                   (long long)after_ms, (long long)settings->park_ms,
-                   (long long)settings->park_ms + PROCESSING_SLACK_MS);
+                   (long long)after_ms, (long long)park_ms, (long long)park_ms + PROCESSING_SLACK_MS);
     alarms_note(alarms, ALARM_PARK_TIMEOUT, after_ms >= 0, &subject, text, now_ms);
 }

@@ -149,9 +149,32 @@ static bool is_of_current(const struct service *service, const struct service_ev
            server_map_lookup(&service->map, event->addr) == service->current;
 }
 
+/* The decision does not depend on this, so nothing is evaluated. */
+static bool note_word(struct service *service, const struct service_event *event, int64_t now_ms)
+{
+    int server = service_find_server(service, event->addr);
+
+    if (server != -1)
+        node_word_note(&service->node_words[server], event->saying, event->words,
+                       service->settings->quorum.vote_life_ms, now_ms);
+    return false;
+}
+
+/* Those that the master lists. */
+static void note_listed(struct service *service, const int64_t *offsets, int64_t now_ms)
+{
+    for (size_t i = 0; i < service->settings->server_count && i < REPLICAS_MAX; i++)
+        if (offsets[i] != REPLICA_NOT_CONNECTED)
+            node_word_note(&service->node_words[i], NODE_LISTED, span_of("", 0),
+                           service->settings->quorum.vote_life_ms, now_ms);
+}
+
 static bool note_offsets(struct service *service, const struct service_event *event, int64_t now_ms)
 {
-    if (service->replicas == NULL || !is_of_current(service, event))
+    if (!is_of_current(service, event))
+        return false;
+    note_listed(service, event->offsets, now_ms);
+    if (service->replicas == NULL)
         return false;
     replicas_note_offsets(service->replicas, event->offset, event->offsets, event->t_sent_ms);
     service_alarms_offsets(&service->alarms, service->settings,
@@ -236,6 +259,8 @@ bool service_note_event(struct service *service, const struct service_event *eve
         return note_min_replicas(service, event, now_ms);
     case SERVICE_SAID_ANYTHING:
         return note_presence(service, event, now_ms);
+    case SERVICE_NODE_WORD:
+        return note_word(service, event, now_ms);
     case SERVICE_LINK_CLOSED:
     case SERVICE_LINK_SILENT:
     case SERVICE_LINK_REFUSED:

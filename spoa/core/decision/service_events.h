@@ -27,7 +27,8 @@ struct service {
     int64_t t_won_ms; /* asked since then, a majority named a master; INT64_MIN: it never did */
     bool asks_all;
     bool asks_witness;
-    bool takes_lone_writes; /* `current` said that it takes writes while no replica follows it */
+    bool takes_lone_writes;       /* `current` said that it takes writes while no replica follows it */
+    struct node_word *node_words; /* one per server, behind the nodes' reports */
     struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well; the nodes' follow */
     struct quorum_vote votes[];
 };

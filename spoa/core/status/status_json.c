@@ -67,6 +67,17 @@ static const char *ballot_text(enum quorum_ballot ballot)
     return "silent";
 }
 
+/* Why a voter has no vote, and for how long. */
+static void add_fault(struct json *json, const struct status *status, const struct voter_group *group,
+                      unsigned voter)
+{
+    const char *fault = voter_group_fault(group, voter);
+
+    json_string(json, "fault", fault);
+    add_optional(json, "fault-ms", fault[0] != '\0',
+                 status->now_ms - voter_group_fault_since_ms(group, voter));
+}
+
 static void add_voice(struct json *json, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
@@ -76,6 +87,7 @@ static void add_voice(struct json *json, const struct status *status, const stru
     json_string(json, "sentinel", voter_group_voter_name(group, voter));
     json_string(json, "says", ballot_text(vote.ballot));
     json_string(json, "error", voter_group_words(group, voter));
+    add_fault(json, status, group, voter);
     add_addr(json, "addr", vote.addr);
     add_optional(json, "age-ms", vote.ballot != QUORUM_SILENT, status->now_ms - vote.t_sent_ms);
     int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
@@ -126,6 +138,26 @@ static void add_current_outage(struct json *json, const struct status *status, c
     json_end(json);
 }
 
+static void add_nodes(struct json *json, const struct status *status, const struct service *service)
+{
+    const struct service_settings *settings = service_settings(service);
+
+    json_begin_array(json, "nodes");
+    for (size_t i = 0; i < settings->server_count; i++) {
+        const struct node_word *word = service_node_word(service, i);
+        bool is_said = word->saying != NODE_NOT_ASKED;
+        json_begin_object(json, NULL);
+        json_string(json, "server", settings->servers[i].name);
+        add_addr(json, "addr", &settings->servers[i].addr);
+        json_string(json, "says", node_saying_text(word->saying));
+        json_string(json, "words", word->words);
+        add_optional(json, "age-ms", is_said, status->now_ms - word->t_ms);
+        add_optional(json, "since-ms", is_said, status->now_ms - word->since_ms);
+        json_end(json);
+    }
+    json_end(json);
+}
+
 static void add_service(struct json *json, const struct status *status, const struct voter_group *group,
                         const struct service *service)
 {
@@ -151,6 +183,7 @@ static void add_service(struct json *json, const struct status *status, const st
     json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
     json_number(json, "park-ms", decision->park_ms);
     add_replicas(json, service);
+    add_nodes(json, status, service);
     add_alarms(json, service_alarms(service));
     json_begin_array(json, "sentinels");
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
@@ -171,6 +204,7 @@ static void add_group(struct json *json, const struct status *status, const stru
         json_string(json, "myid", voter_group_identity(group, i));
         json_bool(json, "up", voter_group_is_heard(group, i, status->now_ms));
         json_string(json, "error", voter_group_words(group, i));
+        add_fault(json, status, group, i);
         json_end(json);
     }
     json_end(json);

@@ -60,9 +60,31 @@ static void add_voice(struct text *out, const struct status *status, const struc
     int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
     if (silence_ms >= SERVICE_WATCH_MS)
         text_printf(out, ", has not heard it for %lld ms", (long long)silence_ms);
-    if (words[0] != '\0')
-        text_add(out, ", refuses us: ");
-    text_add(out, words);
+    const char *fault = voter_group_fault(group, voter);
+    if (fault[0] != '\0') {
+        text_add(out, words[0] != '\0' ? ", refuses us: " : ", ");
+        text_add(out, fault);
+        text_printf(out, ", for %lld ms",
+                    (long long)(status->now_ms - voter_group_fault_since_ms(group, voter)));
+    }
+    text_add(out, "\n");
+}
+
+static void add_node(struct text *out, const struct status *status, const struct service *service,
+                     size_t server)
+{
+    const struct node_word *word = service_node_word(service, server);
+    char text[ADDR_TEXT_MAX];
+
+    text_add(out, "    ");
+    add_column(out, service_settings(service)->servers[server].name, 8);
+    add_column(out, addr_format(&service_settings(service)->servers[server].addr, text), 22);
+    text_add(out, node_saying_text(word->saying));
+    text_add(out, word->words[0] == '\0' ? "" : word->saying == NODE_SAYS_REPLICA ? " of " : ": ");
+    text_add(out, word->words);
+    if (word->saying != NODE_NOT_ASKED)
+        text_printf(out, ", for %lld ms, %lld ms ago", (long long)(word->t_ms - word->since_ms),
+                    (long long)(status->now_ms - word->t_ms));
     text_add(out, "\n");
 }
 
@@ -106,6 +128,8 @@ static void add_service(struct text *out, const struct status *status, const str
                 reason);
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
         add_voice(out, status, group, service, i);
+    for (size_t i = 0; i < settings->server_count; i++)
+        add_node(out, status, service, i);
     add_current_outage(out, status, service);
     add_waiting(out, status, service, SERVICE_ROLE_MASTER, "the master");
     add_waiting(out, status, service, SERVICE_ROLE_REPLICA, "a replica");

@@ -242,6 +242,33 @@ static void take_offsets(const struct role_probe *probe, const struct awaited_re
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
 }
 
+static void tell_word(struct role_probe *probe, enum node_saying saying, struct span words, int64_t now_ms)
+{
+    const struct service_event event = {
+        .kind = SERVICE_NODE_WORD, .addr = &probe->target, .saying = saying, .words = words};
+
+    (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+}
+
+/* What the node is, for the status. */
+static void tell_own_word(struct role_probe *probe, enum node_role role, const struct reply *reply,
+                          int64_t now_ms)
+{
+    static const enum node_saying sayings[] = {
+        [NODE_ROLE_MASTER] = NODE_SAYS_MASTER,
+        [NODE_ROLE_REPLICA] = NODE_SAYS_REPLICA,
+        [NODE_ROLE_LOADING] = NODE_SAYS_LOADING,
+    };
+    char text[ADDR_TEXT_MAX] = "";
+    struct addr leader;
+    bool is_self;
+
+    if (role == NODE_ROLE_REPLICA &&
+        node_reply_read_role(reply, &probe->target, &leader, &is_self) == REPLY_READ_OK)
+        (void)addr_format(&leader, text);
+    tell_word(probe, sayings[role], span_of_text(text), now_ms);
+}
+
 /* It refuses to say what it is, in these words. */
 static void tell_no_role(struct role_probe *probe, struct span words, int64_t now_ms)
 {
@@ -253,6 +280,7 @@ static void tell_no_role(struct role_probe *probe, struct span words, int64_t no
     };
 
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
+    tell_word(probe, NODE_REFUSES, words, now_ms);
 }
 
 static void take_no_role(struct role_probe *probe, const struct reply *reply, int64_t now_ms)
@@ -281,6 +309,7 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
     }
     peer_answered(&probe->peer);
     probe->metrics->role_probes_total++;
+    tell_own_word(probe, role, reply, now_ms);
     (void)voter_group_step(probe->group, probe->service, &event, now_ms);
     if (role == NODE_ROLE_MASTER)
         take_offsets(probe, request, reply, now_ms);
@@ -372,6 +401,8 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
     char text[ADDR_TEXT_MAX];
 
     tell_silence(probe, now_ms);
+    if (loss->end != CONVERSATION_END_SENT_AWAY)
+        tell_word(probe, NODE_UNREACHABLE, span_of_text(loss->reason), now_ms);
     /* If the process was killed, the link shows it at once, long before Sentinel says anything. Only a
      * link that worked raises a doubt: a firewall that always refuses us must not delay all clients for
      * ever. */

@@ -23,6 +23,8 @@ struct voter {
     bool is_refusing;
     char words[CONVERSATION_WORDS_MAX]; /* with which it refuses us; "" if it does not */
     size_t words_subject;               /* what it refuses */
+    char fault[CONVERSATION_WORDS_MAX]; /* why it has no vote; "" if it has answered since */
+    int64_t fault_ms;                   /* since when */
     unsigned polls;                     /* polls so far; tells which services are asked for facts */
     struct marks marks[VOTER_QUESTIONS];
 };
@@ -230,16 +232,33 @@ static void watch(struct voter_group *group, size_t service, unsigned voter, int
         group->wake_ms = group->watch_ms;
 }
 
+/* Keeps why the voter has no vote. Empty: it has one. Other bytes than printable ASCII are '?'. */
+static void note_fault(struct voter *voter, struct span words, int64_t now_ms)
+{
+    char fault[sizeof(voter->fault)];
+    size_t len = words.len < sizeof(fault) - 1 ? words.len : sizeof(fault) - 1;
+
+    for (size_t i = 0; i < len; i++)
+        fault[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
+    fault[len] = '\0';
+    if (strcmp(fault, voter->fault) == 0)
+        return;
+    memcpy(voter->fault, fault, len + 1);
+    voter->fault_ms = now_ms;
+}
+
 bool voter_group_step(struct voter_group *group, size_t service, const struct service_event *event,
                       int64_t now_ms)
 {
     struct metrics *metrics = group->options.metrics;
     bool is_of_use = service_step(group->options.services[service], event, now_ms);
 
-    if (event->kind == SERVICE_SAID_MASTER && is_of_use)
+    if (event->kind == SERVICE_SAID_MASTER && is_of_use) {
         metrics->votes_total++;
-    else if (event->kind == SERVICE_SAID_MASTER)
+        note_fault(&group->voters[event->voter], span_of_text(group->voters[event->voter].words), now_ms);
+    } else if (event->kind == SERVICE_SAID_MASTER) {
         metrics->votes_dropped_total++;
+    }
     follow_up(group, service);
     if (event->kind == SERVICE_SAID_FACTS || event->kind == SERVICE_SAID_PEERS)
         watch(group, service, event->voter, now_ms);
@@ -352,6 +371,9 @@ void voter_group_lost(struct voter_group *group, unsigned voter, const struct co
 
     note_refusing(group, voter, loss->end == CONVERSATION_END_CLOSED || loss->end == CONVERSATION_END_REFUSED,
                   now_ms);
+    /* After an error it is we who end the connection: the error is the reason. */
+    if (group->voters[voter].words[0] == '\0')
+        note_fault(&group->voters[voter], span_of_text(loss->reason), now_ms);
     voter_group_note_words(group, voter, subject, span_of_text(is_sent_away ? loss->reason : ""), now_ms);
 }
 
@@ -387,6 +409,8 @@ void voter_group_note_words(struct voter_group *group, unsigned voter, size_t su
         who->words[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
     who->words[len] = '\0';
     who->words_subject = subject;
+    if (len > 0)
+        note_fault(who, words, now_ms);
     review_passwords(group, now_ms);
     if (refused_us != event.is_so)
         step_all(group, &event, now_ms);
@@ -398,6 +422,16 @@ void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t su
     struct span words = reply->kind == REPLY_ERROR ? reply->text : span_of("", 0);
 
     voter_group_note_words(group, voter, subject, words, now_ms);
+}
+
+const char *voter_group_fault(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].fault;
+}
+
+int64_t voter_group_fault_since_ms(const struct voter_group *group, unsigned voter)
+{
+    return group->voters[voter].fault_ms;
 }
 
 const char *voter_group_words(const struct voter_group *group, unsigned voter)

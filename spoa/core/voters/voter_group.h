@@ -126,6 +126,15 @@ void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t su
 const char *voter_group_words(const struct voter_group *group, unsigned voter);
 
 /*
+ * Why `voter` has no vote: its own words if it refuses us, else how the connection, or the attempt to connect, ended.
+ * "" if it has answered since. In the same form.
+ */
+const char *voter_group_fault(const struct voter_group *group, unsigned voter);
+
+/* Since when that is so; valid with a fault. */
+int64_t voter_group_fault_since_ms(const struct voter_group *group, unsigned voter);
+
+/*
  * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
  * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
  * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked

@@ -414,6 +414,24 @@ static void test_a_new_service_had_no_outage(void **state)
     end();
 }
 
+/* What the nodes said, for the status: by server, whatever its place in the map. */
+static void test_words_of_nodes(void **state)
+{
+    struct addr addr = addr_of(B);
+    const struct service_event word = {
+        .kind = SERVICE_NODE_WORD, .addr = &addr, .saying = NODE_REFUSES, .words = span_of_text("NOPERM")};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    (void)service_step(former.service, &word, START);
+    change_over(START + 20);
+    assert_int_equal(service_node_word(next.service, 2)->saying, NODE_REFUSES);
+    assert_string_equal(service_node_word(next.service, 2)->words, "NOPERM");
+    assert_int_equal(service_node_word(next.service, 2)->t_ms, START);
+    assert_int_equal(service_node_word(next.service, 1)->saying, NODE_NOT_ASKED);
+    end();
+}
+
 /* A doubt about a master that is kept does not hide that it is kept. */
 static void test_kept_in_doubt_is_kept(void **state)
 {
@@ -474,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_other_sentinels),
         cmocka_unit_test(test_kept_is_kept),
         cmocka_unit_test(test_kept_in_doubt_is_kept),
+        cmocka_unit_test(test_words_of_nodes),
         cmocka_unit_test(test_outage),
         cmocka_unit_test(test_a_new_service_had_no_outage),
         cmocka_unit_test(test_kept_is_not_lost_to_a_dissent),

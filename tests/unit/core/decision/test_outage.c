@@ -149,6 +149,26 @@ static void test_keeps_the_state_that_it_began_with(void **state)
     end();
 }
 
+/* The first dissent leads to a question, and that says nothing to an operator. */
+static void test_a_question_is_not_what_it_began_with(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(3, R1);
+    pass(60);
+    vote(0, R2);
+    assert_int_equal(outage()->state, SERVICE_PENDING);
+    assert_false(outage()->is_grave);
+    pass(F);
+    assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
+    assert_true(outage()->is_grave);
+    f.now_ms += 10;
+    agree(3, R1);
+    assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
+    assert_int_equal(service_outage_totals(f.service)->ms, F + 10);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_a_doubt_counts_where_clients_waited),
         cmocka_unit_test(test_a_suspicion_counts_where_clients_waited),
         cmocka_unit_test(test_keeps_the_state_that_it_began_with),
+        cmocka_unit_test(test_a_question_is_not_what_it_began_with),
     };
 
     return cmocka_run_group_tests_name("outage", tests, NULL, NULL);

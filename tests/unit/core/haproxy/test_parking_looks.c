@@ -300,6 +300,7 @@ static void test_two_that_waited_for_the_same_time(void **state)
 {
     (void)state;
     f.settings.park_ms = 8000;
+    service_review(f.services[0], f.now_ms);
     log_capture_begin(LOG_LEVEL_DEBUG);
     give_up(1, START, 5200);
     assert_false(is_told()); /* an operator may have shut it */
@@ -329,6 +330,7 @@ static void test_two_that_waited_for_different_times(void **state)
 {
     (void)state;
     f.settings.park_ms = 8000;
+    service_review(f.services[0], f.now_ms);
     give_up(1, START, 5000);
     give_up(2, START + 2000, 5000 + PARKING_ALIKE_MS);
     give_up(3, START + 4000, 5000);
@@ -340,6 +342,7 @@ static void test_clients_that_give_up_prove_nothing(void **state)
 {
     (void)state;
     f.settings.park_ms = 8000;
+    service_review(f.services[0], f.now_ms);
     for (uint16_t i = 1; i < 4; i++) {
         park_tcp(0, i);
         (void)parking_look(f.parking, f.now_ms);

@@ -334,6 +334,38 @@ static void test_outages_are_shown(void **state)
     assert_non_null(strstr(text, "\nredis_spoa_service_outage_seconds_total{service=\"m\"} 5.000\n"));
 }
 
+/* Why a Sentinel has no vote, and what each node said of itself, in both forms of the status. */
+static void test_voters_and_nodes_are_shown(void **state)
+{
+    static char text[64 * 1024];
+    const struct conversation_loss loss = {.reason = "Connection refused", .end = CONVERSATION_END_REFUSED};
+    const struct service_event word = {.kind = SERVICE_NODE_WORD,
+                                       .addr = &servers[1].addr,
+                                       .saying = NODE_SAYS_REPLICA,
+                                       .words = span_of_text("10.0.0.1:6379")};
+
+    (void)state;
+    voter_group_lost(group, 0, &loss, START + 100);
+    (void)voter_group_step(group, 0, &word, START + 200);
+    (void)voter_group_step(group, 0, &word, START + 300);
+    assert_int_equal(get_text("/status", START + 400, text, sizeof(text)), HTTP_OK);
+    assert_non_null(
+        strstr(text, "\"fault\":\"Connection refused\",\"fault-ms\":300,\"addr\":\"10.0.0.1:6379\""));
+    assert_non_null(strstr(text,
+                           "\"nodes\":[{\"server\":\"R1\",\"addr\":\"10.0.0.1:6379\",\"says\":\"not-asked\","
+                           "\"words\":\"\",\"age-ms\":null,\"since-ms\":null},"));
+    assert_non_null(strstr(text, "{\"server\":\"R2\",\"addr\":\"10.0.0.2:6379\",\"says\":\"replica\","
+                                 "\"words\":\"10.0.0.1:6379\",\"age-ms\":100,\"since-ms\":200}]"));
+    assert_int_equal(get_text("/status.txt", START + 400, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, ", Connection refused, for 300 ms\n"));
+    assert_non_null(strstr(text, "    R1        10.0.0.1:6379           not-asked\n"));
+    assert_non_null(strstr(
+        text, "    R2        10.0.0.2:6379           replica of 10.0.0.1:6379, for 100 ms, 100 ms ago\n"));
+    say_master("10.0.0.1:6379", START + 500);
+    assert_int_equal(get_text("/status", START + 500, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"fault\":\"\",\"fault-ms\":null,"));
+}
+
 static void test_other_paths_and_methods(void **state)
 {
     (void)state;
@@ -410,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_voters_and_nodes_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),

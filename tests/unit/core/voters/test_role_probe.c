@@ -444,12 +444,58 @@ static void test_offsets_that_do_not_matter(void **state)
     assert_false(has_alarm());
 }
 
+/* ---- for the status ---- */
+
+static void expect_word(unsigned server, enum node_saying saying, const char *words)
+{
+    const struct node_word *word = service_node_word(f.service, server);
+
+    assert_string_equal(node_saying_text(word->saying), node_saying_text(saying));
+    assert_string_equal(word->words, words);
+}
+
+static void test_what_a_node_says_is_kept(void **state)
+{
+    struct reply parts[] = {
+        text_reply("slave"), text_reply("10.0.0.2"), {.kind = REPLY_INTEGER, .number = 6379}};
+    const struct reply follows = {.kind = REPLY_ARRAY, .elements = parts, .count = 3};
+
+    (void)state;
+    expect_word(0, NODE_NOT_ASKED, "");
+    aim_and_connect(0);
+    greet();
+    reply(text_reply("PONG"));
+    reply(follows);
+    expect_word(0, NODE_SAYS_REPLICA, "10.0.0.2:6379");
+    f.now_ms += INTERVAL;
+    name(0);
+    (void)sent();
+    probe_once("master");
+    expect_word(0, NODE_SAYS_MASTER, "");
+    f.now_ms += INTERVAL;
+    name(0);
+    (void)sent();
+    reply(error_reply("LOADING Redis is loading the dataset in memory"));
+    reply_role("master");
+    expect_word(0, NODE_SAYS_LOADING, "");
+    f.now_ms += INTERVAL;
+    name(0);
+    (void)sent();
+    reply(text_reply("PONG"));
+    reply(error_reply("NOPERM this user has no permissions"));
+    expect_word(0, NODE_REFUSES, "NOPERM this user has no permissions");
+    conversation_lost(talk(), "Connection reset by peer", CONVERSATION_END_CLOSED, f.now_ms);
+    expect_word(0, NODE_UNREACHABLE, "Connection reset by peer");
+    expect_word(1, NODE_NOT_ASKED, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PROBE_TEST(test_does_nothing_before_it_is_aimed),
         PROBE_TEST(test_asks_at_once_and_then_by_the_interval),
         PROBE_TEST(test_credentials),
+        PROBE_TEST(test_what_a_node_says_is_kept),
         PROBE_TEST(test_an_address_outside_the_map),
         PROBE_TEST(test_loading),
         PROBE_TEST(test_other_words_say_nothing),

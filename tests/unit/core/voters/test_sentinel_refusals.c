@@ -148,12 +148,48 @@ static void an_integer_for_a_port(void **state)
                         "warning sentinel-bad-address sentinel=s0 monitor=m0 host=127.0.0.1 port=0");
 }
 
+/* Why it has no vote, in its own words or by how the link ended, until it votes again. */
+static void the_fault_of_each_voter(void **state)
+{
+    (void)state;
+    greet(1);
+    assert_string_equal(voter_group_fault(f.group, 1), "");
+    forbid(0, "NOAUTH Authentication required.");
+    greet(0);
+    assert_string_equal(voter_group_fault(f.group, 0), "NOAUTH Authentication required.");
+    int64_t since_ms = f.now_ms;
+    assert_int_equal(voter_group_fault_since_ms(f.group, 0), since_ms);
+    conversation_lost(&f.voters[1].query, "Connection refused\n", CONVERSATION_END_REFUSED, f.now_ms + 5);
+    assert_string_equal(voter_group_fault(f.group, 1), "Connection refused?");
+    assert_int_equal(voter_group_fault_since_ms(f.group, 1), since_ms + 5);
+    f.now_ms += 3000;
+    greet(1);
+    assert_string_equal(voter_group_fault(f.group, 1), "");
+}
+
+/* The same fault again goes on; another one begins. */
+static void a_fault_lasts(void **state)
+{
+    const struct conversation_loss refused = {.reason = "Connection refused",
+                                              .end = CONVERSATION_END_REFUSED};
+    const struct conversation_loss timeout = {.reason = "connect timeout", .end = CONVERSATION_END_SILENT};
+
+    (void)state;
+    voter_group_lost(f.group, 0, &refused, 100);
+    voter_group_lost(f.group, 0, &refused, 200);
+    assert_int_equal(voter_group_fault_since_ms(f.group, 0), 100);
+    voter_group_lost(f.group, 0, &timeout, 300);
+    assert_string_equal(voter_group_fault(f.group, 0), "connect timeout");
+    assert_int_equal(voter_group_fault_since_ms(f.group, 0), 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOTER_TEST(a_command_is_not_known), VOTER_TEST(what_is_no_refusal),
-        VOTER_TEST(a_password_is_missing),  VOTER_TEST(a_refusal_ends_with_the_link),
-        VOTER_TEST(no_room_for_us),         VOTER_TEST(words_have_a_subject),
+        VOTER_TEST(a_command_is_not_known),  VOTER_TEST(what_is_no_refusal),
+        VOTER_TEST(a_password_is_missing),   VOTER_TEST(a_refusal_ends_with_the_link),
+        VOTER_TEST(the_fault_of_each_voter), VOTER_TEST(a_fault_lasts),
+        VOTER_TEST(no_room_for_us),          VOTER_TEST(words_have_a_subject),
         VOTER_TEST(an_integer_for_a_port),
     };
 
