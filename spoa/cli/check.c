@@ -52,7 +52,8 @@ static bool make_services(struct check *check)
         service->service = &config->services[i];
         service->index = i;
         service->group = &check->groups[config->services[i].group];
-        service->votes = calloc(service->group->group->address_count, sizeof(*service->votes));
+        service->votes =
+            calloc(config->groups[config->services[i].group].address_count, sizeof(*service->votes));
         service->nodes = calloc(service->service->server_count + 1, sizeof(*service->nodes));
         if (service->votes == NULL || service->nodes == NULL)
             return false;

@@ -215,7 +215,7 @@ static int64_t now_ms(void)
 /* Greets all at the same time, and waits for them within one time limit. */
 static void greet(struct redis_target *targets, size_t count, struct pollfd *polls)
 {
-    const int64_t deadline = now_ms() + BLOCKING_SOCKET_TIMEOUT_S * 1000;
+    const int64_t deadline = now_ms() + (int64_t)BLOCKING_SOCKET_TIMEOUT_S * 1000;
     size_t waiting = 0;
 
     for (size_t i = 0; i < count; i++) {

@@ -56,17 +56,28 @@ static bool has_more(const struct splitter *splitter)
     return splitter->at < splitter->end;
 }
 
+/* The byte that a backslash and this letter mean. */
+static char meant_by(char letter)
+{
+    switch (letter) {
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return letter;
+    }
+}
+
 static void take_escape(struct splitter *splitter)
 {
-    static const char plain[] = "nrt";
-    static const char meant[] = "\n\r\t";
-
     splitter->at++;
     if (!has_more(splitter))
         return;
-    const char *letter = memchr(plain, *splitter->at, strlen(plain));
-    text_add_bytes(&splitter->words, letter != NULL ? &meant[letter - plain] : splitter->at, 1);
-    splitter->at++;
+    char byte = meant_by(*splitter->at++);
+    text_add_bytes(&splitter->words, &byte, 1);
 }
 
 /* Takes `$NAME`, `${NAME}` or `${NAME-OTHER}`. */
