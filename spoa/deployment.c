@@ -366,6 +366,15 @@ static const struct voter_group *voters_of(const struct deployment *deployment,
     return deployment->voters[deployment->options.config->services[index].group];
 }
 
+/* The links of its group of voters of this name; NULL if there is no such group. */
+static const struct voter_links *find_links(const struct deployment *deployment, const char *name)
+{
+    for (size_t i = 0; deployment != NULL && i < deployment->options.config->group_count; i++)
+        if (strcmp(voter_group_name(deployment->voters[i]), name) == 0)
+            return deployment->groups[i].links;
+    return NULL;
+}
+
 static void hand_over(struct deployment *deployment, const struct deployment *former)
 {
     for (size_t i = 0; i < deployment->options.config->service_count; i++) {
@@ -376,8 +385,12 @@ static void hand_over(struct deployment *deployment, const struct deployment *fo
             voter_group_match(voters_of(deployment, service), voters_of(former, same), voters);
         handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
     }
-    for (size_t i = 0; i < deployment->options.config->group_count; i++)
+    for (size_t i = 0; i < deployment->options.config->group_count; i++) {
+        const struct voter_links *same = find_links(former, voter_group_name(deployment->voters[i]));
+        if (same != NULL)
+            voter_links_inherit(deployment->groups[i].links, same);
         voter_links_catch_up(deployment->groups[i].links, clock_ms());
+    }
 }
 
 bool deployment_activate(struct deployment *deployment, const struct deployment *former)

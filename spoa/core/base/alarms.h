@@ -79,6 +79,12 @@ enum alarm_kind {
         ALARM_KINDS
 };
 
+/*
+ * Room for the details of the alarms that are raised. There may be thousands of sets, so it is small: what was told
+ * first makes place for what is told last.
+ */
+#define ALARM_DETAILS_MAX 320
+
 /* One per service, per group of voters and so on. All zero is an empty set. */
 struct alarms {
     int64_t since_ms[ALARM_KINDS]; /* when the condition began; valid while it holds */
@@ -86,6 +92,9 @@ struct alarms {
     uint32_t raised;               /* a bit per kind: it has held for long enough */
     uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
     uint32_t given_up_roles;       /* a bit per role whose waiting clients HAProxy gives up */
+    uint16_t details_len;
+    /* Entries, the oldest first: the kind, a byte, and the text with its NUL. */
+    char details[ALARM_DETAILS_MAX];
 };
 
 /* What a set of alarms is about, for the log. The key is "service", "sentinels" or "api". */
@@ -97,7 +106,8 @@ struct alarm_subject {
 /*
  * Records whether the condition behind `kind` holds. The alarm is raised when the condition has held for the
  * kind's time, and cleared when it no longer holds; both are logged. There is no timer: the alarm changes
- * only in this function. `detail` is for the log; it may be NULL.
+ * only in this function. `detail` is for the log and the status; it may be NULL. The last one of an alarm that is
+ * raised is kept, as far as there is room.
  */
 void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
                  const char *detail, int64_t now_ms);
@@ -109,6 +119,9 @@ static inline bool alarms_is_raised(const struct alarms *alarms, enum alarm_kind
 {
     return (alarms->raised >> kind & 1) != 0;
 }
+
+/* The last detail of an alarm that is raised; NULL if there is none. */
+const char *alarms_detail(const struct alarms *alarms, enum alarm_kind kind);
 
 /* The name of the alarm, for example "vote-life", and its meaning. */
 const char *alarm_text(enum alarm_kind kind);

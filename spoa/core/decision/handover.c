@@ -164,6 +164,8 @@ void handover(struct service *next, struct service *former, const int *voters, i
         if (next->replicas != NULL && former->replicas != NULL)
             replicas_inherit(next->replicas, former->replicas, &succession);
         service_alarms_inherit(&next->alarms, next->settings, &former->alarms, now_ms);
+        if (former->down_after_ms > 0)
+            next->down_after_ms = former->down_after_ms;
         next->waiting[SERVICE_ROLE_MASTER] = former->waiting[SERVICE_ROLE_MASTER];
         if (former->quorum.is_settled)
             quorum_note_settled(&next->quorum);

@@ -15,12 +15,17 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
         outage->former = *former;
 }
 
+static int weight(enum service_state state)
+{
+    return state == SERVICE_PENDING ? 0 : state == SERVICE_DOUBTED ? 1 : 2;
+}
+
 void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
                        const char *reason, int64_t now_ms)
 {
     bool is_question = state == SERVICE_PENDING && ruled_reason == SERVICE_BECAUSE_SUSPECTED;
 
-    if (outage->reason == NULL || (outage->state == SERVICE_PENDING && !outage->is_grave)) {
+    if (outage->reason == NULL || weight(state) > weight(outage->state)) {
         outage->state = state;
         outage->reason = reason;
     }

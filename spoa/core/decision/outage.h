@@ -23,7 +23,7 @@ struct service_waiting {
 struct outage {
     bool is_running;
     bool is_grave;            /* nobody was named, and that was more than a question to all voters */
-    enum service_state state; /* with which it began, after the first question to all voters */
+    enum service_state state; /* with which it began: see outage_note_state() */
     const char *reason;       /* for that state: a static text, "" if there is none */
     int64_t t_begun_ms;
     int64_t t_down_ms;       /* when a majority first held the master to be down; INT64_MIN: it did not */
@@ -46,8 +46,8 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
                   int64_t now_ms);
 
 /*
- * The state in which the service is now, with its reason, a static text. The first one is kept that is more than a
- * question to all voters.
+ * The state in which the service is now, with its reason, a static text. The first one is kept that says more: a doubt
+ * says more than a question that is still open, and that nobody can be named says more than a doubt.
  */
 void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
                        const char *reason, int64_t now_ms);

@@ -178,11 +178,6 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
-static int64_t decide_park(const struct service *service, int64_t now_ms)
-{
-    return park_limit_ms(service->settings->park_ms, service_down_after_ms(service, now_ms));
-}
-
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
                                       const struct policy_ruling *ruling, int64_t now_ms)
 {
@@ -210,7 +205,7 @@ static struct service_decision decide(const struct service *service, const struc
         .is_fenced = ruling->is_fenced,
         .replicas = replicas,
         .review_ms = review_ms,
-        .park_ms = decide_park(service, now_ms),
+        .park_ms = park_limit_ms(service->settings->park_ms, service->down_after_ms),
     };
 }
 
@@ -301,8 +296,18 @@ static const struct addr *find_loopback(const struct service *service, int64_t n
     return NULL;
 }
 
+/* A Sentinel may be lost together with the master. Then `park` must not become shorter while clients wait. */
+static void review_down_after(struct service *service, int64_t now_ms)
+{
+    uint32_t heard_ms = evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
+
+    if (heard_ms > service->down_after_ms || (heard_ms > 0 && !service->outage.is_running))
+        service->down_after_ms = heard_ms;
+}
+
 void service_review(struct service *service, int64_t now_ms)
 {
+    review_down_after(service, now_ms);
     service->asks_all = quorum_take_ask_again(&service->quorum, now_ms) || service->asks_all;
     struct quorum_result quorum = quorum_evaluate(&service->quorum, now_ms);
     bool was_unnamed = service->policy.t_unnamed_ms != POLICY_NEVER;
@@ -428,9 +433,9 @@ struct vote service_vote(const struct service *service, unsigned voter)
     };
 }
 
-uint32_t service_down_after_ms(const struct service *service, int64_t now_ms)
+uint32_t service_down_after_ms(const struct service *service)
 {
-    return evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
+    return service->down_after_ms;
 }
 
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms)

@@ -269,8 +269,11 @@ struct vote service_vote(const struct service *service, unsigned voter);
  */
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms);
 
-/* The longest down-after-milliseconds that a Sentinel told, of those that are heard; 0 if none did. */
-uint32_t service_down_after_ms(const struct service *service, int64_t now_ms);
+/*
+ * The longest down-after-milliseconds of the Sentinels that are heard; 0 if none has told it yet. While nobody is heard
+ * it is the last one that was known, and during an outage it gets no shorter.
+ */
+uint32_t service_down_after_ms(const struct service *service);
 
 /* Whether a node can be named for this role, by the decision as it stood last. */
 bool service_has_name(const struct service *service, enum service_role role);

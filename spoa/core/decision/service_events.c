@@ -216,8 +216,7 @@ static bool note_link(struct service *service, const struct service_event *event
     int64_t park_ms = service->decision.park_ms;
 
     if (event->kind == SERVICE_LINK_REFUSED)
-        return doubt_confirm(&service->doubt, candidate, event->until_ms, park_ms,
-                             evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms),
+        return doubt_confirm(&service->doubt, candidate, event->until_ms, park_ms, service->down_after_ms,
                              now_ms);
     doubt_begin(&service->doubt, candidate, event->kind == SERVICE_LINK_SILENT ? DOUBT_SILENT : DOUBT_CLOSED,
                 park_ms, now_ms);

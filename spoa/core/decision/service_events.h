@@ -24,7 +24,8 @@ struct service {
     struct outage outage; /* the last one */
     struct outage_totals outages;
     struct service_waiting waiting[SERVICE_ROLES];
-    int64_t t_won_ms; /* asked since then, a majority named a master; INT64_MIN: it never did */
+    uint32_t down_after_ms; /* see service_down_after_ms() */
+    int64_t t_won_ms;       /* asked since then, a majority named a master; INT64_MIN: it never did */
     bool asks_all;
     bool asks_witness;
     bool takes_lone_writes;       /* `current` said that it takes writes while no replica follows it */

@@ -134,9 +134,11 @@ void service_table_note_unknown(struct service_table *table, struct span payload
 {
     struct service_question question;
 
-    if (question_read(payload, &question))
-        unknown_service_note(&table->unknown_service, &question, find_entry(table, question.service) != NULL,
-                             find_nearest, table, now_ms);
+    if (!question_read(payload, &question))
+        return;
+    const struct table_entry *entry = find_entry(table, question.service);
+    const char *service = entry != NULL ? service_settings(entry->masters.service)->name : NULL;
+    unknown_service_note(&table->unknown_service, &question, service, find_nearest, table, now_ms);
 }
 
 void service_table_tick(struct service_table *table, int64_t now_ms)

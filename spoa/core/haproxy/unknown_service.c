@@ -31,9 +31,11 @@ static void describe(struct unknown_service *unknown, const char *nearest)
     else if (unknown->has_service)
         (void)snprintf(out, size, "'%s' is asked for the role '%s': only 'master' and 'replica' are known",
                        unknown->name, unknown->role);
-    else if (unknown->name[0] == '\0')
+    else if (unknown->is_left_out)
         (void)snprintf(out, size,
                        "no service is asked for, and there is more than one: write 'service=str(NAME)'");
+    else if (unknown->name[0] == '\0')
+        (void)snprintf(out, size, "the name in 'service' is empty: write 'service=str(NAME)'");
     else if (nearest != NULL)
         (void)snprintf(out, size, "'%s' is asked for: did you mean '%s'?", unknown->name, nearest);
     else
@@ -41,7 +43,7 @@ static void describe(struct unknown_service *unknown, const char *nearest)
 }
 
 void unknown_service_note(struct unknown_service *unknown, const struct service_question *question,
-                          bool has_service, unknown_service_nearest_fn *nearest, const void *context,
+                          const char *service, unknown_service_nearest_fn *nearest, const void *context,
                           int64_t now_ms)
 {
     char name[sizeof(unknown->name)];
@@ -50,17 +52,20 @@ void unknown_service_note(struct unknown_service *unknown, const struct service_
                    now_ms - unknown->t_kept_ms >= UNKNOWN_SERVICE_HOLD_MS;
 
     unknown->t_asked_ms = now_ms;
-    keep(name, sizeof(name), question->service);
+    keep(name, sizeof(name), service != NULL ? span_of_text(service) : question->service);
     keep(role, sizeof(role), question->role);
-    bool is_same = strcmp(name, unknown->name) == 0 && strcmp(role, unknown->role) == 0;
+    bool is_left_out = question->service.data == NULL;
+    bool is_same = is_left_out == unknown->is_left_out && strcmp(name, unknown->name) == 0 &&
+                   strcmp(role, unknown->role) == 0;
     if (!is_same && !is_free)
         return;
     unknown->t_kept_ms = now_ms;
     if (!is_same || is_free) {
         memcpy(unknown->name, name, sizeof(name));
         memcpy(unknown->role, role, sizeof(role));
-        unknown->has_service = has_service;
-        describe(unknown, has_service ? NULL : nearest(context, name));
+        unknown->is_left_out = is_left_out;
+        unknown->has_service = service != NULL;
+        describe(unknown, service != NULL ? NULL : nearest(context, name));
     }
     note_alarm(unknown, true, now_ms);
 }
@@ -76,7 +81,7 @@ bool unknown_service_question(const struct unknown_service *unknown, struct serv
 {
     *ret_question = (struct service_question){.service = span_of_text(unknown->name),
                                               .role = span_of_text(unknown->role)};
-    if (unknown->name[0] == '\0')
+    if (unknown->is_left_out)
         ret_question->service.data = NULL;
     if (unknown->role[0] == '\0')
         ret_question->role.data = NULL;

@@ -25,8 +25,9 @@
 struct unknown_service {
     struct alarms alarms;
     /* The question that is kept. Bytes that are not printable ASCII are '?'. */
-    char name[UNKNOWN_SERVICE_NAME_MAX + 1]; /* "" where no service was asked for */
+    char name[UNKNOWN_SERVICE_NAME_MAX + 1]; /* if it was left out: of the only service there is, or "" */
     char role[UNKNOWN_SERVICE_ROLE_MAX + 1]; /* "" where none was asked for */
+    bool is_left_out;                        /* no service was asked for */
     bool has_service;                        /* there is such a service: the role is wrong */
     int64_t t_kept_ms;                       /* when this question came last */
     int64_t t_asked_ms;                      /* when the last one came, whatever it was */
@@ -38,11 +39,11 @@ struct unknown_service {
 typedef const char *unknown_service_nearest_fn(const void *context, const char *name);
 
 /*
- * HAProxy asked `question`. `has_service`: the service is there, and the role is not. `nearest` is called where the
- * question is to be kept. Allocates nothing.
+ * HAProxy asked `question`. `service` is the name of the service that it is about: it is there, and the role is not.
+ * NULL if there is no such service. `nearest` is called where the question is to be kept. Allocates nothing.
  */
 void unknown_service_note(struct unknown_service *unknown, const struct service_question *question,
-                          bool has_service, unknown_service_nearest_fn *nearest, const void *context,
+                          const char *service, unknown_service_nearest_fn *nearest, const void *context,
                           int64_t now_ms);
 
 /* Clears the alarm where nobody has asked for long enough. To be called every now and then. */

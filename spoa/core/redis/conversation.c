@@ -108,6 +108,7 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms)
         return;
     conversation->phase = CONVERSATION_TALKING;
     conversation->has_heard = false;
+    conversation->has_heard_more = false;
     conversation->words[0] = '\0';
     awaited_forget(&conversation->awaited);
     conversation->topic->connected(conversation->context, now_ms);
@@ -116,7 +117,8 @@ void conversation_connected(struct conversation *conversation, int64_t now_ms)
 /* Whether all that the peer has said on this connection is an error. */
 static bool is_sent_away(const struct conversation *conversation)
 {
-    return conversation->phase == CONVERSATION_TALKING && conversation->words[0] != '\0';
+    return conversation->phase == CONVERSATION_TALKING && conversation->words[0] != '\0' &&
+           !conversation->has_heard_more;
 }
 
 void conversation_lost(struct conversation *conversation, const char *reason, enum conversation_end end,
@@ -155,12 +157,15 @@ static void keep_words(struct conversation *conversation, const struct reply *re
 {
     size_t len = 0;
 
-    if (!conversation->has_heard && reply->kind == REPLY_ERROR) {
+    conversation->has_heard_more = conversation->has_heard;
+    conversation->has_heard = true;
+    if (conversation->has_heard_more)
+        return;
+    if (reply->kind == REPLY_ERROR) {
         len = reply->text.len < CONVERSATION_WORDS_MAX - 1 ? reply->text.len : CONVERSATION_WORDS_MAX - 1;
         memcpy(conversation->words, reply->text.data, len);
     }
     conversation->words[len] = '\0';
-    conversation->has_heard = true;
 }
 
 enum conversation_action conversation_reply(struct conversation *conversation, const struct reply *reply,

@@ -109,7 +109,8 @@ struct conversation {
     struct awaited awaited;
     /* About the present connection. */
     bool has_heard;                     /* a reply came */
-    char words[CONVERSATION_WORDS_MAX]; /* the only reply, if it is an error; else "" */
+    bool has_heard_more;                /* and another one */
+    char words[CONVERSATION_WORDS_MAX]; /* the first reply, if it is an error; else "" */
 };
 
 /* What the caller must do after a step. */

@@ -46,6 +46,17 @@ bool peer_greet(struct peer *peer, struct conversation_command *ret_command,
     return true;
 }
 
+struct span peer_words(const struct peer *peer, const struct reply *reply)
+{
+    struct span first = span_of_text(peer->conversation->words);
+
+    if (reply->kind != REPLY_ERROR)
+        return span_of("", 0);
+    bool is_consequence =
+        refusal_of(reply) == REFUSAL_PASSWORD && refusal_of_words(first) == REFUSAL_PASSWORD;
+    return is_consequence ? first : reply->text;
+}
+
 void peer_answered(struct peer *peer)
 {
     peer->has_answered = true;

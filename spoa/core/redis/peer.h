@@ -74,6 +74,12 @@ bool peer_greet(struct peer *peer, struct conversation_command *ret_command,
 /* Greets the present link once more: the password, or our rights, may have been corrected. */
 void peer_greet_again(struct peer *peer);
 
+/*
+ * With which words the peer refuses what it was asked: the error, or "" if `reply` is none. If AUTH was refused on this
+ * link, its words are the cause: what follows it is only told that a password is missing. Valid as long as both.
+ */
+struct span peer_words(const struct peer *peer, const struct reply *reply);
+
 /* The link gave an answer that counts. */
 void peer_answered(struct peer *peer);
 

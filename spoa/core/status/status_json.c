@@ -22,7 +22,7 @@ static void add_addr(struct json *json, const char *key, const struct addr *addr
     json_string(json, key, addr != NULL ? addr_format(addr, text) : NULL);
 }
 
-/* `detail` is NULL where only the log has it. */
+/* `detail` is NULL if there is none. */
 static void add_alarm(struct json *json, enum alarm_kind kind, const char *detail)
 {
     json_begin_object(json, NULL);
@@ -38,7 +38,7 @@ static void add_alarms(struct json *json, const struct alarms *alarms)
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
         if (!alarms_is_raised(alarms, kind))
             continue;
-        add_alarm(json, kind, NULL);
+        add_alarm(json, kind, alarms_detail(alarms, kind));
     }
     json_end(json);
 }
@@ -136,6 +136,7 @@ static void add_current_outage(struct json *json, const struct status *status, c
         return;
     }
     json_begin_object(json, "outage");
+    json_bool(json, "felt", outage_is_felt(outage));
     json_string(json, "state", service_state_text(outage->state));
     json_string(json, "reason", outage->reason);
     json_number(json, "begun", status_unix_ms(status, outage->t_begun_ms));
@@ -192,7 +193,7 @@ static void add_service(struct json *json, const struct status *status, const st
     json_number(json, "generation", (int64_t)decision->generation);
     json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
     json_number(json, "park-ms", decision->park_ms);
-    json_number(json, "down-after-ms", service_down_after_ms(service, status->now_ms));
+    json_number(json, "down-after-ms", service_down_after_ms(service));
     add_time(json, status, "switched", decision->t_switched_ms);
     add_replicas(json, service);
     add_nodes(json, status, service);

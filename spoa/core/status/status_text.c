@@ -30,6 +30,9 @@ static void add_alarms(struct text *out, const struct alarms *alarms)
             continue;
         text_printf(out, "    ! %s: ", alarm_text(kind));
         text_add(out, alarm_meaning(kind));
+        const char *detail = alarms_detail(alarms, kind);
+        text_add(out, detail != NULL ? "\n      " : "");
+        text_add(out, detail != NULL ? detail : "");
         text_add(out, "\n");
     }
 }
@@ -99,12 +102,12 @@ static void add_waiting(struct text *out, const struct status *status, const str
                     (long long)(status->now_ms - waiting->oldest_ms));
 }
 
-/* Only the one that goes on. */
+/* Only one that goes on and that clients feel. */
 static void add_current_outage(struct text *out, const struct status *status, const struct service *service)
 {
     const struct outage *outage = service_outage(service);
 
-    if (!outage->is_running)
+    if (!outage->is_running || !outage_is_felt(outage))
         return;
     text_printf(out, "    outage for %lld ms, began with %s, %llu had to wait, %llu refused\n",
                 (long long)outage_length_ms(outage, status->now_ms), service_state_text(outage->state),

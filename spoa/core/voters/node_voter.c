@@ -165,7 +165,8 @@ static void take_identity(struct node_voter *voter, const struct reply *reply, i
     else
         log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity", reply,
                   is_cluster(voter) ? "no node ID" : "INFO has no run_id, as with Dragonfly");
-    voter_group_note_reply(voter->group, voter->index, VOTER_SUBJECT_IDENTITY, reply, now_ms);
+    voter_group_note_words(voter->group, voter->index, VOTER_SUBJECT_IDENTITY,
+                           peer_words(&voter->peer, reply), now_ms);
     voter_group_identify(voter->group, voter->index, id, now_ms);
 }
 
@@ -271,7 +272,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
         peer_works(&voter->peer, NODE_FAULT_VOTE, 0);
     else
         log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", reply, why_no_vote(voter, reply));
-    voter_group_note_reply(voter->group, voter->index, 0, reply, now_ms);
+    voter_group_note_words(voter->group, voter->index, 0, peer_words(&voter->peer, reply), now_ms);
     if (any_counts && voter->is_identified)
         peer_answered(&voter->peer);
 }

@@ -288,7 +288,7 @@ static void take_no_role(struct role_probe *probe, const struct reply *reply, in
     const struct service_event present = {.kind = SERVICE_SAID_ANYTHING, .addr = &probe->target};
 
     if (reply->kind == REPLY_ERROR)
-        tell_no_role(probe, reply->text, now_ms);
+        tell_no_role(probe, peer_words(&probe->peer, reply), now_ms);
     else
         (void)voter_group_step(probe->group, probe->service, &present, now_ms);
 }

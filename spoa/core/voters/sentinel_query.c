@@ -123,7 +123,8 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
 {
     struct span id;
 
-    voter_group_note_reply(voter->group, voter->index, VOTER_SUBJECT_IDENTITY, reply, now_ms);
+    voter_group_note_words(voter->group, voter->index, VOTER_SUBJECT_IDENTITY,
+                           peer_words(&voter->query_peer, reply), now_ms);
     if (redis_id_read(reply, &id) != REPLY_READ_OK) {
         log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", reply, "reply");
         voter->myid_refused = true;
@@ -190,7 +191,8 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
     note_reading(voter, request->subject, reading, reply);
     bool is_taken = voter_group_step(voter->group, request->subject, &event, now_ms);
     /* Afterwards: a vote that this reply replaces must not be counted once more. */
-    voter_group_note_reply(voter->group, voter->index, request->subject, reply, now_ms);
+    voter_group_note_words(voter->group, voter->index, request->subject,
+                           peer_words(&voter->query_peer, reply), now_ms);
     bool is_known = voter_group_identity(voter->group, voter->index)[0] != '\0';
     if (event.ballot != QUORUM_INVALID && is_taken && is_known)
         peer_answered(&voter->query_peer);

@@ -313,6 +313,28 @@ void voter_group_match(const struct voter_group *group, const struct voter_group
     }
 }
 
+static const struct voter *find_voter(const struct voter_group *group, const char *name)
+{
+    for (unsigned i = 0; i < group->options.voter_count; i++)
+        if (strcmp(group->voters[i].name, name) == 0)
+            return &group->voters[i];
+    return NULL;
+}
+
+void voter_group_inherit(struct voter_group *group, const struct voter_group *former)
+{
+    for (unsigned i = 0; i < group->options.voter_count; i++) {
+        struct voter *voter = &group->voters[i];
+        const struct voter *before = find_voter(former, voter->name);
+        bool has_answered = voter->fault[0] == '\0' && voter->identity[0] != '\0';
+        if (before == NULL || has_answered ||
+            (voter->fault[0] != '\0' && strcmp(voter->fault, before->fault) != 0))
+            continue;
+        memcpy(voter->fault, before->fault, sizeof(voter->fault));
+        voter->fault_ms = before->fault_ms;
+    }
+}
+
 static void store_identity(struct voter *voter, struct span identity)
 {
     memset(voter->identity, 0, sizeof(voter->identity));
@@ -414,14 +436,6 @@ void voter_group_note_words(struct voter_group *group, unsigned voter, size_t su
     review_passwords(group, now_ms);
     if (refused_us != event.is_so)
         step_all(group, &event, now_ms);
-}
-
-void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t subject,
-                            const struct reply *reply, int64_t now_ms)
-{
-    struct span words = reply->kind == REPLY_ERROR ? reply->text : span_of("", 0);
-
-    voter_group_note_words(group, voter, subject, words, now_ms);
 }
 
 const char *voter_group_fault(const struct voter_group *group, unsigned voter)

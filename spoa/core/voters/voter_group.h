@@ -102,6 +102,12 @@ void voter_group_catch_up(struct voter_group *group);
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
                                  int64_t now_ms);
 
+/*
+ * A reload: `group` takes the place of `former`. Why a voter of the same name has no vote, and since when, goes on. It
+ * is told of one that has not answered yet, too.
+ */
+void voter_group_inherit(struct voter_group *group, const struct voter_group *former);
+
 /* Our connection to `voter`, or the attempt to connect, has ended. */
 void voter_group_lost(struct voter_group *group, unsigned voter, const struct conversation_loss *loss,
                       int64_t now_ms);
@@ -116,10 +122,6 @@ void voter_group_lost(struct voter_group *group, unsigned voter, const struct co
  */
 void voter_group_note_words(struct voter_group *group, unsigned voter, size_t subject, struct span words,
                             int64_t now_ms);
-
-/* The same with the reply: its error, or that it is none. */
-void voter_group_note_reply(struct voter_group *group, unsigned voter, size_t subject,
-                            const struct reply *reply, int64_t now_ms);
 
 /* With which words `voter` refuses us; "" if it does not. Printable ASCII, shorter than
  * CONVERSATION_WORDS_MAX: other bytes are '?', and the rest is cut off. */

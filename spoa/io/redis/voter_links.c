@@ -165,6 +165,11 @@ void voter_links_destroy(struct voter_links *links)
     free(links);
 }
 
+void voter_links_inherit(struct voter_links *links, const struct voter_links *former)
+{
+    voter_group_inherit(links->group, former->group);
+}
+
 void voter_links_catch_up(struct voter_links *links, int64_t now_ms)
 {
     role_links_catch_up(links->roles, now_ms);

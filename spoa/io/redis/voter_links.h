@@ -46,6 +46,9 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
                                                   struct metrics *metrics, uint64_t seed);
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
+/* A reload: `links` take the place of `former`, see voter_group_inherit(). */
+void voter_links_inherit(struct voter_links *links, const struct voter_links *former);
+
 /*
  * The services were evaluated by a change-over: voters may have to be asked, and the next review may be due
  * earlier. Nodes in doubt are called at once: a doubt that was handed over lasts only until the next attempt.

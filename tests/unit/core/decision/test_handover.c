@@ -197,6 +197,26 @@ static void test_links_that_are_down(void **state)
     end();
 }
 
+/* The Sentinels are silent: `park = auto` stays what it was, in the next one, too. */
+static void test_park_that_follows_the_sentinels(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 2500, .other_sentinels = 2, .quorum = 2};
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    former.settings.park_ms = next.settings.park_ms = PARK_AUTO;
+    agree(&former, A, START);
+    step_facts(former.service, 0, &addr, &facts, START);
+    agree(&next, A, START);
+    service_review(former.service, START + F);
+    assert_int_equal(service_decision(former.service)->park_ms, 4500);
+    assert_int_equal(service_decision(next.service)->park_ms, PARK_AUTO_MAX_MS);
+    change_over(START + F);
+    assert_int_equal(decision()->park_ms, 4500);
+    end();
+}
+
 /* HAProxy's time limit is below `park`: that stays true, and is not told again. */
 static void test_the_alarm_about_the_time_limit(void **state)
 {
@@ -521,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_what_sentinels_said),
         cmocka_unit_test(test_links_that_are_down),
         cmocka_unit_test(test_a_silent_master),
+        cmocka_unit_test(test_park_that_follows_the_sentinels),
         cmocka_unit_test(test_the_alarm_about_the_time_limit),
         cmocka_unit_test(test_the_alarm_about_replicas_that_are_gone),
         cmocka_unit_test(test_an_expected_failover),

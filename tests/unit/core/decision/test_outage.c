@@ -107,6 +107,38 @@ static void test_a_doubt_counts_where_clients_waited(void **state)
     end();
 }
 
+/* With `debounce` the first state is a wait for better news. It is not what the outage was about. */
+static void test_a_debounced_loss_is_a_loss(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_VETO, .debounce_ms = 500});
+    agree(2, R1);
+    pass(F);
+    expect(SERVICE_PENDING, SERVICE_BECAUSE_UNREACHABLE, NULL);
+    assert_int_equal(outage()->state, SERVICE_PENDING);
+    pass(500);
+    assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
+    assert_string_equal(outage()->reason, "unreachable");
+    end();
+}
+
+/* First our link breaks, then the majority is lost: the loss is what it was about. */
+static void test_a_doubt_that_was_right(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    f.settings.park_ms = 10000;
+    agree(2, R1);
+    break_link();
+    assert_int_equal(outage()->state, SERVICE_DOUBTED);
+    pass(F);
+    assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
+    agree(2, R1);
+    assert_true(outage()->is_running); /* the doubt goes on */
+    assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
+    end();
+}
+
 /* A voter disagrees, and all are asked: that is over within a round trip. */
 static void test_a_suspicion_counts_where_clients_waited(void **state)
 {
@@ -149,7 +181,7 @@ static void test_keeps_the_state_that_it_began_with(void **state)
     say_role(R1, NODE_ROLE_REPLICA);
     expect(SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA, NULL);
     assert_int_equal(outage()->t_down_ms, t_down_ms); /* the first time counts */
-    assert_int_equal(outage()->state, SERVICE_DOUBTED);
+    assert_int_equal(outage()->state, SERVICE_DOWN);  /* it proves the doubt right */
     f.now_ms += 10;
     say_role(R1, NODE_ROLE_MASTER);
     expect_ok("R1");
@@ -184,6 +216,8 @@ int main(void)
         cmocka_unit_test(test_the_start_is_none),
         cmocka_unit_test(test_a_majority_that_is_lost),
         cmocka_unit_test(test_a_doubt_counts_where_clients_waited),
+        cmocka_unit_test(test_a_debounced_loss_is_a_loss),
+        cmocka_unit_test(test_a_doubt_that_was_right),
         cmocka_unit_test(test_a_suspicion_counts_where_clients_waited),
         cmocka_unit_test(test_keeps_the_state_that_it_began_with),
         cmocka_unit_test(test_a_question_is_not_what_it_began_with),

@@ -428,6 +428,36 @@ static void test_alarm_of_park(void **state)
     end();
 }
 
+/* The Sentinel with the longest time is lost with the master: `auto` stays what it is until somebody is named. */
+static void test_auto_during_an_outage(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 2500, .other_sentinels = 2, .quorum = 2};
+    const struct sentinel_facts longest = {.down_after_ms = 5000, .other_sentinels = 2, .quorum = 2};
+    const struct sentinel_facts longer = {.down_after_ms = 5500, .other_sentinels = 2, .quorum = 2};
+
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    f.settings.park_ms = PARK_AUTO;
+    agree(3, R1);
+    say_facts(0, R1, facts);
+    say_facts(1, R1, facts);
+    say_facts(2, R1, longest);
+    assert_int_equal(service_decision(f.service)->park_ms, 7000);
+    (void)step_link(f.service, SERVICE_LINK_CLOSED, &f.servers[0].addr, 0, f.now_ms);
+    f.now_ms += F;
+    agree(2, R1);
+    assert_true(service_outage(f.service)->is_running);
+    assert_int_equal(service_decision(f.service)->park_ms, 7000);
+    say_facts(1, R1, longer);
+    assert_int_equal(service_decision(f.service)->park_ms, 7500);
+    say_facts(1, R1, facts);
+    agree(2, R2);
+    service_review(f.service, f.now_ms);
+    assert_false(service_outage(f.service)->is_running);
+    assert_int_equal(service_decision(f.service)->park_ms, 4500);
+    end();
+}
+
 /* It says what to do: no `park` that is in effect is longer than 8 s. */
 static void test_alarm_of_auto(void **state)
 {
@@ -506,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_alarms_of_settings),
         cmocka_unit_test(test_alarms_of_a_sentinel_that_is_gone),
         cmocka_unit_test(test_alarm_of_park),
+        cmocka_unit_test(test_auto_during_an_outage),
         cmocka_unit_test(test_alarm_of_auto),
         cmocka_unit_test(test_alarm_of_disagreement),
         cmocka_unit_test(test_alarm_of_an_unknown_address),

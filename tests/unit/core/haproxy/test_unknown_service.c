@@ -34,13 +34,15 @@ static void ask_later(const char *service, const char *role, int64_t now_ms)
 {
     uint8_t space[1000];
     struct sink payload = sink_of(space, sizeof(space));
-    struct spop_value value = spop_text(span_of_text(service));
 
     spop_name_write(&payload, span_of_text("find-master"));
-    sink_put_byte(&payload, role != NULL ? 2 : 1);
-    spop_kv_write(&payload, "service", &value);
+    sink_put_byte(&payload, (uint8_t)((service != NULL) + (role != NULL)));
+    if (service != NULL) {
+        struct spop_value value = spop_text(span_of_text(service));
+        spop_kv_write(&payload, "service", &value);
+    }
     if (role != NULL) {
-        value = spop_text(span_of_text(role));
+        struct spop_value value = spop_text(span_of_text(role));
         spop_kv_write(&payload, "role", &value);
     }
     assert_false(payload.full);
@@ -73,6 +75,9 @@ static void test_what_is_wrong_is_told(void **state)
         {"mymaster", "replica", "'mymaster' has no replicas: write 'replicas = yes' in its section"},
         {"mymaster", "slave",
          "'mymaster' is asked for the role 'slave': only 'master' and 'replica' are known"},
+        {NULL, "slave", "'mymaster' is asked for the role 'slave': only 'master' and 'replica' are known"},
+        {NULL, "replica", "'mymaster' has no replicas: write 'replicas = yes' in its section"},
+        {"", NULL, "the name in 'service' is empty: write 'service=str(NAME)'"},
         {"mymas\nter", NULL, "'mymas?ter' is asked for: did you mean 'mymaster'?"},
     };
 
@@ -94,6 +99,31 @@ static void test_one_of_several_must_be_named(void **state)
     (void)ask(NULL, NULL);
     assert_string_equal(unknown()->detail,
                         "no service is asked for, and there is more than one: write 'service=str(NAME)'");
+}
+
+/* The service is left out and the role is wrong: the alarm is about the only service there is. */
+static void test_the_service_that_is_meant(void **state)
+{
+    struct service_question question;
+
+    (void)state;
+    ask_later(NULL, "slave", NOW_MS);
+    assert_non_null(strstr(log_capture_last("alarm"), "alarm=unknown-service service=mymaster "));
+    assert_true(unknown_service_question(unknown(), &question));
+    assert_null(question.service.data);
+    assert_true(span_equals_text(question.role, "slave"));
+}
+
+/* An empty name is a name: it is asked for again as such. */
+static void test_an_empty_name(void **state)
+{
+    struct service_question question;
+
+    (void)state;
+    ask_later("", NULL, NOW_MS);
+    assert_true(unknown_service_question(unknown(), &question));
+    assert_non_null(question.service.data);
+    assert_int_equal(question.service.len, 0);
 }
 
 /* The one that is shown stays while it is asked; after that another one has its place. */
@@ -157,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNKNOWN_TEST(test_a_misspelt_service),           UNKNOWN_TEST(test_what_is_wrong_is_told),
+        UNKNOWN_TEST(test_the_service_that_is_meant),    UNKNOWN_TEST(test_an_empty_name),
         UNKNOWN_TEST(test_one_of_several_must_be_named), UNKNOWN_TEST(test_many_different_names),
         UNKNOWN_TEST(test_cleared_when_nobody_asks),     UNKNOWN_TEST(test_cleared_by_a_reload),
     };

@@ -282,11 +282,26 @@ static void test_a_doubt_is_shown(void **state)
     assert_int_equal(get_text("/status.txt", START + 20, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "  doubted "));
     assert_non_null(strstr(text, ", closed\n"));
+    assert_null(strstr(text, "outage for")); /* nobody felt it */
+    assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"outage\":{\"felt\":false,\"state\":\"doubted\""));
     assert_int_equal(get_text("/metrics", START + 20, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"doubted\"} 1\n"));
     assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"ok\"} 0\n"));
     assert_non_null(strstr(text, "\nredis_spoa_master_agreed{service=\"m\"} 1\n"));
     assert_non_null(strstr(text, "\nredis_spoa_master_info{service=\"m\",server=\"R1\""));
+}
+
+static void test_details_of_alarms_are_shown(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    service_note_given_up(service, SERVICE_ROLE_MASTER, 2000, START + 10);
+    assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"detail\":\"after about 2000 ms, 'park' may be"));
+    assert_int_equal(get_text("/status.txt", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\n      after about 2000 ms, 'park' may be"));
 }
 
 /* Who waits, the outage that goes on, and the last one. */
@@ -304,8 +319,9 @@ static void test_outages_are_shown(void **state)
     service_note_waiting(service, SERVICE_ROLE_MASTER, &some);
     service_note_refusal(service);
     assert_int_equal(get_text("/status", START + 6500, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text, "\"waiting\":2,\"oldest-wait-ms\":1500,\"replica-waiting\":0,"
-                                 "\"replica-oldest-wait-ms\":null,\"outage\":{\"state\":\"no-quorum\","));
+    assert_non_null(
+        strstr(text, "\"waiting\":2,\"oldest-wait-ms\":1500,\"replica-waiting\":0,"
+                     "\"replica-oldest-wait-ms\":null,\"outage\":{\"felt\":true,\"state\":\"no-quorum\","));
     assert_non_null(strstr(text, "\"waited\":2,\"refused\":1,\"longest-wait-ms\":1500}"));
     assert_non_null(strstr(text, "\"outages\":[]"));
     assert_int_equal(get_text("/status.txt", START + 6500, text, sizeof(text)), HTTP_OK);
@@ -442,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_details_of_alarms_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_voters_and_nodes_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),

@@ -40,6 +40,10 @@ static void test_credentials(void **state)
     assert_string_equal(log_capture_last("role-probe-refused"),
                         "warning role-probe-refused monitor=m node=10.0.0.1:6379 reason=WRONGPASS invalid "
                         "username-password pair meaning=the password is missing or wrong");
+    /* What follows AUTH is only told that a password is missing: AUTH's words are the cause. */
+    assert_string_equal(service_node_word(f.service, 0)->words, "WRONGPASS invalid username-password pair");
+    assert_string_equal(alarms_detail(service_alarms(f.service), ALARM_NODE_PASSWORD),
+                        "WRONGPASS invalid username-password pair");
 }
 
 /* A majority names an address outside the map: the password does not go there, and the link to the node before it stays. */

@@ -88,6 +88,26 @@ static void a_password_is_missing(void **state)
     assert_int_equal(decision()->state, SERVICE_OK);
 }
 
+/* Our password is wrong. What follows AUTH is only told that a password is missing: AUTH's words are the cause. */
+static void a_password_is_wrong(void **state)
+{
+    const struct reply wrong = error_reply("WRONGPASS invalid username-password pair or user is disabled.");
+    const struct reply missing = error_reply("NOAUTH Authentication required.");
+
+    (void)state;
+    f.settings.credentials.password = "secret";
+    connect_voter(0);
+    assert_true(collect(0) >= 3);
+    assert_int_equal(conversation_reply(&f.voters[0].query, &wrong, f.now_ms), CONVERSATION_NOTHING);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(conversation_reply(&f.voters[0].query, &missing, f.now_ms), CONVERSATION_NOTHING);
+    assert_string_equal(voter_group_words(f.group, 0), wrong.text.data);
+    assert_string_equal(voter_group_fault(f.group, 0), wrong.text.data);
+    assert_true(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD));
+    assert_non_null(
+        strstr(alarms_detail(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD), ": WRONGPASS invalid"));
+}
+
 /* It answers, and cannot be reached later: then it refuses us no more. */
 static void a_refusal_ends_with_the_link(void **state)
 {
@@ -190,7 +210,7 @@ int main(void)
         VOTER_TEST(a_password_is_missing),   VOTER_TEST(a_refusal_ends_with_the_link),
         VOTER_TEST(the_fault_of_each_voter), VOTER_TEST(a_fault_lasts),
         VOTER_TEST(no_room_for_us),          VOTER_TEST(words_have_a_subject),
-        VOTER_TEST(an_integer_for_a_port),
+        VOTER_TEST(an_integer_for_a_port),   VOTER_TEST(a_password_is_wrong),
     };
 
     return cmocka_run_group_tests_name("sentinel_refusals", tests, NULL, NULL);

@@ -141,11 +141,78 @@ static void test_a_question_that_is_due(void **state)
     }
 }
 
+static const struct conversation_loss refused = {.reason = "Connection refused",
+                                                 .end = CONVERSATION_END_REFUSED};
+
+/* A Sentinel that is down stays down across a reload, and for as long as before. */
+static void test_a_fault_goes_on(void **state)
+{
+    static const char *const names[VOTERS] = {"c", "b", "x"};
+    static uint8_t numbers[VOTERS];
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = &former,
+        .service_count = 1,
+        .identities = numbers,
+        .metrics = &metrics,
+    };
+    struct voter_group *later = voter_group_create(&options, START + 5000);
+
+    (void)state;
+    assert_non_null(later);
+    for (unsigned i = 0; i < VOTERS; i++)
+        voter_group_lost(group, i, &refused, START + i);
+    voter_group_lost(later, 0, &refused, START + 5000);
+    voter_group_inherit(later, group);
+    assert_string_equal(voter_group_fault(later, 0), "Connection refused");
+    assert_int_equal(voter_group_fault_since_ms(later, 0), START + 2);
+    assert_string_equal(voter_group_fault(later, 1), "Connection refused"); /* not tried yet */
+    assert_int_equal(voter_group_fault_since_ms(later, 1), START + 1);
+    assert_string_equal(voter_group_fault(later, 2), "");
+    voter_group_destroy(later);
+}
+
+/* Another fault than before is a new one, and one that answers has none. */
+static void test_a_fault_that_is_over(void **state)
+{
+    const struct conversation_loss silent = {.reason = "connect timeout", .end = CONVERSATION_END_SILENT};
+    static const char *const names[VOTERS] = {"a", "b", "c"};
+    static uint8_t numbers[VOTERS];
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = &former,
+        .service_count = 1,
+        .identities = numbers,
+        .metrics = &metrics,
+    };
+    struct voter_group *later = voter_group_create(&options, START + 5000);
+
+    (void)state;
+    assert_non_null(later);
+    for (unsigned i = 0; i < VOTERS; i++)
+        voter_group_lost(group, i, &refused, START);
+    voter_group_lost(later, 0, &silent, START + 5000);
+    voter_group_identify(later, 1, span_of_text("1111111111111111111111111111111111111111"), START + 5000);
+    voter_group_inherit(later, group);
+    assert_string_equal(voter_group_fault(later, 0), "connect timeout");
+    assert_int_equal(voter_group_fault_since_ms(later, 0), START + 5000);
+    assert_string_equal(voter_group_fault(later, 1), "");
+    voter_group_destroy(later);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_fence_that_is_due_earlier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_question_that_is_due, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("voter_group", tests, NULL, NULL);
