@@ -35,8 +35,9 @@ struct event_item {
     uint8_t kind; /* enum command_kind or enum reply_item_kind */
     uint8_t service;
     int8_t value;
-    int8_t views[3]; /* REPLY_ITEM_SLOTS: of all services */
-    int32_t age_ms;  /* how long ago the master, or a majority of Sentinels, was heard */
+    int8_t views[3];       /* REPLY_ITEM_SLOTS: of all services */
+    int32_t down_after_ms; /* of the Sentinel that says it; with facts */
+    int32_t age_ms;        /* how long ago the master, or a majority of Sentinels, was heard */
 };
 
 struct event {

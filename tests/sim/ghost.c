@@ -64,6 +64,8 @@ void ghost_set_created(struct world *world, const struct sim_set *set)
         ghost->doubts[i] = (struct ghost_doubt){.address = -1};
         ghost->spans[i] = (struct ghost_doubt){.address = -1};
         ghost->leaving[i] = (struct ghost_leaving){.heard_ms = GHOST_NEVER, .address = -1};
+        ghost->longest_ms[i] = 0;
+        ghost->has_followed[i] = false;
         ghost->current[i] = -1;
         ghost->heard_ms[i] = GHOST_NEVER;
         ghost->must_name[i] = false;
@@ -136,6 +138,29 @@ static void told_of_link(const struct world *world, const struct sim_link *link,
     ghost_go_on(&before, world->sets[link->set].file.vote_life_ms, facts);
 }
 
+static void note_down_after(struct world *world, const struct sim_link *link, const struct event_item *item)
+{
+    const struct sim_set *set = &world->sets[link->set];
+    struct ghost_set *ghost = &world->ghost.sets[link->set];
+    const struct ghost_vote *vote = &ghost->votes[item->service][link->voter];
+    bool is_heard =
+        vote->view >= 0 && agent_now_ms(world, set->agent) - vote->sent_ms < set->file.vote_life_ms;
+
+    if (item->down_after_ms > ghost->longest_ms[item->service])
+        ghost->longest_ms[item->service] = item->down_after_ms;
+    ghost->has_followed[item->service] = ghost->has_followed[item->service] || is_heard;
+}
+
+void ghost_check_park(struct world *world, const struct sim_set *set, unsigned service, int64_t park_ms)
+{
+    const struct ghost_set *ghost = &world->ghost.sets[set->number];
+    bool follows = park_ms >= GHOST_PARK_MS && park_ms <= ghost->longest_ms[service] + 2000;
+
+    if (!follows && (ghost->has_followed[service] || park_ms != PARK_AUTO_MAX_MS))
+        ghost_broken(world, "parked", "agent %u service %u: auto is %lld ms", set->agent, service,
+                     (long long)park_ms);
+}
+
 void ghost_told(struct world *world, const struct sim_link *link, const struct event_item *item,
                 int64_t sent_ms)
 {
@@ -157,6 +182,7 @@ void ghost_told(struct world *world, const struct sim_link *link, const struct e
         facts->is_down = item->kind == REPLY_ITEM_FACTS_DOWN;
         facts->age_ms = item->age_ms;
         facts->may_be_dropped = false;
+        note_down_after(world, link, item);
         break;
     case REPLY_ITEM_LINK:
     case REPLY_ITEM_LINK_DOWN:

@@ -126,8 +126,14 @@ void ghost_node_changed(struct world *world, unsigned service);
 /* The agent says, or would say, a service's state (enum service_state). */
 void ghost_note_state(struct world *world, unsigned agent, unsigned service, int state);
 
-/* `park = auto`, once a Sentinel has told its down-after-milliseconds. */
+/* `park = auto`, once a Sentinel has told its down-after-milliseconds: at least. */
 #define GHOST_PARK_MS (SIM_DOWN_AFTER_MS + 2000)
+
+/*
+ * Checks what `park = auto` is for a set. It follows the Sentinels once one that is heard has told its time, and stays
+ * so, whoever falls silent.
+ */
+void ghost_check_park(struct world *world, const struct sim_set *set, unsigned service, int64_t park_ms);
 
 /* Whether a majority told a set lately that it has not heard that node for `down-after`, for all that the agent may
  * know. */

@@ -144,6 +144,9 @@ static void merge_service(struct world *world, const struct sim_set *former, con
             if (is_same_voter(next, i, former, k))
                 merge_facts(&ghost->facts[service][i], &told->facts[service][k], ghost_has_voice(former, k),
                             next->file.vote_life_ms);
+    if (told->longest_ms[service] > ghost->longest_ms[service])
+        ghost->longest_ms[service] = told->longest_ms[service];
+    ghost->has_followed[service] = ghost->has_followed[service] || told->has_followed[service];
     merge_doubt(&ghost->doubts[service], &told->doubts[service], ghost->roles[service]);
     merge_span(&ghost->spans[service], &told->spans[service], next->file.policy.confirm_ms,
                agent_now_ms(world, next->agent));

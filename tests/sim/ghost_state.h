@@ -71,7 +71,9 @@ struct ghost_leaving {
 struct ghost_set {
     struct ghost_vote votes[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
     struct ghost_facts facts[SIM_SERVICES_MAX][SIM_SENTINELS_MAX];
-    int64_t slow_ms[SIM_SENTINELS_MAX]; /* a reply of the voter came late then */
+    int32_t longest_ms[SIM_SERVICES_MAX]; /* of all down-after-milliseconds that were told; 0: none */
+    bool has_followed[SIM_SERVICES_MAX];  /* one that was heard has told it: `park = auto` is known */
+    int64_t slow_ms[SIM_SENTINELS_MAX];   /* a reply of the voter came late then */
     /* What each server of the map said last, and what the last one outside it said. */
     struct ghost_role roles[SIM_SERVICES_MAX][SIM_SERVERS + 1];
     struct ghost_doubt doubts[SIM_SERVICES_MAX]; /* the latest: it must be waited for so long, */

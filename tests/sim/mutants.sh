@@ -204,7 +204,9 @@ mutant silence-not-told 'doubt' $probe 's/const struct service_event silent = {.
 mutant silence-after-one-ping 'trust' $probe 's/^    if (++probe->unheard == 2)$/    if (++probe->unheard == 1)/'
 mutant silence-again-and-again 'trust' $probe -e '/^static void tell_silence/,/^}/ s/!probe->peer.has_answered || //' -e '/^static int64_t probe_wake_ms/,/^}/ s/probe->peer.has_answered && //'
 mutant silence-of-who-is-heard 'trust' $probe '/^static enum conversation_verdict probe_reply/,/^}/ s/^    note_heard(probe);//'
-mutant park-forgets-the-sentinels 'parked' $park 's/^    return down_after_ms > 0 .*/    return down_after_ms > 0 ? 2 * failover_ms : PARK_AUTO_MAX_MS;/'
+mutant park-ignores-the-sentinels 'parked' $park 's/^    return down_after_ms > 0 .*/    return failover_ms > 0 ? PARK_AUTO_MAX_MS : 0;/'
+mutant park-forgets-the-sentinels 'parked' $service '/^static void review_down_after/,/^}/ s/^    if (heard_ms > .*/    if (now_ms > 0)/'
+mutant reload-forgets-park 'parked' $handover '/^        if (former->down_after_ms > 0)/,/;$/d'
 mutant name-releases-nobody 'parked' $parking '/^static void decision_changed/,/^}/ s/^        make_ready(queue->parking, stream);/        (void)stream;/'
 
 # Reloads: what is not taken over, not told, or taken over too early.

@@ -17,9 +17,7 @@ static int64_t park_now(struct world *world, unsigned agent, unsigned service)
     if (park_ms != PARK_AUTO)
         return park_ms;
     park_ms = service_decision(running->services[service])->park_ms;
-    if (park_ms != GHOST_PARK_MS && park_ms != PARK_AUTO_MAX_MS)
-        ghost_broken(world, "parked", "agent %u service %u: auto is %lld ms", agent, service,
-                     (long long)park_ms);
+    ghost_check_park(world, running, service, park_ms);
     return park_ms;
 }
 

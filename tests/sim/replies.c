@@ -182,7 +182,7 @@ static void build_facts(struct built_reply *built, const struct event_item *item
     add_text(built, 6, "flags");
     add_text(built, 7, "%s", is_down ? "s_down,o_down,master" : "master");
     add_text(built, 8, "down-after-milliseconds");
-    add_text(built, 9, "%d", SIM_DOWN_AFTER_MS);
+    add_text(built, 9, "%d", item->down_after_ms);
     add_text(built, 10, "last-ok-ping-reply");
     add_text(built, 11, "%d", item->age_ms);
     add_text(built, 12, "last-ping-sent");

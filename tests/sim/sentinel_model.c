@@ -118,6 +118,7 @@ static struct event_item answer_command(const struct world *world, unsigned numb
         item.kind = sentinel->is_down[command->service] ? REPLY_ITEM_FACTS_DOWN : REPLY_ITEM_FACTS;
         item.value = sentinel->views[command->service];
         item.age_ms = age_of(world, sentinel->master_lost_ms[command->service]);
+        item.down_after_ms = SIM_DOWN_AFTER_MS + SIM_DOWN_AFTER_STEP_MS * (int32_t)(number % 3);
         if (item.value < 0)
             item.kind = REPLY_ITEM_REFUSED;
         break;

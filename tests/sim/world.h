@@ -41,7 +41,9 @@
 #define SIM_START_MS 1000000
 #define SIM_CONNECT_TIMEOUT_MS 500
 #define SIM_EARLY_FENCE_MAX_MS 3000
-#define SIM_DOWN_AFTER_MS 5000 /* as all Sentinels tell it */
+/* As the Sentinels tell it: each of three another time. */
+#define SIM_DOWN_AFTER_MS 4500
+#define SIM_DOWN_AFTER_STEP_MS 500
 #define SIM_NO_SPARE SIM_SENTINELS_MAX
 
 /* What a Sentinel would answer for a service: the number of an address, or one of these. */
