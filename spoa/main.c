@@ -12,6 +12,7 @@
 #include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/reload_command.h"
+#include "spoa/cli/status_command.h"
 #include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"

@@ -8,10 +8,6 @@
 
 struct config;
 
-/* Prints the status, as text or JSON. With `watches` it repeats until the program is ended. Returns an
- * exit code: 0, or 1 if the agent does not answer with code 200. */
-MUST_CHECK int command_status(const struct config *config, bool is_json, bool watches);
-
 /* Asks for the path ("/healthz", "/readyz"). Returns 0 if the agent answers with code 200, else 1 with the reason on
  * stderr. */
 MUST_CHECK int command_probe(const struct config *config, const char *path);
