@@ -134,11 +134,15 @@ static void add_node(struct text *out, const struct service *service)
 {
     const struct addr *addr = service_decision(service)->addr;
     const char *server = addr != NULL ? service_server(service, addr) : NULL;
-    char text[ADDR_TEXT_MAX];
 
-    if (server == NULL)
-        server = addr != NULL ? addr_format(addr, text) : "The master";
-    text_add(out, server);
+    if (server != NULL) {
+        text_add(out, server);
+    } else if (addr != NULL) {
+        char text[ADDR_TEXT_MAX];
+        text_add(out, addr_format(addr, text));
+    } else {
+        text_add(out, "The master");
+    }
 }
 
 static const char *no_quorum_text(enum service_reason reason)
@@ -245,9 +249,9 @@ void sentences_add_reasons(struct text *out, const struct status *status, const 
     const struct service_waiting *replicas = service_waiting(service, SERVICE_ROLE_REPLICA);
     const char *reason = service_decision_reason(decision);
     const struct outage *outage = service_outage(service);
-    char text[ADDR_TEXT_MAX];
 
     if (decision->addr != NULL) {
+        char text[ADDR_TEXT_MAX];
         text_add(out, addr_format(decision->addr, text));
         text_add(out, " · ");
     }

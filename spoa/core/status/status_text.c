@@ -80,20 +80,20 @@ static enum tone voice_tone(const struct status *status, const struct voter_grou
     if (vote.ballot == QUORUM_SILENT || voter_group_fault(group, voter)[0] != '\0' ||
         has_expired(status, service, &vote))
         return TONE_BAD;
-    return vote.addr != NULL && named != NULL && service_is_same_node(service, vote.addr, named) ? TONE_GOOD
-                                                                                                 : TONE_WAIT;
+    if (service_is_in_trouble(service) || vote.addr == NULL || named == NULL)
+        return TONE_WAIT;
+    return service_is_same_node(service, vote.addr, named) ? TONE_GOOD : TONE_WAIT;
 }
 
 /* Whom it names, as the server of the map where there is one. */
 static void add_vote(struct text *out, const struct status *status, const struct service *service,
                      const struct vote *vote)
 {
-    char text[ADDR_TEXT_MAX];
-
     if (vote->addr == NULL) {
         add_column(out, vote->ballot == QUORUM_UNKNOWN_NAME ? "knows no master of this name" : "names nobody",
                    16);
     } else {
+        char text[ADDR_TEXT_MAX];
         const char *server = service_server(service, vote->addr);
         text_add(out, "names ");
         add_column(out, server != NULL ? server : addr_format(vote->addr, text), 10);
@@ -160,7 +160,9 @@ static void add_node(struct text *out, const struct status *status, const struct
     add_node_mark(out, service, server);
     add_column(out, service_settings(service)->servers[server].name, 8);
     add_column(out, addr_format(&service_settings(service)->servers[server].addr, text), 22);
-    text_add(out, word->saying == NODE_NOT_ASKED ? "not asked" : node_saying_text(word->saying));
+    text_add(out, word->saying == NODE_NOT_ASKED ? "not asked"
+                  : word->saying == NODE_LISTED  ? "listed as a replica"
+                                                 : node_saying_text(word->saying));
     text_add(out, word->words[0] == '\0' ? "" : word->saying == NODE_SAYS_REPLICA ? " of " : ": ");
     text_add(out, word->words);
     if (word->saying != NODE_NOT_ASKED) {
@@ -234,8 +236,10 @@ static void add_few(struct text *out, const struct status *status)
             if (service_is_in_trouble(service) == (is_whole == 0))
                 add_service(out, status, group, service, true);
     }
+    size_t before = out->len;
     for (size_t i = 0; i < status->group_count; i++)
         add_alarms(out, voter_group_alarms(status->groups[i])->raised);
+    text_add(out, out->len > before ? "\n" : "");
 }
 
 static void add_if_in_trouble(struct text *out, const struct status *status, struct page_cursor *cursor,
@@ -345,8 +349,6 @@ static bool add_voters(struct text *out, const struct status *status, struct pag
 {
     const struct voter_group *group;
 
-    if (page_cursor_is_first(cursor))
-        text_add(out, "\nWho is asked\n");
     for (unsigned i = 0; i < PAGE_PIECE; i++) {
         if (!page_cursor_next_group(cursor, status, &group))
             return false;
@@ -405,7 +407,7 @@ static void add_past(struct text *out, const struct status *status)
     size_t switches = 0;
     size_t outages = 0;
 
-    text_add(out, "\nLast switches and outages\n");
+    text_add(out, "Last switches and outages\n");
     if (entry == NULL && outage == NULL)
         text_add(out, INDENT "none since the agent started\n");
     while (entry != NULL || outage != NULL) {
@@ -447,8 +449,10 @@ static void add_end(struct text *out, const struct status *status)
         add_api(out, &status->apis[i]);
     text_add(out, INDENT);
     sentences_add_count(out, status->connections, "connection", "");
-    text_add(out, " · ");
-    sentences_add_count(out, status->parked, "client", "waits");
+    if (status->parked > 0) {
+        text_add(out, " · ");
+        sentences_add_count(out, status->parked, "client", "waits");
+    }
     text_add(out, "\n\nsentinel-spoa ");
     text_add(out, status->version);
     if (status->process.t_start_unix_ms > 0) {
@@ -475,6 +479,16 @@ static bool add_piece(struct text *out, const struct status *status, struct page
     }
 }
 
+static void begin_section(struct text *out, const struct page_cursor *cursor)
+{
+    if (cursor->section == ALL)
+        begin_list(out, cursor);
+    else if (cursor->section == VOTERS)
+        text_add(out, "\nWho is asked\n");
+    else if (cursor->section == END && cursor->sum.services > FULL_MAX)
+        text_add(out, "\n");
+}
+
 bool status_text_write(const struct status *status, struct page_cursor *cursor, struct text *out)
 {
     if (add_piece(out, status, cursor))
@@ -484,7 +498,6 @@ bool status_text_write(const struct status *status, struct page_cursor *cursor, 
     page_cursor_next_section(cursor);
     if (cursor->section == IN_TROUBLE && cursor->sum.services <= FULL_MAX)
         cursor->section = END;
-    if (cursor->section == ALL)
-        begin_list(out, cursor);
+    begin_section(out, cursor);
     return true;
 }
