@@ -32,23 +32,26 @@ struct screen {
     time_t gone_since;   /* when it did not answer for the first time; 0: it answers */
 };
 
-static bool is_set(const char *variable)
+/* The value of a variable of the environment; "" where it is not set. */
+static const char *environment(const char *variable)
 {
     const char *value = getenv(variable);
 
-    return value != NULL && value[0] != '\0';
+    return value != NULL ? value : "";
 }
 
 /* Whether stdout obeys control sequences. */
 static bool is_screen(void)
 {
-    return isatty(STDOUT_FILENO) && is_set("TERM") && strcmp(getenv("TERM"), "dumb") != 0;
+    const char *kind = environment("TERM");
+
+    return isatty(STDOUT_FILENO) && kind[0] != '\0' && strcmp(kind, "dumb") != 0;
 }
 
 /* https://no-color.org */
 static bool has_colours(bool is_json)
 {
-    return !is_json && is_screen() && !is_set("NO_COLOR");
+    return !is_json && is_screen() && environment("NO_COLOR")[0] == '\0';
 }
 
 static void print(const struct text *text)

@@ -12,10 +12,10 @@
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
 
-#define SECOND_MS 1000
+#define SECOND_MS ((int64_t)1000)
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
-#define DAY_MS ((int64_t)24 * HOUR_MS)
+#define DAY_MS (24 * HOUR_MS)
 
 /* ---- numbers and times ---- */
 
@@ -66,7 +66,8 @@ static void add_date(struct text *out, int64_t day)
     left %= 1461;                                          /* of four years */
     left -= (left / 365 < 4 ? left / 365 : 3) * 365;       /* of the year */
     int64_t month = (5 * left + 2) / 153;
-    text_printf(out, "%lld %s ", (long long)(left - (153 * month + 2) / 5 + 1), months[month]);
+    int64_t day_of_month = left - (153 * month + 2) / 5 + 1;
+    text_printf(out, "%lld %s ", (long long)day_of_month, months[month]);
 }
 
 static void add_clock(struct text *out, int64_t unix_ms)

@@ -14,7 +14,7 @@
 #define PLAIN "\033[0m"
 
 /* A line goes on so far from the left, where the screen is wide enough. */
-#define CONTINUED 8
+#define CONTINUED ((size_t)8)
 
 /* The text of a painting, and where it is. */
 struct painting {
@@ -153,19 +153,17 @@ static bool begin_row(struct painting *painting)
 
 static void paint_row(struct painting *painting, struct span row, bool is_first, const char *colour)
 {
-    bool is_headline = row.len > 0 && colour != NULL;
+    bool is_old = painting->line >= painting->look->new_lines;
 
-    if (!painting->look->has_colours) {
+    if (!painting->look->has_colours || (!is_old && colour == NULL && !is_first)) {
         add_safe(painting->out, row);
-    } else if (painting->line >= painting->look->new_lines) {
+    } else if (is_old) {
         add_in_colour(painting, row, DIM);
-    } else if (is_headline) {
+    } else if (colour != NULL && row.len > 0) {
         text_add(painting->out, BOLD);
         add_in_colour(painting, row, colour);
-    } else if (is_first) {
-        add_marked(painting, row);
     } else {
-        add_safe(painting->out, row);
+        add_marked(painting, row);
     }
 }
 
