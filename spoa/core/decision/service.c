@@ -178,10 +178,14 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
+uint32_t service_down_after_ms(const struct service *service, int64_t now_ms)
+{
+    return evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
+}
+
 static int64_t decide_park(const struct service *service, int64_t now_ms)
 {
-    return park_limit_ms(service->settings->park_ms,
-                         evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms));
+    return park_limit_ms(service->settings->park_ms, service_down_after_ms(service, now_ms));
 }
 
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
@@ -388,8 +392,7 @@ bool service_is_watchful(const struct service *service, unsigned voter, int64_t 
 bool service_wants_min_replicas(const struct service *service, int64_t now_ms)
 {
     return service->settings->policy.down_after_ms == 0 &&
-           evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms) >
-               SERVICE_ALARMS_LOSS_MS;
+           service_down_after_ms(service, now_ms) > SERVICE_ALARMS_LOSS_MS;
 }
 
 int service_find_server(const struct service *service, const struct addr *addr)

@@ -269,6 +269,9 @@ struct vote service_vote(const struct service *service, unsigned voter);
  */
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms);
 
+/* The longest down-after-milliseconds that a Sentinel in reach has told; 0 if none has. */
+uint32_t service_down_after_ms(const struct service *service, int64_t now_ms);
+
 /* Whether a node can be named for this role, by the decision as it stood last. */
 bool service_has_name(const struct service *service, enum service_role role);
 
