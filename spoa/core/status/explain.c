@@ -34,6 +34,15 @@ static void add_time(struct text *out, int64_t ms)
     text_printf(out, "%lld.%lld s", (long long)tenths / 10, (long long)tenths % 10);
 }
 
+/* Somebody's own words as the end of a sentence. */
+static void add_words(struct text *out, const char *words)
+{
+    size_t len = strlen(words);
+
+    text_add(out, words);
+    text_add(out, len > 0 && words[len - 1] == '.' ? "" : ".");
+}
+
 /* "Sentinel" or "node", of which there may be several. */
 static const char *voters_word(const struct subject *subject, bool is_plural)
 {
@@ -225,8 +234,7 @@ static void add_own_word(const struct subject *subject)
     default:
         text_add(subject->out,
                  word->saying == NODE_REFUSES ? " refuses to say what it is: " : " cannot be asked: ");
-        text_add(subject->out, word->words);
-        text_add(subject->out, ".");
+        add_words(subject->out, word->words);
         break;
     }
 }
@@ -285,8 +293,7 @@ static void add_dissenters(const struct subject *subject)
                      voter_group_words(group, i)[0] != '\0' ? " It refuses us for " : " It is missing for ");
             add_time(subject->out, subject->status->now_ms - voter_group_fault_since_ms(group, i));
             text_add(subject->out, ": ");
-            text_add(subject->out, fault);
-            text_add(subject->out, ".");
+            add_words(subject->out, fault);
         }
         text_add(subject->out, "\n");
     }
