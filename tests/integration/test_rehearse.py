@@ -1,19 +1,19 @@
 """`rehearse`: a failover on purpose, and what it counts, against what a referee saw. `explain`: whom the agent names and why."""
 
-import contextlib
 import re
 import signal
 import subprocess
 import time
 
 import pytest
-from cluster import Cluster
+from cluster import ROOT, SERVICE, Cluster
+from fake_sentinel import GET_MASTER
 from observers import Referee, Writer
 from process import wait_until
 from resp import Resp
 from rig import Rig, check_clean, run_agent
 from test_http import LISTEN
-from test_parking import doubt_node, lose_master
+from test_parking import doubt_node
 from test_rule import NodeRig
 
 WITHIN = 0.5  # seconds that two who watch the same may differ: the machine may be busy
@@ -195,3 +195,126 @@ def test_no_failover_is_possible(settled):
     for node in replicas:
         node.configure(master)
         node.start()
+
+
+# ---- passwords ----
+
+SENTINEL_SECRET, NODE_SECRET, OWN_SECRET = "a-sentinels-secret", "a-nodes-secret", "the-tests-own-secret"
+
+
+def documented():
+    """(rights at Sentinels, rights at nodes) that `rehearse` needs, in the words of the README."""
+    text = (ROOT / "README.md").read_text().split("### Rehearsing a failover")[1].split("\n## ")[0]
+    return re.search(r"At the Sentinels:\s`([^`]*)`\. At the nodes:\s`([^`]*)`\.", text).groups()
+
+
+def with_passwords(cluster):
+    """Users with the documented rights and, for what the agent itself asks, those of `status`; ours may do all."""
+    at_sentinels, at_nodes = documented()
+    for node in cluster.redis:
+        node.credentials = (OWN_SECRET,)
+        node.extra = (f"requirepass {OWN_SECRET}\nmasterauth {OWN_SECRET}\n"
+                      f"user probe on >{NODE_SECRET} resetchannels -@all {at_nodes} +client|setname")
+    for sentinel in cluster.sentinels:
+        sentinel.credentials = (OWN_SECRET,)
+    cluster.haproxy.credentials = (OWN_SECRET,)
+    cluster.start_redis()
+    cluster.start_sentinels(extra=(
+        f"requirepass {OWN_SECRET}\nsentinel sentinel-pass {OWN_SECRET}\nsentinel auth-pass {SERVICE} {OWN_SECRET}\n"
+        f"user agent on >{SENTINEL_SECRET} resetchannels -@all {at_sentinels} +client|setname +sentinel|myid +sentinel|master "
+        "+subscribe &+switch-master &+promoted-slave &+failover-state-reconf-slaves &+config-update-from &+monitor &-monitor "
+        "&+reset-master &-role-change &+odown &-odown &+try-failover &+selected-slave"))
+    for name, secret in (("sentinel.secret", SENTINEL_SECRET), ("node.secret", NODE_SECRET)):
+        (cluster.directory / name).write_text(f"{secret}\n")
+        (cluster.directory / name).chmod(0o600)
+
+
+@pytest.fixture(name="guarded", scope="module")
+def with_early_fence():
+    """What loses no write: `early-fence`, and the runtime API for old sessions. With passwords and few rights."""
+    with Cluster(recipe="runtime-api") as cluster:
+        cluster.park = "8s"
+        with_passwords(cluster)
+        cluster.start_agent({
+            "[sentinels]\n": f"[sentinels]\nusername = agent\npassword-file = {cluster.directory}/sentinel.secret\n",
+            f"[service {SERVICE}]\n": f"[service {SERVICE}]\nearly-fence = yes\nusername = probe\npassword-file = {cluster.directory}/node.secret\n"})
+        cluster.start_haproxy()
+        cluster.wait_served()
+        for sentinel in cluster.sentinels:
+            wait_until(lambda one=sentinel: "cmd=subscribe" in one.call("CLIENT", "LIST"), 15, "the agent has subscribed")
+        yield cluster
+        check_clean(cluster.agent)
+
+
+def test_nothing_is_lost_with_early_fence(guarded):
+    """And the documented rights suffice."""
+    old = master_of(guarded)
+    with Rehearsal(guarded, "--yes") as rehearsal:
+        assert rehearsal.end() == 0, rehearsal.text
+    new = master_of(guarded)
+    assert new is not old
+    for sum_of in ("refused", "misrouted", "lost"):
+        assert rehearsal.number(rf"^  {sum_of} +(\d+) ") == 0
+    assert rehearsal.event(f"the old session to {old.name} is cut") < 3
+    assert rehearsal.lines[-1][1] == f"OK: all writes ended on {new.name}.\n"
+    assert kept_keys(guarded) == []
+    for server in (*guarded.sentinels, *guarded.redis):
+        assert not [entry for entry in server.call("ACL", "LOG") if "agent" in entry or "probe" in entry]
+    for secret in (SENTINEL_SECRET, NODE_SECRET):
+        assert secret not in rehearsal.text
+
+
+@pytest.mark.parametrize("right, said", [
+    ("+setbit", "first write answered with an error: NOPERM"),
+    ("+del", "refuses DEL sentinel-spoa:rehearsal:"),
+    ("+expire", "refuses EXPIRE sentinel-spoa:rehearsal:"),
+])
+def test_a_right_that_lacks(guarded, right, said):
+    """It is found before the failover is ordered."""
+    wait_until(lambda: is_settled(guarded), 60, "the cluster is settled")
+    for node in guarded.redis:
+        node.call("ACL", "SETUSER", "probe", right.replace("+", "-"))
+    with Rehearsal(guarded, "--yes") as rehearsal:
+        assert rehearsal.end() == 1
+    for node in guarded.redis:
+        node.call("ACL", "SETUSER", "probe", right)
+    assert said in rehearsal.text and "ordered at" not in rehearsal.text
+    assert kept_keys(guarded) == []
+
+
+# ---- explain ----
+
+def explain(rig, *words):
+    result = run_agent("-f", rig.agent.config_path, "explain", *words)
+    return result.returncode, result.stdout
+
+
+def test_explain_a_master_and_none():
+    with Rig(sentinels="poll = 100ms", listen=LISTEN, service="park = 3s\ndebounce = 0", more="[service a/b%c]\nserver = R9 127.0.0.1:7009") as rig:
+        rig.wait_votes(3)
+        code, said = explain(rig, "mymaster")
+        assert code == 0
+        assert said.startswith("mymaster: R1 (127.0.0.1:7001) is the master.\n    3 of 3 Sentinels name it, 2 are needed. The oldest of these votes is 0.")
+        assert "    If one of these Sentinels died now: 2 of 3 would be left, which is enough.\n" in said
+        assert explain(rig, "other") == (1, "no such service\n")
+        for fake in rig.fakes:
+            fake.reply(GET_MASTER, None)
+        rig.agent.wait_log(event="quorum-lost", service="mymaster")
+        code, said = explain(rig, "mymaster")
+        assert code == 0 and said.startswith("mymaster: there is no master to send clients to (no-quorum).\n")
+        assert f"    The Sentinel {rig.fakes[0].where} knew no master called 'mymaster' 0." in said
+        assert "    New connections wait up to 3.0 s ('park').\n" in said
+        assert "Compare 'monitor' of the service with SENTINEL MASTERS." in said
+        assert explain(rig, "a/b%c")[1].startswith("a/b%c: ")
+        both = explain(rig)[1]
+        assert both.startswith("mymaster: ") and "\n\na/b%c: " in both
+
+
+def test_explain_a_doubt():
+    with NodeRig(service="park = 3s", listen=LISTEN) as rig:
+        rig.wait_master("N1")
+        doubt_node(rig, down_after=10000)
+        code, said = explain(rig)
+        assert code == 0 and said.startswith(f"mymaster: N1 ({rig.nodes[0].where}) is the master.\n")
+        assert "    The agent's own link to N1 broke: N1 may be dead.\n" in said
+        assert "    New connections wait up to 3.0 s ('park')." in said
