@@ -178,11 +178,6 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
                                                                                          : 0;
 }
 
-uint32_t service_down_after_ms(const struct service *service, int64_t now_ms)
-{
-    return evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
-}
-
 static int64_t decide_park(const struct service *service, int64_t now_ms)
 {
     return park_limit_ms(service->settings->park_ms, service_down_after_ms(service, now_ms));
@@ -258,7 +253,8 @@ static const struct outage *review_outage(struct service *service, int32_t previ
     if (is_open)
         outage_end(outage, waiting, &service->outages, now_ms);
     else
-        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision));
+        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision),
+                          now_ms);
     return outage;
 }
 
@@ -429,6 +425,11 @@ struct vote service_vote(const struct service *service, unsigned voter)
         .addr = names ? server_map_addr(&service->map, vote->candidate) : NULL,
         .t_sent_ms = vote->t_sent_ms,
     };
+}
+
+uint32_t service_down_after_ms(const struct service *service, int64_t now_ms)
+{
+    return evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
 }
 
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms)

@@ -269,7 +269,7 @@ struct vote service_vote(const struct service *service, unsigned voter);
  */
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms);
 
-/* The longest down-after-milliseconds that a Sentinel in reach has told; 0 if none has. */
+/* The longest down-after-milliseconds that a Sentinel told, of those that are heard; 0 if none did. */
 uint32_t service_down_after_ms(const struct service *service, int64_t now_ms);
 
 /* Whether a node can be named for this role, by the decision as it stood last. */
