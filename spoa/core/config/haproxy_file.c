@@ -309,6 +309,14 @@ void haproxy_file_read(struct haproxy_file *file, const char *path, const char *
 
 /* ---- what the rules ask ---- */
 
+bool haproxy_file_has(const struct haproxy_file *file, const char *origin)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->sections[i]->origin, origin) == 0)
+            return true;
+    return false;
+}
+
 const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,
                                                 const char *name)
 {

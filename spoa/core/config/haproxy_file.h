@@ -50,6 +50,9 @@ void haproxy_file_read(struct haproxy_file *file, const char *path, const char *
                        size_t len, haproxy_variable_fn variable);
 void haproxy_file_finish(struct haproxy_file *file);
 
+/* Whether there is a section of the file that was named like this. */
+bool haproxy_file_has(const struct haproxy_file *file, const char *origin);
+
 /* The section with this kind and name, or NULL. */
 const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,
                                                 const char *name);
