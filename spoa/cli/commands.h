@@ -8,6 +8,12 @@
 
 struct config;
 
+/* Prints what the agent answers at the path. Returns an exit code: 0, or 1 if the code of the answer is not 200. */
+int command_print(const struct config *config, const char *path);
+
+/* Prints whom the agent names and why, of one service or, where that is NULL, of all. Returns as command_print(). */
+MUST_CHECK int command_explain(const struct config *config, const char *service);
+
 /* Asks for the path ("/healthz", "/readyz"). Returns 0 if the agent answers with code 200, else 1 with the reason on
  * stderr. */
 MUST_CHECK int command_probe(const struct config *config, const char *path);

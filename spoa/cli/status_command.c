@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proto/addr.h"
+#include "spoa/cli/commands.h"
 #include "spoa/cli/http_client.h"
 #include "spoa/cli/options.h"
 #include "spoa/core/base/text.h"
@@ -62,19 +63,16 @@ static void print(const struct text *text)
 
 /* ---- once ---- */
 
-static int print_once(const struct config *config, const char *path, bool has_colours)
+static int print_in_colour(const struct config *config, const char *path)
 {
-    const struct terminal_look look = {.has_colours = has_colours, .new_lines = SIZE_MAX};
+    const struct terminal_look look = {.has_colours = true, .new_lines = SIZE_MAX};
     struct text body;
     struct text painted = {.data = NULL};
     int code = http_client_ask(config, path, &body);
 
-    if (has_colours && code == HTTP_OK && body.data != NULL) {
+    if (body.data != NULL)
         terminal_paint(&painted, &look, body.data);
-        print(&painted);
-    } else if (code != -1) {
-        print(&body);
-    }
+    print(&painted);
     text_finish(&painted);
     text_finish(&body);
     return code == HTTP_OK ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
@@ -209,12 +207,12 @@ int command_status(const struct config *config, bool is_json, bool watches)
     if (where == NULL)
         return EXIT_CODE_RUNTIME;
     if (!watches)
-        return print_once(config, path, has_colours(is_json));
+        return has_colours(is_json) ? print_in_colour(config, path) : command_print(config, path);
     if (is_screen())
         watch_screen(where, path, has_colours(is_json));
     /* Until nobody reads it any more, as in `status --watch | head`. */
     while (!ferror(stdout)) {
-        (void)print_once(config, path, false);
+        (void)command_print(config, path);
         sleep(WATCH_INTERVAL_MS / 1000);
     }
     return EXIT_CODE_OK;

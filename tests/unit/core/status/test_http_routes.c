@@ -419,7 +419,7 @@ static void get_many(size_t count, char *text, size_t size)
                                              .t_sent_ms = START};
         (void)voter_group_step(group, i, &ballot, START);
     }
-    service_note_given_up(many[count - 1], 100, START);
+    service_note_given_up(many[count - 1], SERVICE_ROLE_MASTER, 100, START);
     (void)get_text("/status.txt", START, text, size);
     voter_group_destroy(group);
     for (size_t i = 0; i < count; i++)
@@ -466,6 +466,22 @@ static void test_few_services(void **state)
     assert_null(strstr(text, "Who is asked"));
 }
 
+/* One service by its name, or all. */
+static void test_explanations(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    assert_int_equal(get_text("/explain/m", START, text, sizeof(text)), HTTP_OK);
+    assert_int_equal(strncmp(text, "m: R1 (10.0.0.1:6379) is the master.\n", 37), 0);
+    assert_int_equal(get_text("/explain.txt", START, text, sizeof(text)), HTTP_OK);
+    assert_int_equal(strncmp(text, "m: R1 (10.0.0.1:6379) is the master.\n", 37), 0);
+    assert_int_equal(get_text("/explain/other", START, text, sizeof(text)), HTTP_NOT_FOUND);
+    assert_string_equal(text, "no such service\n");
+    assert_int_equal(get("/explain/", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/explain", START), HTTP_NOT_FOUND);
+}
+
 static void test_other_paths_and_methods(void **state)
 {
     (void)state;
@@ -481,8 +497,9 @@ static void test_other_paths_and_methods(void **state)
 /* Health checks, and nothing that tells anything of the services. */
 static void test_who_is_limited(void **state)
 {
-    static const char *const others[] = {"/",          "/metrics",  "/status",   "/status.txt", "/master/m",
-                                         "/replica/m", "/healthz/", "/healthzz", "/x",          ""};
+    static const char *const others[] = {"/explain.txt", "/explain/m",  "/",         "/metrics",
+                                         "/status",      "/status.txt", "/master/m", "/replica/m",
+                                         "/healthz/",    "/healthzz",   "/x",        ""};
 
     (void)state;
     is_limited = true;
@@ -549,6 +566,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_few_services, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };
 
