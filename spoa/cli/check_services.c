@@ -37,20 +37,12 @@ static struct finding_place group_place(const struct check *check, const struct 
     return check_place(check, "sentinels", service->group->index, key, 0);
 }
 
-static const struct service_server *find_server(const struct config_service *service, const struct addr *addr)
-{
-    for (size_t i = 0; i < service->server_count; i++)
-        if (service_server_has(&service->servers[i], addr))
-            return &service->servers[i];
-    return NULL;
-}
-
 /* Whether both are addresses of one node, as the agent sees it. */
 static bool is_same_node(const struct config_service *service, const struct addr *a, const struct addr *b)
 {
-    const struct service_server *server = find_server(service, a);
+    const struct service_server *server = config_service_find_server(service, a);
 
-    return addr_equals(a, b) || (server != NULL && server == find_server(service, b));
+    return addr_equals(a, b) || (server != NULL && server == config_service_find_server(service, b));
 }
 
 /* ---- what a Sentinel is set to ---- */
@@ -184,7 +176,7 @@ static void check_mapped(struct check *check, const struct checked_service *serv
     char text[ADDR_TEXT_MAX];
     char fix[CHECK_FIX_MAX];
 
-    if (service->service->allow_any_address || find_server(service->service, addr) != NULL)
+    if (service->service->allow_any_address || config_service_find_server(service->service, addr) != NULL)
         return;
     (void)addr_format(addr, text);
     (void)snprintf(fix, sizeof(fix),
@@ -198,12 +190,12 @@ static void check_mapped(struct check *check, const struct checked_service *serv
 static void check_leader(struct check *check, const struct checked_service *service,
                          const struct sentinel_replica *replica)
 {
-    const struct service_server *server = find_server(service->service, &replica->addr);
+    const struct service_server *server = config_service_find_server(service->service, &replica->addr);
     char text[ADDR_TEXT_MAX];
     char fix[CHECK_FIX_MAX];
 
     if (!service->service->replicas || server == NULL ||
-        find_server(service->service, &replica->master) != NULL)
+        config_service_find_server(service->service, &replica->master) != NULL)
         return;
     (void)addr_format(&replica->master, text);
     (void)snprintf(fix, sizeof(fix), "if this is the master, write `alias=%s` behind its server", text);
@@ -252,7 +244,7 @@ static void check_witness(struct check *check, const struct checked_service *ser
 static void check_loopback(struct check *check, const struct checked_service *service,
                            const struct checked_voter *voter, const struct addr *named)
 {
-    const struct service_server *server = find_server(service->service, named);
+    const struct service_server *server = config_service_find_server(service->service, named);
     char text[ADDR_TEXT_MAX];
 
     if (!socket_is_remote(voter->client->fd) || !addr_is_loopback(named) ||
@@ -376,7 +368,8 @@ static void check_majority(struct check *check, struct checked_service *service)
         findings_add(&check->findings, FINDING_NO_MAJORITY, service_place(check, service, ""), config->name,
                      NULL, "no %u %s name the same master: nobody will be named", config->quorum,
                      service->group->group->is_nodes ? "nodes" : "Sentinels");
-    if (service->master == NULL || find_server(config, service->master) != NULL || config->allow_any_address)
+    if (service->master == NULL || config_service_find_server(config, service->master) != NULL ||
+        config->allow_any_address)
         return;
     (void)snprintf(fix, sizeof(fix),
                    "write `server = NAME %s` in [service %s], or `alias=%s` behind the server that it is",

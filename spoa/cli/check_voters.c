@@ -64,14 +64,13 @@ static void lose_unreachable(struct check *check, const struct checked_group *gr
 
 /* ---- which program it is ---- */
 
-/* The node of a map that has this address; NULL if none has. */
-static const struct service_server *find_server(const struct config *config, const struct addr *addr)
+/* Whether a node of a map has this address. */
+static bool is_mapped(const struct config *config, const struct addr *addr)
 {
     for (size_t i = 0; i < config->service_count; i++)
-        for (size_t k = 0; k < config->services[i].server_count; k++)
-            if (service_server_has(&config->services[i].servers[k], addr))
-                return &config->services[i].servers[k];
-    return NULL;
+        if (config_service_find_server(&config->services[i], addr) != NULL)
+            return true;
+    return false;
 }
 
 static void lose_misplaced(struct check *check, const struct checked_group *group,
@@ -105,7 +104,7 @@ static void lose_password(struct check *check, const struct checked_group *group
     char section[CHECK_FIX_MAX];
     char fix[CHECK_FIX_MAX + 64];
 
-    if (!group->group->is_nodes && find_server(check->config, voter->addr) != NULL) {
+    if (!group->group->is_nodes && is_mapped(check->config, voter->addr)) {
         lose_misplaced(check, group, voter); /* a Sentinel may have no password where the nodes have one */
         return;
     }

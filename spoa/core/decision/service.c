@@ -509,9 +509,9 @@ void service_note_first_answer(struct service *service, int64_t now_ms)
     notify_observers(service, &change);
 }
 
-void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms)
+void service_note_given_up(struct service *service, enum service_role role, int64_t after_ms, int64_t now_ms)
 {
-    service_alarms_given_up(&service->alarms, service->settings, service->decision.park_ms, after_ms, now_ms);
+    service_alarms_given_up(&service->alarms, service->settings, role, after_ms, now_ms);
 }
 
 void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,
