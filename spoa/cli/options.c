@@ -73,20 +73,26 @@ static const struct option long_options[] = {
 
 static const struct config_place command_line = {.file = "command line"};
 
+static void print_usage(FILE *out)
+{
+    fputs("usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
+          "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
+          "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+          "       sentinel-spoa [-f FILE] explain [SERVICE]\n"
+          "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
+          "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
+          "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
+          "       sentinel-spoa [-f FILE] rehearse SERVICE --through ADDR [--yes]\n"
+          "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
+          "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
+          "\n",
+          out);
+}
+
 void options_print_help(FILE *out)
 {
+    print_usage(out);
     fputs(
-        "usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
-        "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
-        "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
-        "       sentinel-spoa [-f FILE] explain [SERVICE]\n"
-        "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
-        "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
-        "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
-        "       sentinel-spoa [-f FILE] rehearse SERVICE --through ADDR [--yes]\n"
-        "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
-        "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
-        "\n"
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
         "  -f, --file FILE      read the configuration from FILE; /etc/sentinel-spoa.conf unless given\n"
