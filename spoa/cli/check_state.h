@@ -66,7 +66,7 @@ struct checked_service {
 struct checked_api {
     const struct config_runtime_api *api;
     char name[ADDR_TEXT_MAX];
-    bool is_asked;    /* it has answered */
+    bool is_asked;    /* it has answered every time */
     unsigned pid;     /* 0: it is asked itself, not by way of its master */
     unsigned version; /* 0: not known */
 };

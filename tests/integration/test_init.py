@@ -106,8 +106,28 @@ def test_nothing_is_replaced(cluster, tmp_path, name):
     done = init(cluster.sentinels[0].where, "-o", tmp_path)
     assert done.returncode == 1 and f"{tmp_path / name} is there already" in done.stderr, done
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
-    assert init(cluster.sentinels[0].where, "-o", tmp_path, "--force").returncode == 0
+    done = init(cluster.sentinels[0].where, "-o", tmp_path, "--force")
+    assert done.returncode == 0 and f"Kept the former file as {tmp_path / name}.bak\n" in done.stdout, done
     assert "mine" not in (tmp_path / name).read_text()
+    assert (tmp_path / f"{name}.bak").read_text() == "mine"
+    text = (tmp_path / name).read_text()
+    assert init(cluster.sentinels[0].where, "-o", tmp_path, "--force").returncode == 0
+    assert (tmp_path / f"{name}.bak").read_text() == text  # one is kept
+
+
+@needs_root
+def test_the_next_steps_keep_what_is_there(cluster, tmp_path):
+    """A HAProxy that serves a website keeps its file. A path with a blank is one word for the shell."""
+    etc = OwnEtc(tmp_path)
+    (etc.folder / "haproxy").mkdir()
+    (etc.folder / "haproxy/haproxy.cfg").write_text("frontend web\n")
+    done = init(cluster.sentinels[0].where, "-o", tmp_path / "a b", prefix=etc.words())
+    assert done.returncode == 0, done
+    steps = done.stdout.split("Next, as root:\n")[1].splitlines()
+    at = steps.index(f"  install -b -m 644 '{tmp_path}/a b/haproxy.cfg' /etc/haproxy/haproxy.cfg")
+    assert steps[at - 1].startswith("  # There is a /etc/haproxy/haproxy.cfg. This replaces it")
+    assert f"\nsentinel-spoa -f '{tmp_path}/a b/sentinel-spoa.conf' check\n" in done.stdout
+    assert steps[-1] == "Only clients on this host reach these ports: change `bind` in haproxy.cfg for others."
 
 
 def test_mistakes(cluster, tmp_path):
@@ -350,7 +370,7 @@ def test_what_the_user_of_the_agent_may(guarded, tmp_path):
         return notes(init(guarded.sentinels[0].where, "-o", out, "--force", "--password-file", at_sentinels, "--redis-password-file",
                           "/etc/redis-secret", prefix=etc.words()))
     assert said("/etc/sentinel-secret") == [
-        "! The user sentinel-spoa cannot read '/etc/sentinel-secret': chgrp sentinel-spoa /etc/sentinel-secret; chmod 640 /etc/sentinel-secret",
+        "! The user sentinel-spoa cannot read '/etc/sentinel-secret': chgrp sentinel-spoa '/etc/sentinel-secret'; chmod 640 '/etc/sentinel-secret'",
         "! The user sentinel-spoa is not in the group haproxy, and cannot cut sessions: usermod -aG haproxy sentinel-spoa"]
     status = (out / "sentinel-spoa.conf").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, 64997, 0o640)
