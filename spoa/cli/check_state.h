@@ -87,6 +87,10 @@ struct check {
 struct finding_place check_place(const struct check *check, const char *section, size_t index,
                                  const char *key, size_t nth);
 
+/* The same of the section of these voters. */
+struct finding_place check_group_place(const struct check *check, const struct checked_group *group,
+                                       const char *key);
+
 /* check_voters.c: asks every voter who it is. */
 void check_voters(struct check *check);
 /* Adds what the voters may not do. The services must have been asked. */

@@ -75,7 +75,7 @@ def test_findings_have_a_place_and_what_to_write(cluster, tmp_path):
                          "message": "HAProxy has no such backend: no session is cut there",
                          "fix": "write the name of the backend that has the servers of the map"}]
     text = run_agent("-f", path, "check").stdout
-    assert text.endswith(f"\n! {path}:{line}: be_other: {findings[0]['message']} [unknown-backend]\n  -> {findings[0]['fix']}\n1 finding\n")
+    assert text.endswith(f"\nerror: {path}:{line}: be_other: {findings[0]['message']} [unknown-backend]\n  -> {findings[0]['fix']}\n1 finding\n")
 
 
 def test_settings_that_do_not_fit(cluster, tmp_path):
@@ -279,6 +279,29 @@ def test_silent_voters_cost_one_time_limit(tmp_path, accepts, tls):
     assert [finding["code"] for finding in lost] == ["voter-unreachable"]
     assert ("TLS" in lost[0]["message"]) == (tls == "yes")
     assert 2.5 < took < 5.5
+
+
+@pytest.mark.parametrize("words, said", [
+    (["check", *["--haproxy", "x"] * 65], "--haproxy is given more than 64 times"),
+    (["--takeover", "check"], "--takeover, -t and --dump-config go with no command"),
+    (["-t", "status"], "--takeover, -t and --dump-config go with no command"),
+    (["-xy"], "unknown option '-x'\ncommand line: unknown option '-y'"),
+])
+def test_what_would_be_ignored(words, said):
+    done = run_agent(*words)
+    assert done.returncode == 2 and said in done.stderr, done
+
+
+def test_the_nearest_master_is_to_be_written():
+    """With several, one is a valid line."""
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    for fake in fakes:
+        fake.reply(GET_MASTER, b"*-1\r\n")
+        fake.reply("SENTINEL MASTERS", b"*2\r\n*2\r\n$4\r\nname\r\n$5\r\ncache\r\n*2\r\n$4\r\nname\r\n$9\r\nmymastre1\r\n")
+    with Rig(fakes=fakes) as rig:
+        _, findings = examine(rig.agent.config_path)
+    fix, = {finding["fix"] for finding in findings if finding["code"] == "unknown-monitor"}
+    assert fix == "write `monitor = mymastre1` in [service mymaster]"
 
 
 def test_bad_configuration(tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 from cluster import HOST, SERVICE, Agent, Cluster, HAProxy, Redis, documented_rights
@@ -141,6 +142,7 @@ def test_mistakes(cluster, tmp_path):
     check_nothing_written(init("10.0.0.11", "-o", tmp_path), tmp_path, 2, "'10.0.0.11'", "HOST:PORT")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--haproxy", "2.4"), tmp_path, 2, "'2.4'")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--what"), tmp_path, 2, "'--what'", "unknown option")
+    check_nothing_written(init(HOST + ":1", "-xyz", "-o", tmp_path), tmp_path, 2, "'-x'", "unknown option")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--user", "u"), tmp_path, 2, "--user", "needs --password-file")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--password-file", "/nowhere"), tmp_path, 2, "'/nowhere'", "No such file")
     check_nothing_written(init(nobody, "-o", tmp_path / "new"), tmp_path, 1, nobody)
@@ -175,6 +177,39 @@ def test_who_is_down(tmp_path):
         assert f"The Sentinel {sentinel.where} cannot be reached" in said
         text = (tmp_path / "sentinel-spoa.conf").read_text()
         assert f" {node.where}\n" in text and f"address = {sentinel.where}\n" in text
+
+
+def test_who_hangs_costs_one_time_limit(tmp_path):
+    """They are asked side by side: three seconds for the Sentinels, three for the nodes, and three for the check."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=60000)
+        hanging = [*cluster.redis[1:], *cluster.sentinels[1:]]
+        for process in hanging:
+            process.pause()
+        begin = time.monotonic()
+        done = init(cluster.sentinels[0].where, "-o", tmp_path)
+        took = time.monotonic() - begin
+        for process in hanging:
+            process.resume()
+    said = "\n".join(notes(done))
+    assert all(process.where in said for process in hanging), done
+    assert 5 < took < 12, took
+
+
+def test_a_refusal_in_a_sentence(tmp_path):
+    """Redis ends some words with a full stop. One is enough."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=FAST)
+        node = cluster.redis[1]
+        node.call("CONFIG", "SET", "masterauth", "x")
+        connection = node.connect()
+        connection.call("CONFIG", "SET", "requirepass", "x")
+        done = init(cluster.sentinels[0].where, "-o", tmp_path)
+        connection.close()
+        refused = [note for note in notes(done) if f"The node {node.where} refuses us" in note]
+    assert len(refused) == 1 and refused[0].endswith(".") and not refused[0].endswith(".."), done
 
 
 def test_no_master(tmp_path):
