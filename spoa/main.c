@@ -11,6 +11,7 @@
 #include "spoa/cli/commands.h"
 #include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/rehearse.h"
 #include "spoa/cli/reload_command.h"
 #include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
@@ -279,6 +280,10 @@ static int run_command(const struct options *options, const struct config *confi
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
+    case COMMAND_EXPLAIN:
+        return command_explain(config, options->service);
+    case COMMAND_REHEARSE:
+        return rehearse_run(config, options->service, options->through, options->yes);
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:

@@ -1,5 +1,6 @@
 #include "spoa/cli/commands.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,32 @@ int command_status(const struct config *config, bool is_json, bool watches)
         sleep(WATCH_INTERVAL_S);
     }
     return EXIT_CODE_OK;
+}
+
+/* Adds the name as a part of a path: RFC 3986 has the bytes that stay as they are. */
+static void add_escaped(struct text *path, const char *name)
+{
+    for (; *name != '\0'; name++)
+        if (isalnum((unsigned char)*name) || strchr("-._~", *name) != NULL)
+            text_add_bytes(path, name, 1);
+        else
+            text_printf(path, "%%%02X", (unsigned char)*name);
+}
+
+int command_explain(const struct config *config, const char *service)
+{
+    struct text path = {.data = NULL};
+    int code = EXIT_CODE_RUNTIME;
+
+    text_add(&path, service != NULL ? "/explain/" : "/explain.txt");
+    if (service != NULL)
+        add_escaped(&path, service);
+    if (path.has_failed)
+        fputs("out of memory\n", stderr);
+    else
+        code = print_once(config, path.data, "");
+    text_finish(&path);
+    return code;
 }
 
 int command_probe(const struct config *config, const char *path)

@@ -12,6 +12,9 @@ struct config;
  * exit code: 0, or 1 if the agent does not answer with code 200. */
 MUST_CHECK int command_status(const struct config *config, bool is_json, bool watches);
 
+/* Prints whom the agent names and why, of one service or, where that is NULL, of all. Returns as command_status(). */
+MUST_CHECK int command_explain(const struct config *config, const char *service);
+
 /* Asks for the path ("/healthz", "/readyz"). Returns 0 if the agent answers with code 200, else 1 with the reason on
  * stderr. */
 MUST_CHECK int command_probe(const struct config *config, const char *path);

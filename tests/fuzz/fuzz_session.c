@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         data += 1 + taken;
         size -= 1 + taken;
     }
-    spop_session_finish(&session);
+    spop_session_finish(&session, world.now_ms);
     CHECK(parking_count(world.parking) == 0);
     world_end(&world);
     return 0;

@@ -144,7 +144,7 @@ def give_up(cluster, seconds):
 
 
 def test_a_time_limit_of_haproxy_below_park():
-    """The second client that HAProxy gives up after the same wait is proof. One that waits for longer ends the alarm."""
+    """The second client that HAProxy gives up after the same wait is proof. Both count as refused."""
     with ParkedCluster() as cluster:
         cluster.start_all(spoe_edits={PROCESSING: "timeout processing 2s"})
         with cluster.nobody_named():
@@ -154,9 +154,12 @@ def test_a_time_limit_of_haproxy_below_park():
             give_up(cluster, 2)
             alarm = cluster.agent.wait_log(event="alarm", alarm="park-timeout")
             assert alarm["service"] == "mymaster"
-            assert "'park' is 20000 ms: set 'timeout processing 22000ms'" in alarm["detail"]
+            assert "'park' may be 20000 ms: set 'timeout processing' and 'timeout client' to 22000ms or more" in alarm["detail"]
             after = int(alarm["detail"].split()[2])
             assert 1900 <= after <= 2700
+        over = cluster.agent.wait_log(event="outage-over")
+        assert (over["level"], int(over["refused"]) >= 2) == ("warning", True)
+        assert not cluster.agent.find_log(event="alarm-cleared", alarm="park-timeout")
         check_clean(cluster.agent)
 
 

@@ -211,7 +211,7 @@ void agent_stop(struct world *world, unsigned agent)
 
     self->reloads++;
     cutter_forget(world, agent);
-    spop_session_finish(&self->session);
+    spop_session_finish(&self->session, agent_now_ms(world, agent));
     service_table_destroy(self->table);
     service_table_destroy(self->retired_table);
     set_destroy(world, self->running);

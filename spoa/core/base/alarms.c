@@ -44,3 +44,12 @@ void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const 
                   log_text(subject->key, subject->name),
                   log_number("lasted-ms", now_ms - alarms->since_ms[kind]));
 }
+
+void alarms_inherit(struct alarms *alarms, const struct alarms *former, enum alarm_kind kind)
+{
+    uint32_t bit = UINT32_C(1) << kind;
+
+    alarms->since_ms[kind] = former->since_ms[kind];
+    alarms->holding = (alarms->holding & ~bit) | (former->holding & bit);
+    alarms->raised = (alarms->raised & ~bit) | (former->raised & bit);
+}

@@ -85,6 +85,7 @@ struct alarms {
     uint32_t holding;              /* a bit per kind: the condition holds */
     uint32_t raised;               /* a bit per kind: it has held for long enough */
     uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
+    uint32_t given_up_roles;       /* a bit per role whose waiting clients HAProxy gives up */
 };
 
 /* What a set of alarms is about, for the log. The key is "service", "sentinels" or "api". */
@@ -100,6 +101,9 @@ struct alarm_subject {
  */
 void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
                  const char *detail, int64_t now_ms);
+
+/* This alarm goes on as it was in `former`. Nothing is logged. */
+void alarms_inherit(struct alarms *alarms, const struct alarms *former, enum alarm_kind kind);
 
 static inline bool alarms_is_raised(const struct alarms *alarms, enum alarm_kind kind)
 {

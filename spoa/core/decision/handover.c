@@ -1,5 +1,6 @@
 #include "spoa/core/decision/handover.h"
 
+#include "spoa/core/decision/service_alarms.h"
 #include "spoa/core/decision/service_events.h"
 #include "spoa/core/decision/succession.h"
 
@@ -162,6 +163,7 @@ void handover(struct service *next, struct service *former, const int *voters, i
                       now_ms);
         if (next->replicas != NULL && former->replicas != NULL)
             replicas_inherit(next->replicas, former->replicas, &succession);
+        service_alarms_inherit(&next->alarms, next->settings, &former->alarms, now_ms);
         next->waiting[SERVICE_ROLE_MASTER] = former->waiting[SERVICE_ROLE_MASTER];
         if (former->quorum.is_settled)
             quorum_note_settled(&next->quorum);

@@ -7,6 +7,7 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
         .is_running = true,
         .reason = NULL,
         .t_begun_ms = now_ms,
+        .t_down_ms = INT64_MIN,
         .waited = waiting->count,
         .has_former = former != NULL,
     };
@@ -15,7 +16,7 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
 }
 
 void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
-                       const char *reason)
+                       const char *reason, int64_t now_ms)
 {
     bool is_question = state == SERVICE_PENDING && ruled_reason == SERVICE_BECAUSE_SUSPECTED;
 
@@ -23,6 +24,8 @@ void outage_note_state(struct outage *outage, enum service_state state, enum ser
         outage->state = state;
         outage->reason = reason;
     }
+    if (state == SERVICE_DOWN && outage->t_down_ms == INT64_MIN)
+        outage->t_down_ms = now_ms;
     outage->is_grave = outage->is_grave || !(service_state_names(state) || is_question);
 }
 

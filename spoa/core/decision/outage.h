@@ -26,6 +26,7 @@ struct outage {
     enum service_state state; /* with which it began, after the first question to all voters */
     const char *reason;       /* for that state: a static text, "" if there is none */
     int64_t t_begun_ms;
+    int64_t t_down_ms;       /* when a majority first held the master to be down; INT64_MIN: it did not */
     int64_t t_ended_ms;      /* valid once it is over */
     uint64_t waited;         /* clients that had to wait for the master */
     uint64_t refused;        /* clients that were told nobody */
@@ -49,7 +50,7 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
  * question to all voters.
  */
 void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
-                       const char *reason);
+                       const char *reason, int64_t now_ms);
 
 /* A client waited for so long, and waits no more. */
 void outage_note_wait(struct outage *outage, int64_t waited_ms);

@@ -180,8 +180,7 @@ static unsigned votes_behind(const struct quorum_result *quorum, const struct po
 
 static int64_t decide_park(const struct service *service, int64_t now_ms)
 {
-    return park_limit_ms(service->settings->park_ms,
-                         evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms));
+    return park_limit_ms(service->settings->park_ms, service_down_after_ms(service, now_ms));
 }
 
 static struct service_decision decide(const struct service *service, const struct quorum_result *quorum,
@@ -254,7 +253,8 @@ static const struct outage *review_outage(struct service *service, int32_t previ
     if (is_open)
         outage_end(outage, waiting, &service->outages, now_ms);
     else
-        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision));
+        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision),
+                          now_ms);
     return outage;
 }
 
@@ -388,8 +388,7 @@ bool service_is_watchful(const struct service *service, unsigned voter, int64_t 
 bool service_wants_min_replicas(const struct service *service, int64_t now_ms)
 {
     return service->settings->policy.down_after_ms == 0 &&
-           evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms) >
-               SERVICE_ALARMS_LOSS_MS;
+           service_down_after_ms(service, now_ms) > SERVICE_ALARMS_LOSS_MS;
 }
 
 int service_find_server(const struct service *service, const struct addr *addr)
@@ -426,6 +425,11 @@ struct vote service_vote(const struct service *service, unsigned voter)
         .addr = names ? server_map_addr(&service->map, vote->candidate) : NULL,
         .t_sent_ms = vote->t_sent_ms,
     };
+}
+
+uint32_t service_down_after_ms(const struct service *service, int64_t now_ms)
+{
+    return evidence_longest_down_after_ms(&service->evidence, &service->quorum, now_ms);
 }
 
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms)
@@ -505,9 +509,9 @@ void service_note_first_answer(struct service *service, int64_t now_ms)
     notify_observers(service, &change);
 }
 
-void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms)
+void service_note_given_up(struct service *service, enum service_role role, int64_t after_ms, int64_t now_ms)
 {
-    service_alarms_given_up(&service->alarms, service->settings, service->decision.park_ms, after_ms, now_ms);
+    service_alarms_given_up(&service->alarms, service->settings, role, after_ms, now_ms);
 }
 
 void service_note_sight(struct service *service, enum service_role role, enum service_sight sight,

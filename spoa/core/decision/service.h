@@ -269,6 +269,9 @@ struct vote service_vote(const struct service *service, unsigned voter);
  */
 int64_t service_silence_ms(const struct service *service, unsigned voter, int64_t now_ms);
 
+/* The longest down-after-milliseconds that a Sentinel told, of those that are heard; 0 if none did. */
+uint32_t service_down_after_ms(const struct service *service, int64_t now_ms);
+
 /* Whether a node can be named for this role, by the decision as it stood last. */
 bool service_has_name(const struct service *service, enum service_role role);
 
@@ -286,7 +289,7 @@ void service_note_waiting(struct service *service, enum service_role role,
 /* A client has waited so long for an answer about this role, and gets it now. */
 void service_note_wait(struct service *service, enum service_role role, int64_t waited_ms);
 
-/* A client that asked for the master was told nobody. */
+/* A client that asked for the master was told nobody, or HAProxy gave it up while it waited. */
 void service_note_refusal(struct service *service);
 
 const struct service_waiting *service_waiting(const struct service *service, enum service_role role);
@@ -296,10 +299,11 @@ const struct outage *service_outage(const struct service *service);
 const struct outage_totals *service_outage_totals(const struct service *service);
 
 /*
- * HAProxy gives clients up that wait here, after so long, in ms: raises the alarm about it. Negative: it does so no
- * longer.
+ * HAProxy gives clients up that wait here for an answer about this role, after so long, in ms: raises the alarm about
+ * it. SERVICE_NOT_GIVEN_UP: it does so no longer.
  */
-void service_note_given_up(struct service *service, int64_t after_ms, int64_t now_ms);
+#define SERVICE_NOT_GIVEN_UP (-1)
+void service_note_given_up(struct service *service, enum service_role role, int64_t after_ms, int64_t now_ms);
 
 /* A client was told of the last switch, as the first one: the observers are told. */
 void service_note_first_answer(struct service *service, int64_t now_ms);

@@ -255,17 +255,36 @@ void service_alarms_sight(struct alarms *alarms, const struct service_settings *
                 now_ms);
 }
 
-/* By so much HAProxy's own time limit should be longer than `park`. */
-#define PROCESSING_SLACK_MS 2000
+/* By so much HAProxy's own time limits should be longer than `park`. */
+#define HAPROXY_SLACK_MS 2000
 
-void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t park_ms,
-                             int64_t after_ms, int64_t now_ms)
+void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings,
+                             enum service_role role, int64_t after_ms, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
-    char text[128];
+    int64_t park_ms = park_limit_ms(settings->park_ms, 0);
+    uint32_t bit = UINT32_C(1) << role;
+    bool holds = after_ms != SERVICE_NOT_GIVEN_UP;
+    char text[160];
 
-    (void)snprintf(text, sizeof(text),
-                   "after about %lld ms, 'park' is %lld ms: set 'timeout processing %lldms'",
-                   (long long)after_ms, (long long)park_ms, (long long)park_ms + PROCESSING_SLACK_MS);
-    alarms_note(alarms, ALARM_PARK_TIMEOUT, after_ms >= 0, &subject, text, now_ms);
+    alarms->given_up_roles = holds ? alarms->given_up_roles | bit : alarms->given_up_roles & ~bit;
+    (void)snprintf(
+        text, sizeof(text),
+        "after about %lld ms, 'park' may be %lld ms: set 'timeout processing' and 'timeout client' "
+        "to %lldms or more",
+        (long long)after_ms, (long long)park_ms, (long long)park_ms + HAPROXY_SLACK_MS);
+    alarms_note(alarms, ALARM_PARK_TIMEOUT, alarms->given_up_roles != 0, &subject, holds ? text : NULL,
+                now_ms);
+}
+
+void service_alarms_inherit(struct alarms *alarms, const struct service_settings *settings,
+                            const struct alarms *former, int64_t now_ms)
+{
+    struct alarm_subject subject = subject_of(settings);
+
+    alarms_inherit(alarms, former, ALARM_PARK_TIMEOUT);
+    alarms->given_up_roles = former->given_up_roles;
+    if (!settings->replicas.is_enabled)
+        alarms->given_up_roles &= ~(UINT32_C(1) << SERVICE_ROLE_REPLICA);
+    alarms_note(alarms, ALARM_PARK_TIMEOUT, alarms->given_up_roles != 0, &subject, NULL, now_ms);
 }

@@ -32,9 +32,16 @@ void service_alarms_offsets(struct alarms *alarms, const struct service_settings
 void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
                           enum service_role role, enum service_sight sight, int64_t now_ms);
 
-/* HAProxy gives clients up that wait, after so long, in ms; negative: it does not. `park_ms` is in effect. */
-void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings, int64_t park_ms,
-                             int64_t after_ms, int64_t now_ms);
+/* HAProxy gives clients up that ask for this role, after so long, in ms. SERVICE_NOT_GIVEN_UP: it does not. */
+void service_alarms_given_up(struct alarms *alarms, const struct service_settings *settings,
+                             enum service_role role, int64_t after_ms, int64_t now_ms);
+
+/*
+ * A reload: what was seen of HAProxy's time limit is true of the next configuration, too. It ends where nobody can ask
+ * for that role any more.
+ */
+void service_alarms_inherit(struct alarms *alarms, const struct service_settings *settings,
+                            const struct alarms *former, int64_t now_ms);
 
 /*
  * A Sentinel told its settings; `evidence` has them. The settings of Sentinels that are not heard any more do

@@ -269,28 +269,41 @@ static void note_given_up(const struct parked_stream *stream, int64_t now_ms)
     int64_t age_ms = now_ms - stream->t_parked_ms;
     bool is_proof = last->is_any && is_alike(age_ms, last->age_ms);
 
-    if (last->is_any && stream->t_parked_ms - last->t_parked_ms < PARKING_APART_MS)
-        return;
     if (last->is_told && !is_proof)
+        return;
+    last->t_seen_ms = now_ms;
+    if (last->is_any && stream->t_parked_ms - last->t_parked_ms < PARKING_APART_MS)
         return;
     last->is_any = true;
     last->is_told = is_proof;
     last->t_parked_ms = stream->t_parked_ms;
     last->age_ms = is_proof && last->age_ms < age_ms ? last->age_ms : age_ms;
     if (is_proof)
-        service_note_given_up(queue->service, last->age_ms, now_ms);
+        service_note_given_up(queue->service, queue->role, last->age_ms, now_ms);
 }
 
-/* HAProxy still waits for the stream: it has no such limit any more. */
+static void forget_given_up(struct parking_queue *queue, int64_t now_ms)
+{
+    queue->given_up = (struct parking_given_up){.is_any = false};
+    service_note_given_up(queue->service, queue->role, SERVICE_NOT_GIVEN_UP, now_ms);
+}
+
+/* HAProxy still waits for the stream. It may have no such limit any more. */
 static void note_patience(const struct parked_stream *stream, int64_t now_ms)
 {
-    struct parking_given_up *last = &stream->queue->given_up;
+    const struct parking_given_up *last = &stream->queue->given_up;
 
-    if (!last->is_told || now_ms - stream->t_parked_ms < last->age_ms + PARKING_ALIKE_MS)
-        return;
-    last->is_told = false;
-    last->is_any = false;
-    service_note_given_up(stream->queue->service, -1, now_ms);
+    if (last->is_told && now_ms - stream->t_parked_ms >= last->age_ms + PARKING_ALIKE_MS &&
+        stream->t_parked_ms > last->t_seen_ms && now_ms - last->t_seen_ms >= PARKING_GIVEN_UP_HOLD_MS)
+        forget_given_up(stream->queue, now_ms);
+}
+
+/* For the client that is a refusal, although we have not answered. */
+static void take_given_up(const struct parked_stream *stream, int64_t now_ms)
+{
+    if (stream->queue->role == SERVICE_ROLE_MASTER)
+        service_note_refusal(stream->queue->service);
+    note_given_up(stream, now_ms);
 }
 
 /* Takes the result of a look. A client that was never seen is served as if clients were not looked at: its
@@ -302,7 +315,7 @@ static void take_look(struct parking *parking, struct parked_stream *stream, enu
 
     stream->t_looked_ms = now_ms;
     if (state == CLIENT_STATE_GIVEN_UP)
-        note_given_up(stream, now_ms);
+        take_given_up(stream, now_ms);
     if (state == CLIENT_STATE_GONE || state == CLIENT_STATE_GIVEN_UP ||
         (state == CLIENT_STATE_ABSENT && stream->is_seen))
         stream->is_gone = true;
@@ -405,10 +418,20 @@ static void move_stream(struct parked_stream *stream, struct parking_queue *to)
     to->parking->wake(to->parking->context); /* the timer is set to a later time */
 }
 
-void parking_queue_move(struct parking_queue *from, struct parking_queue *to)
+/* It stays true, unless nobody waits for so long any more, or nobody looks. */
+static void move_given_up(const struct parking_queue *from, struct parking_queue *to, int64_t now_ms)
+{
+    to->given_up = from->given_up;
+    if (to->given_up.is_told &&
+        (!is_refusing_gone(to->service) || service_decision(to->service)->park_ms < to->given_up.age_ms))
+        forget_given_up(to, now_ms);
+}
+
+void parking_queue_move(struct parking_queue *from, struct parking_queue *to, int64_t now_ms)
 {
     struct parked_stream *streams = from->streams;
 
+    move_given_up(from, to, now_ms);
     if (streams == NULL)
         return;
     DL_DELETE(from->parking->busy, from);
@@ -432,12 +455,14 @@ void parking_queue_close(struct parking_queue *queue, struct span last_word)
         make_due(queue->parking, stream);
 }
 
-static void unpark(struct parked_stream *stream)
+/* The one place where a stream leaves. */
+static void unpark(struct parked_stream *stream, int64_t now_ms)
 {
     struct parking_client *client = stream->client;
     struct parking_queue *queue = stream->queue;
     struct parking *parking = queue->parking;
 
+    service_note_wait(queue->service, queue->role, now_ms - stream->t_parked_ms);
     set_look(stream, LOOK_NEVER);
     DL_DELETE2(queue->streams, stream, prev_of_queue, next_of_queue);
     if (stream->is_due)
@@ -506,8 +531,7 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
             .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,
         };
-        service_note_wait(queue->service, queue->role, ret_answer->parked_ms);
-        unpark(stream);
+        unpark(stream, now_ms);
         return true;
     }
     return false;
@@ -526,12 +550,12 @@ void parking_hurry(struct parking_client *client)
     }
 }
 
-void parking_drop(struct parking_client *client, struct parking *parking)
+void parking_drop(struct parking_client *client, struct parking *parking, int64_t now_ms)
 {
     while (client->waiting != NULL)
-        unpark(client->waiting);
+        unpark(client->waiting, now_ms);
     while (client->due != NULL)
-        unpark(client->due);
+        unpark(client->due, now_ms);
     if (client->is_woken)
         DL_DELETE(parking->woken, client);
     client->is_woken = false;

@@ -37,12 +37,19 @@
 #define PARKING_ALIKE_MS 400
 #define PARKING_APART_MS 1000
 
+/*
+ * Several frontends ask, and their limits may differ: clients that wait for longer do not prove that none is given up
+ * any more. They do if none was given up for so long, and they were parked after the last one that was.
+ */
+#define PARKING_GIVEN_UP_HOLD_MS 60000
+
 /* What was seen of that. */
 struct parking_given_up {
     bool is_any;
     bool is_told;        /* the service knows */
     int64_t t_parked_ms; /* of the last stream of which that was seen */
-    int64_t age_ms;      /* how long it had waited by then, at the most; with `is_told` the least of two */
+    int64_t t_seen_ms;   /* when that was seen last */
+    int64_t age_ms;      /* how long it had waited by then, at the most; with `is_told` the least of all */
 };
 
 struct parking;
@@ -95,9 +102,9 @@ void parking_queue_init(struct parking_queue *queue, struct parking *parking, st
 
 /*
  * Hands the streams of a queue over to that of the same role and service under another configuration. They
- * wait no longer than if they had been parked there.
+ * wait no longer than if they had been parked there. What was seen of HAProxy's time limit goes with them.
  */
-void parking_queue_move(struct parking_queue *from, struct parking_queue *to);
+void parking_queue_move(struct parking_queue *from, struct parking_queue *to, int64_t now_ms);
 
 /*
  * There is no such service any more. The streams of its queue are due at once, and the answer to them is
@@ -143,7 +150,7 @@ MUST_CHECK bool parking_next(struct parking_client *client, int64_t now_ms,
 void parking_hurry(struct parking_client *client);
 
 /* Forgets all streams of `client`, because its HAProxy is gone. */
-void parking_drop(struct parking_client *client, struct parking *parking);
+void parking_drop(struct parking_client *client, struct parking *parking, int64_t now_ms);
 
 /* Takes the next client that was woken. NULL if there is none. */
 struct parking_client *parking_take_woken(struct parking *parking);

@@ -231,10 +231,11 @@ struct span service_table_answer(struct service_table *table, const struct parki
 }
 
 /* `to` is NULL if nobody asks for that any more. */
-static void hand_over(struct parking_queue *from, struct parking_queue *to, struct span unknown)
+static void hand_over(struct parking_queue *from, struct parking_queue *to, struct span unknown,
+                      int64_t now_ms)
 {
     if (to != NULL)
-        parking_queue_move(from, to);
+        parking_queue_move(from, to, now_ms);
     else
         parking_queue_close(from, unknown);
 }
@@ -252,8 +253,8 @@ void service_table_change_over(struct service_table *table, struct service_table
         if (successor != NULL)
             answer_inherit(&successor->answer, &entry->answer);
         bool has_replicas = successor != NULL && successor->replicas.service != NULL;
-        hand_over(&entry->masters, successor != NULL ? &successor->masters : NULL, unknown);
-        hand_over(&entry->replicas, has_replicas ? &successor->replicas : NULL, unknown);
+        hand_over(&entry->masters, successor != NULL ? &successor->masters : NULL, unknown, now_ms);
+        hand_over(&entry->replicas, has_replicas ? &successor->replicas : NULL, unknown, now_ms);
     }
     table->entries = next->entries;
     next->entries = former;

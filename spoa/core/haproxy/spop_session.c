@@ -136,12 +136,12 @@ void spop_session_release(struct spop_session *session, int64_t now_ms, struct s
     }
 }
 
-void spop_session_finish(struct spop_session *session)
+void spop_session_finish(struct spop_session *session, int64_t now_ms)
 {
     struct parking *parking = service_table_parking(session->table);
 
     if (parking != NULL)
-        parking_drop(&session->parked, parking);
+        parking_drop(&session->parked, parking, now_ms);
 }
 
 static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,

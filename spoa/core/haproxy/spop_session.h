@@ -69,7 +69,7 @@ MUST_CHECK size_t spop_session_feed(struct spop_session *session, struct span in
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out);
 
 /* Forgets all parked streams, because the connection is gone. */
-void spop_session_finish(struct spop_session *session);
+void spop_session_finish(struct spop_session *session, int64_t now_ms);
 
 /* Ends the session from our side with AGENT-DISCONNECT; `out` has room for a reply. */
 void spop_session_close(struct spop_session *session, enum spop_status status, struct sink *out);

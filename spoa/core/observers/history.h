@@ -40,6 +40,7 @@ struct history_outage {
     char old_addr[ADDR_TEXT_MAX];
     char new_addr[ADDR_TEXT_MAX];
     int64_t t_begun_ms;
+    int64_t t_down_ms; /* when a majority held the master to be down; HISTORY_NEVER: it did not */
     int64_t t_ended_ms;
     uint64_t waited;
     uint64_t refused;

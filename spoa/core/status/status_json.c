@@ -52,6 +52,15 @@ static void add_optional(struct json *json, const char *key, bool is_there, int6
         json_null(json, key);
 }
 
+/* Times are Unix ms; null if there is none. */
+static void add_time(struct json *json, const struct status *status, const char *key, int64_t t_ms)
+{
+    if (t_ms == HISTORY_NEVER)
+        json_null(json, key);
+    else
+        json_number(json, key, status_unix_ms(status, t_ms));
+}
+
 static const char *ballot_text(enum quorum_ballot ballot)
 {
     switch (ballot) {
@@ -89,6 +98,7 @@ static void add_voice(struct json *json, const struct status *status, const stru
     json_string(json, "error", voter_group_words(group, voter));
     add_fault(json, status, group, voter);
     add_addr(json, "addr", vote.addr);
+    json_string(json, "server", vote.addr != NULL ? service_server(service, vote.addr) : NULL);
     add_optional(json, "age-ms", vote.ballot != QUORUM_SILENT, status->now_ms - vote.t_sent_ms);
     int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
     add_optional(json, "silence-ms", silence_ms != -1, silence_ms);
@@ -130,6 +140,7 @@ static void add_current_outage(struct json *json, const struct status *status, c
     json_string(json, "state", service_state_text(outage->state));
     json_string(json, "reason", outage->reason);
     json_number(json, "begun", status_unix_ms(status, outage->t_begun_ms));
+    add_time(json, status, "down", outage->t_down_ms);
     json_number(json, "waited", (int64_t)outage->waited);
     json_number(json, "refused", (int64_t)outage->refused);
     json_number(
@@ -182,6 +193,8 @@ static void add_service(struct json *json, const struct status *status, const st
     json_number(json, "generation", (int64_t)decision->generation);
     json_number(json, "vote-life-ms", settings->quorum.vote_life_ms);
     json_number(json, "park-ms", decision->park_ms);
+    json_number(json, "down-after-ms", service_down_after_ms(service, status->now_ms));
+    add_time(json, status, "switched", decision->t_switched_ms);
     add_replicas(json, service);
     add_nodes(json, status, service);
     add_alarms(json, service_alarms(service));
@@ -211,15 +224,6 @@ static void add_group(struct json *json, const struct status *status, const stru
     json_end(json);
 }
 
-/* Times are Unix ms; null if there is none. */
-static void add_time(struct json *json, const struct status *status, const char *key, int64_t t_ms)
-{
-    if (t_ms == HISTORY_NEVER)
-        json_null(json, key);
-    else
-        json_number(json, key, status_unix_ms(status, t_ms));
-}
-
 static void add_switch(struct json *json, const struct status *status, const struct history_switch *entry)
 {
     json_begin_object(json, NULL);
@@ -247,6 +251,7 @@ static void add_outage(struct json *json, const struct status *status, const str
     json_string(json, "old-addr", entry->old_addr);
     json_string(json, "new-addr", entry->new_addr);
     json_number(json, "begun", status_unix_ms(status, entry->t_begun_ms));
+    add_time(json, status, "down", entry->t_down_ms);
     json_number(json, "ended", status_unix_ms(status, entry->t_ended_ms));
     json_number(json, "waited", (int64_t)entry->waited);
     json_number(json, "refused", (int64_t)entry->refused);

@@ -152,6 +152,11 @@ const char *voter_group_name(const struct voter_group *group)
     return group->options.name;
 }
 
+enum voter_source voter_group_source(const struct voter_group *group)
+{
+    return group->options.source;
+}
+
 const char *voter_group_voter_name(const struct voter_group *group, unsigned voter)
 {
     return group->voters[voter].name;

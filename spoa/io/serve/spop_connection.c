@@ -92,7 +92,7 @@ void spop_connection_close(struct spop_connection *connection)
     if (context->visited_next == connection)
         context->visited_next = connection->next;
     DL_DELETE(context->connections, connection);
-    spop_session_finish(&connection->session);
+    spop_session_finish(&connection->session, clock_ms());
     context->kept -= connection->in.size + connection->out.size;
     buffer_finish(&connection->in);
     buffer_finish(&connection->out);

@@ -1,4 +1,5 @@
 /* A reload: what the next service takes over, and what its observers are told. */
+#include "tests/lib/log_capture.h"
 #include "tests/unit/core/decision/handover_fixture.h"
 
 static void test_nothing_has_changed(void **state)
@@ -193,6 +194,43 @@ static void test_links_that_are_down(void **state)
     assert_int_equal(service_silence_ms(next.service, 2, START + 3), 9001);
     assert_int_equal(service_silence_ms(next.service, 1, START + 3), 9002);
     assert_int_equal(decision()->reason, SERVICE_BECAUSE_SILENT);
+    end();
+}
+
+/* HAProxy's time limit is below `park`: that stays true, and is not told again. */
+static void test_the_alarm_about_the_time_limit(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&next, A, START);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    service_note_given_up(former.service, SERVICE_ROLE_MASTER, 500, START + 10);
+    change_over(START + 20);
+    assert_true(alarms_is_raised(service_alarms(next.service), ALARM_PARK_TIMEOUT));
+    assert_int_equal(log_capture_count("alarm"), 1);
+    assert_int_equal(log_capture_count("alarm-cleared"), 0);
+    service_note_given_up(next.service, SERVICE_ROLE_MASTER, SERVICE_NOT_GIVEN_UP, START + 110);
+    assert_string_equal(log_capture_last("alarm-cleared"),
+                        "info alarm-cleared alarm=park-timeout service=m lasted-ms=100");
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    end();
+}
+
+/* Nobody can ask for a replica any more. */
+static void test_the_alarm_about_replicas_that_are_gone(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    agree(&next, A, START);
+    service_note_given_up(former.service, SERVICE_ROLE_REPLICA, 500, START + 10);
+    next.settings.replicas.is_enabled = false;
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    change_over(START + 20);
+    assert_false(alarms_is_raised(service_alarms(next.service), ALARM_PARK_TIMEOUT));
+    assert_int_equal(log_capture_count("alarm-cleared"), 1);
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
     end();
 }
 
@@ -483,6 +521,8 @@ int main(void)
         cmocka_unit_test(test_what_sentinels_said),
         cmocka_unit_test(test_links_that_are_down),
         cmocka_unit_test(test_a_silent_master),
+        cmocka_unit_test(test_the_alarm_about_the_time_limit),
+        cmocka_unit_test(test_the_alarm_about_replicas_that_are_gone),
         cmocka_unit_test(test_an_expected_failover),
         cmocka_unit_test(test_a_failover_that_only_the_next_one_expects),
         cmocka_unit_test(test_no_early_fence_any_more),

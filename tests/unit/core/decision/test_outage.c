@@ -138,8 +138,17 @@ static void test_keeps_the_state_that_it_began_with(void **state)
     agree(2, R1);
     break_link();
     pass(10);
+    assert_int_equal(outage()->t_down_ms, INT64_MIN);
+    int64_t t_down_ms = f.now_ms;
+    for (unsigned i = 0; i < 2; i++)
+        say_down(i, R1, true);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
+    assert_int_equal(outage()->t_down_ms, t_down_ms);
+    for (unsigned i = 0; i < 2; i++)
+        say_down(i, R1, false);
     say_role(R1, NODE_ROLE_REPLICA);
     expect(SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA, NULL);
+    assert_int_equal(outage()->t_down_ms, t_down_ms); /* the first time counts */
     assert_int_equal(outage()->state, SERVICE_DOUBTED);
     f.now_ms += 10;
     say_role(R1, NODE_ROLE_MASTER);

@@ -77,7 +77,7 @@ static inline int tear_down(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        parking_drop(&f.clients[i], f.parking);
+        parking_drop(&f.clients[i], f.parking, f.now_ms);
         service_destroy(f.services[i]);
     }
     assert_int_equal(parking_count(f.parking), 0);

@@ -94,7 +94,7 @@ static void test_a_connection_takes_its_streams_with_it(void **state)
     assert_true(park(0, 1, 2));
     assert_true(park(0, 0, 3));
     name(0);
-    parking_drop(&f.clients[0], f.parking); /* woken, and gone */
+    parking_drop(&f.clients[0], f.parking, f.now_ms); /* woken, and gone */
     assert_int_equal(parking_count(f.parking), 1);
     assert_ptr_equal(parking_take_woken(f.parking), &f.clients[1]);
     assert_null(parking_take_woken(f.parking));
@@ -181,7 +181,7 @@ static void test_the_service_knows_who_waits(void **state)
     expect_waiting(1, lost_ms + 100);
     assert_int_equal(service_outage(f.services[0])->longest_wait_ms, PARK);
     assert_true(park(0, 0, 4));
-    parking_drop(&f.clients[1], f.parking); /* its HAProxy has gone */
+    parking_drop(&f.clients[1], f.parking, f.now_ms); /* its HAProxy has gone */
     expect_waiting(1, f.now_ms);
     f.now_ms += 50;
     name(0);
@@ -225,6 +225,21 @@ static void test_doubt_that_goes_on(void **state)
 
 #define PARKING_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
+/* The wait of a client whose HAProxy closes the connection to us counts, too. */
+static void test_a_wait_that_ends_with_the_connection(void **state)
+{
+    (void)state;
+    name(0);
+    f.now_ms += F;
+    service_review(f.services[0], f.now_ms);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 300;
+    assert_true(park(0, 0, 2));
+    f.now_ms += 100;
+    parking_drop(&f.clients[0], f.parking, f.now_ms);
+    assert_int_equal(service_outage(f.services[0])->longest_wait_ms, 400);
+}
+
 /*
  * A reload with a shorter park: who waits already waits no longer than the next configuration says, and stays
  * in front.
@@ -242,7 +257,7 @@ static void test_a_reload_cuts_the_wait(void **state)
     parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
     assert_true(park(0, 0, 1));
     f.now_ms += 10;
-    parking_queue_move(&f.queues[0], &queue);
+    parking_queue_move(&f.queues[0], &queue, f.now_ms);
     assert_int_equal(f.wakes, 1);
     assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->count, 1);
     assert_int_equal(service_waiting(next_service, SERVICE_ROLE_MASTER)->oldest_ms, START);
@@ -296,6 +311,7 @@ int main(void)
         PARKING_TEST(test_hurry),
         PARKING_TEST(test_doubt),
         PARKING_TEST(test_the_service_knows_who_waits),
+        PARKING_TEST(test_a_wait_that_ends_with_the_connection),
         PARKING_TEST(test_a_reload_cuts_the_wait),
         PARKING_TEST(test_doubt_that_goes_on),
         PARKING_TEST(test_park_that_becomes_shorter),

@@ -176,13 +176,13 @@ static void test_looks_follow_the_streams(void **state)
 {
     (void)state;
     park_tcp(0, 1);
-    parking_drop(&f.clients[0], f.parking);
+    parking_drop(&f.clients[0], f.parking, f.now_ms);
     assert_false(parking_look(f.parking, f.now_ms));
     assert_int_equal(f.looks, 0);
     park_tcp(0, 2);
     (void)parking_look(f.parking, f.now_ms);
     name(1);
-    parking_queue_move(&f.queues[0], &f.queues[1]);
+    parking_queue_move(&f.queues[0], &f.queues[1], f.now_ms);
     expect_next(0, 0, false);
     f.states[2] = CLIENT_STATE_GONE;
     (void)parking_look(f.parking, f.now_ms);
@@ -309,8 +309,8 @@ static void test_two_that_waited_for_the_same_time(void **state)
     give_up(3, START + PARKING_APART_MS, 5000);
     assert_true(is_told());
     assert_non_null(strstr(log_capture_last("alarm"),
-                           "alarm=park-timeout service=m detail=after about 5000 ms, "
-                           "'park' is 8000 ms: set 'timeout processing 10000ms'"));
+                           "alarm=park-timeout service=m detail=after about 5000 ms, 'park' may be 8000 ms: "
+                           "set 'timeout processing' and 'timeout client' to 10000ms or more"));
     give_up(4, START + 60000, 300); /* another end changes nothing */
     assert_true(is_told());
     /* HAProxy was corrected: the next one that waits for longer shows it. */
@@ -324,6 +324,111 @@ static void test_two_that_waited_for_the_same_time(void **state)
     (void)parking_look(f.parking, f.now_ms);
     assert_false(is_told());
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+}
+
+/* A stream that is parked at `t_parked_ms` is still there after `age_ms`. */
+static void be_patient(uint16_t stream_id, int64_t t_parked_ms, int64_t age_ms)
+{
+    f.states[stream_id] = CLIENT_STATE_THERE;
+    f.now_ms = t_parked_ms;
+    park_tcp(0, stream_id);
+    f.now_ms += age_ms;
+    (void)parking_look(f.parking, f.now_ms);
+    f.states[stream_id] = CLIENT_STATE_GONE;
+    f.now_ms += PARKING_LOOK_MS;
+    (void)parking_look(f.parking, f.now_ms);
+    expect_gone(stream_id);
+}
+
+/* Two frontends, and HAProxy gives up the clients of one of them only. */
+static void test_a_patient_client_of_another_frontend(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 20000;
+    service_review(f.services[0], f.now_ms);
+    f.now_ms = START;
+    park_tcp(0, 7); /* waits for as long as it may */
+    give_up(1, START, 2000);
+    give_up(2, START + 2500, 2000);
+    assert_true(is_told());
+    f.now_ms += PARKING_LOOK_MS;
+    (void)parking_look(f.parking, f.now_ms);
+    assert_true(is_told());
+    /* Parked after the last one that was given up. */
+    be_patient(3, START + 5000, 3000);
+    assert_true(is_told());
+    /* This one was given up together with another one: it counts all the same. */
+    give_up(4, START + 50000, 2000);
+    be_patient(5, START + 4500 + PARKING_GIVEN_UP_HOLD_MS, 3000);
+    assert_true(is_told());
+    be_patient(6, START + 52000 + PARKING_GIVEN_UP_HOLD_MS, 3000);
+    assert_false(is_told());
+}
+
+/* A patient client that asks for a replica says nothing about those that ask for the master. */
+static void test_the_roles_have_their_own_limits(void **state)
+{
+    (void)state;
+    service_note_given_up(f.services[0], SERVICE_ROLE_MASTER, 2000, f.now_ms);
+    service_note_given_up(f.services[0], SERVICE_ROLE_REPLICA, 2000, f.now_ms);
+    service_note_given_up(f.services[0], SERVICE_ROLE_REPLICA, SERVICE_NOT_GIVEN_UP, f.now_ms);
+    assert_true(is_told());
+    service_note_given_up(f.services[0], SERVICE_ROLE_MASTER, SERVICE_NOT_GIVEN_UP, f.now_ms);
+    assert_false(is_told());
+}
+
+/* With `auto` the advice does not depend on what is in effect now: that may grow. */
+static void test_advice_for_auto(void **state)
+{
+    const struct sentinel_facts facts = {.down_after_ms = 2500, .quorum = 1};
+
+    (void)state;
+    f.settings.park_ms = PARK_AUTO;
+    name(0);
+    step_facts(f.services[0], 0, &f.server.addr, &facts, f.now_ms);
+    assert_int_equal(service_decision(f.services[0])->park_ms, 4500);
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    service_note_given_up(f.services[0], SERVICE_ROLE_MASTER, 2000, f.now_ms);
+    assert_non_null(strstr(log_capture_last("alarm"), "'timeout client' to 10000ms or more"));
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+}
+
+/* They are told nobody: the outage counts them. */
+static void test_who_is_given_up_is_refused(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 8000;
+    name(0);
+    f.now_ms += F;
+    service_review(f.services[0], f.now_ms);
+    assert_true(service_outage(f.services[0])->is_running);
+    give_up(1, f.now_ms, 2000);
+    assert_int_equal(service_outage(f.services[0])->refused, 1);
+    f.queues[0].role = SERVICE_ROLE_REPLICA;
+    give_up(2, f.now_ms, 3000);
+    f.queues[0].role = SERVICE_ROLE_MASTER;
+    assert_int_equal(service_outage(f.services[0])->refused, 1);
+}
+
+/* What was seen stays true across a reload, unless `park` is shorter than that. */
+static void test_a_reload_keeps_what_was_seen(void **state)
+{
+    (void)state;
+    f.settings.park_ms = 8000;
+    service_review(f.services[0], f.now_ms);
+    service_review(f.services[1], f.now_ms);
+    give_up(1, START, 5000);
+    give_up(2, START + 6000, 5000);
+    assert_true(is_told());
+    parking_queue_move(&f.queues[0], &f.queues[1], f.now_ms);
+    assert_true(f.queues[1].given_up.is_told);
+    /* And back again, with a park that ends before HAProxy's limit. */
+    service_note_given_up(f.services[1], SERVICE_ROLE_MASTER, 5000, f.now_ms);
+    f.settings.park_ms = 4000;
+    service_review(f.services[0], f.now_ms);
+    parking_queue_move(&f.queues[1], &f.queues[0], f.now_ms);
+    assert_false(f.queues[0].given_up.is_any);
+    assert_false(is_told());
 }
 
 static void test_two_that_waited_for_different_times(void **state)
@@ -364,6 +469,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_was_never_seen_is_served, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_two_that_waited_for_the_same_time, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_two_that_waited_for_different_times, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_patient_client_of_another_frontend, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_roles_have_their_own_limits, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_advice_for_auto, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_is_given_up_is_refused, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_reload_keeps_what_was_seen, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_clients_that_give_up_prove_nothing, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_who_cannot_be_looked_at_is_served, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_watched_again_where_the_name_is_gone, set_up_looks, tear_down),

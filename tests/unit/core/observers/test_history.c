@@ -144,6 +144,7 @@ static void test_an_outage_without_a_switch(void **state)
     assert_string_equal(last->new_server, "R1");
     assert_string_equal(last->new_addr, "10.0.0.1:6379");
     assert_int_equal(last->t_begun_ms, START + 2000);
+    assert_int_equal(last->t_down_ms, HISTORY_NEVER);
     assert_int_equal(last->t_ended_ms, START + 3000);
     assert_int_equal(last->waited, 1);
     assert_int_equal(last->refused, 1);

@@ -366,6 +366,22 @@ static void test_voters_and_nodes_are_shown(void **state)
     assert_non_null(strstr(text, "\"fault\":\"\",\"fault-ms\":null,"));
 }
 
+/* One service by its name, or all. */
+static void test_explanations(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    assert_int_equal(get_text("/explain/m", START, text, sizeof(text)), HTTP_OK);
+    assert_int_equal(strncmp(text, "m: R1 (10.0.0.1:6379) is the master.\n", 37), 0);
+    assert_int_equal(get_text("/explain.txt", START, text, sizeof(text)), HTTP_OK);
+    assert_int_equal(strncmp(text, "m: R1 (10.0.0.1:6379) is the master.\n", 37), 0);
+    assert_int_equal(get_text("/explain/other", START, text, sizeof(text)), HTTP_NOT_FOUND);
+    assert_string_equal(text, "no such service\n");
+    assert_int_equal(get("/explain/", START), HTTP_NOT_FOUND);
+    assert_int_equal(get("/explain", START), HTTP_NOT_FOUND);
+}
+
 static void test_other_paths_and_methods(void **state)
 {
     (void)state;
@@ -381,8 +397,9 @@ static void test_other_paths_and_methods(void **state)
 /* Health checks, and nothing that tells anything of the services. */
 static void test_who_is_limited(void **state)
 {
-    static const char *const others[] = {"/",          "/metrics",  "/status",   "/status.txt", "/master/m",
-                                         "/replica/m", "/healthz/", "/healthzz", "/x",          ""};
+    static const char *const others[] = {"/explain.txt", "/explain/m",  "/",         "/metrics",
+                                         "/status",      "/status.txt", "/master/m", "/replica/m",
+                                         "/healthz/",    "/healthzz",   "/x",        ""};
 
     (void)state;
     is_limited = true;
@@ -447,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };
 
