@@ -294,10 +294,9 @@ def test_what_would_be_ignored(words, said):
 
 def test_the_nearest_master_is_to_be_written():
     """With several, one is a valid line."""
-    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    fakes = [FakeSentinel() for _ in range(3)]
     for fake in fakes:
-        fake.reply(GET_MASTER, b"*-1\r\n")
-        fake.reply("SENTINEL MASTERS", b"*2\r\n*2\r\n$4\r\nname\r\n$5\r\ncache\r\n*2\r\n$4\r\nname\r\n$9\r\nmymastre1\r\n")
+        fake.reply("SENTINEL MASTERS", [["name", "cache"], ["name", "mymastre1"], ["name", "queue"]])
     with Rig(fakes=fakes) as rig:
         _, findings = examine(rig.agent.config_path)
     fix, = {finding["fix"] for finding in findings if finding["code"] == "unknown-monitor"}
