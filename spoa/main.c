@@ -290,8 +290,8 @@ static int run_command(const struct options *options, const struct config *confi
     case COMMAND_CHECK:
         if (!options->json)
             print_warnings(config);
-        return check_run(config, options->file != NULL ? options->file : "command line",
-                         options->haproxy_files, options->haproxy_file_count, options->json);
+        return check_run(config, origin(options), options->haproxy_files, options->haproxy_file_count,
+                         options->json);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:

@@ -14,8 +14,6 @@
 #define SHORT_OPTIONS ":f:tVh"
 
 #define DEFAULT_FILE "/etc/sentinel-spoa.conf"
-/* The oldest version that is supported. What fits it fits the later ones. */
-#define DEFAULT_HAPROXY 206
 
 /* Long options without a letter. */
 enum long_option {
@@ -292,10 +290,15 @@ static void check_combination(struct options *options, struct config_errors *err
         config_error(errors, &command_line, "--pid is of the command 'reload'");
     if (options->haproxy_file_count > 0 && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--haproxy is of the command 'check'");
+    if (options->haproxy_file_count > HAPROXY_FILES_MAX)
+        config_error(errors, &command_line, "--haproxy is given more than %d times: name their folder",
+                     HAPROXY_FILES_MAX);
+    if (options->command != COMMAND_RUN && (options->takeover || options->check || options->dump))
+        config_error(errors, &command_line, "--takeover, -t and --dump-config go with no command");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
         config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
     if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
-        options->haproxy = DEFAULT_HAPROXY;
+        options->haproxy = HAPROXY_OLDEST;
     options->is_default_file = options->file == NULL && !options->has_keys;
     if (options->is_default_file)
         options->file = DEFAULT_FILE;
@@ -367,7 +370,8 @@ static void take_option(int option, struct options *options)
         break;
     case OPTION_HAPROXY:
         if (options->haproxy_file_count < HAPROXY_FILES_MAX)
-            options->haproxy_files[options->haproxy_file_count++] = optarg;
+            options->haproxy_files[options->haproxy_file_count] = optarg;
+        options->haproxy_file_count++;
         break;
     default:
         options->has_keys = true;
@@ -375,10 +379,19 @@ static void take_option(int option, struct options *options)
     }
 }
 
+const char *options_unknown(char *const *argv, char letter[OPTIONS_LETTER_MAX])
+{
+    if (optopt <= 0 || optopt > CHAR_MAX)
+        return argv[optind - 1];
+    (void)snprintf(letter, OPTIONS_LETTER_MAX, "-%c", optopt);
+    return letter;
+}
+
 bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
                    struct config_errors *errors)
 {
     struct options options = {.file = NULL};
+    char letter[OPTIONS_LETTER_MAX];
     int option;
 
     opterr = 0;
@@ -386,7 +399,7 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
         if (option == ':')
             config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);
         else if (option == '?')
-            config_error(errors, &command_line, "unknown option '%s'", argv[optind - 1]);
+            config_error(errors, &command_line, "unknown option '%s'", options_unknown(argv, letter));
         else if (option == OPTION_FOR)
             take_version(optarg, &options, errors);
         else if (option == OPTION_PID)

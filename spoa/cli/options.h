@@ -64,6 +64,10 @@ struct options {
 MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
                               struct config_errors *errors);
 
+/* The option that getopt_long() does not know: a word of the command line, or a letter out of one. */
+#define OPTIONS_LETTER_MAX 3
+const char *options_unknown(char *const *argv, char letter[OPTIONS_LETTER_MAX]);
+
 void options_print_help(FILE *out);
 
 #endif
