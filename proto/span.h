@@ -23,6 +23,9 @@ struct sink {
     bool full;
 };
 
+/* The two arguments of "%.*s". */
+#define SPAN_PRINTED(span) (int)(span).len, (const char *)(span).data
+
 static inline struct span span_of(const void *data, size_t len)
 {
     return (struct span){.data = data, .len = len};

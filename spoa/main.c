@@ -11,7 +11,9 @@
 #include "spoa/cli/commands.h"
 #include "spoa/cli/init.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/rehearse.h"
 #include "spoa/cli/reload_command.h"
+#include "spoa/cli/status_command.h"
 #include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
@@ -279,13 +281,17 @@ static int run_command(const struct options *options, const struct config *confi
     switch (options->command) {
     case COMMAND_STATUS:
         return command_status(config, options->json, options->watch);
+    case COMMAND_EXPLAIN:
+        return command_explain(config, options->service);
+    case COMMAND_REHEARSE:
+        return rehearse_run(config, options->service, options->through, options->yes);
     case COMMAND_RELOAD:
         return command_reload(config, options->pid);
     case COMMAND_CHECK:
         if (!options->json)
             print_warnings(config);
-        return check_run(config, options->file != NULL ? options->file : "command line",
-                         options->haproxy_files, options->haproxy_file_count, options->json);
+        return check_run(config, origin(options), options->haproxy_files, options->haproxy_file_count,
+                         options->json);
     case COMMAND_HAPROXY_CONF:
         return command_haproxy_conf(config, options->haproxy, options->spoe);
     case COMMAND_RUN:

@@ -97,9 +97,9 @@ static void connect_all(struct attempts *all, struct blocking_target *targets, s
     free(attempts);
 }
 
-static void set_timeouts(int fd)
+void blocking_socket_set_timeout(int fd, unsigned timeout_s)
 {
-    const struct timeval timeout = {.tv_sec = BLOCKING_SOCKET_TIMEOUT_S};
+    const struct timeval timeout = {.tv_sec = timeout_s};
 
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
@@ -114,7 +114,7 @@ static int connect_unix(const struct addr *addr)
 
     if (fd == -1)
         return -1;
-    set_timeouts(fd);
+    blocking_socket_set_timeout(fd, BLOCKING_SOCKET_TIMEOUT_S);
     if (socket_addr_from(addr, &storage, &len) && connect(fd, (struct sockaddr *)&storage, len) == 0)
         return fd;
     int code = errno == EAGAIN ? ETIMEDOUT : errno; /* the queue stayed full */
@@ -146,7 +146,7 @@ void blocking_socket_connect_all(struct blocking_target *targets, size_t count)
         if (targets[i].fd == -1)
             continue;
         (void)fcntl(targets[i].fd, F_SETFL, fcntl(targets[i].fd, F_GETFL) & ~O_NONBLOCK);
-        set_timeouts(targets[i].fd);
+        blocking_socket_set_timeout(targets[i].fd, BLOCKING_SOCKET_TIMEOUT_S);
     }
 }
 

@@ -25,4 +25,7 @@ MUST_CHECK int blocking_socket_connect(const struct addr *addr);
 /* The same for several, side by side: those that do not answer cost one time limit together. Not for wildcard addresses. */
 void blocking_socket_connect_all(struct blocking_target *targets, size_t count);
 
+/* Reads and writes fail after so long. */
+void blocking_socket_set_timeout(int fd, unsigned timeout_s);
+
 #endif

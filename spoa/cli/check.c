@@ -23,6 +23,12 @@ struct finding_place check_place(const struct check *check, const char *section,
     };
 }
 
+struct finding_place check_group_place(const struct check *check, const struct checked_group *group,
+                                       const char *key)
+{
+    return check_place(check, "sentinels", group->index, key, 0);
+}
+
 /* ---- room for what is heard ---- */
 
 static bool make_groups(struct check *check)

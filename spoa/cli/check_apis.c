@@ -14,6 +14,24 @@ static struct finding_place api_place(const struct check *check, const struct ch
     return check_place(check, "haproxy", 0, "runtime-api", (size_t)(api - check->apis));
 }
 
+static void report_unreachable(struct check *check, const struct checked_api *api, const char *why)
+{
+    findings_add(&check->findings, FINDING_API_UNREACHABLE, api_place(check, api), api->name, NULL,
+                 "it cannot be asked, so no session is cut there: %s", why);
+}
+
+/* Asks what has answered before. False, and it is not asked again, if it does not answer now. */
+static bool ask(struct check *check, struct checked_api *api, const char *command,
+                char reply[RUNTIME_ASK_MAX])
+{
+    if (!api->is_asked)
+        return false;
+    api->is_asked = runtime_client_ask(&api->api->addr, api->pid, command, reply);
+    if (!api->is_asked)
+        report_unreachable(check, api, reply);
+    return api->is_asked;
+}
+
 static void ask_api(struct check *check, struct checked_api *api)
 {
     static const char haproxy[] = "Name: HAProxy";
@@ -21,13 +39,11 @@ static void ask_api(struct check *check, struct checked_api *api)
     char reply[RUNTIME_ASK_MAX];
 
     (void)addr_format(addr, api->name);
-    if ((api->api->is_master && !runtime_client_find_worker(addr, &api->pid, reply)) ||
-        !runtime_client_ask(addr, api->pid, "show info", reply)) {
-        findings_add(&check->findings, FINDING_API_UNREACHABLE, api_place(check, api), api->name, NULL,
-                     "it cannot be asked, so no session is cut there: %s", reply);
+    api->is_asked = !api->api->is_master || runtime_client_find_worker(addr, &api->pid, reply);
+    if (!api->is_asked)
+        report_unreachable(check, api, reply);
+    if (!ask(check, api, "show info", reply))
         return;
-    }
-    api->is_asked = true;
     api->version = haproxy_info_version(reply);
     if (strncmp(reply, haproxy, strlen(haproxy)) != 0)
         findings_add(&check->findings, FINDING_API_NO_HAPROXY, api_place(check, api), api->name, NULL,
@@ -52,9 +68,9 @@ static struct finding_place backend_place(const struct check *check, size_t serv
     return check_place(check, is_own ? "service" : "haproxy", is_own ? service : 0, "backend", 0);
 }
 
-/* False if there is no such backend. What HAProxy's file has shown already is not told again. */
-static bool check_server(struct check *check, const struct checked_api *api, size_t service,
-                         const char *backend, const struct service_server *server)
+/* False if there is no such backend, or no reply. What HAProxy's file has shown already is not told again. */
+static bool check_server(struct check *check, struct checked_api *api, size_t service, const char *backend,
+                         const struct service_server *server)
 {
     const struct finding_place place = backend_place(check, service);
     char reply[RUNTIME_ASK_MAX];
@@ -64,8 +80,9 @@ static bool check_server(struct check *check, const struct checked_api *api, siz
 
     (void)snprintf(command, sizeof(command), "get weight %s/%s", backend, server->name);
     const char *name = command + strlen("get weight ");
-    bool is_known =
-        runtime_client_ask(&api->api->addr, api->pid, command, reply) && reply_weight_read(reply, &weight);
+    if (!ask(check, api, command, reply))
+        return false;
+    bool is_known = reply_weight_read(reply, &weight);
     if (!is_known && strstr(reply, "No such backend") != NULL) {
         if (!findings_have(&check->findings, FINDING_UNKNOWN_BACKEND, backend))
             findings_add(&check->findings, FINDING_UNKNOWN_BACKEND, place, backend,
@@ -73,7 +90,8 @@ static bool check_server(struct check *check, const struct checked_api *api, siz
                          "HAProxy has no such backend: no session is cut there");
         return false;
     }
-    if (!is_known && !findings_have(&check->findings, FINDING_MISSING_SERVER, name))
+    if (!is_known && strstr(reply, "No such server") != NULL &&
+        !findings_have(&check->findings, FINDING_MISSING_SERVER, name))
         findings_add(&check->findings, FINDING_MISSING_SERVER, place, name, NULL,
                      "HAProxy has no server of this name: %s", reply);
     (void)snprintf(fix, sizeof(fix), "write `default-server weight 0` in backend %s of HAProxy", backend);
@@ -83,7 +101,7 @@ static bool check_server(struct check *check, const struct checked_api *api, siz
     return true;
 }
 
-static void check_backends(struct check *check, const struct checked_api *api, size_t index)
+static void check_backends(struct check *check, struct checked_api *api, size_t index)
 {
     const struct config_service *service = &check->config->services[index];
     const struct config_names *backends = config_service_backends(check->config, service);
@@ -95,13 +113,12 @@ static void check_backends(struct check *check, const struct checked_api *api, s
 }
 
 /* No server is called that. HAProxy checks our right first, so the reply tells whether we may cut sessions. */
-static void check_level(struct check *check, const struct checked_api *api)
+static void check_level(struct check *check, struct checked_api *api)
 {
     char reply[RUNTIME_ASK_MAX];
 
     if (!findings_have(&check->findings, FINDING_API_LEVEL, api->name) &&
-        runtime_client_ask(&api->api->addr, api->pid, "shutdown sessions server -/-", reply) &&
-        strstr(reply, "Permission denied") != NULL)
+        ask(check, api, "shutdown sessions server -/-", reply) && strstr(reply, "Permission denied") != NULL)
         findings_add(&check->findings, FINDING_API_LEVEL, api_place(check, api), api->name,
                      "add `level admin` to HAProxy's `stats socket`", "the agent may not cut sessions there");
 }

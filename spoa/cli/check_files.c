@@ -111,20 +111,12 @@ static void find_path(const struct reading *reading, const struct haproxy_sectio
     text_add(out, file);
 }
 
-static bool is_read(const struct haproxy_file *spoe, const char *origin)
-{
-    for (size_t i = 0; i < spoe->count; i++)
-        if (strcmp(spoe->sections[i]->origin, origin) == 0)
-            return true;
-    return false;
-}
-
 static void read_filter(void *context, const struct haproxy_section *section, const char *file)
 {
     struct reading *reading = context;
     struct text path = {.data = NULL};
 
-    if (is_read(&reading->spoe, file))
+    if (haproxy_file_has(&reading->spoe, file))
         return;
     find_path(reading, section, file, &path);
     if (path.has_failed)
@@ -159,11 +151,13 @@ void check_files(struct check *check, const char *const *paths, size_t count)
         .config = check->config,
         .config_file = check->file,
         .haproxy = &reading.haproxy,
+        .haproxy_path = count > 0 ? paths[0] : NULL,
         .spoe = &reading.spoe,
         .hangs = any_hangs(check),
         .findings = &check->findings,
     };
-    if (reading.haproxy.count > 0)
+    if (count > 0 &&
+        (reading.haproxy.count > 0 || !findings_have(&check->findings, FINDING_UNREADABLE_FILE, NULL)))
         haproxy_rules_check(&rules);
     check_sockets(check, &reading.haproxy);
     haproxy_file_finish(&reading.haproxy);

@@ -11,10 +11,10 @@
 /* The server that the vote is for; NULL if it names nobody, or a stranger. */
 static const char *named_server(const struct checked_service *service, const struct checked_vote *vote)
 {
-    for (size_t i = 0; vote->is_given && i < service->service->server_count; i++)
-        if (service_server_has(&service->service->servers[i], &vote->addr))
-            return service->service->servers[i].name;
-    return NULL;
+    const struct service_server *server =
+        vote->is_given ? config_service_find_server(service->service, &vote->addr) : NULL;
+
+    return server != NULL ? server->name : NULL;
 }
 
 /* ---- as text ---- */

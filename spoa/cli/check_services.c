@@ -6,6 +6,7 @@
 #include "proto/span.h"
 #include "spoa/cli/check_state.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/base/words.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/decision/choices.h"
 #include "spoa/core/decision/park.h"
@@ -21,9 +22,6 @@
 /* How long Sentinel needs to fail over after it found the master down. */
 #define FAILOVER_MS 2000
 
-/* The two arguments of "%.*s". */
-#define PRINTED(span) (int)(span).len, (const char *)(span).data
-
 /* The line of a key of the service, or of its section. */
 static struct finding_place service_place(const struct check *check, const struct checked_service *service,
                                           const char *key)
@@ -31,26 +29,12 @@ static struct finding_place service_place(const struct check *check, const struc
     return check_place(check, "service", service->index, key, 0);
 }
 
-static struct finding_place group_place(const struct check *check, const struct checked_service *service,
-                                        const char *key)
-{
-    return check_place(check, "sentinels", service->group->index, key, 0);
-}
-
-static const struct service_server *find_server(const struct config_service *service, const struct addr *addr)
-{
-    for (size_t i = 0; i < service->server_count; i++)
-        if (service_server_has(&service->servers[i], addr))
-            return &service->servers[i];
-    return NULL;
-}
-
 /* Whether both are addresses of one node, as the agent sees it. */
 static bool is_same_node(const struct config_service *service, const struct addr *a, const struct addr *b)
 {
-    const struct service_server *server = find_server(service, a);
+    const struct service_server *server = config_service_find_server(service, a);
 
-    return addr_equals(a, b) || (server != NULL && server == find_server(service, b));
+    return addr_equals(a, b) || (server != NULL && server == config_service_find_server(service, b));
 }
 
 /* ---- what a Sentinel is set to ---- */
@@ -80,10 +64,10 @@ static void check_times(struct check *check, const struct checked_service *servi
     char fix[CHECK_FIX_MAX];
 
     if (group->vote_life_ms >= down_after_ms)
-        findings_add(&check->findings, FINDING_LONG_VOTE_LIFE, group_place(check, service, "vote-life"),
-                     voter->name, "lower 'vote-life' (and 'poll'), or raise down-after-milliseconds",
-                     "down-after-milliseconds is %" PRIu32 ", and 'vote-life' %u", down_after_ms,
-                     group->vote_life_ms);
+        findings_add(
+            &check->findings, FINDING_LONG_VOTE_LIFE, check_group_place(check, service->group, "vote-life"),
+            voter->name, "lower 'vote-life' (and 'poll'), or raise down-after-milliseconds",
+            "down-after-milliseconds is %" PRIu32 ", and 'vote-life' %u", down_after_ms, group->vote_life_ms);
     if (park_ms == 0 || park_ms >= wanted_ms)
         return;
     (void)snprintf(fix, sizeof(fix),
@@ -114,7 +98,7 @@ static unsigned name_unlisted(struct check *check, const struct checked_service 
                               const struct reply *reply)
 {
     const struct checked_group *group = service->group;
-    const struct finding_place place = group_place(check, service, "");
+    const struct finding_place place = check_group_place(check, service->group, "");
     unsigned count = 0;
     char text[ADDR_TEXT_MAX];
     char fix[CHECK_FIX_MAX];
@@ -150,8 +134,8 @@ static void check_fellows(struct check *check, const struct checked_service *ser
     const struct reply *reply = redis_client_ask(voter->client, words);
     (void)check_is_refused(check, group, voter, reply, "SENTINEL SENTINELS", "+sentinel|sentinels");
     if (name_unlisted(check, service, reply) == 0)
-        findings_add(&check->findings, FINDING_SENTINEL_COUNT, group_place(check, service, ""), voter->name,
-                     "list all of them, or say SENTINEL RESET there",
+        findings_add(&check->findings, FINDING_SENTINEL_COUNT, check_group_place(check, service->group, ""),
+                     voter->name, "list all of them, or say SENTINEL RESET there",
                      "it knows of %" PRIu32 " Sentinels, configured are %zu", known, listed);
 }
 
@@ -170,8 +154,8 @@ static void check_settings(struct check *check, struct checked_service *service,
     if (facts.down_after_ms > service->down_after_ms)
         service->down_after_ms = facts.down_after_ms;
     if (facts.quorum > count)
-        findings_add(&check->findings, FINDING_SENTINEL_QUORUM, group_place(check, service, ""), voter->name,
-                     NULL, "its quorum is %" PRIu32 " of %zu Sentinels: it will never fail over",
+        findings_add(&check->findings, FINDING_SENTINEL_QUORUM, check_group_place(check, service->group, ""),
+                     voter->name, NULL, "its quorum is %" PRIu32 " of %zu Sentinels: it will never fail over",
                      facts.quorum, count);
     check_fellows(check, service, voter, facts.other_sentinels + 1);
 }
@@ -184,7 +168,7 @@ static void check_mapped(struct check *check, const struct checked_service *serv
     char text[ADDR_TEXT_MAX];
     char fix[CHECK_FIX_MAX];
 
-    if (service->service->allow_any_address || find_server(service->service, addr) != NULL)
+    if (service->service->allow_any_address || config_service_find_server(service->service, addr) != NULL)
         return;
     (void)addr_format(addr, text);
     (void)snprintf(fix, sizeof(fix),
@@ -198,12 +182,12 @@ static void check_mapped(struct check *check, const struct checked_service *serv
 static void check_leader(struct check *check, const struct checked_service *service,
                          const struct sentinel_replica *replica)
 {
-    const struct service_server *server = find_server(service->service, &replica->addr);
+    const struct service_server *server = config_service_find_server(service->service, &replica->addr);
     char text[ADDR_TEXT_MAX];
     char fix[CHECK_FIX_MAX];
 
     if (!service->service->replicas || server == NULL ||
-        find_server(service->service, &replica->master) != NULL)
+        config_service_find_server(service->service, &replica->master) != NULL)
         return;
     (void)addr_format(&replica->master, text);
     (void)snprintf(fix, sizeof(fix), "if this is the master, write `alias=%s` behind its server", text);
@@ -242,7 +226,7 @@ static void check_witness(struct check *check, const struct checked_service *ser
     enum refusal refusal = reply != NULL ? refusal_of(reply) : REFUSAL_NONE;
     if (refusal == REFUSAL_OTHER)
         findings_add(&check->findings, FINDING_SENTINEL_MAJORITY, service_place(check, service, ""),
-                     voter->name, NULL, "SENTINEL CKQUORUM says: %.*s", PRINTED(reply->text));
+                     voter->name, NULL, "SENTINEL CKQUORUM says: %.*s", SPAN_PRINTED(reply->text));
     else
         (void)check_is_refused(check, service->group, voter, reply, "SENTINEL CKQUORUM",
                                "+sentinel|ckquorum");
@@ -252,7 +236,7 @@ static void check_witness(struct check *check, const struct checked_service *ser
 static void check_loopback(struct check *check, const struct checked_service *service,
                            const struct checked_voter *voter, const struct addr *named)
 {
-    const struct service_server *server = find_server(service->service, named);
+    const struct service_server *server = config_service_find_server(service->service, named);
     char text[ADDR_TEXT_MAX];
 
     if (!socket_is_remote(voter->client->fd) || !addr_is_loopback(named) ||
@@ -266,29 +250,30 @@ static void check_loopback(struct check *check, const struct checked_service *se
 
 /* ---- votes ---- */
 
-/* The names of the masters that this Sentinel knows: " (it knows a, b)". */
-static void name_masters(struct checked_voter *voter, char names[CHECK_RIGHTS_MAX])
+/* The master of this Sentinel whose name is most like this one; "NAME" if it has none. */
+static void find_nearest(struct checked_voter *voter, const char *wanted, char nearest[CHECK_RIGHTS_MAX])
 {
     static const char *const words[] = {"SENTINEL", "MASTERS", NULL};
     const struct reply *reply = redis_client_ask(voter->client, words);
 
-    names[0] = '\0';
+    (void)snprintf(nearest, CHECK_RIGHTS_MAX, "NAME");
     for (size_t i = 0; reply != NULL && i < reply->count; i++) {
-        struct span name = redis_client_field(&reply->elements[i], "name");
-        size_t len = strlen(names);
-        (void)snprintf(names + len, CHECK_RIGHTS_MAX - len, "%s%.*s", i == 0 ? "" : ", ", PRINTED(name));
+        char name[CHECK_RIGHTS_MAX];
+        struct span text = redis_client_field(&reply->elements[i], "name");
+        (void)snprintf(name, sizeof(name), "%.*s", SPAN_PRINTED(text));
+        if (i == 0 || words_distance(wanted, name) < words_distance(wanted, nearest))
+            memcpy(nearest, name, sizeof(name));
     }
 }
 
 static void report_unknown_monitor(struct check *check, const struct checked_service *service,
                                    struct checked_voter *voter)
 {
-    char names[CHECK_RIGHTS_MAX];
+    char nearest[CHECK_RIGHTS_MAX];
     char fix[CHECK_FIX_MAX];
 
-    name_masters(voter, names);
-    (void)snprintf(fix, sizeof(fix), "write `monitor = %s` in [service %s]",
-                   names[0] != '\0' ? names : "NAME", service->service->name);
+    find_nearest(voter, service->service->monitor, nearest);
+    (void)snprintf(fix, sizeof(fix), "write `monitor = %s` in [service %s]", nearest, service->service->name);
     findings_add(&check->findings, FINDING_UNKNOWN_MONITOR, service_place(check, service, "monitor"),
                  voter->name, fix, "no master is known there by the name '%s'", service->service->monitor);
 }
@@ -315,7 +300,7 @@ static void report_no_vote(struct check *check, const struct checked_service *se
                         : reply->kind == REPLY_ERROR ? reply->text
                                                      : span_of_text(check_why_no_vote(source, reply));
     findings_add(&check->findings, FINDING_NO_VOTE, service_place(check, service, ""), voter->name, NULL,
-                 "it names nobody: %.*s", PRINTED(words));
+                 "it names nobody: %.*s", SPAN_PRINTED(words));
 }
 
 static void ask_vote(struct check *check, struct checked_service *service, struct checked_voter *voter,
@@ -337,7 +322,7 @@ static void ask_vote(struct check *check, struct checked_service *service, struc
         return;
     const struct reply *master = redis_client_ask(voter->client, words);
     struct span flags = redis_client_field(master, "flags");
-    (void)snprintf(vote->flags, sizeof(vote->flags), "%.*s", PRINTED(flags));
+    (void)snprintf(vote->flags, sizeof(vote->flags), "%.*s", SPAN_PRINTED(flags));
     check_settings(check, service, voter, master);
     check_replicas(check, service, voter);
     check_witness(check, service, voter);
@@ -376,7 +361,8 @@ static void check_majority(struct check *check, struct checked_service *service)
         findings_add(&check->findings, FINDING_NO_MAJORITY, service_place(check, service, ""), config->name,
                      NULL, "no %u %s name the same master: nobody will be named", config->quorum,
                      service->group->group->is_nodes ? "nodes" : "Sentinels");
-    if (service->master == NULL || find_server(config, service->master) != NULL || config->allow_any_address)
+    if (service->master == NULL || config_service_find_server(config, service->master) != NULL ||
+        config->allow_any_address)
         return;
     (void)snprintf(fix, sizeof(fix),
                    "write `server = NAME %s` in [service %s], or `alias=%s` behind the server that it is",
@@ -429,7 +415,7 @@ static void report_no_role(struct check *check, const struct checked_service *se
                      "the user lacks the right +role: 'role-check' does nothing");
     else if (refusal != REFUSAL_NONE)
         findings_add(&check->findings, FINDING_NO_ROLE, place, node->server->name, NULL,
-                     "ROLE is refused, so 'role-check' does nothing: %.*s (%s)", PRINTED(reply->text),
+                     "ROLE is refused, so 'role-check' does nothing: %.*s (%s)", SPAN_PRINTED(reply->text),
                      refusal_meaning(refusal));
     else if (span_equals_text(node_reply_role_word(reply), "sentinel"))
         findings_add(&check->findings, FINDING_NOT_A_NODE,
@@ -502,7 +488,7 @@ static void check_node(struct check *check, const struct checked_service *servic
         return;
     }
     struct span word = node_reply_role_word(reply);
-    (void)snprintf(node->role, sizeof(node->role), "%.*s", PRINTED(word));
+    (void)snprintf(node->role, sizeof(node->role), "%.*s", SPAN_PRINTED(word));
     if (node_reply_role(reply) != NODE_ROLE_UNKNOWN)
         check_role(check, service, node, reply);
     else if (is_probed)

@@ -102,10 +102,23 @@ static bool may_write(const struct account *account, const char *path)
            WEXITSTATUS(status) == EXIT_SUCCESS;
 }
 
+/* The group that a new socket gets if nobody says it: that of its folder, if it hands it down, or `own`. */
+static gid_t usual_group(const char *path, gid_t own)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[ADDR_TEXT_MAX];
+    struct stat status;
+
+    if (slash == NULL)
+        return own;
+    (void)snprintf(folder, sizeof(folder), "%.*s/", (int)(slash - path), path);
+    return stat(folder, &status) == 0 && (status.st_mode & S_ISGID) != 0 ? status.st_gid : own;
+}
+
 /* ---- HAProxy's socket, for the agent ---- */
 
 /* By the line `stats socket`, for a socket that is not there yet. */
-static bool line_allows(const struct account *agent, const struct haproxy_line *line)
+static bool line_allows(const struct account *agent, const struct haproxy_line *line, const char *path)
 {
     const char *mode = haproxy_line_value(line, "mode");
     const char *user = haproxy_line_value(line, "user");
@@ -115,7 +128,7 @@ static bool line_allows(const struct account *agent, const struct haproxy_line *
 
     if ((user != NULL && !find_account(user, NULL, &owner)) || (group != NULL && found == NULL))
         return true; /* it is another host's */
-    return mode_allows(agent, owner.uid, found != NULL ? found->gr_gid : 0,
+    return mode_allows(agent, owner.uid, found != NULL ? found->gr_gid : usual_group(path, 0),
                        mode != NULL ? (mode_t)strtoul(mode, NULL, 8) : USUAL_MODE);
 }
 
@@ -133,7 +146,7 @@ static void check_api(struct check *check, const struct account *agent, const st
         return;
     (void)snprintf(check->user, sizeof(check->user), "%s", agent->name);
     bool is_there = stat(addr->host, &status) == 0;
-    if (is_there ? may_write(agent, addr->host) : line == NULL || line_allows(agent, line))
+    if (is_there ? may_write(agent, addr->host) : line == NULL || line_allows(agent, line, addr->host))
         return;
     if (line != NULL)
         place = (struct finding_place){.file = section->path, .line = line->number};
@@ -160,7 +173,8 @@ static bool listen_allows(const struct account *haproxy, const struct account *a
     if ((listen->owner[0] != '\0' && !find_account(listen->owner, NULL, &owner)) ||
         (listen->group[0] != '\0' && group == NULL))
         return true;
-    return mode_allows(haproxy, owner.uid, group != NULL ? group->gr_gid : agent->gid,
+    return mode_allows(haproxy, owner.uid,
+                       group != NULL ? group->gr_gid : usual_group(listen->addr.host, agent->gid),
                        listen->mode != -1 ? (mode_t)listen->mode : USUAL_MODE);
 }
 

@@ -66,7 +66,7 @@ struct checked_service {
 struct checked_api {
     const struct config_runtime_api *api;
     char name[ADDR_TEXT_MAX];
-    bool is_asked;    /* it has answered */
+    bool is_asked;    /* it has answered every time */
     unsigned pid;     /* 0: it is asked itself, not by way of its master */
     unsigned version; /* 0: not known */
 };
@@ -86,6 +86,10 @@ struct check {
 /* The place of a key, or of its section if it is not given; `section` and `index` as config_lines.h has them. */
 struct finding_place check_place(const struct check *check, const char *section, size_t index,
                                  const char *key, size_t nth);
+
+/* The same of the section of these voters. */
+struct finding_place check_group_place(const struct check *check, const struct checked_group *group,
+                                       const char *key);
 
 /* check_voters.c: asks every voter who it is. */
 void check_voters(struct check *check);

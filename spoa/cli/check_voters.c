@@ -11,9 +11,6 @@
 #include "spoa/core/voters/node_reply.h"
 #include "spoa/core/voters/sentinel_reply.h"
 
-/* The two arguments of "%.*s". */
-#define PRINTED(span) (int)(span).len, (const char *)(span).data
-
 static void note_right(struct checked_voter *voter, const char *right)
 {
     size_t len = strlen(voter->rights);
@@ -27,11 +24,6 @@ static void name_section(const struct config_voters *group, char name[CHECK_FIX_
 {
     (void)snprintf(name, CHECK_FIX_MAX, "[%s%s%s]", config_voters_word(group),
                    group->name[0] != '\0' ? " " : "", group->name);
-}
-
-static struct finding_place group_place(const struct check *check, const struct checked_group *group)
-{
-    return check_place(check, "sentinels", group->index, "", 0);
 }
 
 /* The line of the voter's own address. */
@@ -49,8 +41,8 @@ bool check_is_refused(struct check *check, const struct checked_group *group, st
     if (refusal_of(reply) == REFUSAL_RIGHT)
         note_right(voter, right);
     else
-        findings_add(&check->findings, FINDING_VOTER_REFUSES, group_place(check, group), voter->name, NULL,
-                     "%s is refused: %.*s", command, PRINTED(reply->text));
+        findings_add(&check->findings, FINDING_VOTER_REFUSES, check_group_place(check, group, ""),
+                     voter->name, NULL, "%s is refused: %.*s", command, SPAN_PRINTED(reply->text));
     return true;
 }
 
@@ -58,20 +50,19 @@ static void lose_unreachable(struct check *check, const struct checked_group *gr
                              struct checked_voter *voter, const char *what)
 {
     voter->is_lost = true;
-    findings_add(&check->findings, FINDING_VOTER_UNREACHABLE, group_place(check, group), voter->name, NULL,
-                 "%s: %s", what, voter->client->error);
+    findings_add(&check->findings, FINDING_VOTER_UNREACHABLE, check_group_place(check, group, ""),
+                 voter->name, NULL, "%s: %s", what, voter->client->error);
 }
 
 /* ---- which program it is ---- */
 
-/* The node of a map that has this address; NULL if none has. */
-static const struct service_server *find_server(const struct config *config, const struct addr *addr)
+/* Whether a node of a map has this address. */
+static bool is_mapped(const struct config *config, const struct addr *addr)
 {
     for (size_t i = 0; i < config->service_count; i++)
-        for (size_t k = 0; k < config->services[i].server_count; k++)
-            if (service_server_has(&config->services[i].servers[k], addr))
-                return &config->services[i].servers[k];
-    return NULL;
+        if (config_service_find_server(&config->services[i], addr) != NULL)
+            return true;
+    return false;
 }
 
 static void lose_misplaced(struct check *check, const struct checked_group *group,
@@ -105,7 +96,7 @@ static void lose_password(struct check *check, const struct checked_group *group
     char section[CHECK_FIX_MAX];
     char fix[CHECK_FIX_MAX + 64];
 
-    if (!group->group->is_nodes && find_server(check->config, voter->addr) != NULL) {
+    if (!group->group->is_nodes && is_mapped(check->config, voter->addr)) {
         lose_misplaced(check, group, voter); /* a Sentinel may have no password where the nodes have one */
         return;
     }
@@ -135,7 +126,7 @@ static void report_no_identity(struct check *check, const struct checked_group *
         [VOTER_SOURCE_CLUSTER] = "it needs CLUSTER MYID",
     };
 
-    findings_add(&check->findings, FINDING_NO_IDENTITY, group_place(check, group), voter->name,
+    findings_add(&check->findings, FINDING_NO_IDENTITY, check_group_place(check, group, ""), voter->name,
                  needs[group->group->source], "it does not say who it is, so it has no vote: %s", words);
 }
 
@@ -159,7 +150,7 @@ static void ask_identity(struct check *check, const struct checked_group *group,
     if (refusal == REFUSAL_NONE)
         (void)snprintf(words, sizeof(words), "%s", check_why_no_identity(source));
     else
-        (void)snprintf(words, sizeof(words), "%.*s", PRINTED(reply->text));
+        (void)snprintf(words, sizeof(words), "%.*s", SPAN_PRINTED(reply->text));
     if (refusal == REFUSAL_COMMAND && !group->group->is_nodes && is_node(voter))
         lose_misplaced(check, group, voter);
     else
@@ -230,8 +221,8 @@ void check_rights(struct check *check)
                 continue;
             (void)snprintf(fix, sizeof(fix), "there: `ACL SETUSER %s%s`", user != NULL ? user : "default",
                            voter->rights);
-            findings_add(&check->findings, FINDING_VOTER_RIGHTS, group_place(check, group), voter->name, fix,
-                         "the user lacks rights:%s", voter->rights);
+            findings_add(&check->findings, FINDING_VOTER_RIGHTS, check_group_place(check, group, ""),
+                         voter->name, fix, "the user lacks rights:%s", voter->rights);
         }
     }
 }

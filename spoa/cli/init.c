@@ -61,7 +61,7 @@ static void print_help(void)
           "                       of HAProxy, 2.6 or later; the files fit it and later ones (2.6)\n"
           "  -o, --output DIR     write there, and have HAProxy look there for spoe.conf; without it, write\n"
           "                       here, and have HAProxy look in " HAPROXY_FOLDER "\n"
-          "      --force          replace files that are there already\n"
+          "      --force          replace files that are there already, and keep each as FILE.bak\n"
           "  -h, --help           print this and exit\n"
           "\n"
           "Exit codes: 0 the files are written, and `check` finds nothing; 1 `check` finds something, or\n"
@@ -223,7 +223,7 @@ static void check_password_file(const char *path)
         init_note("The service cannot see '%s': systemd hides this folder from it. Put the file into /etc.",
                   path);
     else if (geteuid() == 0 && !can_read(user, path))
-        init_note("The user " USER " cannot read '%s': chgrp " INIT_GROUP " %s; chmod 640 %s", path, path,
+        init_note("The user " USER " cannot read '%s': chgrp " INIT_GROUP " '%s'; chmod 640 '%s'", path, path,
                   path);
 }
 
@@ -248,6 +248,21 @@ static void check_group(void)
 
 /* ---- afterwards ---- */
 
+/* Writes a word for a shell. */
+static void print_word(const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:@%,=";
+
+    if (word[strspn(word, plain)] == '\0') {
+        fputs(word, stdout);
+        return;
+    }
+    fputc('\'', stdout);
+    for (; *word != '\0'; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stdout);
+    fputc('\'', stdout);
+}
+
 /*
  * HAProxy does not run with the new file yet: its runtime API is left out. So is its file, if the other one has to be put in
  * place first.
@@ -258,7 +273,9 @@ static int check_written(const struct init *init)
     struct config *config = config_create();
     int code = EXIT_CODE_RUNTIME;
 
-    printf("\nsentinel-spoa -f %s check\n", init->files[FILE_AGENT].path);
+    fputs("\nsentinel-spoa -f ", stdout);
+    print_word(init->files[FILE_AGENT].path);
+    fputs(" check\n", stdout);
     fflush(stdout);
     if (config != NULL && config_file_load(init->files[FILE_AGENT].path, config, &errors)) {
         size_t apis = config->haproxy.runtime_api_count;
@@ -275,11 +292,18 @@ static int check_written(const struct init *init)
     return code;
 }
 
-/* A line for a shell, unless the file is there already. */
-static void print_copy(const char *command, const char *from, const char *to)
+/* A line for a shell, unless the file is in its place already. A file that is there is kept. */
+static void print_copy(const char *rights, const char *from, const char *to)
 {
-    if (strcmp(from, to) != 0)
-        printf("  %s %s %s\n", command, from, to);
+    bool is_there = access(to, F_OK) == 0;
+
+    if (strcmp(from, to) == 0)
+        return;
+    if (is_there)
+        printf("  # There is a %s. This replaces it, and keeps it as %s~:\n", to, to);
+    printf("  install %s%s ", is_there ? "-b " : "", rights);
+    print_word(from);
+    printf(" %s\n", to);
 }
 
 /* Where clients connect: the `bind` lines of haproxy.cfg. */
@@ -301,17 +325,18 @@ static void print_ports(const struct init *init)
         }
         line += len + (line[len] == '\n');
     }
+    fputs("Only clients on this host reach these ports: change `bind` in haproxy.cfg for others.\n", stdout);
 }
 
 static void print_next(const struct init *init)
 {
-    const char *rights = getgrnam(INIT_GROUP) != NULL ? "install -m 640 -g " INIT_GROUP : "install -m 640";
+    const char *rights = getgrnam(INIT_GROUP) != NULL ? "-m 640 -g " INIT_GROUP : "-m 640";
 
     fputs("\nNext, as root:\n", stdout);
     print_copy(rights, init->files[FILE_AGENT].path, AGENT_PATH);
-    print_copy("install -m 644", init->files[FILE_HAPROXY].path, HAPROXY_FOLDER "/haproxy.cfg");
+    print_copy("-m 644", init->files[FILE_HAPROXY].path, HAPROXY_FOLDER "/haproxy.cfg");
     if (init->options.directory == NULL)
-        print_copy("install -m 644", init->files[FILE_SPOE].path, HAPROXY_CONF_SPOE_PATH);
+        print_copy("-m 644", init->files[FILE_SPOE].path, HAPROXY_CONF_SPOE_PATH);
     else if (strcmp(init->directory, HAPROXY_FOLDER) != 0)
         printf("  # HAProxy reads %s there: leave it in place.\n", init->files[FILE_SPOE].path);
     fputs("  haproxy -c -f " HAPROXY_FOLDER "/haproxy.cfg\n"

@@ -12,6 +12,8 @@
 /* The most files. */
 #define FILES_MAX 3
 
+/* What a file that is replaced is called then. */
+#define KEPT ".bak"
 /* As mkstemp(3) wants it. */
 #define SUFFIX ".XXXXXX"
 
@@ -73,6 +75,30 @@ static char *write_aside(const struct init_file *file)
     return NULL;
 }
 
+/* Keeps the file that is there, if there is one. One is kept: the newest. False, with errno, if that fails. */
+static bool keep_former(const struct init_file *file)
+{
+    char *kept = NULL;
+    struct stat status;
+
+    if (lstat(file->path, &status) == -1)
+        return errno == ENOENT;
+    if (asprintf(&kept, "%s" KEPT, file->path) == -1)
+        return false;
+    bool is_kept = (unlink(kept) == 0 || errno == ENOENT) && link(file->path, kept) == 0;
+    int code = errno;
+    if (is_kept)
+        printf("Kept the former file as %s\n", kept);
+    free(kept);
+    errno = code;
+    return is_kept;
+}
+
+static bool place(const char *aside, const struct init_file *file)
+{
+    return keep_former(file) && rename(aside, file->path) == 0;
+}
+
 bool init_files_write(const struct init_file *files, size_t count)
 {
     char *asides[FILES_MAX] = {NULL};
@@ -81,7 +107,7 @@ bool init_files_write(const struct init_file *files, size_t count)
 
     while (written < count && (asides[written] = write_aside(&files[written])) != NULL)
         written++;
-    while (written == count && placed < count && rename(asides[placed], files[placed].path) == 0)
+    while (written == count && placed < count && place(asides[placed], &files[placed]))
         placed++;
     if (placed < count)
         fprintf(stderr, "init: cannot write %s: %s\n", files[written < count ? written : placed].path,

@@ -20,7 +20,8 @@ struct init_file {
 /* Whether there is no file yet or, if they may be replaced, nothing but files. Says on stderr which are in the way. */
 MUST_CHECK bool init_files_are_free(const struct init_file *files, size_t count, bool may_replace);
 
-/* Writes all of them under other names, then gives them theirs. Says on stderr what failed. */
+/* Writes all of them under other names, then gives them theirs. A file that is there is kept as FILE.bak, and said. Says on
+ * stderr what failed. */
 MUST_CHECK bool init_files_write(const struct init_file *files, size_t count);
 
 #endif

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "proto/span.h"
+#include "spoa/cli/options.h"
 #include "spoa/core/config/config_reader.h"
 #include "spoa/core/haproxy/haproxy_version.h"
-
-/* The oldest version that is supported. What fits it fits the later ones. */
-#define DEFAULT_HAPROXY 206
 
 enum long_option {
     OPTION_SENTINEL = 256,
@@ -60,6 +58,8 @@ static bool take_value(const char *value, const char **field)
 
 static bool take(int option, char *const *argv, struct init_options *options)
 {
+    char letter[OPTIONS_LETTER_MAX];
+
     switch (option) {
     case OPTION_SENTINEL:
         return take_sentinel(optarg, options);
@@ -80,14 +80,16 @@ static bool take(int option, char *const *argv, struct init_options *options)
     case 'h':
         options->help = true;
         return true;
+    case ':':
+        return complain(argv[optind - 1], "needs a value");
     default:
-        return complain(argv[optind - 1], option == ':' ? "needs a value" : "unknown option");
+        return complain(options_unknown(argv, letter), "unknown option");
     }
 }
 
 bool init_options_parse(int argc, char *const *argv, struct init_options *ret_options)
 {
-    struct init_options options = {.haproxy = DEFAULT_HAPROXY};
+    struct init_options options = {.haproxy = HAPROXY_OLDEST};
     int option;
 
     opterr = 0;

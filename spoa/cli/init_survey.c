@@ -11,6 +11,7 @@
 
 #include "proto/addr.h"
 #include "proto/span.h"
+#include "spoa/cli/init_login.h"
 #include "spoa/cli/redis_client.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/config/draft.h"
@@ -22,25 +23,23 @@
 #include "spoa/core/voters/sentinel_reply.h"
 #include "spoa/io/net/socket_addr.h"
 
-/* The two arguments of "%.*s". */
-#define PRINTED(span) (int)(span).len, (const char *)(span).data
-
-/* How we log in with one kind of peer. */
-struct login {
-    struct config_credentials *credentials;
-    bool is_settled; /* somebody has taken it */
-};
-
 struct survey {
     const struct addr *asked;
     char name[ADDR_TEXT_MAX]; /* of the Sentinel that is asked */
     char id[DRAFT_ID_MAX + 1];
     struct redis_client client; /* to it */
-    struct login sentinel_login;
-    struct login node_login;
+    struct init_login sentinel_login;
+    struct init_login node_login;
     struct draft *draft;
     unsigned answered; /* nodes that answered */
     unsigned refused;  /* of these, those that do not take our password, or want one */
+};
+
+/* One address to be asked. */
+struct visit {
+    struct draft_service *service; /* whose node it is; NULL: it is a Sentinel */
+    size_t index;                  /* among the addresses of the service, or of the Sentinels */
+    struct addr addr;
 };
 
 void init_note(const char *format, ...)
@@ -93,42 +92,6 @@ bool init_is_own_host(const struct addr *addr)
     return is_own;
 }
 
-/* ---- connections ---- */
-
-/* Why there is no connection. */
-static const char *why(const struct addr *addr, const struct redis_client *client)
-{
-    bool has_no_address = addr->kind == ADDR_NAME && strcmp(client->error, strerror(EHOSTUNREACH)) == 0;
-
-    return has_no_address ? "its name has no address here" : client->error;
-}
-
-/* Connects and logs in. The user may be known to one kind of peer only: the other kind may take the password alone. */
-static struct redis_client open_peer(const struct addr *addr, struct login *login)
-{
-    const struct config_tls tls = {.is_on = false};
-    struct redis_client client = redis_client_open(addr, login->credentials, &tls);
-    struct config_credentials alone = *login->credentials;
-
-    alone.username = NULL;
-    if (client.wants_password && login->credentials->username != NULL && !login->is_settled) {
-        struct redis_client other = redis_client_open(addr, &alone, &tls);
-        if (other.parser != NULL && !other.wants_password) {
-            char text[ADDR_TEXT_MAX];
-            init_note("%s takes the password without the user '%s': no user is written there.",
-                      addr_format(addr, text), login->credentials->username);
-            free(login->credentials->username);
-            login->credentials->username = NULL;
-            redis_client_close(&client);
-            client = other;
-        } else {
-            redis_client_close(&other);
-        }
-    }
-    login->is_settled = login->is_settled || (client.parser != NULL && !client.wants_password);
-    return client;
-}
-
 /* ---- the Sentinel that is asked ---- */
 
 /* Says why a command of Sentinel got no useful reply. Returns false. */
@@ -141,7 +104,7 @@ static bool fail_reply(const struct survey *survey, const char *command, const s
         return fail("%s refuses SENTINEL %s: %.*s. The user needs +sentinel|myid +sentinel|masters "
                     "+sentinel|replicas "
                     "+sentinel|sentinels +sentinel|get-master-addr-by-name for this",
-                    survey->name, command, PRINTED(reply->text));
+                    survey->name, command, SPAN_PRINTED(reply->text));
     case REFUSAL_COMMAND:
         if (memmem(reply->text.data, reply->text.len, "subcommand", strlen("subcommand")) == NULL)
             return fail(
@@ -151,7 +114,7 @@ static bool fail_reply(const struct survey *survey, const char *command, const s
     default:
         return fail(
             "%s does not answer SENTINEL %s: %.*s", survey->name, command,
-            PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("not as a Sentinel does")));
+            SPAN_PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("not as a Sentinel does")));
     }
 }
 
@@ -170,9 +133,13 @@ static const struct reply *ask(struct survey *survey, const char *command, const
 
 static bool open_asked(struct survey *survey)
 {
-    survey->client = open_peer(survey->asked, &survey->sentinel_login);
+    struct init_login *login = &survey->sentinel_login;
+
+    survey->client = redis_client_open(survey->asked, login->credentials, &init_no_tls);
+    init_login_settle(login, survey->asked, login->credentials->username != NULL, &survey->client);
     if (survey->client.parser == NULL)
-        return fail("%s cannot be reached: %s", survey->name, why(survey->asked, &survey->client));
+        return fail("%s cannot be reached: %.*s", survey->name,
+                    SPAN_PRINTED(init_why(survey->asked, &survey->client)));
     if (survey->client.wants_password && survey->sentinel_login.credentials->password == NULL)
         return fail("%s asks for a password: give --password-file FILE (%s)", survey->name,
                     survey->client.error);
@@ -182,7 +149,8 @@ static bool open_asked(struct survey *survey)
     if (reply == NULL)
         return false;
     if (!redis_is_id(reply->text))
-        return fail("%s does not say who it is: SENTINEL MYID is '%.*s'", survey->name, PRINTED(reply->text));
+        return fail("%s does not say who it is: SENTINEL MYID is '%.*s'", survey->name,
+                    SPAN_PRINTED(reply->text));
     struct draft_address *own = draft_add_address(&survey->draft->sentinels, survey->asked);
     if (own == NULL)
         return fail_memory();
@@ -209,7 +177,7 @@ static bool add_announced(struct survey *survey, struct draft_addresses *address
     if (!addr_from_parts(redis_client_field(element, "ip"), redis_client_field(element, "port"), &addr)) {
         struct span host = redis_client_field(element, "ip");
         init_note("%s announces the host '%.*s', which is no address: it is left out.", survey->name,
-                  PRINTED(host));
+                  SPAN_PRINTED(host));
         return true;
     }
     struct draft_address *added = draft_add_address(addresses, &addr);
@@ -357,10 +325,10 @@ static bool is_expected(const struct draft_address *fellow, const char *name, co
 {
     if (reply == NULL || reply->kind != REPLY_TEXT || !redis_is_id(reply->text))
         init_note("%s does not say who it is: %.*s", name,
-                  PRINTED(reply != NULL ? reply->text : span_of_text("no reply")));
+                  SPAN_PRINTED(init_without_stop(reply != NULL ? reply->text : span_of_text("no reply"))));
     else if (fellow->id[0] != '\0' && !span_equals_text(reply->text, fellow->id))
         init_note("At %s there is another Sentinel than the one that is announced there: it is %.*s.", name,
-                  PRINTED(reply->text));
+                  SPAN_PRINTED(reply->text));
     else
         return true;
     return false;
@@ -391,22 +359,20 @@ static bool ask_fellow(struct survey *survey, size_t index, struct redis_client 
     return first == NULL || find_own_address(survey, client, first);
 }
 
-static bool visit_fellow(struct survey *survey, size_t index)
+static bool visit_fellow(struct survey *survey, const struct visit *visit, struct redis_client *client)
 {
-    struct addr addr = survey->draft->sentinels.list[index].addr;
-    struct redis_client client = open_peer(&addr, &survey->sentinel_login);
     char name[ADDR_TEXT_MAX];
-    bool is_fine = true;
 
-    (void)addr_format(&addr, name);
-    if (client.parser == NULL)
-        init_note("The Sentinel %s cannot be reached from here: %s.", name, why(&addr, &client));
-    else if (client.wants_password)
-        init_note("The Sentinel %s refuses us: %s.", name, client.error);
+    (void)addr_format(&visit->addr, name);
+    if (client->parser == NULL)
+        init_note("The Sentinel %s cannot be reached from here: %.*s.", name,
+                  SPAN_PRINTED(init_why(&visit->addr, client)));
+    else if (client->wants_password)
+        init_note("The Sentinel %s refuses us: %.*s.", name,
+                  SPAN_PRINTED(init_without_stop(span_of_text(client->error))));
     else
-        is_fine = ask_fellow(survey, index, &client);
-    redis_client_close(&client);
-    return is_fine;
+        return ask_fellow(survey, visit->index, client);
+    return true;
 }
 
 /* The address that its fellows know is the better one, if it can be reached: it is the same whoever is asked. */
@@ -427,18 +393,6 @@ static void choose_own_address(struct survey *survey)
             init_note("The other Sentinels know %s as %s: is there address translation in between?",
                       survey->name, text);
     }
-}
-
-static bool visit_fellows(struct survey *survey)
-{
-    struct draft_addresses *sentinels = &survey->draft->sentinels;
-
-    /* A visit may add an address. */
-    for (size_t i = 0; i < sentinels->count; i++)
-        if (!sentinels->list[i].is_reached && !visit_fellow(survey, i))
-            return false;
-    choose_own_address(survey);
-    return true;
 }
 
 /* ---- the nodes ---- */
@@ -464,7 +418,8 @@ static void note_no_id(const char *name, const struct redis_client *client, cons
         return;
     }
     init_note("The node %s does not say who it is: %.*s.", name,
-              PRINTED(reply->kind == REPLY_ERROR ? reply->text : span_of_text("INFO has no run_id")));
+              SPAN_PRINTED(init_without_stop(
+                  reply->kind == REPLY_ERROR ? reply->text : span_of_text("INFO has no run_id"))));
 }
 
 static bool ask_node(struct survey *survey, struct draft_service *service, size_t index,
@@ -486,39 +441,111 @@ static bool ask_node(struct survey *survey, struct draft_service *service, size_
     return ask_role(client, service);
 }
 
-static bool visit_node(struct survey *survey, struct draft_service *service, size_t index)
+static bool visit_node(struct survey *survey, const struct visit *visit, struct redis_client *client)
 {
-    const struct addr addr = service->nodes.list[index].addr;
-    struct redis_client client = open_peer(&addr, &survey->node_login);
     char name[ADDR_TEXT_MAX];
-    bool is_fine = true;
 
-    (void)addr_format(&addr, name);
-    if (client.parser == NULL) {
-        init_note("The node %s of '%s' cannot be reached from here: %s.", name, service->master,
-                  why(&addr, &client));
-    } else if (client.wants_password) {
-        init_note("The node %s refuses us: %s.", name, client.error);
+    (void)addr_format(&visit->addr, name);
+    if (client->parser == NULL) {
+        init_note("The node %s of '%s' cannot be reached from here: %.*s.", name, visit->service->master,
+                  SPAN_PRINTED(init_why(&visit->addr, client)));
+    } else if (client->wants_password) {
+        init_note("The node %s refuses us: %.*s.", name,
+                  SPAN_PRINTED(init_without_stop(span_of_text(client->error))));
         survey->answered++;
         survey->refused++;
     } else {
-        is_fine = ask_node(survey, service, index, &client);
+        return ask_node(survey, visit->service, visit->index, client);
     }
-    redis_client_close(&client);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+/* Adds a visit to each address that nobody has tried yet. Returns how many; without `visits` it only counts. */
+static size_t add_visits(struct draft_addresses *addresses, struct draft_service *service,
+                         struct visit *visits)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < addresses->count; i++) {
+        struct draft_address *address = &addresses->list[i];
+        if (address->is_reached || address->is_tried)
+            continue;
+        if (visits != NULL) {
+            visits[count] = (struct visit){.service = service, .index = i, .addr = address->addr};
+            address->is_tried = true;
+        }
+        count++;
+    }
+    return count;
+}
+
+static size_t list_visits(struct draft *draft, bool is_to_nodes, struct visit *visits)
+{
+    size_t count = 0;
+
+    if (!is_to_nodes)
+        return add_visits(&draft->sentinels, NULL, visits);
+    for (size_t i = 0; i < draft->service_count; i++)
+        if (!draft->services[i].is_left_out)
+            count += add_visits(&draft->services[i].nodes, &draft->services[i],
+                                visits != NULL ? visits + count : NULL);
+    return count;
+}
+
+/* Connects to all of them side by side, and asks each. */
+static bool make_visits(struct survey *survey, bool is_to_nodes, struct visit *visits,
+                        struct redis_target *targets)
+{
+    struct init_login *login = is_to_nodes ? &survey->node_login : &survey->sentinel_login;
+    size_t count = list_visits(survey->draft, is_to_nodes, visits);
+    bool had_user = login->credentials->username != NULL;
+    bool is_fine = true;
+
+    for (size_t i = 0; i < count; i++)
+        targets[i] = (struct redis_target){
+            .addr = &visits[i].addr, .credentials = login->credentials, .tls = &init_no_tls};
+    redis_client_open_all(targets, count);
+    for (size_t i = 0; i < count && is_fine; i++) {
+        struct redis_client *client = &targets[i].client;
+        init_login_settle(login, &visits[i].addr, had_user, client);
+        is_fine =
+            is_to_nodes ? visit_node(survey, &visits[i], client) : visit_fellow(survey, &visits[i], client);
+    }
+    for (size_t i = 0; i < count; i++)
+        redis_client_close(&targets[i].client);
     return is_fine;
+}
+
+/* Visits those that are known, and then those that they tell of. */
+static bool visit_all(struct survey *survey, bool is_to_nodes)
+{
+    bool is_fine = true;
+
+    for (size_t count; is_fine && (count = list_visits(survey->draft, is_to_nodes, NULL)) > 0;) {
+        struct visit *visits = calloc(count, sizeof(*visits));
+        struct redis_target *targets = calloc(count, sizeof(*targets));
+        is_fine = visits != NULL && targets != NULL ? make_visits(survey, is_to_nodes, visits, targets)
+                                                    : fail_memory();
+        free(visits);
+        free(targets);
+    }
+    return is_fine;
+}
+
+static bool visit_fellows(struct survey *survey)
+{
+    if (!visit_all(survey, false))
+        return false;
+    choose_own_address(survey);
+    return true;
 }
 
 static bool visit_nodes(struct survey *survey)
 {
-    const struct draft *draft = survey->draft;
-
-    for (size_t i = 0; i < draft->service_count; i++) {
-        struct draft_service *service = &draft->services[i];
-        /* A visit may add an address. */
-        for (size_t k = 0; k < service->nodes.count && !service->is_left_out; k++)
-            if (!visit_node(survey, service, k))
-                return false;
-    }
+    if (!visit_all(survey, true))
+        return false;
     if (survey->answered == 0 || survey->refused < survey->answered)
         return true;
     return fail(survey->node_login.credentials->password == NULL

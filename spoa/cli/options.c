@@ -14,8 +14,6 @@
 #define SHORT_OPTIONS ":f:tVh"
 
 #define DEFAULT_FILE "/etc/sentinel-spoa.conf"
-/* The oldest version that is supported. What fits it fits the later ones. */
-#define DEFAULT_HAPROXY 206
 
 /* Long options without a letter. */
 enum long_option {
@@ -38,6 +36,8 @@ enum long_option {
     OPTION_HAPROXY,
     OPTION_PID,
     OPTION_TAKEOVER,
+    OPTION_THROUGH,
+    OPTION_YES,
 };
 
 static const struct option long_options[] = {
@@ -64,23 +64,33 @@ static const struct option long_options[] = {
     {"haproxy", required_argument, NULL, OPTION_HAPROXY},
     {"pid", required_argument, NULL, OPTION_PID},
     {"takeover", no_argument, NULL, OPTION_TAKEOVER},
+    {"through", required_argument, NULL, OPTION_THROUGH},
+    {"yes", no_argument, NULL, OPTION_YES},
     {NULL, 0, NULL, 0},
 };
 
 static const struct config_place command_line = {.file = "command line"};
 
+static void print_usage(FILE *out)
+{
+    fputs("usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
+          "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
+          "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+          "       sentinel-spoa [-f FILE] explain [SERVICE]\n"
+          "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
+          "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
+          "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
+          "       sentinel-spoa [-f FILE] rehearse SERVICE --through ADDR [--yes]\n"
+          "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
+          "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
+          "\n",
+          out);
+}
+
 void options_print_help(FILE *out)
 {
+    print_usage(out);
     fputs(
-        "usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
-        "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
-        "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
-        "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
-        "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
-        "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
-        "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
-        "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
-        "\n"
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
         "  -f, --file FILE      read the configuration from FILE; /etc/sentinel-spoa.conf unless given\n"
@@ -109,9 +119,10 @@ void options_print_help(FILE *out)
         "                       error, warning, info or debug\n"
         "\n"
         "Of an agent that runs with FILE (it needs 'http' in [agent]: that is where these commands ask it):\n"
-        "  status               who is the master, who says so, the last switches\n"
+        "  status               what clients feel, who says what, the last switches and outages\n"
         "      --json           as JSON\n"
-        "      --watch          again every second\n"
+        "      --watch          again every second, in place in a terminal\n"
+        "  explain              whom it names and why, and what would happen if somebody died now\n"
         "  reload               send SIGHUP, wait until FILE is used, and exit 0; else 1 with the reason\n"
         "      --pid PID        to this process, also where no agent answers\n"
         "      --healthcheck    exit 0 where it lives, else 1\n"
@@ -123,6 +134,12 @@ void options_print_help(FILE *out)
         "      --haproxy FILE   read HAProxy's configuration, a file or a folder, and its spoe.conf as well "
         "(repeatable)\n"
         "      --json           as JSON\n"
+        "  rehearse             have the Sentinels replace the master, write through HAProxy meanwhile, and "
+        "say what\n"
+        "                       clients would have felt; exit 0 where no write was refused, lost or "
+        "misrouted\n"
+        "      --through ADDR   where HAProxy listens for clients of SERVICE\n"
+        "      --yes            do it; without it, say what would be done, and exit 2\n"
         "\n"
         "Signals: SIGTERM and SIGINT stop it, after what is in flight was answered; SIGHUP reloads FILE.\n"
         "Exit codes: 0 stopped, or the configuration is valid; 1 it cannot run (the log says why);\n"
@@ -228,10 +245,8 @@ static bool take_command(const char *word, struct options *options)
         const char *word;
         enum command command;
     } commands[] = {
-        {"status", COMMAND_STATUS},
-        {"reload", COMMAND_RELOAD},
-        {"check", COMMAND_CHECK},
-        {"haproxy-conf", COMMAND_HAPROXY_CONF},
+        {"status", COMMAND_STATUS}, {"explain", COMMAND_EXPLAIN}, {"rehearse", COMMAND_REHEARSE},
+        {"reload", COMMAND_RELOAD}, {"check", COMMAND_CHECK},     {"haproxy-conf", COMMAND_HAPROXY_CONF},
     };
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
@@ -242,8 +257,31 @@ static bool take_command(const char *word, struct options *options)
     return false;
 }
 
+/* Takes the word behind a command that has one. */
+static bool take_service(const char *word, struct options *options)
+{
+    if (options->command != COMMAND_EXPLAIN && options->command != COMMAND_REHEARSE)
+        return false;
+    options->service = word;
+    return true;
+}
+
+static void check_rehearsal(const struct options *options, struct config_errors *errors)
+{
+    bool is_rehearsal = options->command == COMMAND_REHEARSE;
+
+    if (!is_rehearsal && (options->through != NULL || options->yes))
+        config_error(errors, &command_line, "--through and --yes are of the command 'rehearse'");
+    if (is_rehearsal && options->service == NULL)
+        config_error(errors, &command_line, "'rehearse' needs the name of a service");
+    if (is_rehearsal && options->through == NULL)
+        config_error(errors, &command_line,
+                     "'rehearse' needs --through ADDR: where HAProxy listens for clients of the service");
+}
+
 static void check_combination(struct options *options, struct config_errors *errors)
 {
+    check_rehearsal(options, errors);
     if (options->json && options->command != COMMAND_STATUS && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--json is of the commands 'status' and 'check'");
     if (options->watch && options->command != COMMAND_STATUS)
@@ -252,10 +290,15 @@ static void check_combination(struct options *options, struct config_errors *err
         config_error(errors, &command_line, "--pid is of the command 'reload'");
     if (options->haproxy_file_count > 0 && options->command != COMMAND_CHECK)
         config_error(errors, &command_line, "--haproxy is of the command 'check'");
+    if (options->haproxy_file_count > HAPROXY_FILES_MAX)
+        config_error(errors, &command_line, "--haproxy is given more than %d times: name their folder",
+                     HAPROXY_FILES_MAX);
+    if (options->command != COMMAND_RUN && (options->takeover || options->check || options->dump))
+        config_error(errors, &command_line, "--takeover, -t and --dump-config go with no command");
     if ((options->spoe || options->haproxy != 0) && options->command != COMMAND_HAPROXY_CONF)
         config_error(errors, &command_line, "--spoe and --for are of the command 'haproxy-conf'");
     if (options->command == COMMAND_HAPROXY_CONF && options->haproxy == 0)
-        options->haproxy = DEFAULT_HAPROXY;
+        options->haproxy = HAPROXY_OLDEST;
     options->is_default_file = options->file == NULL && !options->has_keys;
     if (options->is_default_file)
         options->file = DEFAULT_FILE;
@@ -319,9 +362,16 @@ static void take_option(int option, struct options *options)
     case OPTION_SPOE:
         options->spoe = true;
         break;
+    case OPTION_THROUGH:
+        options->through = optarg;
+        break;
+    case OPTION_YES:
+        options->yes = true;
+        break;
     case OPTION_HAPROXY:
         if (options->haproxy_file_count < HAPROXY_FILES_MAX)
-            options->haproxy_files[options->haproxy_file_count++] = optarg;
+            options->haproxy_files[options->haproxy_file_count] = optarg;
+        options->haproxy_file_count++;
         break;
     default:
         options->has_keys = true;
@@ -329,10 +379,19 @@ static void take_option(int option, struct options *options)
     }
 }
 
+const char *options_unknown(char *const *argv, char letter[OPTIONS_LETTER_MAX])
+{
+    if (optopt <= 0 || optopt > CHAR_MAX)
+        return argv[optind - 1];
+    (void)snprintf(letter, OPTIONS_LETTER_MAX, "-%c", optopt);
+    return letter;
+}
+
 bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
                    struct config_errors *errors)
 {
     struct options options = {.file = NULL};
+    char letter[OPTIONS_LETTER_MAX];
     int option;
 
     opterr = 0;
@@ -340,7 +399,7 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
         if (option == ':')
             config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);
         else if (option == '?')
-            config_error(errors, &command_line, "unknown option '%s'", argv[optind - 1]);
+            config_error(errors, &command_line, "unknown option '%s'", options_unknown(argv, letter));
         else if (option == OPTION_FOR)
             take_version(optarg, &options, errors);
         else if (option == OPTION_PID)
@@ -349,6 +408,8 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
             take_option(option, &options);
     }
     if (optind < argc && take_command(argv[optind], &options))
+        optind++;
+    if (optind < argc && take_service(argv[optind], &options))
         optind++;
     if (optind < argc)
         config_error(errors, &command_line, "unexpected argument '%s'", argv[optind]);

@@ -23,6 +23,8 @@ enum exit_code {
 enum command {
     COMMAND_RUN,
     COMMAND_STATUS,
+    COMMAND_EXPLAIN,
+    COMMAND_REHEARSE,
     COMMAND_RELOAD,
     COMMAND_CHECK,
     COMMAND_HAPROXY_CONF,
@@ -47,8 +49,11 @@ struct options {
     unsigned haproxy;                             /* --for, see haproxy_version() */
     const char *haproxy_files[HAPROXY_FILES_MAX]; /* --haproxy */
     size_t haproxy_file_count;
-    pid_t pid;     /* --pid, or 0 */
-    bool has_keys; /* options of a quick start were given; they are in `config` */
+    pid_t pid;           /* --pid, or 0 */
+    const char *service; /* that `explain` or `rehearse` is about, or NULL */
+    const char *through; /* --through, or NULL */
+    bool yes;            /* --yes */
+    bool has_keys;       /* options of a quick start were given; they are in `config` */
 };
 
 /*
@@ -58,6 +63,10 @@ struct options {
  */
 MUST_CHECK bool options_parse(int argc, char *const *argv, struct options *ret_options, struct config *config,
                               struct config_errors *errors);
+
+/* The option that getopt_long() does not know: a word of the command line, or a letter out of one. */
+#define OPTIONS_LETTER_MAX 3
+const char *options_unknown(char *const *argv, char letter[OPTIONS_LETTER_MAX]);
 
 void options_print_help(FILE *out);
 

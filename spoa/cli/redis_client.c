@@ -212,10 +212,20 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static unsigned longest_patience_s(const struct redis_target *targets, size_t count)
+{
+    unsigned longest_s = BLOCKING_SOCKET_TIMEOUT_S;
+
+    for (size_t i = 0; i < count; i++)
+        if (targets[i].patience_s > longest_s)
+            longest_s = targets[i].patience_s;
+    return longest_s;
+}
+
 /* Greets all at the same time, and waits for them within one time limit. */
 static void greet(struct redis_target *targets, size_t count, struct pollfd *polls)
 {
-    const int64_t deadline = now_ms() + (int64_t)BLOCKING_SOCKET_TIMEOUT_S * 1000;
+    const int64_t deadline = now_ms() + (int64_t)longest_patience_s(targets, count) * 1000;
     size_t waiting = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -245,6 +255,8 @@ static void prepare(struct redis_target *target)
     struct redis_client *client = &target->client;
     char reason[TLS_ERROR_MAX];
 
+    if (target->patience_s != 0)
+        blocking_socket_set_timeout(client->fd, target->patience_s);
     client->parser = reply_parser_create(EVERYDAY);
     if (client->parser == NULL) {
         fail(client, strerror(ENOMEM));

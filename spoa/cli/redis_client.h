@@ -33,6 +33,7 @@ struct redis_target {
     const struct addr *addr;
     const struct config_credentials *credentials;
     const struct config_tls *tls;
+    unsigned patience_s; /* for the first reply, and for each one after it; 0: BLOCKING_SOCKET_TIMEOUT_S */
     struct redis_client client;
 };
 

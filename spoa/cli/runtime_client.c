@@ -9,18 +9,20 @@
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/core/haproxy/runtime_reply.h"
 
-/* Reads to the end. Drops what has no room. */
-static void read_all(int fd, char reply[RUNTIME_ASK_MAX])
+/* Reads to the end. Drops what has no room. False if nothing came. */
+static bool read_all(int fd, char reply[RUNTIME_ASK_MAX])
 {
     char bytes[1024];
+    bool any = false;
     size_t len = 0;
     ssize_t got;
 
-    while ((got = recv(fd, bytes, sizeof(bytes), 0)) > 0)
+    for (; (got = recv(fd, bytes, sizeof(bytes), 0)) > 0; any = true)
         for (ssize_t i = 0; i < got && len + 1 < RUNTIME_ASK_MAX; i++)
             if (bytes[i] != '\n' || (len > 0 && reply[len - 1] != ' '))
                 reply[len++] = bytes[i] == '\n' ? ' ' : bytes[i];
     reply[len] = '\0';
+    return any;
 }
 
 /* A connection on which the line was said; -1, and the reason in place of the reply, where that failed. */
@@ -50,9 +52,11 @@ bool runtime_client_ask(const struct addr *api, unsigned pid, const char *comman
     int fd = say(api, line, ret_reply);
     if (fd == -1)
         return false;
-    read_all(fd, ret_reply);
+    bool is_answered = read_all(fd, ret_reply);
     close(fd);
-    return true;
+    if (!is_answered)
+        (void)snprintf(ret_reply, RUNTIME_ASK_MAX, "no reply");
+    return is_answered;
 }
 
 /* The workers of a master, as its reply tells them. */

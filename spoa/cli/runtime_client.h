@@ -12,7 +12,7 @@ struct addr;
 
 /*
  * Sends a command and writes the beginning of the reply, in one line. A `pid` that is not 0 names a worker:
- * `api` is then its master. Returns false with the reason in place of the reply if it cannot ask.
+ * `api` is then its master. Returns false with the reason in place of the reply if it cannot ask, or hears nothing.
  */
 MUST_CHECK bool runtime_client_ask(const struct addr *api, unsigned pid, const char *command,
                                    char ret_reply[RUNTIME_ASK_MAX]);

@@ -10,11 +10,11 @@ _sentinel_spoa() {
         COMPREPLY=($(compgen -W "error warning info debug" -- "$current"))
         return
         ;;
-    --listen | --sentinel | --service | --server | --http | --park | --for | --pid | --user)
+    --listen | --sentinel | --service | --server | --http | --park | --for | --pid | --user | --through)
         return
         ;;
     esac
     COMPREPLY=($(compgen -W "init --user -o --output --force -f --file -t --test --dump-config -V --version -h --help --takeover --healthcheck --readycheck --listen --sentinel
-        --service --server --http --password-file --redis-password-file --park --log-level status --json --watch reload --pid check --haproxy haproxy-conf --spoe --for" -- "$current"))
+        --service --server --http --password-file --redis-password-file --park --log-level status --json --watch explain reload --pid check --haproxy rehearse --through --yes haproxy-conf --spoe --for" -- "$current"))
 }
 complete -F _sentinel_spoa sentinel-spoa

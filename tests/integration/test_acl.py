@@ -116,7 +116,7 @@ def test_secrets_are_shown_nowhere(tmp_path, monkeypatch):
         all_of_it.change_password(all_of_it.sentinel, "agent", "not-ours")
         rig.agent.wait_log(event="sentinel-auth-failed", timeout=15)
         shown = [rig.agent.log_text(), Path(f"/proc/{rig.agent.pid}/cmdline").read_text()]
-        for path in ("/status", "/status.txt", "/metrics", "/"):
+        for path in ("/status", "/status.txt", "/explain.txt", "/metrics", "/"):
             shown.append(fetch(rig, path))
         shown.append(run_agent("-f", rig.agent.config_path, "--dump-config").stdout)
         shown.append(run_agent("-f", rig.agent.config_path, "check").stdout)

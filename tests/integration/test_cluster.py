@@ -68,7 +68,7 @@ def test_a_replica_takes_over(shards):
     one.kill()
     switched = shards.agent.wait_log(event="master-switch", service="shard-1", new_server="N4", timeout=30)
     assert int(switched["votes"]) >= 4  # of six
-    assert shards.agent.wait_log(event="sessions-cut", backend="be_shard_1", server="N1")
+    assert shards.agent.wait_log(event="sessions-cut", backend="be_shard-1", server="N1")
     wait_until(lambda: shards.owner(0) is four, 15, "shard 1 is served by the replica")
     assert [shards.owner(1), shards.owner(2)] == [two, three]
     one.start()

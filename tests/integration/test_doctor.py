@@ -75,7 +75,7 @@ def test_findings_have_a_place_and_what_to_write(cluster, tmp_path):
                          "message": "HAProxy has no such backend: no session is cut there",
                          "fix": "write the name of the backend that has the servers of the map"}]
     text = run_agent("-f", path, "check").stdout
-    assert text.endswith(f"\n! {path}:{line}: be_other: {findings[0]['message']} [unknown-backend]\n  -> {findings[0]['fix']}\n1 finding\n")
+    assert text.endswith(f"\nerror: {path}:{line}: be_other: {findings[0]['message']} [unknown-backend]\n  -> {findings[0]['fix']}\n1 finding\n")
 
 
 def test_settings_that_do_not_fit(cluster, tmp_path):
@@ -129,6 +129,17 @@ def test_what_would_hurt_at_a_failover(played):
     assert "api-no-haproxy" in [finding["code"] for finding in examine(rig.agent.config_path)[1]]
 
 
+@pytest.mark.parametrize("command", ["shutdown", "get weight"])
+def test_an_api_that_falls_silent_is_asked_no_more(played, command):
+    api, rig = played
+    api.silent = (command,)
+    begin = time.monotonic()
+    _, findings = examine(rig.agent.config_path)
+    assert codes(findings)[1:] == [("api-unreachable", f"unix:{api.path}")]
+    assert findings[1]["message"].endswith(": no reply")
+    assert time.monotonic() - begin < 5
+
+
 def test_a_worker_is_no_master(played):
     api, rig = played
     path = rig.agent.config_path
@@ -143,19 +154,42 @@ def test_a_worker_is_no_master(played):
 PAIR = "on-marked-down shutdown-sessions"
 
 
+def haproxy_files(folder, backend):
+    """haproxy.cfg, with a backend `b` that has these lines, and its spoe.conf in the folder."""
+    (folder / "spoe.conf").write_text("[e]\nspoe-agent a\n    messages m\n    option var-prefix redis\n    use-backend agent\n"
+                                      "    timeout processing 60s\nspoe-message m\n    args role=str(master)\n    event on-client-session\n")
+    file = folder / "haproxy.cfg"
+    file.write_text(f"global\n    stats socket {folder}/api.sock level admin\n"
+                    f"frontend f\n    filter spoe engine e config {folder}/spoe.conf\n"
+                    "    tcp-request content reject unless { var(txn.redis.master) -m found }\n    default_backend b\n"
+                    f"backend agent\n    server a 127.0.0.1:9012\n{backend}")
+    return file
+
+
 @pytest.mark.parametrize("version, is_found", [("2.6.12", False), ("3.0.11-1", True), ("3.2.26", False), (None, True)])
 def test_what_leaves_clients_hanging(tmp_path, version, is_found):
     """A health check that shuts sessions, on a HAProxy that hangs then, or on one that could not be asked."""
-    file = tmp_path / "haproxy.cfg"
-    file.write_text(f"backend b\n    default-server weight 0 check inter 1s {PAIR}\n    server R1 127.0.0.1:7001\n")
     with FakeApi(tmp_path / "api.sock") as api, Rig(service="backend = b", more=f"[haproxy]\nruntime-api = {tmp_path}/api.sock") as rig:
+        file = haproxy_files(tmp_path, f"backend b\n    default-server weight 0 check inter 1s {PAIR}\n    server R1 127.0.0.1:7001\n")
         rig.wait_votes(3)
         api.version = version
         _, findings = examine(rig.agent.config_path, "--haproxy", file)
         text = run_agent("-f", rig.agent.config_path, "check").stdout
+    line = file.read_text().splitlines().index("backend b") + 2
     found = [finding for finding in findings if finding["code"] == "hanging-clients"]
-    assert [(finding["file"], finding["line"]) for finding in found] == ([(str(file), 2)] if is_found else [])
+    assert [(finding["file"], finding["line"]) for finding in found] == ([(str(file), line)] if is_found else [])
     assert (version is None) != (f" HAProxy {(version or '')[:3]}\n" in text)
+
+
+def test_files_that_never_ask_the_agent(tmp_path):
+    """An empty file, too."""
+    with Rig() as rig:
+        rig.wait_votes(3)
+        file = tmp_path / "haproxy.cfg"
+        for text in ("", "global\n    maxconn 10\n"):
+            file.write_text(text)
+            assert [(one["code"], one["file"]) for one in examine(rig.agent.config_path, "--haproxy", file)[1]
+                    if one["file"] != str(rig.agent.config_path)] == [("no-filter", str(file))]
 
 
 def test_files_that_are_not_there(tmp_path):
@@ -168,12 +202,14 @@ def test_files_that_are_not_there(tmp_path):
         file.write_text("global\n    default-path config\nfrontend f\n    filter spoe engine e config none.conf\n")
         assert examine(path, "--haproxy", file)[1][-1]["file"] == str(tmp_path / "none.conf")
         # A folder: its files, in the order of their names.
-        (tmp_path / "b.cfg").write_text("backend b\n    server R1 127.0.0.1:7001 check\n")
+        whole = haproxy_files(tmp_path, "").read_text()
+        (tmp_path / "b.cfg").write_text(f"{whole}backend b\n    server R1 127.0.0.1:7001 check\n")
         (tmp_path / "a.cfg").write_text("defaults\n    default-server on-marked-down shutdown-sessions\n")
         (tmp_path / "c.conf").write_text("no configuration")
         file.unlink()
         _, findings = examine(path, "--haproxy", tmp_path)
-        assert [(finding["file"], finding["line"]) for finding in findings if finding["file"] != str(path)] == [(str(tmp_path / "b.cfg"), 2)]
+        line = len(whole.splitlines()) + 2
+        assert [(finding["file"], finding["line"]) for finding in findings if finding["code"] == "hanging-clients"] == [(str(tmp_path / "b.cfg"), line)]
         _, once = examine(path, "--haproxy", tmp_path / "a.cfg", "--haproxy", tmp_path / "b.cfg")
         assert once == findings
     done = run_agent("-f", rig.agent.config_path, "status", "--haproxy", "x")
@@ -243,6 +279,28 @@ def test_silent_voters_cost_one_time_limit(tmp_path, accepts, tls):
     assert [finding["code"] for finding in lost] == ["voter-unreachable"]
     assert ("TLS" in lost[0]["message"]) == (tls == "yes")
     assert 2.5 < took < 5.5
+
+
+@pytest.mark.parametrize("words, said", [
+    (["check", *["--haproxy", "x"] * 65], "--haproxy is given more than 64 times"),
+    (["--takeover", "check"], "--takeover, -t and --dump-config go with no command"),
+    (["-t", "status"], "--takeover, -t and --dump-config go with no command"),
+    (["-xy"], "unknown option '-x'\ncommand line: unknown option '-y'"),
+])
+def test_what_would_be_ignored(words, said):
+    done = run_agent(*words)
+    assert done.returncode == 2 and said in done.stderr, done
+
+
+def test_the_nearest_master_is_to_be_written():
+    """With several, one is a valid line."""
+    fakes = [FakeSentinel() for _ in range(3)]
+    for fake in fakes:
+        fake.reply("SENTINEL MASTERS", [["name", "cache"], ["name", "mymastre1"], ["name", "queue"]])
+    with Rig(fakes=fakes) as rig:
+        _, findings = examine(rig.agent.config_path)
+    fix, = {finding["fix"] for finding in findings if finding["code"] == "unknown-monitor"}
+    assert fix == "write `monitor = mymastre1` in [service mymaster]"
 
 
 def test_bad_configuration(tmp_path):

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 from cluster import HOST, SERVICE, Agent, Cluster, HAProxy, Redis, documented_rights
@@ -106,8 +107,28 @@ def test_nothing_is_replaced(cluster, tmp_path, name):
     done = init(cluster.sentinels[0].where, "-o", tmp_path)
     assert done.returncode == 1 and f"{tmp_path / name} is there already" in done.stderr, done
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
-    assert init(cluster.sentinels[0].where, "-o", tmp_path, "--force").returncode == 0
+    done = init(cluster.sentinels[0].where, "-o", tmp_path, "--force")
+    assert done.returncode == 0 and f"Kept the former file as {tmp_path / name}.bak\n" in done.stdout, done
     assert "mine" not in (tmp_path / name).read_text()
+    assert (tmp_path / f"{name}.bak").read_text() == "mine"
+    text = (tmp_path / name).read_text()
+    assert init(cluster.sentinels[0].where, "-o", tmp_path, "--force").returncode == 0
+    assert (tmp_path / f"{name}.bak").read_text() == text  # one is kept
+
+
+@needs_root
+def test_the_next_steps_keep_what_is_there(cluster, tmp_path):
+    """A HAProxy that serves a website keeps its file. A path with a blank is one word for the shell."""
+    etc = OwnEtc(tmp_path)
+    (etc.folder / "haproxy").mkdir()
+    (etc.folder / "haproxy/haproxy.cfg").write_text("frontend web\n")
+    done = init(cluster.sentinels[0].where, "-o", tmp_path / "a b", prefix=etc.words())
+    assert done.returncode == 0, done
+    steps = done.stdout.split("Next, as root:\n")[1].splitlines()
+    at = steps.index(f"  install -b -m 644 '{tmp_path}/a b/haproxy.cfg' /etc/haproxy/haproxy.cfg")
+    assert steps[at - 1].startswith("  # There is a /etc/haproxy/haproxy.cfg. This replaces it")
+    assert f"\nsentinel-spoa -f '{tmp_path}/a b/sentinel-spoa.conf' check\n" in done.stdout
+    assert steps[-1] == "Only clients on this host reach these ports: change `bind` in haproxy.cfg for others."
 
 
 def test_mistakes(cluster, tmp_path):
@@ -121,6 +142,7 @@ def test_mistakes(cluster, tmp_path):
     check_nothing_written(init("10.0.0.11", "-o", tmp_path), tmp_path, 2, "'10.0.0.11'", "HOST:PORT")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--haproxy", "2.4"), tmp_path, 2, "'2.4'")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--what"), tmp_path, 2, "'--what'", "unknown option")
+    check_nothing_written(init(HOST + ":1", "-xyz", "-o", tmp_path), tmp_path, 2, "'-x'", "unknown option")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--user", "u"), tmp_path, 2, "--user", "needs --password-file")
     check_nothing_written(init(HOST + ":1", "-o", tmp_path, "--password-file", "/nowhere"), tmp_path, 2, "'/nowhere'", "No such file")
     check_nothing_written(init(nobody, "-o", tmp_path / "new"), tmp_path, 1, nobody)
@@ -155,6 +177,39 @@ def test_who_is_down(tmp_path):
         assert f"The Sentinel {sentinel.where} cannot be reached" in said
         text = (tmp_path / "sentinel-spoa.conf").read_text()
         assert f" {node.where}\n" in text and f"address = {sentinel.where}\n" in text
+
+
+def test_who_hangs_costs_one_time_limit(tmp_path):
+    """They are asked side by side: three seconds for the Sentinels, three for the nodes, and three for the check."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=60000)
+        hanging = [*cluster.redis[1:], *cluster.sentinels[1:]]
+        for process in hanging:
+            process.pause()
+        begin = time.monotonic()
+        done = init(cluster.sentinels[0].where, "-o", tmp_path)
+        took = time.monotonic() - begin
+        for process in hanging:
+            process.resume()
+    said = "\n".join(notes(done))
+    assert all(process.where in said for process in hanging), done
+    assert 5 < took < 12, took
+
+
+def test_a_refusal_in_a_sentence(tmp_path):
+    """Redis ends some words with a full stop. One is enough."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=FAST)
+        node = cluster.redis[1]
+        node.call("CONFIG", "SET", "masterauth", "x")
+        connection = node.connect()
+        connection.call("CONFIG", "SET", "requirepass", "x")
+        done = init(cluster.sentinels[0].where, "-o", tmp_path)
+        connection.close()
+        refused = [note for note in notes(done) if f"The node {node.where} refuses us" in note]
+    assert len(refused) == 1 and refused[0].endswith(".") and not refused[0].endswith(".."), done
 
 
 def test_no_master(tmp_path):
@@ -350,7 +405,7 @@ def test_what_the_user_of_the_agent_may(guarded, tmp_path):
         return notes(init(guarded.sentinels[0].where, "-o", out, "--force", "--password-file", at_sentinels, "--redis-password-file",
                           "/etc/redis-secret", prefix=etc.words()))
     assert said("/etc/sentinel-secret") == [
-        "! The user sentinel-spoa cannot read '/etc/sentinel-secret': chgrp sentinel-spoa /etc/sentinel-secret; chmod 640 /etc/sentinel-secret",
+        "! The user sentinel-spoa cannot read '/etc/sentinel-secret': chgrp sentinel-spoa '/etc/sentinel-secret'; chmod 640 '/etc/sentinel-secret'",
         "! The user sentinel-spoa is not in the group haproxy, and cannot cut sessions: usermod -aG haproxy sentinel-spoa"]
     status = (out / "sentinel-spoa.conf").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, 64997, 0o640)

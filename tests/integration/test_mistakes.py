@@ -3,6 +3,7 @@ place and what to write, before a failover shows it."""
 
 import contextlib
 import grp
+import os
 import pwd
 import subprocess
 
@@ -179,6 +180,26 @@ def test_socket_that_haproxy_may_not_write(cluster, files, tmp_path, is_there):
             folder.chmod(folder.stat().st_mode | 0o011)
     finding = files.only("listen-rights", files.agent, "listen = ", f"unix:{path}")
     assert finding["fix"] == f"write `listen = unix:{path} mode=660 group=haproxy`"
+
+
+@needs_root
+@needs_haproxy_user
+def test_sockets_that_get_the_group_of_their_folder(files, cluster, tmp_path):
+    """As those in Debian's /run/haproxy do. HAProxy and the agent do not run yet."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    os.chown(folder, 0, grp.getgrnam("haproxy").gr_gid)
+    folder.chmod(0o2775)
+    address = files.agent.read_text().split("listen = ")[1].split()[0]
+    line = files.haproxy.read_text().splitlines()[files.line(files.haproxy, "stats socket") - 1]
+    files.edit(files.haproxy, line, f"    stats socket {folder}/admin.sock mode 660 level admin")
+    files.edit(files.haproxy, f"server agent1 {address}", f"server agent1 unix@{folder}/spop.sock")
+    files.edit(files.agent, f"runtime-api = {cluster.api}", f"runtime-api = {folder}/admin.sock")
+    files.edit(files.agent, f"listen = {address}", f"listen = unix:{folder}/spop.sock mode=660")
+    files.edit(files.agent, "[agent]\n", "[agent]\nuser = nobody\ngroup = haproxy\n")
+    assert [finding["code"] for finding in files.findings()] == ["api-unreachable"]
+    folder.chmod(0o775)
+    assert [finding["code"] for finding in files.findings()] == ["api-unreachable", "api-rights"]
 
 
 # ---- the map and the Sentinels ----

@@ -40,6 +40,7 @@ class Page:
         self.origin = f"http://{agent.listening('http')['address']}"
         self.look(DESK, "light")
         chromium.get(self.origin + "/")
+        chromium.get_log("browser")  # what came before is the last test's
 
     def look(self, size, scheme):
         self.chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False})
@@ -147,7 +148,7 @@ def test_split(chromium):
         page.wait("The Sentinels disagree: clients are refused")
         assert page.tone() == ("bad", "bad")
         said = page.run("return document.querySelector('#broken svg').getAttribute('aria-label');")
-        assert "names R1" in said and "names R2" in said and "names 127.0.0.1:7003" in said
+        assert "names R1" in said and "names R2" in said and "names 127.0.0.1:7003" in said and "in no 'server' line" in said
         page.picture("split")
         page.check()
 

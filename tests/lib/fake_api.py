@@ -5,6 +5,7 @@
         api.sessions = [session_line(0xA1, ESTABLISHED)]
         api.lines                       # (when, line) of all that it was told to shut
         api.servers = {"b/R1": 0}       # the servers that it knows, and their weights; None: all, with weight 0
+        api.silent = ("get weight",)    # it says nothing to what begins so, and stays connected
         api.close()                     # nobody listens there any more
         api.open()
 """
@@ -37,6 +38,7 @@ class FakeApi(Background):
         self.may_shut = True
         self.servers = None
         self.delay = 0.0  # seconds before each answer
+        self.silent = ()
         self.lines = []
         self.trials = 0
         self.listener = None
@@ -80,6 +82,9 @@ class FakeApi(Background):
         with sock:
             sock.settimeout(5)
             line = sock.makefile("rb").readline().decode().strip()
+            if line.startswith(tuple(self.silent)):
+                self.ending.wait(4)
+                return
             self.ending.wait(self.delay)
             with contextlib.suppress(OSError):  # who asked may have given up
                 sock.sendall("".join(self.answer(command) + "\n" for command in self.noted(line)).encode())

@@ -116,7 +116,7 @@ def record_texts():
         spoe = path.with_name("spoe.conf")
         if spoe.exists():
             keep("fuzz_haproxy", path.read_bytes() + b"\0" + spoe.read_bytes())
-    for path in ("/", "/metrics", "/healthz", "/readyz", "/status", "/status.txt", "/master/m", "/master/m/R1", "/replica/m/R2",
+    for path in ("/", "/metrics", "/healthz", "/readyz", "/status", "/status.txt", "/explain.txt", "/explain/m", "/explain/", "/master/m", "/master/m/R1", "/replica/m/R2",
                  "/master/", "/master/m/", "/x"):
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
             keep("fuzz_http", f"{method}\n{path}\napplication/openmetrics-text\n".encode())

@@ -187,7 +187,7 @@ static void write_paragraph(const struct finding *finding, struct text *out)
 {
     struct text subjects = {.data = NULL};
 
-    text_add(out, "! ");
+    text_printf(out, "%s: ", codes[finding->code].severity);
     if (finding->file != NULL) {
         add_clean(out, finding->file);
         if (finding->line > 0)

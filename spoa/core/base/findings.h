@@ -65,6 +65,9 @@ struct text;
     X(UNREADABLE_FILE, "unreadable-file", ERROR)                                                             \
     X(NO_FILTER, "no-filter", ERROR)                                                                         \
     X(UNKNOWN_ENGINE, "unknown-engine", ERROR)                                                               \
+    X(NO_MESSAGE, "no-message", ERROR)                                                                       \
+    X(NO_EVENT, "no-event", ERROR)                                                                           \
+    X(UNKNOWN_ROLE, "unknown-role", ERROR)                                                                   \
     X(NO_SERVICE, "no-service", ERROR)                                                                       \
     X(UNKNOWN_SERVICE, "unknown-service", ERROR)                                                             \
     X(PROCESSING_TIMEOUT, "processing-timeout", WARNING)                                                     \
@@ -72,9 +75,11 @@ struct text;
     X(VAR_PREFIX, "var-prefix", ERROR)                                                                       \
     X(NO_REJECT, "no-reject", ERROR)                                                                         \
     X(EARLY_ACCEPT, "early-accept", ERROR)                                                                   \
+    X(NO_BACKEND, "no-backend", ERROR)                                                                       \
     X(UNKNOWN_BACKEND, "unknown-backend", ERROR)                                                             \
     X(SHARED_NAME, "shared-name", WARNING)                                                                   \
     X(NO_USE_SERVER, "no-use-server", ERROR)                                                                 \
+    X(WRONG_USE_SERVER, "wrong-use-server", ERROR)                                                           \
     X(MISSING_SERVER, "missing-server", ERROR)                                                               \
     X(EXTRA_SERVER, "extra-server", WARNING)                                                                 \
     X(SERVER_ADDRESS, "server-address", ERROR)                                                               \

@@ -481,6 +481,15 @@ const struct config_names *config_service_backends(const struct config *config,
     return service->backends.count > 0 ? &service->backends : &config->haproxy.backends;
 }
 
+const struct service_server *config_service_find_server(const struct config_service *service,
+                                                        const struct addr *addr)
+{
+    for (size_t i = 0; i < service->server_count; i++)
+        if (service_server_has(&service->servers[i], addr))
+            return &service->servers[i];
+    return NULL;
+}
+
 bool config_same_text(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;

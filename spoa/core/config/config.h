@@ -241,6 +241,10 @@ bool config_same_networks(const struct config_networks *one, const struct config
 const struct config_names *config_service_backends(const struct config *config,
                                                    const struct config_service *service);
 
+/* The server of the map that has this address, as its own or as an alias; NULL if none has. */
+const struct service_server *config_service_find_server(const struct config_service *service,
+                                                        const struct addr *addr);
+
 /* Whether two texts are equal. They may be NULL. */
 bool config_same_text(const char *a, const char *b);
 

@@ -22,6 +22,7 @@ struct draft_address {
     bool
         is_announced; /* by the Sentinel that was asked: it is in the file, also where nobody answers there */
     bool is_reached;  /* we have asked there ourselves */
+    bool is_tried;    /* or have tried to */
 };
 
 struct draft_addresses {

@@ -10,9 +10,8 @@
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_rules.h"
+#include "spoa/core/config/haproxy_servers.h"
 #include "spoa/core/config/haproxy_words.h"
-
-#define FIX_MAX 512
 
 bool haproxy_read_address(const char *word, struct addr *ret_addr, bool *ret_port_only)
 {
@@ -48,7 +47,7 @@ bool haproxy_read_address(const char *word, struct addr *ret_addr, bool *ret_por
 void haproxy_check_mode(const struct haproxy_rules *rules, const struct haproxy_section *section)
 {
     const struct haproxy_line *line = haproxy_section_last(section, "mode");
-    char fix[FIX_MAX];
+    char fix[HAPROXY_FIX_MAX];
 
     if (line == NULL || strcmp(haproxy_word(line, 1), "tcp") == 0 ||
         strcmp(haproxy_word(line, 1), "spop") == 0)
@@ -78,16 +77,35 @@ static bool leads_to(const struct addr *ours, const struct addr *theirs)
            (addr_is_loopback(ours) && addr_is_loopback(theirs)) || strcmp(ours->host, theirs->host) == 0;
 }
 
-static bool leads_to_agent(const struct config *config, const struct haproxy_line *server)
+/* Whether the server is an address where the agent listens. Where it cannot be told it is `otherwise`. */
+static bool is_agent(const struct config *config, const struct haproxy_line *server, bool otherwise)
 {
     bool is_port_only = false;
     struct addr addr;
 
     if (!haproxy_line_begins(server, "server") ||
         !haproxy_read_address(haproxy_word(server, 2), &addr, &is_port_only))
-        return haproxy_line_begins(server, "server") || haproxy_line_begins(server, "server-template");
+        return otherwise && haproxy_is_server(server);
     for (size_t i = 0; i < config->agent.listens.count; i++)
         if (leads_to(&config->agent.listens.list[i].addr, &addr))
+            return true;
+    return false;
+}
+
+static const struct haproxy_section *agent_backend(const struct haproxy_rules *rules,
+                                                   const struct haproxy_section *agent)
+{
+    const struct haproxy_line *line = haproxy_section_last(agent, "use-backend");
+
+    return line != NULL ? haproxy_file_backend(rules->haproxy, haproxy_word(line, 1)) : NULL;
+}
+
+bool haproxy_leads_to_agent(const struct haproxy_rules *rules, const struct haproxy_section *agent)
+{
+    const struct haproxy_section *backend = agent_backend(rules, agent);
+
+    for (size_t i = 0; backend != NULL && i < backend->count; i++)
+        if (is_agent(rules->config, &backend->lines[i], false))
             return true;
     return false;
 }
@@ -99,7 +117,7 @@ static void check_server(const struct haproxy_rules *rules, const struct haproxy
     struct text fix = {.data = NULL};
 
     for (size_t i = 0; i < backend->count; i++) {
-        if (leads_to_agent(rules->config, &backend->lines[i]))
+        if (is_agent(rules->config, &backend->lines[i], true))
             return;
         if (first == NULL && haproxy_line_begins(&backend->lines[i], "server"))
             first = &backend->lines[i];
@@ -108,8 +126,7 @@ static void check_server(const struct haproxy_rules *rules, const struct haproxy
         struct addr reached = haproxy_reaches(&listens->list[0].addr);
         text_add(&fix, "write `server agent1 ");
         haproxy_add_address(&fix, &reached);
-        text_add(&fix, "` in backend ");
-        text_add(&fix, backend->name);
+        text_printf(&fix, "` in %s %s", backend->kind, backend->name);
     }
     findings_add(rules->findings, FINDING_AGENT_SERVER, haproxy_place(backend, first), backend->name,
                  fix.data, "no server of it is an address where the agent listens: every client is refused");
@@ -135,8 +152,8 @@ void haproxy_check_agent(const struct haproxy_rules *rules, const struct haproxy
 {
     const struct haproxy_line *line = haproxy_section_last(agent, "use-backend");
     const char *name = line != NULL ? haproxy_word(line, 1) : "";
-    const struct haproxy_section *backend = haproxy_file_backend(rules->haproxy, name);
-    char fix[FIX_MAX];
+    const struct haproxy_section *backend = agent_backend(rules, agent);
+    char fix[HAPROXY_FIX_MAX];
 
     if (backend != NULL) {
         haproxy_check_mode(rules, backend);

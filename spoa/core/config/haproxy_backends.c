@@ -7,13 +7,14 @@
 #include "proto/span.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
+#include "spoa/core/config/haproxy_conditions.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_rules.h"
+#include "spoa/core/config/haproxy_servers.h"
 #include "spoa/core/config/haproxy_words.h"
 #include "spoa/core/decision/server_map.h"
 
-#define FIX_MAX 512
 /* The agent has sessions cut for so long after a switch. Who waits longer in a queue reaches the old master later. */
 #define QUEUE_MAX_MS 500U
 
@@ -49,7 +50,7 @@ static void check_options(const struct haproxy_route *route, const struct haprox
     const struct haproxy_line *retries = haproxy_section_last(backend, "retries");
     const struct haproxy_line *redispatch = option_line(backend, "redispatch");
     const struct haproxy_line *persist = option_line(backend, "persist");
-    char fix[FIX_MAX];
+    char fix[HAPROXY_FIX_MAX];
 
     (void)snprintf(fix, sizeof(fix), "write `retries 0` in %s %s", backend->kind, backend->name);
     if (retries == NULL || strcmp(haproxy_word(retries, 1), "0") != 0)
@@ -67,62 +68,13 @@ static void check_options(const struct haproxy_route *route, const struct haprox
 
 /* ---- servers ---- */
 
-/* A line `server`, or one of those that `default-server` is about, with the settings that hold for it. */
-struct server_settings {
-    long weight;
-    long maxconn;
-    const struct haproxy_line *weight_line; /* where the weight stands; NULL: nowhere */
-};
-
-static void take_words(struct server_settings *settings, const struct haproxy_line *line)
-{
-    const char *weight = haproxy_line_value(line, "weight");
-    const char *maxconn = haproxy_line_value(line, "maxconn");
-
-    if (weight != NULL) {
-        settings->weight = strtol(weight, NULL, 10);
-        settings->weight_line = line;
-    }
-    if (maxconn != NULL)
-        settings->maxconn = strtol(maxconn, NULL, 10);
-}
-
-static void take_defaults(struct server_settings *settings, const struct haproxy_section *section)
-{
-    if (section == NULL)
-        return;
-    take_defaults(settings, section->defaults);
-    for (size_t i = 0; i < section->count; i++)
-        if (haproxy_line_begins(&section->lines[i], "default-server"))
-            take_words(settings, &section->lines[i]);
-}
-
-/* The settings of the server in this line: those of the `default-server` above it, and its own. */
-static struct server_settings settings_of(const struct haproxy_section *backend,
-                                          const struct haproxy_line *server)
-{
-    struct server_settings settings = {.weight = 1};
-
-    take_defaults(&settings, backend->defaults);
-    for (const struct haproxy_line *line = backend->lines; line < server; line++)
-        if (haproxy_line_begins(line, "default-server"))
-            take_words(&settings, line);
-    take_words(&settings, server);
-    return settings;
-}
-
-static bool is_server(const struct haproxy_line *line)
-{
-    return haproxy_line_begins(line, "server") || haproxy_line_begins(line, "server-template");
-}
-
 static void check_queue(const struct haproxy_route *route, const struct haproxy_section *backend)
 {
     const struct haproxy_line *queue = haproxy_section_last(backend, "timeout queue");
     const struct haproxy_line *timeout =
         queue != NULL ? queue : haproxy_section_last(backend, "timeout connect");
     unsigned queue_ms = 0;
-    char fix[FIX_MAX];
+    char fix[HAPROXY_FIX_MAX];
 
     if (timeout != NULL && haproxy_read_time(haproxy_word(timeout, 2), &queue_ms) && queue_ms > 0 &&
         queue_ms <= QUEUE_MAX_MS)
@@ -130,7 +82,8 @@ static void check_queue(const struct haproxy_route *route, const struct haproxy_
     (void)snprintf(fix, sizeof(fix), "write `timeout queue %ums` in %s %s", QUEUE_MAX_MS, backend->kind,
                    backend->name);
     for (size_t i = 0; i < backend->count; i++)
-        if (is_server(&backend->lines[i]) && settings_of(backend, &backend->lines[i]).maxconn > 0) {
+        if (haproxy_is_server(&backend->lines[i]) &&
+            haproxy_settings_of(backend, &backend->lines[i]).maxconn > 0) {
             report(route, FINDING_LONG_QUEUE, backend, queue, fix,
                    "its servers have `maxconn`: a client that waits in the queue can reach a master that was "
                    "replaced meanwhile");
@@ -141,14 +94,14 @@ static void check_queue(const struct haproxy_route *route, const struct haproxy_
 static void check_weights(const struct haproxy_route *route, const struct haproxy_section *backend)
 {
     const struct haproxy_line *first = NULL;
-    char subject[FIX_MAX];
-    char fix[FIX_MAX];
+    char subject[HAPROXY_FIX_MAX];
+    char fix[HAPROXY_FIX_MAX];
 
     for (size_t i = 0; i < backend->count; i++) {
         const struct haproxy_line *server = &backend->lines[i];
-        if (!is_server(server))
+        if (!haproxy_is_server(server))
             continue;
-        struct server_settings settings = settings_of(backend, server);
+        struct haproxy_server_settings settings = haproxy_settings_of(backend, server);
         if (settings.weight == 0)
             continue;
         if (first == NULL)
@@ -167,21 +120,27 @@ static void check_weights(const struct haproxy_route *route, const struct haprox
     }
 }
 
+static void check_hanging(const struct haproxy_route *route, const struct haproxy_section *backend)
+{
+    for (size_t i = 0; i < backend->count; i++) {
+        const struct haproxy_line *server = &backend->lines[i];
+        if (!haproxy_is_server(server))
+            continue;
+        struct haproxy_server_settings settings = haproxy_settings_of(backend, server);
+        if (settings.shut_line != NULL)
+            report(route, FINDING_HANGING_CLIENTS, backend, settings.shut_line,
+                   "leave out `on-marked-down shutdown-sessions`, and give the server lines `tcp-ut 3s`",
+                   "`check` with `on-marked-down shutdown-sessions` leaves clients hanging on HAProxy 2.8 to "
+                   "3.1");
+    }
+}
+
 /* ---- the map ---- */
 
 static const struct service_server *find_by_name(const struct config_service *service, const char *name)
 {
     for (size_t i = 0; i < service->server_count; i++)
         if (strcmp(service->servers[i].name, name) == 0)
-            return &service->servers[i];
-    return NULL;
-}
-
-static const struct service_server *find_by_address(const struct config_service *service,
-                                                    const struct addr *addr)
-{
-    for (size_t i = 0; i < service->server_count; i++)
-        if (service_server_has(&service->servers[i], addr))
             return &service->servers[i];
     return NULL;
 }
@@ -270,7 +229,7 @@ static void check_address(const struct haproxy_route *route, const struct haprox
     enum likeness likeness = compare_all(server, &addr);
     if (likeness == LIKENESS_ALL || likeness == LIKENESS_UNKNOWN ||
         (likeness == LIKENESS_HOST && !any_fits(route->service, backend) &&
-         find_by_address(route->service, &addr) == NULL))
+         config_service_find_server(route->service, &addr) == NULL))
         return;
     text_add(&fix, "write `");
     add_server(&fix, server);
@@ -290,9 +249,9 @@ static void check_stranger(const struct haproxy_route *route, const struct hapro
                            const struct haproxy_line *line)
 {
     struct addr addr;
-    char fix[FIX_MAX];
+    char fix[HAPROXY_FIX_MAX];
 
-    if (read_server(line, &addr) && find_by_address(route->service, &addr) != NULL)
+    if (read_server(line, &addr) && config_service_find_server(route->service, &addr) != NULL)
         return; /* its name is wrong: see check_missing() */
     (void)snprintf(fix, sizeof(fix), "write `server = %s %s` in [service %s] of %s, or take this line away",
                    haproxy_word(line, 1), haproxy_word(line, 2), route->service->name,
@@ -321,13 +280,16 @@ static void check_missing(const struct haproxy_route *route, const struct haprox
 {
     const struct haproxy_line *renamed = find_renamed(route, backend, server);
     struct text fix = {.data = NULL};
-    char subject[FIX_MAX];
+    char subject[HAPROXY_FIX_MAX];
 
     (void)snprintf(subject, sizeof(subject), "%s/%s", backend->name, server->name);
     text_add(&fix, renamed != NULL ? "in this line write `" : "write `");
     add_server(&fix, server);
-    text_add(&fix, renamed != NULL ? "`, or rename the 'server' in " : " tcp-ut 3s` in backend ");
-    text_add(&fix, renamed != NULL ? route->rules->config_file : backend->name);
+    text_add(&fix, renamed != NULL ? "`, or rename the 'server' in " : " tcp-ut 3s` in ");
+    if (renamed != NULL)
+        text_add(&fix, route->rules->config_file);
+    else
+        text_printf(&fix, "%s %s", backend->kind, backend->name);
     findings_add(
         route->rules->findings, FINDING_MISSING_SERVER, haproxy_place(backend, renamed), subject, fix.data,
         "HAProxy has no server of this name: clients are refused, or sent elsewhere, when it is the master");
@@ -367,36 +329,97 @@ static void check_map(const struct haproxy_route *route, const struct haproxy_se
 
 /* ---- use-server ---- */
 
-static void check_use_server(const struct haproxy_route *route, const struct haproxy_section *backend)
+/* Whether the line sends the client whose server is `name` there. */
+static bool leads_to_server(const struct haproxy_route *route, const struct haproxy_line *line,
+                            const char *name)
+{
+    char expected[HAPROXY_FIX_MAX];
+
+    (void)snprintf(expected, sizeof(expected), "%%[var(txn.%s.%s)]", route->prefix, route->variable);
+    return strcmp(haproxy_word(line, 1), expected) == 0 || strcmp(haproxy_word(line, 1), name) == 0;
+}
+
+static void write_use_server(const struct haproxy_route *route, char fix[HAPROXY_FIX_MAX], const char *where)
+{
+    (void)snprintf(fix, HAPROXY_FIX_MAX,
+                   "write `use-server %%[var(txn.%s.%s)] if { var(txn.%s.%s) -m found }` %s", route->prefix,
+                   route->variable, route->prefix, route->variable, where);
+}
+
+/* The line that sends clients of this server somewhere. NULL if there is none, or it may not apply to some of them.
+ * `*ret_foreign` is one that was passed over, because it has the variables of another engine. */
+static const struct haproxy_line *find_use_server(const struct haproxy_route *route,
+                                                  const struct haproxy_section *backend, const char *name,
+                                                  const struct haproxy_line **ret_foreign)
+{
+    for (size_t i = 0; i < backend->count; i++) {
+        const struct haproxy_line *line = &backend->lines[i];
+        if (!haproxy_line_begins(line, "use-server"))
+            continue;
+        if (haproxy_mentions(route, backend, line) == HAPROXY_MENTION_FOREIGN) {
+            *ret_foreign = line;
+            continue;
+        }
+        enum haproxy_truth truth = haproxy_applies(route, backend, line, name);
+        if (truth == HAPROXY_ALWAYS || (truth == HAPROXY_PERHAPS && !leads_to_server(route, line, name)))
+            return line;
+    }
+    return NULL;
+}
+
+static void check_use_server(const struct haproxy_route *route, const struct haproxy_section *backend,
+                             const char *name)
 {
     const struct haproxy_line *foreign = NULL;
-    char fix[FIX_MAX];
+    const struct haproxy_line *line = find_use_server(route, backend, name, &foreign);
+    char where[HAPROXY_FIX_MAX / 4];
+    char fix[HAPROXY_FIX_MAX];
 
-    for (size_t i = 0; i < backend->count; i++) {
-        if (!haproxy_line_begins(&backend->lines[i], "use-server"))
-            continue;
-        enum haproxy_mention mention = haproxy_mentions(route, backend, &backend->lines[i]);
-        if (mention == HAPROXY_MENTION_OURS)
-            return;
-        if (mention == HAPROXY_MENTION_FOREIGN)
-            foreign = &backend->lines[i];
-    }
-    if (foreign != NULL) {
-        haproxy_report_prefix(route, backend, foreign);
+    if (line != NULL && leads_to_server(route, line, name))
         return;
+    if (line != NULL) {
+        write_use_server(route, fix, "above this line, or take it away");
+        report(route, FINDING_WRONG_USE_SERVER, backend, line, fix,
+               "this line can send clients to another server than the one that is named");
+    } else if (foreign != NULL) {
+        haproxy_report_prefix(route, backend, foreign);
+    } else {
+        (void)snprintf(where, sizeof(where), "in %s %.*s", backend->kind, CONFIG_NAME_MAX / 2, backend->name);
+        write_use_server(route, fix, where);
+        report(route, FINDING_NO_USE_SERVER, backend, NULL, fix,
+               "no `use-server` takes the name that the agent gives: HAProxy chooses a server by itself");
     }
-    (void)snprintf(
-        fix, sizeof(fix), "write `use-server %%[var(txn.%s.%s)] if { var(txn.%s.%s) -m found }` in %s %s",
-        route->prefix, route->variable, route->prefix, route->variable, backend->kind, backend->name);
-    report(route, FINDING_NO_USE_SERVER, backend, NULL, fix,
-           "no `use-server` takes the name that the agent gives: HAProxy chooses a server by itself");
+}
+
+static void check_use_servers(const struct haproxy_route *route, const struct haproxy_section *backend)
+{
+    for (size_t i = 0; i < backend->count; i++)
+        if (haproxy_is_server(&backend->lines[i]))
+            check_use_server(route, backend, haproxy_word(&backend->lines[i], 1));
 }
 
 static bool has_servers(const struct haproxy_section *backend)
 {
     for (size_t i = 0; i < backend->count; i++)
-        if (is_server(&backend->lines[i]))
+        if (haproxy_is_server(&backend->lines[i]))
             return true;
+    return false;
+}
+
+bool haproxy_has_mapped(const struct haproxy_rules *rules, const struct haproxy_section *backend)
+{
+    struct addr addr;
+
+    for (size_t i = 0; i < backend->count; i++) {
+        const struct haproxy_line *line = &backend->lines[i];
+        bool has_address = read_server(line, &addr);
+        for (size_t k = 0; haproxy_is_server(line) && k < rules->config->service_count; k++) {
+            const struct config_service *service = &rules->config->services[k];
+            if (find_by_name(service, haproxy_word(line, 1)) != NULL ||
+                (has_address && config_service_find_server(service, &addr) != NULL))
+                return true;
+        }
+    }
     return false;
 }
 
@@ -408,9 +431,11 @@ void haproxy_check_backend(const struct haproxy_route *route, const struct hapro
     haproxy_check_name(route->rules, backend);
     check_options(route, backend);
     check_queue(route, backend);
+    if (route->rules->hangs)
+        check_hanging(route, backend);
     if (haproxy_sets_address(route->frontend))
         return;
-    check_use_server(route, backend);
+    check_use_servers(route, backend);
     check_weights(route, backend);
     if (route->service != NULL && route->service->server_count > 0)
         check_map(route, backend);

@@ -21,6 +21,7 @@ void haproxy_file_finish(struct haproxy_file *file)
         free(file->texts[i]);
     free(file->sections);
     free(file->texts);
+    free(file->variables);
     *file = (struct haproxy_file){.sections = NULL};
 }
 
@@ -39,10 +40,54 @@ static void *keep(struct haproxy_file *file, void *memory)
     return memory;
 }
 
+/* ---- variables ---- */
+
+/* The variable as the file has set it; NULL if it has not. */
+static const struct haproxy_variable *find_variable(const struct haproxy_file *file, const char *name)
+{
+    for (size_t i = file->variable_count; i-- > 0;)
+        if (strcmp(file->variables[i].name, name) == 0)
+            return &file->variables[i];
+    return NULL;
+}
+
+static char *value_of(const struct haproxy_file *file, haproxy_variable_fn variable, const char *name)
+{
+    const struct haproxy_variable *own = find_variable(file, name);
+
+    return own != NULL ? own->value : variable(name);
+}
+
+static void set_variable(struct haproxy_file *file, const char *name, char *value)
+{
+    struct haproxy_variable *larger = realloc(file->variables, (file->variable_count + 1) * sizeof(*larger));
+
+    if (larger == NULL) {
+        file->out_of_memory = true;
+        return;
+    }
+    file->variables = larger;
+    larger[file->variable_count++] = (struct haproxy_variable){.name = name, .value = value};
+}
+
+/* A line of `global` that changes the environment. */
+static void take_environment(struct haproxy_file *file, const struct haproxy_line *line,
+                             haproxy_variable_fn variable)
+{
+    bool is_set = haproxy_line_begins(line, "setenv");
+    bool is_preset = haproxy_line_begins(line, "presetenv");
+
+    if (line->count > 2 && (is_set || (is_preset && value_of(file, variable, line->words[1]) == NULL)))
+        set_variable(file, line->words[1], line->words[2]);
+    for (size_t i = 1; haproxy_line_begins(line, "unsetenv") && i < line->count; i++)
+        set_variable(file, line->words[i], NULL);
+}
+
 /* ---- words ---- */
 
 /* A line that is being split. The words are gathered with a NUL behind each. */
 struct splitter {
+    const struct haproxy_file *file;
     const char *at;
     const char *end;
     haproxy_variable_fn variable;
@@ -102,7 +147,7 @@ static void take_variable(struct splitter *splitter)
     if (len > 0 && len < sizeof(name)) {
         memcpy(name, first, len);
         name[len] = '\0';
-        value = splitter->variable(name);
+        value = value_of(splitter->file, splitter->variable, name);
     }
     if (value != NULL)
         text_add(&splitter->words, value);
@@ -159,7 +204,7 @@ static void split(struct splitter *splitter)
 static struct haproxy_line split_line(struct haproxy_file *file, unsigned number, const char *begin,
                                       const char *end, haproxy_variable_fn variable)
 {
-    struct splitter splitter = {.at = begin, .end = end, .variable = variable};
+    struct splitter splitter = {.file = file, .at = begin, .end = end, .variable = variable};
     struct haproxy_line line = {.number = number};
 
     split(&splitter);
@@ -198,7 +243,9 @@ struct reading {
     const char *path;
     const char *origin;
     const char *scope;
+    haproxy_variable_fn variable;
     struct haproxy_section *section; /* NULL: none has begun */
+    unsigned skipped; /* `.if` blocks whose end is awaited, from that branch on which is not taken */
 };
 
 /* The defaults of a proxy: those behind `from`, or else the last. */
@@ -258,6 +305,8 @@ static void add_line(struct reading *reading, const struct haproxy_line *line)
     }
     section->lines = larger;
     larger[section->count++] = *line;
+    if (strcmp(section->kind, "global") == 0)
+        take_environment(reading->file, line, reading->variable);
 }
 
 /* `[NAME]` in a file of SPOE. False if the line is none. */
@@ -274,11 +323,28 @@ static bool take_scope(struct reading *reading, const struct haproxy_line *line)
     return true;
 }
 
+/* `.if` and the like. */
+static void take_directive(struct reading *reading, const char *word)
+{
+    bool is_other_branch = strcmp(word, ".elif") == 0 || strcmp(word, ".else") == 0;
+
+    if (reading->skipped == 0)
+        reading->skipped += is_other_branch;
+    else if (strcmp(word, ".if") == 0)
+        reading->skipped++;
+    else if (strcmp(word, ".endif") == 0)
+        reading->skipped--;
+}
+
 static void take_line(struct reading *reading, const struct haproxy_line *line)
 {
-    if (line->count == 0 || line->words[0][0] == '.' || take_scope(reading, line))
+    if (line->count == 0)
         return;
-    if (is_section(line->words[0]))
+    if (line->words[0][0] == '.')
+        take_directive(reading, line->words[0]);
+    else if (reading->skipped > 0 || take_scope(reading, line))
+        return;
+    else if (is_section(line->words[0]))
         begin_section(reading, line);
     else if (reading->section != NULL)
         add_line(reading, line);
@@ -293,6 +359,7 @@ void haproxy_file_read(struct haproxy_file *file, const char *path, const char *
         .path = keep(file, strdup(path)),
         .origin = keep(file, strdup(origin)),
         .scope = "",
+        .variable = variable,
     };
 
     if (reading.path == NULL || reading.origin == NULL)
@@ -308,6 +375,14 @@ void haproxy_file_read(struct haproxy_file *file, const char *path, const char *
 }
 
 /* ---- what the rules ask ---- */
+
+bool haproxy_file_has(const struct haproxy_file *file, const char *origin)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->sections[i]->origin, origin) == 0)
+            return true;
+    return false;
+}
 
 const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,
                                                 const char *name)

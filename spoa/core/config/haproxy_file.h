@@ -2,8 +2,9 @@
  * HAProxy's configuration files, and those of its SPOE filters, as sections of lines of words. Whatever is not known is
  * kept as it is. Pure: text in, sections out.
  *
- * Words are split as HAProxy does: quotes, backslashes, comments, variables of the environment between double quotes. A
- * variable that is not set stays as `${NAME}`: HAProxy may have it. Of `.if` blocks all branches are taken.
+ * Words are split as HAProxy does: quotes, backslashes, comments, variables of the environment between double quotes, with
+ * `setenv`, `presetenv` and `unsetenv` of `global`. A variable that is not set stays as `${NAME}`: HAProxy may have it. Of an
+ * `.if` block the first branch is taken.
  */
 #ifndef SPOA_CORE_CONFIG_HAPROXY_FILE_H
 #define SPOA_CORE_CONFIG_HAPROXY_FILE_H
@@ -32,6 +33,12 @@ struct haproxy_section {
     size_t count;
 };
 
+/* A variable that a file sets, or takes away. */
+struct haproxy_variable {
+    const char *name;
+    char *value; /* NULL: it is not set any more */
+};
+
 /* All zero is an empty one. */
 struct haproxy_file {
     struct haproxy_section **sections;
@@ -39,7 +46,9 @@ struct haproxy_file {
     char **texts; /* what the sections borrow */
     size_t text_count;
     const struct haproxy_section *defaults; /* the last that was read */
-    bool out_of_memory;                     /* a part is missing */
+    struct haproxy_variable *variables;     /* the last of a name counts */
+    size_t variable_count;
+    bool out_of_memory; /* a part is missing */
 };
 
 /*
@@ -49,6 +58,9 @@ struct haproxy_file {
 void haproxy_file_read(struct haproxy_file *file, const char *path, const char *origin, const char *text,
                        size_t len, haproxy_variable_fn variable);
 void haproxy_file_finish(struct haproxy_file *file);
+
+/* Whether there is a section of the file that was named like this. */
+bool haproxy_file_has(const struct haproxy_file *file, const char *origin);
 
 /* The section with this kind and name, or NULL. */
 const struct haproxy_section *haproxy_file_find(const struct haproxy_file *file, const char *kind,

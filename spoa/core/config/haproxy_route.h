@@ -1,4 +1,4 @@
-/* For haproxy_rules.c: the way of a client, from a frontend with our filter to a backend. Private to the rules. */
+/* For the rules: the way of a client, from a frontend with our filter to a backend. Private to them. */
 #ifndef SPOA_CORE_CONFIG_HAPROXY_ROUTE_H
 #define SPOA_CORE_CONFIG_HAPROXY_ROUTE_H
 
@@ -13,12 +13,8 @@ struct haproxy_line;
 struct haproxy_rules;
 struct haproxy_section;
 
-/* What a line says of our variables. */
-enum haproxy_mention {
-    HAPROXY_MENTION_NONE,
-    HAPROXY_MENTION_OURS,
-    HAPROXY_MENTION_FOREIGN, /* a variable that has the name of one of ours, with another prefix */
-};
+/* Room for a line to write. */
+#define HAPROXY_FIX_MAX 512
 
 struct haproxy_route {
     const struct haproxy_rules *rules;
@@ -31,14 +27,6 @@ struct haproxy_route {
 };
 
 struct finding_place haproxy_place(const struct haproxy_section *section, const struct haproxy_line *line);
-
-/* Of all conditions of the line, and of the ACLs that they name. */
-enum haproxy_mention haproxy_mentions(const struct haproxy_route *route,
-                                      const struct haproxy_section *section, const struct haproxy_line *line);
-
-/* Reports that the line has another prefix than the engine. */
-void haproxy_report_prefix(const struct haproxy_route *route, const struct haproxy_section *section,
-                           const struct haproxy_line *line);
 
 /* Whether a frontend sends its clients to an address in place of a server. */
 bool haproxy_sets_address(const struct haproxy_section *frontend);
@@ -53,14 +41,24 @@ void haproxy_check_name(const struct haproxy_rules *rules, const struct haproxy_
  * it has no host, `:6379` or `*:6379`. */
 bool haproxy_read_address(const char *word, struct addr *ret_addr, bool *ret_port_only);
 
-/* haproxy_route.c: all about the filter's engine and frontend. */
-void haproxy_check_filter(const struct haproxy_rules *rules, const struct haproxy_section *frontend,
-                          const struct haproxy_line *filter);
+/* haproxy_engine.c: all about a filter, if it is one of ours: it leads to the agent, or asks for a service or a role, or is the
+ * only one. False: it is another program's. */
+bool haproxy_check_filter(const struct haproxy_rules *rules, const struct haproxy_section *frontend,
+                          const struct haproxy_line *filter, bool is_only);
+
+/* haproxy_route.c: where the clients of the frontend go, and whether those without a name are refused. */
+void haproxy_check_route(const struct haproxy_route *route);
 
 /* haproxy_backends.c: all about a backend where the route ends. */
 void haproxy_check_backend(const struct haproxy_route *route, const struct haproxy_section *backend);
 
+/* Whether the backend has a server of the map of any service, by its name or its address. */
+bool haproxy_has_mapped(const struct haproxy_rules *rules, const struct haproxy_section *backend);
+
 /* haproxy_agent.c: all about the agent's backend. */
 void haproxy_check_agent(const struct haproxy_rules *rules, const struct haproxy_section *agent);
+
+/* Whether its `use-backend` has a server whose address is one where the agent listens. */
+bool haproxy_leads_to_agent(const struct haproxy_rules *rules, const struct haproxy_section *agent);
 
 #endif

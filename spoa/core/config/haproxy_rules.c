@@ -10,8 +10,6 @@
 #include "spoa/core/config/haproxy_route.h"
 #include "spoa/core/config/haproxy_words.h"
 
-#define FIX_MAX 512
-
 const char *haproxy_line_value(const struct haproxy_line *line, const char *key)
 {
     for (size_t i = 0; i + 1 < line->count; i++)
@@ -37,73 +35,6 @@ void haproxy_rules_each_filter(const struct haproxy_file *haproxy,
             if (is_filter(line) && file != NULL)
                 each(context, haproxy->sections[i], file);
         }
-}
-
-/* ---- what leaves clients hanging ---- */
-
-/* The settings that the lines of one section give to servers. All zero: none. */
-struct check_words {
-    bool has_check;            /* a health check connects to the server itself */
-    bool shuts_when_down;      /* on-marked-down shutdown-sessions */
-    bool is_checked_elsewhere; /* `addr`: the check asks another host, as in http-health/ */
-};
-
-static void take_words(struct check_words *words, const struct haproxy_line *line)
-{
-    for (size_t i = 1; i < line->count; i++) {
-        if (strcmp(line->words[i], "check") == 0)
-            words->has_check = true;
-        else if (strcmp(line->words[i], "no-check") == 0)
-            words->has_check = false;
-        else if (strcmp(line->words[i], "addr") == 0)
-            words->is_checked_elsewhere = true;
-        else if (strcmp(line->words[i], "on-marked-down") == 0)
-            words->shuts_when_down = strcmp(haproxy_word(line, i + 1), "shutdown-sessions") == 0;
-    }
-}
-
-static bool is_dangerous(const struct check_words *words)
-{
-    return words->has_check && words->shuts_when_down && !words->is_checked_elsewhere;
-}
-
-static void take_defaults(struct check_words *words, const struct haproxy_section *section)
-{
-    if (section == NULL)
-        return;
-    take_defaults(words, section->defaults);
-    for (size_t i = 0; i < section->count; i++)
-        if (haproxy_line_begins(&section->lines[i], "default-server"))
-            take_words(words, &section->lines[i]);
-}
-
-static void report_hanging(const struct haproxy_rules *rules, const struct haproxy_section *section,
-                           const struct haproxy_line *line)
-{
-    findings_add(
-        rules->findings, FINDING_HANGING_CLIENTS, haproxy_place(section, line), section->name,
-        "leave out `on-marked-down shutdown-sessions`, and give the server lines `tcp-ut 3s`",
-        "`check` with `on-marked-down shutdown-sessions` leaves clients hanging on HAProxy 2.8 to 3.1");
-}
-
-static void check_hanging(const struct haproxy_rules *rules, const struct haproxy_section *section)
-{
-    struct check_words words = {.has_check = false};
-
-    take_defaults(&words, section->defaults);
-    for (size_t i = 0; i < section->count; i++) {
-        const struct haproxy_line *line = &section->lines[i];
-        struct check_words own = words;
-        if (haproxy_line_begins(line, "default-server")) {
-            take_words(&words, line);
-            if (is_dangerous(&words))
-                report_hanging(rules, section, line);
-        } else if (haproxy_line_begins(line, "server") || haproxy_line_begins(line, "server-template")) {
-            take_words(&own, line);
-            if (is_dangerous(&own) && !is_dangerous(&words))
-                report_hanging(rules, section, line);
-        }
-    }
 }
 
 /* ---- what our own file says of HAProxy ---- */
@@ -160,8 +91,7 @@ static void report_no_socket(const struct haproxy_rules *rules, const struct add
         haproxy_add_address(&fix, api);
     text_add(&fix, api->kind == ADDR_UNIX ? " user haproxy group haproxy mode 660 level admin` in global"
                                           : " level admin` in global");
-    struct finding_place place = {.file =
-                                      rules->haproxy->count > 0 ? rules->haproxy->sections[0]->path : NULL};
+    struct finding_place place = {.file = rules->haproxy_path};
     if (global != NULL)
         place = haproxy_place(global, NULL);
     findings_add(rules->findings, FINDING_API_SOCKET, place, addr_format(api, name), fix.data,
@@ -226,35 +156,85 @@ static bool is_for_agent(const struct haproxy_section *section)
            (mode != NULL && strcmp(haproxy_word(mode, 1), "spop") == 0);
 }
 
-static size_t check_filters(const struct haproxy_rules *rules, const struct haproxy_section *section)
+/* Whether the section asks the agent by health checks in place of a filter, as in http-health/. */
+static bool asks_by_checks(const struct haproxy_rules *rules, const struct haproxy_section *section)
+{
+    const struct config_listens *web = &rules->config->agent.web;
+    char port[16];
+
+    for (size_t i = 0; i < section->count; i++)
+        for (size_t k = 0; k < web->count; k++) {
+            const char *value = haproxy_line_value(&section->lines[i], "port");
+            (void)snprintf(port, sizeof(port), "%u", (unsigned)web->list[k].addr.port);
+            if (value != NULL && strcmp(value, port) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* Whether the clients of the section reach Redis. */
+static bool leads_to_redis(const struct haproxy_rules *rules, const struct haproxy_section *section)
+{
+    const struct haproxy_line *line = haproxy_section_last(section, "default_backend");
+    const struct haproxy_section *backend = section;
+
+    if (strcmp(section->kind, "frontend") == 0)
+        backend = line != NULL ? haproxy_file_backend(rules->haproxy, haproxy_word(line, 1)) : NULL;
+    else if (strcmp(section->kind, "listen") != 0)
+        return false;
+    return backend != NULL && haproxy_has_mapped(rules, backend);
+}
+
+static void report_no_filter(const struct haproxy_rules *rules)
+{
+    const struct haproxy_section *concerned = NULL;
+    struct finding_place place = {.file = rules->haproxy_path};
+
+    for (size_t i = 0; i < rules->haproxy->count; i++) {
+        const struct haproxy_section *section = rules->haproxy->sections[i];
+        if (asks_by_checks(rules, section))
+            return;
+        bool is_backend = strcmp(section->kind, "backend") == 0;
+        if ((is_backend && is_for_agent(section)) || (concerned == NULL && leads_to_redis(rules, section)))
+            concerned = section;
+    }
+    if (concerned != NULL)
+        place = haproxy_place(concerned, NULL);
+    findings_add(rules->findings, FINDING_NO_FILTER, place, concerned != NULL ? concerned->name : NULL,
+                 "write `filter spoe engine sentinel config /etc/haproxy/spoe.conf` in the frontend; "
+                 "`sentinel-spoa haproxy-conf` prints all that belongs to it",
+                 "no frontend has a `filter spoe` that leads to the agent: HAProxy never asks it");
+}
+
+/* Checks every filter that is ours. False if none is. */
+static bool check_filters(const struct haproxy_rules *rules, size_t count)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < rules->haproxy->count; i++) {
+        const struct haproxy_section *section = rules->haproxy->sections[i];
+        for (size_t k = 0; k < section->count; k++)
+            if (is_filter(&section->lines[k]) &&
+                haproxy_check_filter(rules, section, &section->lines[k], count == 1))
+                any = true;
+    }
+    return any;
+}
+
+static size_t count_filters(const struct haproxy_file *haproxy)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < section->count; i++)
-        if (is_filter(&section->lines[i])) {
-            haproxy_check_filter(rules, section, &section->lines[i]);
-            count++;
-        }
+    for (size_t i = 0; i < haproxy->count; i++)
+        for (size_t k = 0; k < haproxy->sections[i]->count; k++)
+            count += is_filter(&haproxy->sections[i]->lines[k]);
     return count;
 }
 
 void haproxy_rules_check(const struct haproxy_rules *rules)
 {
-    const struct haproxy_section *for_agent = NULL;
-    size_t filters = 0;
-
-    for (size_t i = 0; i < rules->haproxy->count; i++) {
-        const struct haproxy_section *section = rules->haproxy->sections[i];
-        filters += check_filters(rules, section);
-        if (strcmp(section->kind, "backend") == 0 && is_for_agent(section))
-            for_agent = section;
-        if (rules->hangs)
-            check_hanging(rules, section);
-    }
-    if (filters == 0 && for_agent != NULL)
-        findings_add(rules->findings, FINDING_NO_FILTER, haproxy_place(for_agent, NULL), for_agent->name,
-                     "write `filter spoe engine sentinel config /etc/haproxy/spoe.conf` in the frontend",
-                     "no frontend has a `filter spoe`: HAProxy never asks the agent");
+    if (!check_filters(rules, count_filters(rules->haproxy)))
+        report_no_filter(rules);
     check_sockets(rules);
     check_backend_names(rules);
     rules->findings->out_of_memory |= rules->haproxy->out_of_memory || rules->spoe->out_of_memory;

@@ -21,6 +21,7 @@ struct haproxy_rules {
     const struct config *config;
     const char *config_file; /* its path, for places */
     const struct haproxy_file *haproxy;
+    const char *haproxy_path;        /* the first that was read */
     const struct haproxy_file *spoe; /* the files that haproxy_rules_each_filter() told */
     bool hangs;                      /* a HAProxy may be one that haproxy_hangs() */
     struct findings *findings;

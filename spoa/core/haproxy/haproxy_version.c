@@ -4,8 +4,6 @@
 
 #include "proto/span.h"
 
-/* The oldest one that the recipes work with. */
-#define VERSION_MIN 206U
 /*
  * Versions that never close a session that is shut while it connects; seen with 2.8.0, 2.9.0, 3.0.0, 3.0.11,
  * 3.1.0.
@@ -26,7 +24,7 @@ unsigned haproxy_version(const char *text)
     if (rest.len > 0 && rest.data[0] != '.' && rest.data[0] != '-')
         return 0;
     unsigned version = (unsigned)(major * 100 + minor);
-    return version >= VERSION_MIN ? version : 0;
+    return version >= HAPROXY_OLDEST ? version : 0;
 }
 
 unsigned haproxy_info_version(const char *info)

@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* The oldest version that is supported. What fits it fits the later ones. */
+#define HAPROXY_OLDEST 206U
+
 /* "3.2" or "3.2.1" as a version; 0 where it is none, or older than 2.6. */
 unsigned haproxy_version(const char *text);
 

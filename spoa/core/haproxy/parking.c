@@ -261,7 +261,7 @@ static bool is_alike(int64_t a_ms, int64_t b_ms)
     return a_ms - b_ms < PARKING_ALIKE_MS && b_ms - a_ms < PARKING_ALIKE_MS;
 }
 
-/* HAProxy has closed the client's connection, although we have not answered. */
+/* HAProxy has closed the client's connection, although we have not answered: for the client that is a refusal. */
 static void note_given_up(const struct parked_stream *stream, int64_t now_ms)
 {
     struct parking_queue *queue = stream->queue;
@@ -269,6 +269,8 @@ static void note_given_up(const struct parked_stream *stream, int64_t now_ms)
     int64_t age_ms = now_ms - stream->t_parked_ms;
     bool is_proof = last->is_any && is_alike(age_ms, last->age_ms);
 
+    if (queue->role == SERVICE_ROLE_MASTER)
+        service_note_refusal(queue->service);
     if (last->is_told && !is_proof)
         return;
     last->t_seen_ms = now_ms;
@@ -298,14 +300,6 @@ static void note_patience(const struct parked_stream *stream, int64_t now_ms)
         forget_given_up(stream->queue, now_ms);
 }
 
-/* For the client that is a refusal, although we have not answered. */
-static void take_given_up(const struct parked_stream *stream, int64_t now_ms)
-{
-    if (stream->queue->role == SERVICE_ROLE_MASTER)
-        service_note_refusal(stream->queue->service);
-    note_given_up(stream, now_ms);
-}
-
 /* Takes the result of a look. A client that was never seen is served as if clients were not looked at: its
  * connection must be elsewhere. */
 static void take_look(struct parking *parking, struct parked_stream *stream, enum client_state state,
@@ -315,7 +309,7 @@ static void take_look(struct parking *parking, struct parked_stream *stream, enu
 
     stream->t_looked_ms = now_ms;
     if (state == CLIENT_STATE_GIVEN_UP)
-        take_given_up(stream, now_ms);
+        note_given_up(stream, now_ms);
     if (state == CLIENT_STATE_GONE || state == CLIENT_STATE_GIVEN_UP ||
         (state == CLIENT_STATE_ABSENT && stream->is_seen))
         stream->is_gone = true;

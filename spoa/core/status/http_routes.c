@@ -6,11 +6,14 @@
 #include "spoa/core/base/json.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/status/explain.h"
 #include "spoa/core/status/prometheus.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/status/status_json.h"
 #include "spoa/core/status/status_text.h"
 #include "spoa/core/voters/voter_group.h"
+
+#define NO_SUCH_SERVICE "no such service\n"
 
 #define TYPE_JSON "application/json"
 #define TYPE_TEXT "text/plain; charset=utf-8"
@@ -88,17 +91,42 @@ static void respond_text_status(const struct status *status, const struct http_r
     answer->page = HTTP_PAGE_STATUS_TEXT;
 }
 
+static void respond_explanation(const struct status *status, const struct http_request *request,
+                                struct http_answer *answer)
+{
+    (void)status;
+    (void)request;
+    answer->type = TYPE_TEXT;
+    answer->page = HTTP_PAGE_EXPLANATION;
+}
+
 /* ---- one service ---- */
 
-static const struct service *find_service(const struct status *status, struct span name)
+/* `*ret_group` becomes its group. */
+static const struct service *find_service(const struct status *status, struct span name,
+                                          const struct voter_group **ret_group)
 {
     for (size_t i = 0; i < status->group_count; i++)
         for (size_t k = 0; k < voter_group_service_count(status->groups[i]); k++) {
             const struct service *service = voter_group_service(status->groups[i], k);
+            *ret_group = status->groups[i];
             if (span_equals_text(name, service_settings(service)->name))
                 return service;
         }
     return NULL;
+}
+
+static void explain_one(const struct status *status, struct span name, struct http_answer *answer)
+{
+    const struct voter_group *group = NULL;
+    const struct service *service = find_service(status, name, &group);
+
+    if (service == NULL) {
+        respond_text(answer, HTTP_NOT_FOUND, NO_SUCH_SERVICE);
+        return;
+    }
+    answer->type = TYPE_TEXT;
+    explain_service(status, group, service, &answer->body);
 }
 
 /* Whether this node is named for the role. If `server` is empty: whether any node is. */
@@ -123,7 +151,8 @@ static bool is_named(const struct service *service, enum service_role role, stru
 static const struct service *find_named(const struct status *status, struct span path,
                                         struct span *ret_server)
 {
-    const struct service *service = find_service(status, path);
+    const struct voter_group *group = NULL;
+    const struct service *service = find_service(status, path, &group);
     size_t slash = path.len;
 
     *ret_server = span_of("", 0);
@@ -132,7 +161,7 @@ static const struct service *find_named(const struct status *status, struct span
     if (service != NULL || slash == 0)
         return service;
     *ret_server = span_of(path.data + slash, path.len - slash);
-    return find_service(status, span_of(path.data, slash - 1));
+    return find_service(status, span_of(path.data, slash - 1), &group);
 }
 
 /*
@@ -174,7 +203,7 @@ static void respond_role(const struct status *status, struct span rest, enum ser
     struct json json = json_of(&answer->body);
 
     if (service == NULL) {
-        respond_text(answer, HTTP_NOT_FOUND, "no such service\n");
+        respond_text(answer, HTTP_NOT_FOUND, NO_SUCH_SERVICE);
         return;
     }
     const struct service_decision *decision = service_decision(service);
@@ -202,6 +231,7 @@ static const struct {
     {"/metrics", respond_metrics, false},
     {"/status.txt", respond_text_status, false},
     {"/status", respond_status, false},
+    {"/explain.txt", respond_explanation, false},
 };
 
 static bool is_for_all(const char *path)
@@ -260,6 +290,8 @@ static void respond_path(const struct status *status, const struct http_request 
         respond_role(status, rest, SERVICE_ROLE_MASTER, answer);
     else if (takes_prefix(request->path, "/replica/", &rest))
         respond_role(status, rest, SERVICE_ROLE_REPLICA, answer);
+    else if (takes_prefix(request->path, "/explain/", &rest))
+        explain_one(status, rest, answer);
     else
         respond_text(answer, HTTP_NOT_FOUND, "not found\n");
 }
@@ -275,6 +307,8 @@ bool http_page_write(enum http_page page, const struct status *status, struct pa
         return status_json_write(status, cursor, out);
     case HTTP_PAGE_STATUS_TEXT:
         return status_text_write(status, cursor, out);
+    case HTTP_PAGE_EXPLANATION:
+        return explain_write(status, cursor, out);
     case HTTP_PAGE_NONE:
     case HTTP_PAGE_COUNT:
         break;

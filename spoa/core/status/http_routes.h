@@ -37,6 +37,7 @@ enum http_page {
     HTTP_PAGE_OPENMETRICS,
     HTTP_PAGE_STATUS,
     HTTP_PAGE_STATUS_TEXT,
+    HTTP_PAGE_EXPLANATION,
     HTTP_PAGE_COUNT,
 };
 
@@ -53,8 +54,8 @@ struct http_answer {
 bool http_is_allowed(const char *method);
 
 /*
- * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /master/SERVICE[/SERVER] and
- * /replica/SERVICE[/SERVER]. The last two are 200 if the service has a master (a replica), or, with a
+ * Answers /, /metrics, /healthz, /readyz, /status, /status.txt, /explain.txt, /explain/SERVICE,
+ * /master/SERVICE[/SERVER] and /replica/SERVICE[/SERVER]. The last two are 200 if the service has a master (a replica), or, with a
  * server's name, if that server is named. They are 404 if there is no such service, or, with a server's name, if nobody
  * can be named and nothing says that the sessions to this server are at the wrong node. Else they are 503. If the peer
  * `is_limited`, /healthz and /readyz are answered, and all else is 403. Without the token these two are answered, and

@@ -98,6 +98,7 @@ static void add_voice(struct json *json, const struct status *status, const stru
     json_string(json, "error", voter_group_words(group, voter));
     add_fault(json, status, group, voter);
     add_addr(json, "addr", vote.addr);
+    json_string(json, "server", vote.addr != NULL ? service_server(service, vote.addr) : NULL);
     add_optional(json, "age-ms", vote.ballot != QUORUM_SILENT, status->now_ms - vote.t_sent_ms);
     int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
     add_optional(json, "silence-ms", silence_ms != -1, silence_ms);

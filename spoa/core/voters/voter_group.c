@@ -152,6 +152,11 @@ const char *voter_group_name(const struct voter_group *group)
     return group->options.name;
 }
 
+enum voter_source voter_group_source(const struct voter_group *group)
+{
+    return group->options.source;
+}
+
 const char *voter_group_voter_name(const struct voter_group *group, unsigned voter)
 {
     return group->voters[voter].name;
@@ -313,22 +318,16 @@ void voter_group_match(const struct voter_group *group, const struct voter_group
     }
 }
 
-static const struct voter *find_voter(const struct voter_group *group, const char *name)
-{
-    for (unsigned i = 0; i < group->options.voter_count; i++)
-        if (strcmp(group->voters[i].name, name) == 0)
-            return &group->voters[i];
-    return NULL;
-}
-
 void voter_group_inherit(struct voter_group *group, const struct voter_group *former)
 {
-    for (unsigned i = 0; i < group->options.voter_count; i++) {
-        struct voter *voter = &group->voters[i];
-        const struct voter *before = find_voter(former, voter->name);
-        bool has_answered = voter->fault[0] == '\0' && voter->identity[0] != '\0';
-        if (before == NULL || has_answered ||
-            (voter->fault[0] != '\0' && strcmp(voter->fault, before->fault) != 0))
+    unsigned count = former->options.voter_count;
+
+    for (unsigned i = 0; i < group->options.voter_count * count; i++) {
+        struct voter *voter = &group->voters[i / count];
+        const struct voter *before = &former->voters[i % count];
+        bool goes_on =
+            voter->fault[0] == '\0' ? voter->identity[0] == '\0' : strcmp(voter->fault, before->fault) == 0;
+        if (!goes_on || strcmp(voter->name, before->name) != 0)
             continue;
         memcpy(voter->fault, before->fault, sizeof(voter->fault));
         voter->fault_ms = before->fault_ms;

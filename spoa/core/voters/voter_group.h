@@ -55,6 +55,9 @@ unsigned voter_group_voter_count(const struct voter_group *group);
 /* The name of the group; "" for the unnamed one. */
 const char *voter_group_name(const struct voter_group *group);
 
+/* Who its voters are. */
+enum voter_source voter_group_source(const struct voter_group *group);
+
 const char *voter_group_voter_name(const struct voter_group *group, unsigned voter);
 
 /* Whether `voter` answered a question about a master that was sent within the life of a vote, and does not refuse

@@ -172,7 +172,8 @@ static bool replies(void)
 /* A world is made without a failure; its pages then fail. */
 static bool pages(void)
 {
-    static const char *const paths[] = {"/", "/metrics", "/status", "/status.txt", "/readyz", "/master/m"};
+    static const char *const paths[] = {"/",          "/metrics", "/status",  "/status.txt", "/explain.txt",
+                                        "/explain/m", "/readyz",  "/master/m"};
     static const struct history history;
     unsigned long kept = countdown;
     struct world world;

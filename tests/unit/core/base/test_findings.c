@@ -47,9 +47,9 @@ static void test_counts(void **state)
     (void)state;
     check_text("0 findings\n");
     findings_add(&findings, FINDING_RETRIES, nowhere, NULL, NULL, "one");
-    check_text("! one [retries]\n1 finding\n");
+    check_text("error: one [retries]\n1 finding\n");
     findings_add(&findings, FINDING_RETRIES, nowhere, NULL, NULL, "two");
-    check_text("! one [retries]\n! two [retries]\n2 findings\n");
+    check_text("error: one [retries]\nerror: two [retries]\n2 findings\n");
 }
 
 static void test_one_cause_is_one_finding(void **state)
@@ -59,7 +59,7 @@ static void test_one_cause_is_one_finding(void **state)
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S2", "set it", "refused");
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S2", "set it", "refused");
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S3", "set it", "refused");
-    check_text("! a.conf:7: S1, S2 and S3: refused [voter-password]\n  -> set it\n1 finding\n");
+    check_text("error: a.conf:7: S1, S2 and S3: refused [voter-password]\n  -> set it\n1 finding\n");
     assert_true(findings_have(&findings, FINDING_VOTER_PASSWORD, "S2"));
     assert_true(findings_have(&findings, FINDING_VOTER_PASSWORD, NULL));
     assert_false(findings_have(&findings, FINDING_VOTER_PASSWORD, "S4"));
@@ -90,7 +90,7 @@ static void test_places(void **state)
 
     (void)state;
     findings_add(&findings, FINDING_UNREADABLE_FILE, whole, "S1", NULL, "m\033[31m");
-    check_text("! a.conf: S1: m?[31m [unreadable-file]\n1 finding\n");
+    check_text("error: a.conf: S1: m?[31m [unreadable-file]\n1 finding\n");
 }
 
 static void test_json(void **state)

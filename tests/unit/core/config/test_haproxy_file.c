@@ -150,18 +150,58 @@ static void test_defaults(void **state)
     haproxy_file_finish(&file);
 }
 
-/* Files of SPOE have scopes, and `.if` blocks have all their branches. */
-static void test_scopes_and_blocks(void **state)
+/* What `global` sets comes before the environment, from there on. */
+static void test_environment(void **state)
 {
-    struct haproxy_file file = read_text("[one]\nspoe-agent a\n    messages m\n[two]\nspoe-agent a\n"
-                                         ".if streq(x,y)\n    messages n\n.else\n    messages o\n.endif\n");
+    static const char text[] =
+        "global\n    a \"$HOST\"\n    setenv HOST two\n    presetenv HOST three\n    a \"$HOST\"\n"
+        "    presetenv NEW four\n    a \"$NEW\"\n    unsetenv NEW HOST\n    a \"$NEW $HOST\"\n"
+        "    setenv NEW five\nbackend b\n    setenv NEW six\n    a \"$NEW\"\n";
+    static const struct {
+        size_t section;
+        size_t line;
+        const char *word;
+    } expected[] = {{0, 0, "redis one"}, {0, 3, "two"}, {0, 5, "four"}, {0, 7, "$NEW $HOST"}, {1, 1, "five"}};
+    struct haproxy_file file = read_text(text);
+
+    (void)state;
+    assert_int_equal(file.count, 2);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+        assert_true(expected[i].line < file.sections[expected[i].section]->count);
+        assert_string_equal(file.sections[expected[i].section]->lines[expected[i].line].words[1],
+                            expected[i].word);
+    }
+    haproxy_file_finish(&file);
+}
+
+/* Of each block the first branch is taken, whatever stands within the others. */
+static void test_blocks(void **state)
+{
+    struct haproxy_file file =
+        read_text("global\n.if a\n    one\n    .if b\n    two\n    .else\n    no\n    .endif\n"
+                  ".elif c\n    no\n    .if d\n    no\n    .else\n    no\n    .endif\n    no\n"
+                  ".else\n    no\n.endif\n    three\n");
+
+    (void)state;
+    assert_int_equal(file.sections[0]->count, 3);
+    assert_string_equal(file.sections[0]->lines[0].words[0], "one");
+    assert_string_equal(file.sections[0]->lines[1].words[0], "two");
+    assert_string_equal(file.sections[0]->lines[2].words[0], "three");
+    haproxy_file_finish(&file);
+}
+
+/* Files of SPOE have scopes. */
+static void test_scopes(void **state)
+{
+    struct haproxy_file file = read_text("[one]\nspoe-agent a\n    messages m\n[two]\nspoe-agent a\n");
 
     (void)state;
     assert_int_equal(file.count, 2);
     assert_string_equal(file.sections[0]->scope, "one");
     assert_string_equal(file.sections[1]->scope, "two");
     assert_int_equal(file.sections[0]->count, 1);
-    assert_int_equal(file.sections[1]->count, 2);
+    assert_true(haproxy_file_has(&file, "h.cfg"));
+    assert_false(haproxy_file_has(&file, "other.cfg"));
     haproxy_file_finish(&file);
 }
 
@@ -186,13 +226,9 @@ static void test_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_quotes),
-        cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_sections),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_scopes_and_blocks),
+        cmocka_unit_test(test_words),       cmocka_unit_test(test_quotes),   cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_ends),        cmocka_unit_test(test_sections), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_environment), cmocka_unit_test(test_blocks),   cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_times),
     };
 

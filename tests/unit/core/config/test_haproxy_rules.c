@@ -4,149 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "spoa/core/base/text.h"
-#include "spoa/core/config/config.h"
-#include "spoa/core/config/config_reader.h"
 #include "spoa/core/config/haproxy_conf.h"
-#include "spoa/core/config/haproxy_file.h"
-#include "spoa/core/config/haproxy_rules.h"
-
-#define FILE_SIZE ((size_t)32 * 1024)
-
-enum file { AGENT, HAPROXY, SPOE, FILES };
-
-static const char *const names[FILES] = {"sentinel-spoa.conf", "haproxy.cfg", "spoe.conf"};
-
-/* A set of files, after edits. */
-struct files {
-    char text[FILES][FILE_SIZE];
-};
-
-static void read_text(const char *path, char text[FILE_SIZE])
-{
-    FILE *file = fopen(path, "re");
-
-    if (file == NULL)
-        fail_msg("%s cannot be read: the tests run in the tree's root", path);
-    size_t len = fread(text, 1, FILE_SIZE - 1, file);
-    text[len] = '\0';
-    (void)fclose(file);
-}
-
-static void read_recipe(const char *folder, struct files *files)
-{
-    char path[256];
-
-    for (size_t i = 0; i < FILES; i++) {
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        read_text(path, files->text[i]);
-    }
-}
-
-/* Replaces every `old`; it must be there. */
-static void edit(char text[FILE_SIZE], const char *old, const char *new)
-{
-    char *rest = text;
-    unsigned count = 0;
-
-    for (char *at; (at = strstr(rest, old)) != NULL; count++) {
-        size_t tail = strlen(at + strlen(old)) + 1;
-        assert_true(strlen(text) + strlen(new) < FILE_SIZE);
-        memmove(at + strlen(new), at + strlen(old), tail);
-        memcpy(at, new, strlen(new));
-        rest = at + strlen(new);
-    }
-    if (count == 0)
-        fail_msg("nothing was edited: no '%s'", old);
-}
-
-/* The environment is empty. */
-static char *no_variable(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-
-static struct config *load(const char *text)
-{
-    struct config *config = config_create();
-    struct config_errors errors = {.texts = NULL};
-    struct config_reader *reader = malloc(sizeof(*reader));
-
-    assert_non_null(config);
-    assert_non_null(reader);
-    config_reader_init(reader, config, names[AGENT], no_variable, &errors);
-    config_reader_feed(reader, text, strlen(text));
-    config_reader_end(reader);
-    config_finish(config, names[AGENT], &errors);
-    if (errors.count > 0)
-        fail_msg("%s", errors.texts[0]);
-    free(reader);
-    config_errors_finish(&errors);
-    return config;
-}
-
-/* Takes the one file of SPOE, whatever path leads to it. */
-struct filter_files {
-    struct haproxy_file *spoe;
-    const char *text;
-};
-
-static void read_filter(void *context, const struct haproxy_section *section, const char *file)
-{
-    struct filter_files *filters = context;
-
-    (void)section;
-    if (filters->spoe->count == 0)
-        haproxy_file_read(filters->spoe, names[SPOE], file, filters->text, strlen(filters->text),
-                          no_variable);
-}
-
-static struct findings check(const struct files *files, bool hangs)
-{
-    struct findings findings = {.list = NULL};
-    struct config *config = load(files->text[AGENT]);
-    struct haproxy_file haproxy = {.sections = NULL};
-    struct haproxy_file spoe = {.sections = NULL};
-    struct filter_files filters = {.spoe = &spoe, .text = files->text[SPOE]};
-
-    haproxy_file_read(&haproxy, names[HAPROXY], names[HAPROXY], files->text[HAPROXY],
-                      strlen(files->text[HAPROXY]), no_variable);
-    haproxy_rules_each_filter(&haproxy, read_filter, &filters);
-    const struct haproxy_rules rules = {
-        .config = config,
-        .config_file = names[AGENT],
-        .haproxy = &haproxy,
-        .spoe = &spoe,
-        .hangs = hangs,
-        .findings = &findings,
-    };
-    haproxy_rules_check(&rules);
-    haproxy_file_finish(&haproxy);
-    haproxy_file_finish(&spoe);
-    config_destroy(config);
-    assert_false(findings.out_of_memory);
-    return findings;
-}
-
-static void check_none(const char *where, const struct files *files)
-{
-    struct findings findings = check(files, true);
-    struct text text = {.data = NULL};
-
-    findings_write_text(&findings, &text);
-    if (findings.count > 0)
-        fail_msg("%s: %s", where, text.data);
-    text_finish(&text);
-    findings_finish(&findings);
-}
-
-static struct files files;
+#include "tests/unit/core/config/haproxy_rules_fixture.h"
 
 /* ---- what is shipped ---- */
 
@@ -222,55 +85,18 @@ static void test_what_haproxy_conf_writes(void **state)
 
 /* ---- one mistake, one finding ---- */
 
-struct mistake {
-    enum file file; /* that is edited */
-    const char *old;
-    const char *new;
-    enum finding_code code;
-    enum file where;     /* the finding's file */
-    const char *line;    /* what its line begins with */
-    const char *subject; /* all subjects */
-    const char *fix;     /* a part of it */
-};
-
-/* Whether the line of the edited file begins with this, blanks aside. */
-static void check_line(const char *text, unsigned number, const char *expected)
-{
-    for (; number > 1; number--) {
-        text = strchr(text, '\n');
-        assert_non_null(text);
-        text++;
-    }
-    text += strspn(text, " \t");
-    if (strncmp(text, expected, strlen(expected)) != 0)
-        fail_msg("the finding is about '%.60s', not about '%s'", text, expected);
-}
-
-static void check_mistake(const struct mistake *mistake)
-{
-    edit(files.text[mistake->file], mistake->old, mistake->new);
-    struct findings findings = check(&files, true);
-    struct text text = {.data = NULL};
-    struct text subjects = {.data = NULL};
-
-    findings_write_text(&findings, &text);
-    if (findings.count != 1)
-        fail_msg("'%s' -> '%s': %s", mistake->old, mistake->new, text.data);
-    const struct finding *finding = &findings.list[0];
-    assert_string_equal(finding_code_name(finding->code), finding_code_name(mistake->code));
-    assert_string_equal(finding->file, names[mistake->where]);
-    check_line(files.text[mistake->where], finding->line, mistake->line);
-    finding_add_subjects(finding, &subjects);
-    assert_string_equal(subjects.data, mistake->subject);
-    if (finding->fix == NULL || strstr(finding->fix, mistake->fix) == NULL)
-        fail_msg("no '%s' in '%s'", mistake->fix, finding->fix != NULL ? finding->fix : "");
-    text_finish(&subjects);
-    text_finish(&text);
-    findings_finish(&findings);
-}
-
-#define REJECT "    tcp-request content reject unless { var(txn.redis.master) -m found }\n"
 #define USE_SERVER "use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }"
+/* A backend behind the last line of a frontend. What follows is a frontend of its own. */
+#define SORRY                                                                                                \
+    "backend be_sorry\n    mode http\n    server sorry 10.0.0.99:80 check\n"                                 \
+    "frontend other\n"
+/* A website with a filter of its own. */
+#define WEBSITE                                                                                              \
+    "frontend web\n    mode http\n    bind :80\n    filter spoe engine coraza config coraza.conf\n"          \
+    "    default_backend web_servers\n"                                                                      \
+    "backend web_servers\n    mode http\n"                                                                   \
+    "    default-server check on-marked-down shutdown-sessions\n    server w1 10.0.1.1:80\n"                 \
+    "backend be_coraza\n    mode tcp\n    server coraza 127.0.0.1:9000\n"
 #define STATS "stats socket /run/haproxy/admin.sock"
 
 static const struct mistake mistakes[] = {
@@ -300,7 +126,48 @@ static const struct mistake mistakes[] = {
      HAPROXY, "tcp-request content accept", "fe_redis", "move it below line"},
     {HAPROXY, "frontend fe_redis\n    mode tcp\n", "frontend fe_redis\n    mode http\n", FINDING_WRONG_MODE,
      HAPROXY, "mode http", "fe_redis", "`mode tcp`"},
+    {HAPROXY, REJECT, "    tcp-request content reject if { var(txn.redis.master) -m found }\n",
+     FINDING_NO_REJECT, HAPROXY, "tcp-request content reject", "fe_redis",
+     "in place of this line write `tcp-request content reject unless { var(txn.redis.master) -m found }`"},
+    {HAPROXY, REJECT,
+     "    tcp-request content reject if { src 10.0.0.0/8 } !{ var(txn.redis.master) -m found }\n",
+     FINDING_NO_REJECT, HAPROXY, "tcp-request content reject", "fe_redis", "reject unless"},
+    {HAPROXY, REJECT,
+     "    acl named var(txn.redis.master) -m found\n    acl named src 10.0.0.0/8\n    tcp-request content "
+     "reject unless named\n",
+     FINDING_NO_REJECT, HAPROXY, "tcp-request content reject", "fe_redis", "reject unless"},
+    {HAPROXY, REJECT, "    tcp-request content reject unless { var(txn.redis.replica) -m found }\n",
+     FINDING_NO_REJECT, HAPROXY, "tcp-request content reject", "fe_redis", "txn.redis.master"},
+    {HAPROXY, REJECT, "    tcp-request content reject if { var(txn.redis.state) -m found }\n",
+     FINDING_NO_REJECT, HAPROXY, "tcp-request content reject", "fe_redis", "txn.redis.master"},
+    {HAPROXY, REJECT, "    tcp-request content accept if !{ var(txn.redis.master) -m found }\n" REJECT,
+     FINDING_EARLY_ACCEPT, HAPROXY, "tcp-request content accept", "fe_redis", "move it below line"},
+    {HAPROXY, REJECT, "    use_backend be_redis if { src 10.0.0.0/8 }\n", FINDING_NO_REJECT, HAPROXY,
+     "filter", "fe_redis", "below this line"},
+    {HAPROXY, REJECT, "    use_backend be_sorry if { src 10.0.0.0/8 }\n", FINDING_NO_REJECT, HAPROXY,
+     "filter", "fe_redis", "below this line"},
+    {HAPROXY, REJECT "    default_backend be_redis\n", REJECT, FINDING_NO_BACKEND, HAPROXY,
+     "frontend fe_redis", "fe_redis", "`default_backend NAME`"},
+    /* what HAProxy asks */
+    {SPOE, "    event on-client-session if", "    #", FINDING_NO_EVENT, SPOE, "spoe-message", "find-master",
+     "`event on-client-session`"},
+    {SPOE, "on-client-session", "on-server-session", FINDING_NO_EVENT, SPOE, "event", "find-master",
+     "`event on-client-session`"},
+    {SPOE, "    messages find-master\n", "", FINDING_NO_MESSAGE, SPOE, "spoe-agent", "sentinel",
+     "`messages NAME`"},
+    {SPOE, "role=str(master)", "role=str(slave)", FINDING_UNKNOWN_ROLE, SPOE, "args", "slave",
+     "`role=str(master)`"},
+    {SPOE, "[sentinel]\n", "", FINDING_UNKNOWN_ENGINE, HAPROXY, "filter", "sentinel",
+     "write `[sentinel]` above `spoe-agent`"},
     /* the backend */
+    {HAPROXY, USE_SERVER, "use-server R1 if { var(txn.redis.master) -m found }", FINDING_WRONG_USE_SERVER,
+     HAPROXY, "use-server R1", "be_redis", USE_SERVER},
+    {HAPROXY, "    " USE_SERVER "\n", "    use-server R2 if { src 127.0.0.0/8 }\n    " USE_SERVER "\n",
+     FINDING_WRONG_USE_SERVER, HAPROXY, "use-server R2", "be_redis", "above this line"},
+    {HAPROXY, USE_SERVER, "use-server %[var(txn.redis.replica)] if { var(txn.redis.replica) -m found }",
+     FINDING_NO_USE_SERVER, HAPROXY, "backend be_redis", "be_redis", USE_SERVER},
+    {HAPROXY, USE_SERVER, "use-server R1 if { var(txn.redis.master) -m str R1 }", FINDING_NO_USE_SERVER,
+     HAPROXY, "backend be_redis", "be_redis", USE_SERVER},
     {HAPROXY, USE_SERVER, "balance roundrobin", FINDING_NO_USE_SERVER, HAPROXY, "backend be_redis",
      "be_redis", USE_SERVER},
     {HAPROXY, USE_SERVER, "use-server %[var(txn.r.master)] if { var(txn.r.master) -m found }",
@@ -379,7 +246,26 @@ static void test_other_ways(void **state)
          "    tcp-request content accept if { var(txn.redis.master) -m found }\n    tcp-request content "
          "reject\n"},
         {HAPROXY, "backend be_redis\n", "backend be_redis\n" REJECT},
-        {HAPROXY, USE_SERVER, "use-server R1 if { var(txn.redis.master) -m str R1 }"},
+        {HAPROXY, REJECT,
+         "    tcp-request content reject if ! { var(txn.redis.master) -m found } || FALSE\n"},
+        {HAPROXY, REJECT, "    acl none src 10.0.0.0/8\n    tcp-request content reject if none\n" REJECT},
+        {HAPROXY, REJECT,
+         "    use_backend be_sorry unless { var(txn.redis.master) -m found }\n    default_backend "
+         "be_redis\n" SORRY},
+        {HAPROXY, REJECT "    default_backend be_redis\n",
+         "    use_backend be_redis if { var(txn.redis.master) -m found }\n    default_backend "
+         "be_sorry\n" SORRY},
+        {HAPROXY, REJECT,
+         REJECT "    use_backend be_sorry if { src 10.9.0.0/16 }\n    default_backend be_redis\n" SORRY},
+        {HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"},
+        {HAPROXY, USE_SERVER,
+         "use-server R1 if { var(txn.redis.master) -m str R1 }\n    use-server R2 if { "
+         "var(txn.redis.master) -m str R2 }\n    use-server R3 if { var(txn.redis.master) -m str R3 }"},
+        {HAPROXY, USE_SERVER,
+         "use-server %[var(txn.redis.replica)] if { var(txn.redis.replica) -m found }\n    " USE_SERVER},
+        {HAPROXY, USE_SERVER, USE_SERVER "\n    use-server R1 if { src 10.0.0.0/8 }"},
+        {SPOE, "on-client-session", "on-frontend-tcp-request"},
+        {SPOE, "role=str(master) ", ""},
         {HAPROXY, "server R1 10.0.0.11:6379", "server R1 ipv4@10.0.0.11:6379"},
         {HAPROXY, "server R1 10.0.0.11:6379", "server R1 redis-1.example.org:6379"},
         {HAPROXY, "server R1 10.0.0.11:6379", "server R1 \"$REDIS:6379\""},
@@ -458,50 +344,6 @@ static void test_defaults(void **state)
     findings_finish(&findings);
 }
 
-/* ---- what leaves clients hanging ---- */
-
-static void check_hanging(const char *haproxy, const char *expected)
-{
-    char lines[128] = "";
-
-    read_recipe("haproxy-conf/runtime-api", &files);
-    edit(files.text[AGENT], "runtime-api = /run/haproxy/admin.sock\nbackend = be_redis\n", "");
-    (void)snprintf(files.text[HAPROXY], FILE_SIZE, "%s", haproxy);
-    struct findings findings = check(&files, true);
-    for (size_t i = 0; i < findings.count; i++) {
-        size_t len = strlen(lines);
-        assert_int_equal(findings.list[i].code, FINDING_HANGING_CLIENTS);
-        (void)snprintf(lines + len, sizeof(lines) - len, "%u ", findings.list[i].line);
-    }
-    assert_string_equal(lines, expected);
-    findings_finish(&findings);
-    findings = check(&files, false);
-    assert_int_equal(findings.count, 0);
-    findings_finish(&findings);
-}
-
-#define PAIR "check on-marked-down shutdown-sessions"
-
-static void test_hanging(void **state)
-{
-    (void)state;
-    check_hanging("backend b\n    default-server weight 0 " PAIR "\n    server R1 a:1\n    server R2 a:2\n",
-                  "2 ");
-    check_hanging("backend b\n    server R1 a:1 " PAIR
-                  "\n    server R2 a:2 check # on-marked-down shutdown-sessions\n"
-                  "    server-template R 3 r:1 " PAIR "\r\n",
-                  "2 4 ");
-    check_hanging("defaults\n    default-server on-marked-down shutdown-sessions\n"
-                  "backend b\n    server R1 a:1\n    server R2 a:2 check\ndefaults\nbackend c\n    server R1 "
-                  "a:1 check\n",
-                  "5 ");
-    check_hanging("listen l\n    default-server check\n    server R1 a:1 on-marked-down shutdown-sessions\n",
-                  "3 ");
-    check_hanging("backend b\n    default-server " PAIR " addr 10.0.0.9\n    server R1 a:1\n", "");
-    check_hanging("backend b\n    default-server " PAIR " no-check\n    server R1 a:1\n", "");
-    check_hanging("backend b\n    server R1 a:1 " PAIR " on-marked-down none\n", "");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,7 +355,6 @@ int main(void)
         cmocka_unit_test(test_services_of_variables),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_hanging),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,7 +148,7 @@ static const struct conversation_loss refused = {.reason = "Connection refused",
 static void test_a_fault_goes_on(void **state)
 {
     static const char *const names[VOTERS] = {"c", "b", "x"};
-    static uint8_t numbers[VOTERS];
+    uint8_t numbers[VOTERS] = {0};
     const struct voter_group_options options = {
         .name = "",
         .source = VOTER_SOURCE_SENTINEL,
@@ -180,7 +180,7 @@ static void test_a_fault_that_is_over(void **state)
 {
     const struct conversation_loss silent = {.reason = "connect timeout", .end = CONVERSATION_END_SILENT};
     static const char *const names[VOTERS] = {"a", "b", "c"};
-    static uint8_t numbers[VOTERS];
+    uint8_t numbers[VOTERS] = {0};
     const struct voter_group_options options = {
         .name = "",
         .source = VOTER_SOURCE_SENTINEL,
