@@ -320,18 +320,16 @@ void voter_group_match(const struct voter_group *group, const struct voter_group
 
 void voter_group_inherit(struct voter_group *group, const struct voter_group *former)
 {
-    unsigned count = former->options.voter_count;
-
-    for (unsigned i = 0; i < group->options.voter_count * count; i++) {
-        struct voter *voter = &group->voters[i / count];
-        const struct voter *before = &former->voters[i % count];
-        bool goes_on =
-            voter->fault[0] == '\0' ? voter->identity[0] == '\0' : strcmp(voter->fault, before->fault) == 0;
-        if (!goes_on || strcmp(voter->name, before->name) != 0)
-            continue;
-        memcpy(voter->fault, before->fault, sizeof(voter->fault));
-        voter->fault_ms = before->fault_ms;
-    }
+    for (unsigned i = 0; i < group->options.voter_count; i++)
+        for (unsigned k = 0; k < former->options.voter_count; k++) {
+            struct voter *one = &group->voters[i];
+            const struct voter *old = &former->voters[k];
+            bool goes_on = one->fault[0] == '\0' ? !one->identity[0] : strcmp(one->fault, old->fault) == 0;
+            if (!goes_on || strcmp(one->name, old->name) != 0)
+                continue;
+            memcpy(one->fault, old->fault, sizeof(one->fault));
+            one->fault_ms = old->fault_ms;
+        }
 }
 
 static void store_identity(struct voter *voter, struct span identity)
