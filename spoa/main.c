@@ -13,6 +13,7 @@
 #include "spoa/cli/options.h"
 #include "spoa/cli/rehearse.h"
 #include "spoa/cli/reload_command.h"
+#include "spoa/cli/status_command.h"
 #include "spoa/cli/takeover_ask.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"

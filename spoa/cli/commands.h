@@ -8,11 +8,10 @@
 
 struct config;
 
-/* Prints the status, as text or JSON. With `watches` it repeats until the program is ended. Returns an
- * exit code: 0, or 1 if the agent does not answer with code 200. */
-MUST_CHECK int command_status(const struct config *config, bool is_json, bool watches);
+/* Prints what the agent answers at the path. Returns an exit code: 0, or 1 if the code of the answer is not 200. */
+int command_print(const struct config *config, const char *path);
 
-/* Prints whom the agent names and why, of one service or, where that is NULL, of all. Returns as command_status(). */
+/* Prints whom the agent names and why, of one service or, where that is NULL, of all. Returns as command_print(). */
 MUST_CHECK int command_explain(const struct config *config, const char *service);
 
 /* Asks for the path ("/healthz", "/readyz"). Returns 0 if the agent answers with code 200, else 1 with the reason on

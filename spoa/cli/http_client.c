@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/addr.h"
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
@@ -78,5 +79,28 @@ int http_client_get(const struct config_listen *where, const char *path, struct 
     text_finish(&reply);
     close(fd);
     errno = error;
+    return code;
+}
+
+const struct config_listen *http_client_agent(const struct config *config)
+{
+    if (config->agent.web.count > 0)
+        return &config->agent.web.list[0];
+    fputs("the configuration has no 'http' in [agent]: there is nobody to ask\n", stderr);
+    return NULL;
+}
+
+int http_client_ask(const struct config *config, const char *path, struct text *body)
+{
+    const struct config_listen *where = http_client_agent(config);
+
+    *body = (struct text){.data = NULL};
+    if (where == NULL)
+        return -1;
+    int code = http_client_get(where, path, body);
+    if (code == -1) {
+        char text[ADDR_TEXT_MAX];
+        fprintf(stderr, "no answer from %s: %s\n", addr_format(&where->addr, text), strerror(errno));
+    }
     return code;
 }

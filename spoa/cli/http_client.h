@@ -4,6 +4,7 @@
 
 #include "proto/must_check.h"
 
+struct config;
 struct config_listen;
 struct text;
 
@@ -12,5 +13,11 @@ struct text;
  * caller must finish. Returns -1 with errno if there is no answer.
  */
 MUST_CHECK int http_client_get(const struct config_listen *where, const char *path, struct text *body);
+
+/* The first address of `http` in [agent]; NULL, with a message on stderr, where there is none. */
+const struct config_listen *http_client_agent(const struct config *config);
+
+/* Asks there. -1: there is no answer, and a message is on stderr. */
+MUST_CHECK int http_client_ask(const struct config *config, const char *path, struct text *body);
 
 #endif

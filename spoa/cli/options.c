@@ -71,20 +71,26 @@ static const struct option long_options[] = {
 
 static const struct config_place command_line = {.file = "command line"};
 
+static void print_usage(FILE *out)
+{
+    fputs("usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
+          "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
+          "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
+          "       sentinel-spoa [-f FILE] explain [SERVICE]\n"
+          "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
+          "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
+          "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
+          "       sentinel-spoa [-f FILE] rehearse SERVICE --through ADDR [--yes]\n"
+          "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
+          "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
+          "\n",
+          out);
+}
+
 void options_print_help(FILE *out)
 {
+    print_usage(out);
     fputs(
-        "usage: sentinel-spoa [-f FILE] [--takeover | -t | --dump-config]\n"
-        "       sentinel-spoa init --sentinel ADDR [OPTION]...    write the first files; see init --help\n"
-        "       sentinel-spoa [-f FILE] status [--json] [--watch]\n"
-        "       sentinel-spoa [-f FILE] explain [SERVICE]\n"
-        "       sentinel-spoa [-f FILE] reload [--pid PID]\n"
-        "       sentinel-spoa [-f FILE] --healthcheck | --readycheck\n"
-        "       sentinel-spoa [-f FILE] check [--haproxy FILE]... [--json]\n"
-        "       sentinel-spoa [-f FILE] rehearse SERVICE --through ADDR [--yes]\n"
-        "       sentinel-spoa [-f FILE] haproxy-conf [--spoe] [--for VERSION]\n"
-        "       sentinel-spoa --sentinel ADDR ... --service NAME --server NAME=ADDR ... [OPTION ...]\n"
-        "\n"
         "A HAProxy SPOE agent that names the Redis master that a majority of Sentinels names.\n"
         "\n"
         "  -f, --file FILE      read the configuration from FILE; /etc/sentinel-spoa.conf unless given\n"
@@ -113,9 +119,9 @@ void options_print_help(FILE *out)
         "                       error, warning, info or debug\n"
         "\n"
         "Of an agent that runs with FILE (it needs 'http' in [agent]: that is where these commands ask it):\n"
-        "  status               who is the master, who says so, the last switches\n"
+        "  status               what clients feel, who says what, the last switches and outages\n"
         "      --json           as JSON\n"
-        "      --watch          again every second\n"
+        "      --watch          again every second, in place in a terminal\n"
         "  explain              whom it names and why, and what would happen if somebody died now\n"
         "  reload               send SIGHUP, wait until FILE is used, and exit 0; else 1 with the reason\n"
         "      --pid PID        to this process, also where no agent answers\n"

@@ -89,7 +89,7 @@ struct redis_client rehearse_open_through(const struct rehearse *rehearse)
         .patience_s = CLIENT_S,
     };
 
-    if (rehearse->service->park_ms > (CLIENT_S - 2) * 1000)
+    if (rehearse->service->park_ms > (int64_t)(CLIENT_S - 2) * 1000)
         target.patience_s = (unsigned)(rehearse->service->park_ms / 1000) + 2;
     redis_client_open_all(&target, 1);
     return target.client;
@@ -131,12 +131,12 @@ int rehearse_identify(const struct rehearse *rehearse, struct redis_client *clie
 /* Sends one command to a node. False with a message if it does not do it. */
 static bool tell_node(const struct rehearse *rehearse, int server, const char *const *words)
 {
-    char error[REHEARSE_ERROR_MAX];
     struct redis_client client = rehearse_open_node(rehearse, server);
     const struct reply *reply = redis_client_ask(&client, words);
     bool is_done = reply != NULL && reply->kind == REPLY_INTEGER;
 
     if (!is_done) {
+        char error[REHEARSE_ERROR_MAX];
         rehearse_copy_error(&client, reply, error);
         fprintf(stderr, "%s refuses %s %s: %s\n", rehearse->names[server], words[0], words[1], error);
     }
@@ -346,8 +346,9 @@ static bool warm_up(struct stage *stage)
         continue;
     print_lines(stage);
     if (rehearsal->count < WRITES_BEFORE || rehearsal->refused + rehearsal->astray > 0) {
-        if (!is_interrupted)
-            fputs("no rehearsal: the writes fail already, or are slow\n", stderr);
+        fputs(is_interrupted ? "Interrupted. No failover was ordered.\n"
+                             : "no rehearsal: the writes fail already, or are slow\n",
+              stderr);
         return false;
     }
     return tell_node(rehearse, rehearse->old, expire);
@@ -358,12 +359,12 @@ static bool order_failover(struct stage *stage)
     struct rehearse *rehearse = stage->rehearse;
     const char *const words[] = {"SENTINEL", "FAILOVER", rehearse->service->monitor, NULL};
     char text[ADDR_TEXT_MAX];
-    char error[REHEARSE_ERROR_MAX];
 
     rehearsal_note_order(&stage->rehearsal, rehearse_now_ms());
     const struct reply *reply = redis_client_ask(&rehearse->sentinels[0].client, words);
     const char *name = addr_format(rehearse->sentinels[0].addr, text);
     if (reply == NULL || reply->kind != REPLY_TEXT) {
+        char error[REHEARSE_ERROR_MAX];
         rehearse_copy_error(&rehearse->sentinels[0].client, reply, error);
         fprintf(stderr, "no rehearsal: the Sentinel %s refuses SENTINEL FAILOVER %s: %s\n", name,
                 rehearse->service->monitor, error);

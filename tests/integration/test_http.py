@@ -426,7 +426,7 @@ def test_a_page_is_never_older_than_its_request():
                 rig.wait_master(name)
                 assert f'service="mymaster",server="{name}"' in ask(rig, "/metrics")[2]
                 assert json.loads(ask(rig, "/status")[2])["services"][0]["server"] == name
-                assert f" {name} " in ask(rig, "/status.txt")[2].splitlines()[2]
+                assert f"\n● mymaster              {name} is the master" in ask(rig, "/status.txt")[2]
         finally:
             ending.set()
             for thread in threads:
@@ -470,9 +470,9 @@ def test_status_command(rig):
     rig.wait_master("R2")
     done = command(rig, "status")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^mymaster +ok +R2 +127\.0\.0\.1:7002 +\d/3 votes, 2 needed, park 0 ms$", done.stdout, re.MULTILINE)
+    assert re.match(r"● mymaster: R2 is the master\n    127\.0\.0\.1:7002 · \d of 3 votes, 2 needed · since \d\d:\d\d:\d\d UTC, for ", done.stdout)
     assert all(fake.where in done.stdout for fake in rig.fakes)
-    assert "mymaster: R1 -> R2, " in done.stdout
+    assert "mymaster: R1 → R2 in " in done.stdout
     done = command(rig, "status", "--json")
     assert json.loads(done.stdout)["services"][0]["server"] == "R2"
 
@@ -499,7 +499,7 @@ def test_watching_ends_with_its_reader(rig):
     """As in `status --watch | head`."""
     watching = subprocess.Popen(agent_words("-f", rig.agent.config_path, "status", "--watch"), stdout=subprocess.PIPE)
     try:
-        assert b"sentinel-spoa" in watching.stdout.readline()
+        assert b"mymaster" in watching.stdout.readline()
         watching.stdout.close()
         assert watching.wait(30) == 0
     finally:

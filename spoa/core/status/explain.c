@@ -70,12 +70,13 @@ static void add_short(const struct subject *subject)
 {
     const struct addr *addr = subject->decision->addr;
     const char *server = addr != NULL ? service_server(subject->service, addr) : NULL;
-    char text[ADDR_TEXT_MAX];
 
-    if (server != NULL)
-        text_add(subject->out, server);
-    else
-        text_add(subject->out, addr != NULL ? addr_format(addr, text) : "the master");
+    if (server == NULL && addr != NULL) {
+        char text[ADDR_TEXT_MAX];
+        text_add(subject->out, addr_format(addr, text));
+        return;
+    }
+    text_add(subject->out, server != NULL ? server : "the master");
 }
 
 /* ---- what is, and what to do ---- */

@@ -8,9 +8,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proto/must_check.h"
 #include "spoa/core/base/json.h"
+#include "spoa/core/status/sentences.h"
 
 struct service;
 struct status;
@@ -24,6 +26,13 @@ struct page_cursor {
     size_t section; /* which part of the page is next */
     size_t group;   /* which group and which of its services are next in this section */
     size_t service;
+    struct { /* what the text counts before it says more */
+        size_t services;
+        size_t troubled; /* services in trouble */
+        enum tone tone;  /* the worst of all */
+        uint32_t alarms; /* a bit per kind that is raised for a service or a group */
+    } sum;
+    size_t told;      /* services in trouble that stand in the text in full */
     struct json json; /* what is open, of a page in JSON; its text is set for each piece */
 };
 

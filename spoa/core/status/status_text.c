@@ -7,12 +7,19 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/decision/quorum.h"
 #include "spoa/core/decision/service.h"
-#include "spoa/core/decision/service_state.h"
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/page_cursor.h"
+#include "spoa/core/status/sentences.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
+
+/* So many services are shown in full. Where there are more, those in trouble are, and all have a line each. */
+#define FULL_MAX 3
+/* So many services in trouble are shown in full. */
+#define TROUBLED_MAX 20
+
+#define INDENT "    "
 
 /* Pads `text` with blanks to `width`. Longer text stays whole. */
 static void add_column(struct text *out, const char *text, size_t width)
@@ -23,51 +30,125 @@ static void add_column(struct text *out, const char *text, size_t width)
     text_add(out, "  ");
 }
 
-static void add_alarms(struct text *out, const struct alarms *alarms)
+static void add_mark(struct text *out, const char *indent, enum tone tone)
 {
+    text_printf(out, "%s%s ", indent, tone_mark(tone));
+}
+
+static void add_alarm(struct text *out, enum alarm_kind kind, const char *meaning)
+{
+    add_mark(out, INDENT, TONE_WAIT);
+    text_printf(out, "%s: ", alarm_text(kind));
+    text_add(out, meaning);
+    text_add(out, "\n");
+}
+
+/* A line per bit of `raised`, with what to do. */
+static void add_alarms(struct text *out, uint32_t raised)
+{
+    for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++)
+        if ((raised >> kind & 1) != 0)
+            add_alarm(out, kind, alarm_meaning(kind));
+}
+
+/* What a line says of them where they are explained elsewhere. */
+static void add_alarm_names(struct text *out, uint32_t raised)
+{
+    const char *before = " · alarms: ";
+
     for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
-        if (!alarms_is_raised(alarms, kind))
+        if ((raised >> kind & 1) == 0)
             continue;
-        text_printf(out, "    ! %s: ", alarm_text(kind));
-        text_add(out, alarm_meaning(kind));
-        text_add(out, "\n");
+        text_printf(out, "%s%s", before, alarm_text(kind));
+        before = ", ";
     }
 }
 
+/* ---- who says what ---- */
+
+static bool has_expired(const struct status *status, const struct service *service, const struct vote *vote)
+{
+    return status->now_ms - vote->t_sent_ms >= service_settings(service)->quorum.vote_life_ms;
+}
+
+static enum tone voice_tone(const struct status *status, const struct voter_group *group,
+                            const struct service *service, unsigned voter)
+{
+    const struct addr *named = service_decision(service)->addr;
+    struct vote vote = service_vote(service, voter);
+
+    if (vote.ballot == QUORUM_SILENT || voter_group_fault(group, voter)[0] != '\0' ||
+        has_expired(status, service, &vote))
+        return TONE_BAD;
+    if (service_is_in_trouble(service) || vote.addr == NULL || named == NULL)
+        return TONE_WAIT;
+    return service_is_same_node(service, vote.addr, named) ? TONE_GOOD : TONE_WAIT;
+}
+
+/* Whom it names, as the server of the map where there is one. */
 static void add_vote(struct text *out, const struct status *status, const struct service *service,
                      const struct vote *vote)
 {
-    char text[ADDR_TEXT_MAX];
-    int64_t age_ms = status->now_ms - vote->t_sent_ms;
+    if (vote->addr == NULL) {
+        add_column(out, vote->ballot == QUORUM_UNKNOWN_NAME ? "knows no master of this name" : "names nobody",
+                   16);
+    } else {
+        char text[ADDR_TEXT_MAX];
+        const char *server = service_server(service, vote->addr);
+        text_add(out, "names ");
+        add_column(out, server != NULL ? server : addr_format(vote->addr, text), 10);
+    }
+    sentences_add_duration(out, status->now_ms - vote->t_sent_ms);
+    text_add(out, has_expired(status, service, vote) ? " ago, expired" : " ago");
+}
 
-    add_column(out, vote->addr != NULL ? addr_format(vote->addr, text) : "names nobody", 24);
-    text_printf(out, "%lld ms ago%s", (long long)age_ms,
-                age_ms >= service_settings(service)->quorum.vote_life_ms ? ", expired" : "");
+static void add_fault(struct text *out, const struct status *status, const struct voter_group *group,
+                      unsigned voter)
+{
+    text_add(out, voter_group_words(group, voter)[0] != '\0' ? "refuses us: " : "");
+    text_add(out, voter_group_fault(group, voter));
+    text_add(out, ", for ");
+    sentences_add_duration(out, status->now_ms - voter_group_fault_since_ms(group, voter));
 }
 
 static void add_voice(struct text *out, const struct status *status, const struct voter_group *group,
                       const struct service *service, unsigned voter)
 {
     struct vote vote = service_vote(service, voter);
-    const char *words = voter_group_words(group, voter);
+    int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
 
-    text_add(out, "    ");
-    add_column(out, voter_group_voter_name(group, voter), 24);
+    add_mark(out, INDENT, voice_tone(status, group, service, voter));
+    add_column(out, voter_group_voter_name(group, voter), 22);
     if (vote.ballot == QUORUM_SILENT)
-        text_add(out, "never heard");
+        text_add(out, "was never heard");
     else
         add_vote(out, status, service, &vote);
-    int64_t silence_ms = service_silence_ms(service, voter, status->now_ms);
-    if (silence_ms >= SERVICE_WATCH_MS)
-        text_printf(out, ", has not heard it for %lld ms", (long long)silence_ms);
-    const char *fault = voter_group_fault(group, voter);
-    if (fault[0] != '\0') {
-        text_add(out, words[0] != '\0' ? ", refuses us: " : ", ");
-        text_add(out, fault);
-        text_printf(out, ", for %lld ms",
-                    (long long)(status->now_ms - voter_group_fault_since_ms(group, voter)));
+    if (silence_ms >= SERVICE_WATCH_MS) {
+        text_add(out, ", has not heard it for ");
+        sentences_add_duration(out, silence_ms);
+    }
+    if (voter_group_fault(group, voter)[0] != '\0') {
+        text_add(out, ", ");
+        add_fault(out, status, group, voter);
     }
     text_add(out, "\n");
+}
+
+static void add_node_mark(struct text *out, const struct service *service, size_t server)
+{
+    enum node_saying saying = service_node_word(service, server)->saying;
+    const struct service_decision *decision = service_decision(service);
+    const struct addr *addr = &service_settings(service)->servers[server].addr;
+
+    if (saying == NODE_REFUSES || saying == NODE_UNREACHABLE)
+        add_mark(out, INDENT, TONE_BAD);
+    else if (saying == NODE_SAYS_LOADING)
+        add_mark(out, INDENT, TONE_WAIT);
+    else if (!service_is_in_trouble(service) && decision->addr != NULL &&
+             service_is_same_node(service, decision->addr, addr))
+        add_mark(out, INDENT, TONE_GOOD);
+    else
+        text_add(out, INDENT "  ");
 }
 
 static void add_node(struct text *out, const struct status *status, const struct service *service,
@@ -76,132 +157,159 @@ static void add_node(struct text *out, const struct status *status, const struct
     const struct node_word *word = service_node_word(service, server);
     char text[ADDR_TEXT_MAX];
 
-    text_add(out, "    ");
+    add_node_mark(out, service, server);
     add_column(out, service_settings(service)->servers[server].name, 8);
     add_column(out, addr_format(&service_settings(service)->servers[server].addr, text), 22);
-    text_add(out, node_saying_text(word->saying));
+    text_add(out, word->saying == NODE_NOT_ASKED ? "not asked"
+                  : word->saying == NODE_LISTED  ? "listed as a replica"
+                                                 : node_saying_text(word->saying));
     text_add(out, word->words[0] == '\0' ? "" : word->saying == NODE_SAYS_REPLICA ? " of " : ": ");
     text_add(out, word->words);
-    if (word->saying != NODE_NOT_ASKED)
-        text_printf(out, ", for %lld ms, %lld ms ago", (long long)(word->t_ms - word->since_ms),
-                    (long long)(status->now_ms - word->t_ms));
+    if (word->saying != NODE_NOT_ASKED) {
+        text_add(out, ", for ");
+        sentences_add_duration(out, word->t_ms - word->since_ms);
+        text_add(out, ", ");
+        sentences_add_duration(out, status->now_ms - word->t_ms);
+        text_add(out, " ago");
+    }
     text_add(out, "\n");
 }
 
-/* Only where somebody waits. */
-static void add_waiting(struct text *out, const struct status *status, const struct service *service,
-                        enum service_role role, const char *what)
-{
-    const struct service_waiting *waiting = service_waiting(service, role);
+/* ---- services ---- */
 
-    if (waiting->count > 0)
-        text_printf(out, "    %zu waiting for %s, the oldest for %lld ms\n", waiting->count, what,
-                    (long long)(status->now_ms - waiting->oldest_ms));
-}
-
-/* Only the one that goes on. */
-static void add_current_outage(struct text *out, const struct status *status, const struct service *service)
-{
-    const struct outage *outage = service_outage(service);
-
-    if (!outage->is_running)
-        return;
-    text_printf(out, "    outage for %lld ms, began with %s, %llu had to wait, %llu refused\n",
-                (long long)outage_length_ms(outage, status->now_ms), service_state_text(outage->state),
-                (unsigned long long)outage->waited, (unsigned long long)outage->refused);
-}
-
+/* "● mymaster: R2 is the master", and all that is known of it. What the alarms mean may stand elsewhere. */
 static void add_service(struct text *out, const struct status *status, const struct voter_group *group,
-                        const struct service *service)
+                        const struct service *service, bool has_meanings)
 {
-    const struct service_decision *decision = service_decision(service);
-    const struct service_settings *settings = service_settings(service);
-    const char *reason = service_decision_reason(decision);
-    char text[ADDR_TEXT_MAX];
+    uint32_t raised = service_alarms(service)->raised;
 
-    add_column(out, settings->name, 20);
-    add_column(out, service_state_text(decision->state), 12);
-    add_column(out, decision->server != NULL ? decision->server : "-", 12);
-    add_column(out, decision->addr != NULL ? addr_format(decision->addr, text) : "-", 22);
-    text_printf(out, "%u/%u votes, %u needed, park %lld ms%s%s\n", decision->votes, settings->quorum.voters,
-                settings->quorum.threshold, (long long)decision->park_ms, reason[0] != '\0' ? ", " : "",
-                reason);
+    add_mark(out, "", service_tone(service, status->now_ms));
+    text_add(out, service_settings(service)->name);
+    text_add(out, ": ");
+    sentences_add_headline(out, group, service, status->now_ms);
+    text_add(out, "\n" INDENT);
+    sentences_add_reasons(out, status, service);
+    add_alarm_names(out, has_meanings ? 0 : raised);
+    text_add(out, "\n\n");
     for (unsigned i = 0; i < voter_group_voter_count(group); i++)
         add_voice(out, status, group, service, i);
-    for (size_t i = 0; i < settings->server_count; i++)
+    text_add(out, "\n");
+    for (size_t i = 0; i < service_settings(service)->server_count; i++)
         add_node(out, status, service, i);
-    add_current_outage(out, status, service);
-    add_waiting(out, status, service, SERVICE_ROLE_MASTER, "the master");
-    add_waiting(out, status, service, SERVICE_ROLE_REPLICA, "a replica");
-    add_alarms(out, service_alarms(service));
-}
-
-static void add_switch(struct text *out, const struct status *status, const struct history_switch *entry)
-{
-    text_add(out, "    ");
-    text_add(out, entry->service);
-    text_printf(out, ": %s -> %s, %lld s ago, named after %lld ms",
-                entry->old_server[0] != '\0' ? entry->old_server : "-",
-                entry->new_server[0] != '\0' ? entry->new_server : "-",
-                (long long)(status->now_ms - entry->t_named_ms) / 1000,
-                (long long)(entry->t_named_ms - entry->t_suspected_ms));
-    if (entry->t_cut_ms != HISTORY_NEVER)
-        text_printf(out, ", sessions cut after %lld ms",
-                    (long long)(entry->t_cut_ms - entry->t_suspected_ms));
+    add_alarms(out, has_meanings ? raised : 0);
     text_add(out, "\n");
 }
 
-static void add_outage(struct text *out, const struct status *status, const struct history_outage *entry)
+/* What stands above the list of all services. */
+static void begin_list(struct text *out, const struct page_cursor *cursor)
 {
-    text_add(out, "    ");
-    text_add(out, entry->service);
-    text_printf(out, ": %lld ms, %lld s ago, began with %s",
-                (long long)(entry->t_ended_ms - entry->t_begun_ms),
-                (long long)(status->now_ms - entry->t_ended_ms) / 1000, service_state_text(entry->state));
-    text_printf(out, "%s%s, %s -> %s", entry->reason[0] != '\0' ? " " : "", entry->reason,
-                entry->old_server[0] != '\0' ? entry->old_server : "-",
-                entry->new_server[0] != '\0' ? entry->new_server : "-");
-    text_printf(out, ", %llu had to wait (%lld ms at the most), %llu refused\n",
-                (unsigned long long)entry->waited, (long long)entry->longest_wait_ms,
-                (unsigned long long)entry->refused);
+    if (cursor->sum.alarms != 0) {
+        text_add(out, "Alarms: what to do\n");
+        add_alarms(out, cursor->sum.alarms);
+        text_add(out, "\n");
+    }
+    text_add(out, "Services\n");
 }
 
-/* Only what is not as it should be. */
-static void add_api(struct text *out, const struct runtime_health *api)
+static void add_line(struct text *out, const struct status *status, const struct voter_group *group,
+                     const struct service *service)
 {
-    const char *reason = runtime_health_reason(api);
+    const struct service_decision *decision = service_decision(service);
 
-    if (reason[0] == '\0' && api->owed == 0)
-        return;
-    text_add(out, "HAProxy ");
-    add_column(out, api->name, 20);
-    text_add(out, reason[0] != '\0' ? "cannot cut sessions: " : "can cut sessions");
-    text_add(out, reason);
-    if (api->owed > 0)
-        text_printf(out, ", servers whose sessions are not cut yet: %zu", api->owed);
+    add_mark(out, "", service_tone(service, status->now_ms));
+    add_column(out, service_settings(service)->name, 20);
+    sentences_add_headline(out, group, service, status->now_ms);
+    text_printf(out, " · %u/%u votes", decision->votes, service_settings(service)->quorum.voters);
+    add_alarm_names(out, service_alarms(service)->raised);
     text_add(out, "\n");
-    add_alarms(out, &api->alarms);
 }
 
-static void add_agent(struct text *out, const struct status *status)
+/* Few services, in one piece: those in trouble first. The alarms of the groups stand below. */
+static void add_few(struct text *out, const struct status *status)
 {
-    const char *service = NULL;
-    const char *unready = status_unready(status, &service);
+    const struct voter_group *group;
+    const struct service *service;
 
-    text_add(out, "sentinel-spoa ");
-    text_add(out, status->version);
-    text_printf(out, ", %s%s, %zu connections, %zu waiting%s\n\n",
-                unready == NULL ? "ready" : "not ready: ", unready == NULL ? "" : unready,
-                status->connections, status->parked,
-                status->is_reload_good ? "" : ", the last reload failed");
-    if (!alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE))
-        return;
-    text_printf(out, "! %s: ", alarm_text(ALARM_UNKNOWN_SERVICE));
-    text_add(out, status->unknown->detail);
-    text_add(out, "\n\n");
+    for (unsigned is_whole = 0; is_whole <= 1; is_whole++) {
+        struct page_cursor cursor = {.section = 0};
+        while (page_cursor_next(&cursor, status, &group, &service))
+            if (service_is_in_trouble(service) == (is_whole == 0))
+                add_service(out, status, group, service, true);
+    }
+    size_t before = out->len;
+    for (size_t i = 0; i < status->group_count; i++)
+        add_alarms(out, voter_group_alarms(status->groups[i])->raised);
+    text_add(out, out->len > before ? "\n" : "");
 }
 
-/* The alarms of a group stand below its last service. */
+static void add_if_in_trouble(struct text *out, const struct status *status, struct page_cursor *cursor,
+                              const struct voter_group *group, const struct service *service)
+{
+    if (!service_is_in_trouble(service) || cursor->told++ >= TROUBLED_MAX)
+        return;
+    add_service(out, status, group, service, false);
+}
+
+static void count_service(const struct status *status, struct page_cursor *cursor,
+                          const struct voter_group *group, const struct service *service)
+{
+    enum tone tone = service_tone(service, status->now_ms);
+
+    cursor->sum.services++;
+    cursor->sum.troubled += service_is_in_trouble(service);
+    cursor->sum.tone = tone > cursor->sum.tone ? tone : cursor->sum.tone;
+    cursor->sum.alarms |= service_alarms(service)->raised | voter_group_alarms(group)->raised;
+}
+
+/* ---- the parts of the page ---- */
+
+enum section { COUNT, HEAD, IN_TROUBLE, ALL, VOTERS, END };
+
+/* What clients feel of all services together. */
+static void add_sum(struct text *out, const struct page_cursor *cursor)
+{
+    size_t services = cursor->sum.services;
+    size_t troubled = cursor->sum.troubled;
+
+    add_mark(out, "", cursor->sum.tone);
+    if (troubled == 0)
+        text_printf(out, "All %zu services have a master\n\n", services);
+    else
+        text_printf(out, "%zu of %zu services %s in trouble\n\n", troubled, services,
+                    troubled == 1 ? "is" : "are");
+}
+
+/* What is wrong with the agent itself, or with what it is asked. */
+static void add_agent_faults(struct text *out, const struct status *status)
+{
+    size_t before = out->len;
+
+    if (status->is_stopping)
+        text_printf(out, "%s The agent is stopping\n", tone_mark(TONE_WAIT));
+    if (!status->is_reload_good) {
+        text_printf(out, "%s The last reload failed", tone_mark(TONE_BAD));
+        text_add(out, status->reload_error != NULL ? ": " : "");
+        text_add(out, status->reload_error != NULL ? status->reload_error : "");
+        text_add(out, "\n");
+    }
+    if (alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE)) {
+        text_printf(out, "%s %s: ", tone_mark(TONE_BAD), alarm_text(ALARM_UNKNOWN_SERVICE));
+        text_add(out, status->unknown->detail);
+        text_add(out, "\n");
+    }
+    text_add(out, out->len > before ? "\n" : "");
+}
+
+static void add_head(struct text *out, const struct status *status, const struct page_cursor *cursor)
+{
+    if (cursor->sum.services > 1)
+        add_sum(out, cursor);
+    if (cursor->sum.services <= FULL_MAX)
+        add_few(out, status);
+    add_agent_faults(out, status);
+}
+
+/* Some services, in the way of the section. False where it has no more. */
 static bool add_services(struct text *out, const struct status *status, struct page_cursor *cursor)
 {
     const struct voter_group *group;
@@ -210,40 +318,186 @@ static bool add_services(struct text *out, const struct status *status, struct p
     for (unsigned i = 0; i < PAGE_PIECE; i++) {
         if (!page_cursor_next(cursor, status, &group, &service))
             return false;
-        add_service(out, status, group, service);
-        if (cursor->service == voter_group_service_count(group))
-            add_alarms(out, voter_group_alarms(group));
+        if (cursor->section == COUNT)
+            count_service(status, cursor, group, service);
+        else if (cursor->section == IN_TROUBLE)
+            add_if_in_trouble(out, status, cursor, group, service);
+        else
+            add_line(out, status, group, service);
     }
     return true;
 }
 
+static void add_group(struct text *out, const struct status *status, const struct voter_group *group)
+{
+    for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
+        bool is_heard = voter_group_is_heard(group, i, status->now_ms);
+        add_mark(out, INDENT, is_heard ? TONE_GOOD : TONE_BAD);
+        add_column(out, voter_group_voter_name(group, i), 22);
+        if (voter_group_fault(group, i)[0] != '\0')
+            add_fault(out, status, group, i);
+        else
+            text_add(out, is_heard ? "up" : "not heard");
+        text_add(out, voter_group_name(group)[0] != '\0' ? " · " : "");
+        text_add(out, voter_group_name(group));
+        add_alarm_names(out, voter_group_alarms(group)->raised);
+        text_add(out, "\n");
+    }
+}
+
+static bool add_voters(struct text *out, const struct status *status, struct page_cursor *cursor)
+{
+    const struct voter_group *group;
+
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        if (!page_cursor_next_group(cursor, status, &group))
+            return false;
+        add_group(out, status, group);
+    }
+    return true;
+}
+
+/* What clients felt of a switch; NULL where they felt nothing. */
+static const struct history_outage *find_outage(const struct status *status,
+                                                const struct history_switch *entry)
+{
+    const struct history_outage *outage;
+
+    for (size_t back = 0; (outage = history_get_outage(status->history, back)) != NULL; back++)
+        if (outage->t_ended_ms == entry->t_named_ms && strcmp(outage->service, entry->service) == 0)
+            return outage;
+    return NULL;
+}
+
+static bool is_told_as_switch(const struct status *status, const struct history_outage *outage)
+{
+    const struct history_switch *entry;
+
+    for (size_t back = 0; (entry = history_get(status->history, back)) != NULL; back++)
+        if (entry->t_named_ms == outage->t_ended_ms && strcmp(outage->service, entry->service) == 0)
+            return true;
+    return false;
+}
+
+static void add_switch(struct text *out, const struct status *status, const struct history_switch *entry)
+{
+    text_add(out, INDENT);
+    sentences_add_time(out, status, entry->t_named_ms);
+    text_add(out, "  ");
+    sentences_add_switch(out, entry, find_outage(status, entry));
+    text_add(out, "\n");
+}
+
+static void add_outage(struct text *out, const struct status *status, const struct history_outage *entry)
+{
+    if (is_told_as_switch(status, entry))
+        return;
+    text_add(out, INDENT);
+    sentences_add_time(out, status, entry->t_ended_ms);
+    text_add(out, "  ");
+    sentences_add_outage(out, entry);
+    text_add(out, "\n");
+}
+
+/* Both in one list, the last one first. */
+static void add_past(struct text *out, const struct status *status)
+{
+    const struct history_switch *entry = history_get(status->history, 0);
+    const struct history_outage *outage = history_get_outage(status->history, 0);
+    size_t switches = 0;
+    size_t outages = 0;
+
+    text_add(out, "Last switches and outages\n");
+    if (entry == NULL && outage == NULL)
+        text_add(out, INDENT "none since the agent started\n");
+    while (entry != NULL || outage != NULL) {
+        if (outage == NULL || (entry != NULL && entry->t_named_ms >= outage->t_ended_ms)) {
+            add_switch(out, status, entry);
+            entry = history_get(status->history, ++switches);
+        } else {
+            add_outage(out, status, outage);
+            outage = history_get_outage(status->history, ++outages);
+        }
+    }
+}
+
+static void add_api(struct text *out, const struct runtime_health *api)
+{
+    const char *reason = runtime_health_reason(api);
+
+    add_mark(out, INDENT, runtime_health_is_well(api) && api->owed == 0 ? TONE_GOOD : TONE_BAD);
+    add_column(out, api->name, 22);
+    if (!api->is_tried)
+        text_add(out, "not tried yet");
+    else
+        text_add(out, reason[0] != '\0' ? "cannot cut sessions: " : "sessions can be cut");
+    text_add(out, reason);
+    if (api->owed > 0) {
+        text_add(out, " · ");
+        sentences_add_count(out, api->owed, "cut", "");
+        text_add(out, " owed");
+    }
+    text_add(out, "\n");
+    add_alarms(out, api->alarms.raised);
+}
+
 static void add_end(struct text *out, const struct status *status)
 {
+    add_past(out, status);
+    text_add(out, "\nHAProxy\n");
     for (size_t i = 0; i < status->api_count; i++)
         add_api(out, &status->apis[i]);
-    if (history_get(status->history, 0) != NULL)
-        text_add(out, "\nLast switches\n");
-    for (size_t back = 0; history_get(status->history, back) != NULL; back++)
-        add_switch(out, status, history_get(status->history, back));
-    if (history_get_outage(status->history, 0) != NULL)
-        text_add(out, "\nLast outages\n");
-    for (size_t back = 0; history_get_outage(status->history, back) != NULL; back++)
-        add_outage(out, status, history_get_outage(status->history, back));
+    text_add(out, INDENT);
+    sentences_add_count(out, status->connections, "connection", "");
+    if (status->parked > 0) {
+        text_add(out, " · ");
+        sentences_add_count(out, status->parked, "client", "waits");
+    }
+    text_add(out, "\n\nsentinel-spoa ");
+    text_add(out, status->version);
+    if (status->process.t_start_unix_ms > 0) {
+        text_add(out, " · up ");
+        sentences_add_duration(out, status->now_unix_ms - status->process.t_start_unix_ms);
+    }
+    text_add(out, "\n");
+}
+
+/* Writes a piece of the section. False where it has no more. */
+static bool add_piece(struct text *out, const struct status *status, struct page_cursor *cursor)
+{
+    switch ((enum section)cursor->section) {
+    case HEAD:
+        add_head(out, status, cursor);
+        return false;
+    case VOTERS:
+        return add_voters(out, status, cursor);
+    case END:
+        add_end(out, status);
+        return false;
+    default:
+        return add_services(out, status, cursor);
+    }
+}
+
+static void begin_section(struct text *out, const struct page_cursor *cursor)
+{
+    if (cursor->section == ALL)
+        begin_list(out, cursor);
+    else if (cursor->section == VOTERS)
+        text_add(out, "\nWho is asked\n");
+    else if (cursor->section == END && cursor->sum.services > FULL_MAX)
+        text_add(out, "\n");
 }
 
 bool status_text_write(const struct status *status, struct page_cursor *cursor, struct text *out)
 {
-    enum { BEGIN, SERVICES };
-
-    if (cursor->section == BEGIN) {
-        add_agent(out, status);
-    } else if (cursor->section == SERVICES) {
-        if (add_services(out, status, cursor))
-            return true;
-    } else {
-        add_end(out, status);
+    if (add_piece(out, status, cursor))
+        return true;
+    if (cursor->section == END)
         return false;
-    }
     page_cursor_next_section(cursor);
+    if (cursor->section == IN_TROUBLE && cursor->sum.services <= FULL_MAX)
+        cursor->section = END;
+    begin_section(out, cursor);
     return true;
 }

@@ -22,6 +22,7 @@
 
 #define START 100000
 #define LIFE 2000
+#define DAY_MS ((int64_t)20000 * 86400000) /* of START, in Unix time */
 #define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 static struct service_server servers[2];
@@ -104,6 +105,8 @@ static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t si
                                   .group_count = 1,
                                   .apis = &api,
                                   .api_count = 1,
+                                  .is_reload_good = true,
+                                  .now_unix_ms = now_ms - START + DAY_MS,
                                   .now_ms = now_ms};
     const struct http_request request = {.method = "GET",
                                          .path = path,
@@ -222,15 +225,15 @@ static void test_apis_are_shown(void **state)
     runtime_health_init(&api, &api_addr, true);
     runtime_health_note_trial(&api, NULL, 0, START);
     assert_int_equal(get_text("/status.txt", START, text, sizeof(text)), HTTP_OK);
-    assert_null(strstr(text, "HAProxy"));
+    assert_non_null(strstr(text, "\nHAProxy\n    ● master:unix:/run/m.sock  sessions can be cut\n"));
     assert_int_equal(get_text("/metrics", START, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_runtime_api_up{api=\"master:unix:/run/m.sock\"} 1\n"));
     runtime_health_note_trial(&api, "Permission denied", 2, START);
     runtime_health_note_trial(&api, "Permission denied", 2, START + 5000);
     assert_int_equal(get_text("/status.txt", START, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text,
-                           "HAProxy master:unix:/run/m.sock  cannot cut sessions: Permission denied, servers "
-                           "whose sessions are not cut yet: 2\n    ! runtime-api: "));
+    assert_non_null(
+        strstr(text, "\nHAProxy\n    ✖ master:unix:/run/m.sock  cannot cut sessions: Permission denied · "
+                     "2 cuts owed\n    ▲ runtime-api: the agent cannot"));
     assert_int_equal(get_text("/status", START, text, sizeof(text)), HTTP_OK);
     assert_non_null(
         strstr(text, "\"apis\":[{\"api\":\"master:unix:/run/m.sock\",\"up\":false,\"reason\":\"Permission "
@@ -249,6 +252,7 @@ static void test_switches_are_shown(void **state)
     struct history_watch watch;
 
     (void)state;
+    history = (struct history){.count = 0};
     history_watch_service(&watch, &history, service);
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
@@ -262,8 +266,9 @@ static void test_switches_are_shown(void **state)
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));
     assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text, "R2"));
-    assert_non_null(strstr(text, "R1"));
+    assert_non_null(strstr(text,
+                           "\nLast switches and outages\n    00:00:00 UTC, 100 ms ago  m: R1 → R2 in 0 ms, "
+                           "sessions cut after 5 ms\n"));
 }
 
 /* Our own link to the master broke: that is said everywhere, and nothing is closed for it. */
@@ -280,8 +285,8 @@ static void test_a_doubt_is_shown(void **state)
     assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\"state\":\"doubted\",\"reason\":\"closed\",\"server\":\"R1\""));
     assert_int_equal(get_text("/status.txt", START + 20, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text, "  doubted "));
-    assert_non_null(strstr(text, ", closed\n"));
+    assert_memory_equal(text, "▲ m: R1 is not answering: clients wait\n", 40);
+    assert_non_null(strstr(text, "\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · closed · since "));
     assert_int_equal(get_text("/metrics", START + 20, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"doubted\"} 1\n"));
     assert_non_null(strstr(text, "\nredis_spoa_service_state{service=\"m\",state=\"ok\"} 0\n"));
@@ -309,9 +314,10 @@ static void test_outages_are_shown(void **state)
     assert_non_null(strstr(text, "\"waited\":2,\"refused\":1,\"longest-wait-ms\":1500}"));
     assert_non_null(strstr(text, "\"outages\":[]"));
     assert_int_equal(get_text("/status.txt", START + 6500, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text, "    outage for 4500 ms, began with no-quorum, 2 had to wait, 1 refused\n"));
-    assert_non_null(strstr(text, "    2 waiting for the master, the oldest for 1500 ms\n"));
-    assert_null(strstr(text, "replica,"));
+    assert_non_null(strstr(text,
+                           "✖ m: Too few Sentinels answer: 2 clients wait, the first for 1.5 s; each is "
+                           "refused after 2.5 s\n    0 of 1 votes, 1 needed · unreachable · "
+                           "1 client refused · since 00:00:02 UTC, for 4.5 s\n"));
     assert_int_equal(get_text("/metrics", START + 6500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_service_waiting{service=\"m\",role=\"master\"} 2\n"));
     assert_non_null(
@@ -325,10 +331,9 @@ static void test_outages_are_shown(void **state)
     assert_non_null(
         strstr(text, "\"outages\":[{\"service\":\"m\",\"state\":\"no-quorum\",\"reason\":\"unreachable\","));
     assert_int_equal(get_text("/status.txt", START + 9000, text, sizeof(text)), HTTP_OK);
-    assert_null(strstr(text, "waiting for"));
-    assert_non_null(strstr(text,
-                           "\nLast outages\n    m: 5000 ms, 2 s ago, began with no-quorum unreachable, R1 -> "
-                           "R1, 2 had to wait (2000 ms at the most), 1 refused\n"));
+    assert_non_null(
+        strstr(text, "\n    00:00:07 UTC, 2.0 s ago  m: 5.0 s without a master (no-quorum, unreachable), "
+                     "2 clients waited, 2.0 s at most, 1 refused\n"));
     assert_int_equal(get_text("/metrics", START + 7500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_service_outages_total{service=\"m\"} 1\n"));
     assert_non_null(strstr(text, "\nredis_spoa_service_outage_seconds_total{service=\"m\"} 5.000\n"));
@@ -357,13 +362,108 @@ static void test_voters_and_nodes_are_shown(void **state)
     assert_non_null(strstr(text, "{\"server\":\"R2\",\"addr\":\"10.0.0.2:6379\",\"says\":\"replica\","
                                  "\"words\":\"10.0.0.1:6379\",\"age-ms\":100,\"since-ms\":200}]"));
     assert_int_equal(get_text("/status.txt", START + 400, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text, ", Connection refused, for 300 ms\n"));
-    assert_non_null(strstr(text, "    R1        10.0.0.1:6379           not-asked\n"));
-    assert_non_null(strstr(
-        text, "    R2        10.0.0.2:6379           replica of 10.0.0.1:6379, for 100 ms, 100 ms ago\n"));
+    assert_non_null(
+        strstr(text, "\n    ✖ s0                      names R1          400 ms ago, Connection refused, "
+                     "for 300 ms\n"));
+    assert_non_null(strstr(text, "\n    ● R1        10.0.0.1:6379           not asked\n"));
+    assert_non_null(strstr(text,
+                           "\n      R2        10.0.0.2:6379           replica of 10.0.0.1:6379, for 100 ms, "
+                           "100 ms ago\n"));
     say_master("10.0.0.1:6379", START + 500);
     assert_int_equal(get_text("/status", START + 500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\"fault\":\"\",\"fault-ms\":null,"));
+}
+
+/* ---- many services ---- */
+
+#define MANY 40
+
+static const char *find(const char *text, const char *words)
+{
+    const char *found = strstr(text, words);
+
+    if (found == NULL)
+        print_message("'%s' is missing in:\n%s", words, text);
+    assert_non_null(found);
+    return found;
+}
+
+/* The text of so many services. The last but one has no master, the last one an alarm. */
+static void get_many(size_t count, char *text, size_t size)
+{
+    static char many_names[MANY][8];
+    static struct service_settings many_settings[MANY];
+    struct service *many[MANY];
+    static const char *const voters[] = {"s0"};
+    struct voter_group *one_group = group;
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(many_names[i], sizeof(many_names[i]), "m%zu", i);
+        many_settings[i] = settings;
+        many_settings[i].name = many_names[i];
+        many[i] = service_create(&many_settings[i], START);
+    }
+    const struct voter_group_options options = {.name = "",
+                                                .voter_count = 1,
+                                                .voter_names = voters,
+                                                .services = many,
+                                                .service_count = count,
+                                                .identities = identities,
+                                                .metrics = &metrics};
+    group = voter_group_create(&options, START);
+    voter_group_identify(group, 0, span_of_text(IDENTITY), START);
+    for (size_t i = 0; i < count; i++) {
+        const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                             .ballot = i + 2 == count ? QUORUM_UNKNOWN_NAME : QUORUM_NAMES,
+                                             .addr = &servers[0].addr,
+                                             .t_sent_ms = START};
+        (void)voter_group_step(group, i, &ballot, START);
+    }
+    service_note_given_up(many[count - 1], SERVICE_ROLE_MASTER, 100, START);
+    (void)get_text("/status.txt", START, text, size);
+    voter_group_destroy(group);
+    for (size_t i = 0; i < count; i++)
+        service_destroy(many[i]);
+    group = one_group;
+}
+
+/* Those in trouble come first and in full, then each has a line. */
+static void test_many_services(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_many(MANY, text, sizeof(text));
+    const char *sum = find(text, "✖ 1 of 40 services is in trouble\n\n");
+    const char *full = find(text, "\n✖ m38: The Sentinels know no master of this name: clients are refused "
+                                  "after 2.5 s\n    0 of 1 votes");
+    const char *alarms = find(text, "\nAlarms: what to do\n    ▲ voter-count: one Sentinel, ");
+    (void)find(alarms, "\n    ▲ park-timeout: HAProxy gives up clients");
+    const char *first =
+        find(text, "\nServices\n● m0                    R1 is the master · 1/1 votes\n● m1  ");
+    const char *same = find(text, "\n✖ m38                   The Sentinels know no master of this name: "
+                                  "clients are refused after 2.5 s");
+    const char *last = find(text, "\n▲ m39                   R1 is the master · 1/1 votes · alarms: "
+                                  "park-timeout\n\nWho is asked\n    ● s0");
+    assert_true(sum == text && sum < full && full < alarms && alarms < first && first < same && same < last);
+    assert_null(strstr(text, "m0:"));
+    assert_null(strstr(alarms + 20, "what to do"));
+}
+
+/* Few are all shown in full. */
+static void test_few_services(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_many(3, text, sizeof(text));
+    const char *sum = find(text, "✖ 1 of 3 services is in trouble\n\n✖ m1: The Sentinels know no master");
+    const char *first =
+        find(text, "\n● m0: R1 is the master\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · since ");
+    const char *last = find(text, "\n▲ m2: R1 is the master\n");
+    const char *alarm = find(text, "\n    ▲ park-timeout: HAProxy gives up clients");
+    assert_true(sum == text && sum < first && first < last && last < alarm);
+    assert_null(strstr(text, "Who is asked"));
 }
 
 /* One service by its name, or all. */
@@ -462,6 +562,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_voters_and_nodes_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_services, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_few_services, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),
