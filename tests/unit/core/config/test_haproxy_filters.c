@@ -132,6 +132,24 @@ static void test_filter_in_a_backend(void **state)
     check_none("a filter in a backend", &files);
 }
 
+/* What is to be written says `listen` where it is one. */
+static void test_listen(void **state)
+{
+    const struct mistake wrong = {HAPROXY,
+                                  "    server R2 10.0.0.12:6379 tcp-ut 3s\n",
+                                  "",
+                                  FINDING_MISSING_SERVER,
+                                  HAPROXY,
+                                  "listen be_redis",
+                                  "be_redis/R2",
+                                  "tcp-ut 3s` in listen be_redis"};
+
+    (void)state;
+    read_recipe("haproxy-conf/runtime-api", &files);
+    edit(files.text[HAPROXY], "backend be_redis\n    mode", "listen be_redis\n    mode");
+    check_mistake(&wrong);
+}
+
 static void test_replicas_that_are_not_named(void **state)
 {
     const struct mistake wrong = {AGENT,     "replicas = yes\nmax-lag = 10s\n",
@@ -153,11 +171,9 @@ static void test_replicas_that_are_not_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hanging),
-        cmocka_unit_test(test_no_filter),
-        cmocka_unit_test(test_group),
-        cmocka_unit_test(test_filter_in_a_backend),
-        cmocka_unit_test(test_replicas_that_are_not_named),
+        cmocka_unit_test(test_hanging), cmocka_unit_test(test_no_filter),
+        cmocka_unit_test(test_group),   cmocka_unit_test(test_filter_in_a_backend),
+        cmocka_unit_test(test_listen),  cmocka_unit_test(test_replicas_that_are_not_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

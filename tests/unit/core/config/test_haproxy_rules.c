@@ -231,65 +231,62 @@ static void test_mistakes(void **state)
 }
 
 /* Other ways to write the same are no mistakes. */
+static const struct {
+    enum file file;
+    const char *old;
+    const char *new;
+} other_ways[] = {
+    {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.master) -m found }\n"},
+    {HAPROXY, REJECT,
+     "    acl named var(txn.redis.master) -m found\n    tcp-request content reject unless named\n"},
+    {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.state) -m str ok }\n"},
+    {HAPROXY, REJECT,
+     "    tcp-request content accept if { var(txn.redis.master) -m found }\n    tcp-request content "
+     "reject\n"},
+    {HAPROXY, "backend be_redis\n", "backend be_redis\n" REJECT},
+    {HAPROXY, REJECT, "    tcp-request content reject if ! { var(txn.redis.master) -m found } || FALSE\n"},
+    {HAPROXY, REJECT, "    acl none src 10.0.0.0/8\n    tcp-request content reject if none\n" REJECT},
+    {HAPROXY, REJECT,
+     "    use_backend be_sorry unless { var(txn.redis.master) -m found }\n    default_backend "
+     "be_redis\n" SORRY},
+    {HAPROXY, REJECT "    default_backend be_redis\n",
+     "    use_backend be_redis if { var(txn.redis.master) -m found }\n    default_backend "
+     "be_sorry\n" SORRY},
+    {HAPROXY, REJECT,
+     REJECT "    use_backend be_sorry if { src 10.9.0.0/16 }\n    default_backend be_redis\n" SORRY},
+    {HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"},
+    {HAPROXY, USE_SERVER,
+     "use-server R1 if { var(txn.redis.master) -m str R1 }\n    use-server R2 if { "
+     "var(txn.redis.master) -m str R2 }\n    use-server R3 if { var(txn.redis.master) -m str R3 }"},
+    {HAPROXY, USE_SERVER,
+     "use-server %[var(txn.redis.replica)] if { var(txn.redis.replica) -m found }\n    " USE_SERVER},
+    {HAPROXY, USE_SERVER, USE_SERVER "\n    use-server R1 if { src 10.0.0.0/8 }"},
+    {SPOE, "on-client-session", "on-frontend-tcp-request"},
+    {SPOE, "role=str(master) ", ""},
+    {HAPROXY, "server R1 10.0.0.11:6379", "server R1 ipv4@10.0.0.11:6379"},
+    {HAPROXY, "server R1 10.0.0.11:6379", "server R1 redis-1.example.org:6379"},
+    {HAPROXY, "server R1 10.0.0.11:6379", "server R1 \"$REDIS:6379\""},
+    {HAPROXY, "10.0.0.12:6379 tcp-ut", "10.0.0.12:6379 weight 0 tcp-ut"},
+    {HAPROXY, "    timeout queue 500ms\n", "    default-server maxconn 100\n"}, /* `timeout connect` holds */
+    {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 spoa.example.org:9012"},
+    {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 10.9.9.9:1\n    server agent2 127.0.0.1:9012"},
+    {HAPROXY, "stats socket /run", "stats socket unix@/run"},
+    {HAPROXY, "defaults\n", "defaults\n    mode http\n"},
+    {SPOE, "timeout processing 10s", "timeout processing 10000"},
+    {SPOE, "service=str(mymaster) ", ""},
+    {SPOE, "str(mymaster)", "src,map_ip(/etc/services)"},
+    {SPOE, "option pipelining", "no option pipelining\n    option pipelining"},
+    {AGENT, "runtime-api = /run/haproxy/admin.sock",
+     "runtime-api = /run/other.sock\nruntime-api = /run/haproxy/admin.sock"},
+};
+
 static void test_other_ways(void **state)
 {
-    static const struct {
-        enum file file;
-        const char *old;
-        const char *new;
-    } edits[] = {
-        {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.master) -m found }\n"},
-        {HAPROXY, REJECT,
-         "    acl named var(txn.redis.master) -m found\n    tcp-request content reject unless named\n"},
-        {HAPROXY, REJECT, "    tcp-request content reject if !{ var(txn.redis.state) -m str ok }\n"},
-        {HAPROXY, REJECT,
-         "    tcp-request content accept if { var(txn.redis.master) -m found }\n    tcp-request content "
-         "reject\n"},
-        {HAPROXY, "backend be_redis\n", "backend be_redis\n" REJECT},
-        {HAPROXY, REJECT,
-         "    tcp-request content reject if ! { var(txn.redis.master) -m found } || FALSE\n"},
-        {HAPROXY, REJECT, "    acl none src 10.0.0.0/8\n    tcp-request content reject if none\n" REJECT},
-        {HAPROXY, REJECT,
-         "    use_backend be_sorry unless { var(txn.redis.master) -m found }\n    default_backend "
-         "be_redis\n" SORRY},
-        {HAPROXY, REJECT "    default_backend be_redis\n",
-         "    use_backend be_redis if { var(txn.redis.master) -m found }\n    default_backend "
-         "be_sorry\n" SORRY},
-        {HAPROXY, REJECT,
-         REJECT "    use_backend be_sorry if { src 10.9.0.0/16 }\n    default_backend be_redis\n" SORRY},
-        {HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"},
-        {HAPROXY, USE_SERVER,
-         "use-server R1 if { var(txn.redis.master) -m str R1 }\n    use-server R2 if { "
-         "var(txn.redis.master) -m str R2 }\n    use-server R3 if { var(txn.redis.master) -m str R3 }"},
-        {HAPROXY, USE_SERVER,
-         "use-server %[var(txn.redis.replica)] if { var(txn.redis.replica) -m found }\n    " USE_SERVER},
-        {HAPROXY, USE_SERVER, USE_SERVER "\n    use-server R1 if { src 10.0.0.0/8 }"},
-        {SPOE, "on-client-session", "on-frontend-tcp-request"},
-        {SPOE, "role=str(master) ", ""},
-        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 ipv4@10.0.0.11:6379"},
-        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 redis-1.example.org:6379"},
-        {HAPROXY, "server R1 10.0.0.11:6379", "server R1 \"$REDIS:6379\""},
-        {HAPROXY, "10.0.0.12:6379 tcp-ut", "10.0.0.12:6379 weight 0 tcp-ut"},
-        {HAPROXY, "    timeout queue 500ms\n",
-         "    default-server maxconn 100\n"}, /* `timeout connect` holds */
-        {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 spoa.example.org:9012"},
-        {HAPROXY, "server agent1 127.0.0.1:9012",
-         "server agent1 10.9.9.9:1\n    server agent2 127.0.0.1:9012"},
-        {HAPROXY, "stats socket /run", "stats socket unix@/run"},
-        {HAPROXY, "defaults\n", "defaults\n    mode http\n"},
-        {SPOE, "timeout processing 10s", "timeout processing 10000"},
-        {SPOE, "service=str(mymaster) ", ""},
-        {SPOE, "str(mymaster)", "src,map_ip(/etc/services)"},
-        {SPOE, "option pipelining", "no option pipelining\n    option pipelining"},
-        {AGENT, "runtime-api = /run/haproxy/admin.sock",
-         "runtime-api = /run/other.sock\nruntime-api = /run/haproxy/admin.sock"},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
+    for (size_t i = 0; i < sizeof(other_ways) / sizeof(*other_ways); i++) {
         read_recipe("haproxy-conf/runtime-api", &files);
-        edit(files.text[edits[i].file], edits[i].old, edits[i].new);
-        check_none(edits[i].new, &files);
+        edit(files.text[other_ways[i].file], other_ways[i].old, other_ways[i].new);
+        check_none(other_ways[i].new, &files);
     }
 }
 
