@@ -13,8 +13,8 @@
 const char *haproxy_line_value(const struct haproxy_line *line, const char *key)
 {
     for (size_t i = 0; i + 1 < line->count; i++)
-        if (strcmp(line->words[i], key) == 0)
-            return line->words[i + 1];
+        if (strcmp(haproxy_word(line, i), key) == 0)
+            return haproxy_word(line, i + 1);
     return NULL;
 }
 

@@ -27,11 +27,10 @@ static void check_hanging(const char *sections, const char *expected)
     read_recipe("haproxy-conf/runtime-api", &files);
     char *begin = strstr(text, "frontend fe_redis");
     assert_non_null(begin);
-    (void)snprintf(begin, FILE_SIZE - (size_t)(begin - text), "%s", sections);
+    (void)snprintf(begin, FILE_SIZE - (size_t)(begin - text), "%s%s", sections, HANGING_TAIL);
     unsigned above = 0;
     for (const char *at = text; at < begin; at++)
         above += *at == '\n';
-    strcat(text, HANGING_TAIL);
     for (unsigned hangs = 0; hangs <= 1; hangs++) {
         struct findings findings = check(&files, hangs == 1);
         for (size_t i = 0; i < findings.count; i++) {
