@@ -347,7 +347,7 @@ deb: ## the Debian package, into build/deb, with lintian
 
 deb-test: deb ## and installs, configures, starts, reloads and purges it in a clean root file system (as root)
 	@tests/tools/deps.sh test
-	@$(run_pytest) tests/packaging/test_deb.py tests/packaging/test_install.py
+	@$(run_pytest) tests/packaging/test_deb.py tests/packaging/test_install.py tests/packaging/test_newcomer.py
 
 rpm: ## the RPM package, into build/rpm
 	@tests/tools/deps.sh build rpm
