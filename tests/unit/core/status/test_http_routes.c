@@ -406,7 +406,7 @@ static const char *find(const char *text, const char *words)
 /* The text of so many services. The last but one has no master, the last one an alarm. */
 static void get_many(size_t count, char *text, size_t size)
 {
-    static char many_names[MANY][8];
+    static char many_names[MANY][24];
     static struct service_settings many_settings[MANY];
     struct service *many[MANY];
     static const char *const voters[] = {"s0"};
