@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cc=${CC:-cc}
 flags="-std=c11 -D_GNU_SOURCE -O1 -I$work/tree"
-runs=${RUNS:-60000}
+runs=${RUNS:-150000}
 caught=0
 failed=0
 
