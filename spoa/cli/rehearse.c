@@ -33,8 +33,6 @@
 #define PROGRESS_MS 200
 /* A client waits so long for HAProxy, or 2 s longer than 'park'. */
 #define CLIENT_S 10
-/* The key goes by itself after this time, whatever happens to us. */
-#define KEY_LIFE_S "600"
 
 /* The rehearsal as it goes on. */
 struct stage {
@@ -166,7 +164,7 @@ static void remove_key(const struct rehearse *rehearse)
             is_removed = tell_node(rehearse, (int)i, words) || is_removed;
     if (!is_removed)
         fprintf(stderr, "the key %s could not be removed: it goes by itself after %s s\n", rehearse->key,
-                KEY_LIFE_S);
+                REHEARSE_KEY_LIFE_S);
 }
 
 /* ---- the writer ---- */
@@ -335,7 +333,7 @@ static void look_at_old_master(struct stage *stage)
 static bool warm_up(struct stage *stage)
 {
     const struct rehearse *rehearse = stage->rehearse;
-    const char *const expire[] = {"EXPIRE", rehearse->key, KEY_LIFE_S, NULL};
+    const char *const expire[] = {"EXPIRE", rehearse->key, REHEARSE_KEY_LIFE_S, NULL};
     const int64_t until_ms = rehearse_now_ms() + WARM_UP_MS;
     const struct rehearsal *rehearsal = &stage->rehearsal;
 

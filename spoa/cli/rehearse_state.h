@@ -21,6 +21,9 @@ struct config_voters;
 #define REHEARSE_KEY_PREFIX "sentinel-spoa:rehearsal:"
 #define REHEARSE_KEY_MAX 48
 
+/* The key goes by itself so many seconds after the last write, whatever happens to us. */
+#define REHEARSE_KEY_LIFE_S "600"
+
 /* For texts in which a node or a Sentinel says why it does not do something. */
 #define REHEARSE_ERROR_MAX 256
 

@@ -10,27 +10,42 @@
 /* Between two writes. */
 #define PAUSE_MS 5
 
-/* Sets the bit `number` of the key, and asks before which node that is. */
+/* Sets the bit `number` of the key. After each write the key has its time to live again. */
+static void set_bit(const struct rehearse *rehearse, unsigned number, struct redis_client *client,
+                    struct rehearse_record *record)
+{
+    char text[16];
+    const char *const words[] = {"SETBIT", rehearse->key, text, "1", NULL};
+    const char *const expire[] = {"EXPIRE", rehearse->key, REHEARSE_KEY_LIFE_S, NULL};
+
+    (void)snprintf(text, sizeof(text), "%u", number);
+    const struct reply *reply = redis_client_ask(client, words);
+    record->write.t_ended_ms = rehearse_now_ms();
+    if (reply != NULL && reply->kind == REPLY_INTEGER) {
+        record->write.outcome = REHEARSAL_ACKNOWLEDGED;
+        reply = redis_client_ask(client, expire); /* if that fails, the next write does it */
+        if (reply == NULL)
+            rehearse_copy_error(client, reply, record->error);
+        return;
+    }
+    record->write.outcome = reply == NULL ? REHEARSAL_REFUSED : REHEARSAL_ASTRAY;
+    rehearse_copy_error(client, reply, record->error);
+}
+
+/* Writes once, by a connection of its own. Nothing is written to a node that is not known to be in the map. */
 static void attempt(const struct rehearse *rehearse, unsigned number, struct rehearse_record *record)
 {
     struct redis_client client = rehearse_open_through(rehearse);
-    const struct reply *reply = NULL;
-    char text[16];
-    const char *const words[] = {"SETBIT", rehearse->key, text, "1", NULL};
 
-    (void)snprintf(text, sizeof(text), "%u", number);
     record->write.server = rehearse_identify(rehearse, &client, record->error);
-    if (client.parser != NULL)
-        reply = redis_client_ask(&client, words);
-    if (reply == NULL)
-        record->write.outcome = REHEARSAL_REFUSED;
-    else if (reply->kind == REPLY_INTEGER)
-        record->write.outcome = REHEARSAL_ACKNOWLEDGED;
-    else
-        record->write.outcome = REHEARSAL_ASTRAY;
-    if (record->write.outcome != REHEARSAL_ACKNOWLEDGED)
-        rehearse_copy_error(&client, reply, record->error);
-    record->write.t_ended_ms = rehearse_now_ms();
+    if (record->write.server != REHEARSAL_NOBODY) {
+        set_bit(rehearse, number, &client, record);
+    } else {
+        record->write.outcome = client.error[0] != '\0' ? REHEARSAL_REFUSED : REHEARSAL_ASTRAY;
+        record->write.t_ended_ms = rehearse_now_ms();
+        if (record->error[0] == '\0')
+            (void)snprintf(record->error, sizeof(record->error), "it is no server of the service");
+    }
     redis_client_close(&client);
 }
 

@@ -177,6 +177,20 @@ def test_an_interrupt_removes_the_key(settled, number):
     assert kept_keys(settled) == []
 
 
+def test_a_key_that_is_left_goes_by_itself(settled):
+    """Nobody cleans up after SIGKILL, in the middle of the first writes."""
+    with Rehearsal(settled, "--yes") as rehearsal:
+        rehearsal.read_until("Writing through HAProxy")
+        wait_until(lambda: kept_keys(settled), 10, "the first write")
+        rehearsal.child.kill()
+    wait_until(lambda: subprocess.run(["pgrep", "-f", f"rehearse mymaster --through {settled.haproxy.where}"], check=False,
+                                      capture_output=True).returncode != 0, 10, "its writer has ended")
+    master = master_of(settled)
+    left = master.call("KEYS", KEYS)
+    assert left and all(0 < master.call("TTL", key) <= 600 for key in left)
+    master.call("DEL", *left)
+
+
 def test_no_failover_is_possible(settled):
     """A Sentinel is away; and then there is no replica that could be promoted."""
     words = ("-f", settled.agent.config_path, "rehearse", "mymaster", "--through", settled.haproxy.where, "--yes")
