@@ -64,8 +64,9 @@ class Packaged(Cluster):
     def start(self, agent_edits=None, haproxy_edits=None):
         self.start_redis()
         self.start_sentinels()
-        addresses = {f"listen = {HOST}:0": f"listen = {self.agent.address}", f"http = {HOST}:0": f"http = {self.http_address}"}
-        self.system.write(CONFIG, edited(self.agent_config(agent_edits), addresses, CONFIG))
+        # An agent on a UNIX socket has no port for HAProxy.
+        text = self.agent_config(agent_edits).replace(f"listen = {HOST}:0", f"listen = {self.agent.address}")
+        self.system.write(CONFIG, edited(text, {f"http = {HOST}:0": f"http = {self.http_address}"}, CONFIG))
         self.system.write("/etc/haproxy/haproxy.cfg", self.haproxy_config(haproxy_edits))
         self.system.write("/etc/haproxy/spoe.conf", self.spoe_config())
         done = self.booted.run("systemctl", "start", "haproxy", "sentinel-spoa", check=False)

@@ -101,8 +101,8 @@ static void a_password_is_wrong(void **state)
     assert_int_equal(conversation_reply(&f.voters[0].query, &wrong, f.now_ms), CONVERSATION_NOTHING);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(conversation_reply(&f.voters[0].query, &missing, f.now_ms), CONVERSATION_NOTHING);
-    assert_string_equal(voter_group_words(f.group, 0), wrong.text.data);
-    assert_string_equal(voter_group_fault(f.group, 0), wrong.text.data);
+    assert_string_equal(voter_group_words(f.group, 0), (const char *)wrong.text.data);
+    assert_string_equal(voter_group_fault(f.group, 0), (const char *)wrong.text.data);
     assert_true(alarms_is_raised(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD));
     assert_non_null(
         strstr(alarms_detail(voter_group_alarms(f.group), ALARM_SENTINEL_PASSWORD), ": WRONGPASS invalid"));
