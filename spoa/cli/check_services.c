@@ -128,7 +128,7 @@ static void check_fellows(struct check *check, const struct checked_service *ser
 
     for (size_t i = 0; i < group->group->address_count; i++)
         listed -= group->voters[i].is_misplaced;
-    /* The one that is missing may be that in whose place another address stands, which is found already. */
+    /* The missing Sentinel may be listed with a wrong address, which is a finding already. */
     if (known == listed || known == group->group->address_count)
         return;
     const struct reply *reply = redis_client_ask(voter->client, words);

@@ -518,7 +518,7 @@ static bool make_visits(struct survey *survey, bool is_to_nodes, struct visit *v
     return is_fine;
 }
 
-/* Visits those that are known, and then those that they tell of. */
+/* Visits the Sentinels (or nodes) that are known, then the ones that they tell of, until no new one is left. */
 static bool visit_all(struct survey *survey, bool is_to_nodes)
 {
     bool is_fine = true;

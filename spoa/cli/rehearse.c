@@ -243,7 +243,7 @@ static bool take_record(struct stage *stage)
     return true;
 }
 
-/* Waits for LOOK_MS at the most for writes, and takes those that are there. False where the writer has ended. */
+/* Waits up to LOOK_MS for records of writes, and takes them. False if the writer has ended. */
 static bool take_writes(struct stage *stage)
 {
     struct pollfd polled = {.fd = stage->pipe, .events = POLLIN};

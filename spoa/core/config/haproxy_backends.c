@@ -15,7 +15,7 @@
 #include "spoa/core/config/haproxy_words.h"
 #include "spoa/core/decision/server_map.h"
 
-/* The agent has sessions cut for so long after a switch. Who waits longer in a queue reaches the old master later. */
+/* For this time after a switch the agent has sessions cut. A longer queue leads clients to the old master later. */
 #define QUEUE_MAX_MS 500U
 
 /* ---- options ---- */

@@ -91,7 +91,7 @@ size_t parking_count(const struct parking *parking)
     return parking->count;
 }
 
-/* Tells the service who waits, after the streams of the queue have changed. */
+/* Tells the service how many clients wait, after the streams of the queue have changed. */
 static void tell_waiting(const struct parking_queue *queue)
 {
     const struct service_waiting waiting = {
