@@ -6,7 +6,9 @@ import subprocess
 import time
 
 import pytest
+import shown
 from cluster import ROOT, SERVICE, Cluster
+from failover import longest_gap
 from fake_sentinel import GET_MASTER
 from observers import Referee, Writer
 from process import wait_until
@@ -95,10 +97,6 @@ def settled(plain):
     return plain
 
 
-def longest_gap(writes):
-    return max(after.ended - before.ended for before, after in zip(writes, writes[1:]))
-
-
 def test_it_agrees_with_a_referee(settled):
     """Beside it another client writes, another session is open, and a referee asks the Sentinels."""
     old = master_of(settled)
@@ -128,6 +126,15 @@ def test_it_agrees_with_a_referee(settled):
     assert abs(int(last) / 1000 - (lost[-1].ended - ordered)) < WITHIN
     assert "'early-fence'" in rehearsal.text
     assert kept_keys(settled) == []
+    check_shown(settled, rehearsal)
+
+
+def check_shown(cluster, rehearsal):
+    """The document shows what is printed; what happens at the same time may be told in another order."""
+    command = f"$ sentinel-spoa rehearse mymaster --through {cluster.haproxy.where} --yes"
+    lines = ["```", command, *rehearsal.text.splitlines(), "```"]
+    shown.put("rehearsal", lines)
+    assert sorted(set(shown.masked(shown.kept("rehearsal")))) == sorted(set(shown.masked(lines)))
 
 
 def test_without_yes_it_asks_only(settled):
