@@ -2,19 +2,18 @@
 
 import contextlib
 import re
-import time
 
 import pytest
 from cluster import ROOT, SERVICE, Cluster
 from process import wait_until
 from resp import Resp, RespError
-from rig import run_agent
+from rig import check_findings, run_agent
 from test_mistakes import protected
 
 GUIDE = (ROOT / "spoa/doc/troubleshooting.md").read_text()
 SECURITY = (ROOT / "spoa/doc/security.md").read_text()
 PARK = 3
-QUESTION = "service=str(mymaster)"
+R1 = "    server R1 10.0.0.11:6379 tcp-ut 3s\n"
 
 
 def masked(text):
@@ -54,7 +53,7 @@ class Printed:
 
     def wait_status(self, pattern):
         """Until `status` has this; a client that is refused meanwhile is part of it."""
-        return wait_until(lambda: re.search(pattern, self.say("status")), 15, f"status has {pattern}")
+        return wait_until(lambda: re.search(pattern, self.say("status"), re.MULTILINE), 15, f"status has {pattern}")
 
     def refuse(self):
         """A client that is refused."""
@@ -86,10 +85,10 @@ def restarted(printed, agent=None, haproxy=None, spoe=None):
 def break_haproxy(printed):
     """Its files, and the way to the agent."""
     cluster = printed.cluster
-    with restarted(printed, spoe={QUESTION: "service=str(mymastre)"}):
+    with restarted(printed, spoe={"str(mymaster)": "str(mymastre)"}):
         printed.refuse()
         printed.wait_status("unknown-service")
-    with restarted(printed, haproxy={"    server R1 10.0.0.11:6379 tcp-ut 3s\n": ""}):
+    with restarted(printed, haproxy={R1: ""}):
         printed.refuse()
     with restarted(printed, haproxy={"server agent1 127.0.0.1:9012": "server agent1 127.0.0.1:1"}):
         cluster.haproxy.wait_log("agent1 is DOWN")
@@ -143,6 +142,10 @@ def forget_a_node(printed):
         printed.wait_status("unknown-address")
 
 
+def section(heading):
+    return GUIDE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
 def test_quotes():
     """Each line that the guide quotes was printed. So was each cause of `no-quorum`, with its headline."""
     with Cluster(recipe="runtime-api") as cluster:
@@ -161,8 +164,46 @@ def test_quotes():
             break_sentinels(printed)
     lacking = quoted(GUIDE) | quoted(SECURITY)
     assert lacking - printed.lines == set()
-    rows = re.findall(r"^\| `([^`]*)` \| `([^`]*)` \|", GUIDE.split("\n## no-quorum\n")[1].split("\n## ")[0], re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]*)` \| `([^`]*)` \|", section("no-quorum"), re.MULTILINE)
     assert set(rows) == printed.refusals
+
+
+# ---- sessions that are not cut ----
+
+UNCUT = [
+    ("No such file or directory", {"agent": {"runtime-api = /run/haproxy/admin.sock": "runtime-api = /run/haproxy/none.sock"}}),
+    ("Permission denied", {"haproxy": {" level admin": ""}}),
+    ("be_rediss/R2: No such backend.", {"agent": {"backend = be_redis": "backend = be_rediss"}}),
+    ("be_redis/R1: No such server.", {"haproxy": {R1: ""}}),
+    ("be_redis/R1 has weight 1: it must be 0", {"haproxy": {"default-server weight 0": "default-server"}}),
+]
+
+
+def test_sessions_that_are_not_cut():
+    """The words of `status` and the codes of `check` for each cause stand in one row."""
+    rows = re.findall(r"^\| `([^`]*)` \| (`\[.*?\]`) \|", section("Sessions are not cut"), re.MULTILINE)
+    assert rows
+    seen = set()
+    with Cluster(recipe="runtime-api") as cluster:
+        cluster.start()
+        printed = Printed(cluster)
+
+        def find(words):
+            printed.wait_status(f"cannot cut sessions: {re.escape(words)}( |$)")
+            return {finding["code"] for finding in check_findings(cluster.agent.config_path, "--haproxy", cluster.haproxy.config_path)}
+
+        for words, edits in UNCUT:
+            with restarted(printed, **edits):
+                codes = find(words) - {"short-park"}
+            seen |= {row for row in rows if row[0] == words and set(re.findall(r"\[(.*?)\]", row[1])) == codes}
+        with restarted(printed):
+            cluster.haproxy.kill()
+            cluster.agent.stop()
+            cluster.agent.start()  # it looks at its start, and once a minute
+            assert find("Connection refused") >= {"api-unreachable"}
+            seen.add(("Connection refused", "`[api-unreachable]`"))
+    # The rights of another user: test_mistakes.py.
+    assert set(rows) - seen == {("Permission denied", "`[api-rights]`")}
 
 
 # ---- names ----
@@ -184,6 +225,6 @@ def test_names():
     assert alarms and alarms <= names("ALARMS")
     events = set(re.findall(r"event=([a-z-]+)", GUIDE + SECURITY))
     assert events and [event for event in sorted(events) if f'"{event}"' not in SOURCES] == []
-    states = set(re.findall(r"`(?:state=)?([a-z-]+)`", GUIDE.split("## Find your symptom")[1].split("\n## ")[0]))
+    states = set(re.findall(r"`(?:state=)?([a-z-]+)`", section("Find your symptom")))
     told = names("SERVICE_STATES") | {"unknown-service", "client-gone", "no-replica"}
     assert told - states == {"witnessed", "kept"}  # as good as "ok"
