@@ -10,8 +10,11 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/observers/history.h"
 #include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
 #include "spoa/deployment.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
@@ -194,6 +197,20 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     service_manager_send("WATCHDOG=1");
 }
 
+static void tick_history(struct agent *agent)
+{
+    struct history_felt felt = {.is_any = false};
+    size_t group_count = 0;
+    const struct voter_group *const *groups = NULL;
+
+    if (history_wants_outages(&agent->history))
+        groups = deployment_groups(reload_running(agent->reload), &group_count);
+    for (size_t i = 0; i < group_count; i++)
+        for (size_t k = 0; k < voter_group_service_count(groups[i]); k++)
+            history_felt_add(&felt, service_outage(voter_group_service(groups[i], k)));
+    history_tick(&agent->history, &felt, clock_ms());
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, tick);
@@ -202,6 +219,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     log_sink_tick(clock_ms());
     service_table_tick(agent->table, clock_ms());
+    tick_history(agent);
     agent->metrics.log_lines_dropped_total = log_sink_dropped();
 }
 

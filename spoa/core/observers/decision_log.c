@@ -44,16 +44,16 @@ static void log_outage(const struct service *service, const struct service_chang
 
     if (outage == NULL || outage->is_running || !outage_is_felt(outage))
         return;
-    log_event_at(outage->refused > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, EVENT_OUTAGE_OVER,
-                 log_text("service", service_settings(service)->name),
-                 log_text("state", service_state_text(outage->state)), log_text("reason", outage->reason),
-                 log_text("old-server",
-                          server_text(outage->has_former ? service_server(service, &outage->former) : NULL)),
-                 log_text("new-server", server_text(change->after->server)),
-                 log_number("outage-ms", outage_length_ms(outage, change->now_ms)),
-                 log_number("waited", (int64_t)outage->waited),
-                 log_number("longest-wait-ms", outage->longest_wait_ms),
-                 log_number("refused", (int64_t)outage->refused));
+    log_event_at(
+        outage->refused > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, EVENT_OUTAGE_OVER,
+        log_text("service", service_settings(service)->name),
+        log_text("state", service_state_text(outage->state)), log_text("reason", outage_reason_text(outage)),
+        log_text("old-server",
+                 server_text(outage->has_former ? service_server(service, &outage->former) : NULL)),
+        log_text("new-server", server_text(change->after->server)),
+        log_number("outage-ms", outage_length_ms(outage, change->now_ms)),
+        log_number("waited", (int64_t)outage->waited), log_number("longest-wait-ms", outage->longest_wait_ms),
+        log_number("refused", (int64_t)outage->refused));
 }
 
 static void log_state(const struct service_settings *settings, enum service_state old,
