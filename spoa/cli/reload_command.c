@@ -12,6 +12,7 @@
 #include "proto/addr.h"
 #include "spoa/cli/http_client.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/stopwatch.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/status/http_routes.h"
@@ -131,23 +132,14 @@ static int leave_to_log(void)
     return EXIT_CODE_OK;
 }
 
-/* A look at a host that swallows packets takes seconds: only a clock says how much time is gone. */
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t asked_before)
 {
     const struct timespec pause = {.tv_nsec = LOOK_INTERVAL_MS * 1000000L};
-    const int64_t told_ms = now_ms();
+    const int64_t told_ms = stopwatch_ms(); /* a look may take seconds, so looks are not counted */
     int64_t heard_ms = told_ms;
     struct report report = {.code = -1};
 
-    while (now_ms() - told_ms < PATIENCE_MS) {
+    while (stopwatch_ms() - told_ms < PATIENCE_MS) {
         bool is_heard = look(agent, &report) && report.pid == pid;
         bool is_decided = is_heard && report.asked > asked_before && !report.is_open;
         if (is_decided && report.is_good)
@@ -159,10 +151,10 @@ static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t as
         if (kill(pid, 0) == -1 && errno == ESRCH)
             return fail("the agent has ended");
         if (is_heard)
-            heard_ms = now_ms();
+            heard_ms = stopwatch_ms();
         if (report.code == HTTP_FORBIDDEN)
             return leave_to_log();
-        bool is_silent = now_ms() - heard_ms >= SILENCE_MS;
+        bool is_silent = stopwatch_ms() - heard_ms >= SILENCE_MS;
         if (is_silent && report.code == HTTP_UNAUTHORIZED)
             return fail("SIGHUP was sent, and the agent does not take the token of the new file (HTTP 401): "
                         "its log says why it did not reload");
