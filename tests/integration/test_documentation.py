@@ -5,6 +5,7 @@ A block of code whose text a program printed has a comment before it, `<!-- prin
 be run here ("sentinel-spoa haproxy-conf"), a file of the tree of which the block is a part, or a name of RECORDED: then each
 line must be one that the recorded failover printed too, but for numbers and names. A line "[...]" leaves something out."""
 
+import fnmatch
 import functools
 import re
 import shlex
@@ -12,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, SHIPPED, Cluster
+from cluster import ROOT, Cluster
 from markdown import anchors, documents
 from observers import Writer
 from process import wait_until
@@ -39,10 +40,16 @@ SOURCES = sources()
 
 # ---- links and files ----
 
-def is_there(document_path, name):
-    """Relative to the document, to the tree or to a folder of recipes or programs; a star stands for a part of a name."""
-    bases = (document_path.parent, ROOT, SHIPPED, ROOT / "spoa", ROOT / "spoa/core", ROOT / "spoa/io", ROOT / "docker", ROOT / "tests", ROOT / "tests/integration", ROOT / "tests/lib")
-    return any(list(base.glob(name.rstrip("/"))) for base in bases)
+@functools.cache
+def tree():
+    """All files and folders, as paths from the top; folders end with a stroke."""
+    outside = {"build", ".git", "node_modules", "__pycache__"}
+    return [f"/{path.relative_to(ROOT)}{'/' if path.is_dir() else ''}" for path in ROOT.rglob("*") if not outside & set(path.relative_to(ROOT).parts)]
+
+
+def is_there(name):
+    """Under its whole path or the end of it; a star stands for a part of a name."""
+    return any(fnmatch.fnmatchcase(path.rstrip("/"), f"*/{name.rstrip('/')}") for path in tree())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,12 +66,12 @@ def test_links(page):
 
 
 def looks_like_a_file(word):
-    return (re.fullmatch(rf"[a-zA-Z*.][\w*.-]*(/[\w*.-]+)+/?|[\w*-]+\.({SUFFIXES})|[\w-]+/", word) and not word.startswith(("build/", "R1", "txn."))
+    return (re.fullmatch(rf"[a-zA-Z*.][\w*.-]*(/[\w*.-]+)+/?|[\w*-]+\.({SUFFIXES})|[\w-]+/", word) and not re.match("build/|be_|fe_|txn[.]|.*/NAME", word)
             and Path(word).name not in FOREIGN)
 
 
 def test_files_exist():
-    missing = [f"{word.where}: {word.text}" for word in WORDS if looks_like_a_file(word.text) and not is_there(word.path, word.text)]
+    missing = [f"{word.where}: {word.text}" for word in WORDS if looks_like_a_file(word.text) and not is_there(word.text)]
     assert not missing, "\n".join(missing)
 
 
@@ -99,7 +106,7 @@ def test_commands_and_options(options):
     wrong = []
     for document in DOCUMENTS:
         for where, line in commands(document):
-            found = re.match(r"(?:\S+/)?sentinel-spoa((?: (?:-f \S+|[\w-]+))*)(.*)", line)
+            found = re.match(r"(?:\S+/)?sentinel-spoa(?! \d)((?: (?:-f \S+|[\w-]+))*)(.*)", line)
             if not found:
                 continue
             words = [word for word in re.split(r"[^\w=-]+", re.split(r"[|>;&]", line)[0]) if word.startswith("--")]
