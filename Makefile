@@ -225,11 +225,13 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -D -m 644 spoa/completions/sentinel-spoa.bash $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa
 	install -D -m 644 spoa/completions/_sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
 	install -D -m 644 spoa/completions/sentinel-spoa.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
-	install -d $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(docdir)/spoa/doc/pictures
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
-	install -D -m 644 spoa/doc/clients.md $(DESTDIR)$(docdir)/spoa/doc/clients.md
+	install -m 644 $(wildcard spoa/doc/*.md) $(DESTDIR)$(docdir)/spoa/doc
+	install -m 644 $(wildcard spoa/doc/pictures/*) $(DESTDIR)$(docdir)/spoa/doc/pictures
 	rm -rf $(DESTDIR)$(docdir)/examples
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
+	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf # where the documentation's links lead
 	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there
