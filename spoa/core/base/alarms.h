@@ -31,7 +31,7 @@
       "was never forgotten there (SENTINEL RESET)")                                                          \
     X(SENTINEL_QUORUM, "sentinel-quorum", 0,                                                                 \
       "Sentinel's own quorum is larger than the number of Sentinels: it will never fail over")               \
-    X(DISAGREEMENT, "disagreement", 5000, "the Sentinels name different masters")                            \
+    X(DISAGREEMENT, "disagreement", 5000, "the Sentinels, or the nodes that vote, name different masters")   \
     X(PARK, "park", 0,                                                                                       \
       "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies clients are " \
       "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
