@@ -1,23 +1,15 @@
-"""What the Markdown files say of the tree and of the programs: links, files, commands, options, keys, events, metrics, and
-what the programs print.
-
-A block of code whose text a program printed has a comment before it, `<!-- printed by: NAME -->`. NAME is a command that can
-be run here ("sentinel-spoa haproxy-conf"), a file of the tree of which the block is a part, or a name of RECORDED: then each
-line must be one that the recorded failover printed too, but for numbers and names. A line "[...]" leaves something out."""
+"""What the Markdown files say of the tree and of the programs: links, files, commands, options, keys, events, metrics and
+log lines. What programs print in a failover or in trouble is compared by test_failover_shown.py and test_troubleshooting.py."""
 
 import fnmatch
 import functools
 import re
-import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
-from cluster import ROOT, Cluster
+from cluster import ROOT
 from markdown import anchors, documents
-from observers import Writer
-from process import wait_until
-from rig import agent_words, check_clean, run_agent
+from rig import run_agent
 
 DOCUMENTS = documents()
 PAGES = {document.path.relative_to(ROOT).as_posix(): document for document in DOCUMENTS}
@@ -27,7 +19,6 @@ WORDS = [word for document in DOCUMENTS for word in document.words]
 FOREIGN = {"haproxy.cfg", "spoe.conf", "sentinel-spoa.conf", "sentinel.conf", "redis.conf", "valkey.conf", "values.yaml", "nodes.conf",
            "resolv.conf", "nsswitch.conf", "compose.yaml", "kubectl.yaml", "twemproxy.yml", "nutcracker.yml", "report.json", "report.md"}
 SUFFIXES = "c|h|py|sh|md|conf|cfg|yml|yaml|json|html|svg|png|txt|scd|pml|rules|service"
-RECORDED = ("log", "haproxy log", "status", "explain", "check", "rehearse", "demo", "init")
 
 
 def sources():
@@ -47,9 +38,10 @@ def tree():
     return [f"/{path.relative_to(ROOT)}{'/' if path.is_dir() else ''}" for path in ROOT.rglob("*") if not outside & set(path.relative_to(ROOT).parts)]
 
 
-def is_there(name):
-    """Under its whole path or the end of it; a star stands for a part of a name."""
-    return any(fnmatch.fnmatchcase(path.rstrip("/"), f"*/{name.rstrip('/')}") for path in tree())
+def is_there(word):
+    """Seen from the document, or under its whole path or the end of it; a star stands for a part of a name."""
+    name = word.text
+    return (word.path.parent / name).exists() or any(fnmatch.fnmatchcase(path.rstrip("/"), f"*/{name.rstrip('/')}") for path in tree())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -71,7 +63,7 @@ def looks_like_a_file(word):
 
 
 def test_files_exist():
-    missing = [f"{word.where}: {word.text}" for word in WORDS if looks_like_a_file(word.text) and not is_there(word.text)]
+    missing = [f"{word.where}: {word.text}" for word in WORDS if looks_like_a_file(word.text) and not is_there(word)]
     assert not missing, "\n".join(missing)
 
 
@@ -128,17 +120,32 @@ def keys():
     return found
 
 
-def own_lines(block):
-    """The lines of a block that is, or is a part of, an agent's file."""
-    return [line for line in block.text.splitlines() if re.match(r"[a-z-]+ = ", line)] if block.language == "ini" else []
+def is_agents_file(block):
+    """Whether a block is an agent's file, or a part of one."""
+    lines = [line for line in block.text.splitlines() if line and not line.startswith("#")]
+    return (any(re.match(r"\[(agent|sentinels|nodes|haproxy|service)\b", line) for line in lines)
+            and all(re.match(r"\[.*\]|[a-z-]+ *= ", line) for line in lines))
+
+
+AGENTS_FILES = [block for block in BLOCKS if is_agents_file(block)]
 
 
 def test_keys():
-    """In blocks of the language "ini"."""
-    wrong = [f"{block.where}: {line}" for block in BLOCKS for line in own_lines(block) if line.split(" = ")[0] not in keys()]
+    wrong = [f"{block.where}: {key}" for block in AGENTS_FILES for key in re.findall("^([a-z-]+) *=", block.text, re.MULTILINE) if key not in keys()]
     wrong += [f"{word.where}: {word.text}" for word in WORDS
               if re.match(r"[a-z]+(-[a-z]+)+ = ", word.text) and word.text.split(" = ")[0] not in keys()]
-    assert not wrong, "\n".join(wrong)
+    assert AGENTS_FILES and not wrong, "\n".join(wrong)
+
+
+def test_whole_files_are_valid(tmp_path):
+    """Those with all sections that an agent needs."""
+    whole = [block for block in AGENTS_FILES if "[service" in block.text and ("[sentinels" in block.text or "[nodes" in block.text)]
+    for block in whole:
+        path = tmp_path / "agent.conf"
+        path.write_text(block.text)
+        done = run_agent("-f", path, "-t")
+        assert done.returncode == 0, f"{block.where}: {done.stderr}"
+    assert whole
 
 
 def test_events():
@@ -158,83 +165,9 @@ def test_metrics():
 
 # ---- what programs print ----
 
-def shape(line):
-    """Without numbers, addresses and numbered names: what stays the same from run to run."""
-    line = re.sub(r"unix:\S+|/[\w/.-]+", "/#", line)
-    line = re.sub(r"\d[\d:.T-]*Z?(?= |$|[^\w])|\d[\d.:]*", "#", line)
-    line = re.sub(r"# (ms|s|min|h)\b", "#", re.sub(r"\b(\w+?)s?( waits?| waited)\b", r"\1 waited", line))
-    return re.sub(r"\s+", " ", re.sub(r"[+-]#", "#", line)).strip()
-
-
-class Record:
-    """One failover with the files of the recipe runtime-api, and what all programs said of it."""
-
-    def __init__(self):
-        self.texts = {name: [] for name in RECORDED}
-
-    def add(self, name, text):
-        self.texts[name].append(text)
-
-    def shapes(self, name):
-        return {shape(line) for text in self.texts[name] for line in text.splitlines()}
-
-    def ask(self, agent, name, *words):
-        self.add(name, run_agent("-f", agent.config_path, *words, timeout=60).stdout)
-
-
-@pytest.fixture(scope="module")
-def record():
-    made = Record()
-    demo = subprocess.run(["python3", ROOT / "tests/tools/demo.py"], capture_output=True, text=True, timeout=120, check=True)
-    made.add("demo", demo.stdout)
-    with Cluster(recipe="runtime-api") as cluster:
-        cluster.park = None
-        cluster.start()
-        for words in (("status",), ("explain",), ("check",)):
-            made.ask(cluster.agent, words[0], *words)
-        old = next(node for node in cluster.redis if node.role() == "master")
-        with Writer(cluster.haproxy.address):
-            old.kill()
-            wait_until(lambda: "waits" in run_agent("-f", cluster.agent.config_path, "status").stdout, 10, "a client waits")
-            made.ask(cluster.agent, "status", "status")
-            cluster.wait_failover(old)
-        cluster.wait_served()
-        made.ask(cluster.agent, "status", "status")
-        old.start()
-        wait_until(old.in_sync, 60, "the old master is a replica")
-        made.ask(cluster.agent, "rehearse", "rehearse", "mymaster", "--through", cluster.haproxy.where, "--yes")
-        for words in (("status",), ("explain",), ("check",)):
-            made.ask(cluster.agent, words[0], *words)
-        made.add("log", cluster.agent.log_text())
-        made.add("haproxy log", cluster.haproxy.log_text())
-        check_clean(cluster.agent)
-    return made
-
-
-def is_part_of(block, text):
-    """Line by line, in order; "[...]" and blank lines leave something out."""
-    rest = iter(line.rstrip() for line in text.splitlines())
-    return all(line.rstrip() in rest for line in block.text.splitlines() if line.strip() not in ("", "[...]"))
-
-
-def printed(command):
-    return subprocess.run([*agent_words(), *shlex.split(command)[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False).stdout
-
-
-def test_printed_by_a_command_or_from_a_file():
-    marked = [block for block in BLOCKS if block.source and block.source not in RECORDED]
-    wrong = [block.where for block in marked
-             if not is_part_of(block, printed(block.source) if block.source.startswith("sentinel-spoa ") else (ROOT / block.source).read_text())]
-    assert marked and not wrong
-
-
-def test_printed_in_a_failover(record):
-    marked = [block for block in BLOCKS if block.source in RECORDED]
-    wrong = [f"{block.where}: {line}" for block in marked for line in block.text.splitlines()
-             if line.strip() not in ("", "[...]") and not line.startswith("$ ") and shape(line) not in record.shapes(block.source)]
-    assert marked and not wrong
-
-
-def test_what_was_printed_is_marked():
-    """A block that shows a log line of the agent says where it comes from."""
-    assert not [block.where for block in BLOCKS if re.search(r"^ts=.* event=", block.text, re.MULTILINE) and not block.source]
+def test_log_lines():
+    """An event has the fields that the sources give it, in whatever document it is quoted."""
+    names = set(re.findall(r'log_\w+\("([a-z-]+)"', SOURCES)) | {"ts", "level", "event"}
+    lines = [(block.where, line) for block in BLOCKS for line in block.text.splitlines() if re.match(r"ts=\S+ level=\S+ event=", line)]
+    wrong = [f"{where}: {field}" for where, line in lines for field in re.findall(r'(?:^| )([a-z-]+)=(?:"[^"]*"|\S+)', line) if field not in names]
+    assert lines and not wrong, "\n".join(wrong)

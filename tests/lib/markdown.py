@@ -7,17 +7,15 @@ from pathlib import Path
 from cluster import ROOT
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
-PRINTED_BY = re.compile(r"<!-- printed by: (.*) -->")
 
 
 @dataclass
 class Block:
-    """A block of code. `source`: what the comment before it says that it comes from; "" without one."""
+    """A block of code."""
 
     path: Path
     line: int
     language: str
-    source: str
     text: str
 
     @property
@@ -51,34 +49,32 @@ class Document:
         self.path = path
         self.text = path.read_text()
         self.blocks, self.links, self.words, self.headings = [], [], [], []
-        source, fence, start, language, inside = "", None, 0, "", []
+        fence, start, language, inside = None, 0, "", []
         for number, line in enumerate(self.text.splitlines(), 1):
             opened = re.match(r" *(`{3,})(\S*)", line)
             if fence is None and opened:
                 fence, start, language, inside = opened[1], number, opened[2], []
             elif fence is not None and line.strip() == fence:
-                self.blocks.append(Block(path, start, language, source, "\n".join(inside)))
-                source, fence = "", None
+                self.blocks.append(Block(path, start, language, "\n".join(inside)))
+                fence = None
             elif fence is not None:
                 inside.append(line)
             else:
-                source = self._read_line(number, line) or (source if not line.strip() else "")
+                self._read_line(number, line)
 
     def _read_line(self, number, line):
-        """Returns what a comment names as the source of the next block."""
         heading = re.match(r"#+ +(.*)", line)
         if heading:
             self.headings.append(slug(heading[1]))
         self.links += [Piece(self.path, number, found[1] or found[2]) for found in LINK.finditer(line)]
         self.words += [Piece(self.path, number, word) for word in re.findall(r"`([^`]+)`", line)]
-        printed = PRINTED_BY.match(line)
-        return printed[1] if printed else ""
 
 
 def anchors(path):
     """Of the headings of a file. A heading that occurs twice gets a number."""
-    seen, found = {}, set()
-    for heading in Document(path).headings:
+    document = Document(path)
+    seen, found = {}, set(re.findall('<a id="([^"]+)">', document.text))
+    for heading in document.headings:
         found.add(heading if heading not in seen else f"{heading}-{seen[heading]}")
         seen[heading] = seen.get(heading, 0) + 1
     return found
