@@ -6,7 +6,9 @@ import subprocess
 import time
 
 import pytest
+import shown
 from cluster import ROOT, SERVICE, Cluster
+from failover import longest_gap
 from fake_sentinel import GET_MASTER
 from observers import Referee, Writer
 from process import wait_until
@@ -100,10 +102,6 @@ def settled(plain):
     return plain
 
 
-def longest_gap(writes):
-    return max(after.ended - before.ended for before, after in zip(writes, writes[1:]))
-
-
 def test_it_agrees_with_a_referee(settled):
     """Beside it another client writes, another session is open, and a referee asks the Sentinels."""
     old = master_of(settled)
@@ -133,6 +131,15 @@ def test_it_agrees_with_a_referee(settled):
     assert abs(int(last) / 1000 - (lost[-1].ended - ordered)) < WITHIN
     assert "'early-fence'" in rehearsal.text
     check_removed(settled)
+    check_shown(settled, rehearsal)
+
+
+def check_shown(cluster, rehearsal):
+    """The document shows what is printed; what happens at the same time may be told in another order."""
+    command = f"$ sentinel-spoa rehearse mymaster --through {cluster.haproxy.where} --yes"
+    lines = ["```", command, *rehearsal.text.splitlines(), "```"]
+    shown.put("rehearsal", lines)
+    assert sorted(set(shown.masked(shown.kept("rehearsal")))) == sorted(set(shown.masked(lines)))
 
 
 def test_without_yes_it_asks_only(settled):
@@ -223,9 +230,9 @@ SENTINEL_SECRET, NODE_SECRET, OWN_SECRET = "a-sentinels-secret", "a-nodes-secret
 
 
 def documented():
-    """(rights at Sentinels, rights at nodes) that `rehearse` needs, in the words of the README."""
-    text = (ROOT / "README.md").read_text().split("### Rehearsing a failover")[1].split("\n## ")[0]
-    return re.search(r"At the Sentinels:\s`([^`]*)`\. At the nodes:\s`([^`]*)`\.", text).groups()
+    """(rights at Sentinels, rights at nodes) that `rehearse` needs, as security.md has them."""
+    text = (ROOT / "spoa/doc/security.md").read_text().split("### For `rehearse`")[1].split("\n## ")[0]
+    return re.search(r"at the Sentinels:\n  `(.*)`\n- at the nodes:\n  `(.*)`\n", text).groups()
 
 
 def with_passwords(cluster):
