@@ -240,9 +240,9 @@ def old_sessions():
 
 QUESTIONS = (
     (("Is it Redis Cluster?",), ("cluster/",)),
-    (("No Sentinel: do you promote", "by hand or by a script?"), ("replication/", "with two nodes:", "active-backup/")),
+    (("Do you promote by hand or", "by script, without Sentinel?"), ("replication/", "with two nodes:", "active-backup/")),
     (("Does twemproxy stand", "in front of Redis?"), ("twemproxy/",)),
-    (("Is your balancer", "another one than HAProxy?"), ("http-health/",)),
+    (("Do you use another", "balancer than HAProxy?"), ("http-health/",)),
     (("May the agent use", "HAProxy's admin socket?"), ("runtime-api/",)),
 )
 LAST_ANSWER = "agent-check/"
