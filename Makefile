@@ -270,10 +270,10 @@ scenarios: ## the failure scenarios with real programs, and the table of what wa
 	$(Q)$(MAKE) all
 	@$(PYTHON) tests/tools/scenarios.py
 
-failover-report: ## what failovers cost, with the agent in each of its ways and with the usual recipe (twenty minutes)
+failover-report: ## what failovers cost, with the agent in each of its ways and with the usual recipe (twenty minutes; UPDATE=1: into spoa/doc/failover.md)
 	@tests/tools/deps.sh build test
 	$(Q)$(MAKE) all
-	@$(PYTHON) tests/tools/failover-report.py
+	@$(PYTHON) tests/tools/failover-report.py $(if $(UPDATE),--update)
 
 false-alarms: ## how often `down-after` takes a master to be down that is well: load, lost packets, stops (ten minutes, as root)
 	@tests/tools/deps.sh build test

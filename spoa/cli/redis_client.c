@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/cli/stopwatch.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/redis/refusal.h"
@@ -204,14 +204,6 @@ static struct pollfd awaited(const struct redis_target *target, bool is_waiting)
     return (struct pollfd){.fd = is_waiting ? client->fd : -1, .events = writes ? POLLOUT : POLLIN};
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static unsigned longest_patience_s(const struct redis_target *targets, size_t count)
 {
     unsigned longest_s = BLOCKING_SOCKET_TIMEOUT_S;
@@ -225,7 +217,7 @@ static unsigned longest_patience_s(const struct redis_target *targets, size_t co
 /* Greets all at the same time, and waits for them within one time limit. */
 static void greet(struct redis_target *targets, size_t count, struct pollfd *polls)
 {
-    const int64_t deadline = now_ms() + (int64_t)longest_patience_s(targets, count) * 1000;
+    const int64_t deadline = stopwatch_ms() + (int64_t)longest_patience_s(targets, count) * 1000;
     size_t waiting = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -233,7 +225,7 @@ static void greet(struct redis_target *targets, size_t count, struct pollfd *pol
         polls[i] = awaited(&targets[i], is_waiting);
         waiting += is_waiting;
     }
-    for (int64_t rest; waiting > 0 && (rest = deadline - now_ms()) > 0;) {
+    for (int64_t rest; waiting > 0 && (rest = deadline - stopwatch_ms()) > 0;) {
         if (poll(polls, count, (int)rest) == -1 && errno != EINTR)
             break;
         for (size_t i = 0; i < count; i++) {

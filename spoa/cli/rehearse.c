@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "spoa/cli/blocking_socket.h"
 #include "spoa/cli/options.h"
 #include "spoa/cli/rehearse_state.h"
+#include "spoa/cli/stopwatch.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/decision/quorum.h"
@@ -56,14 +56,6 @@ static void on_interrupt(int number)
 }
 
 /* ---- what the parts share ---- */
-
-int64_t rehearse_now_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int rehearse_find_server(const struct rehearse *rehearse, const struct addr *addr)
 {
@@ -221,7 +213,7 @@ static void print_lines(struct stage *stage)
 static void print_progress(struct stage *stage)
 {
     const struct rehearsal *rehearsal = &stage->rehearsal;
-    int64_t now_ms = rehearse_now_ms();
+    int64_t now_ms = stopwatch_ms();
 
     if (!isatty(STDOUT_FILENO) || now_ms - stage->t_shown_ms < PROGRESS_MS)
         return;
@@ -265,7 +257,7 @@ static void look_at_session(struct stage *stage)
     if (stage->session.fd == -1 || poll(&polled, 1, 0) != 1)
         return;
     redis_client_close(&stage->session);
-    rehearsal_note_cut(&stage->rehearsal, rehearse_now_ms(), &stage->lines);
+    rehearsal_note_cut(&stage->rehearsal, stopwatch_ms(), &stage->lines);
 }
 
 /* One whose connection broke is called again, once a second. */
@@ -273,12 +265,12 @@ static void reopen_sentinels(struct stage *stage)
 {
     struct rehearse *rehearse = stage->rehearse;
 
-    if (rehearse_now_ms() - stage->t_reopened_ms < 1000)
+    if (stopwatch_ms() - stage->t_reopened_ms < 1000)
         return;
     for (size_t i = 0; i < rehearse->group->address_count; i++)
         if (rehearse->sentinels[i].client.parser == NULL)
             redis_client_open_all(&rehearse->sentinels[i], 1);
-    stage->t_reopened_ms = rehearse_now_ms();
+    stage->t_reopened_ms = stopwatch_ms();
 }
 
 static void look_at_sentinels(struct stage *stage)
@@ -293,7 +285,7 @@ static void look_at_sentinels(struct stage *stage)
         bool is_named = reply != NULL && sentinel_reply_read_master(reply, &addr) == REPLY_READ_OK;
         votes[i] = is_named ? rehearse_find_server(rehearse, &addr) : REHEARSAL_NOBODY;
     }
-    rehearsal_note_votes(&stage->rehearsal, votes, rehearse_now_ms(), &stage->lines);
+    rehearsal_note_votes(&stage->rehearsal, votes, stopwatch_ms(), &stage->lines);
     reopen_sentinels(stage);
 }
 
@@ -317,7 +309,7 @@ static bool follows(const struct rehearse *rehearse, int old, int new)
 static void look_at_old_master(struct stage *stage)
 {
     const struct rehearsal *rehearsal = &stage->rehearsal;
-    int64_t now_ms = rehearse_now_ms();
+    int64_t now_ms = stopwatch_ms();
 
     if (rehearsal->new == REHEARSAL_NOBODY || rehearsal->t_followed_ms != REHEARSAL_NEVER ||
         now_ms - stage->t_role_ms < ROLE_MS)
@@ -334,13 +326,13 @@ static bool warm_up(struct stage *stage)
 {
     const struct rehearse *rehearse = stage->rehearse;
     const char *const expire[] = {"EXPIRE", rehearse->key, REHEARSE_KEY_LIFE_S, NULL};
-    const int64_t until_ms = rehearse_now_ms() + WARM_UP_MS;
+    const int64_t until_ms = stopwatch_ms() + WARM_UP_MS;
     const struct rehearsal *rehearsal = &stage->rehearsal;
 
     printf("Writing through HAProxy to the key %s, one connection per write.\n", rehearse->key);
     fflush(stdout);
     while (!is_interrupted && rehearsal->count < WRITES_BEFORE &&
-           rehearsal->refused + rehearsal->astray == 0 && rehearse_now_ms() < until_ms && take_writes(stage))
+           rehearsal->refused + rehearsal->astray == 0 && stopwatch_ms() < until_ms && take_writes(stage))
         continue;
     print_lines(stage);
     if (rehearsal->count < WRITES_BEFORE || rehearsal->refused + rehearsal->astray > 0) {
@@ -358,7 +350,7 @@ static bool order_failover(struct stage *stage)
     const char *const words[] = {"SENTINEL", "FAILOVER", rehearse->service->monitor, NULL};
     char text[ADDR_TEXT_MAX];
 
-    rehearsal_note_order(&stage->rehearsal, rehearse_now_ms());
+    rehearsal_note_order(&stage->rehearsal, stopwatch_ms());
     const struct reply *reply = redis_client_ask(&rehearse->sentinels[0].client, words);
     const char *name = addr_format(rehearse->sentinels[0].addr, text);
     if (reply == NULL || reply->kind != REPLY_TEXT) {
@@ -378,7 +370,7 @@ static void watch(struct stage *stage)
     const int64_t until_ms = stage->rehearsal.t_ordered_ms + FAILOVER_MS;
 
     while (!is_interrupted && !rehearsal_is_over(&stage->rehearsal, WRITES_AFTER) &&
-           rehearse_now_ms() < until_ms) {
+           stopwatch_ms() < until_ms) {
         bool is_writing = take_writes(stage);
         look_at_session(stage);
         look_at_sentinels(stage);

@@ -47,9 +47,6 @@ struct rehearse_record {
     char error[REHEARSE_ERROR_MAX]; /* of one that failed */
 };
 
-/* ms of a clock that only goes forward; all processes have the same. */
-int64_t rehearse_now_ms(void);
-
 /* The server with this address, or REHEARSAL_NOBODY. */
 int rehearse_find_server(const struct rehearse *rehearse, const struct addr *addr);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "spoa/cli/rehearse_state.h"
+#include "spoa/cli/stopwatch.h"
 #include "spoa/core/redis/reply.h"
 
 /* Between two writes. */
@@ -20,7 +21,7 @@ static void set_bit(const struct rehearse *rehearse, unsigned number, struct red
 
     (void)snprintf(text, sizeof(text), "%u", number);
     const struct reply *reply = redis_client_ask(client, words);
-    record->write.t_ended_ms = rehearse_now_ms();
+    record->write.t_ended_ms = stopwatch_ms();
     if (reply != NULL && reply->kind == REPLY_INTEGER) {
         record->write.outcome = REHEARSAL_ACKNOWLEDGED;
         reply = redis_client_ask(client, expire); /* if that fails, the next write does it */
@@ -42,7 +43,7 @@ static void attempt(const struct rehearse *rehearse, unsigned number, struct reh
         set_bit(rehearse, number, &client, record);
     } else {
         record->write.outcome = client.error[0] != '\0' ? REHEARSAL_REFUSED : REHEARSAL_ASTRAY;
-        record->write.t_ended_ms = rehearse_now_ms();
+        record->write.t_ended_ms = stopwatch_ms();
         if (record->error[0] == '\0')
             (void)snprintf(record->error, sizeof(record->error), "it is no server of the service");
     }

@@ -12,6 +12,7 @@
 #include "proto/addr.h"
 #include "spoa/cli/http_client.h"
 #include "spoa/cli/options.h"
+#include "spoa/cli/stopwatch.h"
 #include "spoa/core/base/text.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/status/http_routes.h"
@@ -134,10 +135,11 @@ static int leave_to_log(void)
 static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t asked_before)
 {
     const struct timespec pause = {.tv_nsec = LOOK_INTERVAL_MS * 1000000L};
+    const int64_t told_ms = stopwatch_ms(); /* a look may take seconds, so looks are not counted */
+    int64_t heard_ms = told_ms;
     struct report report = {.code = -1};
-    int silent_ms = 0;
 
-    for (int waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += LOOK_INTERVAL_MS) {
+    while (stopwatch_ms() - told_ms < PATIENCE_MS) {
         bool is_heard = look(agent, &report) && report.pid == pid;
         bool is_decided = is_heard && report.asked > asked_before && !report.is_open;
         if (is_decided && report.is_good)
@@ -148,13 +150,15 @@ static int wait_decided(const struct config_listen *agent, pid_t pid, int64_t as
         }
         if (kill(pid, 0) == -1 && errno == ESRCH)
             return fail("the agent has ended");
-        silent_ms = is_heard ? 0 : silent_ms + LOOK_INTERVAL_MS;
+        if (is_heard)
+            heard_ms = stopwatch_ms();
         if (report.code == HTTP_FORBIDDEN)
             return leave_to_log();
-        if (silent_ms >= SILENCE_MS && report.code == HTTP_UNAUTHORIZED)
+        bool is_silent = stopwatch_ms() - heard_ms >= SILENCE_MS;
+        if (is_silent && report.code == HTTP_UNAUTHORIZED)
             return fail("SIGHUP was sent, and the agent does not take the token of the new file (HTTP 401): "
                         "its log says why it did not reload");
-        if (silent_ms >= SILENCE_MS)
+        if (is_silent)
             return fail(
                 "SIGHUP was sent, and the agent does not answer now: its log says what came of the reload");
         (void)nanosleep(&pause, NULL);

@@ -336,7 +336,7 @@ def test_there_is_no_standard_file(tmp_path, arguments):
 
 @needs_root
 def test_the_log_says_first_which_file_is_used(tmp_path):
-    done = with_etc(tmp_path, text=GOOD.replace("127.0.0.1:0", "192.0.2.1:9012"))
+    done = with_etc(tmp_path, text=GOOD.replace("127.0.0.1:0", "240.0.0.1:9012"))
     assert done.returncode == 1
     assert re.search(rf"event=starting configuration={STANDARD}$", done.stderr.splitlines()[0])
 
@@ -479,7 +479,7 @@ def test_json_log(tmp_path):
 
 @pytest.mark.parametrize("listen, said", [
     ("127.0.0.1:TAKEN", "Address already in use"),
-    ("192.0.2.1:9012", "Cannot assign requested address"),
+    ("240.0.0.1:9012", "Cannot assign requested address"),
     ("unix:/nowhere/at/all/spop.sock", "No such file or directory"),
     ("unix:SOCKET owner=nobody-of-that-name", "nobody-of-that-name"),
 ])

@@ -1,6 +1,7 @@
 """HAProxy is reloaded under load, by SIGUSR2 to its master, and the master changes while sessions are left in the old process.
 
-Each test prints a line of the table in README.md, "Reloading HAProxy".
+Each test prints a line of what spoa/doc/failover.md sums up under "Reload HAProxy":
+`make test-matrix TESTS=test_haproxy_reload SERVERS=redis SHOW=1` prints them for HAProxy 2.6, 3.0 and 3.2.
 """
 
 import contextlib

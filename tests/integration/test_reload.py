@@ -336,7 +336,13 @@ def test_command_and_another_address():
         assert done.returncode == 1 and "no answer from unix:" in done.stderr
         assert ask_reload(rig, "--pid", rig.agent.pid).returncode == 0
         assert (rig.directory / "http.sock").exists()
-        edit(rig, f"http = unix:{rig.directory}/http.sock", "http = 192.0.2.1:9912")
+
+
+def test_command_and_an_address_where_nobody_answers():
+    """Each question takes seconds there; the command gives up all the same."""
+    with Rig(sentinels=FAST, agent=HTTP) as rig, socket.create_server(("127.0.0.1", 0)) as mute:
+        rig.wait_votes(3)
+        edit(rig, f"http = {rig.agent.http_address}", f"http = 127.0.0.1:{mute.getsockname()[1]}")
         done = ask_reload(rig, "--pid", rig.agent.pid)
         assert done.returncode == 1 and "its log says what came of the reload" in done.stderr
 

@@ -95,6 +95,7 @@ class Result:
     refused: int  # of these: without any answer of a Redis
     refused_late: int  # of these: not at work when the master died or sessions were cut
     longest_connect: float  # of those that were served, the reply included
+    gap: float  # the longest time in which no short-lived writer was served
     sentinel_took: float  # from the cause to the majority's new name
     acknowledged: int  # of all writers
     lost: int  # of these: not on the master in the end
@@ -105,13 +106,13 @@ class Result:
     def row(self):
         """Of the table of HEAD."""
         return (self.scenario, self.way, str(self.down_after), "1" if self.min_replicas else "0",
-                f"{self.refused} of {self.attempts}", f"{self.longest_connect:.0f}", f"{self.sentinel_took:.0f}",
+                f"{self.refused} of {self.attempts}", f"{self.gap:.0f}", f"{self.longest_connect:.0f}", f"{self.sentinel_took:.0f}",
                 f"{self.last:.0f}", f"{self.late:+.0f}", str(self.late_writes), f"{self.lost} of {self.acknowledged}")
 
 
-HEAD = ("failover", "way", "down-after-milliseconds", "min-replicas-to-write", "connections refused", "longest connect, ms",
-        "Sentinel took, ms", "old master's last write, ms after the cause", "ms after the new name", "writes after that",
-        "acknowledged and lost")
+HEAD = ("failover", "way", "down-after-milliseconds", "min-replicas-to-write", "connections refused", "longest gap, ms",
+        "longest connect, ms", "Sentinel took, ms", "old master's last write, ms after the cause", "ms after the new name",
+        "writes after that", "acknowledged and lost")
 
 
 class WithoutAgent:
@@ -222,6 +223,11 @@ def run(scenario, way, min_replicas=False, down_after=DOWN_AFTER):
         return judge((scenario, way, min_replicas, down_after), (caused, named), (old, new), (short, persistent))
 
 
+def longest_gap(writes):
+    """Seconds without one of these; they are in the order of time."""
+    return max(after.ended - before.ended for before, after in zip(writes, writes[1:]))
+
+
 def is_caught(attempt, times):
     """Whether it was at work when the master died, or when the sessions to the old one were cut."""
     return any(attempt.started <= when + NOTICED and when - NOTICED <= attempt.ended <= when + TOLD for when in times)
@@ -239,6 +245,7 @@ def judge(what, times, nodes, loads):
         *what, attempts=len(short.attempts), refused=len(refused),
         refused_late=len([one for one in refused if not is_caught(one, times)]),
         longest_connect=max(one.ended - one.started for one in short.acknowledged()) * 1000,
+        gap=longest_gap(short.acknowledged()) * 1000,
         sentinel_took=(named - caused) * 1000,
         acknowledged=len(writes), lost=len(writes) - keys_of(new, writes),
         last=(max(write.ended for write in olds) - caused) * 1000,

@@ -14,11 +14,11 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import clients  # noqa: E402
+import marks  # noqa: E402
 from cluster import ROOT, SERVER  # noqa: E402
 from process import PATH  # noqa: E402
 
 PAGE = ROOT / "spoa" / "doc" / "clients.md"
-BEGIN, END = "<!-- clients-report: begin -->", "<!-- clients-report: end -->"
 HEAD = ("client", "way", "errors", "longest stall, s", "acknowledged and lost", "executed twice",
         "executed though reported as failed", "served again", "messages missed")
 WHAT = {
@@ -101,13 +101,6 @@ def introduction():
             *table(("client", "version", "set"), rows)]
 
 
-def update(page, lines):
-    """The page with these lines between its marks."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text("\n".join([before + BEGIN, *lines, END + after]))
-
-
 def main(words):
     absent = [reason for reason in map(clients.why_not, clients.CLIENTS) if reason]
     if absent:
@@ -122,7 +115,7 @@ def main(words):
         broken += texts
     (clients.BUILT / "report.md").write_text("\n".join(lines) + "\n")
     if "--update" in words:
-        update(PAGE, lines)
+        PAGE.write_text(marks.replace(PAGE.read_text(), "clients-report", lines))
     for text in broken:
         print(f"BROKEN: {text}")
     return 1 if broken else 0

@@ -1,9 +1,13 @@
 #!/usr/bin/python3
-"""make failover-report: what failovers cost, with the agent in each of its ways and with the usual recipe, as a table.
+"""failover-report.py [SCENARIO...] [--way WORDS] [--update]: what failovers cost, with the agent in each of its ways and with the
+usual recipe, as a table. SCENARIO is kill, manual, split or minority; all of them take about twenty minutes. WORDS is one way.
+--update keeps the rows in failover-report.json and makes the tables and charts of spoa/doc/failover.md of all rows there.
+--draw makes these of the data that are kept, without a run; --check fails where they are others.
 
-About twenty minutes. Exit code 1 where the agent broke what it promises.
+Exit code 1 where the agent broke what it promises, or --check found something.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -11,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import failover  # noqa: E402
+import failover_doc  # noqa: E402
 import netns  # noqa: E402
 
 RUNS = [
@@ -46,20 +51,52 @@ RUNS = [
 ]
 
 
-def main():
-    broken = []
+def parse(words):
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("scenarios", nargs="*", choices=[*failover.SCENARIOS, []])
+    parser.add_argument("--way", choices=list(failover.WAYS))
+    for name in ("--update", "--draw", "--check"):
+        parser.add_argument(name, action="store_true")
+    return parser.parse_args(words)
+
+
+def measure(options):
+    """Prints the table. Returns the rows to keep, and the broken promises."""
+    rows, broken = [], []
     print(f"| {' | '.join(failover.HEAD)} |\n|{'---|' * len(failover.HEAD)}", flush=True)
     for scenario, way, min_replicas, down_after in RUNS:
+        if options.scenarios and scenario not in options.scenarios or options.way not in (None, way):
+            continue
         if scenario in failover.SPLITS and netns.why_not():
             print(f"{scenario}: not run: {netns.why_not()}", file=sys.stderr)
             continue
         result = failover.run(scenario, way, min_replicas, down_after)
         print(f"| {' | '.join(result.row())} |", flush=True)
+        rows.append(failover_doc.row_of(result))
         broken += failover.broken_promises(result)
+    return rows, broken
+
+
+def check():
+    stale = failover_doc.stale(failover_doc.load())
+    for path in stale:
+        print(f"{path} is not what {failover_doc.DATA.name} makes: run tests/tools/failover-report.py --draw")
+    return 1 if stale else 0
+
+
+def main(words):
+    options = parse(words)
+    if options.check:
+        return check()
+    rows, broken = ([], []) if options.draw else measure(options)
+    if options.draw or options.update:
+        kept = failover_doc.merge(failover_doc.load(), rows, RUNS)
+        failover_doc.keep(kept)
+        failover_doc.write(kept)
     for text in broken:
         print(f"BROKEN: {text}")
     return 1 if broken else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
