@@ -7,6 +7,7 @@ such that the text can be read on a phone.
 Exit codes: 0 the files are what is drawn here, 1 (--check) they are not.
 """
 
+import json
 import sys
 from html import escape
 from pathlib import Path
@@ -135,7 +136,7 @@ def data_path():
 
 
 def failover_in_time():
-    """A failover with down-after-milliseconds 2500: the times of `make demo`, rounded, and `park = auto`."""
+    """A failover with down-after-milliseconds 2500: the times of spoa/doc/failover.md, rounded, and `park = auto`."""
     down, named, park, processing = 2.7, 3.8, 4.5, 10
     drawing = Drawing(462, "A failover in time", f"R1 is killed at 0 s. The Sentinels agree that it is down at {down} s and name R2 at {named} s. "
                       f"A client that connects at 0 s waits until then. It would be refused at {park} s, when park is over. "
@@ -197,42 +198,47 @@ def split():
     return drawing
 
 
-# What `make failover-report` measured, scenario `manual`: the way; ms until R2 was named; ms that the old master's last write
-# came after that; such writes; writes acknowledged and lost in all; writes acknowledged.
-OLD_SESSIONS = (
-    ("No cut", 1191, 10013, 3945, 4705, 9256),
-    ("agent-check/", 1137, 169, 72, 821, 9224),
-    ("runtime-api/", 1205, 0, 0, 805, 9336),
-    ("runtime-api/ with early-fence", 1105, 0, 0, 0, 8362),
-)
-PROMOTED = 170  # ms after the order
-DEMOTED = 11200
+WAYS = {
+    "agent, no cut": "No cut",
+    "agent, pull": "agent-check/",
+    "agent, push": "runtime-api/",
+    "agent, push, early fence": "runtime-api/ with early-fence",
+}
+PROMOTED = 170  # ms after the order, as `sentinel-spoa rehearse` shows
+
+
+def measured():
+    """What `make failover-report` measured of failovers by hand: {way: row}, in the order of WAYS."""
+    rows = json.loads((ROOT / "tests/tools/failover-report.json").read_text())
+    return {way: row for way in WAYS for row in rows if (row["scenario"], row["way"], row["min_replicas"]) == ("manual", way, False)}
 
 
 def old_sessions():
+    rows = measured()
     drawing = Drawing(520, "Old sessions, with and without a cut", "Writes that were acknowledged and lost in a failover by hand. " + "; ".join(
-        f"{way}: {lost} of {total}" for way, _, _, _, lost, total in OLD_SESSIONS) + ".")
+        f"{WAYS[way]}: {row['lost']} of {row['acknowledged']}" for way, row in rows.items()) + ".")
+    named, demoted = rows["agent, no cut"]["sentinel_took"], rows["agent, no cut"]["last"]
 
     def at(ms):
         return 20 + ms * 0.0405
 
-    for number, moment in enumerate((PROMOTED, OLD_SESSIONS[0][1], DEMOTED), 1):
+    for number, moment in enumerate((PROMOTED, named, demoted), 1):
         drawing.text(at(moment), 28, str(number), "strong", "middle")
         drawing.line(at(moment), 34, at(moment), 410, "limit")
-    for row, (way, named, late, late_writes, lost, total) in enumerate(OLD_SESSIONS):
-        base = 128 + 90 * row
-        drawing.text(at(1191) + 14, base - 52, way, "strong")
-        drawing.text(at(1191) + 14, base - 30, f"lost: {lost} of {total}", "bad-text" if lost else "good-text")
-        areas = [(PROMOTED, named, lost - late_writes), (named, named + late, late_writes)]
-        for since, until, writes in areas:
+    for number, (way, row) in enumerate(rows.items()):
+        base = 128 + 90 * number
+        drawing.text(at(named) + 22, base - 52, WAYS[way], "strong")
+        drawing.text(at(named) + 22, base - 30, f"lost: {row['lost']} of {row['acknowledged']}", "bad-text" if row["lost"] else "good-text")
+        then, late = row["sentinel_took"], row["late_writes"]
+        for since, until, writes in ((PROMOTED, then, row["lost"] - late), (then, then + row["late"], late)):
             if writes:
                 top = base - 40 * writes / (until - since)
                 drawing.path(((at(since), base), (at(since), top), (at(until), top), (at(until), base)), "lost")
         drawing.line(at(0), base, at(11800), base)
     for second in range(0, 12, 2):
         drawing.text(at(second * 1000), 424, f"{second} s", "dim", "middle" if second else "start")
-    for row, words in enumerate(("1: R2 is promoted", "2: a majority names R2", "3: R1 becomes a replica of R2")):
-        drawing.text(24, 454 + 22 * row, words)
+    for number, words in enumerate(("1: R2 is promoted", "2: a majority names R2", "3: R1 becomes a replica of R2")):
+        drawing.text(24, 454 + 22 * number, words)
     drawing.text(WIDTH - 16, 454, "red: lost writes,", "bad-text", "end")
     drawing.text(WIDTH - 16, 476, "the areas are to scale", "dim", "end")
     return drawing
