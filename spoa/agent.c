@@ -10,8 +10,11 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/service_table.h"
+#include "spoa/core/observers/history.h"
 #include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
 #include "spoa/deployment.h"
 #include "spoa/io/net/acceptor.h"
 #include "spoa/io/net/listen_socket.h"
@@ -133,7 +136,7 @@ static size_t connections_max(const struct config *config)
     if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= wanted + others)
         return wanted;
     size_t possible = limit.rlim_cur > 2 * others ? limit.rlim_cur - others : limit.rlim_cur / 2;
-    log_event(LOG_LEVEL_WARNING, "few-descriptors", log_number("limit", (int64_t)limit.rlim_cur),
+    log_event(EVENT_FEW_DESCRIPTORS, log_number("limit", (int64_t)limit.rlim_cur),
               log_number("max-connections", (int64_t)wanted), log_number("possible", (int64_t)possible));
     return possible;
 }
@@ -194,6 +197,20 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
     service_manager_send("WATCHDOG=1");
 }
 
+static void tick_history(struct agent *agent)
+{
+    struct history_felt felt = {.is_any = false};
+    size_t group_count = 0;
+    const struct voter_group *const *groups = NULL;
+
+    if (history_wants_outages(&agent->history))
+        groups = deployment_groups(reload_running(agent->reload), &group_count);
+    for (size_t i = 0; i < group_count; i++)
+        for (size_t k = 0; k < voter_group_service_count(groups[i]); k++)
+            history_felt_add(&felt, service_outage(voter_group_service(groups[i], k)));
+    history_tick(&agent->history, &felt, clock_ms());
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, tick);
@@ -202,6 +219,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     log_sink_tick(clock_ms());
     service_table_tick(agent->table, clock_ms());
+    tick_history(agent);
     agent->metrics.log_lines_dropped_total = log_sink_dropped();
 }
 
@@ -226,7 +244,7 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *timer, int events)
         agent_stop(agent);
         return;
     }
-    log_event(LOG_LEVEL_WARNING, "drain-timeout",
+    log_event(EVENT_DRAIN_TIMEOUT,
               log_number("connections", (int64_t)spop_server_connections(agent->server)));
     ev_break(loop, EVBREAK_ALL);
 }
@@ -268,7 +286,7 @@ static void look_at_clients(struct agent *agent)
 {
     agent->looker = client_looker_create();
     if (agent->looker == NULL)
-        log_event(LOG_LEVEL_WARNING, "clients-unseen", log_text("reason", strerror(errno)));
+        log_event(EVENT_CLIENTS_UNSEEN, log_text("reason", strerror(errno)));
     else if (agent->parking != NULL)
         parking_look_with(agent->parking, client_looker_look, agent->looker);
 }
@@ -363,7 +381,7 @@ static bool start_listening(struct agent *agent)
     char error[LISTEN_SOCKET_ERROR_MAX];
 
     if (listeners_open(agent->listeners, NULL, &config_of(agent)->agent, error) == -1) {
-        log_event(LOG_LEVEL_ERROR, "cannot-listen", log_text("error", error));
+        log_event(EVENT_CANNOT_LISTEN, log_text("error", error));
         return false;
     }
     socket_activation_drop();
@@ -378,7 +396,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     struct agent *agent = calloc(1, sizeof(*agent));
 
     if (agent == NULL) {
-        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", "out of memory"));
+        log_event(EVENT_CANNOT_START, log_text("error", "out of memory"));
         config_destroy(config);
         if (takeover_fd != -1)
             close(takeover_fd);
@@ -396,8 +414,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     else
         config_destroy(config);
     if (agent->reload == NULL) {
-        log_event(LOG_LEVEL_ERROR, "cannot-start",
-                  log_text("error", "out of memory, or libmicrohttpd cannot be started"));
+        log_event(EVENT_CANNOT_START, log_text("error", "out of memory, or libmicrohttpd cannot be started"));
         agent_destroy(agent);
         return NULL;
     }
@@ -406,7 +423,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
         return NULL;
     }
     start_timers(agent);
-    log_event(LOG_LEVEL_INFO, "started", log_number("services", (int64_t)config->service_count),
+    log_event(EVENT_STARTED, log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
     return agent;
 }
@@ -427,8 +444,7 @@ void agent_stop(struct agent *agent)
     agent->is_stopping = true;
     if (!agent->is_taken)
         service_manager_send("STOPPING=1\nSTATUS=draining");
-    log_event(LOG_LEVEL_INFO, "stopping",
-              log_number("connections", (int64_t)spop_server_connections(agent->server)),
+    log_event(EVENT_STOPPING, log_number("connections", (int64_t)spop_server_connections(agent->server)),
               log_number("drain-timeout-ms", config_of(agent)->agent.drain_timeout_ms));
     reload_abandon(agent->reload);
     start_drain_deadline(agent);
@@ -446,7 +462,7 @@ static void log_totals(const struct agent *agent)
 #undef X
     };
 
-    log_emit(LOG_LEVEL_INFO, LOG_WEIGHT_KEPT, "stopped", fields, sizeof(fields) / sizeof(*fields));
+    log_emit(LOG_LEVEL_INFO, EVENT_STOPPED, fields, sizeof(fields) / sizeof(*fields));
 }
 
 void agent_destroy(struct agent *agent)

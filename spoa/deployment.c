@@ -126,7 +126,7 @@ static bool find_tls(struct deployment *deployment, const struct config_tls *set
     }
     struct deployment_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
     if (one.tls == NULL) {
-        log_event(LOG_LEVEL_ERROR, "tls-failed", log_text("error", error));
+        log_event(EVENT_TLS_FAILED, log_text("error", error));
         return false;
     }
     deployment->tls[deployment->tls_count++] = one;

@@ -69,7 +69,7 @@ static void print_warnings(const struct config *config)
 static void log_warnings(const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
-        log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
+        log_event(EVENT_CONFIGURATION_WARNING, log_text("warning", config->warnings.texts[i]));
 }
 
 /* Every connection from HAProxy is a descriptor, and a HAProxy that reloads opens all its own anew. */
@@ -120,7 +120,7 @@ static const char *origin(const struct options *options)
 static void log_errors(const struct config_errors *errors)
 {
     for (size_t i = 0; i < errors->count; i++)
-        log_event(LOG_LEVEL_ERROR, "configuration-error", log_text("error", errors->texts[i]));
+        log_event(EVENT_CONFIGURATION_ERROR, log_text("error", errors->texts[i]));
 }
 
 static void watch_file(void *context, const char *path)
@@ -179,7 +179,7 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
 
 static void on_file_change(void *context, const char *path)
 {
-    log_event(LOG_LEVEL_INFO, "file-changed", log_text("file", path));
+    log_event(EVENT_FILE_CHANGED, log_text("file", path));
     reload(context);
 }
 
@@ -209,7 +209,7 @@ static bool confine(const struct config *config, const char *file)
     char error[SANDBOX_ERROR_MAX];
 
     if (!sandbox_become(&config->agent, error)) {
-        log_event(LOG_LEVEL_ERROR, "cannot-start", log_text("error", error));
+        log_event(EVENT_CANNOT_START, log_text("error", error));
         return false;
     }
     sandbox_enter(config, file);
@@ -236,7 +236,7 @@ static int run(const struct options *options, struct config *config)
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
     hold_hangup(false);
-    log_event(LOG_LEVEL_INFO, "starting", log_text("configuration", origin(options)));
+    log_event(EVENT_STARTING, log_text("configuration", origin(options)));
     log_warnings(config);
     raise_descriptor_limit();
     keep_descriptors();

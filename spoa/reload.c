@@ -92,7 +92,7 @@ static void note_failure(struct reload *reload, const char *error)
     reload->is_good = false;
     (void)snprintf(reload->error, sizeof(reload->error), "%s", error);
     service_manager_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
-    log_event(LOG_LEVEL_ERROR, "reload-failed", log_text("error", error));
+    log_event(EVENT_RELOAD_FAILED, log_text("error", error));
 }
 
 static void give_up(struct reload *reload, const char *error)
@@ -168,7 +168,7 @@ static void retire(struct reload *reload, struct deployment *deployment, struct 
 
 static void tell_restart(const char *key)
 {
-    log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", key));
+    log_event(EVENT_RESTART_NEEDED, log_text("key", key));
 }
 
 static void tell_what_needs_a_restart(const struct reload *reload, const struct config_agent *old,
@@ -186,9 +186,9 @@ static void tell_what_needs_a_restart(const struct reload *reload, const struct 
 static void log_reload(const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
-        log_event(LOG_LEVEL_WARNING, "configuration-warning", log_text("warning", config->warnings.texts[i]));
+        log_event(EVENT_CONFIGURATION_WARNING, log_text("warning", config->warnings.texts[i]));
     service_manager_send("READY=1\nSTATUS=%zu services", config->service_count);
-    log_event(LOG_LEVEL_INFO, "reloaded", log_number("services", (int64_t)config->service_count),
+    log_event(EVENT_RELOADED, log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
 }
 

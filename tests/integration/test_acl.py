@@ -1,4 +1,4 @@
-"""Access lists: the rights that the README documents suffice, passwords change under way, and secrets stay where they are."""
+"""Access lists: the documented rights suffice, passwords change under way, and secrets stay where they are."""
 
 import re
 import socket
@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 from cluster import ROOT, Redis, Sentinel
 from process import free_ports, wait_until
-from rig import Rig, run_agent
+from rig import Rig, check_findings, run_agent
 
 FAST = "poll = 100ms"
 SENTINEL_SECRET, NODE_SECRET = "a-sentinels-secret", "a-nodes-secret"
 
 
 def documented():
-    """(rights at Sentinels, rights at nodes) in the words of the README."""
-    text = re.search(r"The agent needs no rights.*?\n\n", (ROOT / "README.md").read_text(), re.DOTALL).group()
-    at_sentinels, at_nodes = text.split("On the Redis nodes")
-    rights = r"(?:&[+-]|\+)[a-z][a-z|-]*"
-    return " ".join(re.findall(rights, at_sentinels)), " ".join(re.findall(rights, at_nodes))
+    """(rights at Sentinels, rights at nodes): all that security.md lists."""
+    text = (ROOT / "spoa/doc/security.md").read_text()
+    lists = re.search(r"^### At the Sentinels\n(.*)^### At the nodes\n(.*)^### For `check`", text, re.MULTILINE | re.DOTALL).groups()
+    return tuple(" ".join(re.findall(r"^  `(.*)`$", one, re.MULTILINE)) for one in lists)
 
 
 class Guarded:
@@ -85,6 +84,15 @@ def test_no_right_is_idle():
         all_of_it.rig.wait_state("ok")
         for command in re.findall(r"\+([a-z|-]+)", documented()[1]):
             wait_until(lambda c=command: f"cmdstat_{c}:" in all_of_it.redis.call("INFO", "commandstats"), 15, command)
+
+
+def test_check_needs_no_other_rights():
+    with Guarded(service="replicas = yes\nwitness = yes\nmax-lag = 10s\nearly-fence = yes") as all_of_it:
+        all_of_it.rig.wait_state("ok")
+        findings = check_findings(all_of_it.rig.agent.config_path)
+        assert {finding["code"] for finding in findings} == {"unbounded-loss", "node-unreachable"}  # R2 is not there
+        for server in (all_of_it.sentinel, all_of_it.redis):
+            assert server.call("ACL", "LOG") == []
 
 
 @pytest.mark.parametrize("which", ["sentinel", "node"])

@@ -230,9 +230,9 @@ SENTINEL_SECRET, NODE_SECRET, OWN_SECRET = "a-sentinels-secret", "a-nodes-secret
 
 
 def documented():
-    """(rights at Sentinels, rights at nodes) that `rehearse` needs, in the words of the README."""
-    text = (ROOT / "README.md").read_text().split("### Rehearsing a failover")[1].split("\n## ")[0]
-    return re.search(r"At the Sentinels:\s`([^`]*)`\. At the nodes:\s`([^`]*)`\.", text).groups()
+    """(rights at Sentinels, rights at nodes) that `rehearse` needs, as security.md has them."""
+    text = (ROOT / "spoa/doc/security.md").read_text().split("### For `rehearse`")[1].split("\n## ")[0]
+    return re.search(r"at the Sentinels:\n  `(.*)`\n- at the nodes:\n  `(.*)`\n", text).groups()
 
 
 def with_passwords(cluster):

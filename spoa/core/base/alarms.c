@@ -97,11 +97,10 @@ void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const 
     if (!is_raised)
         forget_detail(alarms, kind);
     if (is_raised)
-        log_event(LOG_LEVEL_WARNING, "alarm", log_text("alarm", kinds[kind].text),
-                  log_text(subject->key, subject->name), log_text("detail", detail),
-                  log_text("meaning", kinds[kind].meaning));
+        log_event(EVENT_ALARM, log_text("alarm", kinds[kind].text), log_text(subject->key, subject->name),
+                  log_text("detail", detail), log_text("meaning", kinds[kind].meaning));
     else
-        log_event(LOG_LEVEL_INFO, "alarm-cleared", log_text("alarm", kinds[kind].text),
+        log_event(EVENT_ALARM_CLEARED, log_text("alarm", kinds[kind].text),
                   log_text(subject->key, subject->name),
                   log_number("lasted-ms", now_ms - alarms->since_ms[kind]));
 }

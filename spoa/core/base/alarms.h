@@ -11,10 +11,12 @@
 /* name, text, how many ms the condition must hold before the alarm is raised, meaning */
 #define ALARMS(X)                                                                                            \
     X(VOTER_COUNT, "voter-count", 0,                                                                         \
-      "one Sentinel, or an even number of them: the last one adds no safety, only a failure more")           \
+      "one Sentinel is configured, or an even number of them: the last one may fail, and adds no safety. "   \
+      "Configure three or five")                                                                             \
     X(SAME_SENTINEL, "same-sentinel", 0,                                                                     \
       "two configured Sentinels have one MYID: one address leads to another's Sentinel, or a file was "      \
-      "copied")                                                                                              \
+      "copied. Correct the address; or remove the line 'sentinel myid' from the copy, and restart that "     \
+      "Sentinel")                                                                                            \
     X(SENTINEL_PASSWORD, "sentinel-password", 0,                                                             \
       "a Sentinel, or a node that votes, refuses our password or wants one: it has no vote. Set 'password' " \
       "in its group")                                                                                        \
@@ -22,28 +24,35 @@
       "the master refuses our password or wants one: 'role-check' has no effect (with 'require' it is not "  \
       "named), and a dead master is noticed late. Set 'password' in the service")                            \
     X(NODE_REFUSES, "node-refuses", 5000,                                                                    \
-      "the master refuses ROLE: 'role-check' has no effect, and a dead master is noticed late")              \
+      "the master refuses ROLE: 'role-check' has no effect, and a dead master is noticed late. Often the "   \
+      "right +role is missing")                                                                              \
     X(VOTE_LIFE, "vote-life", 0,                                                                             \
-      "'vote-life' is not below Sentinel's down-after-milliseconds: a cut-off agent could still name the "   \
-      "old master when the new one is in use")                                                               \
+      "'vote-life' is not below Sentinel's down-after-milliseconds: an agent that is cut off could still "   \
+      "name the old master when the new one is in use. Lower 'vote-life', or raise down-after-milliseconds") \
     X(SENTINEL_COUNT, "sentinel-count", 30000,                                                               \
       "a Sentinel knows of more or fewer Sentinels than are configured: one is missing here, or a dead one " \
       "was never forgotten there (SENTINEL RESET)")                                                          \
     X(SENTINEL_QUORUM, "sentinel-quorum", 0,                                                                 \
-      "Sentinel's own quorum is larger than the number of Sentinels: it will never fail over")               \
-    X(DISAGREEMENT, "disagreement", 5000, "the Sentinels name different masters")                            \
+      "Sentinel's own quorum is larger than the number of Sentinels: it will never fail over. Lower it: "    \
+      "SENTINEL SET NAME quorum N")                                                                          \
+    X(DISAGREEMENT, "disagreement", 5000,                                                                    \
+      "the Sentinels name different masters: the network is split, or an address leads to a Sentinel of "    \
+      "another cluster. 'sentinel-spoa status' shows who names whom")                                        \
     X(PARK, "park", 0,                                                                                       \
-      "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies clients are " \
-      "refused although they could wait; see 'park' and HAProxy's 'timeout processing'")                     \
-    X(DOWN_AFTER, "down-after", 0,                                                                           \
-      "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect")                      \
-    X(UNBOUNDED_LOSS, "unbounded-loss", 0,                                                                   \
-      "down-after-milliseconds of the Sentinels is over 10 s. If the master is cut off from them, all that " \
-      "clients write meanwhile is lost. Set 'down-after', or min-replicas-to-write in Redis, or lower "      \
+      "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies, clients "    \
+      "are refused although they could wait. Raise 'park' and HAProxy's 'timeout processing', or lower "     \
       "down-after-milliseconds")                                                                             \
+    X(DOWN_AFTER, "down-after", 0,                                                                           \
+      "'down-after' is not below Sentinel's down-after-milliseconds: it has no effect. Lower it, or remove " \
+      "it")                                                                                                  \
+    X(UNBOUNDED_LOSS, "unbounded-loss", 0,                                                                   \
+      "down-after-milliseconds of the Sentinels is over 10 s, and the master takes writes while no replica " \
+      "follows it: if it is cut off from the Sentinels, all that clients write meanwhile is lost. Set "      \
+      "'down-after', or min-replicas-to-write in Redis, or lower down-after-milliseconds")                   \
     X(UNKNOWN_ADDRESS, "unknown-address", 0,                                                                 \
       "a majority names an address that no 'server' has: it is not named, not asked for its role, and gets " \
-      "no password")                                                                                         \
+      "no password. Write a 'server' for it, or its address as 'alias=HOST:PORT' behind the server that it " \
+      "is")                                                                                                  \
     X(UNMAPPED_NODE, "unmapped-node", 0,                                                                     \
       "a node that no 'server' has may be promoted: clients would then be refused. Write a 'server' for "    \
       "it, or its address as 'alias=HOST:PORT' behind the server that it is")                                \
@@ -63,8 +72,8 @@
       "in HAProxy 3.2")                                                                                      \
     X(RUNTIME_API, "runtime-api", 3000,                                                                      \
       "the agent cannot make this HAProxy cut the sessions to an old master, or this HAProxy may send "      \
-      "clients to a server that is not named: HAProxy does not answer, or the socket has no "                \
-      "'level admin', or HAProxy does not know a backend or a server, or a server's weight is not 0")        \
+      "clients to a server that is not named: HAProxy does not answer, or the socket has no 'level admin', " \
+      "or HAProxy does not know a backend or a server, or a server's weight is not 0")                       \
     X(UNKNOWN_SERVICE, "unknown-service", 0,                                                                 \
       "HAProxy asks for a service or a role that is not configured: its clients are refused. Correct "       \
       "'service' or 'role' in spoe.conf, or add the section [service NAME]")                                 \

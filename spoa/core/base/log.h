@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/base/events.h"
+
 enum log_level {
     LOG_LEVEL_ERROR,
     LOG_LEVEL_WARNING,
@@ -41,9 +43,14 @@ typedef void (*log_sink_fn)(void *context, enum log_level level, enum log_weight
 /* Sets the sink for all further events; NULL drops them. Events above `max_level` never reach the sink. */
 void log_set_sink(log_sink_fn sink, void *context, enum log_level max_level);
 
-/* `event` is a stable name in lower case with dashes ("master-switch"); the README lists them all. */
-void log_emit(enum log_level level, enum log_weight weight, const char *event, const struct log_field *fields,
-              size_t count);
+/* The name of the event in a line, "master-switch". */
+const char *log_event_text(enum log_event_kind event);
+
+/* The event's own level. */
+enum log_level log_event_level(enum log_event_kind event);
+
+/* Emits an event with fields that were gathered before; else log_event() is shorter. */
+void log_emit(enum log_level level, enum log_event_kind event, const struct log_field *fields, size_t count);
 
 /* "error", "warning", "info", "debug". */
 const char *log_level_text(enum log_level level);
@@ -64,15 +71,13 @@ static inline struct log_field log_text(const char *key, const char *text)
     return log_span(key, span_of_text(text != NULL ? text : ""));
 }
 
-/* Emits an event: log_event(LOG_LEVEL_INFO, "listening", log_text("address", text)). Needs at least one
+/* Emits an event at its own level: log_event(EVENT_LISTENING, log_text("address", text)). Needs at least one
  * field. */
-#define log_event(level, event, ...) log_weighed((level), LOG_WEIGHT_COMMON, (event), __VA_ARGS__)
+#define log_event(event, ...) log_event_at(log_event_level(event), (event), __VA_ARGS__)
 
-/* The same, for a line that must not be held back. */
-#define log_kept(level, event, ...) log_weighed((level), LOG_WEIGHT_KEPT, (event), __VA_ARGS__)
-
-#define log_weighed(level, weight, event, ...)                                                               \
-    log_emit((level), (weight), (event), (const struct log_field[]){__VA_ARGS__},                            \
+/* The same, at another level. */
+#define log_event_at(level, event, ...)                                                                      \
+    log_emit((level), (event), (const struct log_field[]){__VA_ARGS__},                                      \
              sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
 
 #endif

@@ -13,6 +13,13 @@ void text_finish(struct text *out)
     *out = (struct text){.data = NULL};
 }
 
+void text_clear(struct text *out)
+{
+    out->len = 0;
+    if (out->data != NULL)
+        out->data[0] = '\0';
+}
+
 /* Makes room for `len` more bytes and a NUL. False if memory is short, now or earlier. */
 static bool grow(struct text *out, size_t len)
 {

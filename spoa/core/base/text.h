@@ -18,6 +18,9 @@ struct text {
 /* Frees the text and makes it empty. */
 void text_finish(struct text *out);
 
+/* Makes the text empty and keeps its room for the next one. */
+void text_clear(struct text *out);
+
 void text_add(struct text *out, const char *text);
 void text_add_bytes(struct text *out, const char *bytes, size_t len);
 void text_printf(struct text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

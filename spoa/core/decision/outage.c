@@ -5,7 +5,6 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
 {
     *outage = (struct outage){
         .is_running = true,
-        .reason = NULL,
         .t_begun_ms = now_ms,
         .t_down_ms = INT64_MIN,
         .waited = waiting->count,
@@ -20,18 +19,26 @@ static int weight(enum service_state state)
     return state == SERVICE_PENDING ? 0 : state == SERVICE_DOUBTED ? 1 : 2;
 }
 
-void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
-                       const char *reason, int64_t now_ms)
+void outage_note_state(struct outage *outage, enum service_state state, enum service_reason reason,
+                       enum doubt_cause doubt_cause, int64_t now_ms)
 {
-    bool is_question = state == SERVICE_PENDING && ruled_reason == SERVICE_BECAUSE_SUSPECTED;
+    bool is_question = state == SERVICE_PENDING && reason == SERVICE_BECAUSE_SUSPECTED;
 
-    if (outage->reason == NULL || weight(state) > weight(outage->state)) {
+    if (!outage->has_state || weight(state) > weight(outage->state)) {
+        outage->has_state = true;
         outage->state = state;
         outage->reason = reason;
+        outage->doubt_cause = doubt_cause;
     }
     if (state == SERVICE_DOWN && outage->t_down_ms == INT64_MIN)
         outage->t_down_ms = now_ms;
     outage->is_grave = outage->is_grave || !(service_state_names(state) || is_question);
+}
+
+const char *outage_reason_text(const struct outage *outage)
+{
+    return outage->state == SERVICE_DOUBTED ? doubt_cause_text(outage->doubt_cause)
+                                            : service_reason_text(outage->reason);
 }
 
 void outage_note_wait(struct outage *outage, int64_t waited_ms)

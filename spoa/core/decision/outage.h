@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proto/addr.h"
+#include "spoa/core/decision/doubt.h"
 #include "spoa/core/decision/service_state.h"
 
 /* The clients whose answer is kept back now. */
@@ -23,8 +24,10 @@ struct service_waiting {
 struct outage {
     bool is_running;
     bool is_grave;            /* nobody was named, and that was more than a question to all voters */
+    bool has_state;           /* the next three are valid */
     enum service_state state; /* with which it began: see outage_note_state() */
-    const char *reason;       /* for that state: a static text, "" if there is none */
+    enum service_reason reason;
+    enum doubt_cause doubt_cause; /* with SERVICE_DOUBTED */
     int64_t t_begun_ms;
     int64_t t_down_ms;       /* when a majority first held the master to be down; INT64_MIN: it did not */
     int64_t t_ended_ms;      /* valid once it is over */
@@ -46,11 +49,14 @@ void outage_begin(struct outage *outage, const struct addr *former, const struct
                   int64_t now_ms);
 
 /*
- * The state in which the service is now, with its reason, a static text. The first one is kept that says more: a doubt
- * says more than a question that is still open, and that nobody can be named says more than a doubt.
+ * The state in which the service is now, with its reason, and the cause of a doubt. The first one is kept that says
+ * more: a doubt says more than a question that is still open, and that nobody can be named says more than a doubt.
  */
-void outage_note_state(struct outage *outage, enum service_state state, enum service_reason ruled_reason,
-                       const char *reason, int64_t now_ms);
+void outage_note_state(struct outage *outage, enum service_state state, enum service_reason reason,
+                       enum doubt_cause doubt_cause, int64_t now_ms);
+
+/* The reason for the state with which it began, as service_decision_reason() has it: a static text. */
+const char *outage_reason_text(const struct outage *outage);
 
 /* A client waited for so long, and waits no more. */
 void outage_note_wait(struct outage *outage, int64_t waited_ms);

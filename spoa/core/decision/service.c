@@ -248,8 +248,7 @@ static const struct outage *review_outage(struct service *service, int32_t previ
     if (is_open)
         outage_end(outage, waiting, &service->outages, now_ms);
     else
-        outage_note_state(outage, decision->state, decision->reason, service_decision_reason(decision),
-                          now_ms);
+        outage_note_state(outage, decision->state, decision->reason, decision->doubt_cause, now_ms);
     return outage;
 }
 

@@ -247,7 +247,7 @@ void service_alarms_sight(struct alarms *alarms, const struct service_settings *
 
     alarms->unseen_roles &= ~bit;
     if (sight == SERVICE_SIGHT_SEEN)
-        log_event(LOG_LEVEL_INFO, "clients-seen", log_text("service", settings->name),
+        log_event(EVENT_CLIENTS_SEEN, log_text("service", settings->name),
                   log_text("role", role == SERVICE_ROLE_MASTER ? "master" : "replica"));
     else if (sight != SERVICE_SIGHT_UNKNOWN)
         alarms->unseen_roles |= bit;

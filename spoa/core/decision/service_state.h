@@ -43,6 +43,7 @@ enum service_reason {
 #define X(name, text) SERVICE_BECAUSE_##name,
     SERVICE_REASONS(X)
 #undef X
+        SERVICE_REASON_COUNT
 };
 
 /* Whether the reason is that too few voters answer, for whatever cause. */

@@ -139,9 +139,9 @@ static bool is_same(const char *a, const char *b)
 
 static void log_begun(const struct place *place, const char *cause)
 {
-    log_kept(LOG_LEVEL_INFO, "cutting-sessions", log_text("service", place->service),
-             log_text("backend", place->backend), log_text("server", place->server),
-             log_text("cause", cause));
+    log_event(EVENT_CUTTING_SESSIONS, log_text("service", place->service),
+              log_text("backend", place->backend), log_text("server", place->server),
+              log_text("cause", cause));
 }
 
 /* A debt to every HAProxy begins. */
@@ -451,10 +451,10 @@ static void settle(struct cut_debts *debts, size_t api, const struct place *plac
 {
     debt->state = DEBT_NONE;
     debts->metrics->cuts_total++;
-    log_kept(LOG_LEVEL_INFO, "sessions-cut", log_text("service", place->service),
-             log_text("backend", place->backend), log_text("server", place->server),
-             log_text("api", debts->apis[api]), log_number("ms", now_ms - debt->t_owed_ms),
-             log_number("first-ms", debt->t_cut_ms - debt->t_owed_ms));
+    log_event(EVENT_SESSIONS_CUT, log_text("service", place->service), log_text("backend", place->backend),
+              log_text("server", place->server), log_text("api", debts->apis[api]),
+              log_number("ms", now_ms - debt->t_owed_ms),
+              log_number("first-ms", debt->t_cut_ms - debt->t_owed_ms));
 }
 
 static void confirm(struct cut_debts *debts, size_t api, size_t place, int64_t now_ms)

@@ -52,8 +52,7 @@ void runtime_health_note_cut(struct runtime_health *health, const char *reason, 
     health->owed = owed;
     keep(health->cut, reason);
     if (reason != NULL && strcmp(health->told, health->cut) != 0)
-        log_kept(LOG_LEVEL_WARNING, "runtime-api-failed", log_text("api", health->name),
-                 log_text("reason", reason));
+        log_event(EVENT_RUNTIME_API_FAILED, log_text("api", health->name), log_text("reason", reason));
     keep(health->told, reason);
     note_alarm(health, now_ms);
 }

@@ -25,17 +25,17 @@ static void log_switch(const struct service_settings *settings, const struct ser
     const struct service_decision *after = change->after;
     const struct outage *outage = change->outage;
 
-    log_kept(LOG_LEVEL_INFO, "master-switch", log_text("service", settings->name),
-             log_text("old", addr_text(change->replaced, old_text)),
-             log_text("new", addr_text(after->addr, new_text)),
-             log_text("old-server", server_text(change->replaced_server)),
-             log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
-             log_number("quorum", settings->quorum.threshold),
-             log_number("age-ms", change->now_ms - after->oldest_sent_ms),
-             log_number("generation", (int64_t)after->generation),
-             log_number("outage-ms", outage != NULL ? outage_length_ms(outage, change->now_ms) : 0),
-             log_number("waited", outage != NULL ? (int64_t)outage->waited : 0),
-             log_number("refused", outage != NULL ? (int64_t)outage->refused : 0));
+    log_event(EVENT_MASTER_SWITCH, log_text("service", settings->name),
+              log_text("old", addr_text(change->replaced, old_text)),
+              log_text("new", addr_text(after->addr, new_text)),
+              log_text("old-server", server_text(change->replaced_server)),
+              log_text("new-server", server_text(after->server)), log_number("votes", after->votes),
+              log_number("quorum", settings->quorum.threshold),
+              log_number("age-ms", change->now_ms - after->oldest_sent_ms),
+              log_number("generation", (int64_t)after->generation),
+              log_number("outage-ms", outage != NULL ? outage_length_ms(outage, change->now_ms) : 0),
+              log_number("waited", outage != NULL ? (int64_t)outage->waited : 0),
+              log_number("refused", outage != NULL ? (int64_t)outage->refused : 0));
 }
 
 static void log_outage(const struct service *service, const struct service_change *change)
@@ -44,16 +44,16 @@ static void log_outage(const struct service *service, const struct service_chang
 
     if (outage == NULL || outage->is_running || !outage_is_felt(outage))
         return;
-    log_kept(outage->refused > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "outage-over",
-             log_text("service", service_settings(service)->name),
-             log_text("state", service_state_text(outage->state)), log_text("reason", outage->reason),
-             log_text("old-server",
-                      server_text(outage->has_former ? service_server(service, &outage->former) : NULL)),
-             log_text("new-server", server_text(change->after->server)),
-             log_number("outage-ms", outage_length_ms(outage, change->now_ms)),
-             log_number("waited", (int64_t)outage->waited),
-             log_number("longest-wait-ms", outage->longest_wait_ms),
-             log_number("refused", (int64_t)outage->refused));
+    log_event_at(
+        outage->refused > 0 ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, EVENT_OUTAGE_OVER,
+        log_text("service", service_settings(service)->name),
+        log_text("state", service_state_text(outage->state)), log_text("reason", outage_reason_text(outage)),
+        log_text("old-server",
+                 server_text(outage->has_former ? service_server(service, &outage->former) : NULL)),
+        log_text("new-server", server_text(change->after->server)),
+        log_number("outage-ms", outage_length_ms(outage, change->now_ms)),
+        log_number("waited", (int64_t)outage->waited), log_number("longest-wait-ms", outage->longest_wait_ms),
+        log_number("refused", (int64_t)outage->refused));
 }
 
 static void log_state(const struct service_settings *settings, enum service_state old,
@@ -62,29 +62,29 @@ static void log_state(const struct service_settings *settings, enum service_stat
     char text[ADDR_TEXT_MAX];
 
     if (after->ruled == SERVICE_NO_QUORUM)
-        log_kept(LOG_LEVEL_WARNING, "quorum-lost", log_text("service", settings->name),
-                 log_text("reason", service_reason_text(after->reason)),
-                 log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
-                 log_number("voters", settings->quorum.voters));
+        log_event(EVENT_QUORUM_LOST, log_text("service", settings->name),
+                  log_text("reason", service_reason_text(after->reason)),
+                  log_text("old", service_state_text(old)), log_number("quorum", settings->quorum.threshold),
+                  log_number("voters", settings->quorum.voters));
     else if (after->ruled == SERVICE_UNKNOWN_ADDRESS)
-        log_kept(LOG_LEVEL_WARNING, "address-not-in-map", log_text("service", settings->name),
-                 log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
+        log_event(EVENT_ADDRESS_NOT_IN_MAP, log_text("service", settings->name),
+                  log_text("address", addr_text(after->addr, text)), log_number("votes", after->votes));
     else
-        log_kept(after->ruled == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "state-change",
-                 log_text("service", settings->name), log_text("old", service_state_text(old)),
-                 log_text("new", service_state_text(after->ruled)),
-                 log_text("reason", service_reason_text(after->reason)),
-                 log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
+        log_event_at(after->ruled == SERVICE_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, EVENT_STATE_CHANGE,
+                     log_text("service", settings->name), log_text("old", service_state_text(old)),
+                     log_text("new", service_state_text(after->ruled)),
+                     log_text("reason", service_reason_text(after->reason)),
+                     log_text("node", addr_text(after->addr, text)), log_number("votes", after->votes));
 }
 
 static void log_fence(const struct service_settings *settings, const struct service_decision *after)
 {
     if (after->is_fenced)
-        log_kept(LOG_LEVEL_WARNING, "fenced", log_text("service", settings->name),
-                 log_text("reason", service_reason_text(after->reason)));
+        log_event(EVENT_FENCED, log_text("service", settings->name),
+                  log_text("reason", service_reason_text(after->reason)));
     else
-        log_kept(LOG_LEVEL_INFO, "fence-ended", log_text("service", settings->name),
-                 log_text("state", service_state_text(after->ruled)));
+        log_event(EVENT_FENCE_ENDED, log_text("service", settings->name),
+                  log_text("state", service_state_text(after->ruled)));
 }
 
 /* Whether the log says this already. */
@@ -105,7 +105,7 @@ static void log_replicas(const struct service_settings *settings, uint64_t repli
         if ((replicas >> i & 1) != 0)
             len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len > 0 ? " " : "",
                                     settings->servers[i].name);
-    log_event(LOG_LEVEL_INFO, "replicas", log_text("service", settings->name), log_text("up", names));
+    log_event(EVENT_REPLICAS, log_text("service", settings->name), log_text("up", names));
 }
 
 /* What `auto` comes to. It is PARK_AUTO_MAX_MS until the log says something else. */
@@ -114,7 +114,7 @@ static void log_park(struct decision_log *log, const struct service_settings *se
     if (settings->park_ms != PARK_AUTO || park_ms == log->told_park_ms)
         return;
     log->told_park_ms = park_ms;
-    log_event(LOG_LEVEL_INFO, "park", log_text("service", settings->name), log_number("park-ms", park_ms));
+    log_event(EVENT_PARK, log_text("service", settings->name), log_number("park-ms", park_ms));
 }
 
 /* A doubt that ends because nobody is named any more is not told: the state is. */
@@ -123,11 +123,10 @@ static void log_doubt(const struct service_settings *settings, const struct serv
     const char *state = service_state_text(decision->ruled);
 
     if (decision->state == SERVICE_DOUBTED)
-        log_event(LOG_LEVEL_INFO, "master-doubted", log_text("service", settings->name),
-                  log_text("state", state), log_text("reason", doubt_cause_text(decision->doubt_cause)));
+        log_event(EVENT_MASTER_DOUBTED, log_text("service", settings->name), log_text("state", state),
+                  log_text("reason", doubt_cause_text(decision->doubt_cause)));
     else if (service_state_names(decision->state))
-        log_event(LOG_LEVEL_INFO, "master-trusted", log_text("service", settings->name),
-                  log_text("state", state));
+        log_event(EVENT_MASTER_TRUSTED, log_text("service", settings->name), log_text("state", state));
 }
 
 static void note(struct decision_log *log, const struct service_decision *decision)

@@ -56,9 +56,11 @@ static void note_outage(struct history *history, const struct service *service,
     struct history_outage *entry = &history->outages[history->outage_count++ % HISTORY_LENGTH];
     const struct outage *outage = change->outage;
 
+    /* It may have been too short for a tick. */
+    quarters_note(&history->quarters, QUARTER_WAITED, outage->t_begun_ms, outage->t_ended_ms);
     *entry = (struct history_outage){
         .state = outage->state,
-        .reason = outage->reason,
+        .reason = outage_reason_text(outage),
         .t_begun_ms = outage->t_begun_ms,
         .t_down_ms = outage->t_down_ms,
         .t_ended_ms = outage->t_ended_ms,
@@ -85,7 +87,13 @@ static void changed(struct service_observer *self, const struct service *service
         begin(watch->history, service, change);
     if (change->is_first_answer)
         note_first(watch->history, service, change->now_ms);
-    if (change->outage != NULL && !change->outage->is_running && outage_is_felt(change->outage))
+    if (change->outage == NULL)
+        return;
+    watch->history->may_run = true;
+    if (change->outage->is_running)
+        return;
+    watch->history->ended_refused += change->outage->refused;
+    if (outage_is_felt(change->outage))
         note_outage(watch->history, service, change);
 }
 
@@ -96,6 +104,33 @@ void history_watch_service(struct history_watch *watch, struct history *history,
         .history = history,
     };
     service_observe(service, &watch->observer);
+}
+
+bool history_wants_outages(const struct history *history)
+{
+    return history->may_run;
+}
+
+void history_felt_add(struct history_felt *felt, const struct outage *outage)
+{
+    if (!outage->is_running)
+        return;
+    felt->is_any = true;
+    felt->is_felt = felt->is_felt || outage_is_felt(outage);
+    felt->refused += outage->refused;
+}
+
+void history_tick(struct history *history, const struct history_felt *felt, int64_t now_ms)
+{
+    uint64_t refused = history->ended_refused + felt->refused;
+
+    quarters_tick(&history->quarters, now_ms);
+    if (felt->is_felt)
+        quarters_note(&history->quarters, QUARTER_WAITED, now_ms, now_ms);
+    if (refused > history->seen_refused)
+        quarters_note(&history->quarters, QUARTER_REFUSED, now_ms, now_ms);
+    history->seen_refused = refused; /* less than before where a reload has removed a service */
+    history->may_run = felt->is_any;
 }
 
 void history_note_cut(struct history *history, const char *service, const char *server, int64_t now_ms)
@@ -118,4 +153,15 @@ const struct history_outage *history_get_outage(const struct history *history, s
     if (back >= HISTORY_LENGTH || back >= history->outage_count)
         return NULL;
     return &history->outages[(history->outage_count - 1 - back) % HISTORY_LENGTH];
+}
+
+const struct history_outage *history_find_outage(const struct history *history,
+                                                 const struct history_switch *entry)
+{
+    const struct history_outage *outage;
+
+    for (size_t back = 0; (outage = history_get_outage(history, back)) != NULL; back++)
+        if (outage->t_ended_ms == entry->t_named_ms && strcmp(outage->service, entry->service) == 0)
+            return outage;
+    return NULL;
 }

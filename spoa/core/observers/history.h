@@ -1,7 +1,8 @@
 /*
  * The last switches and the last outages. How each switch went: when the old master was doubted or no longer named,
  * when the new one was named, when the sessions to the old one were cut, and when the first answer with the new name
- * was sent. What clients felt of each outage, whether a switch ended it or not. Pure: time is an argument.
+ * was sent. What clients felt of each outage, whether a switch ended it or not, and of a whole day in quarters of an
+ * hour. Pure: time is an argument.
  */
 #ifndef SPOA_CORE_OBSERVERS_HISTORY_H
 #define SPOA_CORE_OBSERVERS_HISTORY_H
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "spoa/core/decision/service.h"
+#include "spoa/core/observers/quarters.h"
 
 #define HISTORY_LENGTH 32
 #define HISTORY_NAME_MAX 200 /* CONFIG_NAME_MAX */
@@ -53,6 +55,17 @@ struct history {
     struct history_switch switches[HISTORY_LENGTH];
     uint64_t outage_count; /* the same of outages */
     struct history_outage outages[HISTORY_LENGTH];
+    struct quarters quarters;
+    bool may_run;           /* an outage may go on: see history_tick() */
+    uint64_t ended_refused; /* clients refused in all outages that are over */
+    uint64_t seen_refused;  /* the same, and in those that go on, at the last tick */
+};
+
+/* What clients feel of all outages that go on. All zero: there is none. */
+struct history_felt {
+    bool is_any;
+    bool is_felt;
+    uint64_t refused;
 };
 
 /* Observes one service; must not move. */
@@ -64,6 +77,15 @@ struct history_watch {
 /* Begins to observe `service`. `history` and `service` are borrowed. */
 void history_watch_service(struct history_watch *watch, struct history *history, struct service *service);
 
+/* Whether history_tick() must be told of the outages that go on. Most of the time it need not. */
+bool history_wants_outages(const struct history *history);
+
+/* Adds the outage of a service, if it goes on. */
+void history_felt_add(struct history_felt *felt, const struct outage *outage);
+
+/* To be called several times a second. `felt` has the outages of all services, if they are wanted. */
+void history_tick(struct history *history, const struct history_felt *felt, int64_t now_ms);
+
 /* HAProxy has cut the sessions to `server` of `service`. */
 void history_note_cut(struct history *history, const char *service, const char *server, int64_t now_ms);
 
@@ -72,5 +94,9 @@ const struct history_switch *history_get(const struct history *history, size_t b
 
 /* The same for outages. */
 const struct history_outage *history_get_outage(const struct history *history, size_t back);
+
+/* What clients felt of a switch; NULL where they felt nothing, or it is not kept. */
+const struct history_outage *history_find_outage(const struct history *history,
+                                                 const struct history_switch *entry);
 
 #endif

@@ -27,7 +27,7 @@ static void log_line(const struct hook_output *output)
         log_number("cut-bytes", (int64_t)(output->len - kept)),
     };
 
-    log_emit(LOG_LEVEL_INFO, LOG_WEIGHT_COMMON, "hook-output", fields, output->len > kept ? 3 : 2);
+    log_emit(LOG_LEVEL_INFO, EVENT_HOOK_OUTPUT, fields, output->len > kept ? 3 : 2);
 }
 
 /* An empty line tells nothing. */
@@ -67,7 +67,7 @@ void hook_output_end(struct hook_output *output)
 {
     end_line(output);
     if (output->dropped > 0)
-        log_event(LOG_LEVEL_WARNING, "hook-output-dropped", log_text("service", output->service),
+        log_event(EVENT_HOOK_OUTPUT_DROPPED, log_text("service", output->service),
                   log_number("lines", (int64_t)output->dropped));
     output->dropped = 0;
 }

@@ -8,11 +8,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "proto/must_check.h"
 #include "spoa/core/base/json.h"
-#include "spoa/core/status/sentences.h"
+#include "spoa/core/status/summary.h"
 
 struct service;
 struct status;
@@ -26,14 +25,9 @@ struct page_cursor {
     size_t section; /* which part of the page is next */
     size_t group;   /* which group and which of its services are next in this section */
     size_t service;
-    struct { /* what the text counts before it says more */
-        size_t services;
-        size_t troubled; /* services in trouble */
-        enum tone tone;  /* the worst of all */
-        uint32_t alarms; /* a bit per kind that is raised for a service or a group */
-    } sum;
-    size_t told;      /* services in trouble that stand in the text in full */
-    struct json json; /* what is open, of a page in JSON; its text is set for each piece */
+    struct summary sum; /* what is counted so far; the text counts before it says anything */
+    size_t told;        /* services in trouble that stand in the text in full */
+    struct json json;   /* what is open, of a page in JSON; its text is set for each piece */
 };
 
 void page_cursor_next_section(struct page_cursor *cursor);

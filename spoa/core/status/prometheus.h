@@ -1,4 +1,4 @@
-/* The metrics as text, for Prometheus: format 0.0.4, or OpenMetrics 1.0.0. Names are listed in the README. */
+/* The metrics as text, for Prometheus: format 0.0.4, or OpenMetrics 1.0.0. spoa/doc/monitoring.md lists them. */
 #ifndef SPOA_CORE_STATUS_PROMETHEUS_H
 #define SPOA_CORE_STATUS_PROMETHEUS_H
 

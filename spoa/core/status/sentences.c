@@ -8,6 +8,7 @@
 #include "spoa/core/base/text.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/decision/service_state.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/status.h"
 #include "spoa/core/voters/voter_group.h"
@@ -105,6 +106,18 @@ const char *tone_mark(enum tone tone)
     return tone == TONE_GOOD ? "●" : tone == TONE_WAIT ? "▲" : "✖";
 }
 
+const char *tone_text(enum tone tone)
+{
+    return tone == TONE_GOOD ? "good" : tone == TONE_WAIT ? "wait" : "bad";
+}
+
+enum tone voter_tone(const struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    if (voter_group_is_heard(group, voter, now_ms))
+        return TONE_GOOD;
+    return voter_group_fault(group, voter)[0] != '\0' ? TONE_BAD : TONE_WAIT;
+}
+
 bool service_is_in_trouble(const struct service *service)
 {
     return !service_is_open(service, SERVICE_ROLE_MASTER);
@@ -118,64 +131,119 @@ static int64_t trouble_ms(const struct service *service, int64_t now_ms)
     return outage->is_running ? outage_length_ms(outage, now_ms) : 0;
 }
 
+/* Whether a client that came when the trouble began would still wait. */
+static bool is_patient(const struct service *service, int64_t now_ms)
+{
+    return trouble_ms(service, now_ms) < service_decision(service)->park_ms;
+}
+
 enum tone service_tone(const struct service *service, int64_t now_ms)
 {
-    const struct service_decision *decision = service_decision(service);
-    bool is_passing = decision->state == SERVICE_PENDING || decision->state == SERVICE_DOWN;
+    enum service_state state = service_decision(service)->state;
 
     if (!service_is_in_trouble(service))
         return service_alarms(service)->raised == 0 ? TONE_GOOD : TONE_WAIT;
-    if (decision->state == SERVICE_DOUBTED || decision->state == SERVICE_STARTING)
+    if (state == SERVICE_DOUBTED || state == SERVICE_STARTING)
         return TONE_WAIT;
-    return is_passing && trouble_ms(service, now_ms) < decision->park_ms ? TONE_WAIT : TONE_BAD;
+    bool is_passing = state == SERVICE_PENDING || state == SERVICE_DOWN || state == SERVICE_NO_QUORUM;
+    return is_passing && is_patient(service, now_ms) ? TONE_WAIT : TONE_BAD;
 }
 
-/* The shortest name of the node that the state is about. */
-static void add_node(struct text *out, const struct service *service)
+/* The shortest name of a node; `otherwise` where it is not known. */
+static void add_node(struct text *out, const struct service *service, const struct addr *addr,
+                     const char *otherwise)
 {
-    const struct addr *addr = service_decision(service)->addr;
     const char *server = addr != NULL ? service_server(service, addr) : NULL;
+    char text[ADDR_TEXT_MAX];
 
-    if (server != NULL) {
+    if (server != NULL)
         text_add(out, server);
-    } else if (addr != NULL) {
-        char text[ADDR_TEXT_MAX];
-        text_add(out, addr_format(addr, text));
-    } else {
-        text_add(out, "The master");
-    }
+    else
+        text_add(out, addr != NULL ? addr_format(addr, text) : otherwise);
 }
 
-static const char *no_quorum_text(enum service_reason reason)
+/*
+ * What a state is, for each of its reasons; the entry without a reason stands for those that are not in the table. '%'
+ * stands for the node that the state is about, '#' for "Sentinels" or "nodes".
+ */
+static const char *state_text(enum service_state state, enum service_reason reason)
 {
-    switch (reason) {
-    case SERVICE_BECAUSE_DISAGREE:
-        return "The # disagree";
-    case SERVICE_BECAUSE_UNKNOWN_NAME:
-        return "The # know no master of this name";
-    case SERVICE_BECAUSE_REFUSED_US:
-        return "The # refuse us";
-    default:
-        return "Too few # answer";
-    }
-}
-
-/* '%' stands for the node that the state is about, '#' for "Sentinels" or "nodes". */
-static const char *state_text(const struct service_decision *decision)
-{
-    static const char *const texts[SERVICE_STATE_COUNT] = {
-        [SERVICE_STARTING] = "The # have not been asked yet",
-        [SERVICE_OK] = "% is the master",
-        [SERVICE_DOUBTED] = "% is not answering",
-        [SERVICE_WITNESSED] = "% stays the master: a witness confirms it",
-        [SERVICE_KEPT] = "% stays the master: the # are gone",
-        [SERVICE_PENDING] = "The # are asked who the master is",
-        [SERVICE_DOWN] = "% is down",
-        [SERVICE_NOT_MASTER] = "A majority names %, which says that it is no master",
-        [SERVICE_UNKNOWN_ADDRESS] = "A majority names %, which no server of the configuration has",
+    static const char *const texts[SERVICE_STATE_COUNT][SERVICE_REASON_COUNT] = {
+        [SERVICE_STARTING] = {"The # are being asked for the first time"},
+        [SERVICE_OK] = {"% is the master"},
+        [SERVICE_DOUBTED] = {"% is not answering"},
+        [SERVICE_WITNESSED] =
+            {"% stays the master, a witness confirms it: too few # answer",
+             [SERVICE_BECAUSE_REFUSED] =
+                 "% stays the master, a witness confirms it: the other # refuse connections",
+             [SERVICE_BECAUSE_REFUSED_US] =
+                 "% stays the master, a witness confirms it: the other # refuse us"},
+        [SERVICE_KEPT] = {"% stays the master for a while: too few # answer",
+                          [SERVICE_BECAUSE_REFUSED] =
+                              "% stays the master for a while: the missing # refuse connections",
+                          [SERVICE_BECAUSE_REFUSED_US] = "% stays the master for a while: the # refuse us"},
+        [SERVICE_PENDING] = {"The # are asked who the master is",
+                             [SERVICE_BECAUSE_UNREACHABLE] = "Too few # answer at the moment",
+                             [SERVICE_BECAUSE_REFUSED] = "The missing # refuse connections at the moment",
+                             [SERVICE_BECAUSE_REFUSED_US] = "The # refuse us at the moment",
+                             [SERVICE_BECAUSE_DISAGREE] = "The # disagree at the moment",
+                             [SERVICE_BECAUSE_UNKNOWN_NAME] =
+                                 "The # know no master of this name at the moment",
+                             [SERVICE_BECAUSE_UNCONFIRMED] =
+                                 "A majority names %, which has not said yet that it is a master",
+                             [SERVICE_BECAUSE_FAILOVER] = "A failover has begun"},
+        [SERVICE_NO_QUORUM] =
+            {"Too few # answer",
+             [SERVICE_BECAUSE_REFUSED] = "Too few # answer, the others refuse connections",
+             [SERVICE_BECAUSE_REFUSED_US] = "The # refuse us", [SERVICE_BECAUSE_DISAGREE] = "The # disagree",
+             [SERVICE_BECAUSE_UNKNOWN_NAME] = "The # know no master of this name"},
+        [SERVICE_DOWN] = {"% is down", [SERVICE_BECAUSE_SILENT] = "% is down, the # do not hear it"},
+        [SERVICE_NOT_MASTER] = {"A majority names %, which says that it is no master",
+                                [SERVICE_BECAUSE_REPLICA] =
+                                    "A majority names %, which says that it is a replica",
+                                [SERVICE_BECAUSE_LOADING] = "A majority names %, which is loading its data",
+                                [SERVICE_BECAUSE_UNCONFIRMED] =
+                                    "A majority names %, which does not say that it is a master"},
+        [SERVICE_UNKNOWN_ADDRESS] = {"A majority names %, which no server of the configuration has"},
     };
+    const char *text = texts[state][reason];
 
-    return decision->state == SERVICE_NO_QUORUM ? no_quorum_text(decision->reason) : texts[decision->state];
+    return text != NULL ? text : texts[state][SERVICE_BECAUSE_NONE];
+}
+
+const char *sentences_voters(const struct voter_group *group)
+{
+    return voter_group_source(group) == VOTER_SOURCE_SENTINEL ? "Sentinels" : "nodes";
+}
+
+/* The text about the node at `addr`; NULL where it is not known. */
+static void add_text(struct text *out, const char *text, const struct voter_group *group,
+                     const struct service *service, const struct addr *addr)
+{
+    for (const char *next = text; *next != '\0'; next++)
+        if (*next == '%')
+            add_node(out, service, addr, next == text ? "The master" : "a node");
+        else if (*next == '#')
+            text_add(out, sentences_voters(group));
+        else
+            text_add_bytes(out, next, 1);
+}
+
+void sentences_add_state(struct text *out, const struct voter_group *group, const struct service *service)
+{
+    const struct service_decision *decision = service_decision(service);
+
+    add_text(out, state_text(decision->state, decision->reason), group, service, decision->addr);
+}
+
+void sentences_add_beginning(struct text *out, const struct voter_group *group, const struct service *service,
+                             const struct outage *outage)
+{
+    const char *text = state_text(outage->state, outage->reason);
+    /* Only what begins with the node is about the master that was named before. */
+    bool is_former = outage->has_former && text[0] == '%';
+
+    add_text(out, text, group, service, is_former ? &outage->former : NULL);
 }
 
 static void add_waiting(struct text *out, const struct service *service, int64_t now_ms)
@@ -194,39 +262,32 @@ static void add_waiting(struct text *out, const struct service *service, int64_t
     sentences_add_duration(out, decision->park_ms);
 }
 
-/* What clients feel of a trouble. */
-static void add_feeling(struct text *out, const struct service *service, int64_t now_ms)
+void sentences_add_feeling(struct text *out, const struct service *service, int64_t now_ms)
 {
-    int64_t park_ms = service_decision(service)->park_ms;
+    const struct service_decision *decision = service_decision(service);
 
-    text_add(out, ": ");
+    if (!service_is_in_trouble(service))
+        return;
     if (service_waiting(service, SERVICE_ROLE_MASTER)->count > 0) {
         add_waiting(out, service, now_ms);
-    } else if (service_tone(service, now_ms) == TONE_WAIT && park_ms > 0) {
-        text_add(out, "clients wait");
-    } else {
+    } else if (decision->park_ms <= 0) {
         text_add(out, "clients are refused");
-        if (park_ms <= 0)
-            return;
-        text_add(out, " after ");
-        sentences_add_duration(out, park_ms);
+    } else if (decision->state == SERVICE_DOUBTED || is_patient(service, now_ms)) {
+        text_add(out, "clients wait");
+    } else { /* new ones still wait */
+        text_add(out, "each client is refused after ");
+        sentences_add_duration(out, decision->park_ms);
     }
 }
 
 void sentences_add_headline(struct text *out, const struct voter_group *group, const struct service *service,
                             int64_t now_ms)
 {
-    bool has_sentinels = voter_group_source(group) == VOTER_SOURCE_SENTINEL;
-
-    for (const char *next = state_text(service_decision(service)); *next != '\0'; next++)
-        if (*next == '%')
-            add_node(out, service);
-        else if (*next == '#')
-            text_add(out, has_sentinels ? "Sentinels" : "nodes");
-        else
-            text_add_bytes(out, next, 1);
-    if (service_is_in_trouble(service))
-        add_feeling(out, service, now_ms);
+    sentences_add_state(out, group, service);
+    if (!service_is_in_trouble(service))
+        return;
+    text_add(out, ": ");
+    sentences_add_feeling(out, service, now_ms);
 }
 
 /* Since when it has been so: the trouble, or else the master. */
@@ -271,6 +332,33 @@ void sentences_add_reasons(struct text *out, const struct status *status, const 
     }
     add_since(out, status, service);
     text_add(out, decision->is_fenced ? " · its sessions are cut" : "");
+}
+
+/* ---- a HAProxy ---- */
+
+enum tone api_tone(const struct runtime_health *api)
+{
+    if (runtime_health_reason(api)[0] != '\0')
+        return TONE_BAD;
+    return api->is_tried && api->owed == 0 ? TONE_GOOD : TONE_WAIT;
+}
+
+void sentences_add_api(struct text *out, const struct runtime_health *api)
+{
+    const char *reason = runtime_health_reason(api);
+    const char *before = reason[0] != '\0' ? " · " : "";
+
+    if (reason[0] != '\0') {
+        text_add(out, "cannot cut sessions: ");
+        text_add(out, reason);
+    }
+    if (api->owed > 0) {
+        text_add(out, before);
+        sentences_add_count(out, api->owed, "cut", "");
+        text_add(out, " owed");
+    } else if (reason[0] == '\0') {
+        text_add(out, api->is_tried ? "sessions can be cut" : "not tried yet");
+    }
 }
 
 /* ---- what was ---- */
@@ -324,4 +412,35 @@ void sentences_add_outage(struct text *out, const struct history_outage *entry)
                 entry->state == SERVICE_DOUBTED ? "without an answer of the master" : "without a master",
                 service_state_text(entry->state), entry->reason[0] != '\0' ? ", " : "", entry->reason);
     add_felt(out, entry);
+}
+
+/* How many of those that are kept ended on this day. */
+static size_t count_outages(const struct history *history, int64_t since_ms)
+{
+    const struct history_outage *outage;
+    size_t count = 0;
+
+    while ((outage = history_get_outage(history, count)) != NULL && outage->t_ended_ms >= since_ms)
+        count++;
+    return count;
+}
+
+void sentences_add_day(struct text *out, const struct status *status, size_t running)
+{
+    size_t ended = count_outages(status->history, status->now_ms - DAY_MS);
+    int64_t age_ms = status->now_unix_ms - status->process.t_start_unix_ms;
+
+    if (ended == HISTORY_LENGTH)
+        text_add(out, "at least ");
+    if (ended + running > 0)
+        sentences_add_count(out, ended + running, "outage", "");
+    else
+        text_add(out, "no outage");
+    if (age_ms >= DAY_MS) {
+        text_add(out, " in 24 hours");
+        return;
+    }
+    text_add(out, " since the agent started ");
+    sentences_add_duration(out, age_ms);
+    text_add(out, " ago");
 }

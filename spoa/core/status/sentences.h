@@ -1,15 +1,18 @@
 /*
  * The words in which the status speaks to people: what clients of a service feel and why, durations and times. The status
- * page has the same words (status_page.html). Pure: times are arguments.
+ * page in a browser, the text and the terminal all show these. Pure: times are arguments.
  */
 #ifndef SPOA_CORE_STATUS_SENTENCES_H
 #define SPOA_CORE_STATUS_SENTENCES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct history_outage;
 struct history_switch;
+struct outage;
+struct runtime_health;
 struct service;
 struct status;
 struct text;
@@ -25,18 +28,41 @@ enum tone {
 /* The mark in front of a line of this tone: "●", "▲" or "✖". */
 const char *tone_mark(enum tone tone);
 
+/* "good", "wait" or "bad". */
+const char *tone_text(enum tone tone);
+
+/* Whether a voter is heard. One that has not answered yet, and failed in nothing, is waited for. */
+enum tone voter_tone(const struct voter_group *group, unsigned voter, int64_t now_ms);
+
 /* What the service is like at `now_ms`. */
 enum tone service_tone(const struct service *service, int64_t now_ms);
 
 /* Whether its clients cannot be sent to a master at once. An alarm alone is no trouble. */
 bool service_is_in_trouble(const struct service *service);
 
-/* "R2 is the master", or "R1 is down: 2 clients wait, the first for 4.2 s; each is refused after 8.0 s". */
+/* "Sentinels" or "nodes": whom the services of the group ask. */
+const char *sentences_voters(const struct voter_group *group);
+
+/* "R2 is the master", "R1 is down": no number is in it, so it stays while the state stays. */
+void sentences_add_state(struct text *out, const struct voter_group *group, const struct service *service);
+
+/* The same of the state with which an outage of the service began. It stays through the outage. */
+void sentences_add_beginning(struct text *out, const struct voter_group *group, const struct service *service,
+                             const struct outage *outage);
+
+/* What clients feel: "2 clients wait, the first for 4.2 s; each is refused after 8.0 s". Nothing without a trouble. */
+void sentences_add_feeling(struct text *out, const struct service *service, int64_t now_ms);
+
+/* Both: "R2 is the master", or "R1 is down: 2 clients wait, the first for 4.2 s; each is refused after 8.0 s". */
 void sentences_add_headline(struct text *out, const struct voter_group *group, const struct service *service,
                             int64_t now_ms);
 
 /* What stands behind it: address, votes, refusals, since when. */
 void sentences_add_reasons(struct text *out, const struct status *status, const struct service *service);
+
+/* Whether a HAProxy can be made to cut sessions: "sessions can be cut", "2 cuts owed", or why it cannot. */
+enum tone api_tone(const struct runtime_health *api);
+void sentences_add_api(struct text *out, const struct runtime_health *api);
 
 /* How a switch went. `outage`: what clients felt of it, or NULL. */
 void sentences_add_switch(struct text *out, const struct history_switch *entry,
@@ -44,6 +70,9 @@ void sentences_add_switch(struct text *out, const struct history_switch *entry,
 
 /* What clients felt of an outage that ended without a switch. */
 void sentences_add_outage(struct text *out, const struct history_outage *entry);
+
+/* How many outages were felt: "no outage in 24 hours", or since the agent started. `running` go on. */
+void sentences_add_day(struct text *out, const struct status *status, size_t running);
 
 /* "1 client", "2 clients"; with a verb "1 client waits", "2 clients wait". `verb` is "" or ends in "s". */
 void sentences_add_count(struct text *out, uint64_t count, const char *noun, const char *verb);

@@ -12,7 +12,9 @@
 #include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/page_cursor.h"
+#include "spoa/core/status/sentences.h"
 #include "spoa/core/status/status.h"
+#include "spoa/core/status/summary.h"
 #include "spoa/core/voters/voter_group.h"
 
 static void add_addr(struct json *json, const char *key, const struct addr *addr)
@@ -20,6 +22,19 @@ static void add_addr(struct json *json, const char *key, const struct addr *addr
     char text[ADDR_TEXT_MAX];
 
     json_string(json, key, addr != NULL ? addr_format(addr, text) : NULL);
+}
+
+/* What was put together in `words`, which is empty then. */
+static void add_words(struct json *json, const char *key, struct text *words)
+{
+    json_string(json, key, words->len > 0 ? words->data : "");
+    json->out->has_failed = json->out->has_failed || words->has_failed;
+    text_clear(words);
+}
+
+static void add_tone(struct json *json, enum tone tone)
+{
+    json_string(json, "tone", tone_text(tone));
 }
 
 /* `detail` is NULL if there is none. */
@@ -128,7 +143,9 @@ static void add_waiting(struct json *json, const struct status *status, const st
 }
 
 /* The one that goes on; null if there is none. Its length and waits are until now. */
-static void add_current_outage(struct json *json, const struct status *status, const struct service *service)
+static void add_current_outage(struct json *json, const struct status *status,
+                               const struct voter_group *group, const struct service *service,
+                               struct text *words)
 {
     const struct outage *outage = service_outage(service);
 
@@ -139,7 +156,9 @@ static void add_current_outage(struct json *json, const struct status *status, c
     json_begin_object(json, "outage");
     json_bool(json, "felt", outage_is_felt(outage));
     json_string(json, "state", service_state_text(outage->state));
-    json_string(json, "reason", outage->reason);
+    json_string(json, "reason", outage_reason_text(outage));
+    sentences_add_beginning(words, group, service, outage);
+    add_words(json, "sentence", words);
     json_number(json, "begun", status_unix_ms(status, outage->t_begun_ms));
     add_time(json, status, "down", outage->t_down_ms);
     json_number(json, "waited", (int64_t)outage->waited);
@@ -170,14 +189,32 @@ static void add_nodes(struct json *json, const struct status *status, const stru
     json_end(json);
 }
 
+/* What it is like, in words. */
+static void add_headline(struct json *json, const struct status *status, const struct voter_group *group,
+                         const struct service *service, struct text *words)
+{
+    add_tone(json, service_tone(service, status->now_ms));
+    sentences_add_headline(words, group, service, status->now_ms);
+    add_words(json, "headline", words);
+    sentences_add_state(words, group, service);
+    add_words(json, "state-sentence", words);
+    sentences_add_feeling(words, service, status->now_ms);
+    add_words(json, "feeling", words);
+    sentences_add_reasons(words, status, service);
+    add_words(json, "reasons", words);
+    json_string(json, "voters-are", sentences_voters(group));
+}
+
 static void add_service(struct json *json, const struct status *status, const struct voter_group *group,
                         const struct service *service)
 {
     const struct service_decision *decision = service_decision(service);
     const struct service_settings *settings = service_settings(service);
+    struct text words = {.data = NULL};
 
     json_begin_object(json, NULL);
     json_string(json, "service", settings->name);
+    add_headline(json, status, group, service, &words);
     json_string(json, "monitor", settings->monitor);
     json_string(json, "state", service_state_text(decision->state));
     json_string(json, "reason", service_decision_reason(decision));
@@ -187,7 +224,7 @@ static void add_service(struct json *json, const struct status *status, const st
     json_bool(json, "waits", decision->state == SERVICE_DOUBTED);
     json_bool(json, "fenced", decision->is_fenced);
     add_waiting(json, status, service);
-    add_current_outage(json, status, service);
+    add_current_outage(json, status, group, service, &words);
     json_number(json, "votes", decision->votes);
     json_number(json, "quorum", settings->quorum.threshold);
     json_number(json, "voters", settings->quorum.voters);
@@ -204,17 +241,20 @@ static void add_service(struct json *json, const struct status *status, const st
         add_voice(json, status, group, service, i);
     json_end(json);
     json_end(json);
+    text_finish(&words);
 }
 
 static void add_group(struct json *json, const struct status *status, const struct voter_group *group)
 {
     json_begin_object(json, NULL);
     json_string(json, "group", voter_group_name(group));
+    json_string(json, "voters-are", sentences_voters(group));
     add_alarms(json, voter_group_alarms(group));
     json_begin_array(json, "sentinels");
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
         json_begin_object(json, NULL);
         json_string(json, "sentinel", voter_group_voter_name(group, i));
+        add_tone(json, voter_tone(group, i, status->now_ms));
         json_string(json, "myid", voter_group_identity(group, i));
         json_bool(json, "up", voter_group_is_heard(group, i, status->now_ms));
         json_string(json, "error", voter_group_words(group, i));
@@ -225,8 +265,11 @@ static void add_group(struct json *json, const struct status *status, const stru
     json_end(json);
 }
 
-static void add_switch(struct json *json, const struct status *status, const struct history_switch *entry)
+static void add_switch(struct json *json, const struct status *status, const struct history_switch *entry,
+                       struct text *words)
 {
+    const struct history_outage *outage = history_find_outage(status->history, entry);
+
     json_begin_object(json, NULL);
     json_string(json, "service", entry->service);
     json_string(json, "old-server", entry->old_server);
@@ -238,10 +281,15 @@ static void add_switch(struct json *json, const struct status *status, const str
     add_time(json, status, "named", entry->t_named_ms);
     add_time(json, status, "cut", entry->t_cut_ms);
     add_time(json, status, "first-answer", entry->t_first_ms);
+    sentences_add_switch(words, entry, outage);
+    add_words(json, "sentence", words);
+    json_string(json, "state", outage != NULL ? service_state_text(outage->state) : "");
+    json_string(json, "reason", outage != NULL ? outage->reason : "");
     json_end(json);
 }
 
-static void add_outage(struct json *json, const struct status *status, const struct history_outage *entry)
+static void add_outage(struct json *json, const struct status *status, const struct history_outage *entry,
+                       struct text *words)
 {
     json_begin_object(json, NULL);
     json_string(json, "service", entry->service);
@@ -257,6 +305,8 @@ static void add_outage(struct json *json, const struct status *status, const str
     json_number(json, "waited", (int64_t)entry->waited);
     json_number(json, "refused", (int64_t)entry->refused);
     json_number(json, "longest-wait-ms", entry->longest_wait_ms);
+    sentences_add_outage(words, entry);
+    add_words(json, "sentence", words);
     json_end(json);
 }
 
@@ -290,7 +340,7 @@ static void add_agent(struct json *json, const struct status *status)
     add_own_alarms(json, status);
 }
 
-static void add_api(struct json *json, const struct runtime_health *api)
+static void add_api(struct json *json, const struct runtime_health *api, struct text *words)
 {
     json_begin_object(json, NULL);
     json_string(json, "api", api->name);
@@ -298,6 +348,9 @@ static void add_api(struct json *json, const struct runtime_health *api)
     json_string(json, "reason", runtime_health_reason(api));
     json_number(json, "owed", (int64_t)api->owed);
     add_alarms(json, &api->alarms);
+    add_tone(json, api_tone(api));
+    sentences_add_api(words, api);
+    add_words(json, "sentence", words);
     json_end(json);
 }
 
@@ -318,6 +371,7 @@ static bool add_services(struct json *json, const struct status *status, struct 
     for (unsigned i = 0; i < PAGE_PIECE; i++) {
         if (!page_cursor_next(cursor, status, &group, &service))
             return false;
+        summary_add_service(&cursor->sum, group, service, status->now_ms);
         add_service(json, status, group, service);
     }
     return true;
@@ -330,26 +384,79 @@ static bool add_groups(struct json *json, const struct status *status, struct pa
     for (unsigned i = 0; i < PAGE_PIECE; i++) {
         if (!page_cursor_next_group(cursor, status, &group))
             return false;
+        summary_add_group(&cursor->sum, group);
         add_group(json, status, group);
     }
     return true;
 }
 
-static void add_end(struct json *json, const struct status *status)
+/* One alarm of a thousand services is one entry. */
+static void add_alarm_groups(struct json *json, const struct summary *summary, struct text *words)
 {
+    json_begin_array(json, "alarm-groups");
+    for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
+        const struct summary_alarm *alarm = &summary->alarms[kind];
+        if (alarm->count == 0)
+            continue;
+        json_begin_object(json, NULL);
+        json_string(json, "alarm", alarm_text(kind));
+        add_tone(json, summary_alarm_tone(kind));
+        json_string(json, "meaning", alarm_meaning(kind));
+        json_number(json, "count", (int64_t)alarm->count);
+        json_begin_array(json, "names");
+        for (size_t i = 0; i < alarm->count && i < SUMMARY_NAMES; i++) {
+            summary_add_name(words, &alarm->names[i]);
+            add_words(json, NULL, words);
+        }
+        json_end(json);
+        json_end(json);
+    }
+    json_end(json);
+}
+
+static void add_day(struct json *json, const struct status *status, const struct summary *summary,
+                    struct text *words)
+{
+    char quarters[QUARTERS + 1];
+
+    json_string(json, "quarters", quarters_format(&status->history->quarters, status->now_ms, quarters));
+    json_number(json, "newest-quarter-begun",
+                status_unix_ms(status, status->now_ms / QUARTER_MS * QUARTER_MS));
+    sentences_add_day(words, status, summary->outages);
+    add_words(json, "quarters-sentence", words);
+}
+
+/* All services and groups are counted now. */
+static void add_summary(struct json *json, const struct status *status, const struct summary *summary,
+                        struct text *words)
+{
+    add_tone(json, summary->tone);
+    summary_add_headline(words, summary, status);
+    add_words(json, "headline", words);
+    json_string(json, "headline-service", summary_service(summary));
+    add_alarm_groups(json, summary, words);
+    add_day(json, status, summary, words);
+}
+
+static void add_end(struct json *json, const struct status *status, const struct summary *summary)
+{
+    struct text words = {.data = NULL};
+
     json_begin_array(json, "apis");
     for (size_t i = 0; i < status->api_count; i++)
-        add_api(json, &status->apis[i]);
+        add_api(json, &status->apis[i], &words);
     json_end(json);
     json_begin_array(json, "switches");
     for (size_t back = 0; history_get(status->history, back) != NULL; back++)
-        add_switch(json, status, history_get(status->history, back));
+        add_switch(json, status, history_get(status->history, back), &words);
     json_end(json);
     json_begin_array(json, "outages");
     for (size_t back = 0; history_get_outage(status->history, back) != NULL; back++)
-        add_outage(json, status, history_get_outage(status->history, back));
+        add_outage(json, status, history_get_outage(status->history, back), &words);
     json_end(json);
+    add_summary(json, status, summary, &words);
     json_end(json);
+    text_finish(&words);
     text_add(json->out, "\n");
 }
 
@@ -378,7 +485,8 @@ bool status_json_write(const struct status *status, struct page_cursor *cursor, 
         json_end(json);
         break;
     default:
-        add_end(json, status);
+        summary_add_agent(&cursor->sum, status);
+        add_end(json, status, &cursor->sum);
         return false;
     }
     page_cursor_next_section(cursor);

@@ -12,6 +12,7 @@
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/sentences.h"
 #include "spoa/core/status/status.h"
+#include "spoa/core/status/summary.h"
 #include "spoa/core/voters/voter_group.h"
 
 /* So many services are shown in full. Where there are more, those in trouble are, and all have a line each. */
@@ -179,17 +180,30 @@ static void add_node(struct text *out, const struct status *status, const struct
 
 /* ---- services ---- */
 
-/* "● mymaster: R2 is the master", and all that is known of it. What the alarms mean may stand elsewhere. */
-static void add_service(struct text *out, const struct status *status, const struct voter_group *group,
-                        const struct service *service, bool has_meanings)
+/* "● mymaster: R2 is the master". The sentence over everything stands in its place where it is about this service. */
+static void add_title(struct text *out, const struct status *status, const struct summary *sum,
+                      const struct voter_group *group, const struct service *service)
+{
+    bool is_all = sum->service == service;
+
+    add_mark(out, "", is_all ? sum->tone : service_tone(service, status->now_ms));
+    text_add(out, service_settings(service)->name);
+    text_add(out, ": ");
+    if (is_all)
+        summary_add_headline(out, sum, status);
+    else
+        sentences_add_headline(out, group, service, status->now_ms);
+    text_add(out, "\n");
+}
+
+/* All that is known of a service. What the alarms mean may stand elsewhere. */
+static void add_service(struct text *out, const struct status *status, const struct summary *sum,
+                        const struct voter_group *group, const struct service *service, bool has_meanings)
 {
     uint32_t raised = service_alarms(service)->raised;
 
-    add_mark(out, "", service_tone(service, status->now_ms));
-    text_add(out, service_settings(service)->name);
-    text_add(out, ": ");
-    sentences_add_headline(out, group, service, status->now_ms);
-    text_add(out, "\n" INDENT);
+    add_title(out, status, sum, group, service);
+    text_add(out, INDENT);
     sentences_add_reasons(out, status, service);
     add_alarm_names(out, has_meanings ? 0 : raised);
     text_add(out, "\n\n");
@@ -201,17 +215,6 @@ static void add_service(struct text *out, const struct status *status, const str
     if (has_meanings)
         add_alarms(out, service_alarms(service));
     text_add(out, "\n");
-}
-
-/* What stands above the list of all services. */
-static void begin_list(struct text *out, const struct page_cursor *cursor)
-{
-    if (cursor->sum.alarms != 0) {
-        text_add(out, "Alarms: what to do\n");
-        add_alarms(out, &(struct alarms){.raised = cursor->sum.alarms});
-        text_add(out, "\n");
-    }
-    text_add(out, "Services\n");
 }
 
 static void add_line(struct text *out, const struct status *status, const struct voter_group *group,
@@ -228,7 +231,7 @@ static void add_line(struct text *out, const struct status *status, const struct
 }
 
 /* Few services, in one piece: those in trouble first. The alarms of the groups stand below. */
-static void add_few(struct text *out, const struct status *status)
+static void add_few(struct text *out, const struct status *status, const struct summary *sum)
 {
     const struct voter_group *group;
     const struct service *service;
@@ -237,7 +240,7 @@ static void add_few(struct text *out, const struct status *status)
         struct page_cursor cursor = {.section = 0};
         while (page_cursor_next(&cursor, status, &group, &service))
             if (service_is_in_trouble(service) == (is_whole == 0))
-                add_service(out, status, group, service, true);
+                add_service(out, status, sum, group, service, true);
     }
     size_t before = out->len;
     for (size_t i = 0; i < status->group_count; i++)
@@ -248,38 +251,33 @@ static void add_few(struct text *out, const struct status *status)
 static void add_if_in_trouble(struct text *out, const struct status *status, struct page_cursor *cursor,
                               const struct voter_group *group, const struct service *service)
 {
-    if (!service_is_in_trouble(service) || cursor->told++ >= TROUBLED_MAX)
+    if ((!service_is_in_trouble(service) && service != cursor->sum.service) || cursor->told++ >= TROUBLED_MAX)
         return;
-    add_service(out, status, group, service, false);
-}
-
-static void count_service(const struct status *status, struct page_cursor *cursor,
-                          const struct voter_group *group, const struct service *service)
-{
-    enum tone tone = service_tone(service, status->now_ms);
-
-    cursor->sum.services++;
-    cursor->sum.troubled += service_is_in_trouble(service);
-    cursor->sum.tone = tone > cursor->sum.tone ? tone : cursor->sum.tone;
-    cursor->sum.alarms |= service_alarms(service)->raised | voter_group_alarms(group)->raised;
+    add_service(out, status, &cursor->sum, group, service, false);
 }
 
 /* ---- the parts of the page ---- */
 
-enum section { COUNT, HEAD, IN_TROUBLE, ALL, VOTERS, END };
+enum section { COUNT, COUNT_GROUPS, HEAD, IN_TROUBLE, ALL, VOTERS, END };
 
-/* What clients feel of all services together. */
-static void add_sum(struct text *out, const struct page_cursor *cursor)
+/* One alarm of a thousand services is one line. */
+static void add_alarm_groups(struct text *out, const struct summary *sum)
 {
-    size_t services = cursor->sum.services;
-    size_t troubled = cursor->sum.troubled;
+    size_t before = out->len;
 
-    add_mark(out, "", cursor->sum.tone);
-    if (troubled == 0)
-        text_printf(out, "All %zu services have a master\n\n", services);
-    else
-        text_printf(out, "%zu of %zu services %s in trouble\n\n", troubled, services,
-                    troubled == 1 ? "is" : "are");
+    for (enum alarm_kind kind = ALARM_VOTER_COUNT; kind < ALARM_KINDS; kind++) {
+        const struct summary_alarm *alarm = &sum->alarms[kind];
+        if (alarm->count == 0)
+            continue;
+        text_add(out, out->len > before ? "" : "Alarms: what to do\n");
+        add_mark(out, INDENT, summary_alarm_tone(kind));
+        text_printf(out, "%s (", alarm_text(kind));
+        summary_add_names(out, alarm);
+        text_add(out, "): ");
+        text_add(out, alarm_meaning(kind));
+        text_add(out, "\n");
+    }
+    text_add(out, out->len > before ? "\n" : "");
 }
 
 /* What is wrong with the agent itself, or with what it is asked. */
@@ -290,7 +288,7 @@ static void add_agent_faults(struct text *out, const struct status *status)
     if (status->is_stopping)
         text_printf(out, "%s The agent is stopping\n", tone_mark(TONE_WAIT));
     if (!status->is_reload_good) {
-        text_printf(out, "%s The last reload failed", tone_mark(TONE_BAD));
+        text_printf(out, "%s The last reload failed", tone_mark(TONE_WAIT));
         text_add(out, status->reload_error != NULL ? ": " : "");
         text_add(out, status->reload_error != NULL ? status->reload_error : "");
         text_add(out, "\n");
@@ -303,13 +301,27 @@ static void add_agent_faults(struct text *out, const struct status *status)
     text_add(out, out->len > before ? "\n" : "");
 }
 
-static void add_head(struct text *out, const struct status *status, const struct page_cursor *cursor)
+/* The sentence over everything, which may be the title of a service, and all of it where there is little. */
+static void add_head(struct text *out, const struct status *status, struct summary *sum)
 {
-    if (cursor->sum.services > 1)
-        add_sum(out, cursor);
-    if (cursor->sum.services <= FULL_MAX)
-        add_few(out, status);
+    summary_add_agent(sum, status);
+    if (sum->service == NULL) {
+        add_mark(out, "", sum->tone);
+        summary_add_headline(out, sum, status);
+        text_add(out, "\n\n");
+    }
+    if (sum->services > FULL_MAX)
+        return;
+    add_few(out, status, sum);
     add_agent_faults(out, status);
+}
+
+/* What stands above the list of all services. */
+static void begin_list(struct text *out, const struct status *status, const struct summary *sum)
+{
+    add_agent_faults(out, status);
+    add_alarm_groups(out, sum);
+    text_add(out, "Services\n");
 }
 
 /* Some services, in the way of the section. False where it has no more. */
@@ -322,7 +334,7 @@ static bool add_services(struct text *out, const struct status *status, struct p
         if (!page_cursor_next(cursor, status, &group, &service))
             return false;
         if (cursor->section == COUNT)
-            count_service(status, cursor, group, service);
+            summary_add_service(&cursor->sum, group, service, status->now_ms);
         else if (cursor->section == IN_TROUBLE)
             add_if_in_trouble(out, status, cursor, group, service);
         else
@@ -334,18 +346,30 @@ static bool add_services(struct text *out, const struct status *status, struct p
 static void add_group(struct text *out, const struct status *status, const struct voter_group *group)
 {
     for (unsigned i = 0; i < voter_group_voter_count(group); i++) {
-        bool is_heard = voter_group_is_heard(group, i, status->now_ms);
-        add_mark(out, INDENT, is_heard ? TONE_GOOD : TONE_BAD);
+        enum tone tone = voter_tone(group, i, status->now_ms);
+        add_mark(out, INDENT, tone);
         add_column(out, voter_group_voter_name(group, i), 22);
         if (voter_group_fault(group, i)[0] != '\0')
             add_fault(out, status, group, i);
         else
-            text_add(out, is_heard ? "up" : "not heard");
+            text_add(out, tone == TONE_GOOD ? "up" : "not heard");
         text_add(out, voter_group_name(group)[0] != '\0' ? " · " : "");
         text_add(out, voter_group_name(group));
         add_alarm_names(out, voter_group_alarms(group)->raised);
         text_add(out, "\n");
     }
+}
+
+static bool count_groups(const struct status *status, struct page_cursor *cursor)
+{
+    const struct voter_group *group;
+
+    for (unsigned i = 0; i < PAGE_PIECE; i++) {
+        if (!page_cursor_next_group(cursor, status, &group))
+            return false;
+        summary_add_group(&cursor->sum, group);
+    }
+    return true;
 }
 
 static bool add_voters(struct text *out, const struct status *status, struct page_cursor *cursor)
@@ -358,18 +382,6 @@ static bool add_voters(struct text *out, const struct status *status, struct pag
         add_group(out, status, group);
     }
     return true;
-}
-
-/* What clients felt of a switch; NULL where they felt nothing. */
-static const struct history_outage *find_outage(const struct status *status,
-                                                const struct history_switch *entry)
-{
-    const struct history_outage *outage;
-
-    for (size_t back = 0; (outage = history_get_outage(status->history, back)) != NULL; back++)
-        if (outage->t_ended_ms == entry->t_named_ms && strcmp(outage->service, entry->service) == 0)
-            return outage;
-    return NULL;
 }
 
 static bool is_told_as_switch(const struct status *status, const struct history_outage *outage)
@@ -387,7 +399,7 @@ static void add_switch(struct text *out, const struct status *status, const stru
     text_add(out, INDENT);
     sentences_add_time(out, status, entry->t_named_ms);
     text_add(out, "  ");
-    sentences_add_switch(out, entry, find_outage(status, entry));
+    sentences_add_switch(out, entry, history_find_outage(status->history, entry));
     text_add(out, "\n");
 }
 
@@ -424,32 +436,23 @@ static void add_past(struct text *out, const struct status *status)
     }
 }
 
-static void add_api(struct text *out, const struct runtime_health *api)
+/* What its alarm means may stand elsewhere. */
+static void add_api(struct text *out, const struct runtime_health *api, bool has_meanings)
 {
-    const char *reason = runtime_health_reason(api);
-
-    add_mark(out, INDENT, runtime_health_is_well(api) && api->owed == 0 ? TONE_GOOD : TONE_BAD);
+    add_mark(out, INDENT, api_tone(api));
     add_column(out, api->name, 22);
-    if (!api->is_tried)
-        text_add(out, "not tried yet");
-    else
-        text_add(out, reason[0] != '\0' ? "cannot cut sessions: " : "sessions can be cut");
-    text_add(out, reason);
-    if (api->owed > 0) {
-        text_add(out, " · ");
-        sentences_add_count(out, api->owed, "cut", "");
-        text_add(out, " owed");
-    }
+    sentences_add_api(out, api);
     text_add(out, "\n");
-    add_alarms(out, &api->alarms);
+    if (has_meanings)
+        add_alarms(out, &api->alarms);
 }
 
-static void add_end(struct text *out, const struct status *status)
+static void add_end(struct text *out, const struct status *status, const struct summary *sum)
 {
     add_past(out, status);
     text_add(out, "\nHAProxy\n");
     for (size_t i = 0; i < status->api_count; i++)
-        add_api(out, &status->apis[i]);
+        add_api(out, &status->apis[i], sum->services <= FULL_MAX);
     text_add(out, INDENT);
     sentences_add_count(out, status->connections, "connection", "");
     if (status->parked > 0) {
@@ -469,23 +472,25 @@ static void add_end(struct text *out, const struct status *status)
 static bool add_piece(struct text *out, const struct status *status, struct page_cursor *cursor)
 {
     switch ((enum section)cursor->section) {
+    case COUNT_GROUPS:
+        return count_groups(status, cursor);
     case HEAD:
-        add_head(out, status, cursor);
+        add_head(out, status, &cursor->sum);
         return false;
     case VOTERS:
         return add_voters(out, status, cursor);
     case END:
-        add_end(out, status);
+        add_end(out, status, &cursor->sum);
         return false;
     default:
         return add_services(out, status, cursor);
     }
 }
 
-static void begin_section(struct text *out, const struct page_cursor *cursor)
+static void begin_section(struct text *out, const struct status *status, const struct page_cursor *cursor)
 {
     if (cursor->section == ALL)
-        begin_list(out, cursor);
+        begin_list(out, status, &cursor->sum);
     else if (cursor->section == VOTERS)
         text_add(out, "\nWho is asked\n");
     else if (cursor->section == END && cursor->sum.services > FULL_MAX)
@@ -501,6 +506,6 @@ bool status_text_write(const struct status *status, struct page_cursor *cursor, 
     page_cursor_next_section(cursor);
     if (cursor->section == IN_TROUBLE && cursor->sum.services <= FULL_MAX)
         cursor->section = END;
-    begin_section(out, cursor);
+    begin_section(out, status, cursor);
     return true;
 }

@@ -120,7 +120,7 @@ static bool node_next(void *context, int64_t now_ms, struct conversation_command
     struct node_voter *voter = context;
 
     if (peer_prove(&voter->peer, now_ms))
-        log_event(LOG_LEVEL_INFO, "node-up", log_text("node", voter->name),
+        log_event(EVENT_NODE_UP, log_text("node", voter->name),
                   log_text("id", voter_group_identity(voter->group, voter->index)));
     if (voter->step == NODE_IDLE && !begin_round(voter, now_ms))
         return false;
@@ -135,20 +135,20 @@ static bool node_next(void *context, int64_t now_ms, struct conversation_command
 /* ---- what is answered ---- */
 
 /* Tells why a reply is of no use: the node's own words if it is an error, else what we found in it. */
-static void log_fault(struct node_voter *voter, enum node_fault fault, const char *event,
+static void log_fault(struct node_voter *voter, enum node_fault fault, enum log_event_kind event,
                       const struct reply *reply, const char *finding)
 {
     enum refusal refusal = refusal_of(reply);
     struct span words = refusal != REFUSAL_NONE ? reply->text : span_of_text(finding);
 
     if (peer_refuses(&voter->peer, fault, 0, refusal))
-        log_event(LOG_LEVEL_WARNING, event, log_text("node", voter->name), log_span("reply", words));
+        log_event(event, log_text("node", voter->name), log_span("reply", words));
 }
 
 static void take_auth(struct node_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
-        log_fault(voter, NODE_FAULT_AUTH, "node-auth-failed", reply, "");
+        log_fault(voter, NODE_FAULT_AUTH, EVENT_NODE_AUTH_FAILED, reply, "");
     else
         peer_works(&voter->peer, NODE_FAULT_AUTH, 0);
 }
@@ -163,7 +163,7 @@ static void take_identity(struct node_voter *voter, const struct reply *reply, i
     if (voter->is_identified)
         peer_works(&voter->peer, NODE_FAULT_IDENTITY, 0);
     else
-        log_fault(voter, NODE_FAULT_IDENTITY, "node-without-identity", reply,
+        log_fault(voter, NODE_FAULT_IDENTITY, EVENT_NODE_WITHOUT_IDENTITY, reply,
                   is_cluster(voter) ? "no node ID" : "INFO has no run_id, as with Dragonfly");
     voter_group_note_words(voter->group, voter->index, VOTER_SUBJECT_IDENTITY,
                            peer_words(&voter->peer, reply), now_ms);
@@ -212,7 +212,7 @@ static void note_address(struct node_voter *voter, size_t service, enum reply_re
         peer_works(&voter->peer, NODE_FAULT_ADDRESS, service);
     else if (reading == REPLY_READ_BAD_ADDRESS && peer_fails(&voter->peer, NODE_FAULT_ADDRESS, service))
         log_event(
-            LOG_LEVEL_WARNING, "node-bad-address", log_text("node", voter->name),
+            EVENT_NODE_BAD_ADDRESS, log_text("node", voter->name),
             log_text("monitor", voter_group_monitor(voter->group, service)),
             log_text(
                 "meaning",
@@ -271,7 +271,7 @@ static void take_vote(struct node_voter *voter, const struct awaited_request *re
     if (any_counts)
         peer_works(&voter->peer, NODE_FAULT_VOTE, 0);
     else
-        log_fault(voter, NODE_FAULT_VOTE, "node-without-vote", reply, why_no_vote(voter, reply));
+        log_fault(voter, NODE_FAULT_VOTE, EVENT_NODE_WITHOUT_VOTE, reply, why_no_vote(voter, reply));
     voter_group_note_words(voter->group, voter->index, 0, peer_words(&voter->peer, reply), now_ms);
     if (any_counts && voter->is_identified)
         peer_answered(&voter->peer);
@@ -304,7 +304,7 @@ static void take_link(struct node_voter *voter, const struct awaited_request *re
     };
 
     if (reading == REPLY_READ_ERROR)
-        log_fault(voter, NODE_FAULT_LINK, "node-facts-refused", reply, "");
+        log_fault(voter, NODE_FAULT_LINK, EVENT_NODE_FACTS_REFUSED, reply, "");
     else
         peer_works(&voter->peer, NODE_FAULT_LINK, 0);
     if (reading != REPLY_READ_OK || request->t_sent_ms <= voter->t_slow_ms)
@@ -354,8 +354,8 @@ static void node_lost(void *context, const struct conversation_loss *loss, int64
     struct node_voter *voter = context;
 
     voter->metrics->link_failures_total++;
-    log_event(peer_lost(&voter->peer, loss->end), "node-down", log_text("node", voter->name),
-              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
+    log_event_at(peer_lost(&voter->peer, loss->end), EVENT_NODE_DOWN, log_text("node", voter->name),
+                 log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
     voter_group_lost(voter->group, voter->index, loss, now_ms);
 }
 

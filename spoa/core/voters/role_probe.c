@@ -162,7 +162,7 @@ static void log_refusal(const struct role_probe *probe, struct span reason, cons
 {
     char text[ADDR_TEXT_MAX];
 
-    log_event(LOG_LEVEL_WARNING, "role-probe-refused",
+    log_event(EVENT_ROLE_PROBE_REFUSED,
               log_text("monitor", voter_group_monitor(probe->group, probe->service)),
               log_text("node", addr_format(&probe->target, text)), log_span("reason", reason),
               log_text("meaning", meaning));
@@ -417,10 +417,10 @@ static void probe_lost(void *context, const struct conversation_loss *loss, int6
         tell_no_role(probe, span_of_text(loss->reason), now_ms);
     }
     probe->metrics->role_probe_failures_total++;
-    log_event(peer_lost(&probe->peer, loss->end), "role-probe-down",
-              log_text("monitor", voter_group_monitor(probe->group, probe->service)),
-              log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
-              log_number("retry-ms", retry_ms));
+    log_event_at(peer_lost(&probe->peer, loss->end), EVENT_ROLE_PROBE_DOWN,
+                 log_text("monitor", voter_group_monitor(probe->group, probe->service)),
+                 log_text("node", addr_format(&probe->target, text)), log_text("reason", loss->reason),
+                 log_number("retry-ms", retry_ms));
 }
 
 static int64_t probe_wake_ms(const void *context)

@@ -90,8 +90,8 @@ static void take_hint(struct sentinel_voter *voter, struct span channel, struct 
     struct addr addr;
 
     voter->metrics->hints_total++;
-    log_event(LOG_LEVEL_DEBUG, "sentinel-hint", log_text("sentinel", voter->name),
-              log_span("channel", channel), log_span("payload", payload));
+    log_event(EVENT_SENTINEL_HINT, log_text("sentinel", voter->name), log_span("channel", channel),
+              log_span("payload", payload));
     if (is_early(channel) && monitor.len > 0 && addr_from_parts(host, port, &addr))
         voter_group_expect_failover(voter->group, monitor, &addr, now_ms);
     voter_group_ask(voter->group, voter->index, monitor);
@@ -102,8 +102,7 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
 {
     if (reply->kind == REPLY_ERROR) {
         if (peer_refuses(&voter->hints_peer, HINT_FAULT_REFUSED, 0, refusal_of(reply)))
-            log_event(LOG_LEVEL_INFO, "hints-refused", log_text("sentinel", voter->name),
-                      log_span("error", reply->text));
+            log_event(EVENT_HINTS_REFUSED, log_text("sentinel", voter->name), log_span("error", reply->text));
         return CONVERSATION_REFUSED;
     }
     if (reply->kind != REPLY_ARRAY || reply->count != 3 || reply->elements[0].kind != REPLY_TEXT ||
@@ -134,9 +133,9 @@ static void hints_lost(void *context, const struct conversation_loss *loss, int6
     enum log_level level = peer_lost(&voter->hints_peer, loss->end);
 
     (void)now_ms;
-    log_event(loss->end == CONVERSATION_END_SENT_AWAY ? level : LOG_LEVEL_DEBUG, "hints-down",
-              log_text("sentinel", voter->name), log_text("reason", loss->reason),
-              log_number("retry-ms", loss->retry_ms));
+    log_event_at(loss->end == CONVERSATION_END_SENT_AWAY ? level : LOG_LEVEL_DEBUG, EVENT_HINTS_DOWN,
+                 log_text("sentinel", voter->name), log_text("reason", loss->reason),
+                 log_number("retry-ms", loss->retry_ms));
 }
 
 static int64_t hints_wake_ms(const void *context)

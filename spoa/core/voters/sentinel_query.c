@@ -79,7 +79,7 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
     size_t service;
 
     if (peer_prove(&voter->query_peer, now_ms))
-        log_event(LOG_LEVEL_INFO, "sentinel-up", log_text("sentinel", voter->name),
+        log_event(EVENT_SENTINEL_UP, log_text("sentinel", voter->name),
                   log_text("myid", voter_group_identity(voter->group, voter->index)));
     if (voter->myid_refused && now_ms >= voter->next_poll_ms) {
         /* The password or our rights may have been corrected. The connection stays, so nothing else would
@@ -103,18 +103,18 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
 
 /* ---- what is answered ---- */
 
-static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
+static void log_fault(struct sentinel_voter *voter, enum sentinel_fault fault, enum log_event_kind event,
                       const struct reply *reply, const char *key)
 {
     if (peer_refuses(&voter->query_peer, fault, 0, refusal_of(reply)))
-        log_event(LOG_LEVEL_WARNING, event, log_text("sentinel", voter->name), log_span(key, reply->text));
+        log_event(event, log_text("sentinel", voter->name), log_span(key, reply->text));
 }
 
 /* One error is harmless: "ERR Client sent AUTH, but no password is set". The Sentinel needs no password. */
 static void take_auth(struct sentinel_voter *voter, const struct reply *reply)
 {
     if (reply->kind == REPLY_ERROR)
-        log_fault(voter, SENTINEL_FAULT_AUTH, "sentinel-auth-failed", reply, "error");
+        log_fault(voter, SENTINEL_FAULT_AUTH, EVENT_SENTINEL_AUTH_FAILED, reply, "error");
     else
         peer_works(&voter->query_peer, SENTINEL_FAULT_AUTH, 0);
 }
@@ -126,7 +126,7 @@ static void take_myid(struct sentinel_voter *voter, const struct reply *reply, i
     voter_group_note_words(voter->group, voter->index, VOTER_SUBJECT_IDENTITY,
                            peer_words(&voter->query_peer, reply), now_ms);
     if (redis_id_read(reply, &id) != REPLY_READ_OK) {
-        log_fault(voter, SENTINEL_FAULT_MYID, "sentinel-without-identity", reply, "reply");
+        log_fault(voter, SENTINEL_FAULT_MYID, EVENT_SENTINEL_WITHOUT_IDENTITY, reply, "reply");
         voter->myid_refused = true;
         voter_group_identify(voter->group, voter->index, span_of(NULL, 0), now_ms);
         return;
@@ -154,19 +154,19 @@ static void note_reading(struct sentinel_voter *voter, size_t service, enum repl
         break;
     case REPLY_READ_NONE:
         if (peer_fails(peer, SENTINEL_FAULT_UNKNOWN, service))
-            log_event(LOG_LEVEL_WARNING, "sentinel-knows-no-master", sentinel, monitor);
+            log_event(EVENT_SENTINEL_KNOWS_NO_MASTER, sentinel, monitor);
         break;
     case REPLY_READ_ERROR:
         if (peer_refuses(peer, SENTINEL_FAULT_ERROR, service, refusal_of(reply)))
-            log_event(LOG_LEVEL_WARNING, "sentinel-error", sentinel, monitor, log_span("error", reply->text));
+            log_event(EVENT_SENTINEL_ERROR, sentinel, monitor, log_span("error", reply->text));
         break;
     case REPLY_READ_NONSENSE:
         if (peer_fails(peer, SENTINEL_FAULT_REPLY, service))
-            log_event(LOG_LEVEL_WARNING, "sentinel-nonsense", sentinel, monitor);
+            log_event(EVENT_SENTINEL_NONSENSE, sentinel, monitor);
         break;
     case REPLY_READ_BAD_ADDRESS:
         if (peer_fails(peer, SENTINEL_FAULT_ADDRESS, service))
-            log_event(LOG_LEVEL_WARNING, "sentinel-bad-address", sentinel, monitor,
+            log_event(EVENT_SENTINEL_BAD_ADDRESS, sentinel, monitor,
                       log_span("host", reply->elements[0].text), log_port(&reply->elements[1]));
         break;
     }
@@ -202,7 +202,7 @@ static void take_master(struct sentinel_voter *voter, const struct awaited_reque
  * Notes whether the Sentinel answers a command. Votes do not need this command, but a feature does. That it
  * knows no master of that name is told with the votes.
  */
-static void note_answer(struct sentinel_voter *voter, enum sentinel_fault fault, const char *event,
+static void note_answer(struct sentinel_voter *voter, enum sentinel_fault fault, enum log_event_kind event,
                         const struct reply *reply)
 {
     if (reply->kind != REPLY_ERROR || reply_is_error(reply, "NOQUORUM"))
@@ -220,7 +220,7 @@ static void take_facts(struct sentinel_voter *voter, const struct awaited_reques
 
     struct service_event event = said(voter, SERVICE_SAID_FACTS, request);
 
-    note_answer(voter, SENTINEL_FAULT_FACTS, "sentinel-facts-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_FACTS, EVENT_SENTINEL_FACTS_REFUSED, reply);
     if (sentinel_reply_read_facts(reply, &addr, &facts) != REPLY_READ_OK)
         return;
     event.addr = &addr;
@@ -234,7 +234,7 @@ static void take_witness(struct sentinel_voter *voter, const struct awaited_requ
 {
     struct service_event event = said(voter, SERVICE_SAID_WITNESS, request);
 
-    note_answer(voter, SENTINEL_FAULT_WITNESS, "sentinel-witness-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_WITNESS, EVENT_SENTINEL_WITNESS_REFUSED, reply);
     event.is_so = reply->kind == REPLY_TEXT && reply->text.len >= 2 && memcmp(reply->text.data, "OK", 2) == 0;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
 }
@@ -248,7 +248,7 @@ static void take_peers(struct sentinel_voter *voter, const struct awaited_reques
     unsigned others = service_settings(service)->quorum.threshold - 1;
     struct service_event event = said(voter, SERVICE_SAID_PEERS, request);
 
-    note_answer(voter, SENTINEL_FAULT_PEERS, "sentinel-peers-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_PEERS, EVENT_SENTINEL_PEERS_REFUSED, reply);
     if (sentinel_reply_read_peers(reply, identity, others, &event.age_ms) != REPLY_READ_OK)
         return;
     (void)voter_group_step(voter->group, request->subject, &event, now_ms);
@@ -265,7 +265,7 @@ static void take_replicas(struct sentinel_voter *voter, const struct awaited_req
     struct service_event strangers = said(voter, SERVICE_SAID_STRANGERS, request);
     struct sentinel_replicas replicas;
 
-    note_answer(voter, SENTINEL_FAULT_REPLICAS, "sentinel-replicas-refused", reply);
+    note_answer(voter, SENTINEL_FAULT_REPLICAS, EVENT_SENTINEL_REPLICAS_REFUSED, reply);
     if (reply->kind != REPLY_ARRAY || master == NULL)
         return;
     sentinel_replicas_read(service, master, reply, &replicas);
@@ -315,8 +315,9 @@ static void query_lost(void *context, const struct conversation_loss *loss, int6
     struct sentinel_voter *voter = context;
 
     voter->metrics->link_failures_total++;
-    log_event(peer_lost(&voter->query_peer, loss->end), "sentinel-down", log_text("sentinel", voter->name),
-              log_text("reason", loss->reason), log_number("retry-ms", loss->retry_ms));
+    log_event_at(peer_lost(&voter->query_peer, loss->end), EVENT_SENTINEL_DOWN,
+                 log_text("sentinel", voter->name), log_text("reason", loss->reason),
+                 log_number("retry-ms", loss->retry_ms));
     voter_group_lost(voter->group, voter->index, loss, now_ms);
 }
 

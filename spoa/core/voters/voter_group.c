@@ -300,7 +300,7 @@ static void number_identities(struct voter_group *group, int64_t now_ms)
         group->options.identities[i] = (uint8_t)first;
         bool collides = first != i;
         if (collides && !voter->collides)
-            log_event(LOG_LEVEL_WARNING, "same-sentinel", log_text("sentinel", voter->name),
+            log_event(EVENT_SAME_SENTINEL, log_text("sentinel", voter->name),
                       log_text("same-as", group->voters[first].name), log_text("myid", voter->identity));
         voter->collides = collides;
         any_collides = any_collides || collides;

@@ -215,7 +215,7 @@ static void tell_failure(struct hook *hook, const char *reason)
     int64_t retry_ms = note_failure(hook);
 
     fields[2] = log_number("retry-ms", retry_ms);
-    log_emit(LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-failed", fields, retry_ms >= 0 ? 3 : 2);
+    log_emit(LOG_LEVEL_WARNING, EVENT_HOOK_FAILED, fields, retry_ms >= 0 ? 3 : 2);
 }
 
 /* Starts the program of `hook->request`. None may be running. */
@@ -243,7 +243,7 @@ static void begin(struct hook *hook)
     hook->is_ended = false;
     hook->is_gone = false;
     hook->t_begin_ms = clock_ms();
-    log_event(LOG_LEVEL_INFO, "hook-started", log_text("service", hook->service),
+    log_event(EVENT_HOOK_STARTED, log_text("service", hook->service),
               log_text("program", hook->request.argv[0]), log_number("pid", pid));
     ev_child_set(&hook->child, pid, 0);
     ev_child_start(hooks->loop, &hook->child);
@@ -267,7 +267,7 @@ static void tell_end(struct hook *hook, int status)
     int64_t retry_ms = is_good ? -1 : note_failure(hook);
     if (retry_ms >= 0)
         fields[count++] = log_number("retry-ms", retry_ms);
-    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, LOG_WEIGHT_KEPT, "hook-ended", fields, count);
+    log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, EVENT_HOOK_ENDED, fields, count);
 }
 
 static void finish(struct hook *hook, int status)
@@ -318,8 +318,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 static void refuse(const struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
-    log_kept(LOG_LEVEL_WARNING, "hook-failed", log_text("service", hook->service),
-             log_text("reason", "too many arguments"));
+    log_event(EVENT_HOOK_FAILED, log_text("service", hook->service),
+              log_text("reason", "too many arguments"));
 }
 
 static void on_changed(struct service_observer *self, const struct service *service,
@@ -331,7 +331,7 @@ static void on_changed(struct service_observer *self, const struct service *serv
     if (!change->switched)
         return;
     if (hook->is_waiting)
-        log_event(LOG_LEVEL_INFO, "hook-superseded", log_text("service", hook->service));
+        log_event(EVENT_HOOK_SUPERSEDED, log_text("service", hook->service));
     ev_timer_stop(hook->hooks->loop, &hook->retry);
     (void)snprintf(hook->command, sizeof(hook->command), "%s", watch->program.command);
     hook->timeout_ms = watch->program.timeout_ms;

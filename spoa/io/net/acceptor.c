@@ -17,11 +17,11 @@
 /* Pause after accept() ran out of descriptors or memory, s. Without it the loop would only spin. */
 #define ACCEPT_PAUSE_S 0.1
 
-static void log_address(const struct acceptor *acceptor, const char *event)
+static void log_address(const struct acceptor *acceptor, enum log_event_kind event)
 {
     char text[ADDR_TEXT_MAX];
 
-    log_event(LOG_LEVEL_INFO, event, log_text("protocol", acceptor->protocol->name),
+    log_event(event, log_text("protocol", acceptor->protocol->name),
               log_text("address", addr_format(&acceptor->listening.addr, text)));
 }
 
@@ -29,7 +29,7 @@ static void log_address(const struct acceptor *acceptor, const char *event)
 static void pause_accepting(struct acceptor *acceptor, int code)
 {
     if (!acceptor->is_failing)
-        log_event(LOG_LEVEL_ERROR, "accept-failed", log_text("protocol", acceptor->protocol->name),
+        log_event(EVENT_ACCEPT_FAILED, log_text("protocol", acceptor->protocol->name),
                   log_text("error", strerror(code)));
     acceptor->is_failing = true;
     ev_io_stop(acceptor->loop, &acceptor->acceptable);
@@ -86,7 +86,7 @@ static bool admit(const struct acceptor *acceptor, int fd, struct acceptor_peer 
     }
     close(fd);
     acceptor->metrics->refused_total++;
-    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", acceptor->protocol->name),
+    log_event(EVENT_CONNECTION_REFUSED, log_text("protocol", acceptor->protocol->name),
               log_text("peer", addr_format(&peer, text)), log_text("reason", "not in 'allow'"));
     return false;
 }
@@ -96,7 +96,7 @@ static void note_success(struct acceptor *acceptor)
     if (!acceptor->is_failing)
         return;
     acceptor->is_failing = false;
-    log_event(LOG_LEVEL_INFO, "accepting-again", log_text("protocol", acceptor->protocol->name));
+    log_event(EVENT_ACCEPTING_AGAIN, log_text("protocol", acceptor->protocol->name));
 }
 
 /*
@@ -146,7 +146,7 @@ static void begin(struct acceptor *acceptor)
 {
     acceptor->is_waiting = false;
     ev_io_start(acceptor->loop, &acceptor->acceptable);
-    log_address(acceptor, "listening");
+    log_address(acceptor, EVENT_LISTENING);
 }
 
 int acceptor_open(struct acceptor *acceptor, struct ev_loop *loop, const struct listen_socket_options *where,
@@ -194,7 +194,7 @@ void acceptor_retire(struct acceptor *acceptor)
     for (int i = 0; !acceptor->is_waiting && i < LISTEN_SOCKET_BACKLOG && accept_one(acceptor); i++)
         continue;
     if (!acceptor->is_waiting)
-        log_address(acceptor, "not-listening");
+        log_address(acceptor, EVENT_NOT_LISTENING);
     acceptor_close(acceptor);
 }
 
@@ -207,7 +207,7 @@ void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol 
     }
     if (acceptor->protocol == protocol)
         return;
-    log_address(acceptor, "not-listening");
+    log_address(acceptor, EVENT_NOT_LISTENING);
     acceptor->protocol = protocol;
-    log_address(acceptor, "listening");
+    log_address(acceptor, EVENT_LISTENING);
 }

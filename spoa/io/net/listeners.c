@@ -546,7 +546,7 @@ void listeners_tell_rights(const struct listeners *listeners, const struct confi
                 !has_other_rights(now.listen, before.listen))
                 continue;
             told = now.row->key;
-            log_event(LOG_LEVEL_WARNING, "restart-needed", log_text("key", told));
+            log_event(EVENT_RESTART_NEEDED, log_text("key", told));
         }
 }
 

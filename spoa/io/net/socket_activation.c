@@ -111,7 +111,7 @@ static void close_unused(int fd)
 {
     char text[ADDR_TEXT_MAX];
 
-    log_event(LOG_LEVEL_WARNING, "socket-unused", log_number("descriptor", fd),
+    log_event(EVENT_SOCKET_UNUSED, log_number("descriptor", fd),
               log_text("address", format_address(fd, text)));
     close(fd);
 }

@@ -77,7 +77,7 @@ void stream_end(struct stream *stream)
     shutdown(stream->fd, SHUT_WR);
 }
 
-void stream_log_failure(const struct stream *stream, const char *event)
+void stream_log_failure(const struct stream *stream, enum log_event_kind event)
 {
     struct addr peer = {.kind = ADDR_NONE};
     struct sockaddr_storage storage;
@@ -86,6 +86,6 @@ void stream_log_failure(const struct stream *stream, const char *event)
 
     if (getpeername(stream->fd, (struct sockaddr *)&storage, &len) == 0)
         (void)socket_addr_to(&storage, &peer);
-    log_event(LOG_LEVEL_WARNING, event, log_text("peer", addr_format(&peer, text)),
+    log_event(event, log_text("peer", addr_format(&peer, text)),
               log_text("reason", tls_stream_error(stream->tls)));
 }

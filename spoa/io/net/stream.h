@@ -8,6 +8,7 @@
 
 #include "proto/must_check.h"
 #include "proto/span.h"
+#include "spoa/core/base/events.h"
 
 struct tls;
 struct tls_stream;
@@ -58,6 +59,6 @@ bool stream_has_unread(const struct stream *stream);
 void stream_end(struct stream *stream);
 
 /* Logs `event` with the peer and the reason of EPROTO: it speaks no TLS, does not trust us, or we do not trust it. */
-void stream_log_failure(const struct stream *stream, const char *event);
+void stream_log_failure(const struct stream *stream, enum log_event_kind event);
 
 #endif

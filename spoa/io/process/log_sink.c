@@ -199,10 +199,10 @@ static void write_log_line(enum log_level level, enum log_weight weight, struct 
     write_in_turn(span_of(out, prefix_len + len), weight);
 }
 
-static void tell_dropped(const char *event, const char *of, uint64_t lines)
+static void tell_dropped(enum log_event_kind event, const char *of, uint64_t lines)
 {
     const struct log_field fields[] = {log_text("of", of), log_number("lines", (int64_t)lines)};
-    struct log_line line = {.event = event, .fields = fields, .count = 2};
+    struct log_line line = {.event = log_event_text(event), .fields = fields, .count = 2};
 
     write_log_line(LOG_LEVEL_WARNING, LOG_WEIGHT_COMMON, &line);
 }
@@ -213,7 +213,7 @@ static void tell_suppressed(int64_t now_ms)
     uint64_t count;
 
     while (log_limit_take(&log_sink.limit, now_ms, &event, &count))
-        tell_dropped("lines-suppressed", event, count);
+        tell_dropped(EVENT_LINES_SUPPRESSED, event, count);
 }
 
 /* If this line is lost too, it counts with the others. */
@@ -224,7 +224,7 @@ static void tell_lost(void)
     if (lost == 0 || !write_backlog())
         return;
     log_sink.lost = 0;
-    tell_dropped("lines-lost", "all", lost);
+    tell_dropped(EVENT_LINES_LOST, "all", lost);
     log_sink.lost += log_sink.lost > 0 ? lost : 0;
 }
 
@@ -278,7 +278,7 @@ void log_sink_open_syslog(const char *path, enum log_format format, enum log_lev
         use(STDERR_FILENO);
     begin(format, max_level);
     if (!is_there)
-        log_event(LOG_LEVEL_WARNING, "no-syslog", log_text("path", path), log_text("error", strerror(code)));
+        log_event(EVENT_NO_SYSLOG, log_text("path", path), log_text("error", strerror(code)));
 }
 
 void log_sink_choose(const char *syslog_path, enum log_format format, enum log_level max_level)
@@ -292,7 +292,7 @@ void log_sink_choose(const char *syslog_path, enum log_format format, enum log_l
 void log_sink_tick(int64_t now_ms)
 {
     if (log_sink.wanted[0] != '\0' && !log_sink.is_syslog && use_syslog())
-        log_event(LOG_LEVEL_INFO, "syslog", log_text("path", log_sink.wanted));
+        log_event(EVENT_SYSLOG, log_text("path", log_sink.wanted));
     (void)write_backlog();
     tell_suppressed(now_ms);
     tell_lost();

@@ -7,7 +7,7 @@
 
 /*
  * If one event about one subject has more lines than this in a second, the rest is counted and not written.
- * Errors, and lines that are to be kept (log_kept()), are always written.
+ * Errors, and lines that are to be kept (LOG_WEIGHT_KEPT), are always written.
  */
 #define LOG_SINK_BURST 20
 

@@ -300,17 +300,16 @@ static bool runs_programs(const struct config *config)
 void sandbox_enter(const struct config *config, const char *file)
 {
     if (config->agent.sandbox && runs_programs(config)) {
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"),
-                  log_text("reason", "'on-switch' runs programs"));
+        log_event(EVENT_SANDBOX, log_text("files", "all"), log_text("reason", "'on-switch' runs programs"));
         return;
     }
     if (!config->agent.sandbox) {
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", "'sandbox = no'"));
+        log_event(EVENT_SANDBOX, log_text("files", "all"), log_text("reason", "'sandbox = no'"));
         return;
     }
     int version = restrict_process(config, file);
     if (version > 0)
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "its own"), log_number("landlock", version));
+        log_event(EVENT_SANDBOX, log_text("files", "its own"), log_number("landlock", version));
     else
-        log_event(LOG_LEVEL_INFO, "sandbox", log_text("files", "all"), log_text("reason", strerror(errno)));
+        log_event(EVENT_SANDBOX, log_text("files", "all"), log_text("reason", strerror(errno)));
 }

@@ -69,7 +69,7 @@ static void answer(const struct check_connection *connection)
     server->metrics->checks_total++;
     if (!is_known) {
         server->metrics->checks_unknown_total++;
-        log_event(LOG_LEVEL_DEBUG, "check-unknown", log_span("question", question));
+        log_event(EVENT_CHECK_UNKNOWN, log_span("question", question));
     }
     /* An empty socket takes a line at once. If the send fails, HAProxy asks again. */
     (void)send(connection->readable.fd, line.data, line.len, MSG_NOSIGNAL);

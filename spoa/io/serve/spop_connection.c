@@ -118,8 +118,7 @@ static void linger(struct spop_connection *connection)
     if (connection->session.is_refused)
         spop_context_note_refused(connection->context);
     else if (connection->session.status != SPOP_STATUS_NORMAL)
-        log_event(LOG_LEVEL_WARNING, "spop-error",
-                  log_text("error", spop_status_text(connection->session.status)),
+        log_event(EVENT_SPOP_ERROR, log_text("error", spop_status_text(connection->session.status)),
                   log_number("status", connection->session.status));
     connection->lingering = true;
     stream_end(&connection->stream);
@@ -157,7 +156,7 @@ static bool make_room(const struct spop_connection *connection, size_t more)
 
     while (context->kept + more > KEPT_MAX) {
         struct spop_connection *fattest = find_fattest(connection, weight(connection) + more);
-        log_event(LOG_LEVEL_WARNING, "spop-memory-limit", log_number("bytes", (int64_t)KEPT_MAX));
+        log_event(EVENT_SPOP_MEMORY_LIMIT, log_number("bytes", (int64_t)KEPT_MAX));
         if (fattest == NULL)
             return false;
         spop_connection_close(fattest);
@@ -375,11 +374,11 @@ static void receive(struct spop_connection *connection)
         settle(connection);
     } else if (got == -1 && errno == EPROTO && stream_is_secure(&connection->stream)) {
         connection->context->metrics->protocol_errors_total++;
-        stream_log_failure(&connection->stream, "spop-tls-failed");
+        stream_log_failure(&connection->stream, EVENT_SPOP_TLS_FAILED);
         spop_connection_close(connection);
     } else {
         /* HAProxy 3.1 and later close idle connections with a reset: that needs no warning. */
-        log_event(LOG_LEVEL_DEBUG, "spop-closed", log_text("reason", got == 0 ? "eof" : strerror(errno)));
+        log_event(EVENT_SPOP_CLOSED, log_text("reason", got == 0 ? "eof" : strerror(errno)));
         spop_connection_close(connection);
     }
 }

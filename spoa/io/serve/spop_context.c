@@ -30,7 +30,7 @@ bool spop_context_is_full(const struct spop_context *context)
 void spop_context_note_refused(const struct spop_context *context)
 {
     context->metrics->refused_total++;
-    log_event(LOG_LEVEL_WARNING, "connection-refused", log_text("protocol", "spop"),
+    log_event(EVENT_CONNECTION_REFUSED, log_text("protocol", "spop"),
               log_text("reason", "'max-connections' are there"),
               log_number("connections", (int64_t)count_ordinary(context)));
 }

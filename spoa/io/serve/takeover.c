@@ -55,14 +55,14 @@ bool takeover_give(void *context, int fd, const struct acceptor_peer *peer)
 
     (void)peer;
     if (pid == 0 || ev_is_active(&takeover->readable)) {
-        log_event(LOG_LEVEL_WARNING, "takeover-refused",
+        log_event(EVENT_TAKEOVER_REFUSED,
                   log_text("reason", pid == 0 ? "another user's process" : "another process is about to"));
         close(fd);
         return true;
     }
     if (!listeners_lend(takeover->options.listeners, give_listener, &fd) ||
         fd_pass_send(fd, &listed, -1) == -1) {
-        log_event(LOG_LEVEL_WARNING, "takeover-refused", log_text("reason", strerror(errno)));
+        log_event(EVENT_TAKEOVER_REFUSED, log_text("reason", strerror(errno)));
         listeners_own(takeover->options.listeners);
         close(fd);
         return true;
@@ -98,7 +98,7 @@ static void on_give(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void be_taken(struct takeover *takeover)
 {
-    log_event(LOG_LEVEL_INFO, "taken-over", log_number("process", takeover->peer),
+    log_event(EVENT_TAKEN_OVER, log_number("process", takeover->peer),
               log_number("connections", (int64_t)spop_server_connections(takeover->options.server)));
     takeover->options.taken(takeover->options.context, takeover->peer);
     ev_timer_again(takeover->options.loop, &takeover->give);
@@ -131,7 +131,7 @@ static void end(struct takeover *takeover)
     if (!takeover->is_new && !ev_is_active(&takeover->give))
         listeners_own(takeover->options.listeners);
     if (takeover->is_new)
-        log_event(LOG_LEVEL_INFO, "took-over", log_number("process", takeover->peer),
+        log_event(EVENT_TOOK_OVER, log_number("process", takeover->peer),
                   log_number("connections", (int64_t)takeover->connections));
     hang_up(takeover);
 }

@@ -60,7 +60,7 @@ static void test_a_majority_that_is_lost(void **state)
     assert_true(outage()->is_running);
     assert_int_equal(outage()->t_begun_ms, f.now_ms);
     assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
-    assert_string_equal(outage()->reason, "unreachable");
+    assert_string_equal(outage_reason_text(outage()), "unreachable");
     assert_true(addr_equals(&outage()->former, &f.servers[0].addr));
     wait_for(1, f.now_ms);
     wait_for(3, f.now_ms);
@@ -99,7 +99,7 @@ static void test_a_doubt_counts_where_clients_waited(void **state)
     assert_int_equal(service_outage_totals(f.service)->count, 0);
     break_link();
     assert_int_equal(outage()->state, SERVICE_DOUBTED);
-    assert_string_equal(outage()->reason, "closed");
+    assert_string_equal(outage_reason_text(outage()), "closed");
     wait_for(1, f.now_ms);
     say_role(R1, NODE_ROLE_MASTER);
     assert_true(outage_is_felt(outage()));
@@ -118,7 +118,7 @@ static void test_a_debounced_loss_is_a_loss(void **state)
     assert_int_equal(outage()->state, SERVICE_PENDING);
     pass(500);
     assert_int_equal(outage()->state, SERVICE_NO_QUORUM);
-    assert_string_equal(outage()->reason, "unreachable");
+    assert_string_equal(outage_reason_text(outage()), "unreachable");
     end();
 }
 

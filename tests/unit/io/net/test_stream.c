@@ -284,8 +284,8 @@ static void check_refusal(const char *reason)
     assert_int_equal(len, -1);
     assert_int_equal(errno, EPROTO);
     log_capture_begin(LOG_LEVEL_WARNING);
-    stream_log_failure(&stream, "failed");
-    assert_non_null(strstr(log_capture_last("failed"), reason));
+    stream_log_failure(&stream, EVENT_SPOP_TLS_FAILED);
+    assert_non_null(strstr(log_capture_last("spop-tls-failed"), reason));
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
 }
 

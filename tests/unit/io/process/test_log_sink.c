@@ -72,22 +72,22 @@ static void line_is_written(void **state)
 {
     (void)state;
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-    log_event(LOG_LEVEL_INFO, "line-is-written", log_text("address", "127.0.0.1:9012"));
-    assert_string_equal(without_time(written(), ""),
-                        "level=info event=line-is-written address=127.0.0.1:9012\n");
+    log_event(EVENT_LISTENING, log_text("address", "127.0.0.1:9012"));
+    assert_string_equal(without_time(written(), ""), "level=info event=listening address=127.0.0.1:9012\n");
 }
 
 static void level_and_format_change(void **state)
 {
     (void)state;
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-    log_event(LOG_LEVEL_DEBUG, "change", log_number("n", 1));
+    log_event_at(LOG_LEVEL_DEBUG, EVENT_ALARM_CLEARED, log_number("n", 1));
     assert_string_equal(written(), "");
     log_sink_open(ends[1], LOG_FORMAT_JSON, LOG_LEVEL_DEBUG);
-    log_event(LOG_LEVEL_DEBUG, "change", log_number("n", 1));
+    log_event_at(LOG_LEVEL_DEBUG, EVENT_ALARM_CLEARED, log_number("n", 1));
     const char *line = written();
     assert_memory_equal(line, "{\"ts\":\"", 7);
-    assert_string_equal(strstr(line, ",\"level\""), ",\"level\":\"debug\",\"event\":\"change\",\"n\":1}\n");
+    assert_string_equal(strstr(line, ",\"level\""),
+                        ",\"level\":\"debug\",\"event\":\"alarm-cleared\",\"n\":1}\n");
 }
 
 static void burst_is_held_back(void **state)
@@ -97,12 +97,12 @@ static void burst_is_held_back(void **state)
     (void)state;
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     for (int i = 0; i < 10 * LOG_SINK_BURST; i++)
-        log_event(LOG_LEVEL_INFO, "burst", log_number("n", i));
+        log_event(EVENT_REPLICAS, log_number("n", i));
     for (const char *at = written(); (at = strchr(at, '\n')) != NULL; at++)
         lines++;
     /* More only where a second began meanwhile. */
     assert_true(lines >= LOG_SINK_BURST && lines <= 3 * LOG_SINK_BURST);
-    log_event(LOG_LEVEL_ERROR, "burst", log_number("n", 1));
+    log_event_at(LOG_LEVEL_ERROR, EVENT_REPLICAS, log_number("n", 1));
     assert_non_null(strstr(written(), " n=1 suppressed="));
 }
 
@@ -124,13 +124,13 @@ static void journal_gets_a_prefix(void **state)
                     {LOG_LEVEL_INFO, "<6>"},
                     {LOG_LEVEL_DEBUG, "<7>"}};
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        log_event(prefixes[i].level, "journal", log_number("n", 1));
+        log_event_at(prefixes[i].level, EVENT_PARK, log_number("n", 1));
         (void)without_time(written(), prefixes[i].prefix);
     }
     /* Another stream's identity: stderr was sent elsewhere. */
     setenv("JOURNAL_STREAM", "1:2", 1);
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_DEBUG);
-    log_event(LOG_LEVEL_INFO, "journal", log_number("n", 1));
+    log_event(EVENT_PARK, log_number("n", 1));
     (void)without_time(written(), "");
     unsetenv("JOURNAL_STREAM");
 }
@@ -160,12 +160,12 @@ static void full_pipe_does_not_block(void **state)
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     fill_pipe();
     alarm(20);
-    log_event(LOG_LEVEL_INFO, "full", log_number("n", 1));
+    log_event(EVENT_HINTS_REFUSED, log_number("n", 1));
     alarm(0);
     empty_pipe();
-    log_event(LOG_LEVEL_INFO, "full", log_number("n", 2));
+    log_event(EVENT_HINTS_REFUSED, log_number("n", 2));
     const char *text = written();
-    assert_string_equal(without_time(strchr(text, '\n') + 1, ""), "level=info event=full n=2\n");
+    assert_string_equal(without_time(strchr(text, '\n') + 1, ""), "level=info event=hints-refused n=2\n");
     assert_non_null(strstr(text, "level=warning event=lines-lost of=all lines=1\n"));
 }
 
@@ -179,8 +179,8 @@ static void kept_lines_wait_for_the_reader(void **state)
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     fill_pipe();
     for (unsigned i = 0; i < 3 * LOG_SINK_BURST; i++)
-        log_kept(LOG_LEVEL_INFO, "sessions-cut", log_number("n", i));
-    log_event(LOG_LEVEL_INFO, "other", log_number("n", 1));
+        log_event(EVENT_SESSIONS_CUT, log_number("n", i));
+    log_event(EVENT_NODE_UP, log_number("n", 1));
     assert_true(log_sink_dropped() == dropped + 1);
     empty_pipe();
     log_sink_tick(INT64_MAX);
@@ -188,7 +188,7 @@ static void kept_lines_wait_for_the_reader(void **state)
     for (const char *at = text; (at = strstr(at, "event=sessions-cut n=")) != NULL; at++)
         assert_int_equal(strtoul(at + strlen("event=sessions-cut n="), NULL, 10), next++);
     assert_int_equal(next, 3 * LOG_SINK_BURST);
-    assert_null(strstr(text, "event=other"));
+    assert_null(strstr(text, "event=node-up"));
     assert_non_null(strstr(strstr(text, "n=59"), "event=lines-lost of=all lines=1\n"));
 }
 
@@ -203,7 +203,7 @@ static void kept_lines_are_bounded(void **state)
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     fill_pipe();
     for (unsigned i = 0; i < 200; i++)
-        log_kept(LOG_LEVEL_INFO, "long", log_text("words", words));
+        log_event_at(LOG_LEVEL_INFO, EVENT_HOOK_ENDED, log_text("words", words));
     assert_in_range(log_sink_dropped() - dropped, 50, 150);
     empty_pipe();
     for (unsigned i = 0; i < 10; i++) {
@@ -220,10 +220,10 @@ static void suppressed_lines_are_told_by_the_tick(void **state)
     (void)state;
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     for (int i = 0; i < 3 * LOG_SINK_BURST; i++)
-        log_event(LOG_LEVEL_INFO, "many", log_number("n", i));
+        log_event(EVENT_SENTINEL_UP, log_number("n", i));
     (void)written();
     log_sink_tick(INT64_MAX);
-    assert_non_null(strstr(written(), "event=lines-suppressed of=many lines="));
+    assert_non_null(strstr(written(), "event=lines-suppressed of=sentinel-up lines="));
 }
 
 /* SIGPIPE has its default action here: it would end the test. */
@@ -234,11 +234,11 @@ static void gone_reader_is_survived(void **state)
     (void)state;
     close(ends[0]);
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-    log_event(LOG_LEVEL_ERROR, "gone", log_number("n", 1));
+    log_event_at(LOG_LEVEL_ERROR, EVENT_STARTED, log_number("n", 1));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     log_sink_open(pair[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     close(pair[0]);
-    log_event(LOG_LEVEL_ERROR, "gone", log_number("n", 2));
+    log_event_at(LOG_LEVEL_ERROR, EVENT_STARTED, log_number("n", 2));
     close(pair[1]);
 }
 
@@ -275,20 +275,20 @@ static void goes_to_syslog(void **state)
 
     (void)state;
     log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-    log_event(LOG_LEVEL_WARNING, "one", log_number("n", 1));
+    log_event_at(LOG_LEVEL_WARNING, EVENT_STARTING, log_number("n", 1));
     snprintf(prefix, sizeof(prefix), "<28>sentinel-spoa[%d]: ", (int)getpid());
-    assert_string_equal(without_time(heard(fd), prefix), "level=warning event=one n=1\n");
-    log_event(LOG_LEVEL_DEBUG, "too-quiet", log_number("n", 2));
+    assert_string_equal(without_time(heard(fd), prefix), "level=warning event=starting n=1\n");
+    log_event(EVENT_SENTINEL_HINT, log_number("n", 2));
     assert_string_equal(heard(fd), "");
     close(fd); /* the daemon is started anew */
     fd = listen_as_syslog();
-    log_event(LOG_LEVEL_INFO, "two", log_number("n", 3));
-    assert_non_null(strstr(heard(fd), "event=two"));
+    log_event(EVENT_NOT_LISTENING, log_number("n", 3));
+    assert_non_null(strstr(heard(fd), "event=not-listening"));
     close(fd);
     unlink(syslog_path);
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-    log_event(LOG_LEVEL_INFO, "three", log_number("n", 5));
-    assert_non_null(strstr(written(), "event=three"));
+    log_event(EVENT_STOPPING, log_number("n", 5));
+    assert_non_null(strstr(written(), "event=stopping"));
 }
 
 /* While there is no daemon, stderr serves. It is used as soon as it is there. */
@@ -301,18 +301,18 @@ static void syslog_that_comes_later_is_used(void **state)
     snprintf(syslog_path, sizeof(syslog_path), "/tmp/test-log-sink-%d.sock", (int)getpid());
     log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     assert_non_null(strstr(written(), "event=no-syslog"));
-    log_event(LOG_LEVEL_INFO, "one", log_number("n", 1));
-    assert_non_null(strstr(written(), "event=one"));
+    log_event(EVENT_STARTING, log_number("n", 1));
+    assert_non_null(strstr(written(), "event=starting"));
     int fd = listen_as_syslog();
     log_sink_tick(0);
     assert_non_null(strstr(heard(fd), "event=syslog path="));
-    log_event(LOG_LEVEL_INFO, "two", log_number("n", 2));
-    assert_non_null(strstr(heard(fd), "event=two"));
+    log_event(EVENT_NOT_LISTENING, log_number("n", 2));
+    assert_non_null(strstr(heard(fd), "event=not-listening"));
     assert_string_equal(written(), "");
     close(fd);
     unlink(syslog_path);
-    log_event(LOG_LEVEL_INFO, "three", log_number("n", 3));
-    assert_non_null(strstr(written(), "event=three"));
+    log_event(EVENT_STOPPING, log_number("n", 3));
+    assert_non_null(strstr(written(), "event=stopping"));
     fd = listen_as_syslog();
     log_sink_tick(0);
     assert_non_null(strstr(heard(fd), "event=syslog path="));
