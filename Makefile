@@ -127,6 +127,9 @@ build/$(1)/sim: $(call objects,$(1),$(SIM) $(CORE) $(PROTO))
 build/$(1)/fuzz/%: build/$(1)/obj/tests/fuzz/%.o $(call objects,$(1),$(if $(filter fuzz,$(1)),,tests/fuzz/replay.c) $(IO) $(CORE) $(PROTO))
 	$$(link)
 
+build/$(1)/reference: $(call objects,$(1),tests/tools/reference.c tests/lib/reference.c $(CORE) $(PROTO))
+	$$(link)
+
 build/$(1)/bench/%: build/$(1)/obj/tests/bench/%.o $(call objects,$(1),$(PROTO))
 	$$(link)
 
@@ -136,7 +139,7 @@ build/$(1)/obj/%.o: %.c build/$(1)/flags
 	$$(Q)$(CC_$(1)) $(BASE_CPPFLAGS) $$(OWN_CPPFLAGS) $$(CPPFLAGS) $(BASE_FLAGS) $(FLAGS_$(1)) $$(LIBS_CFLAGS) $$(CFLAGS) \
 	    -MMD -MP -c -o $$@ $$<
 
-build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% build/$(1)/bench/%: VARIANT := $(1)
+build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% build/$(1)/reference build/$(1)/bench/%: VARIANT := $(1)
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
 build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
@@ -179,7 +182,7 @@ build/revision: FORCE
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report false-alarms \
     clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test \
-    lint format deps man install uninstall clean help
+    lint format deps docs man install uninstall clean help
 
 ##@ Build
 all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
@@ -187,6 +190,15 @@ all: build/release/sentinel-spoa ## build/release/sentinel-spoa (the default)
 $(foreach v,$(VARIANTS),$(eval unit-$v: FORCE $(call unit_programs,$v)))
 $(foreach v,$(VARIANTS),$(eval sim-$v: FORCE $(call sim_program,$v)))
 $(foreach v,$(VARIANTS),$(eval fuzz-$v: FORCE $(call fuzz_programs,$v)))
+
+# What is written of the keywords comes from their table, spoa/core/config/config_keyword_table.c.
+REFERENCES := spoa/doc/configuration.md spoa/man/sentinel-spoa.conf.5.scd haproxy-conf/sample.conf
+
+docs: build/release/reference ## the keywords in the documentation, the manual page and the sample, from their table
+	$(Q)for file in $(REFERENCES); do \
+	    $< $$file > build/reference.new || exit 1; \
+	    cmp -s build/reference.new $$file || cp build/reference.new $$file; \
+	done
 
 MAN_PAGES := $(patsubst spoa/man/%.scd,build/man/%,$(wildcard spoa/man/*.scd))
 
@@ -213,11 +225,13 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -D -m 644 spoa/completions/sentinel-spoa.bash $(DESTDIR)$(datadir)/bash-completion/completions/sentinel-spoa
 	install -D -m 644 spoa/completions/_sentinel-spoa $(DESTDIR)$(datadir)/zsh/vendor-completions/_sentinel-spoa
 	install -D -m 644 spoa/completions/sentinel-spoa.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/sentinel-spoa.fish
-	install -d $(DESTDIR)$(docdir)
+	install -d $(DESTDIR)$(docdir)/spoa/doc/pictures
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
-	install -D -m 644 spoa/doc/clients.md $(DESTDIR)$(docdir)/spoa/doc/clients.md
+	install -m 644 $(wildcard spoa/doc/*.md) $(DESTDIR)$(docdir)/spoa/doc
+	install -m 644 $(wildcard spoa/doc/pictures/*) $(DESTDIR)$(docdir)/spoa/doc/pictures
 	rm -rf $(DESTDIR)$(docdir)/examples
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
+	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf # where the documentation's links lead
 	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there

@@ -254,19 +254,6 @@ def test_the_dump_knows_all_that_the_test_file_uses(full):
     assert set(re.findall(r"^([a-z-]+) = ", FULL, re.MULTILINE)) <= keywords(full)
 
 
-def documented():
-    """The keywords in the first column of README.md's tables under the heading Configuration."""
-    text = (ROOT / "README.md").read_text()
-    match = re.search(r"^(#+) Configuration\b.*?\n(.*?)(?=^\1 |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert match, "README.md has no heading Configuration"
-    rows = re.findall(r"^\|([^|]*)\|", match.group(2), re.MULTILINE)
-    return {word for row in rows for word in re.findall(r"`([a-z-]+)`", row)}
-
-
-def test_readme_lists_every_keyword_and_no_other(full):
-    assert documented() == keywords(full)
-
-
 # ---- options ----
 
 def test_version():

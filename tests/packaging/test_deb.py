@@ -89,6 +89,7 @@ def test_installed(system):
     files = system.files_of_package()
     for path in ("/usr/bin/sentinel-spoa", UNIT, UNIT.replace("service", "socket"), "/usr/share/man/man1/sentinel-spoa.1.gz",
                  "/usr/share/man/man5/sentinel-spoa.conf.5.gz", "/usr/share/bash-completion/completions/sentinel-spoa",
+                 "/usr/share/doc/sentinel-spoa/spoa/doc/configuration.md", "/usr/share/doc/sentinel-spoa/haproxy-conf",
                  "/usr/share/doc/sentinel-spoa/examples/haproxy.cfg", "/usr/share/doc/sentinel-spoa/examples/prometheus"):
         assert path in files
     version = system.run("dpkg-query", "-W", "-f", "${Version}", "sentinel-spoa").stdout

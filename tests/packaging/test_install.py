@@ -27,6 +27,15 @@ def test_units_where_there_is_systemd(prefix, tmp_path):
     assert not list(tmp_path.rglob("*.service"))
 
 
+def test_documentation(tmp_path):
+    """All documents and pictures, and the recipes where the documents' links lead."""
+    subprocess.run(["make", "-s", "-C", ROOT, "install", f"DESTDIR={tmp_path}", "prefix=/usr", "systemd="], check=True, capture_output=True)
+    top = tmp_path / "usr/share/doc/sentinel-spoa"
+    for room in ("spoa/doc", "haproxy-conf"):
+        files = [path.relative_to(ROOT) for path in (ROOT / room).rglob("*") if path.is_file()]
+        assert files and not [path for path in files if not (top / path).is_file()]
+
+
 @pytest.mark.parametrize("status, is_there", [("installed ", True), ("not-installed ", False), ("config-files ", False), ("", False)])
 def test_packages_that_are_merely_known_are_installed(status, is_there, tmp_path):
     """dpkg knows packages that another one mentions, or that were removed: they are not there."""

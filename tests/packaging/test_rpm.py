@@ -29,6 +29,12 @@ def test_version(package):
     assert subprocess.run(["rpm", "-qp", "--queryformat", "%{VERSION}", package], capture_output=True, text=True, check=True).stdout == makefile
 
 
+def test_documentation(package):
+    files = subprocess.run(["rpm", "-qpl", package], capture_output=True, text=True, check=True).stdout.splitlines()
+    for path in ("spoa/doc/configuration.md", "haproxy-conf", "examples/sample.conf"):
+        assert f"/usr/share/doc/sentinel-spoa/{path}" in files
+
+
 def test_old_sessions_are_cut(package, tmp_path):
     root = tmp_path / "root"
     tmp_path.chmod(0o755)

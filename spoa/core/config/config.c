@@ -319,11 +319,13 @@ static void report_bad_value(const struct config_keyword *keyword, const struct 
                          : type == &config_type_listens ? config_explain_listen(value)
                                                         : NULL;
     const char *shown = type == &config_type_password ? "***" : value;
+    char range[CONFIG_RANGE_MAX];
 
     if (reason != NULL)
         config_error(errors, place, "bad value '%s' for '%s': %s", shown, keyword->key, reason);
     else
-        config_error(errors, place, "bad value '%s' for '%s': it takes %s", shown, keyword->key, type->form);
+        config_error(errors, place, "bad value '%s' for '%s': it takes %s%s", shown, keyword->key, type->form,
+                     config_keyword_range(keyword, range));
 }
 
 static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,
@@ -342,6 +344,8 @@ static void set_value(const struct config_keyword *keyword, void *section, const
     }
     switch (keyword->type->read((char *)section + keyword->offset, value)) {
     case CONFIG_READ_OK:
+        if (!config_keyword_allows(keyword, section))
+            report_bad_value(keyword, place, value, errors);
         break;
     case CONFIG_READ_BAD:
         report_bad_value(keyword, place, value, errors);

@@ -1,5 +1,5 @@
 /* The configuration: reads keys one at a time, then checks the whole. Pure: spoa/io/process/config_file.h
- * reads files and secrets. One table of keywords serves reading, --dump-config and the test of the manual. */
+ * reads files and secrets. One table of keywords serves reading, --dump-config and the documentation. */
 #ifndef SPOA_CORE_CONFIG_CONFIG_H
 #define SPOA_CORE_CONFIG_CONFIG_H
 
@@ -247,23 +247,5 @@ const struct service_server *config_service_find_server(const struct config_serv
 
 /* Whether two texts are equal. They may be NULL. */
 bool config_same_text(const char *a, const char *b);
-
-/* How a changed value takes effect. */
-enum config_reload {
-    CONFIG_RELOAD_LIVE,    /* a running agent can take it over */
-    CONFIG_RELOAD_RESTART, /* the agent must be started again */
-};
-
-/* A keyword, for the manual. config_each_keyword() calls `each` for all of them. */
-struct config_keyword_info {
-    const char *section;
-    const char *key;
-    const char *form;   /* how a value looks */
-    const char *preset; /* the default; NULL: none */
-    const char *help;
-    bool repeatable;
-    enum config_reload reload;
-};
-void config_each_keyword(void (*each)(void *context, const struct config_keyword_info *info), void *context);
 
 #endif

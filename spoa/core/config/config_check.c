@@ -165,25 +165,11 @@ static void check_servers(const struct config_service *service, const struct con
     }
 }
 
-/* HAProxy may need half of this time to ask, with its shortest `agent-inter`. */
-#define CHECK_PULSE_MIN_MS 100
-
-/* A Sentinel hears a healthy master once a second, and so do replicas at best. It may be a little later. */
-#define DOWN_AFTER_MIN_MS 1500
-
 static void check_policy(struct config *config, const struct config_service *service,
                          const struct config_place *place, struct config_errors *errors)
 {
     config_check_credentials(&service->credentials, place, errors);
     config_check_tls(&service->tls, place, errors);
-    if (service->check_pulse_ms < CHECK_PULSE_MIN_MS)
-        config_error(errors, place, "'check-pulse' must be %d ms or more", CHECK_PULSE_MIN_MS);
-    if (service->down_after_ms > 0 && service->down_after_ms < DOWN_AFTER_MIN_MS)
-        config_error(errors, place,
-                     "'down-after' must be %d ms or more: a healthy master is heard once a second",
-                     DOWN_AFTER_MIN_MS);
-    if (service->early_fence && service->early_fence_max_ms == 0)
-        config_error(errors, place, "'early-fence-max' must be over 0");
     if (service->early_fence && park_limit_ms(service->park_ms, 0) < service->early_fence_max_ms)
         config_error(&config->warnings, place,
                      "'park' (%" PRId64
@@ -256,8 +242,6 @@ static void check_hook(struct config *config, const struct config_service *servi
         config_error(
             &config->warnings, place,
             "'on-switch' is run without a shell: quotes do not hold words together, they are part of them");
-    if (service->on_switch_timeout_ms == 0)
-        config_error(errors, place, "'on-switch-timeout' must be over 0");
 }
 
 /* Checks the keys that only one kind of voters uses. */

@@ -1,4 +1,4 @@
-/* The table of keywords. The reader, the dump and the manual share it. */
+/* The table of keywords. The reader, the dump and the documentation share it. */
 #ifndef SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
 #define SPOA_CORE_CONFIG_CONFIG_KEYWORDS_H
 
@@ -31,6 +31,13 @@ struct config_type {
     enum config_reading (*read)(void *field, const char *value);
     /* Writes a line "key = value" for each value; nothing if none is set. */
     void (*write)(const void *field, const char *key, FILE *out);
+    const char *noun; /* "duration", for the documentation; NULL: the form is short enough */
+};
+
+/* How a changed value takes effect. */
+enum config_reload {
+    CONFIG_RELOAD_LIVE,    /* a running agent can take it over */
+    CONFIG_RELOAD_RESTART, /* the agent must be started again */
 };
 
 struct config_keyword {
@@ -41,7 +48,12 @@ struct config_keyword {
     const char *preset;
     bool repeatable;
     enum config_reload reload;
-    const char *help;
+    unsigned least_ms;   /* of a duration: shorter ones are errors */
+    bool takes_zero;     /* but 0 is none */
+    const char *help;    /* sentences, with what one types in backticks */
+    const char *example; /* a value; NULL: the preset says enough */
+    const char *see;     /* related keys with blanks between, "park" or "service.park"; NULL: none */
+    const char *more;    /* what explains it, as a link in spoa/doc; NULL: nothing */
 };
 
 extern const struct config_keyword config_keywords[];
@@ -54,6 +66,13 @@ void config_write_value(const char *value, FILE *out);
 
 /* NULL if the section has no such key. */
 const struct config_keyword *config_keyword_find(enum config_section_kind section, const char *key);
+
+/* Whether the section's value is within the keyword's range. */
+bool config_keyword_allows(const struct config_keyword *keyword, const void *section);
+
+/* Writes what the range adds to the type's form: ", 100 ms or more", or "". Returns `text`. */
+#define CONFIG_RANGE_MAX 64
+const char *config_keyword_range(const struct config_keyword *keyword, char text[CONFIG_RANGE_MAX]);
 
 /* The keyword's bit among the keywords of its section, which has at most 64. */
 uint64_t config_keyword_bit(const struct config_keyword *keyword);

@@ -459,17 +459,16 @@ static void write_servers(const void *field, const char *key, FILE *out)
 
 const struct config_type config_type_listens = {
     "IP:PORT or [IPv6]:PORT with allow=IP/BITS (several), tls-cert=FILE, tls-key=FILE, tls-client-ca=FILE "
-    "and "
-    "token-file=FILE, or unix:/path with mode=, owner= and group=",
-    read_listens, write_listens};
-const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks};
+    "and token-file=FILE, or unix:/path with mode=, owner= and group=",
+    read_listens, write_listens, "address, options"};
+const struct config_type config_type_networks = {"IP/BITS or IP", read_networks, write_networks, NULL};
 const struct config_type config_type_names = {"one name or several, with blanks between them", read_names,
-                                              write_names};
+                                              write_names, "names"};
 const struct config_type config_type_addresses = {"HOST:PORT, [IPv6]:PORT or unix:/path", read_addresses,
-                                                  write_addresses};
+                                                  write_addresses, NULL};
 const struct config_type config_type_runtime_apis = {
     "/path, unix:/path, IP:PORT or [IPv6]:PORT, with 'master:' in front of a master's", read_runtime_apis,
-    write_runtime_apis};
+    write_runtime_apis, "path or address"};
 const struct config_type config_type_servers = {
     "NAME HOST:PORT, and perhaps alias=HOST:PORT (several) and weight=0 to weight=256", read_servers,
-    write_servers};
+    write_servers, "NAME HOST:PORT, options"};

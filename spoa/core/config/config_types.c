@@ -296,25 +296,31 @@ static void write_lag(const void *field, const char *key, FILE *out)
 }
 
 const struct config_type config_type_duration = {"a duration such as 500ms, 3s or 2m", read_duration,
-                                                 write_duration};
-const struct config_type config_type_park = {"auto, or a duration such as 500ms or 3s", read_park,
-                                             write_park};
-const struct config_type config_type_count = {"a number, 1 or more", read_count, write_count};
-const struct config_type config_type_bool = {"yes or no", read_bool, write_bool};
-const struct config_type config_type_tls = {"yes or no", read_tls, write_tls};
-const struct config_type config_type_text = {"a text", read_text, write_text};
-const struct config_type config_type_password = {"a text", read_password, write_password};
-const struct config_type config_type_level = {"error, warning, info or debug", read_level, write_level};
-const struct config_type config_type_format = {"logfmt or json", read_format, write_format};
-const struct config_type config_type_role_check = {"off, veto or require", read_role_check, write_role_check};
-const struct config_type config_type_keep_when = {"unreachable or refused", read_keep_when, write_keep_when};
-const struct config_type config_type_check_mode = {"pulse or master", read_check_mode, write_check_mode};
-const struct config_type config_type_gone_clients = {"refuse or serve", read_gone_clients,
-                                                     write_gone_clients};
+                                                 write_duration, "duration"};
+const struct config_type config_type_park = {"auto, or a duration such as 500ms or 3s", read_park, write_park,
+                                             "auto, or a duration"};
+const struct config_type config_type_count = {"a number, 1 or more", read_count, write_count,
+                                              "number, 1 or more"};
+const struct config_type config_type_bool = {"yes or no", read_bool, write_bool, NULL};
+const struct config_type config_type_tls = {"yes or no", read_tls, write_tls, NULL};
+const struct config_type config_type_text = {"a text", read_text, write_text, "text"};
+const struct config_type config_type_password = {"a text", read_password, write_password, "text"};
+const struct config_type config_type_level = {"error, warning, info or debug", read_level, write_level, NULL};
+const struct config_type config_type_format = {"logfmt or json", read_format, write_format, NULL};
+const struct config_type config_type_role_check = {"off, veto or require", read_role_check, write_role_check,
+                                                   NULL};
+const struct config_type config_type_keep_when = {"unreachable or refused", read_keep_when, write_keep_when,
+                                                  NULL};
+const struct config_type config_type_check_mode = {"pulse or master", read_check_mode, write_check_mode,
+                                                   NULL};
+const struct config_type config_type_gone_clients = {"refuse or serve", read_gone_clients, write_gone_clients,
+                                                     NULL};
 const struct config_type config_type_replica_fallback = {"none or master", read_replica_fallback,
-                                                         write_replica_fallback};
-const struct config_type config_type_source = {"sentinel, replication or cluster", read_source, write_source};
-const struct config_type config_type_when_alone = {"refuse or name", read_when_alone, write_when_alone};
-const struct config_type config_type_slot = {"a number, 0 to 16383", read_slot, write_slot};
+                                                         write_replica_fallback, NULL};
+const struct config_type config_type_source = {"sentinel, replication or cluster", read_source, write_source,
+                                               NULL};
+const struct config_type config_type_when_alone = {"refuse or name", read_when_alone, write_when_alone, NULL};
+const struct config_type config_type_slot = {"a number, 0 to 16383", read_slot, write_slot,
+                                             "number, 0 to 16383"};
 const struct config_type config_type_lag = {"bytes such as 512kb or 10mb, a duration such as 5s, or 0",
-                                            read_lag, write_lag};
+                                            read_lag, write_lag, NULL};

@@ -77,8 +77,6 @@ static void check_group(const struct config_voters *group, const struct config_p
     for (size_t i = 0; group->tls.is_on && i < group->address_count; i++)
         if (group->addresses[i].kind == ADDR_UNIX)
             config_error(errors, place, "there is no TLS to a UNIX socket");
-    if (group->poll_ms == 0 || group->reply_timeout_ms == 0 || group->connect_timeout_ms == 0)
-        config_error(errors, place, "'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
     if (group->vote_life_ms <= group->poll_ms + group->reply_timeout_ms)
         config_error(
             errors, place,

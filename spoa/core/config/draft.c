@@ -284,7 +284,7 @@ void draft_write(const struct draft *draft, struct text *out)
     text_printf(
         out,
         "; The agent's side of haproxy.cfg. \"sentinel-spoa init\" has written both, by what Sentinels "
-        "and nodes said.\n\n"
+        "and nodes said.\n; sentinel-spoa.conf(5) and sample.conf have all keys.\n\n"
         "[agent]\nlisten = 127.0.0.1:9012\nhttp = 127.0.0.1:9912\n\n"
         "[haproxy]\nruntime-api = /run/haproxy/admin.sock\n%s\n[sentinels]\n",
         services == 1 ? "backend = be_redis\n" : "");

@@ -81,8 +81,9 @@ static void test_group(void **state)
                 "t.conf:1: 'username' needs a 'password' or a 'password-file'");
     check_error(SENTINELS "password = p\npassword-file = /f\n" SERVICE,
                 "t.conf:1: 'password' and 'password-file' exclude each other");
-    check_error(SENTINELS "poll = 0\n" SERVICE,
-                "t.conf:1: 'poll', 'reply-timeout' and 'connect-timeout' must be over 0");
+    check_error(
+        SENTINELS "poll = 0\n" SERVICE,
+        "t.conf:5: bad value '0' for 'poll': it takes a duration such as 500ms, 3s or 2m, 1 ms or more");
     check_error(
         SENTINELS "vote-life = 1500ms\n" SERVICE,
         "t.conf:1: 'vote-life' (1500 ms) must be longer than 'poll' + 'reply-timeout' (1500 ms): votes "

@@ -1,4 +1,5 @@
 /* The table of keywords, and every type of value at its edges. */
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -215,37 +216,84 @@ static bool is_one_of(const char *word, const char *words)
     return false;
 }
 
-static void count_keyword(void *context, const struct config_keyword_info *info)
+/* Sentences, with backticks in pairs. */
+static void check_help(const struct config_keyword *keyword)
 {
-    size_t *count = context;
+    size_t len = strlen(keyword->help);
+    unsigned ticks = 0;
 
-    assert_non_null(info->section);
-    assert_non_null(info->key);
-    assert_true(strlen(info->form) > 0);
-    assert_true(strlen(info->help) > 0);
-    assert_int_equal(info->reload == CONFIG_RELOAD_RESTART,
-                     is_one_of(info->key, "park-max user group sandbox"));
-    assert_int_equal(info->repeatable,
-                     is_one_of(info->key, "listen check http allow address runtime-api backend server"));
-    (*count)++;
+    assert_true(len > 0 && keyword->help[len - 1] == '.');
+    assert_true(isupper((unsigned char)keyword->help[0]) || keyword->help[0] == '`');
+    for (size_t i = 0; i < len; i++) {
+        ticks += keyword->help[i] == '`';
+        assert_int_not_equal(keyword->help[i], '|'); /* it ends a cell of a table */
+    }
+    assert_int_equal(ticks % 2, 0);
+}
+
+/* What `see` names is there. */
+static void check_see(const struct config_keyword *keyword)
+{
+    struct span rest = span_of_text(keyword->see != NULL ? keyword->see : "");
+
+    for (struct span word = span_take_word(&rest); word.len > 0; word = span_take_word(&rest)) {
+        const unsigned char *dot = memchr(word.data, '.', word.len);
+        enum config_section_kind section = keyword->section;
+        char key[64];
+        if (dot != NULL) {
+            size_t len = (size_t)(dot - word.data);
+            for (section = 0; section < CONFIG_SECTIONS; section++)
+                if (strlen(config_section_names[section]) == len &&
+                    memcmp(config_section_names[section], word.data, len) == 0)
+                    break;
+            assert_int_not_equal(section, CONFIG_SECTIONS);
+            word.data = dot + 1;
+            word.len -= len + 1;
+        }
+        (void)snprintf(key, sizeof(key), "%.*s", (int)word.len, (const char *)word.data);
+        if (config_keyword_find(section, key) == NULL)
+            fail_msg("'%s' says see '%s', which is no key", keyword->key, key);
+    }
+}
+
+/* The example is a good value. Where there is none the default is shown. */
+static void check_example(const struct config_keyword *keyword)
+{
+    char text[256];
+
+    assert_true(keyword->example != NULL || keyword->preset != NULL);
+    if (keyword->example == NULL)
+        return;
+    (void)snprintf(text, sizeof(text), "[%s%s]\n%s = %s\n", config_section_names[keyword->section],
+                   keyword->section == CONFIG_SERVICE ? " m" : "", keyword->key, keyword->example);
+    struct loaded loaded = load(text);
+    for (size_t i = 0; i < loaded.errors.count; i++)
+        if (strstr(loaded.errors.texts[i], "bad value") != NULL)
+            fail_msg("%s", loaded.errors.texts[i]);
+    end(&loaded);
 }
 
 static void test_keyword_table(void **state)
 {
-    size_t count = 0;
-
     (void)state;
-    config_each_keyword(count_keyword, &count);
-    assert_int_equal(count, config_keyword_count);
     for (size_t i = 0; i < config_keyword_count; i++) {
         const struct config_keyword *keyword = &config_keywords[i];
         assert_ptr_equal(config_keyword_find(keyword->section, keyword->key), keyword); /* no second one */
         assert_string_equal(config_keyword_nearest(keyword->section, keyword->key), keyword->key);
         assert_int_not_equal(config_keyword_bit(keyword), 0); /* it fits into the word */
+        assert_int_equal(keyword->reload == CONFIG_RELOAD_RESTART,
+                         is_one_of(keyword->key, "park-max user group sandbox"));
+        assert_int_equal(
+            keyword->repeatable,
+            is_one_of(keyword->key, "listen check http allow address runtime-api backend server"));
+        assert_true(keyword->least_ms == 0 || keyword->type == &config_type_duration);
         /* FULL has them all, so that the test of the dump tests them all. */
         char line[64];
         snprintf(line, sizeof(line), "\n%s = ", keyword->key);
         assert_non_null(strstr(FULL, line));
+        check_help(keyword);
+        check_see(keyword);
+        check_example(keyword);
     }
 }
 

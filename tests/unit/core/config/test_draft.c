@@ -12,7 +12,7 @@
 
 #define HEAD                                                                                                 \
     "; The agent's side of haproxy.cfg. \"sentinel-spoa init\" has written both, by what Sentinels and "     \
-    "nodes said.\n\n"                                                                                        \
+    "nodes said.\n; sentinel-spoa.conf(5) and sample.conf have all keys.\n\n"                                \
     "[agent]\nlisten = 127.0.0.1:9012\nhttp = 127.0.0.1:9912\n\n"                                            \
     "[haproxy]\nruntime-api = /run/haproxy/admin.sock\n"
 #define NO_SENTINEL_PASSWORD                                                                                 \
