@@ -36,8 +36,8 @@
       "Sentinel's own quorum is larger than the number of Sentinels: it will never fail over. Lower it: "    \
       "SENTINEL SET NAME quorum N")                                                                          \
     X(DISAGREEMENT, "disagreement", 5000,                                                                    \
-      "the Sentinels name different masters: the network is split, or an address leads to a Sentinel of "    \
-      "another cluster. 'sentinel-spoa status' shows who names whom")                                        \
+      "the Sentinels, or the nodes that vote, name different masters: the network is split, or an address "  \
+      "leads to another cluster. 'sentinel-spoa status' shows who names whom")                               \
     X(PARK, "park", 0,                                                                                       \
       "'park' is shorter than Sentinel's down-after-milliseconds and 2 s: when the master dies, clients "    \
       "are refused although they could wait. Raise 'park' and HAProxy's 'timeout processing', or lower "     \

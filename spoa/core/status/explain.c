@@ -96,17 +96,20 @@ struct explanation {
     const char *advice;
 };
 
-static struct explanation explain_no_quorum(enum service_reason reason)
+static struct explanation explain_no_quorum(enum service_reason reason, bool has_nodes)
 {
     switch (reason) {
     case SERVICE_BECAUSE_DISAGREE:
         return (struct explanation){
             "Nobody is named: too few name the same master.",
-            "Wait: a failover may be going on. If this lasts, the list above says who "
-            "names whom. SENTINEL RESET helps one that does not follow the others."};
+            has_nodes ? "Wait: a failover may be going on. If this lasts, the list above says who names whom."
+                      : "Wait: a failover may be going on. If this lasts, the list above says who "
+                        "names whom. SENTINEL RESET helps one that does not follow the others."};
     case SERVICE_BECAUSE_UNKNOWN_NAME:
         return (struct explanation){"Nobody is named: too many know no master of this name.",
-                                    "Compare 'monitor' of the service with SENTINEL MASTERS."};
+                                    has_nodes
+                                        ? "Ask a node who the master is: ROLE, or CLUSTER SLOTS in a cluster."
+                                        : "Compare 'monitor' of the service with SENTINEL MASTERS."};
     case SERVICE_BECAUSE_REFUSED_US:
         return (struct explanation){"Nobody is named: those that are missing live, and refuse what we ask.",
                                     "Their words stand above: correct the password, or their ACL."};
@@ -141,8 +144,43 @@ static struct explanation explain_pending(enum service_reason reason)
     }
 }
 
-static struct explanation explain_state(const struct service_decision *decision)
+static struct explanation explain_down(enum service_reason reason, bool has_nodes)
 {
+    bool is_silent = reason == SERVICE_BECAUSE_SILENT;
+    struct explanation explanation = {
+        is_silent ? "A majority has not heard % for 'down-after'." : "A majority holds % to be down.",
+        is_silent ? "Wait for the failover, or bring % back."
+                  : "Wait for the failover. If there is none, ask a Sentinel: SENTINEL CKQUORUM, SENTINEL "
+                    "REPLICAS."};
+
+    if (has_nodes)
+        explanation.advice = "Promote another node, or bring % back.";
+    return explanation;
+}
+
+static struct explanation explain_not_master(enum service_reason reason, bool has_nodes)
+{
+    switch (reason) {
+    case SERVICE_BECAUSE_LOADING:
+        return (struct explanation){"A majority names %, but % says that it is loading its data.",
+                                    "Wait until it is loaded, or until another node is promoted."};
+    case SERVICE_BECAUSE_UNCONFIRMED:
+        return (struct explanation){"A majority names %, but % does not say that it is a master.",
+                                    "Look at %: 'role-check = require' needs its answer to ROLE."};
+    default:
+        return (struct explanation){"A majority names %, but % says that it is a replica.",
+                                    has_nodes
+                                        ? "Wait: a failover may be going on. If it lasts, somebody has sent "
+                                          "REPLICAOF to %."
+                                        : "Wait: the Sentinels correct this within some ten seconds. If it "
+                                          "lasts, somebody has sent REPLICAOF to %."};
+    }
+}
+
+static struct explanation explain_state(const struct subject *subject)
+{
+    const struct service_decision *decision = subject->decision;
+    bool has_nodes = voter_group_source(subject->group) != VOTER_SOURCE_SENTINEL;
     bool is_silent = decision->doubt_cause == DOUBT_SILENT;
 
     switch (decision->state) {
@@ -166,21 +204,11 @@ static struct explanation explain_state(const struct service_decision *decision)
     case SERVICE_PENDING:
         return explain_pending(decision->reason);
     case SERVICE_NO_QUORUM:
-        return explain_no_quorum(decision->reason);
+        return explain_no_quorum(decision->reason, has_nodes);
     case SERVICE_DOWN:
-        return decision->reason == SERVICE_BECAUSE_SILENT
-                   ? (struct explanation){"A majority has not heard % for 'down-after'.",
-                                          "Wait for the failover, or bring % back."}
-                   : (struct explanation){"A majority holds % to be down.",
-                                          "Wait for the failover. If there is none, ask a Sentinel: SENTINEL "
-                                          "CKQUORUM, SENTINEL REPLICAS."};
+        return explain_down(decision->reason, has_nodes);
     case SERVICE_NOT_MASTER:
-        return decision->reason == SERVICE_BECAUSE_LOADING
-                   ? (struct explanation){"A majority names %, but % says that it is loading its data.",
-                                          "Wait until it is loaded, or until another node is promoted."}
-                   : (struct explanation){"A majority names %, but % says that it is a replica.",
-                                          "Wait: the Sentinels correct this within some ten seconds. If it "
-                                          "lasts, somebody has sent REPLICAOF to %."};
+        return explain_not_master(decision->reason, has_nodes);
     case SERVICE_UNKNOWN_ADDRESS:
         return (struct explanation){"A majority names %, which no 'server' of the service has.",
                                     "Write a 'server' for it, or its address as 'alias=HOST:PORT' behind the "
@@ -189,7 +217,7 @@ static struct explanation explain_state(const struct service_decision *decision)
     case SERVICE_STATE_COUNT:
         break;
     }
-    return (struct explanation){NULL, NULL};
+    return (struct explanation){.why = NULL};
 }
 
 /* ---- who says what ---- */
@@ -399,6 +427,19 @@ static void add_heirs(const struct subject *subject)
     text_add(subject->out, " can be promoted.");
 }
 
+/* The service's own `down-after` may be far shorter than that of the Sentinels. */
+static void add_own_down_after(const struct subject *subject)
+{
+    int64_t down_after_ms = subject->settings->policy.down_after_ms;
+
+    if (down_after_ms == 0)
+        return;
+    text_printf(subject->out, " It is named no more when a majority of the %s has not heard it for ",
+                voters_word(subject, true));
+    add_time(subject->out, down_after_ms);
+    text_add(subject->out, " ('down-after').");
+}
+
 static void add_agreement(const struct subject *subject)
 {
     uint32_t down_after_ms = service_down_after_ms(subject->service);
@@ -429,6 +470,7 @@ static void add_loss_of_master(const struct subject *subject)
     text_add(subject->out,
              is_asked ? "the agent notices a broken connection at once, and silence within about 2 s."
                       : "the agent does not notice it by itself ('role-check').");
+    add_own_down_after(subject);
     add_agreement(subject);
     text_add(subject->out, " New clients ");
     add_patience(subject);
@@ -475,7 +517,7 @@ void explain_service(const struct status *status, const struct voter_group *grou
 {
     const struct subject subject = {
         status, group, service, service_settings(service), service_decision(service), out};
-    struct explanation explanation = explain_state(subject.decision);
+    struct explanation explanation = explain_state(&subject);
 
     add_name(&subject);
     if (subject.decision->addr != NULL) {

@@ -154,20 +154,20 @@ static void add_node(struct text *out, const struct service *service, const stru
                      const char *otherwise)
 {
     const char *server = addr != NULL ? service_server(service, addr) : NULL;
-    char text[ADDR_TEXT_MAX];
 
-    if (server != NULL)
+    if (server != NULL) {
         text_add(out, server);
-    else
-        text_add(out, addr != NULL ? addr_format(addr, text) : otherwise);
+    } else if (addr != NULL) {
+        char text[ADDR_TEXT_MAX];
+        text_add(out, addr_format(addr, text));
+    } else {
+        text_add(out, otherwise);
+    }
 }
 
-/*
- * What a state is, for each of its reasons; the entry without a reason stands for those that are not in the table. '%'
- * stands for the node that the state is about, '#' for "Sentinels" or "nodes".
- */
-static const char *state_text(enum service_state state, enum service_reason reason)
+const char *sentences_state_text(enum service_state state, enum service_reason reason)
 {
+    /* The text without a reason stands for the reasons that have none. */
     static const char *const texts[SERVICE_STATE_COUNT][SERVICE_REASON_COUNT] = {
         [SERVICE_STARTING] = {"The # are being asked for the first time"},
         [SERVICE_OK] = {"% is the master"},
@@ -233,13 +233,13 @@ void sentences_add_state(struct text *out, const struct voter_group *group, cons
 {
     const struct service_decision *decision = service_decision(service);
 
-    add_text(out, state_text(decision->state, decision->reason), group, service, decision->addr);
+    add_text(out, sentences_state_text(decision->state, decision->reason), group, service, decision->addr);
 }
 
 void sentences_add_beginning(struct text *out, const struct voter_group *group, const struct service *service,
                              const struct outage *outage)
 {
-    const char *text = state_text(outage->state, outage->reason);
+    const char *text = sentences_state_text(outage->state, outage->reason);
     /* Only what begins with the node is about the master that was named before. */
     bool is_former = outage->has_former && text[0] == '%';
 

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spoa/core/decision/service_state.h"
+
 struct history_outage;
 struct history_switch;
 struct outage;
@@ -42,6 +44,9 @@ bool service_is_in_trouble(const struct service *service);
 
 /* "Sentinels" or "nodes": whom the services of the group ask. */
 const char *sentences_voters(const struct voter_group *group);
+
+/* What a state is for this reason. '%' stands for the node that the state is about, '#' for sentences_voters(). */
+const char *sentences_state_text(enum service_state state, enum service_reason reason);
 
 /* "R2 is the master", "R1 is down": no number is in it, so it stays while the state stays. */
 void sentences_add_state(struct text *out, const struct voter_group *group, const struct service *service);

@@ -169,9 +169,26 @@ static void add_current_outage(struct json *json, const struct status *status,
     json_end(json);
 }
 
+/* A master that no server has (`allow-any-address`): what it says of itself is not kept. */
+static void add_stranger(struct json *json, const struct addr *addr)
+{
+    json_begin_object(json, NULL);
+    json_string(json, "server", "");
+    add_addr(json, "addr", addr);
+    json_string(json, "says", node_saying_text(NODE_NOT_ASKED));
+    json_string(json, "words", "");
+    json_null(json, "age-ms");
+    json_null(json, "since-ms");
+    json_bool(json, "named", true);
+    json_end(json);
+}
+
 static void add_nodes(struct json *json, const struct status *status, const struct service *service)
 {
     const struct service_settings *settings = service_settings(service);
+    const struct service_decision *decision = service_decision(service);
+    /* Where the state is about a node that is not named, nobody is. */
+    const struct addr *named = service_state_names(decision->state) ? decision->addr : NULL;
 
     json_begin_array(json, "nodes");
     for (size_t i = 0; i < settings->server_count; i++) {
@@ -184,8 +201,12 @@ static void add_nodes(struct json *json, const struct status *status, const stru
         json_string(json, "words", word->words);
         add_optional(json, "age-ms", is_said, status->now_ms - word->t_ms);
         add_optional(json, "since-ms", is_said, status->now_ms - word->since_ms);
+        json_bool(json, "named",
+                  named != NULL && service_is_same_node(service, named, &settings->servers[i].addr));
         json_end(json);
     }
+    if (named != NULL && service_find_server(service, named) == -1)
+        add_stranger(json, named);
     json_end(json);
 }
 

@@ -165,6 +165,71 @@ static void test_only_the_last_outages_are_kept(void **state)
     assert_null(history_get_outage(&history, HISTORY_LENGTH));
 }
 
+/* What the agent does several times a second. */
+static void tick(int64_t now_ms)
+{
+    struct history_felt felt = {.is_any = false};
+
+    if (history_wants_outages(&history))
+        history_felt_add(&felt, service_outage(service));
+    history_tick(&history, &felt, now_ms);
+}
+
+static void assert_newest_quarters(const char *letters, int64_t now_ms)
+{
+    char text[QUARTERS + 1];
+
+    (void)quarters_format(&history.quarters, now_ms, text);
+    assert_string_equal(text + QUARTERS - strlen(letters), letters);
+}
+
+/* An outage over several quarters: nobody is named, then one client is refused, then it ends. */
+static void test_a_long_outage_in_quarters(void **state)
+{
+    int64_t now_ms = 1000 * QUARTER_MS;
+
+    (void)state;
+    name(0, now_ms);
+    tick(now_ms);
+    assert_false(history_wants_outages(&history));
+    service_review(service, now_ms + 2000);
+    assert_true(history_wants_outages(&history));
+    tick(now_ms + 2000);
+    assert_newest_quarters("nw", now_ms);
+    tick(now_ms += QUARTER_MS);
+    answer_note(&answer, SERVICE_ROLE_MASTER, false, now_ms + 1);
+    tick(now_ms + 1);
+    tick(now_ms += QUARTER_MS); /* nobody came in this one */
+    assert_newest_quarters("nwbw", now_ms);
+    name(0, now_ms + 1);
+    tick(now_ms + 1);
+    assert_false(history_wants_outages(&history));
+    tick(now_ms += QUARTER_MS);
+    assert_newest_quarters("nwbwg", now_ms);
+}
+
+/* It began and ended between two ticks. What clients felt stays. */
+static void test_a_short_outage_in_quarters(void **state)
+{
+    int64_t now_ms = 1000 * QUARTER_MS;
+
+    (void)state;
+    name(0, now_ms);
+    service_review(service, now_ms + 2000);
+    name(0, now_ms + 2001);
+    tick(now_ms + 2002);
+    assert_newest_quarters("nw", now_ms);
+    now_ms += QUARTER_MS;
+    name(0, now_ms);
+    service_review(service, now_ms + 2000);
+    answer_note(&answer, SERVICE_ROLE_MASTER, false, now_ms + 2000);
+    name(0, now_ms + 2001);
+    tick(now_ms + 2002);
+    assert_newest_quarters("nwb", now_ms);
+    tick(now_ms += QUARTER_MS);
+    assert_newest_quarters("nwbg", now_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +238,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_only_the_last_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_outage_without_a_switch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_only_the_last_outages_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_long_outage_in_quarters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_short_outage_in_quarters, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

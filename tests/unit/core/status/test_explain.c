@@ -332,6 +332,68 @@ static void test_nodes_vote(void **state)
     assert_silent_about("Sentinel");
 }
 
+/* Not a word of Sentinels in any state of a group of nodes. */
+static void test_nodes_in_trouble(void **state)
+{
+    (void)state;
+    settings.policy.role_check = ROLE_CHECK_VETO;
+    for (unsigned i = 0; i < VOTERS; i++)
+        say(i, QUORUM_UNKNOWN_NAME, NULL, START);
+    service_review(service, START + 10);
+    explain(START + 10);
+    assert_says("What to do: Ask a node who the master is");
+    assert_silent_about("entinel");
+    name_all("10.0.0.2:6379", START + 20);
+    step_role(service, &servers[1].addr, NODE_ROLE_REPLICA, START + 20);
+    explain(START + 30);
+    assert_says("(not-master).\n");
+    assert_silent_about("entinel");
+    step_role(service, &servers[1].addr, NODE_ROLE_MASTER, START + 40);
+    const struct sentinel_facts facts = {.is_o_down = true};
+    for (unsigned i = 0; i < VOTERS; i++)
+        step_facts(service, i, &servers[1].addr, &facts, START + 40);
+    explain(START + 50);
+    assert_says("(down).\n");
+    assert_says("What to do: Promote another node, or bring R2 back.");
+    assert_silent_about("entinel");
+    for (unsigned i = 0; i < VOTERS; i++)
+        say(i, QUORUM_NAMES,
+            i == 0   ? "10.0.0.1:6379"
+            : i == 1 ? "10.0.0.2:6379"
+                     : "10.0.0.3:6379",
+            START + 60);
+    service_review(service, START + 60 + LIFE - 1);
+    explain(START + 60 + LIFE - 1);
+    assert_says("too few name the same master.");
+    assert_silent_about("entinel");
+}
+
+/* The service's own limit acts before that of the Sentinels. */
+static void test_its_own_down_after(void **state)
+{
+    (void)state;
+    settings.policy.down_after_ms = 1500;
+    name_all("10.0.0.1:6379", START);
+    tell_down_after(5000, START);
+    explain(START);
+    assert_says(" It is named no more when a majority of the Sentinels has not heard it for 1.5 s "
+                "('down-after'). The Sentinels agree that it is down after 5.0 s");
+}
+
+/* A node that says nothing of itself says not that it is a replica. */
+static void test_an_unconfirmed_master(void **state)
+{
+    (void)state;
+    settings.policy.role_check = ROLE_CHECK_REQUIRE;
+    settings.policy.confirm_ms = 1000;
+    name_all("10.0.0.1:6379", START);
+    service_review(service, START + 1000);
+    explain(START + 1000);
+    assert_says("(not-master).\n");
+    assert_says("A majority names R1, but R1 does not say that it is a master.\n");
+    assert_silent_about("replica.");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -349,6 +411,9 @@ int main(void)
         T(test_an_unknown_address),
         T(test_dissent),
         cmocka_unit_test_setup_teardown(test_nodes_vote, set_up_nodes, tear_down),
+        cmocka_unit_test_setup_teardown(test_nodes_in_trouble, set_up_nodes, tear_down),
+        T(test_its_own_down_after),
+        T(test_an_unconfirmed_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

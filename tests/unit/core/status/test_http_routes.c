@@ -1,136 +1,9 @@
 /*
  * Answers over HTTP: never by a decision that has run out, however late the timers are; and what they tell.
  */
-#include "spoa/core/base/metrics.h"
-#include "spoa/core/decision/service.h"
-#include "spoa/core/haproxy/runtime_health.h"
-#include "spoa/core/observers/history.h"
-#include "spoa/core/status/http_routes.h"
-#include "spoa/core/status/page_cursor.h"
-#include "spoa/core/status/status.h"
-#include "spoa/core/voters/voter_group.h"
-#include "tests/lib/events.h"
+#include "tests/unit/core/status/status_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-#include <string.h>
-
-#define START 100000
-#define LIFE 2000
-#define DAY_MS ((int64_t)20000 * 86400000) /* of START, in Unix time */
-#define IDENTITY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-static struct service_server servers[2];
-static struct service_settings settings;
-static struct service *service;
-static uint8_t identities[1];
-static struct voter_group *group;
-static struct service_table *table;
-static struct metrics metrics;
-static struct history history;
-static struct runtime_health api;
 static struct addr api_addr;
-
-static const char *name = "m"; /* of the service */
-
-static int set_up(void **state)
-{
-    static const char *const names[] = {"s0"};
-
-    (void)state;
-    servers[0].name = "R1";
-    servers[1].name = "R2";
-    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &servers[0].addr));
-    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &servers[1].addr));
-    settings = (struct service_settings){
-        .name = name,
-        .monitor = "m",
-        .servers = servers,
-        .server_count = 2,
-        .park_ms = 2500,
-        .quorum = {.identities = identities,
-                   .voters = 1,
-                   .threshold = 1,
-                   .reply_timeout_ms = 500,
-                   .vote_life_ms = LIFE},
-    };
-    service = service_create(&settings, START);
-    const struct voter_group_options options = {.name = "",
-                                                .voter_count = 1,
-                                                .voter_names = names,
-                                                .services = &service,
-                                                .service_count = 1,
-                                                .identities = identities,
-                                                .metrics = &metrics};
-    group = voter_group_create(&options, START);
-    assert_non_null(group);
-    const struct service_event ballot = {
-        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &servers[0].addr, .t_sent_ms = START};
-    voter_group_identify(group, 0, span_of_text(IDENTITY), START);
-    (void)voter_group_step(group, 0, &ballot, START);
-    table = service_table_create(NULL);
-    assert_true(service_table_add(table, service));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    service_table_destroy(table);
-    voter_group_destroy(group);
-    service_destroy(service);
-    return 0;
-}
-
-static bool is_limited; /* the client that asks */
-static const char *token;
-static const char *authorization;
-
-/* The code of a GET at that time; what was answered goes to `text`, if it is wanted. */
-static unsigned get_text(const char *path, int64_t now_ms, char *text, size_t size)
-{
-    const struct voter_group *const groups[] = {group};
-    const struct status status = {.version = "",
-                                  .revision = "",
-                                  .metrics = &metrics,
-                                  .history = &history,
-                                  .table = table,
-                                  .unknown = service_table_unknown(table),
-                                  .groups = groups,
-                                  .group_count = 1,
-                                  .apis = &api,
-                                  .api_count = 1,
-                                  .is_reload_good = true,
-                                  .now_unix_ms = now_ms - START + DAY_MS,
-                                  .now_ms = now_ms};
-    const struct http_request request = {.method = "GET",
-                                         .path = path,
-                                         .is_limited = is_limited,
-                                         .token = token,
-                                         .authorization = authorization};
-    struct http_answer answer;
-
-    struct page_cursor cursor = {.section = 0};
-
-    http_respond(&status, &request, &answer);
-    while (answer.page != HTTP_PAGE_NONE && http_page_write(answer.page, &status, &cursor, &answer.body))
-        continue;
-    if (text != NULL)
-        snprintf(text, size, "%s", answer.body.data != NULL ? answer.body.data : "");
-    text_finish(&answer.body);
-    assert_true(answer.is_token_wanted == (answer.code == HTTP_UNAUTHORIZED));
-    return answer.code;
-}
-
-static unsigned get(const char *path, int64_t now_ms)
-{
-    return get_text(path, now_ms, NULL, 0);
-}
 
 static int set_up_with_a_slash(void **state)
 {
@@ -167,16 +40,6 @@ static void test_a_decision_that_has_run_out(void **state)
     assert_int_equal(get("/master/m/R1", START + LIFE - 1), HTTP_OK);
     assert_int_equal(get("/master/m/R1", START + LIFE), HTTP_NOT_FOUND);
     assert_int_equal(get("/healthz", START + LIFE), HTTP_OK);
-}
-
-static void say_master(const char *addr_text, int64_t now_ms)
-{
-    struct addr addr;
-    assert_true(addr_parse(span_of_text(addr_text), &addr));
-    const struct service_event ballot = {
-        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = now_ms};
-
-    (void)voter_group_step(group, 0, &ballot, now_ms);
 }
 
 /* Where nobody is named the sessions to the server named last are left alone: 404. 503 is for sessions to the wrong node. */
@@ -238,6 +101,8 @@ static void test_apis_are_shown(void **state)
     assert_non_null(
         strstr(text, "\"apis\":[{\"api\":\"master:unix:/run/m.sock\",\"up\":false,\"reason\":\"Permission "
                      "denied\",\"owed\":2,\"alarms\":[{\"alarm\":\"runtime-api\""));
+    assert_non_null(strstr(text, "}],\"tone\":\"bad\",\"sentence\":\"cannot cut sessions: Permission denied "
+                                 "· 2 cuts owed\"}]"));
     assert_int_equal(get_text("/metrics", START, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_runtime_api_up{api=\"master:unix:/run/m.sock\"} 0\n"));
     assert_non_null(strstr(text, "\nredis_spoa_runtime_api_owed{api=\"master:unix:/run/m.sock\"} 2\n"));
@@ -265,6 +130,8 @@ static void test_switches_are_shown(void **state)
     assert_non_null(strstr(text, "\"park-ms\":2500"));
     assert_non_null(strstr(text, "10.0.0.2:6379"));
     assert_non_null(strstr(text, "\"R2\""));
+    assert_non_null(strstr(text, "\"sentence\":\"m: R1 → R2 in 0 ms, sessions cut after 5 ms\","
+                                 "\"state\":\"\",\"reason\":\"\"}]")); /* nobody felt it */
     assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text,
                            "\nLast switches and outages\n    00:00:00 UTC, 100 ms ago  m: R1 → R2 in 0 ms, "
@@ -328,6 +195,21 @@ static void test_outages_are_shown(void **state)
                      "\"replica-oldest-wait-ms\":null,\"outage\":{\"felt\":true,\"state\":\"no-quorum\","));
     assert_non_null(strstr(text, "\"waited\":2,\"refused\":1,\"longest-wait-ms\":1500}"));
     assert_non_null(strstr(text, "\"outages\":[]"));
+    assert_non_null(strstr(text,
+                           "{\"service\":\"m\",\"tone\":\"bad\",\"headline\":\"Too few Sentinels "
+                           "answer: 2 clients wait, the first for 1.5 s; each is refused after 2.5 s\","
+                           "\"state-sentence\":\"Too few Sentinels answer\",\"feeling\":\"2 clients "
+                           "wait, the first for 1.5 s; each is refused after 2.5 s\",\"reasons\":\"0 of "
+                           "1 votes, 1 needed · unreachable · 1 client refused · since 00:00:02 UTC, for "
+                           "4.5 s\",\"voters-are\":\"Sentinels\","));
+    assert_non_null(strstr(text, "\"sentence\":\"Too few Sentinels answer\",\"begun\":"));
+    assert_non_null(
+        strstr(text, ",\"tone\":\"bad\",\"headline\":\"Too few Sentinels answer: 2 clients wait"));
+    assert_non_null(strstr(text, "\"headline-service\":\"m\",\"alarm-groups\":[{\"alarm\":\"voter-count\","
+                                 "\"tone\":\"wait\",\"meaning\":\"one Sentinel is configured"));
+    assert_non_null(strstr(text, "\"count\":1,\"names\":[\"Sentinels\"]}"));
+    assert_non_null(strstr(text, "}],\"quarters\":\"nnnn"));
+    assert_non_null(strstr(text, "\"quarters-sentence\":\"1 outage in 24 hours\"}\n"));
     assert_int_equal(get_text("/status.txt", START + 6500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text,
                            "✖ m: Too few Sentinels answer: 2 clients wait, the first for 1.5 s; each is "
@@ -373,9 +255,10 @@ static void test_voters_and_nodes_are_shown(void **state)
         strstr(text, "\"fault\":\"Connection refused\",\"fault-ms\":300,\"addr\":\"10.0.0.1:6379\""));
     assert_non_null(strstr(text,
                            "\"nodes\":[{\"server\":\"R1\",\"addr\":\"10.0.0.1:6379\",\"says\":\"not-asked\","
-                           "\"words\":\"\",\"age-ms\":null,\"since-ms\":null},"));
-    assert_non_null(strstr(text, "{\"server\":\"R2\",\"addr\":\"10.0.0.2:6379\",\"says\":\"replica\","
-                                 "\"words\":\"10.0.0.1:6379\",\"age-ms\":100,\"since-ms\":200}]"));
+                           "\"words\":\"\",\"age-ms\":null,\"since-ms\":null,\"named\":true},"));
+    assert_non_null(strstr(text,
+                           "{\"server\":\"R2\",\"addr\":\"10.0.0.2:6379\",\"says\":\"replica\","
+                           "\"words\":\"10.0.0.1:6379\",\"age-ms\":100,\"since-ms\":200,\"named\":false}]"));
     assert_int_equal(get_text("/status.txt", START + 400, text, sizeof(text)), HTTP_OK);
     assert_non_null(
         strstr(text, "\n    ✖ s0                      names R1          400 ms ago, Connection refused, "
@@ -390,96 +273,6 @@ static void test_voters_and_nodes_are_shown(void **state)
 }
 
 /* ---- many services ---- */
-
-#define MANY 40
-
-static const char *find(const char *text, const char *words)
-{
-    const char *found = strstr(text, words);
-
-    if (found == NULL)
-        print_message("'%s' is missing in:\n%s", words, text);
-    assert_non_null(found);
-    return found;
-}
-
-/* The text of so many services. The last but one has no master, the last one an alarm. */
-static void get_many(size_t count, char *text, size_t size)
-{
-    static char many_names[MANY][24];
-    static struct service_settings many_settings[MANY];
-    struct service *many[MANY];
-    static const char *const voters[] = {"s0"};
-    struct voter_group *one_group = group;
-
-    for (size_t i = 0; i < count; i++) {
-        snprintf(many_names[i], sizeof(many_names[i]), "m%zu", i);
-        many_settings[i] = settings;
-        many_settings[i].name = many_names[i];
-        many[i] = service_create(&many_settings[i], START);
-    }
-    const struct voter_group_options options = {.name = "",
-                                                .voter_count = 1,
-                                                .voter_names = voters,
-                                                .services = many,
-                                                .service_count = count,
-                                                .identities = identities,
-                                                .metrics = &metrics};
-    group = voter_group_create(&options, START);
-    voter_group_identify(group, 0, span_of_text(IDENTITY), START);
-    for (size_t i = 0; i < count; i++) {
-        const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
-                                             .ballot = i + 2 == count ? QUORUM_UNKNOWN_NAME : QUORUM_NAMES,
-                                             .addr = &servers[0].addr,
-                                             .t_sent_ms = START};
-        (void)voter_group_step(group, i, &ballot, START);
-    }
-    service_note_given_up(many[count - 1], SERVICE_ROLE_MASTER, 100, START);
-    (void)get_text("/status.txt", START, text, size);
-    voter_group_destroy(group);
-    for (size_t i = 0; i < count; i++)
-        service_destroy(many[i]);
-    group = one_group;
-}
-
-/* Those in trouble come first and in full, then each has a line. */
-static void test_many_services(void **state)
-{
-    static char text[64 * 1024];
-
-    (void)state;
-    get_many(MANY, text, sizeof(text));
-    /* The sentence over everything is that of the only one in trouble. */
-    const char *full = find(text, "▲ m38: The Sentinels know no master of this name: clients wait\n"
-                                  "    0 of 1 votes");
-    const char *alarms = find(text, "\nAlarms: what to do\n    ▲ voter-count (Sentinels): one Sentinel, ");
-    (void)find(alarms, "\n    ▲ park-timeout (m39): HAProxy gives up clients");
-    const char *first =
-        find(text, "\nServices\n● m0                    R1 is the master · 1/1 votes\n● m1  ");
-    const char *same = find(text, "\n▲ m38                   The Sentinels know no master of this name: "
-                                  "clients wait");
-    const char *last = find(text, "\n▲ m39                   R1 is the master · 1/1 votes · alarms: "
-                                  "park-timeout\n\nWho is asked\n    ● s0");
-    assert_true(full == text && full < alarms && alarms < first && first < same && same < last);
-    assert_null(strstr(text, "m0:"));
-    assert_null(strstr(alarms + 20, "what to do"));
-}
-
-/* Few are all shown in full. */
-static void test_few_services(void **state)
-{
-    static char text[64 * 1024];
-
-    (void)state;
-    get_many(3, text, sizeof(text));
-    const char *sum = find(text, "▲ m1: The Sentinels know no master of this name: clients wait\n");
-    const char *first =
-        find(text, "\n● m0: R1 is the master\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · since ");
-    const char *last = find(text, "\n▲ m2: R1 is the master\n");
-    const char *alarm = find(text, "\n    ▲ park-timeout: HAProxy gives up clients");
-    assert_true(sum == text && sum < first && first < last && last < alarm);
-    assert_null(strstr(text, "Who is asked"));
-}
 
 /* One service by its name, or all. */
 static void test_explanations(void **state)
@@ -578,8 +371,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_voters_and_nodes_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many_services, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_few_services, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),

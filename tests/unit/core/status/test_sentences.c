@@ -1,8 +1,11 @@
 /* The words of the status: numbers, durations, times, and what clients feel in each state. */
 #include "spoa/core/base/text.h"
+#include "spoa/core/decision/service.h"
+#include "spoa/core/haproxy/runtime_health.h"
 #include "spoa/core/observers/history.h"
 #include "spoa/core/status/sentences.h"
 #include "spoa/core/status/status.h"
+#include "spoa/core/voters/voter_group.h"
 #include "tests/lib/events.h"
 
 #include <setjmp.h>
@@ -12,6 +15,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SECOND_MS ((int64_t)1000)
 #define MINUTE_MS (60 * SECOND_MS)
@@ -128,6 +132,314 @@ static void test_the_past(void **state)
     assert_added("m: 26.0 s without a master (down), 1 client waited, 4.0 s at most, 3 refused");
 }
 
+/* ---- states ---- */
+
+/* Reasons that a state comes with (decision/policy.c). */
+static const struct {
+    enum service_state state;
+    enum service_reason reason;
+} pairs[] = {
+    {SERVICE_STARTING, SERVICE_BECAUSE_NONE},
+    {SERVICE_OK, SERVICE_BECAUSE_NONE},
+    {SERVICE_DOUBTED, SERVICE_BECAUSE_NONE},
+    {SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE},
+    {SERVICE_WITNESSED, SERVICE_BECAUSE_REFUSED},
+    {SERVICE_WITNESSED, SERVICE_BECAUSE_REFUSED_US},
+    {SERVICE_KEPT, SERVICE_BECAUSE_UNREACHABLE},
+    {SERVICE_KEPT, SERVICE_BECAUSE_REFUSED},
+    {SERVICE_KEPT, SERVICE_BECAUSE_REFUSED_US},
+    {SERVICE_PENDING, SERVICE_BECAUSE_SUSPECTED},
+    {SERVICE_PENDING, SERVICE_BECAUSE_UNCONFIRMED},
+    {SERVICE_PENDING, SERVICE_BECAUSE_FAILOVER},
+    {SERVICE_PENDING, SERVICE_BECAUSE_UNREACHABLE},
+    {SERVICE_PENDING, SERVICE_BECAUSE_REFUSED},
+    {SERVICE_PENDING, SERVICE_BECAUSE_REFUSED_US},
+    {SERVICE_PENDING, SERVICE_BECAUSE_DISAGREE},
+    {SERVICE_PENDING, SERVICE_BECAUSE_UNKNOWN_NAME},
+    {SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE},
+    {SERVICE_NO_QUORUM, SERVICE_BECAUSE_REFUSED},
+    {SERVICE_NO_QUORUM, SERVICE_BECAUSE_REFUSED_US},
+    {SERVICE_NO_QUORUM, SERVICE_BECAUSE_DISAGREE},
+    {SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNKNOWN_NAME},
+    {SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN},
+    {SERVICE_DOWN, SERVICE_BECAUSE_SILENT},
+    {SERVICE_NOT_MASTER, SERVICE_BECAUSE_REPLICA},
+    {SERVICE_NOT_MASTER, SERVICE_BECAUSE_LOADING},
+    {SERVICE_NOT_MASTER, SERVICE_BECAUSE_UNCONFIRMED},
+    {SERVICE_UNKNOWN_ADDRESS, SERVICE_BECAUSE_NONE},
+};
+
+/* Each pair has a sentence of its own, and whatever comes has one. */
+static void test_each_state_has_a_sentence(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(sentences_state_text(pairs[i].state, pairs[i].reason),
+                                    sentences_state_text(pairs[k].state, pairs[k].reason));
+    for (enum service_state one = SERVICE_STARTING; one < SERVICE_STATE_COUNT; one++)
+        for (enum service_reason reason = SERVICE_BECAUSE_NONE; reason < SERVICE_REASON_COUNT; reason++) {
+            const char *text = sentences_state_text(one, reason);
+            assert_true(text != NULL && text[0] != '\0');
+            assert_null(strpbrk(text, "0123456789"));
+            assert_null(strstr(text, "entinel")); /* nodes may vote */
+        }
+}
+
+#define START 100000
+#define LIFE 2000
+
+static struct service_server servers[1];
+static struct service_settings settings;
+static uint8_t identities[3];
+static struct service *service;
+static struct voter_group *group;
+static struct metrics metrics;
+static enum voter_source source;
+
+static int set_up(void **state)
+{
+    static const char *const names[] = {"s0", "s1", "s2"};
+
+    (void)state;
+    servers[0].name = "R1";
+    assert_true(addr_parse(span_of_text("[2001:db8::1]:6379"), &servers[0].addr));
+    settings = (struct service_settings){
+        .name = "m",
+        .monitor = "m",
+        .servers = servers,
+        .server_count = 1,
+        .park_ms = 3000,
+        .quorum = {.identities = identities,
+                   .voters = 3,
+                   .threshold = 2,
+                   .reply_timeout_ms = 500,
+                   .vote_life_ms = LIFE,
+                   .hold_ms = QUORUM_HOLD_MS},
+    };
+    service = service_create(&settings, START);
+    const struct voter_group_options options = {.name = "",
+                                                .source = source,
+                                                .voter_count = 3,
+                                                .voter_names = names,
+                                                .services = &service,
+                                                .service_count = 1,
+                                                .identities = identities,
+                                                .metrics = &metrics};
+    group = voter_group_create(&options, START);
+    assert_non_null(group);
+    return 0;
+}
+
+static int set_up_nodes(void **state)
+{
+    source = VOTER_SOURCE_REPLICATION;
+    int result = set_up(state);
+    source = VOTER_SOURCE_SENTINEL;
+    return result;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    voter_group_destroy(group);
+    service_destroy(service);
+    return 0;
+}
+
+/* All voters name the node at `addr_text`. */
+static void name_all(const char *addr_text, int64_t now_ms)
+{
+    static const char *const ids[] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                      "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                                      "cccccccccccccccccccccccccccccccccccccccc"};
+    struct addr addr;
+
+    assert_true(addr_parse(span_of_text(addr_text), &addr));
+    for (unsigned i = 0; i < 3; i++) {
+        const struct service_event event = {.kind = SERVICE_SAID_MASTER,
+                                            .voter = i,
+                                            .ballot = QUORUM_NAMES,
+                                            .addr = &addr,
+                                            .t_sent_ms = now_ms};
+        voter_group_identify(group, i, span_of_text(ids[i]), now_ms);
+        (void)voter_group_step(group, 0, &event, now_ms);
+    }
+}
+
+static void assert_headline(const char *text, int64_t now_ms)
+{
+    sentences_add_headline(&out, group, service, now_ms);
+    assert_added(text);
+}
+
+static void assert_state(const char *text)
+{
+    sentences_add_state(&out, group, service);
+    assert_added(text);
+}
+
+static void assert_beginning(const char *text)
+{
+    sentences_add_beginning(&out, group, service, service_outage(service));
+    assert_added(text);
+}
+
+/* Who comes while nobody is named waits for `park`. Then only those whose time is over are refused. */
+static void test_a_majority_is_lost(void **state)
+{
+    const int64_t lost = START + LIFE;
+    const struct service_waiting waiting = {.count = 2, .oldest_ms = lost};
+
+    (void)state;
+    name_all("[2001:db8::1]:6379", START);
+    assert_int_equal(service_tone(service, START), TONE_GOOD);
+    assert_headline("R1 is the master", START);
+    sentences_add_feeling(&out, service, START);
+    assert_int_equal(out.len, 0);
+    service_review(service, lost);
+    assert_state("Too few Sentinels answer");
+    assert_beginning("Too few Sentinels answer");
+    assert_int_equal(service_tone(service, lost + 2999), TONE_WAIT);
+    assert_headline("Too few Sentinels answer: clients wait", lost + 2999);
+    assert_int_equal(service_tone(service, lost + 3000), TONE_BAD);
+    assert_headline("Too few Sentinels answer: each client is refused after 3.0 s", lost + 3000);
+    service_note_waiting(service, SERVICE_ROLE_MASTER, &waiting);
+    assert_headline("Too few Sentinels answer: 2 clients wait, the first for 1.0 s; each is refused after "
+                    "3.0 s",
+                    lost + 1000);
+    assert_state("Too few Sentinels answer");
+}
+
+static void test_nobody_waits_without_park(void **state)
+{
+    (void)state;
+    settings.park_ms = 0;
+    name_all("[2001:db8::1]:6379", START);
+    service_review(service, START + LIFE);
+    assert_int_equal(service_tone(service, START + LIFE), TONE_BAD);
+    assert_headline("Too few Sentinels answer: clients are refused", START + LIFE);
+}
+
+static void test_nodes_are_no_sentinels(void **state)
+{
+    (void)state;
+    assert_string_equal(sentences_voters(group), "nodes");
+    assert_headline("The nodes are being asked for the first time: clients wait", START);
+    name_all("[2001:db8::1]:6379", START);
+    service_review(service, START + LIFE);
+    assert_headline("Too few nodes answer: clients wait", START + LIFE);
+}
+
+/* A node that is no master by its own word. The outage's sentence stays when another one is named meanwhile. */
+static void test_a_master_that_loads(void **state)
+{
+    (void)state;
+    settings.policy.role_check = ROLE_CHECK_VETO;
+    name_all("[2001:db8::1]:6379", START);
+    step_role(service, &servers[0].addr, NODE_ROLE_LOADING, START);
+    assert_state("A majority names R1, which is loading its data");
+    assert_beginning("A majority names a node, which is loading its data");
+    name_all("[2001:db8::2]:6379", START + 1000);
+    assert_state("A majority names [2001:db8::2]:6379, which no server of the configuration has");
+    assert_beginning("A majority names a node, which is loading its data");
+}
+
+/* The master that was named before is what a doubt, or its end, is about. */
+static void test_a_master_that_dies(void **state)
+{
+    const struct sentinel_facts facts = {.is_o_down = true};
+
+    (void)state;
+    name_all("[2001:db8::1]:6379", START);
+    (void)step_link(service, SERVICE_LINK_CLOSED, &servers[0].addr, 0, START + 10);
+    assert_headline("R1 is not answering: clients wait", START + 10);
+    assert_beginning("R1 is not answering");
+    for (unsigned i = 0; i < 3; i++)
+        step_facts(service, i, &servers[0].addr, &facts, START + 20);
+    assert_headline("R1 is down: clients wait", START + 20);
+    assert_beginning("R1 is down");
+    service_review(service, START + 20 + LIFE);
+    assert_state("Too few Sentinels answer");
+    assert_beginning("R1 is down");
+}
+
+static void test_a_failover_is_told(void **state)
+{
+    const struct service_event begins = {.kind = SERVICE_FAILOVER_BEGINS, .addr = &servers[0].addr};
+
+    (void)state;
+    settings.policy.early_fence = true;
+    settings.policy.early_fence_max_ms = 1000;
+    name_all("[2001:db8::1]:6379", START);
+    (void)service_step(service, &begins, START + 10);
+    assert_headline("A failover has begun: clients wait", START + 10);
+    assert_beginning("A failover has begun");
+}
+
+static void test_voters_are_heard(void **state)
+{
+    const struct conversation_loss loss = {.reason = "Connection refused", .end = CONVERSATION_END_REFUSED};
+
+    (void)state;
+    assert_int_equal(voter_tone(group, 0, START), TONE_WAIT); /* not asked yet */
+    name_all("[2001:db8::1]:6379", START);
+    assert_int_equal(voter_tone(group, 0, START), TONE_GOOD);
+    voter_group_lost(group, 0, &loss, START + 100);
+    assert_int_equal(voter_tone(group, 0, START + LIFE), TONE_BAD);
+    assert_int_equal(voter_tone(group, 1, START + LIFE), TONE_WAIT);
+}
+
+/* ---- all else ---- */
+
+static void assert_api(const struct runtime_health *api, enum tone tone, const char *text)
+{
+    assert_int_equal(api_tone(api), tone);
+    sentences_add_api(&out, api);
+    assert_added(text);
+}
+
+static void test_an_api(void **state)
+{
+    struct runtime_health api;
+
+    (void)state;
+    runtime_health_init(&api, &servers[0].addr, false);
+    assert_api(&api, TONE_WAIT, "not tried yet");
+    runtime_health_note_trial(&api, NULL, 0, START);
+    assert_api(&api, TONE_GOOD, "sessions can be cut");
+    runtime_health_note_trial(&api, NULL, 1, START);
+    assert_api(&api, TONE_WAIT, "1 cut owed");
+    runtime_health_note_cut(&api, "Permission denied", 2, START);
+    assert_api(&api, TONE_BAD, "cannot cut sessions: Permission denied · 2 cuts owed");
+}
+
+static void test_a_day(void **state)
+{
+    static struct history history;
+    struct status status = {.history = &history, .now_ms = 2 * DAY_MS, .now_unix_ms = 20000 * DAY_MS};
+
+    (void)state;
+    status.process.t_start_unix_ms = status.now_unix_ms - 4000;
+    sentences_add_day(&out, &status, 0);
+    assert_added("no outage since the agent started 4.0 s ago");
+    status.process.t_start_unix_ms = status.now_unix_ms - DAY_MS;
+    sentences_add_day(&out, &status, 0);
+    assert_added("no outage in 24 hours");
+    sentences_add_day(&out, &status, 1);
+    assert_added("1 outage in 24 hours");
+    history.outages[history.outage_count++].t_ended_ms = status.now_ms - DAY_MS - 1;
+    history.outages[history.outage_count++].t_ended_ms = status.now_ms - DAY_MS;
+    sentences_add_day(&out, &status, 1);
+    assert_added("2 outages in 24 hours");
+    while (history.outage_count < HISTORY_LENGTH + 2)
+        history.outages[history.outage_count++ % HISTORY_LENGTH].t_ended_ms = status.now_ms;
+    sentences_add_day(&out, &status, 0);
+    assert_added("at least 32 outages in 24 hours");
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +447,16 @@ int main(void)
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_the_past),
+        cmocka_unit_test(test_each_state_has_a_sentence),
+        T(test_a_majority_is_lost),
+        T(test_nobody_waits_without_park),
+        cmocka_unit_test_setup_teardown(test_nodes_are_no_sentinels, set_up_nodes, tear_down),
+        T(test_a_master_that_loads),
+        T(test_a_master_that_dies),
+        T(test_a_failover_is_told),
+        T(test_voters_are_heard),
+        T(test_an_api),
+        cmocka_unit_test(test_a_day),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,132 @@
+/* What the status says, as text and as JSON: of one service, of few and of many. */
+#include "tests/unit/core/status/status_fixture.h"
+
+#define MANY 40
+
+/* With what the outage began that the switch ended. */
+static void test_a_switch_after_an_outage(void **state)
+{
+    static char text[64 * 1024];
+    struct history_watch watch;
+
+    (void)state;
+    history = (struct history){.count = 0};
+    history_watch_service(&watch, &history, service);
+    service_review(service, START + LIFE);
+    say_master("10.0.0.2:6379", START + LIFE + 1000);
+    assert_int_equal(get_text("/status", START + LIFE + 1000, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"sentence\":\"m: R1 → R2 in 1.0 s, nobody waited, nobody refused\","
+                                 "\"state\":\"no-quorum\",\"reason\":\"unreachable\"}],\"outages\":["));
+    assert_non_null(strstr(text, "\"sentence\":\"m: 1.0 s without a master (no-quorum, unreachable), nobody "
+                                 "waited, nobody refused\"}],\"tone\":"));
+}
+
+/* The text of so many services. The last but one has no master, the last one an alarm. */
+static void get_many(size_t count, char *text, size_t size)
+{
+    static char many_names[MANY][24];
+    static struct service_settings many_settings[MANY];
+    struct service *many[MANY];
+    static const char *const voters[] = {"s0"};
+    struct voter_group *one_group = group;
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(many_names[i], sizeof(many_names[i]), "m%zu", i);
+        many_settings[i] = settings;
+        many_settings[i].name = many_names[i];
+        many[i] = service_create(&many_settings[i], START);
+    }
+    const struct voter_group_options options = {.name = "",
+                                                .voter_count = 1,
+                                                .voter_names = voters,
+                                                .services = many,
+                                                .service_count = count,
+                                                .identities = identities,
+                                                .metrics = &metrics};
+    group = voter_group_create(&options, START);
+    voter_group_identify(group, 0, span_of_text(IDENTITY), START);
+    for (size_t i = 0; i < count; i++) {
+        const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                             .ballot = i + 2 == count ? QUORUM_UNKNOWN_NAME : QUORUM_NAMES,
+                                             .addr = &servers[0].addr,
+                                             .t_sent_ms = START};
+        (void)voter_group_step(group, i, &ballot, START);
+    }
+    service_note_given_up(many[count - 1], SERVICE_ROLE_MASTER, 100, START);
+    (void)get_text("/status.txt", START, text, size);
+    voter_group_destroy(group);
+    for (size_t i = 0; i < count; i++)
+        service_destroy(many[i]);
+    group = one_group;
+}
+
+/* A master that no server has is among the nodes. */
+static void test_any_address(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    settings.allow_any_address = true;
+    say_master("[2001:db8::9]:6379", START + 10);
+    assert_int_equal(get_text("/status", START + 10, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "{\"server\":\"\",\"addr\":\"[2001:db8::9]:6379\",\"says\":\"not-asked\","
+                                 "\"words\":\"\",\"age-ms\":null,\"since-ms\":null,\"named\":true}]"));
+    assert_null(strstr(strstr(text, "\"nodes\":["), "\"named\":true},"));
+    say_master("10.0.0.2:6379", START + 20);
+    assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\"since-ms\":null,\"named\":true}],\"alarms\":"));
+    assert_null(strstr(text, "{\"server\":\"\""));
+}
+
+/* Those in trouble come first and in full, then each has a line. */
+static void test_many_services(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_many(MANY, text, sizeof(text));
+    /* The sentence over everything is that of the only one in trouble. */
+    const char *full = find(text, "▲ m38: The Sentinels know no master of this name: clients wait\n"
+                                  "    0 of 1 votes");
+    const char *alarms = find(text, "\nAlarms: what to do\n    ▲ voter-count (Sentinels): one Sentinel is configured");
+    (void)find(alarms, "\n    ▲ park-timeout (m39): HAProxy gives up clients");
+    const char *first =
+        find(text, "\nServices\n● m0                    R1 is the master · 1/1 votes\n● m1  ");
+    const char *same = find(text, "\n▲ m38                   The Sentinels know no master of this name: "
+                                  "clients wait");
+    const char *last = find(text, "\n▲ m39                   R1 is the master · 1/1 votes · alarms: "
+                                  "park-timeout\n\nWho is asked\n    ● s0");
+    assert_true(full == text && full < alarms && alarms < first && first < same && same < last);
+    assert_null(strstr(text, "m0:"));
+    assert_null(strstr(alarms + 20, "what to do"));
+}
+
+/* Few are all shown in full. */
+static void test_few_services(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_many(3, text, sizeof(text));
+    const char *sum = find(text, "▲ m1: The Sentinels know no master of this name: clients wait\n");
+    const char *first =
+        find(text, "\n● m0: R1 is the master\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · since ");
+    const char *last = find(text, "\n▲ m2: R1 is the master\n");
+    const char *alarm = find(text, "\n    ▲ park-timeout: HAProxy gives up clients");
+    assert_true(sum == text && sum < first && first < last && last < alarm);
+    assert_null(strstr(text, "Who is asked"));
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(test_a_switch_after_an_outage),
+        T(test_any_address),
+        T(test_many_services),
+        T(test_few_services),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
