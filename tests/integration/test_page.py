@@ -152,6 +152,7 @@ def test_failover(chromium):
         page = Page(chromium, cluster.agent)
         page.wait("R1 is the master", "3 of 3 votes")
         page.wait_tone("good")
+        page.wait("sessions can be cut", selector="#peers")
         page.run("window.isTheSamePage = true;")
         page.picture("before")
         cluster.redis[0].kill()
