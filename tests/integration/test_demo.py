@@ -62,11 +62,21 @@ def check_files(directory):
         assert keys(SHIPPED / name) == keys(directory / own), name
 
 
+def check_shown(said):
+    """README.md shows what is printed; what happens at the same time may stand in another order."""
+    def masked(text):
+        return {re.sub(r"[-+]?\d+", "N", re.sub(r" +", " ", line)) for line in text.splitlines() if line}
+
+    block = re.search(r"^```\n( +ms  what\n.*?)```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    assert masked(block) - masked(said) == set()
+
+
 def test_each_key_kills_the_master():
     with Terminal() as demo:
         said = demo.wait("Press a key", FAILOVER)
         assert "OK: the writes ended on" in said
         assert re.search(r"^  refused +[01] attempts of", said, re.MULTILINE), said  # one may be caught by the kill
+        check_shown(said)
         check_files(Path(re.search(r"directory +(\S+)", said)[1]))
         page = re.search(r"its page +(\S+)", said)[1]
         first = re.search(r"new master +(\S+)", said)[1]

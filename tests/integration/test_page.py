@@ -148,10 +148,15 @@ def test_size_and_sources():
 def test_failover(chromium):
     with Cluster(recipe="runtime-api") as cluster, concurrent.futures.ThreadPoolExecutor(8) as clients:
         cluster.park = None
-        cluster.start()
+        cluster.start_redis()
+        cluster.start_sentinels(down_after=5000)  # a slow machine must see the doubt, too
+        cluster.start_agent()
+        cluster.start_haproxy()
+        cluster.wait_served()
         page = Page(chromium, cluster.agent)
         page.wait("R1 is the master", "3 of 3 votes")
         page.wait_tone("good")
+        page.wait("sessions can be cut", selector="#peers")
         page.run("window.isTheSamePage = true;")
         page.picture("before")
         cluster.redis[0].kill()
@@ -363,7 +368,8 @@ def test_hidden_tab(chromium, calm):
     hide = "Object.defineProperty(document, 'hidden', { value: arguments[0], configurable: true }); document.dispatchEvent(new Event('visibilitychange'));"
     page.run(hide, True)
     assert chromium.title[0] not in SIGNS.values()
-    time.sleep(0.3)  # an answer may be on its way
+    page.wait_for("return !isAsking;", "no answer is on its way")
+    time.sleep(0.3)
     before = page.polls()
     time.sleep(2.5)
     assert page.polls() == before

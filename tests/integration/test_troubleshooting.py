@@ -56,9 +56,11 @@ class Printed:
         return wait_until(lambda: re.search(pattern, self.say("status"), re.MULTILINE), 15, f"status has {pattern}")
 
     def refuse(self):
-        """A client that is refused."""
+        """A client that is refused; HAProxy has logged it."""
+        mark = self.cluster.haproxy.mark()
         with pytest.raises((OSError, RespError)), Resp(self.cluster.haproxy.address, 20) as client:
             client.call("PING")
+        self.cluster.haproxy.wait_log(r" fe_redis .* (PR|SC) .* error=", since=mark)
 
     def no_majority(self, reason):
         """The status while nobody is named for this reason, once clients are refused."""
@@ -225,6 +227,8 @@ def test_names():
     assert alarms and alarms <= names("ALARMS")
     events = set(re.findall(r"event=([a-z-]+)", GUIDE + SECURITY))
     assert events and [event for event in sorted(events) if f'"{event}"' not in SOURCES] == []
+    sentences = re.findall(r"^\|.*?\| `(.*?)`", section("pending and other states that pass"), re.MULTILINE)
+    assert sentences and [one for one in sentences if re.sub(r"\bR\d", "%", one.replace("Sentinels", "#")) not in SOURCES] == []
     states = set(re.findall(r"`(?:state=)?([a-z-]+)`", section("Find your symptom")))
     told = names("SERVICE_STATES") | {"unknown-service", "client-gone", "no-replica"}
     assert told - states == {"witnessed", "kept"}  # as good as "ok"

@@ -319,13 +319,14 @@ static void report_bad_value(const struct config_keyword *keyword, const struct 
                          : type == &config_type_listens ? config_explain_listen(value)
                                                         : NULL;
     const char *shown = type == &config_type_password ? "***" : value;
-    char range[CONFIG_RANGE_MAX];
 
-    if (reason != NULL)
+    if (reason != NULL) {
         config_error(errors, place, "bad value '%s' for '%s': %s", shown, keyword->key, reason);
-    else
+    } else {
+        char range[CONFIG_RANGE_MAX];
         config_error(errors, place, "bad value '%s' for '%s': it takes %s%s", shown, keyword->key, type->form,
                      config_keyword_range(keyword, range));
+    }
 }
 
 static void set_value(const struct config_keyword *keyword, void *section, const struct config_place *place,

@@ -154,12 +154,15 @@ static void add_node(struct text *out, const struct service *service, const stru
                      const char *otherwise)
 {
     const char *server = addr != NULL ? service_server(service, addr) : NULL;
-    char text[ADDR_TEXT_MAX];
 
-    if (server != NULL)
+    if (server != NULL) {
         text_add(out, server);
-    else
-        text_add(out, addr != NULL ? addr_format(addr, text) : otherwise);
+    } else if (addr != NULL) {
+        char text[ADDR_TEXT_MAX];
+        text_add(out, addr_format(addr, text));
+    } else {
+        text_add(out, otherwise);
+    }
 }
 
 const char *sentences_state_text(enum service_state state, enum service_reason reason)

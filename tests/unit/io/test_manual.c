@@ -35,6 +35,7 @@ static void read_words(const char *path, char words[TEXT_MAX])
     fclose(file);
 }
 
+/* What `make docs` writes; to be freed. */
 static char *written(size_t index, FILE *in)
 {
     char *text = NULL;
@@ -48,26 +49,33 @@ static char *written(size_t index, FILE *in)
     return text;
 }
 
+static void check_document(size_t index, FILE *file)
+{
+    char *text = written(index, file);
+    const char *expected = text;
+    char line[4096];
+
+    rewind(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        if (strncmp(expected, line, strlen(line)) != 0)
+            fail_msg("%s is not what `make docs` writes: %s", reference_path(index), line);
+        expected += strlen(line);
+    }
+    assert_string_equal(expected, "");
+    free(text);
+}
+
 /* The documents have of each keyword what the table of keywords has. */
 static void test_keywords(void **state)
 {
-    char line[4096];
-
     (void)state;
     for (size_t i = 0; reference_path(i) != NULL; i++) {
         FILE *file = fopen(reference_path(i), "re");
-        if (file == NULL)
+        if (file == NULL) {
             fail_msg("%s cannot be read: the tests run in the tree's root", reference_path(i));
-        char *text = written(i, file);
-        const char *expected = text;
-        rewind(file);
-        while (fgets(line, sizeof(line), file) != NULL) {
-            if (strncmp(expected, line, strlen(line)) != 0)
-                fail_msg("%s is not what `make docs` writes: %s", reference_path(i), line);
-            expected += strlen(line);
+            return;
         }
-        assert_string_equal(expected, "");
-        free(text);
+        check_document(i, file);
         fclose(file);
     }
 }

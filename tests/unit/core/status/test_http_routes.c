@@ -206,7 +206,7 @@ static void test_outages_are_shown(void **state)
     assert_non_null(
         strstr(text, ",\"tone\":\"bad\",\"headline\":\"Too few Sentinels answer: 2 clients wait"));
     assert_non_null(strstr(text, "\"headline-service\":\"m\",\"alarm-groups\":[{\"alarm\":\"voter-count\","
-                                 "\"tone\":\"wait\",\"meaning\":\"one Sentinel, "));
+                                 "\"tone\":\"wait\",\"meaning\":\"one Sentinel is configured"));
     assert_non_null(strstr(text, "\"count\":1,\"names\":[\"Sentinels\"]}"));
     assert_non_null(strstr(text, "}],\"quarters\":\"nnnn"));
     assert_non_null(strstr(text, "\"quarters-sentence\":\"1 outage in 24 hours\"}\n"));
