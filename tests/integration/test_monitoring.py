@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from cluster import ROOT
-from document import check_part, part, table
+from marks import check_part, part, table
 from test_http import FAST, LISTEN, Rig, ask
 
 RULES = ROOT / "docker/prometheus/sentinel-spoa.rules.yml"
@@ -86,7 +86,7 @@ def argument(words):
 @pytest.mark.parametrize("group", ["SERVICE", "SESSIONS", "VOTERS", "HOOKS", "AGENT"])
 def test_events_are_documented(group):
     events = [[f"`{text}`", level.lower(), when] for _, text, level, _, when in rows("spoa/core/base/events.h", f"EVENTS_{group}")]
-    check_part(DOCUMENT, f"events-{group.lower()}", table(["event", "level", "when"], *events))
+    check_part(DOCUMENT, f"events-{group.lower()}", table(["event", "level", "when"], events))
 
 
 def test_every_event_is_logged():
@@ -99,7 +99,7 @@ def test_every_event_is_logged():
 def test_alarms_are_documented():
     alarms = [[f"`{text}`", f"{int(hold) // 1000} s" if hold != "0" else "at once", meaning]
               for _, text, hold, meaning in rows("spoa/core/base/alarms.h", "ALARMS")]
-    check_part(DOCUMENT, "alarms", table(["alarm", "raised after", "what it means, and what to do"], *alarms))
+    check_part(DOCUMENT, "alarms", table(["alarm", "raised after", "what it means, and what to do"], alarms))
 
 
 def labels(metrics, name):
@@ -111,13 +111,13 @@ def labels(metrics, name):
 def test_metrics_are_documented(metrics):
     found = re.findall(r"^# HELP (\S+) (.*)\n# TYPE \S+ (.*)", metrics, re.MULTILINE)
     check_part(DOCUMENT, "metrics", table(["metric", "type", "labels", "meaning"],
-                                          *([f"`{name}`", kind, labels(metrics, name), meaning] for name, meaning, kind in found)))
+                                          [[f"`{name}`", kind, labels(metrics, name), meaning] for name, meaning, kind in found]))
 
 
 def test_alerts_are_documented():
     """Name, severity and delay of each rule, in the rules' order; the words are the document's own."""
     rules = re.findall(r"- alert: (\w+)\n(?:(?!- alert).*\n)*?(?:\s+for: (\w+)\n)?\s+labels: \{severity: (\w+)\}", RULES.read_text())
-    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", part(DOCUMENT, "alerts"), re.MULTILINE)
+    documented = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", "\n".join(part(DOCUMENT, "alerts")), re.MULTILINE)
     assert documented == [(name, severity, delay or "at once") for name, delay, severity in rules]
 
 
@@ -125,7 +125,7 @@ def test_status_is_documented():
     """The names of the fields, as status_json.c writes them. Those in an object of their own stand in its meaning."""
     source = (ROOT / "spoa/core/status/status_json.c").read_text()
     written = set(re.findall(r'\(\s*json(?:, status)?, "([a-z][a-z-]*)"', source)) | set(re.findall(r'add_words\(json, "([a-z-]+)"', source))
-    cells = [row.split(" | ") for row in part(DOCUMENT, "status").splitlines() if row.startswith("| ")]
+    cells = [row.split(" | ") for row in part(DOCUMENT, "status") if row.startswith("| ")]
     fields, others = ({name for row in cells for cell in place(row) for name in re.findall(r"`([a-z][a-z-]*)`", cell)}
                       for place in (lambda row: row[:-1], lambda row: row[-1:]))
     assert len(written) > 80
@@ -136,11 +136,11 @@ def test_status_is_documented():
 def test_reasons_are_documented():
     reasons = [text for _, text in rows("spoa/core/decision/service_state.h", "SERVICE_REASONS") if text]
     assert len(reasons) > 10
-    assert re.findall(r"^\| `(\S+)`", part(DOCUMENT, "reasons"), re.MULTILINE) == reasons
+    assert re.findall(r"^\| `(\S+)`", "\n".join(part(DOCUMENT, "reasons")), re.MULTILINE) == reasons
 
 
 def test_paths_are_documented():
     source = (ROOT / "spoa/core/status/http_routes.c").read_text()
     routes = set(re.findall(r'\{"(/\S*)", respond_', source)) | set(re.findall(r'takes_prefix\(request->path, "(/\w+/)"', source))
-    documented = re.findall(r"`(/\S*)`", "".join(row.split("|")[1] for row in part(DOCUMENT, "paths").splitlines() if row.startswith("| `")))
+    documented = re.findall(r"`(/\S*)`", "".join(row.split("|")[1] for row in part(DOCUMENT, "paths") if row.startswith("| `")))
     assert {re.sub(r"[A-Z].*", "", path) for path in documented} == routes

@@ -51,10 +51,6 @@ def merge(rows, new, order):
 
 # ---- tables ----
 
-def table(head, rows):
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
-
-
 def number(value, form=""):
     return "" if value is None else f"{value:{form}}"
 
@@ -65,7 +61,7 @@ def way_of(row):
 
 def ways_table(rows):
     head = ("failover", "way", "refused", "longest gap, ms", "Sentinel took, ms", "last write to the old master, ms", "acknowledged and lost")
-    return table(head, [
+    return marks.table(head, [
         (row["scenario"], way_of(row), f"{row['refused']} of {row['attempts']}", number(row["gap"]), number(row["sentinel_took"]),
          number(row["late"], "+"), f"{row['lost']} of {row['acknowledged']}")
         for row in rows if row["way"] not in (UNBOUNDED, BOUNDED)])
@@ -74,7 +70,7 @@ def ways_table(rows):
 def bounded_table(rows):
     """`down-after` and the same without it, where Sentinel waits for longer than it does in the other table."""
     head = ("failover", "`down-after-milliseconds`", "`down-after`", "refused", "last write to the old master, ms", "acknowledged and lost")
-    return table(head, [
+    return marks.table(head, [
         (row["scenario"], number(row["down_after"]), "1500 ms" if row["way"] == BOUNDED else "off",
          f"{row['refused']} of {row['attempts']}", number(row["last"]), f"{row['lost']} of {row['acknowledged']}")
         for row in rows if row["way"] in (UNBOUNDED, BOUNDED) and row["down_after"] > DOWN_AFTER])

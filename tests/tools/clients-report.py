@@ -28,10 +28,6 @@ WHAT = {
 }
 
 
-def table(head, rows):
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *(f"| {' | '.join(row)} |" for row in rows)]
-
-
 def server_version(program):
     """The first version number in what `PROGRAM -v` prints."""
     text = subprocess.run([program, "-v"], env={"PATH": PATH}, capture_output=True, text=True, check=True).stdout
@@ -90,7 +86,7 @@ def measure(scenario):
     rows = [row(outcome, of.get((outcome.client, outcome.way))) for outcome in writes.outcomes]
     rows.sort(key=lambda cells: list(clients.CLIENTS).index(cells[0]))
     lines = ["", f"### {WHAT[scenario]}", f"A majority named the new master after {writes.took:.1f} s; in the run with "
-             f"publishers and subscribers after {channels.took:.1f} s.", "", *table(HEAD, rows)]
+             f"publishers and subscribers after {channels.took:.1f} s.", "", *marks.table(HEAD, rows)]
     return lines, [text for outcome in writes.outcomes for text in broken_promises(scenario, outcome)]
 
 
@@ -98,7 +94,7 @@ def introduction():
     rows = [(name, clients.version(name), client.set) for name, client in clients.CLIENTS.items()]
     return [f"HAProxy {server_version('haproxy')}, {SERVER} {server_version(f'{SERVER}-server')}, `down-after-milliseconds` "
             f"{clients.DOWN_AFTER}, `park` {clients.PARK}, `{clients.PROCESSING}`.", "",
-            *table(("client", "version", "set"), rows)]
+            *marks.table(("client", "version", "set"), rows)]
 
 
 def main(words):
