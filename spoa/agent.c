@@ -62,6 +62,7 @@ struct agent {
     struct hooks *hooks;
     const struct agent_build *build;
     ev_timer started;
+    size_t lacking; /* the number of a service that knew nothing at the last look */
     ev_timer watchdog;
     ev_timer tick;
     ev_timer drain_deadline;
@@ -179,10 +180,9 @@ static void take_over(struct agent *agent)
 static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, started);
-    const char *service;
 
     (void)events;
-    if (deployment_lack(reload_running(agent->reload), NULL, &service) != HANDOVER_READY)
+    if (deployment_lack(reload_running(agent->reload), NULL, &agent->lacking) != HANDOVER_READY)
         return;
     ev_timer_stop(loop, timer);
     take_over(agent);

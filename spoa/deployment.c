@@ -4,6 +4,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+/* What cannot be added is not there. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "spoa/core/base/log.h"
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/observers/decision_log.h"
@@ -18,6 +22,7 @@ struct deployment_service {
     struct decision_log log;
     struct history_watch history;
     struct hook_watch hook;
+    UT_hash_handle hh; /* by its name */
 };
 
 /* A group of Sentinels and the services that it monitors. */
@@ -39,6 +44,7 @@ struct deployment_tls {
 struct deployment {
     struct deployment_options options;
     struct deployment_service *services;
+    struct deployment_service *by_name; /* a hash: a reload looks for each of them */
     struct deployment_group *groups;
     const struct voter_group **voters; /* of the groups */
     struct deployment_tls *tls;
@@ -103,7 +109,8 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
     service->service = service_create(&service->settings, now_ms);
     if (service->service == NULL)
         return false;
-    return true;
+    HASH_ADD_KEYPTR(hh, deployment->by_name, config->name, strlen(config->name), service);
+    return HASH_COUNT(deployment->by_name) == index + 1;
 }
 
 /*
@@ -234,10 +241,11 @@ static bool create_group(struct deployment *deployment, size_t index)
 /* NULL where `deployment`, which may be NULL, has no such service. */
 static struct deployment_service *find_service(const struct deployment *deployment, const char *name)
 {
-    for (size_t i = 0; deployment != NULL && i < deployment->options.config->service_count; i++)
-        if (strcmp(deployment->services[i].settings.name, name) == 0)
-            return &deployment->services[i];
-    return NULL;
+    struct deployment_service *service = NULL;
+
+    if (deployment != NULL)
+        HASH_FIND(hh, deployment->by_name, name, strlen(name), service);
+    return service;
 }
 
 static bool create_parts(struct deployment *deployment)
@@ -296,6 +304,7 @@ void deployment_destroy(struct deployment *deployment)
     agent_checks_destroy(deployment->checks);
     for (size_t i = 0; deployment->services != NULL && i < config->service_count; i++)
         service_destroy(deployment->services[i].service);
+    HASH_CLEAR(hh, deployment->by_name);
     free(deployment->voters);
     free(deployment->groups);
     free(deployment->services);
@@ -411,15 +420,23 @@ bool deployment_activate(struct deployment *deployment, const struct deployment 
     return true;
 }
 
-enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
-                                   const char **ret_service)
+static enum handover_lack service_lack(const struct deployment_service *service,
+                                       const struct deployment *former, int64_t now_ms)
 {
-    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
-        const char *name = deployment->services[i].settings.name;
-        const struct deployment_service *same = find_service(former, name);
-        enum handover_lack lack =
-            handover_lack(deployment->services[i].service, same != NULL ? same->service : NULL, clock_ms());
-        *ret_service = name;
+    const struct deployment_service *same = find_service(former, service->settings.name);
+
+    return handover_lack(service->service, same != NULL ? same->service : NULL, now_ms);
+}
+
+enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
+                                   size_t *io_lacking)
+{
+    size_t count = deployment->options.config->service_count;
+    int64_t now_ms = clock_ms();
+
+    for (size_t i = 0; i < count; i++, (*io_lacking)++) {
+        *io_lacking %= count; /* it may be of another deployment */
+        enum handover_lack lack = service_lack(&deployment->services[*io_lacking], former, now_ms);
         if (lack != HANDOVER_READY)
             return lack;
     }

@@ -60,11 +60,12 @@ void deployment_destroy(struct deployment *deployment);
 bool deployment_activate(struct deployment *deployment, const struct deployment *former);
 
 /*
- * What the first service that is not ready for handover() lacks; its name goes to `ret_service`. `former` as
- * above.
+ * What a service lacks that is not ready for handover(); `former` as above. `io_lacking` is the number of that
+ * service. The next look begins with it, because with thousands of services most looks end there; the first one
+ * begins with 0.
  */
 enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
-                                   const char **ret_service);
+                                   size_t *io_lacking);
 
 /* Adds all services. False if memory is short. */
 bool deployment_fill(const struct deployment *deployment, struct service_table *table);

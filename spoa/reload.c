@@ -33,6 +33,7 @@ struct reload {
     char error[RELOAD_ERROR_MAX]; /* of the last one, where it is not good */
 
     struct deployment *next; /* waits; NULL: none does */
+    size_t lacking;          /* the number of its service that was not ready at the last look */
     ev_timer ready;          /* looks at it */
     int64_t ready_deadline_ms;
 
@@ -127,6 +128,7 @@ void reload_prepare(struct reload *reload, struct config *config)
         give_up(reload, "out of memory");
         return;
     }
+    reload->lacking = 0;
     reload->ready_deadline_ms = clock_ms() + longest_vote_life(config) + READY_SLACK_MS;
     reload->ready.repeat = READY_INTERVAL_S;
     ev_timer_again(reload->options.loop, &reload->ready);
@@ -226,7 +228,7 @@ static void change_over(struct reload *reload)
 }
 
 /* It goes on trying: a name server or a Sentinel that is away may come back. */
-static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack, const char *service)
+static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack)
 {
     static const char *const texts[] = {
         [HANDOVER_READY] = "",
@@ -235,6 +237,7 @@ static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack, c
         [HANDOVER_UNHEARD] = "its Sentinels do not name a server of the map",
         [HANDOVER_UNPROBED] = "the node that is named does not tell its role",
     };
+    const char *service = deployment_config(reload->next)->services[reload->lacking].name;
     char error[HISTORY_NAME_MAX + 160];
 
     reload->ready_deadline_ms = INT64_MAX;
@@ -253,12 +256,11 @@ static void on_ready(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     if (reload->retired != NULL)
         return;
-    const char *service;
-    enum handover_lack lack = deployment_lack(reload->next, reload->running, &service);
+    enum handover_lack lack = deployment_lack(reload->next, reload->running, &reload->lacking);
     if (lack == HANDOVER_READY)
         change_over(reload);
     else if (clock_ms() >= reload->ready_deadline_ms)
-        tell_what_it_lacks(reload, lack, service);
+        tell_what_it_lacks(reload, lack);
 }
 
 /* ---- the first and the last ---- */

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <utlist.h>
+
+/* What cannot be added is not there. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
@@ -26,7 +29,7 @@
 
 /* The program of one service. */
 struct hook {
-    struct hook *next;
+    UT_hash_handle hh; /* by `service` */
     struct hooks *hooks;
     char *service;
     ev_child child;
@@ -51,7 +54,7 @@ struct hook {
 struct hooks {
     struct ev_loop *loop;
     struct metrics *metrics;
-    struct hook *list;
+    struct hook *by_service; /* a hash */
 };
 
 /* ---- what it prints ---- */
@@ -345,16 +348,18 @@ static void on_changed(struct service_observer *self, const struct service *serv
         begin(hook);
 }
 
-static struct hook *find_hook(struct hooks *hooks, const char *service)
+static struct hook *create_hook(struct hooks *hooks, const char *service)
 {
-    for (struct hook *hook = hooks->list; hook != NULL; hook = hook->next)
-        if (strcmp(hook->service, service) == 0)
-            return hook;
     struct hook *hook = calloc(1, sizeof(*hook));
+    unsigned before = HASH_COUNT(hooks->by_service);
+
     if (hook == NULL)
         return NULL;
     hook->service = strdup(service);
-    if (hook->service == NULL) {
+    if (hook->service != NULL)
+        HASH_ADD_KEYPTR(hh, hooks->by_service, hook->service, strlen(service), hook);
+    if (HASH_COUNT(hooks->by_service) == before) {
+        free(hook->service);
         free(hook);
         return NULL;
     }
@@ -363,8 +368,16 @@ static struct hook *find_hook(struct hooks *hooks, const char *service)
     ev_timer_init(&hook->timeout, on_timeout, 0., 0.);
     ev_init(&hook->readable, on_readable);
     ev_timer_init(&hook->retry, on_retry, 0., 0.);
-    LL_PREPEND(hooks->list, hook);
     return hook;
+}
+
+/* The hook of a service goes on over a reload. */
+static struct hook *find_hook(struct hooks *hooks, const char *service)
+{
+    struct hook *hook = NULL;
+
+    HASH_FIND(hh, hooks->by_service, service, strlen(service), hook);
+    return hook != NULL ? hook : create_hook(hooks, service);
 }
 
 bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
@@ -396,18 +409,19 @@ struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics)
 
 void hooks_destroy(struct hooks *hooks)
 {
-    struct hook *hook;
-    struct hook *next;
-
     if (hooks == NULL)
         return;
-    LL_FOREACH_SAFE (hooks->list, hook, next) {
+    struct hook *hook = hooks->by_service;
+    HASH_CLEAR(hh, hooks->by_service);
+    while (hook != NULL) {
+        struct hook *next = hook->hh.next;
         ev_child_stop(hooks->loop, &hook->child);
         ev_timer_stop(hooks->loop, &hook->timeout);
         close_pipe(hook);
         ev_timer_stop(hooks->loop, &hook->retry);
         free(hook->service);
         free(hook);
+        hook = next;
     }
     free(hooks);
 }
