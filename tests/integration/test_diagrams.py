@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser import look, start_chromium
+from browser import look, start_browser
 from cluster import ROOT
 
 PICTURES = ROOT / "spoa/doc/pictures"
@@ -33,7 +33,7 @@ return [...document.querySelectorAll("text")].map(e => {
 
 @pytest.fixture(scope="module", name="chromium")
 def open_chromium():
-    browser = start_chromium()
+    browser = start_browser()
     yield browser
     browser.quit()
 

@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from browser import look, start_browser
 from cluster import ROOT, Cluster
 from fake_sentinel import FakeSentinel, error
 from process import wait_until
 from rig import SERVERS, Rig
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 DESK, PHONE = (1280, 900), (390, 844)
@@ -49,15 +49,6 @@ window.fetch = async (...words) => {
 """
 
 
-def start_browser(*words, **preferences):
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", *words):
-        options.add_argument(word)
-    options.add_experimental_option("prefs", preferences)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options)
-
-
 @pytest.fixture(scope="module", name="chromium")
 def start_chromium():
     browser = start_browser()
@@ -76,8 +67,7 @@ class Page:
         chromium.get_log("browser")  # what came before is the last test's
 
     def look(self, size, scheme):
-        self.chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False})
-        self.chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        look(self.chromium, size, scheme)
 
     def run(self, script, *words):
         return self.chromium.execute_script(script, *words)
