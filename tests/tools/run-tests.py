@@ -26,12 +26,13 @@ PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
 # Integration tests that run beside each other, in groups that take about the same time; the others are one more group.
 GROUPS = {
-    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_listeners",
-                 "test_manager", "test_names", "test_rehearse", "test_reload", "test_rule", "test_sandbox", "test_sentinels",
-                 "test_spop", "test_tls"),
+    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_manager", "test_rehearse", "test_reload",
+                 "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
     "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients", "test_silence"),
-    "faults": ("test_cluster", "test_demo", "test_init", "test_mistakes", "test_monitoring", "test_page", "test_partitions", "test_recipes",
-               "test_restart", "test_scenarios", "test_soak", "test_truth"),
+    "faults": ("test_cluster", "test_demo", "test_mistakes", "test_monitoring", "test_page", "test_partitions", "test_recipes",
+               "test_restart", "test_scenarios", "test_soak"),
+    "switches": ("test_clients", "test_down_after", "test_failover", "test_failover_shown", "test_haproxy_log", "test_haproxy_reload",
+                 "test_replicas", "test_troubleshooting"),
 }
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
