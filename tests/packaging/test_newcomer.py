@@ -44,7 +44,7 @@ systemctl start redis-server@1 redis-server@2 redis-server@3
 systemctl start redis-sentinel@1 redis-sentinel@2 redis-sentinel@3
 """.strip()
 
-FOLDER = "install -d -m 750 -g sentinel-spoa /etc/sentinel-spoa"
+FOLDER = "install -d -m 750 -g sentinel-spoa /etc/sentinel-spoa && cd /etc/sentinel-spoa"
 # In this folder.
 SET_UP = r"""
 echo sentinel-secret >sentinel-password

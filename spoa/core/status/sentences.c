@@ -141,11 +141,13 @@ enum tone service_tone(const struct service *service, int64_t now_ms)
 {
     enum service_state state = service_decision(service)->state;
 
+    bool is_lent = state == SERVICE_WITNESSED || state == SERVICE_KEPT; /* named without a majority */
     if (!service_is_in_trouble(service))
-        return service_alarms(service)->raised == 0 ? TONE_GOOD : TONE_WAIT;
+        return service_alarms(service)->raised == 0 && !is_lent ? TONE_GOOD : TONE_WAIT;
     if (state == SERVICE_DOUBTED || state == SERVICE_STARTING)
         return TONE_WAIT;
-    bool is_passing = state == SERVICE_PENDING || state == SERVICE_DOWN || state == SERVICE_NO_QUORUM;
+    bool is_passing = state == SERVICE_PENDING || state == SERVICE_DOWN || state == SERVICE_NO_QUORUM ||
+                      state == SERVICE_NOT_MASTER;
     return is_passing && is_patient(service, now_ms) ? TONE_WAIT : TONE_BAD;
 }
 
@@ -270,8 +272,8 @@ void sentences_add_feeling(struct text *out, const struct service *service, int6
         return;
     if (service_waiting(service, SERVICE_ROLE_MASTER)->count > 0) {
         add_waiting(out, service, now_ms);
-    } else if (decision->park_ms <= 0) {
-        text_add(out, "clients are refused");
+    } else if (decision->park_ms <= 0) { /* nobody waits to see whether a doubt is right */
+        text_add(out, decision->state == SERVICE_DOUBTED ? "clients are sent there" : "clients are refused");
     } else if (decision->state == SERVICE_DOUBTED || is_patient(service, now_ms)) {
         text_add(out, "clients wait");
     } else { /* new ones still wait */
@@ -391,13 +393,13 @@ void sentences_add_switch(struct text *out, const struct history_switch *entry,
     text_add(out, before);
     text_add(out, before[0] != '\0' ? " → " : "");
     text_add(out, after);
-    if (before[0] == '\0')
-        return;
-    text_add(out, " in ");
-    sentences_add_duration(out, entry->t_named_ms - entry->t_suspected_ms);
+    if (before[0] != '\0' || outage != NULL) {
+        text_add(out, before[0] != '\0' ? " in " : " after ");
+        sentences_add_duration(out, entry->t_named_ms - entry->t_suspected_ms);
+    }
     if (outage != NULL)
         add_felt(out, outage);
-    if (entry->t_cut_ms == HISTORY_NEVER)
+    if (before[0] == '\0' || entry->t_cut_ms == HISTORY_NEVER)
         return;
     text_add(out, ", sessions cut after ");
     sentences_add_duration(out, entry->t_cut_ms - entry->t_suspected_ms);
