@@ -274,10 +274,13 @@ def test_many_services(chromium):
         assert "Who names whom".upper() in opened.text.upper(), "it stays open"
         for fake in rig.fakes:
             fake.reply("SENTINEL GET-MASTER-ADDR-BY-NAME cache-077", None)
+            fake.reply("SENTINEL GET-MASTER-ADDR-BY-NAME cache-150", None)
         page.wait("cache-077", selector="#broken")
+        page.wait("cache-150", selector="#broken")  # the filter had hidden it
         assert page.run("return document.activeElement.tagName + document.activeElement.parentElement.dataset.service;") == "SUMMARYcache-077"
         for fake in rig.fakes:
             del fake.replies["SENTINEL GET-MASTER-ADDR-BY-NAME CACHE-077"]
+            del fake.replies["SENTINEL GET-MASTER-ADDR-BY-NAME CACHE-150"]
         wait_until(lambda: "cache-077" not in page.text("#broken"), 20, "it is whole again")
         assert page.run("return document.activeElement.tagName + document.activeElement.parentElement.dataset.service;") == "SUMMARYcache-077"
 

@@ -333,9 +333,7 @@ static void add_dissenters(const struct subject *subject)
 static void add_patience(const struct subject *subject)
 {
     if (subject->decision->park_ms == 0) {
-        text_add(subject->out, subject->decision->state == SERVICE_DOUBTED
-                                   ? "are sent there at once ('park' is 0)."
-                                   : "are refused at once ('park' is 0).");
+        text_add(subject->out, "are refused at once ('park' is 0).");
         return;
     }
     text_add(subject->out, "wait up to ");

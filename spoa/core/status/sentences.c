@@ -272,8 +272,8 @@ void sentences_add_feeling(struct text *out, const struct service *service, int6
         return;
     if (service_waiting(service, SERVICE_ROLE_MASTER)->count > 0) {
         add_waiting(out, service, now_ms);
-    } else if (decision->park_ms <= 0) { /* nobody waits to see whether a doubt is right */
-        text_add(out, decision->state == SERVICE_DOUBTED ? "clients are sent there" : "clients are refused");
+    } else if (decision->park_ms <= 0) {
+        text_add(out, "clients are refused");
     } else if (decision->state == SERVICE_DOUBTED || is_patient(service, now_ms)) {
         text_add(out, "clients wait");
     } else { /* new ones still wait */

@@ -118,6 +118,10 @@ static void test_the_past(void **state)
     entry.old_server[0] = '\0';
     sentences_add_switch(&out, &entry, NULL);
     assert_added("m: first master 10.0.0.9:6379");
+    outage.refused = 50;
+    sentences_add_switch(&out, &entry, &outage);
+    assert_added("m: first master 10.0.0.9:6379 after 3.8 s, nobody waited, 50 refused");
+    outage.refused = 0;
     sentences_add_outage(&out, &outage);
     assert_added(
         "m: 900 ms without an answer of the master (doubted, closed), nobody waited, nobody refused");
@@ -321,6 +325,18 @@ static void test_nobody_waits_without_park(void **state)
     assert_headline("Too few Sentinels answer: clients are refused", START + LIFE);
 }
 
+/* It is named, and somebody should look at it. */
+static void test_a_master_that_is_kept(void **state)
+{
+    (void)state;
+    settings.policy.keep_ms = 60000;
+    settings.policy.keep_when = KEEP_WHEN_UNREACHABLE;
+    name_all("[2001:db8::1]:6379", START);
+    service_review(service, START + LIFE);
+    assert_state("R1 stays the master for a while: too few Sentinels answer");
+    assert_int_equal(service_tone(service, START + LIFE), TONE_WAIT);
+}
+
 static void test_nodes_are_no_sentinels(void **state)
 {
     (void)state;
@@ -450,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_each_state_has_a_sentence),
         T(test_a_majority_is_lost),
         T(test_nobody_waits_without_park),
+        T(test_a_master_that_is_kept),
         cmocka_unit_test_setup_teardown(test_nodes_are_no_sentinels, set_up_nodes, tear_down),
         T(test_a_master_that_loads),
         T(test_a_master_that_dies),
