@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 
+from process import free_ports
+
 HANG = object()  # no reply, and none to later commands of the connection either
 OK = object()
 NIL = object()  # a null bulk, as an element or alone
@@ -62,7 +64,8 @@ class FakeSentinel:
 
     def __init__(self, master=None, service="mymaster", password=None, host="127.0.0.1", port=0):
         """master: (host, port) that it names for `service`; password: what AUTH must end with, if anything; host, port:
-        where it listens."""
+        where it listens. Without `port` it has one that nobody gets by chance once it has stopped, as those are that the
+        kernel chooses."""
         FakeSentinel.count += 1
         self.myid = f"{FakeSentinel.count:040x}"
         self.masters = {service: master}
@@ -77,7 +80,7 @@ class FakeSentinel:
         self.connections = set()
         self.lock = threading.Lock()
         self.ending = threading.Event()
-        self.listener = socket.create_server((host, port))
+        self.listener = socket.create_server((host, port or free_ports(1)[0]))
         self.port = self.listener.getsockname()[1]
         self.where = f"{host}:{self.port}"
         self.accepted = 0
