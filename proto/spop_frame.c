@@ -274,21 +274,22 @@ void spop_agent_disconnect_write(struct sink *sink, enum spop_status status, con
 void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id, struct span actions)
 {
     static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
-    size_t size = sizeof(head) + varint_size(stream_id) + varint_size(frame_id) + actions.len;
-    uint8_t *at = sink->at;
+    size_t most = SPOP_LEN_BYTES + SPOP_HEADER_MAX + actions.len;
+    uint8_t *frame = sink->at;
+    uint8_t *at = frame + SPOP_LEN_BYTES;
 
-    if (SPOP_LEN_BYTES + size > sink_room(sink)) {
+    if (sink_room(sink) < most &&
+        sink_room(sink) < most - 2 * VARINT_MAX_BYTES + varint_size(stream_id) + varint_size(frame_id)) {
         sink->full = true;
         return;
     }
-    put_u32(at, (uint32_t)size);
-    at += SPOP_LEN_BYTES;
     memcpy(at, head, sizeof(head));
     at += sizeof(head);
     at += varint_encode(stream_id, at);
     at += varint_encode(frame_id, at);
-    memcpy(at, actions.data, actions.len);
     sink->at = at + actions.len;
+    put_u32(frame, (uint32_t)((size_t)(sink->at - frame) - SPOP_LEN_BYTES));
+    memcpy(at, actions.data, actions.len);
 }
 
 static void write_action_head(struct sink *sink, uint8_t action, uint8_t args, enum spop_scope scope,

@@ -71,6 +71,8 @@ static void write_master(struct answer *answer)
 
     say_master(answer->decision, &actions);
     answer->len = (uint8_t)actions_encode(&actions, answer->actions);
+    answer->is_named = service_has_name(answer->service, SERVICE_ROLE_MASTER);
+    answer->is_open = service_is_open(answer->service, SERVICE_ROLE_MASTER);
     answer->is_stale = false;
 }
 
@@ -95,7 +97,7 @@ static size_t take_turn(const struct service_settings *settings, int64_t *turns,
     return next;
 }
 
-static struct span give_replica(struct answer *answer)
+static struct answer_given give_replica(struct answer *answer)
 {
     const struct service_settings *settings = service_settings(answer->service);
     const struct service_decision *decision = answer->decision;
@@ -114,12 +116,25 @@ static struct span give_replica(struct answer *answer)
     } else if (service_has_name(answer->service, SERVICE_ROLE_REPLICA)) {
         say_master(decision, &actions); /* replica-fallback = master */
     }
-    return span_of(replicas->actions, actions_encode(&actions, replicas->actions));
+    return (struct answer_given){
+        .actions = span_of(replicas->actions, actions_encode(&actions, replicas->actions)),
+        .is_named = service_has_name(answer->service, SERVICE_ROLE_REPLICA),
+        .is_open = service_is_open(answer->service, SERVICE_ROLE_REPLICA),
+    };
+}
+
+static struct answer_given give_master(const struct answer *answer)
+{
+    return (struct answer_given){
+        .actions = span_of(answer->actions, answer->len),
+        .is_named = answer->is_named,
+        .is_open = answer->is_open,
+    };
 }
 
 /* A function of its own, so that the rest of answer_give() is small enough to be inlined. */
-__attribute__((cold, noinline)) static struct span renew(struct answer *answer, enum service_role role,
-                                                         int64_t now_ms)
+__attribute__((cold, noinline)) static struct answer_given renew(struct answer *answer,
+                                                                 enum service_role role, int64_t now_ms)
 {
     if (now_ms >= answer->decision->review_ms)
         service_review(answer->service, now_ms);
@@ -127,14 +142,14 @@ __attribute__((cold, noinline)) static struct span renew(struct answer *answer, 
         return give_replica(answer);
     if (answer->is_stale)
         write_master(answer);
-    return span_of(answer->actions, answer->len);
+    return give_master(answer);
 }
 
-struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
+struct answer_given answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
 {
     if (role != SERVICE_ROLE_MASTER || answer->is_stale || now_ms >= answer->decision->review_ms)
         return renew(answer, role, now_ms);
-    return span_of(answer->actions, answer->len);
+    return give_master(answer);
 }
 
 /* ---- what went out ---- */

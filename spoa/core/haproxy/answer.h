@@ -27,8 +27,11 @@ struct answer {
     const struct service_decision *decision; /* the service's */
     bool is_stale;                           /* the decision has changed since `actions` was written */
     bool is_first_due;                       /* no client was told of the last switch yet */
+    /* For the role master: */
+    bool is_named;
+    bool is_open;
     uint8_t len;
-    uint8_t actions[ACTIONS_MAX]; /* for the role master */
+    uint8_t actions[ACTIONS_MAX];
     struct answer_counters counters;
     struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
@@ -42,12 +45,18 @@ void answer_finish(struct answer *answer);
  * whether a first client is still to be told of the last switch. */
 void answer_inherit(struct answer *answer, const struct answer *former);
 
+/* What to answer. */
+struct answer_given {
+    struct span actions; /* of an ACK; valid until the next answer_give() with this answer */
+    bool is_named;       /* they name a node */
+    bool is_open;        /* and a new connection may be sent there at once */
+};
+
 /*
- * The actions of an ACK; valid until the next call with this answer. If the decision has expired, the service
- * is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
+ * What to answer for this role. If the decision has expired, the service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
  * replica takes the next one in turn. Allocates nothing.
  */
-struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
+struct answer_given answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 
 /* Notes that the last answer of answer_give() for this role was sent. `is_named`: it named a node. */
 void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);

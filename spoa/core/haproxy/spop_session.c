@@ -84,41 +84,58 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
-/* Counts an ACK that was written. */
+/* Counts an ACK that was written. `queue` is NULL if it was about no service. */
 static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
                         int64_t now_ms)
 {
     session->metrics->notifies_total++;
-    session->metrics->answers_named_total += is_named;
-    session->metrics->answers_unnamed_total += !is_named;
+    if (is_named)
+        session->metrics->answers_named_total++;
+    else
+        session->metrics->answers_unnamed_total++;
     if (queue != NULL)
         answer_note(queue->answer, queue->role, is_named, now_ms);
+}
+
+/* These two are functions of their own, so that the rest of take_notify() is small enough to be inlined. */
+__attribute__((cold, noinline)) static void check_sight(struct parking_queue *queue, struct span payload,
+                                                        int64_t now_ms)
+{
+    if (!parking_may_check_sight(queue, now_ms))
+        return;
+    struct client asker = question_client(payload);
+    parking_check_sight(queue, &asker, now_ms);
+}
+
+__attribute__((cold, noinline)) static bool park(struct spop_session *session, struct parking_queue *queue,
+                                                 const struct spop_frame *frame, int64_t now_ms)
+{
+    if (*session->draining || !parking_may_park(queue))
+        return false;
+    struct client asker = question_client(frame->payload);
+    bool is_parked = parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
+    session->metrics->parked_total += is_parked;
+    return is_parked;
 }
 
 static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
                         struct sink *out)
 {
     struct parking_queue *queue;
-    struct client asker;
-    bool named;
 
-    if (!service_table_resolve(session->table, frame->payload, &queue, &asker)) {
+    if (!service_table_resolve(session->table, frame->payload, &queue)) {
         refuse(session, SPOP_STATUS_INVALID, out);
         return;
     }
-    if (queue != NULL && now_ms >= queue->sight_ms)
-        parking_check_sight(queue, &asker, now_ms);
     if (queue == NULL)
         service_table_note_unknown(session->table, frame->payload, now_ms);
-    struct span actions = service_table_answer(session->table, queue, now_ms, &named);
-    bool is_parked = queue != NULL && !*session->draining &&
-                     parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
-    if (is_parked) {
-        session->metrics->parked_total++;
+    else if (now_ms >= queue->sight_ms)
+        check_sight(queue, frame->payload, now_ms);
+    struct answer_given given = service_table_answer(session->table, queue, now_ms);
+    if (!given.is_open && queue != NULL && park(session, queue, frame, now_ms))
         return;
-    }
-    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
-    note_answer(session, queue, named, now_ms);
+    spop_ack_write(out, frame->stream_id, frame->frame_id, given.actions);
+    note_answer(session, queue, given.is_named, now_ms);
 }
 
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
@@ -144,12 +161,15 @@ void spop_session_finish(struct spop_session *session, int64_t now_ms)
         parking_drop(&session->parked, parking, now_ms);
 }
 
-static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
-                       struct sink *out)
+static bool is_whole(const struct spop_frame *frame)
 {
-    bool is_whole = (frame->flags & SPOP_FLAG_FIN) != 0;
+    return (frame->flags & SPOP_FLAG_FIN) != 0;
+}
 
-    if (frame->type == SPOP_UNSET || !is_whole) {
+__attribute__((cold, noinline)) static void take_other(struct spop_session *session,
+                                                       const struct spop_frame *frame, struct sink *out)
+{
+    if (frame->type == SPOP_UNSET || !is_whole(frame)) {
         refuse(session, SPOP_STATUS_NO_FRAGMENTATION, out);
     } else if (frame->type == SPOP_HAPROXY_DISCONNECT) {
         disconnect(session, SPOP_STATUS_NORMAL, "bye", out);
@@ -158,8 +178,6 @@ static void take_frame(struct spop_session *session, const struct spop_frame *fr
             take_hello(session, frame, out);
         else
             refuse(session, SPOP_STATUS_INVALID, out);
-    } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
-        take_notify(session, frame, now_ms, out);
     } else if (frame->type <= SPOP_NOTIFY || (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
         refuse(session, SPOP_STATUS_INVALID, out); /* known, but not allowed here or not from HAProxy */
     }
@@ -180,7 +198,10 @@ size_t spop_session_feed(struct spop_session *session, struct span in, int64_t n
             break;
         }
         taken += (size_t)size;
-        take_frame(session, &frame, now_ms, out);
+        if (frame.type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE && is_whole(&frame))
+            take_notify(session, &frame, now_ms, out);
+        else
+            take_other(session, &frame, out);
     }
     return taken;
 }
