@@ -75,41 +75,58 @@ INLINE bool begins(const uint8_t *bytes, struct span with)
     return memcmp(bytes, with.data, with.len) == 0;
 }
 
-/* The length of the port at the front of `in`, a varint (proto/varint.h) of one to three bytes: a longer one is no
- * port. 0 if there is none within `len` bytes, which are one at least. */
-INLINE size_t port_len(const uint8_t *in, size_t len)
+/* Whether the `len` bytes at `in`, one to three, are a port: a varint (proto/varint.h). A longer one is no port. */
+INLINE bool is_port(const uint8_t *in, size_t len)
 {
     uint32_t number = in[0];
-    size_t used = 1;
 
-    if (number >= VARINT_ONE_BYTE_LIMIT) {
-        used = len > 1 && in[1] >= 128 ? 3 : 2;
-        if (len < used)
-            return 0;
+    if ((in[0] >= VARINT_ONE_BYTE_LIMIT) != (len > 1) || (len > 1 && (in[1] >= 128) != (len > 2)))
+        return false;
+    if (len > 1)
         number += (uint32_t)in[1] << 4;
-        if (used == 3)
-            number += (uint32_t)in[2] << 11; /* if more bytes follow this one, that is too much for a port */
-    }
-    return number > 0 && number <= UINT16_MAX ? used : 0;
+    if (len > 2)
+        number += (uint32_t)in[2] << 11; /* if more bytes follow this one, that is too much for a port */
+    return number > 0 && number <= UINT16_MAX;
+}
+
+/* The names of two arguments and the types of their values; how long these are. */
+struct form {
+    struct span address;
+    size_t address_len;
+    struct span port;
+    size_t port_len;
+};
+
+INLINE size_t size_of(const struct form *form)
+{
+    return form->address.len + form->address_len + form->port.len + form->port_len;
+}
+
+INLINE bool has_form(const uint8_t *at, const struct form *form)
+{
+    const uint8_t *port = at + form->address.len + form->address_len;
+
+    return begins(at, form->address) && begins(port, form->port) &&
+           is_port(port + form->port.len, form->port_len);
 }
 
 /* `len` is that of an address. */
 INLINE bool is_tcp(struct span bytes, struct span src, struct span dst, size_t len)
 {
-    const struct span src_port = NAMED("\10src_port\4");
-    const struct span dst_port = NAMED("\10dst_port\4");
-    const size_t before_port = src.len + len + src_port.len;
+    struct form from = {.address = src, .address_len = len, .port = NAMED("\10src_port\4")};
+    struct form to = {.address = dst, .address_len = len, .port = NAMED("\10dst_port\4")};
+    size_t ports_len = bytes.len - size_of(&from) - size_of(&to); /* if there are fewer bytes, it is huge */
 
-    if (bytes.len < before_port + 3 || !begins(bytes.data, src) ||
-        !begins(bytes.data + src.len + len, src_port))
-        return false;
-    size_t src_port_len = port_len(bytes.data + before_port, 3);
-    size_t used = before_port + src_port_len + before_port;
-    if (src_port_len == 0 || bytes.len <= used)
-        return false;
-    const uint8_t *at = bytes.data + before_port + src_port_len;
-    return begins(at, dst) && begins(at + dst.len + len, dst_port) &&
-           port_len(bytes.data + used, bytes.len - used) == bytes.len - used;
+    /* The usual port has three bytes. It comes first, so that the compiler knows all lengths. */
+    from.port_len = to.port_len = 3;
+    if (ports_len == 6)
+        return has_form(bytes.data, &from) && has_form(bytes.data + size_of(&from), &to);
+    for (from.port_len = 1; from.port_len <= 3; from.port_len++) {
+        to.port_len = ports_len - from.port_len;
+        if (to.port_len >= 1 && to.port_len <= 3 && has_form(bytes.data, &from))
+            return has_form(bytes.data + size_of(&from), &to);
+    }
+    return false;
 }
 
 bool client_is_usual(struct span bytes)

@@ -520,17 +520,20 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
 
     while ((stream = client->due) != NULL) {
         struct parking_queue *queue = stream->queue;
-        struct answer_given given = {.actions = refusal(stream)};
-        if (given.actions.len == 0) {
-            given = answer_give(queue->answer, queue->role, now_ms);
+        struct span actions = refusal(stream);
+        bool is_named = false;
+        if (actions.len == 0) {
+            const struct answer_words *words = answer_give(queue->answer, queue->role, now_ms);
             if (goes_on_waiting(client, now_ms))
                 continue;
+            actions = answer_actions(words);
+            is_named = words->is_named;
         }
         *ret_answer = (struct parking_answer){
             .stream_id = stream->stream_id,
             .frame_id = stream->frame_id,
-            .actions = given.actions,
-            .is_named = given.is_named,
+            .actions = actions,
+            .is_named = is_named,
             .is_gone = stream->is_gone,
             .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,

@@ -25,8 +25,7 @@ struct service_table {
     struct parking *parking;
     bool has_clients; /* questions with a client's address have come */
     struct unknown_service unknown_service;
-    size_t unknown_len;
-    uint8_t unknown[ACTIONS_MAX]; /* the actions for an unknown service */
+    struct answer_words unknown; /* for an unknown service */
 };
 
 struct service_table *service_table_create(struct parking *parking)
@@ -37,7 +36,7 @@ struct service_table *service_table_create(struct parking *parking)
     if (table == NULL)
         return NULL;
     table->parking = parking;
-    table->unknown_len = actions_encode(&unknown, table->unknown);
+    table->unknown.len = (uint16_t)actions_encode(&unknown, table->unknown.actions);
     return table;
 }
 
@@ -187,8 +186,7 @@ __attribute__((noinline)) static struct parking_queue *search(struct service_tab
                : NULL;
 }
 
-/* Answers a question from the cache. NULL if it is not there. */
-static struct parking_queue *recall(struct service_table *table, struct span payload)
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload)
 {
     size_t len;
     struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
@@ -209,9 +207,7 @@ static void remember(struct service_table *table, struct span payload, enum clie
     }
 }
 
-/* The same for a question that was not met before, or is not kept. */
-__attribute__((cold, noinline)) static bool read_question(struct service_table *table, struct span payload,
-                                                          struct parking_queue **ret_queue)
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
 {
     struct service_question question;
 
@@ -223,18 +219,10 @@ __attribute__((cold, noinline)) static bool read_question(struct service_table *
     return true;
 }
 
-bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms)
 {
-    *ret_queue = recall(table, payload);
-    return *ret_queue != NULL || read_question(table, payload, ret_queue);
-}
-
-struct answer_given service_table_answer(const struct service_table *table, const struct parking_queue *queue,
-                                         int64_t now_ms)
-{
-    if (queue == NULL)
-        return (struct answer_given){.actions = span_of(table->unknown, table->unknown_len)};
-    return answer_give(queue->answer, queue->role, now_ms);
+    return queue != NULL ? answer_give(queue->answer, queue->role, now_ms) : &table->unknown;
 }
 
 /* `to` is NULL if nobody asks for that any more. */
@@ -251,7 +239,7 @@ void service_table_change_over(struct service_table *table, struct service_table
 {
     struct table_entry *former = table->entries;
     struct question_cache questions = table->questions;
-    const struct span unknown = span_of(next->unknown, next->unknown_len);
+    const struct span unknown = answer_actions(&next->unknown);
 
     for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
         const char *name = service_settings(entry->masters.service)->name;

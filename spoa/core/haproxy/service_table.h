@@ -36,13 +36,16 @@ const struct answer_counters *service_table_counters(const struct service_table 
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
 
-/* The same for the payload of a NOTIFY. False if the payload is malformed. Allocates nothing. */
+/* The same for the payload of a NOTIFY that is known from before. NULL if it is not. */
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload);
+
+/* The same for any payload, which is then known. False if it is malformed. Allocates nothing. */
 MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
                                       struct parking_queue **ret_queue);
 
 /* What to answer; see answer_give(). If `queue` is NULL, the state is "unknown-service". Allocates nothing. */
-struct answer_given service_table_answer(const struct service_table *table, const struct parking_queue *queue,
-                                         int64_t now_ms);
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms);
 
 /*
  * service_table_resolve() has found no queue for this payload: HAProxy asks for what is not configured. That is an

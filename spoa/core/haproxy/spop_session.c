@@ -84,22 +84,44 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
+/* Inline, because every question comes through here. */
+#define INLINE static inline __attribute__((always_inline))
+/* What few questions need is in functions of their own, so that the rest needs few registers. */
+#define RARE __attribute__((cold, noinline)) static
+
 /* Counts an ACK that was written. `queue` is NULL if it was about no service. */
-static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
+INLINE void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
                         int64_t now_ms)
 {
-    session->metrics->notifies_total++;
+    struct metrics *metrics = session->metrics;
+
+    metrics->notifies_total++;
     if (is_named)
-        session->metrics->answers_named_total++;
+        metrics->answers_named_total++;
     else
-        session->metrics->answers_unnamed_total++;
+        metrics->answers_unnamed_total++;
     if (queue != NULL)
         answer_note(queue->answer, queue->role, is_named, now_ms);
 }
 
-/* These two are functions of their own, so that the rest of take_notify() is small enough to be inlined. */
-__attribute__((cold, noinline)) static void check_sight(struct parking_queue *queue, struct span payload,
-                                                        int64_t now_ms)
+/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is closed. */
+RARE struct parking_queue *meet(struct spop_session *session, struct span payload, uint64_t stream_id,
+                                uint64_t frame_id, int64_t now_ms, struct sink *out)
+{
+    struct service_table *table = session->table;
+    struct parking_queue *queue = NULL;
+
+    if (!service_table_resolve(table, payload, &queue)) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+    } else if (queue == NULL) {
+        service_table_note_unknown(table, payload, now_ms);
+        spop_ack_write(out, stream_id, frame_id, answer_actions(service_table_answer(table, NULL, now_ms)));
+        note_answer(session, NULL, false, now_ms);
+    }
+    return queue;
+}
+
+RARE void check_sight(struct parking_queue *queue, struct span payload, int64_t now_ms)
 {
     if (!parking_may_check_sight(queue, now_ms))
         return;
@@ -107,35 +129,33 @@ __attribute__((cold, noinline)) static void check_sight(struct parking_queue *qu
     parking_check_sight(queue, &asker, now_ms);
 }
 
-__attribute__((cold, noinline)) static bool park(struct spop_session *session, struct parking_queue *queue,
-                                                 const struct spop_frame *frame, int64_t now_ms)
+RARE bool park(struct spop_session *session, struct parking_queue *queue, struct span payload,
+               uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
     if (*session->draining || !parking_may_park(queue))
         return false;
-    struct client asker = question_client(frame->payload);
-    bool is_parked = parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
+    struct client asker = question_client(payload);
+    bool is_parked = parking_park(queue, &session->parked, &asker, stream_id, frame_id, now_ms);
     session->metrics->parked_total += is_parked;
     return is_parked;
 }
 
-static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
                         struct sink *out)
 {
-    struct parking_queue *queue;
+    struct parking_queue *queue = service_table_recall(session->table, frame->payload);
 
-    if (!service_table_resolve(session->table, frame->payload, &queue)) {
-        refuse(session, SPOP_STATUS_INVALID, out);
-        return;
-    }
     if (queue == NULL)
-        service_table_note_unknown(session->table, frame->payload, now_ms);
-    else if (now_ms >= queue->sight_ms)
-        check_sight(queue, frame->payload, now_ms);
-    struct answer_given given = service_table_answer(session->table, queue, now_ms);
-    if (!given.is_open && queue != NULL && park(session, queue, frame, now_ms))
+        queue = meet(session, frame->payload, frame->stream_id, frame->frame_id, now_ms, out);
+    if (queue == NULL)
         return;
-    spop_ack_write(out, frame->stream_id, frame->frame_id, given.actions);
-    note_answer(session, queue, given.is_named, now_ms);
+    if (now_ms >= queue->sight_ms)
+        check_sight(queue, frame->payload, now_ms);
+    const struct answer_words *words = answer_give(queue->answer, queue->role, now_ms);
+    if (!words->is_open && park(session, queue, frame->payload, frame->stream_id, frame->frame_id, now_ms))
+        return;
+    spop_ack_write(out, frame->stream_id, frame->frame_id, answer_actions(words));
+    note_answer(session, queue, words->is_named, now_ms);
 }
 
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
@@ -166,8 +186,7 @@ static bool is_whole(const struct spop_frame *frame)
     return (frame->flags & SPOP_FLAG_FIN) != 0;
 }
 
-__attribute__((cold, noinline)) static void take_other(struct spop_session *session,
-                                                       const struct spop_frame *frame, struct sink *out)
+RARE void take_other(struct spop_session *session, const struct spop_frame *frame, struct sink *out)
 {
     if (frame->type == SPOP_UNSET || !is_whole(frame)) {
         refuse(session, SPOP_STATUS_NO_FRAGMENTATION, out);
@@ -198,10 +217,12 @@ size_t spop_session_feed(struct spop_session *session, struct span in, int64_t n
             break;
         }
         taken += (size_t)size;
-        if (frame.type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE && is_whole(&frame))
+        if (frame.type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE && is_whole(&frame)) {
             take_notify(session, &frame, now_ms, out);
-        else
-            take_other(session, &frame, out);
+        } else {
+            struct spop_frame copy = frame; /* then `frame` itself needs no memory */
+            take_other(session, &copy, out);
+        }
     }
     return taken;
 }
