@@ -48,7 +48,7 @@ enum spop_scope {
 
 /* One frame in the input. The payload is valid as long as the input. */
 struct spop_frame {
-    uint8_t type; /* enum spop_frame_type, or an unknown type */
+    uint32_t type; /* enum spop_frame_type, or an unknown type */
     uint32_t flags;
     uint64_t stream_id; /* opaque; unique only on its connection */
     uint64_t frame_id;
