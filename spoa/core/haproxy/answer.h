@@ -45,6 +45,15 @@ struct answer {
     struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
 
+/* Begins to fetch from memory what answer_give() looks at. */
+static inline void answer_fetch(const struct answer *answer)
+{
+    __builtin_prefetch(answer->decision);
+    __builtin_prefetch(&answer->counters);
+    __builtin_prefetch(answer->master.actions);
+    __builtin_prefetch(answer->master.actions + 64);
+}
+
 /* Begins to observe `service`, which is borrowed. The answer must not move, and must outlive the service's
  * last change. False if memory is short. */
 bool answer_init(struct answer *answer, struct service *service);

@@ -204,10 +204,10 @@ static void note_sight(struct parking_queue *queue, enum service_sight sight, in
     queue->sight = sight;
 }
 
-bool parking_may_check_sight(const struct parking_queue *queue, int64_t now_ms)
+bool parking_may_check_sight(const struct parking *parking, int64_t now_ms)
 {
     /* One look is enough for all questions of one read, however many services they are about. */
-    return queue->parking->t_sight_ms != now_ms;
+    return parking->t_sight_ms != now_ms;
 }
 
 void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms)
@@ -215,7 +215,7 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    if (!parking_may_check_sight(queue, now_ms))
+    if (!parking_may_check_sight(parking, now_ms))
         return;
     parking->t_sight_ms = now_ms;
     queue->sight_ms = now_ms + SIGHT_SEEN_MS;
