@@ -6,6 +6,7 @@ import re
 
 import pytest
 from cluster import ROOT, SERVICE, Cluster
+from masked import masked
 from process import wait_until
 from resp import Resp, RespError
 from rig import check_findings, run_agent
@@ -15,13 +16,6 @@ GUIDE = (ROOT / "spoa/doc/troubleshooting.md").read_text()
 SECURITY = (ROOT / "spoa/doc/security.md").read_text()
 PARK = 3
 R1 = "    server R1 10.0.0.11:6379 tcp-ut 3s\n"
-
-
-def masked(text):
-    """Without what differs from one run to the next: times, numbers, addresses, columns."""
-    text = re.sub(r"\[\d\d/\w+/[^]]*\]|\d{4}-\d\d-\d\dT\S+Z|\d\d:\d\d:\d\d", "TIME", text)
-    text = re.sub(r"\d+(\.\d+)? (ms|s|min)\b", "AGE", text)
-    return re.sub(r" +", " ", re.sub(r"-?\d+", "N", text)).strip()
 
 
 def quoted(text):
