@@ -158,6 +158,12 @@ static bool configuration_of_defaults(void)
     return has_all(GOOD);
 }
 
+static bool configuration_of_nodes(void)
+{
+    return has_all("[nodes n]\nsource = replication\n[service m]\nnodes = n\n"
+                   "server = R1 10.0.0.1:1\nserver = R2 10.0.0.2:1\nserver = R3 10.0.0.3:1\n");
+}
+
 /* All of them are told, or that memory is short. */
 static bool errors_of_a_configuration(void)
 {
@@ -298,6 +304,7 @@ static void test_configuration(void **state)
     (void)state;
     fail_each(configuration);
     fail_each(configuration_of_defaults);
+    fail_each(configuration_of_nodes);
     fail_each(errors_of_a_configuration);
 }
 
