@@ -141,7 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cut_items items = {.list = NULL};
     struct reply_workers workers = {.is_old = false};
     struct reply_lines lines;
-    enum cut_outcome outcomes[3];
+    enum cut_outcome outcomes[3] = {CUT_CONFIRMED};
 
     if (size == 0)
         return 0;

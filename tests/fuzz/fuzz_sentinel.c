@@ -125,7 +125,7 @@ static void free_elements(const struct reply *reply)
 {
     for (size_t i = 0; i < reply->count; i++)
         free_elements(&reply->elements[i]);
-    free((void *)(uintptr_t)reply->elements);
+    free((void *)reply->elements);
 }
 
 static enum conversation_action take(struct conversation *conversation, const struct reply *reply)
