@@ -412,13 +412,14 @@ static bool says(const char *name, const char *question, const char *text)
 static void expect_services(size_t count)
 {
     static const char *const checks[] = {"m R1\n", "n R1\n"};
-    static const char *const pages[] = {"GET /master/m HTTP/1.0\r\n\r\n", "GET /master/n HTTP/1.0\r\n\r\n"};
+    static const char *const requests[] = {"GET /master/m HTTP/1.0\r\n\r\n",
+                                           "GET /master/n HTTP/1.0\r\n\r\n"};
     char owed[32];
 
     wait_metric(FIRST_MASTERS, count);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(says("check", checks[i], "unknown service"), i >= count);
-        assert_int_equal(says("http", pages[i], " 200 "), i < count);
+        assert_int_equal(says("http", requests[i], " 200 "), i < count);
     }
     /* R2 of m is still owed; of both services R3 and R4, which are new. */
     (void)snprintf(owed, sizeof(owed), "\"owed\":%d,", count == 1 ? 1 : 5);

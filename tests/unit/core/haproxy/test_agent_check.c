@@ -92,7 +92,7 @@ static const char *ask_all(const struct fixture *fixture, int64_t now_ms)
     return letters;
 }
 
-static const char *answer(const struct fixture *fixture, const char *question, int64_t now_ms)
+static const char *answer_to(const struct fixture *fixture, const char *question, int64_t now_ms)
 {
     static char text[64];
     bool is_known = false;
@@ -136,9 +136,9 @@ static void test_pulse_over_a_reload(void **state)
     assert_non_null(next.checks);
     assert_true(agent_checks_add(next.checks, next.service, &pulse));
     agent_checks_inherit(next.checks, former.checks);
-    assert_string_equal(answer(&next, "m R1\n", START + 200), "down #its sessions are to be cut\n");
-    assert_string_equal(answer(&next, "m R3\n", START + 200), "up\n");
-    assert_string_equal(answer(&next, "m R1\n", START + 100 + PULSE), "up\n");
+    assert_string_equal(answer_to(&next, "m R1\n", START + 200), "down #its sessions are to be cut\n");
+    assert_string_equal(answer_to(&next, "m R3\n", START + 200), "up\n");
+    assert_string_equal(answer_to(&next, "m R1\n", START + 100 + PULSE), "up\n");
     end(&next);
     end(&former);
 }
