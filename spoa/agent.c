@@ -20,6 +20,7 @@
 #include "spoa/io/net/listen_socket.h"
 #include "spoa/io/net/listeners.h"
 #include "spoa/io/net/loop.h"
+#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_activation.h"
 #include "spoa/io/process/log_sink.h"
@@ -46,6 +47,7 @@ enum protocol {
 struct agent {
     struct ev_loop *loop;
     struct metrics metrics;
+    struct loop_stalls stalls;
     struct client_looker *looker; /* NULL: the kernel does not let us */
     struct parking *parking;
     struct service_table *table; /* what the connections answer from */
@@ -405,6 +407,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->takeover_fd = takeover_fd;
     agent->loop = loop;
     agent->build = build;
+    loop_stalls_start(&agent->stalls, loop, &agent->metrics);
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
     ev_timer_init(&agent->tick, on_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
@@ -469,6 +472,7 @@ void agent_destroy(struct agent *agent)
 {
     if (agent == NULL)
         return;
+    loop_stalls_stop(agent->loop);
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
     ev_timer_stop(agent->loop, &agent->tick);
