@@ -64,7 +64,7 @@ struct agent {
     struct hooks *hooks;
     const struct agent_build *build;
     ev_timer started;
-    size_t lacking; /* the number of a service that knew nothing at the last look */
+    struct deployment_look look; /* for services that know nothing yet */
     ev_timer watchdog;
     ev_timer tick;
     ev_timer drain_deadline;
@@ -182,9 +182,10 @@ static void take_over(struct agent *agent)
 static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, started);
+    size_t budget = PROGRESS_UNLIMITED;
 
     (void)events;
-    if (deployment_lack(reload_running(agent->reload), NULL, &agent->lacking) != HANDOVER_READY)
+    if (deployment_check_ready(reload_running(agent->reload), NULL, &agent->look, &budget) != PROGRESS_DONE)
         return;
     ev_timer_stop(loop, timer);
     take_over(agent);
