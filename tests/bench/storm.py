@@ -22,7 +22,8 @@ LONGEST_MS = 10
 
 def hurry(pid, priority):
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(pid, os.SCHED_FIFO if priority else os.SCHED_OTHER, os.sched_param(priority))
+        # Not for the programs that it starts.
+        os.sched_setscheduler(pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK if priority else os.SCHED_OTHER, os.sched_param(priority))
 
 
 def scrape(address, count, ending):
