@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 
 import spop_client as spop
-from bench import CLIENT_CPU, SERVER_CPU, Echo, Table, cpu_ns, verdict, wait_idle
+from bench import CLIENT_CPU, Echo, Table, cpu_ns, verdict, wait_idle
 from fake_api import FakeApi
 from field import Field
 from process import parse_logfmt, wait_until

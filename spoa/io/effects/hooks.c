@@ -47,9 +47,9 @@ struct hook {
     bool is_queued;  /* in the list of those that wait for their turn */
     struct hook *next;
     struct hook *prev;
-    bool is_ended;   /* by us, because it took too long */
-    bool is_gone;    /* it has ended, and what it started has not: that has until SIGKILL */
-    int status;      /* with `is_gone` */
+    bool is_ended; /* by us, because it took too long */
+    bool is_gone;  /* it has ended, and what it started has not: that has until SIGKILL */
+    int status;    /* with `is_gone` */
     bool has_request;
     int64_t t_begin_ms;
     char command[HOOK_COMMAND_MAX + 1]; /* these are of `request` */
