@@ -42,6 +42,17 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- . | lower | replace "_" "-" | replace "." "-" | replace ":" "-" | trunc 20 | trimAll "-" -}}
 {{- end }}
 
+{{/* A value as the agent's file and HAProxy's have it: no 1e+06, and yes for true. */}}
+{{- define "sentinel-spoa.plain" -}}
+{{- if kindIs "bool" . -}}
+{{ . | ternary "yes" "no" }}
+{{- else if kindIs "float64" . -}}
+{{ int64 . }}
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end }}
+
 {{/* A duration of the agent or of HAProxy in milliseconds. */}}
 {{- define "sentinel-spoa.milliseconds" -}}
 {{- $text := toString . -}}
@@ -54,7 +65,7 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- define "sentinel-spoa.longestPark" -}}
 {{- $longest := 0 -}}
 {{- range .Values.services -}}
-{{- $park := .park | default $.Values.serviceDefaults.park | toString -}}
+{{- $park := hasKey . "park" | ternary .park $.Values.serviceDefaults.park | include "sentinel-spoa.plain" -}}
 {{- $longest = max $longest (eq $park "auto" | ternary "8s" $park | include "sentinel-spoa.milliseconds" | int64) -}}
 {{- end -}}
 {{- $longest -}}
