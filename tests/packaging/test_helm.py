@@ -160,6 +160,17 @@ def test_valid_and_fitting(release):
     assert all(len(one["metadata"]["name"]) <= 63 for one in objects)
 
 
+def test_a_master_that_is_gone_takes_no_other_one_with_it():
+    """One service: a pod without its master is not ready. Several: it goes on serving the others."""
+    paths = [find_agent(MATRIX[name])["readinessProbe"]["httpGet"]["path"] for name in ("bitnami", "five masters")]
+    assert paths == ["/readyz", "/healthz"]
+
+
+def find_agent(values):
+    deployment = next(one for one in chart.render(values) if one["kind"] == "Deployment")
+    return next(one for one in kube_fit.containers_of(deployment) if one["name"] == "sentinel-spoa")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets(preset):
     """The names that README.md says, by what the charts and operators print."""
@@ -204,6 +215,8 @@ REFUSED = {
     "Sentinels speak without TLS": {"services": [{"preset": "cloudpirates-valkey", "release": "r", "tls": {"enabled": True}}]},
     "is not longer than the longest `park` (8000 ms)": {"services": [NODES], "haproxy": {"timeouts": {"processing": "8s"}}},
     "is not longer than the longest `park` (120000 ms)": {"services": [{**NODES, "park": "2m"}], "haproxy": {"timeouts": {"processing": "10s"}}},
+    "'redis-ha-sentinel-spoa-a-b', a name that is too long or is there twice": {"services": [by_hand("a.b", 1), by_hand("a_b", 2, port=7000)]},
+    "-replicas', a name that is too long": {"services": [by_hand("n" * 40, 1, replicas={"enabled": True})]},
     "name two backends": {"services": [by_hand("a", 1, replicas={"enabled": True}), by_hand("a_read", 2, port=7000)]},
 }
 

@@ -39,7 +39,7 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- end }}
 
 {{- define "sentinel-spoa.dnsLabel" -}}
-{{- . | lower | replace "_" "-" | replace "." "-" | replace ":" "-" | trunc 20 | trimAll "-" -}}
+{{- . | lower | replace "_" "-" | replace "." "-" | replace ":" "-" | trimAll "-" -}}
 {{- end }}
 
 {{/* A value as the agent's file and HAProxy's have it: no 1e+06, and yes for true. */}}
@@ -80,6 +80,14 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- fail (printf "haproxy.timeouts.processing (%s) is not longer than the longest `park` (%d ms): HAProxy would refuse clients that still wait. Make it longer, or leave it empty" $own $park) -}}
 {{- end -}}
 {{- $processing -}}
+{{- end }}
+
+{{/*
+What readiness is asked of: a pod of one service is ready when that has a master. With several services one that has none
+must not take the others out of their Services.
+*/}}
+{{- define "sentinel-spoa.readyPath" -}}
+{{- gt (len .Values.services) 1 | ternary "/healthz" "/readyz" -}}
 {{- end }}
 
 {{/* How often the readiness probe (every 5 s) may fail: for longer than clients wait. */}}
