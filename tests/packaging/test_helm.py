@@ -90,6 +90,8 @@ PRESETS = {
     "ot": ({"release": "cache", "anyAddress": True, "sentinels": {"release": "watch"}},
            f"watch-sentinel-2.watch-sentinel-headless.{IN_TEST}:26379", None, "myMaster", None),
 }
+BITNAMI = {"preset": "bitnami", "release": "r"}
+NODES = by_hand("mymaster", 1)
 TLS = {"enabled": True, "secret": "certificates", "clientCertificate": True}
 MATRIX = {
     **{preset: {"services": [{"preset": preset, **what[0]}]} for preset, what in PRESETS.items()},
@@ -166,6 +168,14 @@ def test_a_master_that_is_gone_takes_no_other_one_with_it():
     assert paths == ["/readyz", "/healthz"]
 
 
+@pytest.mark.parametrize("change", [{"nodes": 5}, {"park": "5s"}, {"settings": {"early-fence": True}}], ids=str)
+def test_pods_stay(change):
+    """What the files alone have to say reaches the pods by reloads: the Deployment is the same, and the ConfigMaps are not."""
+    before, after = (chart.render({"services": [{**BITNAMI, **more}]}) for more in ({}, change))
+    assert chart.files_of(before) != chart.files_of(after)
+    assert [one for one in before if one["kind"] != "ConfigMap"] == [one for one in after if one["kind"] != "ConfigMap"]
+
+
 def find_agent(values):
     deployment = next(one for one in chart.render(values) if one["kind"] == "Deployment")
     return next(one for one in kube_fit.containers_of(deployment) if one["name"] == "sentinel-spoa")
@@ -194,8 +204,6 @@ def test_presets(preset):
 
 # ---- mistakes ----
 
-BITNAMI = {"preset": "bitnami", "release": "r"}
-NODES = by_hand("mymaster", 1)
 REFUSED = {
     "services is empty": {},
     "no `release`": {"services": [{"preset": "bitnami"}]},
