@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import chart
 import kube_fit
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from certificates import Authority
 from cluster import ROOT
-from process import PATH
+from process import PATH, Process, wait_until
 from rig import run_agent
 
 HELM = ROOT / "docker/helm"
@@ -320,19 +321,58 @@ def place_files(objects, directory):
     authority = Authority(directory)
     pair = authority.issue("all", "DNS:redis")
     contents = {"ca.crt": authority.certificate, "tls.crt": pair.certificate, "c.crt": pair.certificate, "tls.key": pair.key, "c.key": pair.key}
-    moves = {"/usr/local/etc/haproxy/": f"{directory}/", "/run/secrets/": f"{directory}/secrets/", "/run/haproxy/": f"{directory}/"}
+    moves = {"/usr/local/etc/haproxy/": f"{directory}/etc/", "/run/secrets/": f"{directory}/secrets/", "/run/haproxy/": f"{directory}/",
+             "/run/sentinel-spoa/": f"{directory}/"}
     paths = {}
+    (directory / "etc").mkdir()
     for name, text in chart.files_of(objects).items():
         for secret, key in re.findall(r"/run/secrets/([\w.-]+)/([\w.-]+)", text):
             path = directory / "secrets" / secret / key
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(contents[key], path) if key in contents else path.write_text("secret\n")
+            path.write_text(Path(contents[key]).read_text() if key in contents else "secret\n")
             path.chmod(0o440)
         for old, new in moves.items():
             text = text.replace(old, new)
-        paths[name] = directory / name
+        paths[name] = directory / "etc" / name
         paths[name].write_text(text)
     return paths
+
+
+class HaproxyContainer(Process):
+    """haproxy.sh in namespaces of its own, for processes and network."""
+
+    def __init__(self, script, directory):
+        super().__init__("haproxy", directory)
+        self.script = script
+
+    def command(self):
+        return ["unshare", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", 'ip link set lo up && exec sh "$1"', "sh", str(self.script)]
+
+    def ready(self):
+        return self.certificate_subject() != ""
+
+    def certificate_subject(self):
+        """Of what HAProxy shows clients at the first port."""
+        enter = ["nsenter", f"--net=/proc/{self.child.pid}/ns/net", "openssl"]
+        shown = subprocess.run([*enter, "s_client", "-connect", "127.0.0.1:6379"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+        return subprocess.run(["openssl", "x509", "-noout", "-subject"], input=shown.stdout, capture_output=True, timeout=10, check=False).stdout.decode()
+
+
+def test_a_new_certificate(tmp_path):
+    """A Secret with another certificate: HAProxy shows it to clients without a restart. Half of it is not used."""
+    paths = place_files(chart.render(MATRIX["TLS"]), tmp_path)
+    pair = Authority(tmp_path, "other").issue("renewed", "DNS:redis")
+    haproxy = HaproxyContainer(paths["haproxy.sh"], tmp_path).start()
+    try:
+        assert "CN = all" in haproxy.certificate_subject()
+        shutil.copyfile(pair.certificate, tmp_path / "secrets/own/tls.crt")
+        wait_until(lambda: "HAProxy goes on with the old ones" in haproxy.log_text(), 20, "no key for it yet")
+        assert "CN = all" in haproxy.certificate_subject()
+        shutil.copyfile(pair.key, tmp_path / "secrets/own/tls.key")
+        wait_until(lambda: "CN = renewed" in haproxy.certificate_subject(), 20, "the new certificate")
+        assert haproxy.alive()
+    finally:
+        haproxy.kill()
 
 
 def prepare_certificates(script):
