@@ -379,10 +379,10 @@ rpm-test: rpm ## and runs what is in it, in a Debian (as root)
 	@tests/tools/deps.sh test
 	@$(run_pytest) tests/packaging/test_rpm.py
 
-deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
-	@tests/tools/deps.sh build test deploy
+deploy-test: image ## the files for Compose, Kubernetes and Helm: their schemas, and what they describe, run in network namespaces (as root)
+	@tests/tools/deps.sh build test node deploy
 	$(Q)$(MAKE) all
-	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py
+	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_helm.py tests/packaging/test_kubernetes.py
 
 ##@ Check
 lint: ## all static checks; prints findings only
