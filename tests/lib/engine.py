@@ -1,0 +1,158 @@
+"""An engine of our own: podman with runc, in mount, process and network namespaces that end with the `with` block, and with
+them whatever runs in there: containers, bridges, firewall rules, name servers, images.
+
+    with Engine() as engine:
+        engine.podman("run", "--rm", "redis:7", "redis-cli", "-v")      # its output
+        engine.run("curl", "-sf", "http://10.89.0.2:8404/healthz")      # on the node, so to speak
+
+The images are made of what tests/tools/engine.sh put into build/engine. Nothing is asked of a registry or of a name server
+elsewhere: who asks for a name that no container has is told that there is none.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cluster import ROOT
+from compose import PATH as IMAGE_PATH
+from pods import VERSION
+from process import PATH, die_with, wait_until
+
+PROGRAMS = ("podman", "runc", "conmon", "catatonit", "iptables", "dnsmasq", "ip", "curl", "/usr/lib/podman/netavark", "/usr/lib/podman/aardvark-dns")
+BUILT = ROOT / "build/engine"
+
+# The first process of the namespaces; $1 is the folder with our files. All that podman writes is memory of these namespaces.
+WORLD = """
+set -e
+mount -t proc proc /proc
+resolv=$(realpath /etc/resolv.conf)
+mkdir -p /var/lib/containers
+for folder in /run /dev/shm /var/lib/containers; do
+    mount -t tmpfs -o mode=755 tmpfs $folder
+done
+mkdir -p /run/networks "${resolv%/*}"
+[ -e "$resolv" ] || touch "$resolv"
+mount --bind "$1/resolv.conf" "$resolv"
+ip link set lo up
+dnsmasq --conf-file=/dev/null --no-hosts --no-resolv --local=/#/ --listen-address=127.0.0.1 --bind-interfaces \
+    --user=root --pid-file=/run/dnsmasq.pid
+touch /run/begun
+exec catatonit -P
+"""
+
+# What a container needs of the kernel, tried in namespaces of one's own; $1 is an empty folder.
+TRIALS = {
+    "a file system in memory": "mount -t tmpfs tmpfs $1",
+    "overlayfs": "mount -t tmpfs tmpfs $1 && mkdir $1/a $1/b $1/c $1/d && mount -t overlay -o lowerdir=$1/a,upperdir=$1/b,workdir=$1/c o $1/d",
+    "a bridge": "ip link add name trial type bridge && ip link add trial0 type veth peer name trial1",
+    "iptables": "iptables -t nat -L && iptables -A FORWARD -m comment --comment trial -j ACCEPT",
+    "cgroups that can be written to": "test -w /sys/fs/cgroup/pids -o -w /sys/fs/cgroup/cgroup.procs",
+}
+
+
+def why_not():
+    """Why no engine can run here, in plain words; None where one can."""
+    if os.geteuid() != 0:
+        return "an engine needs root"
+    missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+    if missing:
+        return f"an engine needs {', '.join(missing)}"
+    with tempfile.TemporaryDirectory(prefix="sentinel-spoa-trial-") as folder:
+        for what, script in {"namespaces": "true", **TRIALS}.items():
+            tried = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", script, "sh", folder],
+                                   env={**os.environ, "PATH": PATH}, capture_output=True, text=True, check=False)
+            if tried.returncode != 0:
+                return f"an engine needs {what}: {tried.stderr.strip() or 'there is none here'}"
+    return None
+
+
+def config():
+    """For this machine: cgroups of any kind, no systemd, and no limit that is higher than our own."""
+    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    own = {name: resource.getrlimit(number)[1] for name, number in limits.items()}
+    given = ", ".join(f'"{name}={limit}:{limit}"' for name, limit in own.items() if limit != resource.RLIM_INFINITY)
+    return f"""[containers]
+default_ulimits = [{given}]
+log_driver = "k8s-file"
+base_hosts_file = "none"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+[network]
+network_backend = "netavark"
+network_config_dir = "/run/networks"
+"""
+
+
+class Engine:
+    def __init__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-engine-"))
+        self.directory.chmod(0o755)
+        self.holder = None
+        self.prefix = []
+        self.environment = {"PATH": PATH, "HOME": str(self.directory), "CONTAINERS_CONF": str(self.directory / "containers.conf"),
+                            "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"), "DISABLE_HC_SYSTEMD": "true"}
+
+    def __enter__(self):
+        try:
+            self.begin()
+            self.load_images()
+        except BaseException:
+            self.clear()
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        self.clear()
+
+    def begin(self):
+        (self.directory / "containers.conf").write_text(config())
+        (self.directory / "storage.conf").write_text('[storage]\ndriver = "overlay"\ngraphroot = "/var/lib/containers/storage"\n'
+                                                     'runroot = "/run/containers"\n')
+        (self.directory / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+        self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory],
+                                       env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with(os.getpid()))
+        wait_until(lambda: self.path("/run/begun").exists(), 20, "the engine's namespaces")
+        self.prefix = ["nsenter", "--target", str(self.first_process()), "--mount", "--net", "--pid"]
+
+    def first_process(self):
+        """Of the namespaces, by its number here. OSError where there is none."""
+        children = Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children").read_text().split()
+        if len(children) != 1:
+            raise OSError("not begun yet")
+        return int(children[0])
+
+    def path(self, inside):
+        """Where we find what they have there."""
+        return Path(f"/proc/{self.first_process()}/root{inside}")
+
+    def load_images(self):
+        """Debian's programs under the names that the manifests have for their images, with what these images say, and the agent."""
+        self.podman("import", "--quiet", "--change", f"ENV {IMAGE_PATH}", BUILT / "debian.tar", "docker.io/library/redis:7")
+        self.podman("create", "--name", "haproxy", "redis:7", "true")
+        self.podman("commit", "--quiet", "--change", "STOPSIGNAL SIGUSR1", "haproxy", "docker.io/library/haproxy:3.0-alpine")
+        self.podman("rm", "haproxy")
+        self.podman("load", "--quiet", "--input", BUILT / "agent.tar")
+        self.podman("tag", "sentinel-spoa", f"sentinel-spoa:{VERSION}")
+
+    def run(self, *words, timeout=60):
+        """A program of this machine in the engine's namespaces; subprocess.CompletedProcess with text."""
+        return subprocess.run([*self.prefix, *words], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=timeout, check=False)
+
+    def podman(self, *words, timeout=120):
+        """Its output; AssertionError with what it says where it fails."""
+        done = self.run("podman", *words, timeout=timeout)
+        assert done.returncode == 0, f"podman {' '.join(map(str, words))}: {done.stderr.strip()}"
+        return done.stdout.strip()
+
+    def clear(self):
+        """Whatever runs ends with the first process."""
+        if self.holder is not None:
+            self.holder.kill()
+            self.holder.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
