@@ -9,9 +9,11 @@ The images are made of what tests/tools/engine.sh put into build/engine. Nothing
 elsewhere: who asks for a name that no container has is told that there is none.
 """
 
+import contextlib
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -88,10 +90,18 @@ network_config_dir = "/run/networks"
 """
 
 
+def find_cgroups():
+    """The folders that podman has made, of whatever version and hierarchy, the innermost first."""
+    top = Path("/sys/fs/cgroup")
+    parents = [path for path in (*top.glob("libpod_parent"), *top.glob("*/libpod_parent")) if not path.parent.is_symlink()]
+    return [Path(folder) for parent in parents for folder, _, _ in os.walk(parent, topdown=False)]
+
+
 class Engine:
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-engine-"))
         self.directory.chmod(0o755)
+        self.cgroups = set(find_cgroups())
         self.holder = None
         self.prefix = []
         self.environment = {"PATH": PATH, "HOME": str(self.directory), "CONTAINERS_CONF": str(self.directory / "containers.conf"),
@@ -114,10 +124,16 @@ class Engine:
         (self.directory / "storage.conf").write_text('[storage]\ndriver = "overlay"\ngraphroot = "/var/lib/containers/storage"\n'
                                                      'runroot = "/run/containers"\n')
         (self.directory / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-        self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory],
-                                       env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with(os.getpid()))
-        wait_until(lambda: self.path("/run/begun").exists(), 20, "the engine's namespaces")
+        with open(self.directory / "log", "wb") as log:
+            self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory],
+                                           env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                           preexec_fn=die_with(os.getpid()))
+        wait_until(self.has_begun, 20, "the engine's namespaces")
         self.prefix = ["nsenter", "--target", str(self.first_process()), "--mount", "--net", "--pid"]
+
+    def has_begun(self):
+        assert self.holder.poll() is None, (self.directory / "log").read_text()
+        return self.path("/run/begun").exists()
 
     def first_process(self):
         """Of the namespaces, by its number here. OSError where there is none."""
@@ -133,7 +149,7 @@ class Engine:
     def load_images(self):
         """Debian's programs under the names that the manifests have for their images, with what these images say, and the agent."""
         self.podman("import", "--quiet", "--change", f"ENV {IMAGE_PATH}", BUILT / "debian.tar", "docker.io/library/redis:7")
-        self.podman("create", "--name", "haproxy", "redis:7", "true")
+        self.podman("run", "--name", "haproxy", "redis:7", "ln", "-sf", "busybox", "/usr/bin/sh")  # Alpine's shell
         self.podman("commit", "--quiet", "--change", "STOPSIGNAL SIGUSR1", "haproxy", "docker.io/library/haproxy:3.0-alpine")
         self.podman("rm", "haproxy")
         self.podman("load", "--quiet", "--input", BUILT / "agent.tar")
@@ -144,6 +160,11 @@ class Engine:
         return subprocess.run([*self.prefix, *words], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, check=False)
 
+    def spawn(self, *words):
+        """As run(), without waiting; subprocess.Popen."""
+        return subprocess.Popen([*self.prefix, *words], env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, preexec_fn=die_with(os.getpid()))
+
     def podman(self, *words, timeout=120):
         """Its output; AssertionError with what it says where it fails."""
         done = self.run("podman", *words, timeout=timeout)
@@ -153,6 +174,15 @@ class Engine:
     def clear(self):
         """Whatever runs ends with the first process."""
         if self.holder is not None:
-            self.holder.kill()
+            with contextlib.suppress(OSError):
+                os.kill(self.first_process(), signal.SIGKILL)
             self.holder.wait()
+        self.clear_cgroups()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def clear_cgroups(self):
+        """Those that were not there before, and that nobody is in."""
+        for path in find_cgroups():
+            if path not in self.cgroups:
+                with contextlib.suppress(OSError):
+                    path.rmdir()

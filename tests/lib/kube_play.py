@@ -26,7 +26,6 @@ import base64
 import copy
 import json
 import os
-import subprocess
 
 import yaml
 from pods import DOMAIN, NAMESPACE, publish
@@ -44,15 +43,21 @@ def expand(word, values):
     return word
 
 
+def source_of(volume):
+    """(kind, name) of the ConfigMap or Secret that is in it; None where it is another volume."""
+    if "configMap" in volume:
+        return "ConfigMap", volume["configMap"]["name"]
+    if "secret" in volume:
+        return "Secret", volume["secret"]["secretName"]
+    return None
+
+
 class Container(Log):
     """One container of a pod that is played."""
 
     def __init__(self, pod, spec):
         self.pod, self.spec, self.name = pod, spec, f"{pod.name}-{spec['name']}"
-
-    @property
-    def log_path(self):
-        return self.pod.engine.path(self.inspect("HostConfig.LogConfig.Path"))
+        self.log_path = None
 
     def inspect(self, what):
         """A field of `podman inspect`, as text."""
@@ -98,18 +103,16 @@ class Pod:
         return path
 
     def make_volume(self, volume):
-        path = self.make_folder(volume["name"])
-        for kind, key in (("ConfigMap", "name"), ("Secret", "secretName")):
-            what = volume.get(kind[0].lower() + kind[1:])
-            if what is not None:
-                self.publish(volume["name"], self.cluster.data(kind, what[key]))
-        return path
+        self.make_folder(volume["name"])
+        source = source_of(volume)
+        if source is not None:
+            self.publish(volume, self.cluster.data(*source))
+        return self.directory / volume["name"]
 
     def publish(self, volume, data):
         """Exchange what is in a ConfigMap's or Secret's volume."""
-        what = next(one for one in self.spec["volumes"] if one["name"] == volume)
-        mode = what.get("secret", what.get("configMap")).get("defaultMode", 0o644)
-        publish(self.directory / volume, data, mode, self.spec["securityContext"]["fsGroup"])
+        mode = volume.get("secret", volume.get("configMap")).get("defaultMode", 0o644)
+        publish(self.directory / volume["name"], data, mode, self.spec["securityContext"]["fsGroup"])
 
     def manifest(self):
         """What podman is given."""
@@ -148,6 +151,7 @@ class Pod:
         path = self.directory / "pod.yaml"
         path.write_text(yaml.safe_dump(self.manifest()))
         aliases = ",".join(f"alias={name}" for name in self.names())
+        self.engine.podman("pod", "rm", "--force", "--ignore", self.name)
         self.engine.podman("kube", "play", "--quiet", "--network", f"{self.cluster.network}:{aliases}", path)
         infra = self.engine.podman("pod", "inspect", "--format", "{{.InfraContainerID}}", self.name)
         self.address = self.engine.podman("inspect", "--format", f"{{{{.NetworkSettings.Networks.{self.cluster.network}.IPAddress}}}}", infra)
@@ -156,9 +160,12 @@ class Pod:
         for container in self.containers.values():
             wait_until(lambda one=container: one.passes(probe), timeout, f"{container.name} passes its {probe}")
 
+        for container in self.containers.values():
+            container.log_path = self.engine.path(container.inspect("HostConfig.LogConfig.Path"))
+
     def kill(self):
-        """It is gone, and its name. Its volumes stay."""
-        self.engine.podman("pod", "rm", "--force", "--time", "0", self.name)
+        """It ends, and so does its name. play() makes it anew, with the volumes that it had."""
+        self.engine.podman("pod", "stop", "--time", "0", self.name)
 
     def end(self):
         """As the kubelet ends a pod: preStop and the stop signal, to the sidecars after the others. {container: exit code}"""
@@ -183,13 +190,12 @@ class Played:
         self.services = [one for one in objects if one["kind"] == "Service"]
         engine.podman("network", "create", "--subnet", "10.79.0.0/24", network)
         self.gateway = "10.79.0.1"
-        self.make_secrets()
         self.pods = {}
-        for one in objects:
-            if one["kind"] in ("StatefulSet", "Deployment"):
-                for i in range(one["spec"]["replicas"]):
-                    name = f"{one['metadata']['name']}-{i}"
-                    self.pods[name] = Pod(self, name, one)
+        for kind, name in self.objects:
+            if kind == "Secret":
+                self.make_secret(name)
+            if kind in ("StatefulSet", "Deployment"):
+                self.scale(kind, name, self.objects[kind, name]["spec"]["replicas"])
 
     def __enter__(self):
         return self
@@ -203,18 +209,37 @@ class Played:
         print(self.engine.run("podman", "ps", "--all").stdout)
         for pod in self.pods.values():
             for container in pod.containers.values():
-                print(f"--- {container.name}\n{self.engine.run('podman', 'logs', '--tail', '30', container.name).stdout}")
+                said = self.engine.run("podman", "logs", "--tail", "30", container.name)
+                print(f"--- {container.name}\n{said.stdout}{said.stderr}")
 
     def data(self, kind, name):
         one = self.objects[kind, name]
         return one["stringData"] if "stringData" in one else one["data"]
 
-    def make_secrets(self):
-        for (kind, name), _ in self.objects.items():
-            if kind == "Secret":
-                path = self.engine.directory / f"{name}.json"
-                path.write_text(json.dumps({key: base64.b64encode(text.encode()).decode() for key, text in self.data(kind, name).items()}))
-                self.engine.podman("secret", "create", name, path)
+    def apply(self, objects):
+        """ConfigMaps and Secrets with other content: pods have it in their volumes, and later ones in their environment."""
+        for one in objects:
+            key = one["kind"], one["metadata"]["name"]
+            if one["kind"] in ("ConfigMap", "Secret") and one != self.objects.get(key):
+                self.objects[key] = one
+                for pod in self.pods.values():
+                    for volume in pod.spec.get("volumes", []):
+                        if source_of(volume) == key:
+                            pod.publish(volume, self.data(*key))
+                if one["kind"] == "Secret":
+                    self.make_secret(key[1])
+
+    def make_secret(self, name):
+        path = self.engine.directory / f"{name}.json"
+        path.write_text(json.dumps({key: base64.b64encode(text.encode()).decode() for key, text in self.data("Secret", name).items()}))
+        self.engine.run("podman", "secret", "rm", name)
+        self.engine.podman("secret", "create", name, path)
+
+    def scale(self, kind, name, replicas):
+        """So many pods are there then to be played."""
+        for i in range(replicas):
+            if f"{name}-{i}" not in self.pods:
+                self.pods[f"{name}-{i}"] = Pod(self, f"{name}-{i}", self.objects[kind, name])
 
     def pods_of(self, workload):
         return [pod for pod in self.pods.values() if pod.workload["metadata"]["name"] == workload]
