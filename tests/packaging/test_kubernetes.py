@@ -4,6 +4,7 @@
 import re
 import subprocess
 
+import kube_fit
 import kube_schema
 import pods
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from cluster import ROOT
 from compose import Programs
 from container import read_config
+from kube_fit import containers_of
 from netns import why_not
 from process import wait_until
 from rig import run_agent
@@ -23,15 +25,6 @@ IMAGES = {"redis:7": Programs("999:999", ["/data"]), "haproxy:3.0-alpine": Progr
 
 def objects(*folders):
     return [one for folder in folders for one in pods.load(f"docker/k8s/{folder}")]
-
-
-def workloads():
-    return [one for one in objects(*FOLDERS) if one["kind"] in ("StatefulSet", "Deployment")]
-
-
-def containers_of(workload):
-    spec = workload["spec"]["template"]["spec"]
-    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 @pytest.fixture(scope="module")
@@ -68,37 +61,7 @@ def test_the_schema_check_can_fail():
 
 
 def test_labels_ports_and_volumes_fit():
-    everything = objects(*FOLDERS)
-    there = {(one["kind"], one["metadata"]["name"]) for one in everything}
-    assert len(there) == len(everything)
-    labels = {one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in workloads()}
-    for workload in workloads():
-        spec = workload["spec"]["template"]["spec"]
-        assert workload["spec"]["selector"]["matchLabels"].items() <= labels[workload["metadata"]["name"]].items()
-        volumes = {volume["name"] for volume in spec.get("volumes", [])}
-        volumes |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
-        for container in containers_of(workload):
-            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-            ports = {port["name"] for port in container["ports"]}
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                assert container.get(probe, {}).get("httpGet", {}).get("port", next(iter(ports))) in ports
-        for volume in spec.get("volumes", []):
-            if "configMap" in volume:
-                assert ("ConfigMap", volume["configMap"]["name"]) in there
-            if "secret" in volume:
-                assert ("Secret", volume["secret"]["secretName"]) in there
-    for one in everything:
-        if one["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
-            selector = one["spec"].get("selector") or one["spec"]["podSelector"]
-            wanted = selector.get("matchLabels", selector)
-            selected = [workload for workload in workloads() if wanted.items() <= labels[workload["metadata"]["name"]].items()]
-            assert len(selected) == 1, one["metadata"]
-            ports = {port["name"]: port["containerPort"] for container in containers_of(selected[0]) for port in container["ports"]}
-            if one["kind"] == "Service":
-                assert all(port.get("targetPort", port["port"]) in {**ports, **dict.fromkeys(ports.values())}
-                           for port in one["spec"]["ports"]), one["metadata"]
-            if one["kind"] == "NetworkPolicy":
-                assert all(port["port"] in ports for rule in one["spec"]["ingress"] for port in rule["ports"])
+    kube_fit.check(objects(*FOLDERS))
 
 
 def test_paths_and_ports_are_those_of_the_program():
@@ -159,12 +122,10 @@ def test_monitoring(tmp_path):
     assert set(monitor["spec"]) == {"selector", "endpoints"}
     (endpoint,) = monitor["spec"]["endpoints"]
     assert set(endpoint) == {"port", "interval", "relabelings"}
-    (expression,) = monitor["spec"]["selector"]["matchExpressions"]
-    assert expression["operator"] == "In"
-    for value in expression["values"]:
-        services = [one for one in objects("sidecar", "deployment") if one["kind"] == "Service"
-                    and one["metadata"]["labels"].get(expression["key"]) == value]
-        assert any(port["name"] == endpoint["port"] for one in services for port in one["spec"]["ports"]), value
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    for folder in ("sidecar", "deployment"):
+        services = [one for one in objects(folder) if one["kind"] == "Service" and wanted <= one["metadata"]["labels"].items()]
+        assert [port["port"] for one in services for port in one["spec"]["ports"] if port["name"] == endpoint["port"]] == [9912], folder
     (label,) = endpoint["relabelings"]
     assert f'job="{label["replacement"]}"' in str(rules)
 
@@ -198,9 +159,31 @@ def test_a_config_map_changes(world):
     for pod in ("haproxy-redis-0", "haproxy-redis-1"):
         agent = agent_of(world, pod)
         mark = agent.mark()
-        pods.publish(world.pods[pod].directory / "sentinel-spoa", {"sentinel-spoa.conf": text})
+        pods.publish(world.pods[pod].directory / "agent", {"sentinel-spoa.conf": text})
         agent.wait_log(event="reloaded", since=mark, timeout=30)
     assert write(world) == "OK"
+
+
+def test_haproxys_files_change(world):
+    """HAProxy is reloaded, unless the new files have an error. Neither the agent nor a session notices."""
+    pod = world.pods["haproxy-redis-0"]
+    agent, haproxy = pod.containers["sentinel-spoa"], pod.containers["haproxy"]
+    child, mark = agent.child.pid, agent.mark()
+    files = {name: (K8S / "sidecar" / name).read_text() for name in ("haproxy.cfg", "haproxy.sh", "spoe.conf")}
+
+    def change(old, new, until):
+        assert old in files["haproxy.cfg"]
+        begin = haproxy.log_text().count(until)
+        pods.publish(pod.directory / "haproxy", {**files, "haproxy.cfg": files["haproxy.cfg"].replace(old, new)})
+        wait_until(lambda: haproxy.log_text().count(until) > begin, 20, until)
+
+    change("retries 0", "retires 0", "HAProxy goes on with the old ones")
+    assert "unknown keyword 'retires'" in haproxy.log_text()
+    assert write(world) == "OK"
+    change("fe_redis\n", "fe_changed\n", "have changed, reload")
+    wait_until(lambda: write(world) == "OK" and " fe_changed be_redis/" in haproxy.log_text(), 20, "the new process serves")
+    assert haproxy.alive() and agent.child.pid == child
+    assert not agent.find_log(event="runtime-api-failed", since=mark)
 
 
 def test_a_pod_ends_in_order(world):
@@ -218,7 +201,7 @@ def test_the_secret_is_needed_and_not_for_others(world):
     for pod, name, port in (("redis-1", "redis", 6379), ("sentinel-1", "sentinel", 26379)):
         said = world.pods[pod].containers[name].execute(["env", "-u", "REDISCLI_AUTH", "redis-cli", "-p", str(port), "PING"])
         assert said.stdout.startswith("NOAUTH")
-    folder = world.pods["haproxy-redis-0"].directory / "redis"
+    folder = world.pods["haproxy-redis-0"].directory / "secret-redis"
     assert (folder / "password").stat().st_mode & 0o777 == 0o440
     password = world.secret("redis")["password"]
     for container in world.all_services():
