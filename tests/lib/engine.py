@@ -5,8 +5,8 @@ them whatever runs in there: containers, bridges, firewall rules, name servers, 
         engine.podman("run", "--rm", "redis:7", "redis-cli", "-v")      # its output
         engine.run("curl", "-sf", "http://10.89.0.2:8404/healthz")      # on the node, so to speak
 
-The images are made of what tests/tools/engine.sh put into build/engine. Nothing is asked of a registry or of a name server
-elsewhere: who asks for a name that no container has is told that there is none.
+The images are made of what tests/tools/engine.sh put into build/engine; nothing is asked of a registry. Names are what name() has
+given, by a name server in there: podman's own, aardvark-dns 1.4, loses questions whenever a container starts or ends.
 """
 
 import contextlib
@@ -23,24 +23,21 @@ from compose import PATH as IMAGE_PATH
 from pods import VERSION
 from process import PATH, die_with, wait_until
 
-PROGRAMS = ("podman", "runc", "conmon", "catatonit", "iptables", "dnsmasq", "ip", "curl", "/usr/lib/podman/netavark", "/usr/lib/podman/aardvark-dns")
+PROGRAMS = ("podman", "runc", "conmon", "catatonit", "iptables", "dnsmasq", "ip", "curl", "/usr/lib/podman/netavark")
 BUILT = ROOT / "build/engine"
 
 # The first process of the namespaces; $1 is the folder with our files. All that podman writes is memory of these namespaces.
 WORLD = """
 set -e
 mount -t proc proc /proc
-resolv=$(realpath /etc/resolv.conf)
 mkdir -p /var/lib/containers
 for folder in /run /dev/shm /var/lib/containers; do
     mount -t tmpfs -o mode=755 tmpfs $folder
 done
-mkdir -p /run/networks "${resolv%/*}"
-[ -e "$resolv" ] || touch "$resolv"
-mount --bind "$1/resolv.conf" "$resolv"
+mkdir /run/networks
 ip link set lo up
-dnsmasq --conf-file=/dev/null --no-hosts --no-resolv --local=/#/ --listen-address=127.0.0.1 --bind-interfaces \
-    --user=root --pid-file=/run/dnsmasq.pid
+touch "$1/hosts"
+dnsmasq --conf-file=/dev/null --no-hosts --addn-hosts="$1/hosts" --no-resolv --local=/#/ --user=root --pid-file=/run/dnsmasq.pid
 touch /run/begun
 exec catatonit -P
 """
@@ -123,7 +120,6 @@ class Engine:
         (self.directory / "containers.conf").write_text(config())
         (self.directory / "storage.conf").write_text('[storage]\ndriver = "overlay"\ngraphroot = "/var/lib/containers/storage"\n'
                                                      'runroot = "/run/containers"\n')
-        (self.directory / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         with open(self.directory / "log", "wb") as log:
             self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory],
                                            env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -149,11 +145,19 @@ class Engine:
     def load_images(self):
         """Debian's programs under the names that the manifests have for their images, with what these images say, and the agent."""
         self.podman("import", "--quiet", "--change", f"ENV {IMAGE_PATH}", BUILT / "debian.tar", "docker.io/library/redis:7")
-        self.podman("run", "--name", "haproxy", "redis:7", "ln", "-sf", "busybox", "/usr/bin/sh")  # Alpine's shell
-        self.podman("commit", "--quiet", "--change", "STOPSIGNAL SIGUSR1", "haproxy", "docker.io/library/haproxy:3.0-alpine")
-        self.podman("rm", "haproxy")
+        # Alpine's shell and wget.
+        self.podman("run", "--name", "alpine", "--network", "none", "redis:7", "bash", "-c", "cd /usr/bin && ln -sf busybox sh && ln -sf busybox wget")
+        for name, *change in (("redis:7-alpine",), ("haproxy:3.0-alpine", "--change", "STOPSIGNAL SIGUSR1")):
+            self.podman("commit", "--quiet", *change, "alpine", f"docker.io/library/{name}")
+        self.podman("rm", "alpine")
         self.podman("load", "--quiet", "--input", BUILT / "agent.tar")
         self.podman("tag", "sentinel-spoa", f"sentinel-spoa:{VERSION}")
+
+    def name(self, names):
+        """{name: addresses}: there are these names from now on, and no others."""
+        lines = [f"{address} {name}\n" for name, addresses in names.items() for address in addresses]
+        (self.directory / "hosts").write_text("".join(lines))
+        self.run("sh", "-c", "kill -HUP $(cat /run/dnsmasq.pid)")
 
     def run(self, *words, timeout=60):
         """A program of this machine in the engine's namespaces; subprocess.CompletedProcess with text."""

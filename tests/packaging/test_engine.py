@@ -1,48 +1,39 @@
 """The chart, as `helm template` prints it, and docker/k8s/redis, as containers: by podman with runc (tests/lib/engine.py,
 tests/lib/kube_play.py). What such pods go through: a failover, other nodes, another password, an end."""
 
-import subprocess
+import sys
 
+import chart
 import pods
 import pytest
 import yaml
 from cluster import ROOT
-from engine import Engine, why_not
+from engine import BUILT, Engine, why_not
 from kube_play import Played
 from process import wait_until
 
-CHART = ROOT / "docker/helm"
 RELEASE = "haproxy-redis"
-NODES = ("redis-0", "redis-1", "redis-2")
 SENTINELS = ("sentinel-0", "sentinel-1", "sentinel-2")
 
 
 def read_values():
-    return yaml.safe_load((CHART / "values/sidecar.yaml").read_text())
-
-
-def render(values):
-    """The objects that `helm install` would make."""
-    helm = subprocess.run([ROOT / "tests/tools/helm.sh"], capture_output=True, text=True, check=True).stdout.strip()
-    done = subprocess.run([helm, "template", RELEASE, CHART / "sentinel-spoa", "--namespace", pods.NAMESPACE, "-f", "-"],
-                          input=yaml.safe_dump(values), capture_output=True, text=True, check=True)
-    return [one for one in yaml.safe_load_all(done.stdout) if one is not None]
+    return yaml.safe_load((ROOT / "docker/helm/values/sidecar.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
-def engine():
+def cluster(request):
+    """Where a test fails, what all containers said is in build/engine/failed.log."""
     assert why_not() is None, why_not()
-    with Engine() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cluster(engine):
-    with Played(engine, [*pods.load("docker/k8s/redis"), *render(read_values())]) as played:
-        played.start("redis", "sentinel")
-        played.start(RELEASE)
-        wait_until(lambda: sentinel(played, "SENTINEL", "CKQUORUM", "mymaster").startswith("OK 3"), 60, "the Sentinels know each other")
-        yield played
+    with Engine() as engine:
+        played = Played(engine, [*pods.load("docker/k8s/redis"), *chart.render(read_values(), RELEASE)])
+        try:
+            played.start("redis", "sentinel")
+            played.start(RELEASE)
+            wait_until(lambda: sentinel(played, "SENTINEL", "CKQUORUM", "mymaster").startswith("OK 3"), 60, "the Sentinels know each other")
+            yield played
+        finally:
+            if request.session.testsfailed or sys.exc_info()[0]:
+                (BUILT / "failed.log").write_text(played.logs())
 
 
 def client(cluster, address, *words, password=None, port=6379):
@@ -66,8 +57,7 @@ def write(cluster, pod="haproxy-redis-0"):
 
 def stay(cluster, pod, seconds):
     """A client that stays connected and asks for the number of its connection ten times a second; subprocess.Popen."""
-    child = cluster.engine.spawn(*client(cluster, cluster.pods[pod].address, "-r", str(seconds * 10), "-i", "0.1", "CLIENT", "ID"))
-    return child
+    return cluster.engine.spawn(*client(cluster, cluster.pods[pod].address, "-r", str(seconds * 10), "-i", "0.1", "CLIENT", "ID"))
 
 
 def agent_of(cluster, pod="haproxy-redis-0"):
@@ -78,6 +68,10 @@ def haproxy_of(cluster, pod="haproxy-redis-0"):
     return cluster.pods[pod].containers["haproxy"]
 
 
+def running(cluster):
+    return [pod for pod in cluster.pods.values() if pod.address and pod.spec.get("restartPolicy") != "Never"]
+
+
 def beginnings(cluster, pod="haproxy-redis-0"):
     """When its containers were started; another one where one was restarted."""
     return {name: container.inspect("State.StartedAt") for name, container in cluster.pods[pod].containers.items()}
@@ -85,7 +79,7 @@ def beginnings(cluster, pod="haproxy-redis-0"):
 
 def test_users_and_rights(cluster):
     """Those of the manifest, in the kernel's words."""
-    for pod in cluster.pods.values():
+    for pod in running(cluster):
         for container in pod.containers.values():
             path = cluster.engine.path(f"/proc/{container.inspect('State.Pid')}/status")
             status = dict(line.split(":\t", 1) for line in path.read_text().splitlines() if ":\t" in line)
@@ -100,7 +94,7 @@ def test_users_and_rights(cluster):
 
 def test_probes(cluster):
     """All pass, also those by podman's own healthcheck; and they do not pass by themselves."""
-    for pod in cluster.pods.values():
+    for pod in running(cluster):
         for container in pod.containers.values():
             assert all(container.passes(probe) for probe in ("startupProbe", "readinessProbe", "livenessProbe")), container.name
             if "exec" in container.spec["livenessProbe"]:
@@ -112,6 +106,11 @@ def test_probes(cluster):
     finally:
         cluster.engine.podman("unpause", agent.name)
     wait_until(lambda: agent.passes("readinessProbe"), 30, "ready again")
+
+
+def test_helm_test(cluster):
+    """What `helm test` runs ends well."""
+    assert set(cluster.pods[f"{RELEASE}-test"].run_to_end().values()) == {0}
 
 
 def test_a_failover(cluster):
@@ -144,7 +143,7 @@ def test_one_more_node(cluster):
                                              "haproxyAddress": "redis-3.redis.${POD_NAMESPACE}.svc.cluster.local:6379"})
     marks = agent.mark(), haproxy.mark()
     child = stay(cluster, "haproxy-redis-0", 10)
-    cluster.apply(render(values))
+    cluster.apply(chart.render(values, RELEASE))
     agent.wait_log(event="reloaded", since=marks[0], timeout=30)
     haproxy.wait_log("haproxy.sh: the files have changed, reload", since=marks[1], timeout=30)
     wait_until(lambda: "be_redis,R3,0,0" in cluster.engine.run("curl", "-s", f"http://{cluster.pods['haproxy-redis-0'].address}:8404/;csv").stdout,
@@ -154,7 +153,7 @@ def test_one_more_node(cluster):
     assert len(said.split()) == 100 and len(set(said.split())) == 1, said
     assert beginnings(cluster) == begun
     values["haproxy"] = {"extraGlobal": "no-such-keyword"}
-    cluster.apply(render(values))
+    cluster.apply(chart.render(values, RELEASE))
     haproxy.wait_log("haproxy.sh: the changed files have an error", since=marks[1], timeout=30)
     assert write(cluster) == "OK"
 
@@ -163,7 +162,7 @@ def test_another_password(cluster):
     """Nodes and Sentinels take both passwords, the Secret is changed, the old password is taken away: the agent has the new one by
     then, by itself."""
     old, new = cluster.data("Secret", "redis")["password"], "another-word"
-    nodes = [pod.name for pod in cluster.pods_of("redis") if pod.address]
+    nodes = [pod.name for pod in cluster.pods_of("redis")]
     agents = [agent_of(cluster, pod) for pod in ("haproxy-redis-0", "haproxy-redis-1")]
     begun, marks = beginnings(cluster), [agent.mark() for agent in agents]
     for pod in nodes:

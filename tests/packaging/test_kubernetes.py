@@ -2,6 +2,7 @@
 (tests/lib/pods.py)."""
 
 import re
+import signal
 import subprocess
 
 import kube_fit
@@ -192,7 +193,8 @@ def test_a_pod_ends_in_order(world):
     agent, haproxy = pod.containers["sentinel-spoa"], pod.containers["haproxy"]
     assert list(pod.containers) == ["sentinel-spoa", "haproxy"]
     assert write(world, "haproxy-redis-1") == "OK"
-    assert haproxy.stop(30) is not None
+    haproxy.signal(signal.SIGUSR1)  # what the image's STOPSIGNAL is
+    assert haproxy.child.wait(15) == 0
     assert agent.stop(30) == 0
 
 

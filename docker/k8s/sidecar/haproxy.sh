@@ -26,5 +26,15 @@ watch() {
 
 # Before HAProxy reads the files: a change in between is seen.
 used=$(checksum)
-watch $$ &
-exec haproxy -W -db -S /run/sentinel-spoa/master.sock,mode,660 -f "$config"
+# The master process goes on for as long as it has a child: the watch must be the shell's, and so the shell stays.
+haproxy -W -db -S /run/sentinel-spoa/master.sock,mode,660 -f "$config" &
+master=$!
+trap 'kill -USR1 $master' USR1
+trap 'kill -TERM $master' TERM INT
+watch $master &
+while :; do
+    # A signal ends the wait, not HAProxy.
+    wait $master && exit
+    code=$?
+    kill -0 $master 2>/dev/null || exit $code
+done
