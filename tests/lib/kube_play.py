@@ -157,6 +157,7 @@ class Pod:
         self.address = next(self.cluster.addresses)
         self.cluster.name_pods()
         self.engine.podman("kube", "play", "--quiet", "--network", f"{NETWORK}:ip={self.address}", path)
+        self.cluster.pin_gateway()
         for container in self.containers.values():
             container.log_path = self.engine.path(container.inspect("HostConfig.LogConfig.Path"))
 
@@ -246,6 +247,13 @@ class Played:
         for i in range(replicas):
             if f"{name}-{i}" not in self.pods:
                 self.pods[f"{name}-{i}"] = Pod(self, f"{name}-{i}", what["template"], what.get("volumeClaimTemplates", []), what.get("serviceName"))
+
+    def pin_gateway(self):
+        """Else a bridge takes the lowest of its ports' addresses, and the pods, which have another one in mind, find no name server
+        for some seconds after each start."""
+        bridge = self.engine.podman("network", "inspect", "--format", "{{.NetworkInterface}}", NETWORK)
+        address = json.loads(self.engine.run("ip", "-json", "link", "show", bridge).stdout)[0]["address"]
+        self.engine.run("ip", "link", "set", bridge, "address", address)
 
     def name_pods(self):
         names = {}

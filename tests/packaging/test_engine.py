@@ -158,6 +158,11 @@ def test_one_more_node(cluster):
     assert write(cluster) == "OK"
 
 
+def wait_sentinels(agent, mark):
+    """All have let the agent in since then."""
+    wait_until(lambda: len({line["sentinel"] for line in agent.log_lines(event="sentinel-up", since=mark)}) == 3, 30, "all Sentinels again")
+
+
 def test_another_password(cluster):
     """Nodes and Sentinels take both passwords, the Secret is changed, the old password is taken away: the agent has the new one by
     then, by itself."""
@@ -175,6 +180,7 @@ def test_another_password(cluster):
     cluster.apply([{**cluster.objects["Secret", "redis"], "stringData": {"password": new}}])
     for agent, mark in zip(agents, marks):
         agent.wait_log(event="reloaded", since=mark, timeout=30)
+        wait_sentinels(agent, mark)
     marks = [agent.mark() for agent in agents]
     for pod in nodes:
         assert call(cluster, f"{pod}.redis", "ACL", "SETUSER", "default", f"<{old}") == "OK"
@@ -184,8 +190,7 @@ def test_another_password(cluster):
         sentinel(cluster, "CLIENT", "KILL", "TYPE", "normal", pod=pod)
     assert sentinel(cluster, "PING", password=old).startswith("NOAUTH")
     for agent, mark in zip(agents, marks):
-        wait_until(lambda a=agent, m=mark: len({line["sentinel"] for line in a.log_lines(event="sentinel-up", since=m)}) == 3, 30,
-                   "all Sentinels again")
+        wait_sentinels(agent, mark)
         assert agent.passes("readinessProbe")
         assert not agent.log_lines("WRONGPASS|NOAUTH", since=mark)
     assert write(cluster) == "OK"
