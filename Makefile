@@ -371,10 +371,10 @@ rpm-test: rpm ## and runs what is in it, in a Debian (as root)
 	@tests/tools/deps.sh test
 	@$(run_pytest) tests/packaging/test_rpm.py
 
-deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
-	@tests/tools/deps.sh build test deploy
+deploy-test: image ## the files for Compose, Kubernetes and Helm: their schemas, and what they describe, run in network namespaces (as root)
+	@tests/tools/deps.sh build test node deploy
 	$(Q)$(MAKE) all
-	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py
+	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_helm.py tests/packaging/test_kubernetes.py
 
 engine-test: image ## the chart as containers, in podman and a network of its own: a failover, other nodes, another password, an end (as root)
 	@tests/tools/deps.sh build test engine node

@@ -495,6 +495,8 @@ def test_serves(namespace, host):
         checked = subprocess.run([*cluster.agent.prefix, *agent_words("-f", cluster.agent.config_path, "check")], capture_output=True, text=True,
                                  timeout=60, check=False)
         assert (checked.returncode, "HAProxy" in checked.stdout) == (0, True), checked
+        mark = cluster.agent.mark()
         new.kill()
+        cluster.agent.wait_log(event="master-doubted", since=mark)  # before that HAProxy connects to it and is refused
         assert cluster.call("SET", "key", "4", timeout=15) == "OK"  # it waits
         check_clean(cluster.agent)

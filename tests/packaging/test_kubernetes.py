@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 
+import chart
 import kube_fit
 import kube_schema
 import pods
@@ -152,6 +153,30 @@ def test_a_failover_by_names(world):
     redis = world.pods["redis-0"].containers["redis"]
     wait_until(lambda: redis.call("ROLE").startswith("slave"), 30, "back as a replica")
     assert agent.passes("readinessProbe") and agent.passes("livenessProbe")
+
+
+def test_what_the_chart_says_to_run(world):
+    """`helm test`, and the commands of NOTES.txt: the check finds nothing, and the rehearsal says what it would do."""
+    values = ROOT / "docker/helm/values/sidecar.yaml"
+    client = world.pods["sentinel-0"].containers["sentinel"]
+    haproxys = [world.pods[f"haproxy-redis-{i}"].host.address for i in range(2)]
+    for name in ("redis-master", "haproxy-redis-metrics"):  # as the Services lead there
+        world.dns.names[f"{name}.{pods.DOMAIN}"] = haproxys
+    done = chart.call("template", "haproxy-redis", chart.CHART, "--values", values, "--show-only", "templates/tests/write.yaml")
+    containers = yaml.safe_load(done.stdout)["spec"]["containers"]
+    assert [one["name"] for one in containers] == ["ready", "write-0"]
+    for one in containers:
+        done = client.execute(["env", f"HOSTNAME={one['name']}", *one["command"], *one.get("args", [])])
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert client.execute(["redis-cli", "-h", haproxys[0], "GET", "sentinel-spoa-test"]).stdout.strip() == "write-0"
+    notes = chart.call("install", "haproxy-redis", chart.CHART, "--dry-run=client", "--values", values).stdout.split("NOTES:")[1]
+    commands = re.findall(r"^ +(/usr/bin/sentinel-spoa .*)$", notes, re.MULTILINE)
+    assert [command.split()[3] for command in commands] == ["check", "rehearse"]
+    done = agent_of(world).execute(commands[0].split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = commands[1].removesuffix(" --yes").split()
+    # After a failover Sentinel needs its time to see that the replicas are good.
+    wait_until(lambda: "HAProxy at 127.0.0.1:6379 leads to R" in agent_of(world).execute(plan).stdout, 30, "a plan")
 
 
 def test_a_config_map_changes(world):

@@ -63,7 +63,7 @@ allow-any-address = yes
 server = {{ .name }} {{ .address }}{{ range .aliases }} alias={{ . }}{{ end }}{{ if hasKey . "weight" }} weight={{ .weight }}{{ end }}
 {{- end }}
 {{- include "sentinel-spoa.credentials" $service }}
-park = {{ $service.park }}
+park = {{ include "sentinel-spoa.plain" $service.park }}
 {{- if $service.replicas.enabled }}
 replicas = yes
 {{- with $service.replicas.maxLag }}
@@ -125,6 +125,6 @@ tls-server-name = {{ . }}
 {{/* Further keys, as they are. */}}
 {{- define "sentinel-spoa.settings" }}
 {{- range $key, $value := . }}
-{{ $key }} = {{ kindIs "bool" $value | ternary ($value | ternary "yes" "no") (toString $value) }}
+{{ $key }} = {{ include "sentinel-spoa.plain" $value }}
 {{- end }}
 {{- end }}

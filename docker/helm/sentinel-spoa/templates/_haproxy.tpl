@@ -87,7 +87,7 @@ frontend fe_{{ include "sentinel-spoa.section" . | trimPrefix "be_" }}{{ $suffix
     clitcpka-intvl 10s
     clitcpka-cnt 3
     {{ include "sentinel-spoa.bind" . }}{{ if .root.Values.haproxy.tls.secret }} ssl crt /run/haproxy/clients.pem{{ end }}
-    maxconn {{ .root.Values.haproxy.maxconn }}
+    maxconn {{ int64 .root.Values.haproxy.maxconn }}
 {{- if gt (len .services) 1 }}
     tcp-request session set-var(sess.service) str({{ .service.name }})
 {{- end }}

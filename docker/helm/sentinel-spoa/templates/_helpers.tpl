@@ -39,7 +39,18 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- end }}
 
 {{- define "sentinel-spoa.dnsLabel" -}}
-{{- . | lower | replace "_" "-" | replace "." "-" | replace ":" "-" | trunc 20 | trimAll "-" -}}
+{{- . | lower | replace "_" "-" | replace "." "-" | replace ":" "-" | trimAll "-" -}}
+{{- end }}
+
+{{/* A value as the agent's file and HAProxy's have it: no 1e+06, and yes for true. */}}
+{{- define "sentinel-spoa.plain" -}}
+{{- if kindIs "bool" . -}}
+{{ . | ternary "yes" "no" }}
+{{- else if kindIs "float64" . -}}
+{{ int64 . }}
+{{- else -}}
+{{ . }}
+{{- end -}}
 {{- end }}
 
 {{/* A duration of the agent or of HAProxy in milliseconds. */}}
@@ -54,7 +65,7 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- define "sentinel-spoa.longestPark" -}}
 {{- $longest := 0 -}}
 {{- range .Values.services -}}
-{{- $park := .park | default $.Values.serviceDefaults.park | toString -}}
+{{- $park := hasKey . "park" | ternary .park $.Values.serviceDefaults.park | include "sentinel-spoa.plain" -}}
 {{- $longest = max $longest (eq $park "auto" | ternary "8s" $park | include "sentinel-spoa.milliseconds" | int64) -}}
 {{- end -}}
 {{- $longest -}}
@@ -69,6 +80,14 @@ app.kubernetes.io/part-of: sentinel-spoa
 {{- fail (printf "haproxy.timeouts.processing (%s) is not longer than the longest `park` (%d ms): HAProxy would refuse clients that still wait. Make it longer, or leave it empty" $own $park) -}}
 {{- end -}}
 {{- $processing -}}
+{{- end }}
+
+{{/*
+What readiness is asked of: a pod of one service is ready when that has a master. With several services one that has none
+must not take the others out of their Services.
+*/}}
+{{- define "sentinel-spoa.readyPath" -}}
+{{- gt (len .Values.services) 1 | ternary "/healthz" "/readyz" -}}
 {{- end }}
 
 {{/* How often the readiness probe (every 5 s) may fail: for longer than clients wait. */}}

@@ -35,13 +35,13 @@ capabilities: {drop: [ALL]}
   {{- if .Values.haproxy.enabled }}
   # Not ready only when it lasts longer than a failover: meanwhile clients wait (`park`), and are not turned away.
   readinessProbe:
-    httpGet: {path: /readyz, port: metrics}
+    httpGet: {path: {{ include "sentinel-spoa.readyPath" . }}, port: metrics}
     periodSeconds: 5
     failureThreshold: {{ include "sentinel-spoa.readyFailures" . }}
   {{- else }}
   # As soon as it lacks the majority, and until it has it again, the Service leads to the other one.
   readinessProbe:
-    httpGet: {path: /readyz, port: metrics}
+    httpGet: {path: {{ include "sentinel-spoa.readyPath" . }}, port: metrics}
     periodSeconds: 2
     failureThreshold: 2
   {{- end }}

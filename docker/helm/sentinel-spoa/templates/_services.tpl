@@ -75,19 +75,24 @@ list. A mistake fails here, with what to set.
 {{- define "sentinel-spoa.checkAll" -}}
 {{- $taken := dict "8404" "HAProxy's page" "9912" "the agent's page" -}}
 {{- $names := dict -}}
-{{- range .services -}}
+{{- $all := list -}}
+{{- range .services -}}{{- $all = append $all .name -}}{{- end -}}
+{{- range $service := .services -}}
 {{- if hasKey $names .name -}}
 {{- fail (printf "services: the name '%s' is there twice. Two masters that the Sentinels call by one name: give each its own `name`, and set `monitor`" .name) -}}
 {{- end -}}
 {{- $_ := set $names .name "" -}}
+{{- if and .replicas.enabled (has (printf "%s_read" .name) $all) -}}
+{{- fail (printf "services: '%s' with replicas and '%s_read' name two backends of HAProxy alike. Give one another name" .name .name) -}}
+{{- end -}}
 {{- $ports := list .port -}}
 {{- if .replicas.enabled -}}{{- $ports = append $ports .replicas.port -}}{{- end -}}
 {{- range $port := $ports -}}
 {{- $key := $port | int | toString -}}
 {{- if and $.root.Values.haproxy.enabled (hasKey $taken $key) -}}
-{{- fail (printf "services: port %s has two users in the pod: '%s' and '%s'. Give each its own `port` and `replicas.port`" $key (get $taken $key) $.service) -}}
+{{- fail (printf "services: port %s has two users in the pod: '%s' and '%s'. Give each its own `port` and `replicas.port`" $key (get $taken $key) $service.name) -}}
 {{- end -}}
-{{- $_ := set $taken $key "" -}}
+{{- $_ := set $taken $key $service.name -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
