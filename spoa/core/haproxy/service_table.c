@@ -212,9 +212,11 @@ __attribute__((noinline)) static struct parking_queue *search(struct service_tab
 {
     enum question_part part;
     struct span key = key_of(table, payload, &part);
+    const struct question_slot *former = table->questions.latest;
+    struct parking_queue *queue = question_cache_find(&table->questions, key, part);
 
-    table->is_mixed = true;
-    return question_cache_find(&table->questions, key, part);
+    table->is_mixed = table->questions.latest != former;
+    return queue;
 }
 
 struct parking_queue *service_table_recall(struct service_table *table, struct span payload)

@@ -265,11 +265,16 @@ INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *a
     return taken;
 }
 
+static bool has_one_frame(struct span in)
+{
+    return in.len < SPOP_LEN_BYTES || in.len - SPOP_LEN_BYTES <= spop_u32_read(in.data);
+}
+
 size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
 {
     struct ahead ahead;
 
-    if (!service_table_is_mixed(session->table))
+    if (!service_table_is_mixed(session->table) || has_one_frame(in))
         return feed(session, in, NULL, now_ms, out);
     ahead.next = ahead.count = 0;
     return feed(session, in, &ahead, now_ms, out);

@@ -294,6 +294,10 @@ static void services_by_turns(void **state)
     assert_false(service_table_is_mixed(f.table)); /* the same question again and again */
     for (unsigned i = 0; i < 8; i++)
         assert_true(is_answered_with("ok"));
+    (void)ask("other", NULL);
+    assert_true(service_table_is_mixed(f.table));
+    (void)ask("other", NULL);
+    assert_false(service_table_is_mixed(f.table));
 }
 
 /* After a malformed question nothing is answered, whatever was looked up ahead. */
