@@ -304,14 +304,21 @@ def test_further_keys_are_those_of_the_agent(section):
     assert set(SCHEMA["$defs"][f"{section}Settings"]["properties"]) == further
 
 
-def test_what_the_notes_say():
-    done = chart.call("install", chart.NAME, chart.CHART, "--dry-run=client", "--namespace", "data", "--values", "-",
-                      values={"services": [by_hand("cache", 1, replicas={"enabled": True}), by_hand("queue", 2, port=7000)]})
+def read_notes(values):
+    done = chart.call("install", chart.NAME, chart.CHART, "--dry-run=client", "--namespace", "data", "--values", "-", values=values)
     assert done.returncode == 0, done.stderr
-    notes = done.stdout.split("NOTES:")[1]
+    return done.stdout.split("NOTES:")[1]
+
+
+def test_what_the_notes_say():
+    notes = read_notes({"services": [by_hand("cache", 1, replicas={"enabled": True}), by_hand("queue", 2, port=7000)]})
     for name in ("redis-ha-sentinel-spoa-cache.data:6379", "redis-ha-sentinel-spoa-cache-replicas.data:6379", "redis-ha-sentinel-spoa-queue.data:6379",
                  "helm test redis-ha --namespace data", "rehearse cache --through 127.0.0.1:6379 --yes"):
         assert name in notes
+    # The rehearsal reaches HAProxy as it does the nodes, and needs a list of them.
+    assert not any("rehearse" in read_notes(MATRIX[name]) for name in ("TLS", "TLS by preset", "ot", "agents alone"))
+    notes = read_notes({"services": [by_hand("safe", 1, tls=TLS), by_hand("plain", 2, port=7000)], "bind": "ipv6"})
+    assert "rehearse plain --through [::1]:7000 --yes" in notes
 
 
 # ---- the programs' files ----
