@@ -203,6 +203,30 @@ def test_presets(preset):
     assert paths == ([f"password-file = /run/secrets/{secret[0]}/{secret[1]}"] * 2 if secret else [])
 
 
+def test_each_service_leads_to_its_frontend():
+    objects = chart.render(MATRIX["five masters"])
+    config = chart.files_of(objects)["haproxy.cfg"]
+    ports = dict(re.findall(r"^frontend (\S+)\n(?:    .*\n)*?    bind \S+:(\d+)", config, re.MULTILINE))
+    led = {one["metadata"]["name"].removeprefix("redis-ha-sentinel-spoa-"): one["spec"]["ports"] for one in objects if one["kind"] == "Service"}
+    del led["metrics"]
+    expected = {"a-b-c-d": "fe_a.b:c_D", "cache": "fe_cache", "cache-replicas": "fe_cache_read", "queue": "fe_queue", "search": "fe_search",
+                "last": "fe_last"}
+    assert led == {name: [{"name": "redis", "port": 6379, "targetPort": f"redis-{ports[frontend]}"}] for name, frontend in expected.items()}
+
+
+def test_tls_goes_to_nodes_and_sentinels():
+    """Of a preset's release both have it: the same authority, the same certificate of ours, and names are compared."""
+    files = chart.files_of(chart.render(MATRIX["TLS by preset"]))
+    sentinels, service = re.split(r"^\[service ", files["sentinel-spoa.conf"].split("\n[sentinels ")[1], flags=re.MULTILINE)
+    for part in (sentinels, service):
+        assert re.findall(r"^tls.*", part, re.MULTILINE) == [
+            "tls = yes", *(f"tls-{key} = /run/secrets/certificates/{file}" for key, file in (("ca", "ca.crt"), ("cert", "tls.crt"), ("key", "tls.key")))]
+    assert " ssl verify required ca-file /run/secrets/certificates/ca.crt crt /run/haproxy/nodes-mymaster.pem\n" in files["haproxy.cfg"]
+    for i in range(3):
+        name = f"redis-node-{i}.redis-headless.{IN_TEST}"
+        assert f"    server R{i} {name}:6379 tcp-ut 3s verifyhost {name}\n" in files["haproxy.cfg"]
+
+
 # ---- mistakes ----
 
 REFUSED = {
