@@ -26,7 +26,6 @@
 #include "spoa/core/status/http_routes.h"
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
-#include "spoa/io/net/loop.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
@@ -337,7 +336,6 @@ static void test_agent(void **state)
 
 /* ---- an agent that says that it is good has all its parts ---- */
 
-#define DEADLINE_MS 10000
 /* What a change-over needs, and more. */
 #define CHANGE_OVER_MS 30
 
@@ -364,23 +362,9 @@ static struct config *make_services(size_t count)
     return make_config(text);
 }
 
-/* What comes back for these bytes. */
 static const char *ask(const char *name, const char *question)
 {
-    static char answer[65536];
-    size_t len = 0;
-    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
-    int fd = connect_and_send(folder, name, question, strlen(question));
-
-    assert_int_not_equal(fd, -1);
-    for (ssize_t got = 1; got != 0 && clock_ms() < deadline_ms;) {
-        ev_run(main_loop, EVRUN_NOWAIT);
-        got = recv(fd, answer + len, sizeof(answer) - 1 - len, MSG_DONTWAIT);
-        len += got > 0 ? (size_t)got : 0;
-    }
-    close(fd);
-    answer[len] = '\0';
-    return answer;
+    return ask_agent(main_loop, folder, name, question);
 }
 
 /* The number behind `key` in the metrics. */
@@ -394,7 +378,7 @@ static unsigned long metric(const char *key)
 
 static void wait_metric(const char *key, unsigned long number)
 {
-    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    int64_t deadline_ms = clock_ms() + ANSWER_DEADLINE_MS;
 
     while (metric(key) != number && clock_ms() < deadline_ms)
         ev_run(main_loop, EVRUN_ONCE);
@@ -477,7 +461,7 @@ static bool change_over(void)
         ev_run(main_loop, EVRUN_ONCE);
     countdown = 0;
     while (metric("\nredis_spoa_reloads_total ") + metric("\nredis_spoa_reload_failures_total ") == 0 &&
-           clock_ms() < end_ms + DEADLINE_MS)
+           clock_ms() < end_ms + ANSWER_DEADLINE_MS)
         ev_run(main_loop, EVRUN_ONCE);
     bool is_good = is_last_reload_good();
     assert_true(is_good || has_failed);
