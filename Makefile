@@ -229,9 +229,13 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
 	install -m 644 $(wildcard spoa/doc/*.md) $(DESTDIR)$(docdir)/spoa/doc
 	install -m 644 $(wildcard spoa/doc/pictures/*) $(DESTDIR)$(docdir)/spoa/doc/pictures
-	rm -rf $(DESTDIR)$(docdir)/examples
+	rm -rf $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)/docker
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
-	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf # where the documentation's links lead
+	# Where the documentation's links lead.
+	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf
+	install -d $(DESTDIR)$(docdir)/docker
+	cp -RL $(filter-out docker/packaging docker/systemd,$(wildcard docker/*)) $(DESTDIR)$(docdir)/docker
+	for file in spoa/core/README.md tests/README.md tests/*/README.md; do install -D -m 644 $$file $(DESTDIR)$(docdir)/$$file; done
 	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there
