@@ -20,6 +20,7 @@
 #include "spoa/core/base/findings.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/text.h"
+#include "spoa/core/config/haproxy_conf.h"
 #include "spoa/core/config/haproxy_file.h"
 #include "spoa/core/config/haproxy_rules.h"
 #include "spoa/core/observers/history.h"
@@ -533,6 +534,33 @@ static bool judge_files(void)
     return is_good;
 }
 
+/* HAProxy's files are written whole, or it is told that memory is short. */
+static bool write_files(void)
+{
+    static const struct haproxy_conf_options options = {.version = 206, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+    struct config *config = make_config("[sentinels]\naddress = s1:1\n[service m]\nserver = R1 a:1\n"
+                                        "[service n]\nserver = R1 a:1\nreplicas = yes\n");
+    struct text haproxy = {.data = NULL};
+    struct text spoe = {.data = NULL};
+
+    if (config == NULL)
+        return false;
+    haproxy_conf_write(config, &options, &haproxy);
+    haproxy_conf_write_spoe(config, options.version, &spoe);
+    bool is_good = !haproxy.has_failed && !spoe.has_failed;
+    assert_true(is_good || has_failed);
+    if (is_good) {
+        assert_non_null(strstr(haproxy.data, "\nbackend be_n_read\n"));
+        assert_non_null(strstr(haproxy.data, "\nfrontend fe_m\n"));
+        assert_null(strstr(haproxy.data, "(null)"));
+        assert_null(strstr(spoe.data, "(null)"));
+    }
+    text_finish(&haproxy);
+    text_finish(&spoe);
+    config_destroy(config);
+    return is_good;
+}
+
 static void test_judging_files(void **state)
 {
     (void)state;
@@ -540,6 +568,7 @@ static void test_judging_files(void **state)
     assert_non_null(strstr(judged, "spoe.conf"));
     fail_each(judge_files);
     free(judged);
+    fail_each(write_files);
 }
 
 int main(void)
