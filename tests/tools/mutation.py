@@ -413,8 +413,10 @@ class Judge:
             if status is None:
                 return "an integration test hangs"
             failed = re.search(r"^(?:FAILED|ERROR) ([^ ]+::[^\n]*?)(?: - .*)?$", output, re.M)
-            if status == 0 or failed is None:
+            if status == 0:
                 return None
+            if failed is None:
+                sys.exit(f"mutation: the integration tests cannot be run\n{output}")
             test = failed.group(1)
             if test not in self.broken:
                 self.broken[test] = self.pytest([test], is_mutant=False)[0] != 0
