@@ -128,6 +128,7 @@ def test_the_next_steps_keep_what_is_there(cluster, tmp_path):
     at = steps.index(f"  install -b -m 644 '{tmp_path}/a b/haproxy.cfg' /etc/haproxy/haproxy.cfg")
     assert steps[at - 1].startswith("  # There is a /etc/haproxy/haproxy.cfg. This replaces it")
     assert f"\nsentinel-spoa -f '{tmp_path}/a b/sentinel-spoa.conf' check\n" in done.stdout
+    assert "  systemctl enable sentinel-spoa haproxy" in steps  # or nothing runs after a reboot
     assert steps[-1] == "Only clients on this host reach these ports: change `bind` in haproxy.cfg for others."
 
 

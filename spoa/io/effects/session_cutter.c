@@ -8,6 +8,9 @@
 #include "spoa/io/effects/runtime_api.h"
 #include "spoa/io/net/loop.h"
 
+/* What happens within this time is one moment. */
+#define MOMENT_MS 5
+
 /* One HAProxy. `index` is its number in the rounds. */
 struct target {
     struct session_cutter *cutter;
@@ -24,6 +27,7 @@ struct session_cutter {
     struct target *targets;
     struct runtime_health *healths; /* of the targets */
     size_t count;
+    bool is_paused;
 };
 
 /* ---- rounds ---- */
@@ -34,17 +38,23 @@ static void arm(struct target *target)
     const struct session_cutter *cutter = target->cutter;
     int64_t due_ms = cut_rounds_due_ms(cutter->rounds, target->index);
 
-    if (due_ms != INT64_MAX)
+    if (due_ms != INT64_MAX && !cutter->is_paused)
         loop_arm(cutter->loop, &target->timer, due_ms);
 }
 
-/* The timer fires in the next turn of the loop. So services that switch in the same turn share a round. */
-static void arm_all(void *context)
+/*
+ * A service has changed. Services that switch in the same moment share a round, and a look at what is due: with
+ * thousands of them a look for each would cost more than all else that a switch costs.
+ */
+static void look_soon(void *context)
 {
     struct session_cutter *cutter = context;
 
-    for (size_t i = 0; i < cutter->count; i++)
-        arm(&cutter->targets[i]);
+    for (size_t i = 0; i < cutter->count; i++) {
+        ev_timer *timer = &cutter->targets[i].timer;
+        if (!ev_is_active(timer) || ev_timer_remaining(cutter->loop, timer) > MOMENT_MS / 1000.)
+            loop_arm(cutter->loop, timer, clock_ms() + MOMENT_MS);
+    }
 }
 
 static void note_cut(void *context, const char *service, const char *server, int64_t now_ms)
@@ -71,7 +81,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)events;
     if (cut_rounds_due_ms(cutter->rounds, target->index) > now_ms)
-        arm(target);
+        arm(target); /* nothing is due yet, or a round is under way */
     else if (cut_rounds_begin(cutter->rounds, target->index, now_ms, &what))
         runtime_api_begin(target->api, &what);
     else
@@ -89,6 +99,15 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
 bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former)
 {
     return former == NULL || cut_rounds_inherit(cutter->rounds, former->rounds, clock_ms());
+}
+
+void session_cutter_pause(struct session_cutter *cutter)
+{
+    if (cutter == NULL)
+        return;
+    cutter->is_paused = true;
+    for (size_t i = 0; i < cutter->count; i++)
+        ev_timer_stop(cutter->loop, &cutter->targets[i].timer);
 }
 
 /* Makes no more calls. */
@@ -133,7 +152,7 @@ void session_cutter_begin(struct session_cutter *cutter, struct session_cutter *
     if (cutter == NULL)
         return;
     cut_rounds_start(cutter->rounds, clock_ms());
-    arm_all(cutter);
+    look_soon(cutter);
 }
 
 /* ---- its life ---- */
@@ -161,7 +180,7 @@ static bool create_rounds(struct session_cutter *cutter, struct metrics *metrics
         .healths = cutter->healths,
         .api_count = cutter->count,
         .metrics = metrics,
-        .on_change = arm_all,
+        .on_change = look_soon,
         .on_cut = note_cut,
         .context = cutter,
     };
