@@ -364,20 +364,12 @@ static int64_t next_deadline(const struct parking_queue *queue, int64_t deadline
     return last != NULL && last->deadline_ms > deadline_ms ? last->deadline_ms : deadline_ms;
 }
 
-bool parking_may_park(const struct parking_queue *queue)
-{
-    const struct parking *parking = queue->parking;
-
-    return parking != NULL && parking->free != NULL && !service_is_open(queue->service, queue->role) &&
-           service_decision(queue->service)->park_ms != 0;
-}
-
 bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
                   uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
     struct parking *parking = queue->parking;
 
-    if (!parking_may_park(queue))
+    if (!parking_may_park(queue) || parking->free == NULL)
         return false;
     int64_t park_ms = service_decision(queue->service)->park_ms;
     struct parked_stream *stream = parking->free;

@@ -120,8 +120,12 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to, in
  */
 void parking_queue_close(struct parking_queue *queue, struct span last_word);
 
-/* Whether parking_park() would park a stream of this queue. */
-bool parking_may_park(const struct parking_queue *queue);
+/* Whether parking_park() would park a stream of this queue if it had room. */
+static inline bool parking_may_park(const struct parking_queue *queue)
+{
+    return queue->parking != NULL && !service_is_open(queue->service, queue->role) &&
+           service_decision(queue->service)->park_ms != 0;
+}
 
 /*
  * Parks a stream of `queue` that came on the connection `client`, for the client `asker`. False if it must be

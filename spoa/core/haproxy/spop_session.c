@@ -265,6 +265,16 @@ INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *a
     return taken;
 }
 
+/* A function of its own, so that the rest of spop_session_feed() is small enough to be inlined. */
+__attribute__((noinline)) static size_t feed_mixed(struct spop_session *session, struct span in,
+                                                   int64_t now_ms, struct sink *out)
+{
+    struct ahead ahead;
+
+    ahead.next = ahead.count = 0;
+    return feed(session, in, &ahead, now_ms, out);
+}
+
 static bool has_one_frame(struct span in)
 {
     return in.len < SPOP_LEN_BYTES || in.len - SPOP_LEN_BYTES <= spop_u32_read(in.data);
@@ -272,10 +282,7 @@ static bool has_one_frame(struct span in)
 
 size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
 {
-    struct ahead ahead;
-
-    if (!service_table_is_mixed(session->table) || has_one_frame(in))
-        return feed(session, in, NULL, now_ms, out);
-    ahead.next = ahead.count = 0;
-    return feed(session, in, &ahead, now_ms, out);
+    return service_table_is_mixed(session->table) && !has_one_frame(in)
+               ? feed_mixed(session, in, now_ms, out)
+               : feed(session, in, NULL, now_ms, out);
 }
