@@ -64,8 +64,9 @@ void answer_finish(struct answer *answer);
 void answer_inherit(struct answer *answer, const struct answer *former);
 
 /*
- * What to answer for this role; valid until the next call with this answer. If the decision has expired, the service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
- * replica takes the next one in turn. Allocates nothing.
+ * What to answer for this role; valid until the next call with this answer. If the decision has expired, the
+ * service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that
+ * names a replica takes the next one in turn. Allocates nothing.
  */
 const struct answer_words *answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 

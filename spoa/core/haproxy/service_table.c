@@ -12,7 +12,8 @@
 #include "spoa/core/haproxy/question_cache.h"
 
 struct table_entry {
-    /* The streams that ask for the master. What an answer needs is at the end of this, and at the beginning of the next. */
+    /* The streams that ask for the master. An answer needs the end of this, and the beginning of what
+     * follows. */
     struct parking_queue masters;
     struct answer answer;
     /* The streams that ask for a replica. Not used if the service has replicas disabled. */

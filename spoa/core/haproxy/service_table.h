@@ -47,9 +47,9 @@ bool service_table_is_mixed(const struct service_table *table);
 #define SERVICE_TABLE_AHEAD_MAX 32
 
 /*
- * service_table_recall() for many payloads at once. It also begins to fetch from memory what their answers need: with
- * thousands of services no cache has it, and answers one by one would wait for one part after the other. The queues stay
- * valid until service_table_change_over().
+ * service_table_recall() for many payloads at once. It also begins to fetch from memory what their answers
+ * need: with thousands of services no cache has it, and answers one by one would wait for one part after the
+ * other. The queues stay valid until a change-over.
  */
 void service_table_recall_all(struct service_table *table, const struct span *payloads, size_t count,
                               struct parking_queue **ret_queues);

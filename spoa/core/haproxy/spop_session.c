@@ -140,7 +140,8 @@ __attribute__((noinline)) static void look_ahead(const struct spop_session *sess
     ahead->next = 0;
 }
 
-/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is closed. */
+/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is
+ * closed. */
 RARE struct parking_queue *meet(struct spop_session *session, struct span payload, uint64_t stream_id,
                                 uint64_t frame_id, int64_t now_ms, struct sink *out)
 {

@@ -36,7 +36,8 @@ struct attempt {
     const struct sockaddr_storage *address;
 };
 
-/* Only while an attempt goes on. Thousands of links may connect at once: an address needs no race, which is large. */
+/* Only while an attempt goes on. Thousands of links may connect at once: an address needs no race, which is
+ * large. */
 struct connecting {
     struct address_race *race;       /* NULL: the peer is an address */
     struct sockaddr_storage address; /* then that */

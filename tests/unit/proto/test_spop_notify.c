@@ -258,8 +258,9 @@ static void several_messages_without_a_service(void **state)
 }
 
 /*
- * Questions about several services that come by turns are looked up ahead, many at once: the answers are the same, also
- * where a question is not known, a frame of another type comes between, or the last one is cut off.
+ * Questions about several services that come by turns are looked up ahead, many at once: the answers are the
+ * same, also where a question is not known, a frame of another type comes between, or the last one is cut
+ * off.
  */
 static void services_by_turns(void **state)
 {
