@@ -202,7 +202,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void tick_history(struct agent *agent)
 {
-    struct history_felt felt = {.is_any = false};
+    struct history_felt felt = {.refused = service_table_unknown(agent->table)->asked};
     size_t group_count = 0;
     const struct voter_group *const *groups = NULL;
 

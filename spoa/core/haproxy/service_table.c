@@ -29,8 +29,7 @@ struct service_table {
     struct service_table *next; /* in a change-over */
     bool has_clients;           /* questions with a client's address have come */
     struct unknown_service unknown_service;
-    size_t unknown_len;
-    uint8_t unknown[ACTIONS_MAX]; /* the actions for an unknown service */
+    struct answer_words unknown; /* for an unknown service */
 };
 
 struct service_table *service_table_create(struct parking *parking)
@@ -41,7 +40,7 @@ struct service_table *service_table_create(struct parking *parking)
     if (table == NULL)
         return NULL;
     table->parking = parking;
-    table->unknown_len = actions_encode(&unknown, table->unknown);
+    table->unknown.len = (uint16_t)actions_encode(&unknown, table->unknown.actions);
     return table;
 }
 
@@ -189,51 +188,51 @@ const struct answer_counters *service_table_counters(const struct service_table 
     return entry != NULL ? &entry->answer.counters : NULL;
 }
 
-/* Answers a question from the cache. NULL if it is not there. */
-static struct parking_queue *recall(struct service_table *table, struct span payload,
-                                    struct client *ret_client)
+static struct span without(struct span payload, size_t len)
 {
-    size_t len = payload.len;
+    return span_of(payload.data + len, payload.len - len);
+}
+
+/* A function of its own, so that what comes before it is small enough to be inlined. */
+__attribute__((noinline)) static struct parking_queue *search(struct service_table *table,
+                                                              struct span payload)
+{
+    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
+
+    if (len == payload.len)
+        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
+    return client_is_usual(without(payload, len))
+               ? question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON)
+               : NULL;
+}
+
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload)
+{
+    size_t len;
     struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
 
-    if (latest == NULL && table->has_clients)
-        len = question_common_len(payload);
-    if (len == payload.len) {
-        ret_client->kind = CLIENT_NOT_GIVEN;
-        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
-    }
-    if (!client_read(span_of(payload.data + len, payload.len - len), ret_client))
-        return NULL;
-    return latest != NULL
-               ? latest
-               : question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON);
+    return latest != NULL && client_is_usual(without(payload, len)) ? latest : search(table, payload);
 }
 
 static void remember(struct service_table *table, struct span payload, enum client_kind kind,
                      struct parking_queue *queue)
 {
     size_t len = question_common_len(payload);
-    struct client client;
 
     if (kind == CLIENT_NOT_GIVEN) {
         question_cache_add(&table->questions, payload, QUESTION_WHOLE, queue);
-    } else if (len < payload.len && client_read(span_of(payload.data + len, payload.len - len), &client)) {
+    } else if (len < payload.len && client_is_usual(without(payload, len))) {
         question_cache_add(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
         table->has_clients = true;
     }
 }
 
-bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
-                           struct client *ret_client)
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
 {
     struct service_question question;
 
-    *ret_queue = recall(table, payload, ret_client);
-    if (*ret_queue != NULL)
-        return true;
     if (!question_read(payload, &question))
         return false;
-    *ret_client = question.client;
     *ret_queue = service_table_find(table, &question);
     /* Not in a change-over: the service may move. */
     if (*ret_queue != NULL && table->next == NULL)
@@ -241,16 +240,10 @@ bool service_table_resolve(struct service_table *table, struct span payload, str
     return true;
 }
 
-struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
-                                 int64_t now_ms, bool *ret_named)
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms)
 {
-    if (queue == NULL) {
-        *ret_named = false;
-        return span_of(table->unknown, table->unknown_len);
-    }
-    struct span answer = answer_give(queue->answer, queue->role, now_ms);
-    *ret_named = service_has_name(queue->service, queue->role);
-    return answer;
+    return queue != NULL ? answer_give(queue->answer, queue->role, now_ms) : &table->unknown;
 }
 
 /* `to` is NULL if nobody asks for that any more. */
@@ -271,7 +264,7 @@ void service_table_begin(struct service_table *table, struct service_table *next
 
 void service_table_move(struct service_table *table, const char *service, int64_t now_ms)
 {
-    const struct span unknown = span_of(table->next->unknown, table->next->unknown_len);
+    const struct span unknown = answer_actions(&table->next->unknown);
     struct table_entry *former = find_own(table, span_of_text(service));
     struct table_entry *successor = find_own(table->next, span_of_text(service));
     bool has_replicas = successor->replicas.service != NULL;
@@ -289,7 +282,7 @@ void service_table_end(struct service_table *table, int64_t now_ms)
 {
     struct service_table *next = table->next;
     struct table_entry *former = table->entries;
-    const struct span unknown = span_of(next->unknown, next->unknown_len);
+    const struct span unknown = answer_actions(&next->unknown);
 
     for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
         if (entry->is_over)

@@ -37,17 +37,16 @@ const struct answer_counters *service_table_counters(const struct service_table 
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
 
-/* The same for the payload of a NOTIFY. `ret_client` gets the client for which it asks. False if the
- * payload is malformed. Allocates nothing. */
-MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
-                                      struct parking_queue **ret_queue, struct client *ret_client);
+/* The same for the payload of a NOTIFY that is known from before. NULL if it is not. */
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload);
 
-/*
- * The actions of an ACK; valid until the next call with the table or a service. `*ret_named`: whether they
- * name a node. If `queue` is NULL, the state is "unknown-service". Allocates nothing.
- */
-struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
-                                 int64_t now_ms, bool *ret_named);
+/* The same for any payload, which is then known. False if it is malformed. Allocates nothing. */
+MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
+                                      struct parking_queue **ret_queue);
+
+/* What to answer; see answer_give(). If `queue` is NULL, the state is "unknown-service". Allocates nothing. */
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms);
 
 /*
  * service_table_resolve() has found no queue for this payload: HAProxy asks for what is not configured. That is an
