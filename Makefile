@@ -181,7 +181,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report false-alarms \
-    clients-report asan-test valgrind coverage mutation test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test \
+    clients-report asan-test valgrind coverage mutation test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test engine-test \
     lint format deps docs man install uninstall clean help
 
 ##@ Build
@@ -379,10 +379,16 @@ rpm-test: rpm ## and runs what is in it, in a Debian (as root)
 	@tests/tools/deps.sh test
 	@$(run_pytest) tests/packaging/test_rpm.py
 
-deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
-	@tests/tools/deps.sh build test deploy
+deploy-test: image ## the files for Compose, Kubernetes and Helm: their schemas, and what they describe, run in network namespaces (as root)
+	@tests/tools/deps.sh build test node deploy
 	$(Q)$(MAKE) all
-	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py
+	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_helm.py tests/packaging/test_kubernetes.py
+
+engine-test: image ## the chart as containers, in podman and a network of its own: a failover, other nodes, another password, an end (as root)
+	@tests/tools/deps.sh build test engine node
+	$(Q)$(MAKE) all
+	@tests/tools/engine.sh
+	@$(run_pytest) tests/packaging/test_engine.py
 
 ##@ Check
 lint: ## all static checks; prints findings only

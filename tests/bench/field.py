@@ -21,9 +21,12 @@ def server_lines(number, port):
 class Field:
     """By `with`: an agent that knows all services, on a CPU of its own, by TCP and by a UNIX socket."""
 
-    def __init__(self, sentinels=3, services=1, agent="", service="", waiting=0, voters=""):
-        """agent, service, voters: lines for these sections, `voters` for [sentinels]. waiting: services w0 ... that have no master until a failover."""
-        self.sentinels, self.services, self.waiting = sentinels, services, waiting
+    def __init__(self, sentinels=3, services=1, agent="", service="", waiting=0, steady=0, announced=0, voters=""):
+        """agent, service, voters: lines for these sections, `voters` for [sentinels]; NAME is the service's. waiting: services w0 ... that have
+        no master until a failover. steady: services k0 ... that keep theirs. announced: of so many services the Sentinels' subscribers hear at a
+        failover."""
+        self.sentinels, self.services, self.waiting, self.steady = sentinels, services, waiting, steady
+        self.announced = announced
         self.agent_lines, self.service_lines, self.voter_lines = agent, service, voters
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
         self.agent = Agent(self.directory)
@@ -32,7 +35,7 @@ class Field:
         # Descriptors for what asks and what answers; the agent raises its own limit.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-        self.said = Program("sentinels", self.sentinels, cpu=CLIENT_CPU, lines=self.sentinels + 1)
+        self.said = Program("sentinels", self.sentinels, self.announced, cpu=CLIENT_CPU, lines=self.sentinels + 1)
         self.write_config()
         self.began = time.monotonic()
         self.agent.start(timeout=120)
@@ -49,8 +52,8 @@ class Field:
     def write_config(self):
         *ports, node_port = self.said.lines
         addresses = "".join(f"address = 127.0.0.1:{port}\n" for port in ports)
-        names = [f"s{i:05d}" for i in range(self.services)] + [f"w{i}" for i in range(self.waiting)]
-        services = "".join(f"[service {name}]\n{server_lines(int(name[1:]), node_port)}{self.service_lines}" for name in names)
+        names = [f"s{i:05d}" for i in range(self.services)] + [f"w{i}" for i in range(self.waiting)] + [f"k{i}" for i in range(self.steady)]
+        services = "".join(f"[service {name}]\n{server_lines(int(name[1:]), node_port)}{self.service_lines.replace('NAME', name)}" for name in names)
         self.agent.config_path.write_text(f"[agent]\nlisten = 127.0.0.1:0\nlisten = unix:{self.directory}/spop.sock\n"
                                           f"{self.agent_lines}\n[sentinels]\n{addresses}{self.voter_lines}\n{services}")
 

@@ -1,8 +1,9 @@
 /*
- * sentinels COUNT: so many Sentinels that know any number of services "s0", "s1" ..., and all their nodes.
+ * sentinels COUNT [SERVICES]: so many Sentinels that know any number of services "s0", "s1" ..., and all their nodes.
  * Prints the Sentinels' ports and last the nodes'. Service sN has two servers, 127.16.x.y and 127.17.x.y with
  * N = 256 x + y; the first is the master until a line comes in, which tells of a failover of all services.
- * Those called "w0" and so on have no master before that. Ends with its standard input.
+ * So many of them ("s00000" ...) the Sentinels tell their subscribers of. Services called "w0" and so on have no
+ * master before that, and those called "k0" and so on keep theirs. Ends with its standard input.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,11 +24,13 @@
 #define REPLY_MAX 512
 #define WORDS_MAX 24
 #define WORD_SIZE 128
+#define ADDRESS_MAX 64
 
 struct connection {
     int fd;
     int sentinel; /* -1: it is a node */
     bool is_listening;
+    bool is_subscribed;
     size_t kept;
     char in[IN_SIZE];
 };
@@ -41,11 +44,17 @@ static struct connection *connections[FDS_MAX]; /* by descriptor */
 static char out[OUT_SIZE];
 static size_t out_len;
 static int node_port;
-static int side; /* 0: the first server of each service is the master */
+static unsigned long announced; /* so many services */
+static int side;                /* 0: the first server of each service is the master */
 
 /* ---- what is said ---- */
 
 #define SAY(...) (out_len += (size_t)snprintf(out + out_len, OUT_SIZE - out_len, __VA_ARGS__))
+
+static void address_of(int server, unsigned long number, char ip[ADDRESS_MAX])
+{
+    snprintf(ip, ADDRESS_MAX, "127.%d.%lu.%lu", 16 + server, number / 256, number % 256);
+}
 
 static void say_master(const char *service)
 {
@@ -54,22 +63,23 @@ static void say_master(const char *service)
         return;
     }
     unsigned long number = strtoul(service + 1, NULL, 10);
-    char ip[64];
+    char ip[ADDRESS_MAX];
     char port[8];
 
-    snprintf(ip, sizeof(ip), "127.%d.%lu.%lu", 16 + side, number / 256, number % 256);
+    address_of(service[0] == 'k' ? 0 : side, number, ip);
     snprintf(port, sizeof(port), "%d", node_port);
     SAY("*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(ip), ip, strlen(port), port);
 }
 
-static void say_subscribed(const struct command *command)
+static void say_subscribed(struct connection *connection, const struct command *command)
 {
+    connection->is_subscribed = true;
     for (size_t i = 1; i < command->count; i++)
         SAY("*3\r\n$9\r\nsubscribe\r\n$%zu\r\n%s\r\n:%zu\r\n", strlen(command->words[i]), command->words[i],
             i);
 }
 
-static void answer(const struct connection *connection, const struct command *command)
+static void answer(struct connection *connection, const struct command *command)
 {
     const char *verb = command->words[0];
     const char *what = command->words[1];
@@ -77,7 +87,7 @@ static void answer(const struct connection *connection, const struct command *co
     if (strcasecmp(verb, "ROLE") == 0)
         SAY("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     else if (strcasecmp(verb, "SUBSCRIBE") == 0)
-        say_subscribed(command);
+        say_subscribed(connection, command);
     else if (strcasecmp(verb, "PING") == 0)
         SAY("+PONG\r\n");
     else if (strcasecmp(verb, "CLIENT") == 0)
@@ -198,6 +208,24 @@ static int listen_on(int poll_fd, int sentinel)
     return ntohs(address.sin_port);
 }
 
+/* Tells a subscriber that each service has another master. */
+static void announce(const struct connection *connection)
+{
+    char old[ADDRESS_MAX];
+    char new[ADDRESS_MAX];
+    char text[4 * ADDRESS_MAX];
+
+    for (unsigned long i = 0; i < announced; i++) {
+        address_of(!side, i, old);
+        address_of(side, i, new);
+        snprintf(text, sizeof(text), "s%05lu %s %d %s %d", i, old, node_port, new, node_port);
+        SAY("*3\r\n$7\r\nmessage\r\n$14\r\n+switch-master\r\n$%zu\r\n%s\r\n", strlen(text), text);
+        if (out_len > OUT_SIZE - REPLY_MAX)
+            flush(connection);
+    }
+    flush(connection);
+}
+
 static void take_line(void)
 {
     char line[16];
@@ -205,6 +233,9 @@ static void take_line(void)
     if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
         exit(0);
     side = !side;
+    for (int fd = 0; fd < FDS_MAX; fd++)
+        if (connections[fd] != NULL && connections[fd]->is_subscribed)
+            announce(connections[fd]);
 }
 
 static void handle(int poll_fd, struct connection *connection)
@@ -224,14 +255,15 @@ static void handle(int poll_fd, struct connection *connection)
 
 int main(int argc, char **argv)
 {
-    int count = argc == 2 ? atoi(argv[1]) : 0;
+    int count = argc >= 2 ? atoi(argv[1]) : 0;
     int poll_fd = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event events[64] = {{.events = EPOLLIN, .data.fd = STDIN_FILENO}};
 
-    if (count < 1 || count > SENTINELS_MAX) {
-        fputs("usage: sentinels COUNT\n", stderr);
+    if (count < 1 || count > SENTINELS_MAX || argc > 3) {
+        fputs("usage: sentinels COUNT [SERVICES]\n", stderr);
         return 2;
     }
+    announced = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, STDIN_FILENO, &events[0]) == -1)
         die("standard input");
     for (int i = 0; i < count; i++)

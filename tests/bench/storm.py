@@ -1,4 +1,5 @@
-"""How long an answer takes while many scrape /metrics at once: beside the same agent that nobody scrapes, and beside the baseline.
+"""How long an answer takes while many scrape /metrics at once, and while one client after the other gets pages of 10,000 services:
+beside the same agent that nobody scrapes, and beside the baseline.
 
 The agent, the baseline and what asks them have a real-time priority: what else runs on the machine does not count as theirs. Those
 who scrape have none."""
@@ -18,14 +19,17 @@ SCRAPERS = 60
 PAUSE_S = 0.0005  # between two questions: the kernel lets nobody have a CPU for himself in real time
 WATCH_S = max(5.0, 12 * SECONDS)
 LONGEST_MS = 10
+MANY = 10000
+PAGES = ["/metrics", "/status", "/status.txt", "/explain.txt", "/readyz", "/master/s09999"]
 
 
 def hurry(pid, priority):
     with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(pid, os.SCHED_FIFO if priority else os.SCHED_OTHER, os.sched_param(priority))
+        # Not for the programs that it starts.
+        os.sched_setscheduler(pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK if priority else os.SCHED_OTHER, os.sched_param(priority))
 
 
-def scrape(address, count, ending):
+def scrape(address, path, count, ending):
     """So many clients in one process: each asks, takes the whole page and asks again, all at the same time."""
     hurry(0, 0)
     os.sched_setaffinity(0, {CLIENT_CPU})
@@ -34,7 +38,7 @@ def scrape(address, count, ending):
             clients = [http.client.HTTPConnection(address, timeout=20) for _ in range(count.value)]
             for client in clients:
                 stack.callback(client.close)
-                client.request("GET", "/metrics")
+                client.request("GET", path)
             for client in clients:
                 client.getresponse().read()
                 with scrape.done.get_lock():
@@ -42,14 +46,13 @@ def scrape(address, count, ending):
 
 
 class Scrapers:
-    """By `with`: SCRAPERS clients in a few processes, so that they take what comes as fast as one CPU can."""
-    PROCESSES = 4
+    """By `with`: so many clients in a few processes, so that they take what comes as fast as one CPU can."""
 
-    def __init__(self, address):
+    def __init__(self, address, path="/metrics", count=SCRAPERS, processes=4):
         self.ending = multiprocessing.Event()
         scrape.done = multiprocessing.Value("L", 0)
-        count = multiprocessing.Value("L", SCRAPERS // self.PROCESSES)
-        self.processes = [multiprocessing.Process(target=scrape, args=(address, count, self.ending)) for _ in range(self.PROCESSES)]
+        each = multiprocessing.Value("L", count // processes)
+        self.processes = [multiprocessing.Process(target=scrape, args=(address, path, each, self.ending)) for _ in range(processes)]
 
     def __enter__(self):
         for process in self.processes:
@@ -83,6 +86,11 @@ def ask(address, service, seconds=WATCH_S):
 
 
 def tables():
+    yield storm()
+    yield pages()
+
+
+def storm():
     table = Table(f"Latency of an answer while {SCRAPERS} clients scrape /metrics of {SERVICES:,} services, each again and again",
                   ["", "answers", "p50 ms", "p99.9 ms", "longest, ms", "target", "", "scrapes", "resident"])
 
@@ -104,4 +112,31 @@ def tables():
                 f"{resident_bytes(field.agent.pid)[0] >> 20} MiB")
             row("baseline, beside it", ask(echo.address, "s00000"))
         hurry(0, 0)
-    return [table]
+    return table
+
+
+def pages():
+    table = Table(f"Latency of an answer while one client gets a page of {MANY:,} services again and again",
+                  ["page", "longest answers, ms", "target", "", "the baseline's, beside it", "nobody asks", "pages"])
+    with contextlib.ExitStack() as stack:
+        field = stack.enter_context(Field(services=MANY, agent="http = 127.0.0.1:0\n"))
+        echo = stack.enter_context(Echo(field.actions()))
+        wait_idle(field.agent.pid, share=0.6)
+        for pid in (field.agent.pid, echo.pid):
+            hurry(pid, 1)
+        hurry(0, 2)
+        for page in PAGES:
+            base, calm = longest(echo.address), longest(field.tcp.address)
+            with Scrapers(field.agent.http_address, page, 1, 1) as scrapers:
+                took = longest(field.tcp.address)
+                done = scrapers.done()
+            table.add(page, " ".join(f"{ms:.1f}" for ms in took), f"< {LONGEST_MS} ms", verdict(took[0], LONGEST_MS),
+                      " ".join(f"{ms:.1f}" for ms in base), " ".join(f"{ms:.1f}" for ms in calm), done)
+            print(table.rows[-1], flush=True)
+        hurry(0, 0)
+    return table
+
+
+def longest(address):
+    """The three longest answers, in ms."""
+    return ask(address, "s00000")[:-4:-1]

@@ -81,6 +81,34 @@ def test_one_at_a_time_and_the_newest_wins():
         assert len(rig.agent.log_lines(event="hook-superseded")) == 2
 
 
+MANY = 60
+
+
+def many(body):
+    """As many services, which all get their first master at once."""
+    return rig_with(body, more="".join(
+        f"[service s{i}]\nmonitor = mymaster\nserver = R1 127.0.0.1:7001\nserver = R2 127.0.0.1:7002\n"
+        f"on-switch = DIRECTORY/hook.sh\non-switch-retry = 0\n" for i in range(MANY - 1)))
+
+
+def test_many_programs_start_one_after_another():
+    """All services switch in one moment: their masters are named before the loop has started all programs."""
+    with many("exit 0") as rig:
+        wait_until(lambda: len(rig.agent.log_lines(event="hook-ended", status="0")) == MANY, 30, "all have run")
+        events = [line["event"] for line in rig.agent.log_lines() if line["event"] in ("master-switch", "hook-started")]
+        assert events.count("hook-started") == MANY
+        named = len(events) - events[::-1].index("master-switch")
+        assert events[:named].count("hook-started") < MANY // 2
+
+
+def test_programs_that_wait_for_their_turn_are_started_at_the_end():
+    with many("mktemp DIRECTORY/ran.XXXXXXXX") as rig:
+        rig.agent.wait_log(event="hook-started")
+        switched(rig, MANY)
+        rig.agent.signal(signal.SIGTERM)
+        wait_until(lambda: len(list(rig.directory.glob("ran.*"))) == MANY, 15, "all have run")
+
+
 def test_exit_status_and_metrics():
     with rig_with("exit 3", agent="http = 127.0.0.1:0") as rig:
         line = rig.agent.wait_log(event="hook-ended", service="mymaster", status="3")

@@ -1,6 +1,7 @@
 /*
  * Runs programs at a switch, without a shell. A service runs one program at a time. If several switches
- * happen while it runs, only the newest is run after it. A program that fails is run again, unless another switch
+ * happen while it runs, only the newest is run after it. Programs of many services start one after another, with pauses in
+ * between, so that the loop can do something else. A program that fails is run again, unless another switch
  * comes before. A running program outlives a reload, and the agent. What it prints comes through a pipe of its own and is
  * logged, see hook_output.h; what it has started may print until the next program of the service begins.
  */

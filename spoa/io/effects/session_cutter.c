@@ -8,6 +8,9 @@
 #include "spoa/io/effects/runtime_api.h"
 #include "spoa/io/net/loop.h"
 
+/* What happens within this time is one moment. */
+#define MOMENT_MS 5
+
 /* One HAProxy. `index` is its number in the rounds. */
 struct target {
     struct session_cutter *cutter;
@@ -39,13 +42,19 @@ static void arm(struct target *target)
         loop_arm(cutter->loop, &target->timer, due_ms);
 }
 
-/* The timer fires in the next turn of the loop. So services that switch in the same turn share a round. */
-static void arm_all(void *context)
+/*
+ * A service has changed. Services that switch in the same moment share a round, and a look at what is due: with
+ * thousands of them a look for each would cost more than all else that a switch costs.
+ */
+static void look_soon(void *context)
 {
     struct session_cutter *cutter = context;
 
-    for (size_t i = 0; i < cutter->count; i++)
-        arm(&cutter->targets[i]);
+    for (size_t i = 0; i < cutter->count; i++) {
+        ev_timer *timer = &cutter->targets[i].timer;
+        if (!ev_is_active(timer) || ev_timer_remaining(cutter->loop, timer) > MOMENT_MS / 1000.)
+            loop_arm(cutter->loop, timer, clock_ms() + MOMENT_MS);
+    }
 }
 
 static void note_cut(void *context, const char *service, const char *server, int64_t now_ms)
@@ -72,7 +81,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)events;
     if (cut_rounds_due_ms(cutter->rounds, target->index) > now_ms)
-        arm(target);
+        arm(target); /* nothing is due yet, or a round is under way */
     else if (cut_rounds_begin(cutter->rounds, target->index, now_ms, &what))
         runtime_api_begin(target->api, &what);
     else
@@ -143,7 +152,7 @@ void session_cutter_begin(struct session_cutter *cutter, struct session_cutter *
     if (cutter == NULL)
         return;
     cut_rounds_start(cutter->rounds, clock_ms());
-    arm_all(cutter);
+    look_soon(cutter);
 }
 
 /* ---- its life ---- */
@@ -171,7 +180,7 @@ static bool create_rounds(struct session_cutter *cutter, struct metrics *metrics
         .healths = cutter->healths,
         .api_count = cutter->count,
         .metrics = metrics,
-        .on_change = arm_all,
+        .on_change = look_soon,
         .on_cut = note_cut,
         .context = cutter,
     };

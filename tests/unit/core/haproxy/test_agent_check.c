@@ -135,7 +135,7 @@ static void test_pulse_over_a_reload(void **state)
     assert_non_null(next.service);
     assert_non_null(next.checks);
     assert_true(agent_checks_add(next.checks, next.service, &pulse));
-    agent_checks_inherit(next.checks, former.checks);
+    agent_checks_inherit(next.checks, former.checks, "m");
     assert_string_equal(answer_to(&next, "m R1\n", START + 200), "down #its sessions are to be cut\n");
     assert_string_equal(answer_to(&next, "m R3\n", START + 200), "up\n");
     assert_string_equal(answer_to(&next, "m R1\n", START + 100 + PULSE), "up\n");

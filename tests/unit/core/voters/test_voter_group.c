@@ -97,7 +97,7 @@ static void change_over(int64_t now_ms)
     static const int voters[VOTERS] = {0, 1, 2};
 
     handover(next, former, voters, now_ms);
-    voter_group_catch_up(group);
+    voter_group_catch_up(group, 0);
 }
 
 /*
