@@ -203,6 +203,30 @@ def test_presets(preset):
     assert paths == ([f"password-file = /run/secrets/{secret[0]}/{secret[1]}"] * 2 if secret else [])
 
 
+def test_each_service_leads_to_its_frontend():
+    objects = chart.render(MATRIX["five masters"])
+    config = chart.files_of(objects)["haproxy.cfg"]
+    ports = dict(re.findall(r"^frontend (\S+)\n(?:    .*\n)*?    bind \S+:(\d+)", config, re.MULTILINE))
+    led = {one["metadata"]["name"].removeprefix("redis-ha-sentinel-spoa-"): one["spec"]["ports"] for one in objects if one["kind"] == "Service"}
+    del led["metrics"]
+    expected = {"a-b-c-d": "fe_a.b:c_D", "cache": "fe_cache", "cache-replicas": "fe_cache_read", "queue": "fe_queue", "search": "fe_search",
+                "last": "fe_last"}
+    assert led == {name: [{"name": "redis", "port": 6379, "targetPort": f"redis-{ports[frontend]}"}] for name, frontend in expected.items()}
+
+
+def test_tls_goes_to_nodes_and_sentinels():
+    """Of a preset's release both have it: the same authority, the same certificate of ours, and names are compared."""
+    files = chart.files_of(chart.render(MATRIX["TLS by preset"]))
+    sentinels, service = re.split(r"^\[service ", files["sentinel-spoa.conf"].split("\n[sentinels ")[1], flags=re.MULTILINE)
+    for part in (sentinels, service):
+        assert re.findall(r"^tls.*", part, re.MULTILINE) == [
+            "tls = yes", *(f"tls-{key} = /run/secrets/certificates/{file}" for key, file in (("ca", "ca.crt"), ("cert", "tls.crt"), ("key", "tls.key")))]
+    assert " ssl verify required ca-file /run/secrets/certificates/ca.crt crt /run/haproxy/nodes-mymaster.pem\n" in files["haproxy.cfg"]
+    for i in range(3):
+        name = f"redis-node-{i}.redis-headless.{IN_TEST}"
+        assert f"    server R{i} {name}:6379 tcp-ut 3s verifyhost {name}\n" in files["haproxy.cfg"]
+
+
 # ---- mistakes ----
 
 REFUSED = {
@@ -304,14 +328,21 @@ def test_further_keys_are_those_of_the_agent(section):
     assert set(SCHEMA["$defs"][f"{section}Settings"]["properties"]) == further
 
 
-def test_what_the_notes_say():
-    done = chart.call("install", chart.NAME, chart.CHART, "--dry-run=client", "--namespace", "data", "--values", "-",
-                      values={"services": [by_hand("cache", 1, replicas={"enabled": True}), by_hand("queue", 2, port=7000)]})
+def read_notes(values):
+    done = chart.call("install", chart.NAME, chart.CHART, "--dry-run=client", "--namespace", "data", "--values", "-", values=values)
     assert done.returncode == 0, done.stderr
-    notes = done.stdout.split("NOTES:")[1]
+    return done.stdout.split("NOTES:")[1]
+
+
+def test_what_the_notes_say():
+    notes = read_notes({"services": [by_hand("cache", 1, replicas={"enabled": True}), by_hand("queue", 2, port=7000)]})
     for name in ("redis-ha-sentinel-spoa-cache.data:6379", "redis-ha-sentinel-spoa-cache-replicas.data:6379", "redis-ha-sentinel-spoa-queue.data:6379",
                  "helm test redis-ha --namespace data", "rehearse cache --through 127.0.0.1:6379 --yes"):
         assert name in notes
+    # The rehearsal reaches HAProxy as it does the nodes, and needs a list of them.
+    assert not any("rehearse" in read_notes(MATRIX[name]) for name in ("TLS", "TLS by preset", "ot", "agents alone"))
+    notes = read_notes({"services": [by_hand("safe", 1, tls=TLS), by_hand("plain", 2, port=7000)], "bind": "ipv6"})
+    assert "rehearse plain --through [::1]:7000 --yes" in notes
 
 
 # ---- the programs' files ----
