@@ -13,10 +13,13 @@
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
 
-/* One read() takes this much. The rest waits in the kernel until the others had their turn. */
-#define READ_SIZE TLS_RECORD_MAX
-/* While this many bytes wait to be sent, the conversation is not asked for more commands. */
-#define UNSENT_MAX ((size_t)256 * 1024)
+/*
+ * One read() takes this much: some 200 votes, which all may be news. The rest waits in the kernel until the others had
+ * their turn. TLS must take whole records: the kernel does not tell of what is left of one.
+ */
+#define READ_SIZE ((size_t)8 * 1024)
+/* One turn of the loop sends this much, some 700 questions. The conversation is not asked for more meanwhile. */
+#define UNSENT_MAX ((size_t)32 * 1024)
 /* Then the conversation may stay overdue, so the timer fires no earlier than after this time. */
 #define UNSENT_WAIT_MS 20
 
@@ -268,9 +271,9 @@ static void take_replies(struct redis_link *link)
 
 static void take_bytes(struct redis_link *link)
 {
-    uint8_t bytes[READ_SIZE];
+    uint8_t bytes[TLS_RECORD_MAX];
     ssize_t got = link->stream != NULL ? tls_stream_read(link->stream, bytes, sizeof(bytes))
-                                       : read(link->io.fd, bytes, sizeof(bytes));
+                                       : read(link->io.fd, bytes, READ_SIZE);
 
     if (got > 0) {
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
@@ -334,8 +337,7 @@ static void collect_commands(struct redis_link *link)
             link->failed = ENOMEM;
 }
 
-/* False if the socket takes no more now. */
-static bool send_output(struct redis_link *link)
+static void send_output(struct redis_link *link)
 {
     ssize_t sent = link->stream != NULL
                        ? tls_stream_write(link->stream, link->output.data, link->output.len)
@@ -344,22 +346,18 @@ static bool send_output(struct redis_link *link)
     if (sent == -1) {
         if (errno != EAGAIN && errno != EINTR)
             link->failed = errno;
-        return false;
+        return;
     }
     output_consume(&link->output, (size_t)sent);
-    return link->output.len == 0;
 }
 
 static void send_commands(struct redis_link *link)
 {
-    bool is_taking = true;
-
-    /* Repeats only if there was more to send than UNSENT_MAX. */
-    while (is_taking) {
-        collect_commands(link);
-        is_taking = link->failed == 0 && link->output.len > 0 && send_output(link);
-    }
-    bool is_waiting = link->failed == 0 && (link->output.len > 0 || wants_write(link));
+    collect_commands(link);
+    bool has_more = link->output.len >= UNSENT_MAX;
+    if (link->failed == 0 && link->output.len > 0)
+        send_output(link);
+    bool is_waiting = link->failed == 0 && (has_more || link->output.len > 0 || wants_write(link));
     int events = EV_READ | (is_waiting ? EV_WRITE : 0);
     if ((link->io.events & (EV_READ | EV_WRITE)) != events)
         watch(link, link->io.fd, events);
