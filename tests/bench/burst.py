@@ -1,7 +1,7 @@
 """What happens when the Sentinels move all services to another master in the same moment: how soon the last one is named, how
 long an answer about another service takes meanwhile, and what HAProxy's runtime API is asked.
 
-The agent, the baseline and what asks them have a real-time priority, as in storm.py. The runtime API and the programs at a switch
+The agent, the Sentinels, the baseline and what asks them have a real-time priority, as in storm.py. The runtime API and the programs at a switch
 have none."""
 
 import contextlib
@@ -139,7 +139,7 @@ def measure(line):
         echo = stack.enter_context(Echo(field.actions()))
         wait_idle(field.agent.pid, share=0.3)
         calm_down(field, line)
-        for pid in (field.agent.pid, echo.pid):
+        for pid in (field.agent.pid, field.said.pid, echo.pid):
             hurry(pid, 1)
         hurry(0, 2)
         found, counted = [], []
@@ -167,5 +167,4 @@ def tables():
         connections, commands = (max(one[i] for one in counted) for i in range(2))
         table.add(name, f"{last:.0f}", f"< {NAMED_MS}", verdict(last, NAMED_MS), f"{took:.1f}", f"< {LONGEST_MS}",
                   verdict(took, LONGEST_MS), f"{max(baseline):.1f}", f"{used:.0f}", connections, f"{commands:,}")
-        print(name, [[round(x, 1) for x in one] for one in found], counted, [round(x, 1) for x in baseline], flush=True)
     return [table]

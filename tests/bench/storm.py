@@ -122,7 +122,7 @@ def pages():
         field = stack.enter_context(Field(services=MANY, agent="http = 127.0.0.1:0\n"))
         echo = stack.enter_context(Echo(field.actions()))
         wait_idle(field.agent.pid, share=0.6)
-        for pid in (field.agent.pid, echo.pid):
+        for pid in (field.agent.pid, field.said.pid, echo.pid):
             hurry(pid, 1)
         hurry(0, 2)
         for page in PAGES:
@@ -132,7 +132,6 @@ def pages():
                 done = scrapers.done()
             table.add(page, " ".join(f"{ms:.1f}" for ms in took), f"< {LONGEST_MS} ms", verdict(took[0], LONGEST_MS),
                       " ".join(f"{ms:.1f}" for ms in base), " ".join(f"{ms:.1f}" for ms in calm), done)
-            print(table.rows[-1], flush=True)
         hurry(0, 0)
     return table
 
