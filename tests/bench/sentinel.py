@@ -26,9 +26,9 @@ WAYS = {"as shipped": "", "down-after": "down-after = 2s\n"}
 class BusySentinel(Sentinel):
     """Monitors masters that need not be Redis. Each has a replica."""
 
-    def write_config(self, node_port):
+    def write_config(self, node_port, masters=MASTERS):
         lines = [f"port {self.port}", f"bind {HOST}", "dir .", "protected-mode no", f"sentinel myid {1:040d}"]
-        for i in range(MASTERS):
+        for i in range(masters):
             name, where = f"s{i:05d}", f"{i // 256}.{i % 256} {node_port}"
             lines += [f"sentinel monitor {name} 127.16.{where} 3", f"sentinel down-after-milliseconds {name} 30000",
                       f"sentinel known-replica {name} 127.17.{where}"]
