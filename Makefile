@@ -181,7 +181,7 @@ build/revision: FORCE
 
 .SECONDARY:
 .PHONY: FORCE all $(foreach v,$(VARIANTS),unit-$v sim-$v fuzz-$v) fuzz test unit sim integration model scenarios failover-report false-alarms \
-    clients-report asan-test valgrind coverage test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test \
+    clients-report asan-test valgrind coverage mutation test-matrix soak bench demo demo-compose image image-test deb deb-test rpm rpm-test deploy-test engine-test \
     lint format deps docs man install uninstall clean help
 
 ##@ Build
@@ -229,9 +229,13 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	install -m 644 $(wildcard README.md LICENSE) $(DESTDIR)$(docdir)
 	install -m 644 $(wildcard spoa/doc/*.md) $(DESTDIR)$(docdir)/spoa/doc
 	install -m 644 $(wildcard spoa/doc/pictures/*) $(DESTDIR)$(docdir)/spoa/doc/pictures
-	rm -rf $(DESTDIR)$(docdir)/examples
+	rm -rf $(DESTDIR)$(docdir)/examples $(DESTDIR)$(docdir)/docker
 	cp -RL haproxy-conf $(DESTDIR)$(docdir)/examples
-	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf # where the documentation's links lead
+	# Where the documentation's links lead.
+	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf
+	install -d $(DESTDIR)$(docdir)/docker
+	cp -RL $(filter-out docker/packaging docker/systemd,$(wildcard docker/*)) $(DESTDIR)$(docdir)/docker
+	for file in spoa/core/README.md tests/README.md tests/*/README.md; do install -D -m 644 $$file $(DESTDIR)$(docdir)/$$file; done
 	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there
@@ -323,6 +327,10 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuz
 	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov replay:cov
 	@$(PYTHON) tests/tools/coverage.py build/cov
 
+mutation: ## breaks the sources in random small places, one at a time, and counts what no test notices (COUNT=60 SEED= FOLDERS= INTEGRATION=0)
+	@tests/tools/deps.sh build test
+	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDERS='$(FOLDERS)' INTEGRATION='$(INTEGRATION)' $(PYTHON) tests/tools/mutation.py $(DIFFS)
+
 test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both SHOW=1)
 	@tests/tools/deps.sh matrix
 	@MATRIX_TESTS='$(TESTS)' MATRIX_SERVER='$(or $(SERVERS),both)' tests/tools/matrix.sh $(or $(SUITES),bookworm trixie forky)
@@ -371,10 +379,16 @@ rpm-test: rpm ## and runs what is in it, in a Debian (as root)
 	@tests/tools/deps.sh test
 	@$(run_pytest) tests/packaging/test_rpm.py
 
-deploy-test: image ## the files for Compose and Kubernetes: their schemas, and what they describe, run in network namespaces (as root)
-	@tests/tools/deps.sh build test deploy
+deploy-test: image ## the files for Compose, Kubernetes and Helm: their schemas, and what they describe, run in network namespaces (as root)
+	@tests/tools/deps.sh build test node deploy
 	$(Q)$(MAKE) all
-	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_kubernetes.py
+	@$(run_pytest) tests/packaging/test_compose.py tests/packaging/test_helm.py tests/packaging/test_kubernetes.py
+
+engine-test: image ## the chart as containers, in podman and a network of its own: a failover, other nodes, another password, an end (as root)
+	@tests/tools/deps.sh build test engine node
+	$(Q)$(MAKE) all
+	@tests/tools/engine.sh
+	@$(run_pytest) tests/packaging/test_engine.py
 
 ##@ Check
 lint: ## all static checks; prints findings only

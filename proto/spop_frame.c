@@ -11,14 +11,6 @@ static uint32_t read_u32(const uint8_t *in)
     return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
 }
 
-static void put_u32(uint8_t out[4], uint32_t value)
-{
-    out[0] = (uint8_t)(value >> 24);
-    out[1] = (uint8_t)(value >> 16);
-    out[2] = (uint8_t)(value >> 8);
-    out[3] = (uint8_t)value;
-}
-
 /* SPOE.txt 3.2: TYPE (1 byte), FLAGS (4 bytes), STREAM-ID and FRAME-ID (varints). */
 static bool parse_header(struct span *body, struct spop_frame *frame)
 {
@@ -241,7 +233,7 @@ static void finish_frame(struct sink *sink, const struct sink *frame)
         sink->full = true;
         return;
     }
-    put_u32(sink->at, (uint32_t)((size_t)(frame->at - sink->at) - SPOP_LEN_BYTES));
+    spop_len_write(sink->at, (uint32_t)((size_t)(frame->at - sink->at) - SPOP_LEN_BYTES));
     sink->at = frame->at;
 }
 
@@ -270,25 +262,11 @@ void spop_agent_disconnect_write(struct sink *sink, enum spop_status status, con
     finish_frame(sink, &frame);
 }
 
-/* Runs once per client connection: so it checks the room once, not for each part. */
-void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id, struct span actions)
+bool spop_ack_fits(const struct sink *sink, uint64_t stream_id, uint64_t frame_id, size_t len)
 {
-    static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
-    size_t size = sizeof(head) + varint_size(stream_id) + varint_size(frame_id) + actions.len;
-    uint8_t *at = sink->at;
+    size_t ids_len = varint_size(stream_id) + varint_size(frame_id);
 
-    if (SPOP_LEN_BYTES + size > sink_room(sink)) {
-        sink->full = true;
-        return;
-    }
-    put_u32(at, (uint32_t)size);
-    at += SPOP_LEN_BYTES;
-    memcpy(at, head, sizeof(head));
-    at += sizeof(head);
-    at += varint_encode(stream_id, at);
-    at += varint_encode(frame_id, at);
-    memcpy(at, actions.data, actions.len);
-    sink->at = at + actions.len;
+    return SPOP_LEN_BYTES + SPOP_HEADER_MAX - 2 * VARINT_MAX_BYTES + ids_len + len <= sink_room(sink);
 }
 
 static void write_action_head(struct sink *sink, uint8_t action, uint8_t args, enum spop_scope scope,

@@ -6,6 +6,7 @@
 #include "proto/span.h"
 #include "proto/spop_data.h"
 #include "proto/spop_status.h"
+#include "proto/varint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,7 +48,7 @@ enum spop_scope {
 
 /* One frame in the input. The payload is valid as long as the input. */
 struct spop_frame {
-    uint8_t type; /* enum spop_frame_type, or an unknown type */
+    uint32_t type; /* enum spop_frame_type, or an unknown type */
     uint32_t flags;
     uint64_t stream_id; /* opaque; unique only on its connection */
     uint64_t frame_id;
@@ -108,11 +109,48 @@ void spop_agent_disconnect_write(struct sink *sink, enum spop_status status, con
 
 /* Appends the ACK of the NOTIFY with these ids. `actions` comes from the action writers and must not be
  * empty: an empty ACK hangs HAProxy 3.1. */
-void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id, struct span actions);
+static inline void spop_ack_write(struct sink *sink, uint64_t stream_id, uint64_t frame_id,
+                                  struct span actions);
 
 /* Actions (SPOE.txt 3.2.7). `name` is without the prefix, which HAProxy adds. It has [A-Za-z0-9_.] only. */
 void spop_set_var_write(struct sink *sink, enum spop_scope scope, const char *name,
                         const struct spop_value *value);
 void spop_unset_var_write(struct sink *sink, enum spop_scope scope, const char *name);
+
+/* ---- An ACK is written for every client: that is inline. ---- */
+
+/* Writes LEN at the front of a frame. */
+static inline void spop_len_write(uint8_t *frame, uint32_t len)
+{
+    frame[0] = (uint8_t)(len >> 24);
+    frame[1] = (uint8_t)(len >> 16);
+    frame[2] = (uint8_t)(len >> 8);
+    frame[3] = (uint8_t)len;
+}
+
+/* Whether an ACK with `len` bytes of actions fits exactly. */
+__attribute__((cold)) bool spop_ack_fits(const struct sink *sink, uint64_t stream_id, uint64_t frame_id,
+                                         size_t len);
+
+__attribute__((always_inline)) static inline void spop_ack_write(struct sink *sink, uint64_t stream_id,
+                                                                 uint64_t frame_id, struct span actions)
+{
+    static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
+    uint8_t *frame = sink->at;
+    uint8_t *at = frame + SPOP_LEN_BYTES;
+
+    if (sink_room(sink) < SPOP_LEN_BYTES + SPOP_HEADER_MAX + actions.len &&
+        !spop_ack_fits(sink, stream_id, frame_id, actions.len)) {
+        sink->full = true;
+        return;
+    }
+    memcpy(at, head, sizeof(head));
+    at += sizeof(head);
+    at += varint_encode(stream_id, at);
+    at += varint_encode(frame_id, at);
+    memcpy(at, actions.data, actions.len);
+    sink->at = at + actions.len;
+    spop_len_write(frame, (uint32_t)((size_t)(sink->at - frame) - SPOP_LEN_BYTES));
+}
 
 #endif

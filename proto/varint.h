@@ -36,8 +36,13 @@ MUST_CHECK static inline int varint_decode(const uint8_t *in, size_t len, uint64
 {
     if (len == 0)
         return 0;
-    if (in[0] >= VARINT_ONE_BYTE_LIMIT)
-        return varint_decode_long(in, len, ret_value);
+    if (in[0] >= VARINT_ONE_BYTE_LIMIT) {
+        uint64_t value; /* so that the caller's own may stay in a register */
+        int used = varint_decode_long(in, len, &value);
+        if (used > 0)
+            *ret_value = value;
+        return used;
+    }
     *ret_value = in[0];
     return 1;
 }

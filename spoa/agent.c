@@ -20,6 +20,7 @@
 #include "spoa/io/net/listen_socket.h"
 #include "spoa/io/net/listeners.h"
 #include "spoa/io/net/loop.h"
+#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_activation.h"
 #include "spoa/io/process/log_sink.h"
@@ -46,6 +47,7 @@ enum protocol {
 struct agent {
     struct ev_loop *loop;
     struct metrics metrics;
+    struct loop_stalls stalls;
     struct client_looker *looker; /* NULL: the kernel does not let us */
     struct parking *parking;
     struct service_table *table; /* what the connections answer from */
@@ -62,7 +64,7 @@ struct agent {
     struct hooks *hooks;
     const struct agent_build *build;
     ev_timer started;
-    size_t lacking; /* the number of a service that knew nothing at the last look */
+    struct deployment_look look; /* for services that know nothing yet */
     ev_timer watchdog;
     ev_timer tick;
     ev_timer drain_deadline;
@@ -180,9 +182,10 @@ static void take_over(struct agent *agent)
 static void on_started(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct agent *agent = container_of(timer, struct agent, started);
+    size_t budget = PROGRESS_UNLIMITED;
 
     (void)events;
-    if (deployment_lack(reload_running(agent->reload), NULL, &agent->lacking) != HANDOVER_READY)
+    if (deployment_check_ready(reload_running(agent->reload), NULL, &agent->look, &budget) != PROGRESS_DONE)
         return;
     ev_timer_stop(loop, timer);
     take_over(agent);
@@ -199,7 +202,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void tick_history(struct agent *agent)
 {
-    struct history_felt felt = {.is_any = false};
+    struct history_felt felt = {.refused = service_table_unknown(agent->table)->asked};
     size_t group_count = 0;
     const struct voter_group *const *groups = NULL;
 
@@ -405,6 +408,7 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
     agent->takeover_fd = takeover_fd;
     agent->loop = loop;
     agent->build = build;
+    loop_stalls_start(&agent->stalls, loop, &agent->metrics);
     ev_timer_init(&agent->started, on_started, 0.0, READY_INTERVAL_S);
     ev_timer_init(&agent->watchdog, on_watchdog, 0.0, 0.0);
     ev_timer_init(&agent->tick, on_tick, 0.0, LOG_SINK_TICK_MS / 1000.0);
@@ -469,6 +473,7 @@ void agent_destroy(struct agent *agent)
 {
     if (agent == NULL)
         return;
+    loop_stalls_stop(agent->loop);
     ev_timer_stop(agent->loop, &agent->started);
     ev_timer_stop(agent->loop, &agent->watchdog);
     ev_timer_stop(agent->loop, &agent->tick);

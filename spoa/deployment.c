@@ -4,54 +4,69 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* What cannot be added is not there. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 #include "spoa/core/base/log.h"
-#include "spoa/core/decision/handover.h"
-#include "spoa/core/observers/decision_log.h"
-#include "spoa/io/effects/session_cutter.h"
+#include "spoa/deployment_parts.h"
 #include "spoa/io/net/loop.h"
-#include "spoa/io/net/tls.h"
 
-/* A service with all that hangs on it. */
-struct deployment_service {
-    struct service_settings settings;
-    struct service *service;
-    struct decision_log log;
-    struct history_watch history;
-    struct hook_watch hook;
-    UT_hash_handle hh; /* by its name */
-};
+/*
+ * One for all that want the same: thousands of services would else read and keep the certificates each.
+ * `ret_tls` is NULL for plain. False where it cannot be had, which is logged.
+ */
+static bool find_tls(struct deployment *deployment, const struct config_tls *settings,
+                     const struct tls **ret_tls)
+{
+    char error[TLS_ERROR_MAX];
 
-/* A group of Sentinels and the services that it monitors. */
-struct deployment_group {
-    struct service **services;
-    struct role_probe_settings *probes; /* one per service */
-    const struct tls **node_tls;        /* one per service */
-    size_t service_count;
-    struct voter_links *links;
-    uint8_t identities[QUORUM_VOTERS_MAX]; /* of its voters */
-};
+    *ret_tls = NULL;
+    if (!settings->is_on)
+        return true;
+    for (size_t i = 0; i < deployment->tls_count; i++) {
+        const struct config_tls *other = &deployment->tls[i].settings;
+        *ret_tls = deployment->tls[i].tls;
+        if (config_same_tls(other, settings))
+            return true;
+    }
+    struct deployment_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
+    if (one.tls == NULL) {
+        log_event(EVENT_TLS_FAILED, log_text("error", error));
+        return false;
+    }
+    deployment->tls[deployment->tls_count++] = one;
+    *ret_tls = one.tls;
+    return true;
+}
 
-/* TLS as some sections want it, all in the same way. */
-struct deployment_tls {
-    struct config_tls settings; /* borrowed, but for the struct itself */
-    struct tls *tls;
-};
+static struct role_probe_settings probe_settings(const struct config_service *service,
+                                                 const struct config_voters *group)
+{
+    const struct config_credentials *credentials = config_node_credentials(service, group);
 
-struct deployment {
-    struct deployment_options options;
-    struct deployment_service *services;
-    struct deployment_service *by_name; /* a hash: a reload looks for each of them */
-    struct deployment_group *groups;
-    const struct voter_group **voters; /* of the groups */
-    struct deployment_tls *tls;
-    size_t tls_count;
-    struct session_cutter *cutter; /* NULL: no runtime API, or not active */
-    struct agent_checks *checks;
-};
+    return (struct role_probe_settings){
+        .credentials = {.username = credentials->username, .password = credentials->password},
+        .interval_ms = group->poll_ms,
+        .reply_timeout_ms = group->reply_timeout_ms,
+        .conversation = peer_times(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
+    };
+}
+
+/* The services of a group stand in the order of the configuration. */
+static bool join_group(struct deployment *deployment, size_t index)
+{
+    const struct config *config = deployment->options.config;
+    const struct config_service *service = &config->services[index];
+    const struct config_voters *voters = &config->groups[service->group];
+    struct deployment_group *group = &deployment->groups[service->group];
+    size_t place = group->service_count;
+
+    if (!find_tls(deployment, config_node_tls(service, voters), &group->node_tls[place]))
+        return false;
+    group->probes[place] = probe_settings(service, voters);
+    group->services[place] = deployment->services[index].service;
+    group->early = group->early || service->early_fence;
+    group->service_count++;
+    deployment->services[index].place = place;
+    return true;
+}
 
 /* Nodes tell no down-after-milliseconds: their `auto` is known from the start. */
 static int64_t park_of(const struct config_service *service, const struct config_voters *group)
@@ -109,72 +124,9 @@ static bool create_service(struct deployment *deployment, size_t index, int64_t 
     service->service = service_create(&service->settings, now_ms);
     if (service->service == NULL)
         return false;
+    deployment->service_count++;
     HASH_ADD_KEYPTR(hh, deployment->by_name, config->name, strlen(config->name), service);
-    return HASH_COUNT(deployment->by_name) == index + 1;
-}
-
-/*
- * One for all that want the same: thousands of services would else read and keep the certificates each.
- * `ret_tls` is NULL for plain. False where it cannot be had, which is logged.
- */
-static bool find_tls(struct deployment *deployment, const struct config_tls *settings,
-                     const struct tls **ret_tls)
-{
-    char error[TLS_ERROR_MAX];
-
-    *ret_tls = NULL;
-    if (!settings->is_on)
-        return true;
-    for (size_t i = 0; i < deployment->tls_count; i++) {
-        const struct config_tls *other = &deployment->tls[i].settings;
-        *ret_tls = deployment->tls[i].tls;
-        if (config_same_tls(other, settings))
-            return true;
-    }
-    struct deployment_tls one = {.settings = *settings, .tls = tls_create(settings, error)};
-    if (one.tls == NULL) {
-        log_event(EVENT_TLS_FAILED, log_text("error", error));
-        return false;
-    }
-    deployment->tls[deployment->tls_count++] = one;
-    *ret_tls = one.tls;
-    return true;
-}
-
-static struct role_probe_settings probe_settings(const struct config_service *service,
-                                                 const struct config_voters *group)
-{
-    const struct config_credentials *credentials = config_node_credentials(service, group);
-
-    return (struct role_probe_settings){
-        .credentials = {.username = credentials->username, .password = credentials->password},
-        .interval_ms = group->poll_ms,
-        .reply_timeout_ms = group->reply_timeout_ms,
-        .conversation = peer_times(group->connect_timeout_ms, group->poll_ms, group->reply_timeout_ms),
-    };
-}
-
-/* The services of a group, in the order of the configuration. */
-static bool collect_services(struct deployment *deployment, size_t index)
-{
-    const struct config *config = deployment->options.config;
-    struct deployment_group *group = &deployment->groups[index];
-
-    group->services = calloc(config->service_count, sizeof(*group->services));
-    group->probes = calloc(config->service_count, sizeof(*group->probes));
-    group->node_tls = calloc(config->service_count, sizeof(const struct tls *));
-    if (group->services == NULL || group->probes == NULL || group->node_tls == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        if (config->services[i].group != index)
-            continue;
-        const struct config_tls *tls = config_node_tls(&config->services[i], &config->groups[index]);
-        if (!find_tls(deployment, tls, &group->node_tls[group->service_count]))
-            return false;
-        group->probes[group->service_count] = probe_settings(&config->services[i], &config->groups[index]);
-        group->services[group->service_count++] = deployment->services[i].service;
-    }
-    return true;
+    return HASH_COUNT(deployment->by_name) == index + 1 && join_group(deployment, index);
 }
 
 static uint64_t random_seed(void)
@@ -196,11 +148,8 @@ static bool create_group(struct deployment *deployment, size_t index)
                                                   .password = config->credentials.password};
     const struct tls *tls = NULL;
 
-    if (!collect_services(deployment, index) || !find_tls(deployment, &config->tls, &tls))
+    if (!find_tls(deployment, &config->tls, &tls))
         return false;
-    bool early = false;
-    for (size_t i = 0; i < group->service_count; i++)
-        early = early || service_settings(group->services[i])->policy.early_fence;
     struct voter_links_options options = {
         .name = config->name,
         .source = config->source,
@@ -212,7 +161,7 @@ static bool create_group(struct deployment *deployment, size_t index)
             {
                 .credentials = credentials,
                 .poll_ms = config->poll_ms,
-                .early = early,
+                .early = group->early,
                 .query = peer_times(config->connect_timeout_ms, config->poll_ms, config->reply_timeout_ms),
                 .hints = peer_times_of_listener(config->connect_timeout_ms, config->reply_timeout_ms),
             },
@@ -235,11 +184,11 @@ static bool create_group(struct deployment *deployment, size_t index)
     if (group->links == NULL)
         return false;
     deployment->voters[index] = voter_links_group(group->links);
-    return true;
+    HASH_ADD_KEYPTR(hh, deployment->groups_by_name, config->name, strlen(config->name), group);
+    return HASH_COUNT(deployment->groups_by_name) == index + 1;
 }
 
-/* NULL where `deployment`, which may be NULL, has no such service. */
-static struct deployment_service *find_service(const struct deployment *deployment, const char *name)
+struct deployment_service *deployment_find_service(const struct deployment *deployment, const char *name)
 {
     struct deployment_service *service = NULL;
 
@@ -248,26 +197,37 @@ static struct deployment_service *find_service(const struct deployment *deployme
     return service;
 }
 
+/* Room for the services of each group. */
+static bool create_lists(struct deployment *deployment)
+{
+    const struct config *config = deployment->options.config;
+    size_t *counts = calloc(config->group_count, sizeof(*counts));
+    bool is_good = counts != NULL;
+
+    for (size_t i = 0; is_good && i < config->service_count; i++)
+        counts[config->services[i].group]++;
+    for (size_t i = 0; is_good && i < config->group_count; i++) {
+        struct deployment_group *group = &deployment->groups[i];
+        group->services = calloc(counts[i] + 1, sizeof(*group->services));
+        group->probes = calloc(counts[i] + 1, sizeof(*group->probes));
+        group->node_tls = calloc(counts[i] + 1, sizeof(const struct tls *));
+        is_good = group->services != NULL && group->probes != NULL && group->node_tls != NULL;
+    }
+    free(counts);
+    return is_good;
+}
+
 static bool create_parts(struct deployment *deployment)
 {
     const struct config *config = deployment->options.config;
-    int64_t now_ms = clock_ms();
 
     deployment->services = calloc(config->service_count, sizeof(*deployment->services));
     deployment->groups = calloc(config->group_count, sizeof(*deployment->groups));
     deployment->voters = calloc(config->group_count, sizeof(const struct voter_group *));
     deployment->tls = calloc(config->group_count + config->service_count, sizeof(*deployment->tls));
     deployment->checks = agent_checks_create();
-    if (deployment->tls == NULL || deployment->services == NULL || deployment->groups == NULL ||
-        deployment->voters == NULL || deployment->checks == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++)
-        if (!create_service(deployment, i, now_ms))
-            return false;
-    for (size_t i = 0; i < config->group_count; i++)
-        if (!create_group(deployment, i))
-            return false;
-    return true;
+    return deployment->tls != NULL && deployment->services != NULL && deployment->groups != NULL &&
+           deployment->voters != NULL && deployment->checks != NULL && create_lists(deployment);
 }
 
 struct deployment *deployment_create(const struct deployment_options *options)
@@ -286,173 +246,93 @@ struct deployment *deployment_create(const struct deployment_options *options)
     return deployment;
 }
 
+static enum progress build_services(struct deployment *deployment, size_t *io_budget)
+{
+    size_t count = deployment->options.config->service_count;
+    int64_t now_ms = clock_ms();
+
+    while (deployment->service_count < count) {
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
+        if (!create_service(deployment, deployment->service_count, now_ms))
+            return PROGRESS_FAILED;
+    }
+    return PROGRESS_DONE;
+}
+
+static enum progress build_group(struct deployment *deployment, size_t index, size_t *io_budget)
+{
+    struct deployment_group *group = &deployment->groups[index];
+
+    if (group->links == NULL && !create_group(deployment, index))
+        return PROGRESS_FAILED;
+    return voter_links_build(group->links, io_budget);
+}
+
+enum progress deployment_build(struct deployment *deployment, size_t *io_budget)
+{
+    enum progress progress = build_services(deployment, io_budget);
+
+    while (progress == PROGRESS_DONE && deployment->group_count < deployment->options.config->group_count) {
+        progress = build_group(deployment, deployment->group_count, io_budget);
+        if (progress == PROGRESS_DONE)
+            deployment->group_count++;
+    }
+    return progress;
+}
+
+/* ---- the end ---- */
+
+bool deployment_unlink(struct deployment *deployment, size_t *io_budget)
+{
+    size_t count =
+        deployment != NULL && deployment->groups != NULL ? deployment->options.config->group_count : 0;
+
+    for (; deployment != NULL && deployment->unlinked < count; deployment->unlinked++) {
+        struct deployment_group *group = &deployment->groups[deployment->unlinked];
+        if (!progress_spend(io_budget) || voter_links_shed(group->links, io_budget))
+            return true;
+        voter_links_destroy(group->links);
+        free(group->services);
+        free(group->probes);
+        free(group->node_tls);
+    }
+    return false;
+}
+
+bool deployment_shed(struct deployment *deployment, size_t *io_budget)
+{
+    while (deployment != NULL && deployment->service_count > 0) {
+        if (!progress_spend(io_budget))
+            return true;
+        service_destroy(deployment->services[--deployment->service_count].service);
+    }
+    return deployment != NULL && config_shed(deployment->options.config, io_budget);
+}
+
 void deployment_destroy(struct deployment *deployment)
 {
+    size_t budget = PROGRESS_UNLIMITED;
+
     if (deployment == NULL)
         return;
-    struct config *config = deployment->options.config;
-    for (size_t i = 0; deployment->groups != NULL && i < config->group_count; i++) {
-        voter_links_destroy(deployment->groups[i].links);
-        free(deployment->groups[i].services);
-        free(deployment->groups[i].probes);
-        free(deployment->groups[i].node_tls);
-    }
+    (void)deployment_unlink(deployment, &budget);
     for (size_t i = 0; i < deployment->tls_count; i++)
         tls_destroy(deployment->tls[i].tls);
     free(deployment->tls);
     session_cutter_destroy(deployment->cutter);
     agent_checks_destroy(deployment->checks);
-    for (size_t i = 0; deployment->services != NULL && i < config->service_count; i++)
-        service_destroy(deployment->services[i].service);
+    HASH_CLEAR(hh, deployment->groups_by_name);
     HASH_CLEAR(hh, deployment->by_name);
+    (void)deployment_shed(deployment, &budget);
     free(deployment->voters);
     free(deployment->groups);
     free(deployment->services);
+    config_destroy(deployment->options.config);
     free(deployment);
-    config_destroy(config);
 }
 
-/* ---- acting on changes ---- */
-
-static bool activate_cutter(struct deployment *deployment, const struct deployment *former)
-{
-    const struct config *config = deployment->options.config;
-
-    if (config->haproxy.runtime_api_count == 0)
-        return true;
-    deployment->cutter = session_cutter_create(deployment->options.loop, &config->haproxy,
-                                               deployment->options.metrics, deployment->options.history);
-    if (deployment->cutter == NULL)
-        return false;
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct config_names *backends = config_service_backends(config, &config->services[i]);
-        if (!session_cutter_watch(deployment->cutter, deployment->services[i].service, backends))
-            return false;
-    }
-    return former == NULL || session_cutter_inherit(deployment->cutter, former->cutter);
-}
-
-static bool activate_hooks(struct deployment *deployment)
-{
-    const struct config *config = deployment->options.config;
-
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct config_service *service = &config->services[i];
-        const struct hook_program program = {
-            .command = service->on_switch,
-            .timeout_ms = service->on_switch_timeout_ms,
-            .retry_ms = service->on_switch_retry_ms,
-        };
-        if (program.command != NULL && !hooks_watch(deployment->options.hooks, &deployment->services[i].hook,
-                                                    deployment->services[i].service, &program))
-            return false;
-    }
-    return true;
-}
-
-static bool activate_checks(struct deployment *deployment)
-{
-    const struct config *config = deployment->options.config;
-
-    for (size_t i = 0; i < config->service_count; i++) {
-        struct agent_check_settings settings = {
-            .mode = config->services[i].check_mode,
-            .delay_ms = config->services[i].check_delay_ms,
-            .pulse_ms = config->services[i].check_pulse_ms,
-        };
-        if (!agent_checks_add(deployment->checks, deployment->services[i].service, &settings))
-            return false;
-    }
-    return true;
-}
-
-/* The group of voters of one of the services. */
-static const struct voter_group *voters_of(const struct deployment *deployment,
-                                           const struct deployment_service *service)
-{
-    size_t index = (size_t)(service - deployment->services);
-
-    return deployment->voters[deployment->options.config->services[index].group];
-}
-
-/* The links of its group of voters of this name; NULL if there is no such group. */
-static const struct voter_links *find_links(const struct deployment *deployment, const char *name)
-{
-    for (size_t i = 0; deployment != NULL && i < deployment->options.config->group_count; i++)
-        if (strcmp(voter_group_name(deployment->voters[i]), name) == 0)
-            return deployment->groups[i].links;
-    return NULL;
-}
-
-static void hand_over(struct deployment *deployment, const struct deployment *former)
-{
-    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
-        struct deployment_service *service = &deployment->services[i];
-        struct deployment_service *same = find_service(former, service->settings.name);
-        int voters[QUORUM_VOTERS_MAX];
-        if (former != NULL && same != NULL)
-            voter_group_match(voters_of(deployment, service), voters_of(former, same), voters);
-        handover(service->service, same != NULL ? same->service : NULL, voters, clock_ms());
-    }
-    for (size_t i = 0; i < deployment->options.config->group_count; i++) {
-        const struct voter_links *same = find_links(former, voter_group_name(deployment->voters[i]));
-        if (same != NULL)
-            voter_links_inherit(deployment->groups[i].links, same);
-        voter_links_catch_up(deployment->groups[i].links, clock_ms());
-    }
-}
-
-bool deployment_activate(struct deployment *deployment, const struct deployment *former)
-{
-    for (size_t i = 0; i < deployment->options.config->service_count; i++) {
-        struct deployment_service *service = &deployment->services[i];
-        const struct deployment_service *same = find_service(former, service->settings.name);
-        decision_log_watch(&service->log, deployment->options.metrics, service->service,
-                           same != NULL ? &same->log : NULL);
-        history_watch_service(&service->history, deployment->options.history, service->service);
-    }
-    if (!activate_cutter(deployment, former) || !activate_checks(deployment) || !activate_hooks(deployment))
-        return false;
-    if (former != NULL)
-        agent_checks_inherit(deployment->checks, former->checks);
-    hand_over(deployment, former);
-    session_cutter_begin(deployment->cutter, former != NULL ? former->cutter : NULL);
-    return true;
-}
-
-static enum handover_lack service_lack(const struct deployment_service *service,
-                                       const struct deployment *former, int64_t now_ms)
-{
-    const struct deployment_service *same = find_service(former, service->settings.name);
-
-    return handover_lack(service->service, same != NULL ? same->service : NULL, now_ms);
-}
-
-enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
-                                   size_t *io_lacking)
-{
-    size_t count = deployment->options.config->service_count;
-    int64_t now_ms = clock_ms();
-
-    for (size_t i = 0; i < count; i++, (*io_lacking)++) {
-        *io_lacking %= count; /* it may be of another deployment */
-        enum handover_lack lack = service_lack(&deployment->services[*io_lacking], former, now_ms);
-        if (lack != HANDOVER_READY)
-            return lack;
-    }
-    return HANDOVER_READY;
-}
-
-bool deployment_fill(const struct deployment *deployment, struct service_table *table)
-{
-    for (size_t i = 0; i < deployment->options.config->group_count; i++) {
-        const struct deployment_group *group = &deployment->groups[i];
-        for (size_t k = 0; k < group->service_count; k++)
-            if (!service_table_add(table, group->services[k]))
-                return false;
-    }
-    return true;
-}
+/* ---- what it has ---- */
 
 const struct agent_checks *deployment_checks(const struct deployment *deployment)
 {

@@ -2,15 +2,22 @@
  * What the sections [sentinels], [service] and [haproxy] of a configuration come to: services, the links that vote on
  * them, and those that act on their changes. The life of a deployment, in this order; reload.c leads it through:
  *
- *     create      services and links are made; the Sentinels are asked. Nobody acts on what they say.
+ *     create
+ *     build       services and links are made; the Sentinels are asked. Nobody acts on what they say.
  *     wait        until deployment_lack() finds nothing. The other one answers. A deployment that is abandoned here goes
  *                 straight to its end.
- *     fill        its services are put into a table for questions.
- *     activate    changes are logged, sessions cut, hooks run. Each service takes the place of its former self: handover.h.
+ *     prepare     its services are put into a table for questions, and get observers, which are told nothing yet.
+ *     take over   each service takes the place of its former self: handover.h. Its changes are logged from then on, and
+ *                 hooks run.
+ *     finish      sessions are cut.
  *     run         all connections answer from its table, all listeners are its own.
  *     retire      another deployment runs, and owes the cuts that this one owed. Streams that waited for a service that is
  *                 gone are answered.
- *     destroy     links and services end. The configuration goes with them.
+ *     unlink      links end.
+ *     shed        services end.
+ *     destroy     the rest. The configuration goes with it.
+ *
+ * Most of them are done in slices, because there may be thousands of services.
  *
  * The first deployment of a process does not wait: it runs at once, and answers "starting" until it knows more.
  */
@@ -22,6 +29,7 @@
 #include <stddef.h>
 
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/config/config.h"
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/haproxy/agent_check.h"
@@ -45,30 +53,55 @@ struct deployment_options {
 };
 
 /*
- * Begins to ask the Sentinels. Nobody acts on what they say before deployment_activate(). `config` is the
- * deployment's own from then on. NULL, and the configuration is gone, if memory is short.
+ * `config` is the deployment's own from then on. Nothing is asked before deployment_build(). NULL, and the configuration
+ * is gone, if memory is short.
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
-/* No table answers from its services any more. NULL is fine. */
+/* Makes services and links; each costs a unit. Begins to ask the Sentinels. */
+enum progress deployment_build(struct deployment *deployment, size_t *io_budget);
+
+/* How far a look has come; all zero at first. */
+struct deployment_look {
+    size_t at;   /* the number of the service that is looked at next; of the one that lacks something */
+    size_t good; /* so many in a row lack nothing */
+    enum handover_lack lack;
+};
+
+/*
+ * Looks whether the services are ready for handover(); each costs a unit. `former` (or NULL) is what they would replace.
+ * Done: all are. A look that is not done says what is lacking in `lack`, unless the budget is used up. The next one
+ * begins there, because with thousands of services most looks end there.
+ */
+enum progress deployment_check_ready(const struct deployment *deployment, const struct deployment *former,
+                                     struct deployment_look *look, size_t *io_budget);
+
+/* Adds services to the table, and their observers; each costs a unit. `table` is the same each time. */
+enum progress deployment_prepare(struct deployment *deployment, struct service_table *table,
+                                 size_t *io_budget);
+
+/*
+ * Services take the place of those of the same name in `former` (or NULL), see handover(), also in `table` (or NULL); see
+ * service_table_begin(). Each costs a unit. One that is not ready waits, unless `by_force`; then `look` says what it lacks.
+ */
+enum progress deployment_take_over(struct deployment *deployment, struct deployment *former,
+                                   struct service_table *table, bool by_force, struct deployment_look *look,
+                                   size_t *io_budget);
+
+/*
+ * All have taken their places: sessions are cut from now on, and `former` (or NULL) cuts no more. False if memory is
+ * short: it is to be tried again. With `by_force` debts of `former` may be lost then.
+ */
+bool deployment_finish(struct deployment *deployment, struct deployment *former, bool by_force);
+
+/* Nobody is asked any more, and links end; each costs a unit. True while there are more. NULL is fine. */
+bool deployment_unlink(struct deployment *deployment, size_t *io_budget);
+
+/* After deployment_unlink(): services end. No table answers from them any more. Costs and result as above. */
+bool deployment_shed(struct deployment *deployment, size_t *io_budget);
+
+/* What is left ends at once. NULL is fine. */
 void deployment_destroy(struct deployment *deployment);
-
-/*
- * From now on changes are logged, sessions cut, agent-checks kept up to date. Each service takes the place of
- * that of the same name in `former` (or NULL), see handover(). False if memory is short.
- */
-bool deployment_activate(struct deployment *deployment, const struct deployment *former);
-
-/*
- * What a service lacks that is not ready for handover(); `former` as above. `io_lacking` is the number of that
- * service. The next look begins with it, because with thousands of services most looks end there; the first one
- * begins with 0.
- */
-enum handover_lack deployment_lack(const struct deployment *deployment, const struct deployment *former,
-                                   size_t *io_lacking);
-
-/* Adds all services. False if memory is short. */
-bool deployment_fill(const struct deployment *deployment, struct service_table *table);
 
 const struct agent_checks *deployment_checks(const struct deployment *deployment);
 /* One for each 'runtime-api'; valid as long as the deployment, and as things stand now. */

@@ -11,6 +11,11 @@
 #include "spoa/io/process/service_manager.h"
 
 /*
+ * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
+ * wait longer than a millisecond or two for an answer.
+ */
+#define SLICE 64
+/*
  * How often we look whether the next deployment is ready; less often once it has failed. It is expected to be
  * ready soon after the longest life of a vote: by then no service can be starting any more.
  */
@@ -24,6 +29,16 @@
 #define RETIRE_S 1.0
 #define RELOAD_ERROR_MAX 512
 
+/* What becomes of the next deployment, in this order. */
+enum step {
+    STEP_BUILD,
+    STEP_WAIT,
+    STEP_PREPARE,
+    STEP_TAKE_OVER,
+    STEP_FINISH,
+    STEP_COUNT,
+};
+
 struct reload {
     struct reload_options options;
     struct deployment *running;
@@ -32,14 +47,20 @@ struct reload {
     bool is_good;
     char error[RELOAD_ERROR_MAX]; /* of the last one, where it is not good */
 
-    struct deployment *next; /* waits; NULL: none does */
-    size_t lacking;          /* the number of its service that was not ready at the last look */
-    ev_timer ready;          /* looks at it */
+    struct deployment *next; /* is to replace it; NULL: none is */
+    struct service_table *next_table;
+    enum step step;
+    struct deployment_look look; /* at its services */
+    ev_timer go_on;
     int64_t ready_deadline_ms;
 
     struct deployment *retired; /* was replaced; NULL: it has ended */
     struct service_table *retired_table;
     ev_timer retire;
+
+    struct deployment *dying; /* ends in slices; NULL: none does */
+    struct service_table *dying_table;
+    ev_timer die;
 };
 
 static const struct config *config_of(const struct reload *reload)
@@ -62,111 +83,73 @@ static struct deployment *create_deployment(const struct reload *reload, struct 
     return deployment_create(&options);
 }
 
-/* ---- prepare, or abandon ---- */
-
-static int64_t longest_vote_life(const struct config *config)
+static void arm(const struct reload *reload, ev_timer *timer, double after_s)
 {
-    int64_t longest_ms = 0;
-
-    for (size_t i = 0; i < config->group_count; i++)
-        if (config->groups[i].vote_life_ms > longest_ms)
-            longest_ms = config->groups[i].vote_life_ms;
-    return longest_ms;
+    ev_timer_stop(reload->options.loop, timer);
+    ev_timer_set(timer, after_s, 0.0);
+    ev_timer_start(reload->options.loop, timer);
 }
 
-static void drop_next(struct reload *reload)
+/* ---- the end of a deployment ---- */
+
+static void end_dying(struct reload *reload)
 {
-    ev_timer_stop(reload->options.loop, &reload->ready);
-    deployment_destroy(reload->next);
-    reload->next = NULL;
+    size_t budget = PROGRESS_UNLIMITED;
+
+    ev_timer_stop(reload->options.loop, &reload->die);
+    (void)deployment_unlink(reload->dying, &budget);
+    service_table_destroy(reload->dying_table);
+    deployment_destroy(reload->dying);
+    reload->dying_table = NULL;
+    reload->dying = NULL;
 }
 
-void reload_abandon(struct reload *reload)
+static void on_die(struct ev_loop *loop, ev_timer *timer, int events)
 {
-    drop_next(reload);
-    listeners_settle(reload->options.listeners, &config_of(reload)->agent);
+    struct reload *reload = container_of(timer, struct reload, die);
+    size_t budget = SLICE;
+
+    (void)loop;
+    (void)events;
+    if (deployment_unlink(reload->dying, &budget) || service_table_shed(reload->dying_table, &budget) ||
+        deployment_shed(reload->dying, &budget))
+        arm(reload, timer, 0.0);
+    else
+        end_dying(reload);
 }
 
-static void note_failure(struct reload *reload, const char *error)
+/* `table`, which may be NULL, has its services, and answers nothing. */
+static void let_die(struct reload *reload, struct deployment *deployment, struct service_table *table)
 {
-    reload->options.metrics->reload_failures_total++;
-    reload->is_good = false;
-    (void)snprintf(reload->error, sizeof(reload->error), "%s", error);
-    service_manager_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
-    log_event(EVENT_RELOAD_FAILED, log_text("error", error));
-}
-
-static void give_up(struct reload *reload, const char *error)
-{
-    reload_abandon(reload);
-    note_failure(reload, error);
-}
-
-void reload_fail(struct reload *reload, const char *error)
-{
-    reload->asked++;
-    give_up(reload, error);
-}
-
-void reload_prepare(struct reload *reload, struct config *config)
-{
-    char error[LISTEN_SOCKET_ERROR_MAX];
-
-    reload->asked++;
-    /*
-     * Not its listeners: this configuration may have the same, and those that nobody has are closed in the
-     * end.
-     */
-    drop_next(reload);
-    if (listeners_open(reload->options.listeners, &config_of(reload)->agent, &config->agent, error) == -1) {
-        config_destroy(config);
-        give_up(reload, error);
-        return;
-    }
-    reload->next = create_deployment(reload, config);
-    if (reload->next == NULL) {
-        give_up(reload, "out of memory");
-        return;
-    }
-    reload->lacking = 0;
-    reload->ready_deadline_ms = clock_ms() + longest_vote_life(config) + READY_SLACK_MS;
-    reload->ready.repeat = READY_INTERVAL_S;
-    ev_timer_again(reload->options.loop, &reload->ready);
-}
-
-/* ---- retire ---- */
-
-static void end_retired(struct reload *reload)
-{
-    ev_timer_stop(reload->options.loop, &reload->retire);
-    service_table_destroy(reload->retired_table);
-    deployment_destroy(reload->retired);
-    reload->retired_table = NULL;
-    reload->retired = NULL;
+    end_dying(reload);
+    reload->dying = deployment;
+    reload->dying_table = table;
+    arm(reload, &reload->die, 0.0);
 }
 
 static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct reload *reload = container_of(timer, struct reload, retire);
 
+    (void)loop;
     (void)events;
-    if (service_table_is_idle(reload->retired_table)) {
-        end_retired(reload);
+    if (!service_table_is_idle(reload->retired_table)) {
+        arm(reload, timer, RETIRE_S);
         return;
     }
-    ev_timer_set(timer, RETIRE_S, 0.0);
-    ev_timer_start(loop, timer);
+    let_die(reload, reload->retired, reload->retired_table);
+    reload->retired_table = NULL;
+    reload->retired = NULL;
 }
 
 static void retire(struct reload *reload, struct deployment *deployment, struct service_table *table)
 {
     reload->retired = deployment;
     reload->retired_table = table;
-    ev_timer_set(&reload->retire, RETIRE_S, 0.0);
-    ev_timer_start(reload->options.loop, &reload->retire);
+    arm(reload, &reload->retire, RETIRE_S);
 }
 
-/* ---- wait, change over ---- */
+/* ---- change over ---- */
 
 static void tell_restart(const char *key)
 {
@@ -203,22 +186,18 @@ static void run(struct reload *reload, struct deployment *deployment)
     reload->options.use(reload->options.context, deployment);
 }
 
-static void change_over(struct reload *reload)
+static void complete(struct reload *reload)
 {
     struct deployment *former = reload->running;
     struct deployment *next = reload->next;
+    struct service_table *table = reload->next_table;
     const struct config *config = deployment_config(next);
-    struct service_table *table = service_table_create(reload->options.parking);
 
-    if (table == NULL || !deployment_fill(next, table) || !deployment_activate(next, former)) {
-        service_table_destroy(table);
-        give_up(reload, "out of memory");
-        return;
-    }
-    ev_timer_stop(reload->options.loop, &reload->ready);
+    ev_timer_stop(reload->options.loop, &reload->go_on);
     reload->next = NULL;
+    reload->next_table = NULL;
     tell_what_needs_a_restart(reload, &config_of(reload)->agent, &config->agent);
-    service_table_change_over(reload->options.table, table, clock_ms());
+    service_table_end(reload->options.table, clock_ms());
     run(reload, next);
     retire(reload, former, table);
     listeners_settle(reload->options.listeners, &config->agent);
@@ -227,8 +206,80 @@ static void change_over(struct reload *reload)
     log_reload(config);
 }
 
+/* Services have taken their places already, and cannot go back. Another reload does not wait for the others. */
+static void complete_by_force(struct reload *reload)
+{
+    size_t budget = PROGRESS_UNLIMITED;
+
+    (void)deployment_take_over(reload->next, reload->running, reload->options.table, true, &reload->look,
+                               &budget);
+    (void)deployment_finish(reload->next, reload->running, true);
+    complete(reload);
+}
+
+/* ---- abandon ---- */
+
+static void drop_next(struct reload *reload)
+{
+    if (reload->next == NULL)
+        return;
+    if (reload->step >= STEP_TAKE_OVER) {
+        complete_by_force(reload);
+        return;
+    }
+    ev_timer_stop(reload->options.loop, &reload->go_on);
+    let_die(reload, reload->next, reload->next_table);
+    reload->next = NULL;
+    reload->next_table = NULL;
+}
+
+void reload_abandon(struct reload *reload)
+{
+    drop_next(reload);
+    listeners_settle(reload->options.listeners, &config_of(reload)->agent);
+}
+
+static void note_failure(struct reload *reload, const char *error)
+{
+    reload->options.metrics->reload_failures_total++;
+    reload->is_good = false;
+    (void)snprintf(reload->error, sizeof(reload->error), "%s", error);
+    service_manager_send("READY=1\nSTATUS=the last reload failed: %.200s", error);
+    log_event(EVENT_RELOAD_FAILED, log_text("error", error));
+}
+
+static void give_up(struct reload *reload, const char *error)
+{
+    reload_abandon(reload);
+    note_failure(reload, error);
+}
+
+void reload_fail(struct reload *reload, const char *error)
+{
+    reload->asked++;
+    give_up(reload, error);
+}
+
+/* ---- build, wait, prepare, take over: each function does a slice, and says when the next one is due ---- */
+
+static int64_t longest_vote_life(const struct config *config)
+{
+    int64_t longest_ms = 0;
+
+    for (size_t i = 0; i < config->group_count; i++)
+        if (config->groups[i].vote_life_ms > longest_ms)
+            longest_ms = config->groups[i].vote_life_ms;
+    return longest_ms;
+}
+
+static void set_deadline(struct reload *reload)
+{
+    reload->ready_deadline_ms =
+        clock_ms() + longest_vote_life(deployment_config(reload->next)) + READY_SLACK_MS;
+}
+
 /* It goes on trying: a name server or a Sentinel that is away may come back. */
-static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack)
+static void tell_what_it_lacks(struct reload *reload)
 {
     static const char *const texts[] = {
         [HANDOVER_READY] = "",
@@ -237,33 +288,155 @@ static void tell_what_it_lacks(struct reload *reload, enum handover_lack lack)
         [HANDOVER_UNHEARD] = "its Sentinels do not name a server of the map",
         [HANDOVER_UNPROBED] = "the node that is named does not tell its role",
     };
-    const char *service = deployment_config(reload->next)->services[reload->lacking].name;
+    const char *service = deployment_config(reload->next)->services[reload->look.at].name;
     char error[HISTORY_NAME_MAX + 160];
 
     reload->ready_deadline_ms = INT64_MAX;
-    reload->ready.repeat = FAILED_INTERVAL_S;
     (void)snprintf(error, sizeof(error),
                    "service '%.*s': %s; the old configuration stays until the new one is as good",
-                   HISTORY_NAME_MAX, service, texts[lack]);
+                   HISTORY_NAME_MAX, service, texts[reload->look.lack]);
     note_failure(reload, error);
 }
 
-static void on_ready(struct ev_loop *loop, ev_timer *timer, int events)
+static void look_at_deadline(struct reload *reload)
 {
-    struct reload *reload = container_of(timer, struct reload, ready);
+    if (clock_ms() >= reload->ready_deadline_ms)
+        tell_what_it_lacks(reload);
+}
 
+static enum progress build(struct reload *reload, double *ret_after_s)
+{
+    size_t budget = SLICE;
+
+    *ret_after_s = 0.0;
+    return deployment_build(reload->next, &budget);
+}
+
+static enum progress wait_for_it(struct reload *reload, double *ret_after_s)
+{
+    size_t budget = SLICE;
+
+    *ret_after_s = reload->ready_deadline_ms == INT64_MAX ? FAILED_INTERVAL_S : READY_INTERVAL_S;
+    if (reload->retired != NULL)
+        return PROGRESS_MORE;
+    enum progress progress = deployment_check_ready(reload->next, reload->running, &reload->look, &budget);
+    if (progress == PROGRESS_MORE && reload->look.lack == HANDOVER_READY)
+        *ret_after_s = 0.0;
+    else if (progress == PROGRESS_MORE)
+        look_at_deadline(reload);
+    return progress;
+}
+
+static enum progress prepare(struct reload *reload, double *ret_after_s)
+{
+    size_t budget = SLICE;
+
+    *ret_after_s = 0.0;
+    if (reload->next_table == NULL)
+        reload->next_table = service_table_create(reload->options.parking);
+    if (reload->next_table == NULL)
+        return PROGRESS_FAILED;
+    return deployment_prepare(reload->next, reload->next_table, &budget);
+}
+
+static enum progress take_over(struct reload *reload, double *ret_after_s)
+{
+    size_t budget = SLICE;
+
+    reload->look = (struct deployment_look){.lack = HANDOVER_READY};
+    enum progress progress = deployment_take_over(reload->next, reload->running, reload->options.table, false,
+                                                  &reload->look, &budget);
+    bool lacks = reload->look.lack != HANDOVER_READY;
+    *ret_after_s = lacks ? READY_INTERVAL_S : 0.0;
+    if (progress == PROGRESS_MORE && lacks)
+        look_at_deadline(reload);
+    return progress;
+}
+
+static enum progress finish(struct reload *reload, double *ret_after_s)
+{
+    *ret_after_s = FAILED_INTERVAL_S;
+    return deployment_finish(reload->next, reload->running, false) ? PROGRESS_DONE : PROGRESS_MORE;
+}
+
+static void begin_step(struct reload *reload, enum step step)
+{
+    reload->step = step;
+    if (step == STEP_WAIT || step == STEP_TAKE_OVER)
+        set_deadline(reload);
+    if (step == STEP_TAKE_OVER)
+        service_table_begin(reload->options.table, reload->next_table);
+}
+
+/* A deployment with few services is through all steps in one turn of the loop, once it is ready. */
+static void go_on(struct reload *reload)
+{
+    static enum progress (*const steps[STEP_COUNT])(struct reload * reload, double *ret_after_s) = {
+        [STEP_BUILD] = build,         [STEP_WAIT] = wait_for_it, [STEP_PREPARE] = prepare,
+        [STEP_TAKE_OVER] = take_over, [STEP_FINISH] = finish,
+    };
+    enum progress progress = PROGRESS_DONE;
+    double after_s = 0.0;
+
+    while (reload->step < STEP_COUNT && progress == PROGRESS_DONE) {
+        progress = steps[reload->step](reload, &after_s);
+        if (progress == PROGRESS_DONE)
+            begin_step(reload, reload->step + 1);
+    }
+    if (progress == PROGRESS_FAILED)
+        give_up(reload, "out of memory");
+    else if (progress == PROGRESS_DONE)
+        complete(reload);
+    else
+        arm(reload, &reload->go_on, after_s);
+}
+
+static void on_go_on(struct ev_loop *loop, ev_timer *timer, int events)
+{
     (void)loop;
     (void)events;
-    if (reload->retired != NULL)
+    go_on(container_of(timer, struct reload, go_on));
+}
+
+void reload_prepare(struct reload *reload, struct config *config)
+{
+    char error[LISTEN_SOCKET_ERROR_MAX];
+
+    reload->asked++;
+    /*
+     * Not its listeners: this configuration may have the same, and those that nobody has are closed in the
+     * end.
+     */
+    drop_next(reload);
+    if (listeners_open(reload->options.listeners, &config_of(reload)->agent, &config->agent, error) == -1) {
+        config_destroy(config);
+        give_up(reload, error);
         return;
-    enum handover_lack lack = deployment_lack(reload->next, reload->running, &reload->lacking);
-    if (lack == HANDOVER_READY)
-        change_over(reload);
-    else if (clock_ms() >= reload->ready_deadline_ms)
-        tell_what_it_lacks(reload, lack);
+    }
+    reload->next = create_deployment(reload, config);
+    if (reload->next == NULL) {
+        give_up(reload, "out of memory");
+        return;
+    }
+    reload->look = (struct deployment_look){.at = 0};
+    reload->ready_deadline_ms = 0;
+    begin_step(reload, STEP_BUILD);
+    go_on(reload);
 }
 
 /* ---- the first and the last ---- */
+
+/* All at once: nobody is answered yet. */
+static bool start(struct deployment *first, struct service_table *table)
+{
+    size_t budget = PROGRESS_UNLIMITED;
+    struct deployment_look look = {.at = 0};
+
+    return deployment_build(first, &budget) == PROGRESS_DONE &&
+           deployment_prepare(first, table, &budget) == PROGRESS_DONE &&
+           deployment_take_over(first, NULL, NULL, true, &look, &budget) == PROGRESS_DONE &&
+           deployment_finish(first, NULL, true);
+}
 
 struct reload *reload_create(const struct reload_options *options, struct config *config)
 {
@@ -274,10 +447,11 @@ struct reload *reload_create(const struct reload_options *options, struct config
         return NULL;
     }
     reload->options = *options;
-    ev_timer_init(&reload->ready, on_ready, 0.0, READY_INTERVAL_S);
+    ev_timer_init(&reload->go_on, on_go_on, 0.0, 0.0);
     ev_timer_init(&reload->retire, on_retire, 0.0, 0.0);
+    ev_timer_init(&reload->die, on_die, 0.0, 0.0);
     struct deployment *first = create_deployment(reload, config);
-    if (first == NULL || !deployment_fill(first, options->table) || !deployment_activate(first, NULL)) {
+    if (first == NULL || !start(first, options->table)) {
         deployment_destroy(first);
         reload_destroy(reload);
         return NULL;
@@ -290,8 +464,13 @@ void reload_destroy(struct reload *reload)
 {
     if (reload == NULL)
         return;
-    drop_next(reload);
-    end_retired(reload);
+    ev_timer_stop(reload->options.loop, &reload->go_on);
+    ev_timer_stop(reload->options.loop, &reload->retire);
+    end_dying(reload);
+    service_table_destroy(reload->next_table);
+    deployment_destroy(reload->next);
+    service_table_destroy(reload->retired_table);
+    deployment_destroy(reload->retired);
     deployment_destroy(reload->running);
     free(reload);
 }

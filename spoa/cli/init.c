@@ -340,6 +340,7 @@ static void print_next(const struct init *init)
     else if (strcmp(init->directory, HAPROXY_FOLDER) != 0)
         printf("  # HAProxy reads %s there: leave it in place.\n", init->files[FILE_SPOE].path);
     fputs("  haproxy -c -f " HAPROXY_FOLDER "/haproxy.cfg\n"
+          "  systemctl enable sentinel-spoa haproxy\n"
           "  systemctl restart sentinel-spoa haproxy\n"
           "  sentinel-spoa check\n",
           stdout);

@@ -21,12 +21,13 @@ def server_lines(number, port):
 class Field:
     """By `with`: an agent that knows all services, on a CPU of its own, by TCP and by a UNIX socket."""
 
-    def __init__(self, sentinels=3, services=1, agent="", service="", waiting=0, steady=0, announced=0):
-        """agent, service: lines for these sections; NAME is the service's. waiting: services w0 ... that have no master until a failover. steady:
-        services k0 ... that keep theirs. announced: of so many services the Sentinels' subscribers hear at a failover."""
+    def __init__(self, sentinels=3, services=1, agent="", service="", waiting=0, steady=0, announced=0, voters=""):
+        """agent, service, voters: lines for these sections, `voters` for [sentinels]; NAME is the service's. waiting: services w0 ... that have
+        no master until a failover. steady: services k0 ... that keep theirs. announced: of so many services the Sentinels' subscribers hear at a
+        failover."""
         self.sentinels, self.services, self.waiting, self.steady = sentinels, services, waiting, steady
         self.announced = announced
-        self.agent_lines, self.service_lines = agent, service
+        self.agent_lines, self.service_lines, self.voter_lines = agent, service, voters
         self.directory = Path(tempfile.mkdtemp(prefix="sentinel-spoa-"))
         self.agent = Agent(self.directory)
 
@@ -54,7 +55,7 @@ class Field:
         names = [f"s{i:05d}" for i in range(self.services)] + [f"w{i}" for i in range(self.waiting)] + [f"k{i}" for i in range(self.steady)]
         services = "".join(f"[service {name}]\n{server_lines(int(name[1:]), node_port)}{self.service_lines.replace('NAME', name)}" for name in names)
         self.agent.config_path.write_text(f"[agent]\nlisten = 127.0.0.1:0\nlisten = unix:{self.directory}/spop.sock\n"
-                                          f"{self.agent_lines}\n[sentinels]\n{addresses}\n{services}")
+                                          f"{self.agent_lines}\n[sentinels]\n{addresses}{self.voter_lines}\n{services}")
 
     def is_ready(self):
         """It passes HAProxy's health check, and names somebody."""

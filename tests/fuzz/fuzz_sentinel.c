@@ -1,11 +1,12 @@
 /*
- * What a voter may send: the bytes behind the first one, which says which voter it is and, of a Sentinel, on
- * which of the two conversations. They are parsed at once and byte by byte, which must come to the same; the
- * voter takes the replies.
+ * What a voter may send, or a node that is asked for its role: the bytes behind the first one, which says which peer it
+ * is and, of a Sentinel, on which of the two conversations. They are parsed at once and byte by byte, which must come to
+ * the same; the voter or the probe takes the replies.
  */
 #include <string.h>
 
 #include "spoa/core/voters/node_voter.h"
+#include "spoa/core/voters/role_probe.h"
 #include "spoa/core/voters/sentinel_voter.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
@@ -18,12 +19,14 @@ enum channel {
     CHANNEL_HINTS,
     CHANNEL_REPLICATION,
     CHANNEL_CLUSTER,
+    CHANNEL_PROBE,
     CHANNELS,
 };
 
 union voter {
     struct sentinel_voter sentinel;
     struct node_voter node;
+    struct role_probe probe;
 };
 
 static const struct sentinel_settings *sentinel_settings(void)
@@ -44,6 +47,19 @@ static const struct node_settings *node_settings(enum channel channel)
     return &settings;
 }
 
+/* The probe of R1, which is named and has replicas. */
+static struct conversation *choose_probe(struct role_probe *probe)
+{
+    static struct role_probe_settings settings = {.interval_ms = 1, .reply_timeout_ms = 500};
+
+    settings.conversation = peer_times(500, 1000, 500);
+    world.settings.policy.role_check = ROLE_CHECK_VETO;
+    world_vote(&world, &world.servers[0]);
+    role_probe_init(probe, &settings, world.group, 0, &world.metrics, 1);
+    role_probe_aim(probe, &world.servers[0].addr, world.now_ms);
+    return &probe->conversation;
+}
+
 static struct conversation *choose(union voter *voter, enum channel channel)
 {
     if (channel == CHANNEL_QUERY || channel == CHANNEL_HINTS) {
@@ -51,6 +67,8 @@ static struct conversation *choose(union voter *voter, enum channel channel)
                             world.now_ms);
         return channel == CHANNEL_HINTS ? &voter->sentinel.hints : &voter->sentinel.query;
     }
+    if (channel == CHANNEL_PROBE)
+        return choose_probe(&voter->probe);
     node_voter_init(&voter->node, node_settings(channel), world.group, 0, &world.servers[0].addr, "n0",
                     &world.metrics, 1, world.now_ms);
     return &voter->node.conversation;
@@ -90,6 +108,36 @@ static bool keeps(void *context, const struct reply *element)
     return conversation_keeps(context, element);
 }
 
+/* A copy of each array in memory of its own size: so the sanitizer sees who reads past its end. */
+static void copy_elements(struct reply *reply)
+{
+    struct reply *elements = reply->count > 0 ? malloc(reply->count * sizeof(*elements)) : NULL;
+
+    CHECK(elements != NULL || reply->count == 0);
+    for (size_t i = 0; i < reply->count; i++) {
+        elements[i] = reply->elements[i];
+        copy_elements(&elements[i]);
+    }
+    reply->elements = elements;
+}
+
+static void free_elements(const struct reply *reply)
+{
+    for (size_t i = 0; i < reply->count; i++)
+        free_elements(&reply->elements[i]);
+    free((void *)reply->elements);
+}
+
+static enum conversation_action take(struct conversation *conversation, const struct reply *reply)
+{
+    struct reply copy = *reply;
+
+    copy_elements(&copy);
+    enum conversation_action action = conversation_reply(conversation, &copy, world.now_ms);
+    free_elements(&copy);
+    return action;
+}
+
 /* The number of replies; to the voter, and through its filter, where there is a conversation. */
 static unsigned parse(struct span bytes, size_t step, struct conversation *conversation)
 {
@@ -111,7 +159,7 @@ static unsigned parse(struct span bytes, size_t step, struct conversation *conve
                 continue;
             say(conversation);
             world.now_ms++;
-            if (conversation_reply(conversation, reply, world.now_ms) == CONVERSATION_DISCONNECT)
+            if (take(conversation, reply) == CONVERSATION_DISCONNECT)
                 conversation = NULL;
             check_decision();
         }

@@ -4,7 +4,9 @@ import contextlib
 import http.client
 import itertools
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -222,6 +224,27 @@ def test_parked_time_is_counted():
         for name, more in (("count", 1), ('bucket{le="0.25"}', 0)):
             name = f"redis_spoa_parked_duration_seconds_{name}"
             assert int(after[name]) == int(before[name]) + more
+
+
+def test_a_stall_of_the_loop_is_counted(tmp_path):
+    """A reload reads its files at once. A pipe in place of one holds it up; a process that is stopped while it waits has no stall."""
+    pipe = tmp_path / "password"
+    os.mkfifo(pipe, 0o600)
+    with Rig(sentinels=FAST, listen=LISTEN) as rig:
+        def short():
+            found = samples(ask(rig, "/metrics")[2])
+            return tuple(int(found[f"redis_spoa_loop_stall_seconds_{name}"]) for name in ("count", 'bucket{le="0.25"}'))
+        rig.wait_votes(3)
+        rig.agent.signal(signal.SIGSTOP)
+        time.sleep(0.4)
+        rig.agent.signal(signal.SIGCONT)
+        turns, within = short()
+        assert turns == within > 0
+        rig.change((FAST, f"{FAST}\npassword-file = {pipe}"))
+        time.sleep(0.4)
+        pipe.write_text("secret\n")
+        turns, within = short()
+        assert turns == within + 1
 
 
 def test_openmetrics(rig):

@@ -128,6 +128,7 @@ def test_the_next_steps_keep_what_is_there(cluster, tmp_path):
     at = steps.index(f"  install -b -m 644 '{tmp_path}/a b/haproxy.cfg' /etc/haproxy/haproxy.cfg")
     assert steps[at - 1].startswith("  # There is a /etc/haproxy/haproxy.cfg. This replaces it")
     assert f"\nsentinel-spoa -f '{tmp_path}/a b/sentinel-spoa.conf' check\n" in done.stdout
+    assert "  systemctl enable sentinel-spoa haproxy" in steps  # or nothing runs after a reboot
     assert steps[-1] == "Only clients on this host reach these ports: change `bind` in haproxy.cfg for others."
 
 
@@ -495,6 +496,8 @@ def test_serves(namespace, host):
         checked = subprocess.run([*cluster.agent.prefix, *agent_words("-f", cluster.agent.config_path, "check")], capture_output=True, text=True,
                                  timeout=60, check=False)
         assert (checked.returncode, "HAProxy" in checked.stdout) == (0, True), checked
+        mark = cluster.agent.mark()
         new.kill()
+        cluster.agent.wait_log(event="master-doubted", since=mark)  # before that HAProxy connects to it and is refused
         assert cluster.call("SET", "key", "4", timeout=15) == "OK"  # it waits
         check_clean(cluster.agent)

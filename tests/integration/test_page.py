@@ -305,6 +305,8 @@ def test_tone_of_all_parts(chromium):
         rig.ask(service="stranger")
         page.wait_tone("bad")
         page.wait("unknown-service", selector="#alarms")
+        page.wait_for("return document.querySelectorAll('#strip .b').length === 1;", "the day has it")
+        page.wait("no outage", "but clients were refused", selector="#quarters")
         page.check()
 
 
@@ -320,6 +322,50 @@ def test_agent_gone_and_back(chromium):
         rig.agent.start()
         page.wait_tone("good")
         wait_until(lambda: page.text("#gone") == "", 5, "no alert is left")
+
+
+NAMED_BY = """return {
+  said: document.querySelector('#broken [role=img]').getAttribute('aria-label'),
+  rings: [...document.querySelectorAll('#broken .ring .left')].map(ring => parseFloat(ring.getAttribute('stroke-dasharray')) > 0),
+  edges: [...document.querySelectorAll('#broken .edges path')].map(edge => edge.getAttribute('class')),
+  nodes: [...document.querySelectorAll('#broken .node')].map(node => node.classList[1]),
+};"""
+
+
+def test_a_vote_outlives_its_link(chromium, calm):
+    """It counts for its life, and is shown as long."""
+    page = Page(chromium, calm.agent)
+    page.wait_tone("good")
+    fault = "status => { Object.assign(status.services[0].sentinels[0], { fault: 'connection closed', 'fault-ms': 100, 'age-ms': %d }); }"
+    page.bend(fault % 500)
+    page.wait_for("return document.querySelector('#broken .under').innerText.includes('connection closed');", "the fault")
+    seen = page.run(NAMED_BY)
+    assert "names R1, but: connection closed" in seen["said"], seen
+    assert seen["rings"] == [True] * 3 and seen["edges"] == ["good"] * 3, seen
+    page.bend(fault % 5000)
+    page.wait_for("return document.querySelectorAll('#broken .edges path').length === 2;", "it is over")
+    seen = page.run(NAMED_BY)
+    assert "does not vote: connection closed" in seen["said"] and seen["rings"] == [False, True, True], seen
+
+
+def test_a_dissent(chromium, calm):
+    """The alarm makes the service amber. Who names the master is right all the same."""
+    page = Page(chromium, calm.agent)
+    page.wait_tone("good")
+    page.bend("""status => { const [one] = status.services; one.tone = 'wait'; one.nodes[0].says = 'master'; const { server, addr } = one.nodes[1]; Object.assign(one.sentinels[2], { server, addr }); }""")
+    page.wait_for("return document.querySelector('#broken [role=img]').getAttribute('aria-label').includes('names R2');", "the dissent")
+    seen = page.run(NAMED_BY)
+    assert seen["edges"] == ["good", "good", "wait"] and seen["nodes"][:2] == ["good", "faint"], seen
+
+
+def test_age(chromium, calm):
+    """It is told where the agent is asked seldom: with many services."""
+    page = Page(chromium, calm.agent)
+    page.wait_tone("good")
+    assert page.text("#age") == ""
+    page.bend("status => { for (let i = 1; i < 500; i++) status.services.push({ ...status.services[0], service: 'x' + i }); }")
+    page.wait("as of ", " UTC, 1 s ago", selector="#age")
+    page.picture()
 
 
 def test_no_answer_from_the_first(chromium, calm):

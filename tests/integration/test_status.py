@@ -90,7 +90,7 @@ def test_colours(rig):
         said = terminal.end()
         assert said.startswith(GOOD + "● mymaster: R1 is the master\033[0m\n")
         assert said.count("    \033[32m●\033[0m 127.0.0.1:") == 3  # a Sentinel each
-        assert "\033[1mLast switches and outages\033[0m\n" in said and HOME not in said
+        assert "\033[1mLast switches and outages: no outage since the agent started " in said and HOME not in said
         assert terminal.child.returncode == 0
     plain = run_agent("-f", rig.agent.config_path, "status").stdout
     assert plain.startswith("● mymaster: R1 is the master\n") and "\033" not in plain

@@ -7,6 +7,7 @@ from kubernetes import client
 
 MODELS = {
     ("v1", "ConfigMap"): "V1ConfigMap",
+    ("v1", "Pod"): "V1Pod",
     ("v1", "Secret"): "V1Secret",
     ("v1", "Service"): "V1Service",
     ("apps/v1", "Deployment"): "V1Deployment",

@@ -10,6 +10,7 @@ names as the cluster's DNS has them.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -91,6 +92,12 @@ class Container(Service):
 
     def command(self):
         return self.enter(self.what["command"])
+
+    def kill(self):
+        """With all that it has started, as an engine does it."""
+        if self.alive():
+            os.killpg(self.child.pid, signal.SIGKILL)
+        return super().kill()
 
     def passes(self, probe):
         what = self.spec.get(probe)

@@ -82,7 +82,47 @@ def die_with(parent):
     return arrange
 
 
-class Process:
+class Log:
+    """The lines of a program, in the file `log_path` that only grows; `name` is for messages."""
+
+    def mark(self):
+        """The present end of the log, to be given as `since` later."""
+        return self.log_path.stat().st_size if self.log_path.exists() else 0
+
+    def log_text(self, since=0):
+        """The log from byte `since` on, up to the last whole line."""
+        if not self.log_path.exists():
+            return ""
+        with open(self.log_path, "rb") as log:
+            log.seek(since)
+            data = log.read()
+        return data[:data.rfind(b"\n") + 1].decode(errors="replace")
+
+    def wait_log(self, pattern=None, timeout=10, since=0, **wanted):
+        """Wait for a line that matches the regular expression and has all the logfmt fields `wanted`.
+
+        A dash in a field's name is written as underscore: wait_log(event="master-switch", new_server="R2").
+        Returns the fields of the first such line as a dict, the line itself under "line".
+        """
+        what = f"a line in the log of {self.name} with {pattern or ''} {wanted or ''}"
+        return wait_until(lambda: self.find_log(pattern, since, **wanted), timeout, what)
+
+    def find_log(self, pattern=None, since=0, **wanted):
+        """As wait_log, but at once: None where there is no such line."""
+        return next(iter(self.log_lines(pattern, since, **wanted)), None)
+
+    def log_lines(self, pattern=None, since=0, **wanted):
+        """All such lines, as wait_log gives them."""
+        wanted = {key.replace("_", "-"): str(value) for key, value in wanted.items()}
+        found = []
+        for line in self.log_text(since).splitlines():
+            line_fields = parse_logfmt(line)
+            if (pattern is None or re.search(pattern, line)) and wanted.items() <= line_fields.items():
+                found.append({**line_fields, "line": line})
+        return found
+
+
+class Process(Log):
     """A program in its own process, output in one log file that a restart appends to.
 
     Start it from the main thread: the kernel ends it when the thread that started it ends.
@@ -188,39 +228,3 @@ class Process:
     def descriptors(self):
         """How many it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def mark(self):
-        """The present end of the log, to be given as `since` later."""
-        return self.log_path.stat().st_size if self.log_path.exists() else 0
-
-    def log_text(self, since=0):
-        """The log from byte `since` on, up to the last whole line."""
-        if not self.log_path.exists():
-            return ""
-        with open(self.log_path, "rb") as log:
-            log.seek(since)
-            data = log.read()
-        return data[:data.rfind(b"\n") + 1].decode(errors="replace")
-
-    def wait_log(self, pattern=None, timeout=10, since=0, **wanted):
-        """Wait for a line that matches the regular expression and has all the logfmt fields `wanted`.
-
-        A dash in a field's name is written as underscore: wait_log(event="master-switch", new_server="R2").
-        Returns the fields of the first such line as a dict, the line itself under "line".
-        """
-        what = f"a line in the log of {self.name} with {pattern or ''} {wanted or ''}"
-        return wait_until(lambda: self.find_log(pattern, since, **wanted), timeout, what)
-
-    def find_log(self, pattern=None, since=0, **wanted):
-        """As wait_log, but at once: None where there is no such line."""
-        return next(iter(self.log_lines(pattern, since, **wanted)), None)
-
-    def log_lines(self, pattern=None, since=0, **wanted):
-        """All such lines, as wait_log gives them."""
-        wanted = {key.replace("_", "-"): str(value) for key, value in wanted.items()}
-        found = []
-        for line in self.log_text(since).splitlines():
-            line_fields = parse_logfmt(line)
-            if (pattern is None or re.search(pattern, line)) and wanted.items() <= line_fields.items():
-                found.append({**line_fields, "line": line})
-        return found

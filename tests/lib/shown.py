@@ -3,11 +3,11 @@ they put there what was printed, and the pictures beside it.
 """
 
 import os
-import re
 from pathlib import Path
 
 import marks
 from cluster import ROOT
+from masked import masked_failover
 
 DOCUMENT = ROOT / "spoa" / "doc" / "failover.md"
 
@@ -31,6 +31,4 @@ def kept(part):
 
 def masked(lines):
     """Without what differs from one failover to the next."""
-    text = re.sub(r"\d\d:\d\d:\d\d", "TIME", "\n".join(lines))
-    text = re.sub(r"\[[^]]*\]|[-+]?\d+(\.\d+)? (ms|s)\b|\b\d+\.\d+\.\d+\.\d+\b", "X", text)
-    return re.sub(r"\bR\d|[-+]?\d+", "N", text).splitlines()
+    return [masked_failover(line) for line in lines]

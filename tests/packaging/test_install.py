@@ -28,12 +28,15 @@ def test_units_where_there_is_systemd(prefix, tmp_path):
 
 
 def test_documentation(tmp_path):
-    """All documents and pictures, and the recipes where the documents' links lead."""
+    """All documents and pictures, and the recipes where the documents' links lead. No link leads nowhere."""
     subprocess.run(["make", "-s", "-C", ROOT, "install", f"DESTDIR={tmp_path}", "prefix=/usr", "systemd="], check=True, capture_output=True)
     top = tmp_path / "usr/share/doc/sentinel-spoa"
     for room in ("spoa/doc", "haproxy-conf"):
         files = [path.relative_to(ROOT) for path in (ROOT / room).rglob("*") if path.is_file()]
         assert files and not [path for path in files if not (top / path).is_file()]
+    pages = [path for path in top.rglob("*.md") if path.resolve() == path]
+    links = [page.parent / link for page in pages for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
+    assert len(links) > 100 and [link for link in links if not link.exists()] == []
 
 
 @pytest.mark.parametrize("status, is_there", [("installed ", True), ("not-installed ", False), ("config-files ", False), ("", False)])

@@ -2,8 +2,11 @@
 (tests/lib/pods.py)."""
 
 import re
+import signal
 import subprocess
 
+import chart
+import kube_fit
 import kube_schema
 import pods
 import pytest
@@ -11,6 +14,7 @@ import yaml
 from cluster import ROOT
 from compose import Programs
 from container import read_config
+from kube_fit import containers_of
 from netns import why_not
 from process import wait_until
 from rig import run_agent
@@ -23,15 +27,6 @@ IMAGES = {"redis:7": Programs("999:999", ["/data"]), "haproxy:3.0-alpine": Progr
 
 def objects(*folders):
     return [one for folder in folders for one in pods.load(f"docker/k8s/{folder}")]
-
-
-def workloads():
-    return [one for one in objects(*FOLDERS) if one["kind"] in ("StatefulSet", "Deployment")]
-
-
-def containers_of(workload):
-    spec = workload["spec"]["template"]["spec"]
-    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 @pytest.fixture(scope="module")
@@ -68,37 +63,7 @@ def test_the_schema_check_can_fail():
 
 
 def test_labels_ports_and_volumes_fit():
-    everything = objects(*FOLDERS)
-    there = {(one["kind"], one["metadata"]["name"]) for one in everything}
-    assert len(there) == len(everything)
-    labels = {one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"] for one in workloads()}
-    for workload in workloads():
-        spec = workload["spec"]["template"]["spec"]
-        assert workload["spec"]["selector"]["matchLabels"].items() <= labels[workload["metadata"]["name"]].items()
-        volumes = {volume["name"] for volume in spec.get("volumes", [])}
-        volumes |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
-        for container in containers_of(workload):
-            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-            ports = {port["name"] for port in container["ports"]}
-            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                assert container.get(probe, {}).get("httpGet", {}).get("port", next(iter(ports))) in ports
-        for volume in spec.get("volumes", []):
-            if "configMap" in volume:
-                assert ("ConfigMap", volume["configMap"]["name"]) in there
-            if "secret" in volume:
-                assert ("Secret", volume["secret"]["secretName"]) in there
-    for one in everything:
-        if one["kind"] in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
-            selector = one["spec"].get("selector") or one["spec"]["podSelector"]
-            wanted = selector.get("matchLabels", selector)
-            selected = [workload for workload in workloads() if wanted.items() <= labels[workload["metadata"]["name"]].items()]
-            assert len(selected) == 1, one["metadata"]
-            ports = {port["name"]: port["containerPort"] for container in containers_of(selected[0]) for port in container["ports"]}
-            if one["kind"] == "Service":
-                assert all(port.get("targetPort", port["port"]) in {**ports, **dict.fromkeys(ports.values())}
-                           for port in one["spec"]["ports"]), one["metadata"]
-            if one["kind"] == "NetworkPolicy":
-                assert all(port["port"] in ports for rule in one["spec"]["ingress"] for port in rule["ports"])
+    kube_fit.check(objects(*FOLDERS))
 
 
 def test_paths_and_ports_are_those_of_the_program():
@@ -159,12 +124,10 @@ def test_monitoring(tmp_path):
     assert set(monitor["spec"]) == {"selector", "endpoints"}
     (endpoint,) = monitor["spec"]["endpoints"]
     assert set(endpoint) == {"port", "interval", "relabelings"}
-    (expression,) = monitor["spec"]["selector"]["matchExpressions"]
-    assert expression["operator"] == "In"
-    for value in expression["values"]:
-        services = [one for one in objects("sidecar", "deployment") if one["kind"] == "Service"
-                    and one["metadata"]["labels"].get(expression["key"]) == value]
-        assert any(port["name"] == endpoint["port"] for one in services for port in one["spec"]["ports"]), value
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    for folder in ("sidecar", "deployment"):
+        services = [one for one in objects(folder) if one["kind"] == "Service" and wanted <= one["metadata"]["labels"].items()]
+        assert [port["port"] for one in services for port in one["spec"]["ports"] if port["name"] == endpoint["port"]] == [9912], folder
     (label,) = endpoint["relabelings"]
     assert f'job="{label["replacement"]}"' in str(rules)
 
@@ -192,15 +155,61 @@ def test_a_failover_by_names(world):
     assert agent.passes("readinessProbe") and agent.passes("livenessProbe")
 
 
+def test_what_the_chart_says_to_run(world):
+    """`helm test`, and the commands of NOTES.txt: the check finds nothing, and the rehearsal says what it would do."""
+    values = ROOT / "docker/helm/values/sidecar.yaml"
+    client = world.pods["sentinel-0"].containers["sentinel"]
+    haproxys = [world.pods[f"haproxy-redis-{i}"].host.address for i in range(2)]
+    for name in ("redis-master", "haproxy-redis-metrics"):  # as the Services lead there
+        world.dns.names[f"{name}.{pods.DOMAIN}"] = haproxys
+    done = chart.call("template", "haproxy-redis", chart.CHART, "--values", values, "--show-only", "templates/tests/write.yaml")
+    containers = yaml.safe_load(done.stdout)["spec"]["containers"]
+    assert [one["name"] for one in containers] == ["ready", "write-0"]
+    for one in containers:
+        done = client.execute(["env", f"HOSTNAME={one['name']}", *one["command"], *one.get("args", [])])
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert client.execute(["redis-cli", "-h", haproxys[0], "GET", "sentinel-spoa-test"]).stdout.strip() == "write-0"
+    notes = chart.call("install", "haproxy-redis", chart.CHART, "--dry-run=client", "--values", values).stdout.split("NOTES:")[1]
+    commands = re.findall(r"^ +(/usr/bin/sentinel-spoa .*)$", notes, re.MULTILINE)
+    assert [command.split()[3] for command in commands] == ["check", "rehearse"]
+    done = agent_of(world).execute(commands[0].split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = commands[1].removesuffix(" --yes").split()
+    # After a failover Sentinel needs its time to see that the replicas are good.
+    wait_until(lambda: "HAProxy at 127.0.0.1:6379 leads to R" in agent_of(world).execute(plan).stdout, 30, "a plan")
+
+
 def test_a_config_map_changes(world):
     """All agents take it over by themselves, and HAProxy's connections to them stay."""
     text = (K8S / "sidecar/sentinel-spoa.conf").read_text().replace("[agent]", "[agent]\nlog-level = debug")
     for pod in ("haproxy-redis-0", "haproxy-redis-1"):
         agent = agent_of(world, pod)
         mark = agent.mark()
-        pods.publish(world.pods[pod].directory / "sentinel-spoa", {"sentinel-spoa.conf": text})
+        pods.publish(world.pods[pod].directory / "agent", {"sentinel-spoa.conf": text})
         agent.wait_log(event="reloaded", since=mark, timeout=30)
     assert write(world) == "OK"
+
+
+def test_haproxys_files_change(world):
+    """HAProxy is reloaded, unless the new files have an error. Neither the agent nor a session notices."""
+    pod = world.pods["haproxy-redis-0"]
+    agent, haproxy = pod.containers["sentinel-spoa"], pod.containers["haproxy"]
+    child, mark = agent.child.pid, agent.mark()
+    files = {name: (K8S / "sidecar" / name).read_text() for name in ("haproxy.cfg", "haproxy.sh", "spoe.conf")}
+
+    def change(old, new, until):
+        assert old in files["haproxy.cfg"]
+        begin = haproxy.log_text().count(until)
+        pods.publish(pod.directory / "haproxy", {**files, "haproxy.cfg": files["haproxy.cfg"].replace(old, new)})
+        wait_until(lambda: haproxy.log_text().count(until) > begin, 20, until)
+
+    change("retries 0", "retires 0", "HAProxy goes on with the old ones")
+    assert "unknown keyword 'retires'" in haproxy.log_text()
+    assert write(world) == "OK"
+    change("fe_redis\n", "fe_changed\n", "have changed, reload")
+    wait_until(lambda: write(world) == "OK" and " fe_changed be_redis/" in haproxy.log_text(), 20, "the new process serves")
+    assert haproxy.alive() and agent.child.pid == child
+    assert not agent.find_log(event="runtime-api-failed", since=mark)
 
 
 def test_a_pod_ends_in_order(world):
@@ -209,7 +218,8 @@ def test_a_pod_ends_in_order(world):
     agent, haproxy = pod.containers["sentinel-spoa"], pod.containers["haproxy"]
     assert list(pod.containers) == ["sentinel-spoa", "haproxy"]
     assert write(world, "haproxy-redis-1") == "OK"
-    assert haproxy.stop(30) is not None
+    haproxy.signal(signal.SIGUSR1)  # what the image's STOPSIGNAL is
+    assert haproxy.child.wait(15) == 0
     assert agent.stop(30) == 0
 
 
@@ -218,7 +228,7 @@ def test_the_secret_is_needed_and_not_for_others(world):
     for pod, name, port in (("redis-1", "redis", 6379), ("sentinel-1", "sentinel", 26379)):
         said = world.pods[pod].containers[name].execute(["env", "-u", "REDISCLI_AUTH", "redis-cli", "-p", str(port), "PING"])
         assert said.stdout.startswith("NOAUTH")
-    folder = world.pods["haproxy-redis-0"].directory / "redis"
+    folder = world.pods["haproxy-redis-0"].directory / "secret-redis"
     assert (folder / "password").stat().st_mode & 0o777 == 0o440
     password = world.secret("redis")["password"]
     for container in world.all_services():

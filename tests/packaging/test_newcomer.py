@@ -54,6 +54,7 @@ sentinel-spoa init --sentinel 127.0.0.1:26371 --password-file sentinel-password 
 install -m 640 -g sentinel-spoa sentinel-spoa.conf /etc/sentinel-spoa.conf
 install -m 644 haproxy.cfg spoe.conf /etc/haproxy/
 haproxy -c -f /etc/haproxy/haproxy.cfg
+systemctl enable sentinel-spoa haproxy
 systemctl restart sentinel-spoa haproxy
 sentinel-spoa check --haproxy /etc/haproxy/haproxy.cfg
 """.strip()

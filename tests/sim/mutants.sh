@@ -225,7 +225,7 @@ mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/   
 mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
 mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;/    return HANDOVER_READY;/'
 mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
-mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^        follow_up(group, i);/        (void)i;/'
+mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^    follow_up(group, service);/    (void)group;\n    (void)service;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-forgets-who-waits 'parked' $parking 's/^    to->count = from->count;/    (void)from->count;/'
 mutant outage-does-not-end 'outage' $service 's/^        outage_end(outage, waiting, &service->outages, now_ms);/        (void)waiting;/'

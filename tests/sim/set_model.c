@@ -147,7 +147,8 @@ void set_catch_up(struct world *world, struct sim_set *set)
         if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF)
             role_probe_catch_up(&set->probes[i].probe, service_decision(set->services[i]),
                                 now_ms_of(world, set));
-    voter_group_catch_up(set->group);
+    for (size_t i = 0; i < voter_group_service_count(set->group); i++)
+        voter_group_catch_up(set->group, i);
 }
 
 /* ---- what comes ---- */

@@ -19,14 +19,15 @@ packages_of() {
     bench) echo strace valgrind libc6-dbg ;;
     matrix) echo mmdebstrap ;;
     fuzz) echo clang libclang-rt-14-dev ;;
-    # netavark and the like are for containers that run; image.sh only builds.
     image) echo mmdebstrap buildah jq ;;
+    # What runs containers; image.sh only builds.
+    engine) echo mmdebstrap buildah podman runc conmon netavark catatonit iptables dnsmasq-base iproute2 curl python3-yaml ;;
     deb) echo build-essential debhelper dpkg-dev lintian mmdebstrap ;;
     rpm) echo rpm cpio mmdebstrap ;;
     # wget is what the health checks of the Compose file run.
     deploy) echo docker-compose python3-yaml python3-kubernetes wget ;;
     *)
-        echo "deps.sh: unknown group '$1' (build, test, clients-short, node, clients, page, model, lint, valgrind, bench, matrix, fuzz, image, deb, rpm, deploy)" >&2
+        echo "deps.sh: unknown group '$1' (build, test, clients-short, node, clients, page, model, lint, valgrind, bench, matrix, fuzz, image, deb, rpm, deploy, engine)" >&2
         exit 2
         ;;
     esac

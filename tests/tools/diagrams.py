@@ -260,10 +260,14 @@ MORE = (
     ("many-services/", "several masters, one agent"),
     ("any-address/", "no servers in haproxy.cfg"),
 )
+STAYING = (
+    "Of these only keepalived/ cuts old sessions. Add what runtime-api/ has",
+    "to the others; remote-agent/ and any-address/ cannot cut them.",
+)
 
 
 def recipes():
-    drawing = Drawing(734, "Which recipe", "Questions that lead to a folder of haproxy-conf. For most it is runtime-api.")
+    drawing = Drawing(786, "Which recipe", "Questions that lead to a folder of haproxy-conf. For most it is runtime-api.")
     for row, (question, answer) in enumerate(QUESTIONS):
         y, last = 18 + 92 * row, row == len(QUESTIONS) - 1
         drawing.box(16, y, 270, 66, question)
@@ -282,6 +286,8 @@ def recipes():
     for row, (name, words) in enumerate(MORE):
         drawing.text(16, end + 114 + 24 * row, name, "strong")
         drawing.text(200, end + 114 + 24 * row, words)
+    for row, words in enumerate(STAYING):
+        drawing.text(16, end + 122 + 24 * len(MORE) + 22 * row, words, "dim")
     return drawing
 
 

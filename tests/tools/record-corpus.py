@@ -103,9 +103,32 @@ def record_dialects():
         for info in (dragonfly, run_id):
             keep("fuzz_sentinel", b"\2" + b"".join(map(encode, (OK, info, role))))
     keep("fuzz_sentinel", b"\0" + b"".join(map(encode, (OK, myid, ["127.0.0.1", 7001], error("ERR Unknown sentinel subcommand")))))
+    replicas = [["127.0.0.1", "7002", "42"], ["10.0.0.9", "7003", "41"]]
+    for role in (["master", 42, replicas], ["master", 42, [[], ["127.0.0.1"], *replicas]], ["master", 42, []], ["master", 42], ["master"], [],
+                 ["slave", "127.0.0.1", 7002, "connected", 42], ["slave"], ["master", [["127.0.0.1", "7002", "stable_sync"]]], active, NIL):
+        keep("fuzz_sentinel", b"\4" + b"".join(map(encode, (OK, OK, role, "role:master\r\nmin_slaves_good_slaves:1\r\n", OK, role))))
+    for words in ("LOADING Redis is loading", "MASTERDOWN Link with MASTER is down", "NOAUTH Authentication required."):
+        keep("fuzz_sentinel", b"\4" + b"".join(map(encode, (OK, error(words), ["master", 42, []], error(words), error(words), error(words)))))
     for words in ("ERR max number of clients reached", "DENIED Redis is running in protected mode", "BUSY Redis is busy"):
-        for channel in range(4):
+        for channel in range(5):
             keep("fuzz_sentinel", bytes([channel]) + encode(error(words)))
+
+
+def record_runtime():
+    """What HAProxy says on its runtime API, a NUL behind each reply: written here, as versions 2.6 to 3.2 have it."""
+    sessions = "".join(f"0x55{i}: proto=tcpv4 fe=f be=be srv={server} scb=[{state},1h,fd={i}]\n"
+                       for i, (server, state) in enumerate((("R1", 8), ("R2", 5), ("R3", 8), ("<none>", 8), ("R1", 15))))
+    own = "0xff: proto=unix_stream fe=GLOBAL be=<NONE> srv=<none> scb=[8,1h,fd=-1]\n\n"
+    workers = "#<PID> <type> <reloads> <uptime> <version>\n1 master 1 0d00h00m01s 3.0.11\n# workers\n17 worker 0 0d00h00m01s 3.0.11\n" \
+              "# old workers\n16 worker 1 0d00h00m09s 3.0.11\n# programs\n\n"
+    denied, disabled, gone = "Permission denied\n\n", "Proxy is disabled.\n\n", "Can't find the target PID matching the prefix '@!17'\n"
+    for version in ("2.6.12-1+deb12u4", "3.0.11", "3.2.4"):
+        info = f"Name: HAProxy\nVersion: {version}\nRelease_date: x\n\n"
+        for replies in ((info, sessions + own, "\n\n", sessions + own, "\n\n\n"), (info, disabled * 2, sessions + own, "No such session (use 'show sess')\n\n\n"),
+                        (info, "No such backend.\n\nNo such server.\n\n"), (info, denied), (info, "\n0 (initial 100)\n\n100 (initial 100)\n\nx\n\n"),
+                        (gone,), (info, own, "\n"), (workers,), ("HTTP/1.0 400 Bad request\n",)):
+            for kind in range(8):
+                keep("fuzz_runtime", bytes([kind]) + b"".join(reply.encode() + b"\0" for reply in replies))
 
 
 def record_texts():
@@ -130,4 +153,5 @@ if __name__ == "__main__":
     record_spop()
     record_texts()
     record_dialects()
+    record_runtime()
     record_sentinel()

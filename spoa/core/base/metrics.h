@@ -45,9 +45,11 @@ struct metrics {
 #undef X
     struct histogram answer_times; /* from the read of a NOTIFY to the write of its ACK */
     struct histogram parked_times; /* how long answers were kept back */
+    struct histogram loop_stalls;  /* how long a turn of the event loop took */
 };
 
 extern const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS];
 extern const uint32_t metrics_parked_bounds_us[HISTOGRAM_BOUNDS];
+extern const uint32_t metrics_stall_bounds_us[HISTOGRAM_BOUNDS];
 
 #endif

@@ -121,6 +121,21 @@ static void finish_listens(struct config_listens *listens)
     free(listens->list);
 }
 
+bool config_shed(struct config *config, size_t *io_budget)
+{
+    while (config->service_count > 0) {
+        if (!progress_spend(io_budget))
+            return true;
+        finish_service(&config->services[--config->service_count]);
+    }
+    while (config->group_count > 0) {
+        if (!progress_spend(io_budget))
+            return true;
+        finish_group(&config->groups[--config->group_count]);
+    }
+    return false;
+}
+
 void config_destroy(struct config *config)
 {
     if (config == NULL)
@@ -135,10 +150,8 @@ void config_destroy(struct config *config)
     free(config->agent.group);
     free(config->haproxy.runtime_apis);
     finish_names(&config->haproxy.backends);
-    for (size_t i = 0; i < config->group_count; i++)
-        finish_group(&config->groups[i]);
-    for (size_t i = 0; i < config->service_count; i++)
-        finish_service(&config->services[i]);
+    size_t budget = PROGRESS_UNLIMITED;
+    (void)config_shed(config, &budget);
     free(config->groups);
     free(config->services);
     config_errors_finish(&config->warnings);

@@ -10,6 +10,7 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/config/config_errors.h"
 #include "spoa/core/config/config_lines.h"
 #include "spoa/core/decision/choices.h"
@@ -196,6 +197,9 @@ struct config {
 /* NULL if memory is short. */
 MUST_CHECK struct config *config_create(void);
 void config_destroy(struct config *config); /* NULL is fine */
+
+/* Frees services and groups, of which nobody makes use any more; each costs a unit. True while there are more. */
+bool config_shed(struct config *config, size_t *io_budget);
 
 /* Begins the section of a line "[TEXT]". `text` is without the brackets: "agent", "sentinels", "service
  * NAME" ... An unknown section is an error, and its keys are skipped. */

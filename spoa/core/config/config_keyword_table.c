@@ -241,10 +241,11 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "witness", &config_type_bool, SERVICE(witness), "no", false, LIVE,
      .help = "Where too few Sentinels are in reach: believe those that are, if one of them sees a majority "
              "(`SENTINEL CKQUORUM`). The state is `witnessed`.",
-     .more = "failover.md#the-rule"},
+     .more = "failover.md#fences"},
     {CONFIG_SERVICE, "keep", &config_type_duration, SERVICE(keep_ms), "0", false, LIVE,
      .help = "How long the last master is still named when too few Sentinels are in reach (state `kept`). It "
-             "is never kept after a disagreement."},
+             "is never kept after a disagreement.",
+     .see = "keep-when", .more = "failover.md#fences"},
     {CONFIG_SERVICE, "keep-when", &config_type_keep_when, SERVICE(keep_when), "unreachable", false, LIVE,
      .help = "When `keep` holds. `unreachable`: whatever the cause. `refused`: only if all that are missing "
              "refuse connections. Then they are dead, and we are not cut off."},

@@ -147,6 +147,19 @@ static void inherit_words(struct service *next, const struct service *former,
     }
 }
 
+/* As if they were added now. */
+static void release_observers(struct service *service)
+{
+    struct service_observer **end = &service->held;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = service->observers;
+    service->observers = service->held;
+    service->held = NULL;
+    service->holds_observers = false;
+}
+
 void handover(struct service *next, struct service *former, const int *voters, int64_t now_ms)
 {
     struct translation translation = {.next = next, .former = former};
@@ -154,6 +167,7 @@ void handover(struct service *next, struct service *former, const int *voters, i
         .voters = voters, .candidate = translate, .server = translate_server, .context = &translation};
 
     put_before(next, former, &succession);
+    release_observers(next);
     if (former != NULL) {
         former->observers = NULL;
         evidence_inherit(&next->evidence, &former->evidence, &succession);

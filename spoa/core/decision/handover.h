@@ -32,6 +32,7 @@ enum handover_lack handover_lack(const struct service *next, const struct servic
  *   switches so far, doubt, an expected failover, since when there is no majority);
  * - evaluates;
  * - tells its observers the difference between what `former` told last and what is true now.
+ * Observers that were held back observe it from then on: see service_hold_observers().
  * `voters` says for each voter of `next` which voter of `former` is the same Sentinel, -1 for none. `former` has no observers
  * from now on.
  */

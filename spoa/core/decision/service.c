@@ -72,8 +72,15 @@ const char *service_last_server(const struct service *service)
 
 void service_observe(struct service *service, struct service_observer *observer)
 {
-    observer->next = service->observers;
-    service->observers = observer;
+    struct service_observer **list = service->holds_observers ? &service->held : &service->observers;
+
+    observer->next = *list;
+    *list = observer;
+}
+
+void service_hold_observers(struct service *service)
+{
+    service->holds_observers = true;
 }
 
 const struct service_settings *service_settings(const struct service *service)

@@ -183,6 +183,9 @@ void service_destroy(struct service *service); /* NULL is fine */
 /* Adds an observer, which must outlive the service. */
 void service_observe(struct service *service, struct service_observer *observer);
 
+/* Observers that are added from now on are told nothing before handover(). Those that are there already are. */
+void service_hold_observers(struct service *service);
+
 /*
  * Records an event and evaluates. False where the event was of no use: a vote that comes too late, a word
  * about a node that nobody named, a refusal that confirms no doubt. Afterwards service_take_ask_all() is to

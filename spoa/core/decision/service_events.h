@@ -12,6 +12,8 @@ struct service {
     struct service_decision decision;
     const struct service_settings *settings;
     struct service_observer *observers;
+    struct service_observer *held; /* they wait for handover() */
+    bool holds_observers;
     struct server_map map;
     struct quorum quorum;
     struct evidence evidence;

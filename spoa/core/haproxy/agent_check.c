@@ -20,7 +20,6 @@ struct checked_service {
     struct service_observer observer;
     const struct service *service;
     struct agent_check_settings settings;
-    const char *master;    /* the server of the master named last, or NULL; borrowed from the configuration */
     UT_hash_handle hh;     /* by the service's name */
     struct pulse pulses[]; /* one per server of the map */
 };
@@ -87,13 +86,12 @@ static void decision_changed(struct service_observer *self, const struct service
 {
     struct checked_service *checked = container_of(self, struct checked_service, observer);
 
-    (void)service;
-    if (change->switched) {
+    if (change->switched)
         set_pulse(checked, change->replaced_server, pulse_of(checked, change->replaced_server, change));
-        checked->master = change->after->server;
+    if (change->after->is_fenced && !change->before->is_fenced) {
+        const char *master = service_last_server(service);
+        set_pulse(checked, master, pulse_of(checked, master, change));
     }
-    if (change->after->is_fenced && !change->before->is_fenced)
-        set_pulse(checked, checked->master, pulse_of(checked, checked->master, change));
     /* A second switch may come soon. The node that is named now must not stay down because of the switch
      * before. */
     set_pulse(checked, change->after->server, no_pulse);
@@ -112,7 +110,6 @@ bool agent_checks_add(struct agent_checks *checks, struct service *service,
     checked->observer.changed = decision_changed;
     checked->service = service;
     checked->settings = *settings;
-    checked->master = service_last_server(service);
     for (size_t i = 0; i < watched->server_count; i++)
         checked->pulses[i] = no_pulse;
     HASH_ADD_KEYPTR(hh, checks->services, watched->name, strlen(watched->name), checked);
@@ -124,15 +121,24 @@ bool agent_checks_add(struct agent_checks *checks, struct service *service,
     return true;
 }
 
-void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former)
+static struct checked_service *find_service(const struct agent_checks *checks, struct span name)
 {
-    for (const struct checked_service *old = former->services; old != NULL; old = old->hh.next) {
-        const struct service_settings *settings = service_settings(old->service);
-        struct checked_service *checked = NULL;
-        HASH_FIND(hh, checks->services, settings->name, strlen(settings->name), checked);
-        for (size_t i = 0; checked != NULL && i < settings->server_count; i++)
-            set_pulse(checked, settings->servers[i].name, old->pulses[i]);
-    }
+    struct checked_service *checked = NULL;
+
+    HASH_FIND(hh, checks->services, name.data, name.len, checked);
+    return checked;
+}
+
+void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former, const char *service)
+{
+    struct checked_service *checked = find_service(checks, span_of_text(service));
+    const struct checked_service *old = find_service(former, span_of_text(service));
+
+    if (checked == NULL || old == NULL)
+        return;
+    const struct service_settings *settings = service_settings(old->service);
+    for (size_t i = 0; i < settings->server_count; i++)
+        set_pulse(checked, settings->servers[i].name, old->pulses[i]);
 }
 
 static struct span judge(const struct checked_service *checked, int server, int64_t now_ms)
@@ -151,7 +157,8 @@ static struct span judge(const struct checked_service *checked, int server, int6
         return span_of_text("#starting\n");
     if (decision->is_fenced)
         return span_of_text("down #fenced\n");
-    return checked->master == name ? span_of_text("up\n") : span_of_text("down #not the master\n");
+    return service_last_server(checked->service) == name ? span_of_text("up\n")
+                                                         : span_of_text("down #not the master\n");
 }
 
 struct span agent_checks_answer(const struct agent_checks *checks, struct span question, int64_t now_ms,
@@ -159,10 +166,9 @@ struct span agent_checks_answer(const struct agent_checks *checks, struct span q
 {
     struct span service = span_take_word(&question);
     struct span server = span_take_word(&question);
-    struct checked_service *checked = NULL;
 
     *ret_known = false;
-    HASH_FIND(hh, checks->services, service.data, service.len, checked);
+    const struct checked_service *checked = find_service(checks, service);
     if (checked == NULL)
         return span_of_text("fail #unknown service\n");
     int index = find_server(checked, server);

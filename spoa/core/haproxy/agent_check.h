@@ -31,9 +31,10 @@ void agent_checks_destroy(struct agent_checks *checks);    /* NULL is fine */
 MUST_CHECK bool agent_checks_add(struct agent_checks *checks, struct service *service,
                                  const struct agent_check_settings *settings);
 
-/* Takes over from `former`, the checks of another configuration, which servers are or will be reported
- * down for a while. Only servers that both have count. */
-void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former);
+/* Takes over from `former`, the checks of another configuration, which servers of the service of this name are or will
+ * be reported down for a while. Only servers that both have count. To be called before handover(). */
+void agent_checks_inherit(struct agent_checks *checks, const struct agent_checks *former,
+                          const char *service);
 
 /*
  * The line that answers the question "SERVICE SERVER": "up", "down #reason", or "#starting" (HAProxy

@@ -6,11 +6,11 @@
 
 /* The answers for the role replica. They name the replicas in turn. */
 struct answer_replicas {
-    uint8_t actions[ACTIONS_MAX];
+    struct answer_words words;
     int64_t turns[]; /* one per server, for smooth weighted round robin: the largest is next */
 };
 
-_Static_assert(ACTIONS_MAX <= UINT8_MAX, "a length is a byte");
+_Static_assert(ACTIONS_MAX <= UINT16_MAX, "a length has two bytes");
 
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
@@ -65,12 +65,20 @@ static void say_master(const struct service_decision *decision, struct actions *
     actions->generation = decision->generation;
 }
 
+static void write_words(const struct service *service, enum service_role role, const struct actions *actions,
+                        struct answer_words *words)
+{
+    words->is_named = service_has_name(service, role);
+    words->is_open = service_is_open(service, role);
+    words->len = (uint16_t)actions_encode(actions, words->actions);
+}
+
 static void write_master(struct answer *answer)
 {
     struct actions actions = {0};
 
     say_master(answer->decision, &actions);
-    answer->len = (uint8_t)actions_encode(&actions, answer->actions);
+    write_words(answer->service, SERVICE_ROLE_MASTER, &actions, &answer->master);
     answer->is_stale = false;
 }
 
@@ -95,7 +103,7 @@ static size_t take_turn(const struct service_settings *settings, int64_t *turns,
     return next;
 }
 
-static struct span give_replica(struct answer *answer)
+static const struct answer_words *give_replica(struct answer *answer)
 {
     const struct service_settings *settings = service_settings(answer->service);
     const struct service_decision *decision = answer->decision;
@@ -114,12 +122,13 @@ static struct span give_replica(struct answer *answer)
     } else if (service_has_name(answer->service, SERVICE_ROLE_REPLICA)) {
         say_master(decision, &actions); /* replica-fallback = master */
     }
-    return span_of(replicas->actions, actions_encode(&actions, replicas->actions));
+    write_words(answer->service, SERVICE_ROLE_REPLICA, &actions, &replicas->words);
+    return &replicas->words;
 }
 
 /* A function of its own, so that the rest of answer_give() is small enough to be inlined. */
-__attribute__((cold, noinline)) static struct span renew(struct answer *answer, enum service_role role,
-                                                         int64_t now_ms)
+__attribute__((cold, noinline)) static const struct answer_words *
+renew(struct answer *answer, enum service_role role, int64_t now_ms)
 {
     if (now_ms >= answer->decision->review_ms)
         service_review(answer->service, now_ms);
@@ -127,35 +136,20 @@ __attribute__((cold, noinline)) static struct span renew(struct answer *answer, 
         return give_replica(answer);
     if (answer->is_stale)
         write_master(answer);
-    return span_of(answer->actions, answer->len);
+    return &answer->master;
 }
 
-struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
+const struct answer_words *answer_give(struct answer *answer, enum service_role role, int64_t now_ms)
 {
     if (role != SERVICE_ROLE_MASTER || answer->is_stale || now_ms >= answer->decision->review_ms)
         return renew(answer, role, now_ms);
-    return span_of(answer->actions, answer->len);
+    return &answer->master;
 }
 
 /* ---- what went out ---- */
 
-/* A function of its own for the same reason as renew(). */
-__attribute__((cold, noinline)) static void tell_first(struct answer *answer, int64_t now_ms)
+void answer_tell_first(struct answer *answer, int64_t now_ms)
 {
     answer->is_first_due = false;
     service_note_first_answer(answer->service, now_ms);
-}
-
-void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms)
-{
-    if (role == SERVICE_ROLE_REPLICA) {
-        answer->counters.replicas_named += is_named;
-        answer->counters.replicas_unnamed += !is_named;
-        return;
-    }
-    answer->counters.masters[answer->decision->state]++;
-    if (!is_named)
-        service_note_refusal(answer->service);
-    if (answer->is_first_due && is_named)
-        tell_first(answer, now_ms);
 }

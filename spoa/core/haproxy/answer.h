@@ -19,16 +19,28 @@ struct answer_counters {
     uint64_t replicas_unnamed;
 };
 
+/* What is answered. */
+struct answer_words {
+    bool is_named;                /* it names a node */
+    bool is_open;                 /* and a new connection may be sent there at once */
+    uint16_t len;                 /* of `actions` */
+    uint8_t actions[ACTIONS_MAX]; /* of an ACK */
+};
+
+static inline struct span answer_actions(const struct answer_words *words)
+{
+    return span_of(words->actions, words->len);
+}
+
 struct answer_replicas;
 
 struct answer {
     struct service_observer observer;
     struct service *service;
     const struct service_decision *decision; /* the service's */
-    bool is_stale;                           /* the decision has changed since `actions` was written */
+    bool is_stale;                           /* the decision has changed since `master` was written */
     bool is_first_due;                       /* no client was told of the last switch yet */
-    uint8_t len;
-    uint8_t actions[ACTIONS_MAX]; /* for the role master */
+    struct answer_words master;              /* for that role */
     struct answer_counters counters;
     struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
@@ -43,13 +55,29 @@ void answer_finish(struct answer *answer);
 void answer_inherit(struct answer *answer, const struct answer *former);
 
 /*
- * The actions of an ACK; valid until the next call with this answer. If the decision has expired, the service
- * is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
+ * What to answer for this role; valid until the next call with this answer. If the decision has expired, the service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
  * replica takes the next one in turn. Allocates nothing.
  */
-struct span answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
+const struct answer_words *answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 
 /* Notes that the last answer of answer_give() for this role was sent. `is_named`: it named a node. */
-void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);
+static inline void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);
+
+/* Tells the service's observers of the first answer after a switch. */
+__attribute__((cold)) void answer_tell_first(struct answer *answer, int64_t now_ms);
+
+static inline void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms)
+{
+    if (role == SERVICE_ROLE_REPLICA) {
+        answer->counters.replicas_named += is_named;
+        answer->counters.replicas_unnamed += !is_named;
+        return;
+    }
+    answer->counters.masters[answer->decision->state]++;
+    if (!is_named)
+        service_note_refusal(answer->service);
+    else if (answer->is_first_due)
+        answer_tell_first(answer, now_ms);
+}
 
 #endif

@@ -64,78 +64,77 @@ struct client client_of(const struct client_arguments *arguments)
 
 /* ---- the usual form, which nearly every question has ---- */
 
-/* Inline, because every question comes through here: the compiler then knows the length of each comparison
- * and copy. */
+/* Inline, because every question comes through here: the compiler then knows the length of each comparison. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* Removes a name (with its length before it) and the type of its value from the front of `bytes`. False if
- * `bytes` begin otherwise. */
-INLINE bool take(struct span *bytes, const char *name_and_type, size_t len)
+/* The name of an argument, with its length before it, and the type of its value. */
+#define NAMED(name_and_type) span_of((name_and_type), sizeof(name_and_type) - 1)
+
+INLINE bool begins(const uint8_t *bytes, struct span with)
 {
-    if (bytes->len < len || memcmp(bytes->data, name_and_type, len) != 0)
-        return false;
-    bytes->data += len;
-    bytes->len -= len;
-    return true;
+    return memcmp(bytes, with.data, with.len) == 0;
 }
 
-#define TAKE(bytes, name_and_type) take((bytes), (name_and_type), sizeof(name_and_type) - 1)
-
-INLINE bool take_address(struct span *bytes, size_t len, uint8_t address[16])
+/* Whether the `len` bytes at `in`, one to three, are a port: a varint (proto/varint.h). A longer one is no port. */
+INLINE bool is_port(const uint8_t *in, size_t len)
 {
-    if (bytes->len < len)
+    uint32_t number = in[0];
+
+    if ((in[0] >= VARINT_ONE_BYTE_LIMIT) != (len > 1) || (len > 1 && (in[1] >= 128) != (len > 2)))
         return false;
-    memcpy(address, bytes->data, len);
-    bytes->data += len;
-    bytes->len -= len;
-    return true;
-}
-
-/* Removes a port from the front of `bytes`: a varint (proto/varint.h) of one to three bytes. A longer one
- * is no port. */
-INLINE bool take_port(struct span *bytes, uint16_t *ret_port)
-{
-    const uint8_t *in = bytes->data;
-    uint32_t number = bytes->len > 0 ? in[0] : 0;
-    size_t used = 1;
-
-    if (number >= VARINT_ONE_BYTE_LIMIT) {
-        used = bytes->len > 1 && in[1] >= 128 ? 3 : 2;
-        if (bytes->len < used || in[used - 1] >= 128)
-            return false;
+    if (len > 1)
         number += (uint32_t)in[1] << 4;
-        if (used == 3)
-            number += (uint32_t)in[2] << 11;
-    }
-    if (number == 0 || number > UINT16_MAX)
-        return false;
-    *ret_port = (uint16_t)number;
-    bytes->data += used;
-    bytes->len -= used;
-    return true;
+    if (len > 2)
+        number += (uint32_t)in[2] << 11; /* if more bytes follow this one, that is too much for a port */
+    return number > 0 && number <= UINT16_MAX;
 }
 
-/* Reads what follows the type of the first address. `dst` is the name and type of the next address. */
-INLINE bool take_rest(struct span bytes, size_t len, const char *dst, struct client *ret_client)
+/* The names of two arguments and the types of their values; how long these are. */
+struct form {
+    struct span address;
+    size_t address_len;
+    struct span port;
+    size_t port_len;
+};
+
+INLINE size_t size_of(const struct form *form)
 {
-    return take_address(&bytes, len, ret_client->src) && TAKE(&bytes, "\10src_port\4") &&
-           take_port(&bytes, &ret_client->src_port) && take(&bytes, dst, 5) &&
-           take_address(&bytes, len, ret_client->dst) && TAKE(&bytes, "\10dst_port\4") &&
-           take_port(&bytes, &ret_client->dst_port) && bytes.len == 0;
+    return form->address.len + form->address_len + form->port.len + form->port_len;
 }
 
-bool client_read(struct span bytes, struct client *ret_client)
+INLINE bool has_form(const uint8_t *at, const struct form *form)
+{
+    const uint8_t *port = at + form->address.len + form->address_len;
+
+    return begins(at, form->address) && begins(port, form->port) &&
+           is_port(port + form->port.len, form->port_len);
+}
+
+/* `len` is that of an address. */
+INLINE bool is_tcp(struct span bytes, struct span src, struct span dst, size_t len)
+{
+    struct form from = {.address = src, .address_len = len, .port = NAMED("\10src_port\4")};
+    struct form to = {.address = dst, .address_len = len, .port = NAMED("\10dst_port\4")};
+    size_t ports_len = bytes.len - size_of(&from) - size_of(&to); /* if there are fewer bytes, it is huge */
+
+    /* The usual port has three bytes. It comes first, so that the compiler knows all lengths. */
+    from.port_len = to.port_len = 3;
+    if (ports_len == 6)
+        return has_form(bytes.data, &from) && has_form(bytes.data + size_of(&from), &to);
+    for (from.port_len = 1; from.port_len <= 3; from.port_len++) {
+        to.port_len = ports_len - from.port_len;
+        if (to.port_len >= 1 && to.port_len <= 3 && has_form(bytes.data, &from))
+            return has_form(bytes.data + size_of(&from), &to);
+    }
+    return false;
+}
+
+bool client_is_usual(struct span bytes)
 {
     static const char local[] =
         "\3src\0\10src_port\0\3dst\0\10dst_port"; /* the NUL at the end is the type SPOP_NULL */
 
-    ret_client->kind = CLIENT_TCP;
-    ret_client->is_ipv6 = false;
-    if (TAKE(&bytes, "\3src\6"))
-        return take_rest(bytes, 4, "\3dst\6", ret_client);
-    ret_client->is_ipv6 = true;
-    if (TAKE(&bytes, "\3src\7"))
-        return take_rest(bytes, 16, "\3dst\7", ret_client);
-    ret_client->kind = CLIENT_LOCAL;
-    return bytes.len == sizeof(local) && memcmp(bytes.data, local, sizeof(local)) == 0;
+    return is_tcp(bytes, NAMED("\3src\6"), NAMED("\3dst\6"), 4) ||
+           is_tcp(bytes, NAMED("\3src\7"), NAMED("\3dst\7"), 16) ||
+           (bytes.len == sizeof(local) && memcmp(bytes.data, local, sizeof(local)) == 0);
 }

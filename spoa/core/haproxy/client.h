@@ -63,10 +63,9 @@ void client_take_argument(struct client_arguments *arguments, struct span name,
 struct client client_of(const struct client_arguments *arguments);
 
 /*
- * Reads the usual form, which the recipes send: `bytes` have exactly the four arguments, in the order src,
- * src_port, dst, dst_port. False for any other form, which may still be valid (question_read() takes all
- * forms).
+ * Whether `bytes` have the usual form, which the recipes send: exactly the four arguments, in the order src,
+ * src_port, dst, dst_port. Any other form may still be valid (question_read() takes all forms).
  */
-MUST_CHECK bool client_read(struct span bytes, struct client *ret_client);
+bool client_is_usual(struct span bytes);
 
 #endif

@@ -35,13 +35,14 @@ static enum haproxy_session_state judge_state(const char *number)
 /* "0x7f8bba27a000: proto=tcpv4 src=... fe=F be=B srv=S ... scb=[8,1h,fd=19,...] ..." */
 bool haproxy_session_read(const char *line, struct haproxy_session *ret_session)
 {
-    size_t id_len = strcspn(line, ":");
+    size_t id_len = strncmp(line, "0x", 2) == 0 ? 2 + strspn(line + 2, "0123456789abcdef") : 0;
     struct word backend = find_value(line, " be=");
     struct word server = find_value(line, " srv=");
     struct word state = find_value(line, " scb=[");
 
-    if (strncmp(line, "0x", 2) != 0 || backend.text == NULL || server.text == NULL || state.text == NULL ||
-        server.text[0] == '<')
+    /* The id goes into a command: what is no number could be another command. */
+    if (id_len <= 2 || line[id_len] != ':' || backend.text == NULL || server.text == NULL ||
+        state.text == NULL || server.text[0] == '<')
         return false;
     *ret_session = (struct haproxy_session){
         .id = line,

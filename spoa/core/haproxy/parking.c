@@ -204,13 +204,18 @@ static void note_sight(struct parking_queue *queue, enum service_sight sight, in
     queue->sight = sight;
 }
 
+bool parking_may_check_sight(const struct parking_queue *queue, int64_t now_ms)
+{
+    /* One look is enough for all questions of one read, however many services they are about. */
+    return queue->parking->t_sight_ms != now_ms;
+}
+
 void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms)
 {
     struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    /* One look is enough for all questions of one read, however many services they are about. */
-    if (parking->t_sight_ms == now_ms)
+    if (!parking_may_check_sight(queue, now_ms))
         return;
     parking->t_sight_ms = now_ms;
     queue->sight_ms = now_ms + SIGHT_SEEN_MS;
@@ -359,16 +364,22 @@ static int64_t next_deadline(const struct parking_queue *queue, int64_t deadline
     return last != NULL && last->deadline_ms > deadline_ms ? last->deadline_ms : deadline_ms;
 }
 
+bool parking_may_park(const struct parking_queue *queue)
+{
+    const struct parking *parking = queue->parking;
+
+    return parking != NULL && parking->free != NULL && !service_is_open(queue->service, queue->role) &&
+           service_decision(queue->service)->park_ms != 0;
+}
+
 bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
                   uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
     struct parking *parking = queue->parking;
 
-    if (parking == NULL || parking->free == NULL || service_is_open(queue->service, queue->role))
+    if (!parking_may_park(queue))
         return false;
     int64_t park_ms = service_decision(queue->service)->park_ms;
-    if (park_ms == 0)
-        return false;
     struct parked_stream *stream = parking->free;
     LL_DELETE2(parking->free, stream, next_of_queue);
     *stream = (struct parked_stream){
@@ -510,17 +521,19 @@ bool parking_next(struct parking_client *client, int64_t now_ms, struct parking_
     while ((stream = client->due) != NULL) {
         struct parking_queue *queue = stream->queue;
         struct span actions = refusal(stream);
-        bool is_refused = actions.len > 0;
-        if (!is_refused) {
-            actions = answer_give(queue->answer, queue->role, now_ms);
+        bool is_named = false;
+        if (actions.len == 0) {
+            const struct answer_words *words = answer_give(queue->answer, queue->role, now_ms);
             if (goes_on_waiting(client, now_ms))
                 continue;
+            actions = answer_actions(words);
+            is_named = words->is_named;
         }
         *ret_answer = (struct parking_answer){
             .stream_id = stream->stream_id,
             .frame_id = stream->frame_id,
             .actions = actions,
-            .is_named = !is_refused && service_has_name(queue->service, queue->role),
+            .is_named = is_named,
             .is_gone = stream->is_gone,
             .queue = queue->last_word.len > 0 ? NULL : queue,
             .parked_ms = now_ms - stream->t_parked_ms,

@@ -112,6 +112,9 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to, in
  */
 void parking_queue_close(struct parking_queue *queue, struct span last_word);
 
+/* Whether parking_park() would park a stream of this queue. */
+bool parking_may_park(const struct parking_queue *queue);
+
 /*
  * Parks a stream of `queue` that came on the connection `client`, for the client `asker`. False if it must be
  * answered at once: a node is named and open to new connections, the service does not park, or there is no
@@ -120,6 +123,9 @@ void parking_queue_close(struct parking_queue *queue, struct span last_word);
 MUST_CHECK bool parking_park(struct parking_queue *queue, struct parking_client *client,
                              const struct client *asker, uint64_t stream_id, uint64_t frame_id,
                              int64_t now_ms);
+
+/* Whether parking_check_sight() has something to do. Only to be called when `queue->sight_ms` has come. */
+bool parking_may_check_sight(const struct parking_queue *queue, int64_t now_ms);
 
 /*
  * Checks whether the clients of a queue can be seen at all: looks at `asker`, the client that asks now, and

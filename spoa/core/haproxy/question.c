@@ -51,6 +51,13 @@ bool question_read(struct span payload, struct service_question *ret_question)
     return found == 0;
 }
 
+struct client question_client(struct span payload)
+{
+    struct service_question question;
+
+    return question_read(payload, &question) ? question.client : (struct client){.kind = CLIENT_NOT_GIVEN};
+}
+
 /* The position after the text at `at`, whose length is in the one byte before it. SIZE_MAX if the length
  * takes more bytes, or the text does not end within the payload. */
 static size_t skip_text(struct span payload, size_t at)

@@ -27,6 +27,9 @@ struct service_question {
  */
 MUST_CHECK bool question_read(struct span payload, struct service_question *ret_question);
 
+/* The client of the question in a payload. */
+struct client question_client(struct span payload);
+
 /*
  * The length of the part of a payload that is the same for every client of a frontend. It ends at the
  * argument `src` of the first message, if only text arguments come before it. Otherwise it is the whole

@@ -42,7 +42,7 @@ struct parking_queue *question_cache_find(struct question_cache *cache, struct s
 
 /* The same, but compares only with the question that was found or added last. It must be QUESTION_COMMON,
  * and `bytes` must begin with it; `ret_len` gets its length. The caller must check that a client's address
- * follows (client_read()); otherwise this is another question. */
+ * follows (client_is_usual()); otherwise this is another question. */
 struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
                                                  size_t *ret_len);
 

@@ -16,6 +16,9 @@ struct table_entry {
     struct parking_queue masters; /* the streams that ask for the master */
     /* The streams that ask for a replica. Not used if the service has replicas disabled. */
     struct parking_queue replicas;
+    /* In a change-over. */
+    bool is_over;      /* its successor answers */
+    bool is_successor; /* it answers although its table does not yet */
     UT_hash_handle hh; /* by the service's name */
 };
 
@@ -23,10 +26,10 @@ struct service_table {
     struct table_entry *entries;
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
-    bool has_clients; /* questions with a client's address have come */
+    struct service_table *next; /* in a change-over */
+    bool has_clients;           /* questions with a client's address have come */
     struct unknown_service unknown_service;
-    size_t unknown_len;
-    uint8_t unknown[ACTIONS_MAX]; /* the actions for an unknown service */
+    struct answer_words unknown; /* for an unknown service */
 };
 
 struct service_table *service_table_create(struct parking *parking)
@@ -37,7 +40,7 @@ struct service_table *service_table_create(struct parking *parking)
     if (table == NULL)
         return NULL;
     table->parking = parking;
-    table->unknown_len = actions_encode(&unknown, table->unknown);
+    table->unknown.len = (uint16_t)actions_encode(&unknown, table->unknown.actions);
     return table;
 }
 
@@ -50,16 +53,23 @@ void service_table_destroy(struct service_table *table)
 {
     if (table == NULL)
         return;
-    struct table_entry *entry = table->entries;
-    HASH_CLEAR(hh, table->entries);
-    while (entry != NULL) {
-        struct table_entry *next = entry->hh.next;
-        answer_finish(&entry->answer);
-        free(entry);
-        entry = next;
-    }
+    size_t budget = PROGRESS_UNLIMITED;
+    (void)service_table_shed(table, &budget);
     question_cache_finish(&table->questions);
     free(table);
+}
+
+bool service_table_shed(struct service_table *table, size_t *io_budget)
+{
+    while (table != NULL && table->entries != NULL) {
+        struct table_entry *entry = table->entries;
+        if (!progress_spend(io_budget))
+            return true;
+        HASH_DEL(table->entries, entry);
+        answer_finish(&entry->answer);
+        free(entry);
+    }
+    return false;
 }
 
 bool service_table_add(struct service_table *table, struct service *service)
@@ -88,7 +98,7 @@ bool service_table_add(struct service_table *table, struct service *service)
     return true;
 }
 
-static struct table_entry *find_entry(struct service_table *table, struct span name)
+static struct table_entry *find_own(const struct service_table *table, struct span name)
 {
     struct table_entry *entry = NULL;
 
@@ -96,6 +106,16 @@ static struct table_entry *find_entry(struct service_table *table, struct span n
         return HASH_COUNT(table->entries) == 1 ? table->entries : NULL;
     HASH_FIND(hh, table->entries, name.data, name.len, entry);
     return entry;
+}
+
+static struct table_entry *find_entry(const struct service_table *table, struct span name)
+{
+    struct table_entry *entry = find_own(table, name);
+
+    if (table->next == NULL || (entry != NULL && !entry->is_over))
+        return entry;
+    struct table_entry *successor = find_own(table->next, name);
+    return successor != NULL && successor->is_successor ? successor : NULL;
 }
 
 struct parking_queue *service_table_find(struct service_table *table, const struct service_question *question)
@@ -163,73 +183,67 @@ static void review_unknown(struct service_table *table, int64_t now_ms)
 
 const struct answer_counters *service_table_counters(const struct service_table *table, const char *service)
 {
-    const struct table_entry *entry = NULL;
+    const struct table_entry *entry = find_entry(table, span_of_text(service));
 
-    HASH_FIND(hh, table->entries, service, strlen(service), entry);
     return entry != NULL ? &entry->answer.counters : NULL;
 }
 
-/* Answers a question from the cache. NULL if it is not there. */
-static struct parking_queue *recall(struct service_table *table, struct span payload,
-                                    struct client *ret_client)
+static struct span without(struct span payload, size_t len)
 {
-    size_t len = payload.len;
+    return span_of(payload.data + len, payload.len - len);
+}
+
+/* A function of its own, so that what comes before it is small enough to be inlined. */
+__attribute__((noinline)) static struct parking_queue *search(struct service_table *table,
+                                                              struct span payload)
+{
+    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
+
+    if (len == payload.len)
+        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
+    return client_is_usual(without(payload, len))
+               ? question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON)
+               : NULL;
+}
+
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload)
+{
+    size_t len;
     struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
 
-    if (latest == NULL && table->has_clients)
-        len = question_common_len(payload);
-    if (len == payload.len) {
-        ret_client->kind = CLIENT_NOT_GIVEN;
-        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
-    }
-    if (!client_read(span_of(payload.data + len, payload.len - len), ret_client))
-        return NULL;
-    return latest != NULL
-               ? latest
-               : question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON);
+    return latest != NULL && client_is_usual(without(payload, len)) ? latest : search(table, payload);
 }
 
 static void remember(struct service_table *table, struct span payload, enum client_kind kind,
                      struct parking_queue *queue)
 {
     size_t len = question_common_len(payload);
-    struct client client;
 
     if (kind == CLIENT_NOT_GIVEN) {
         question_cache_add(&table->questions, payload, QUESTION_WHOLE, queue);
-    } else if (len < payload.len && client_read(span_of(payload.data + len, payload.len - len), &client)) {
+    } else if (len < payload.len && client_is_usual(without(payload, len))) {
         question_cache_add(&table->questions, span_of(payload.data, len), QUESTION_COMMON, queue);
         table->has_clients = true;
     }
 }
 
-bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue,
-                           struct client *ret_client)
+bool service_table_resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
 {
     struct service_question question;
 
-    *ret_queue = recall(table, payload, ret_client);
-    if (*ret_queue != NULL)
-        return true;
     if (!question_read(payload, &question))
         return false;
-    *ret_client = question.client;
     *ret_queue = service_table_find(table, &question);
-    if (*ret_queue != NULL)
+    /* Not in a change-over: the service may move. */
+    if (*ret_queue != NULL && table->next == NULL)
         remember(table, payload, question.client.kind, *ret_queue);
     return true;
 }
 
-struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
-                                 int64_t now_ms, bool *ret_named)
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms)
 {
-    if (queue == NULL) {
-        *ret_named = false;
-        return span_of(table->unknown, table->unknown_len);
-    }
-    struct span answer = answer_give(queue->answer, queue->role, now_ms);
-    *ret_named = service_has_name(queue->service, queue->role);
-    return answer;
+    return queue != NULL ? answer_give(queue->answer, queue->role, now_ms) : &table->unknown;
 }
 
 /* `to` is NULL if nobody asks for that any more. */
@@ -242,27 +256,54 @@ static void hand_over(struct parking_queue *from, struct parking_queue *to, stru
         parking_queue_close(from, unknown);
 }
 
-void service_table_change_over(struct service_table *table, struct service_table *next, int64_t now_ms)
+void service_table_begin(struct service_table *table, struct service_table *next)
 {
+    table->next = next;
+    question_cache_finish(&table->questions);
+}
+
+void service_table_move(struct service_table *table, const char *service, int64_t now_ms)
+{
+    const struct span unknown = answer_actions(&table->next->unknown);
+    struct table_entry *former = find_own(table, span_of_text(service));
+    struct table_entry *successor = find_own(table->next, span_of_text(service));
+    bool has_replicas = successor->replicas.service != NULL;
+
+    successor->is_successor = true;
+    if (former == NULL)
+        return;
+    former->is_over = true;
+    answer_inherit(&successor->answer, &former->answer);
+    hand_over(&former->masters, &successor->masters, unknown, now_ms);
+    hand_over(&former->replicas, has_replicas ? &successor->replicas : NULL, unknown, now_ms);
+}
+
+void service_table_end(struct service_table *table, int64_t now_ms)
+{
+    struct service_table *next = table->next;
     struct table_entry *former = table->entries;
-    struct question_cache questions = table->questions;
-    const struct span unknown = span_of(next->unknown, next->unknown_len);
+    const struct span unknown = answer_actions(&next->unknown);
 
     for (struct table_entry *entry = former; entry != NULL; entry = entry->hh.next) {
-        const char *name = service_settings(entry->masters.service)->name;
-        struct table_entry *successor = NULL;
-        HASH_FIND(hh, next->entries, name, strlen(name), successor);
-        if (successor != NULL)
-            answer_inherit(&successor->answer, &entry->answer);
-        bool has_replicas = successor != NULL && successor->replicas.service != NULL;
-        hand_over(&entry->masters, successor != NULL ? &successor->masters : NULL, unknown, now_ms);
-        hand_over(&entry->replicas, has_replicas ? &successor->replicas : NULL, unknown, now_ms);
+        if (entry->is_over)
+            continue;
+        hand_over(&entry->masters, NULL, unknown, now_ms);
+        hand_over(&entry->replicas, NULL, unknown, now_ms);
     }
+    table->next = NULL;
     table->entries = next->entries;
     next->entries = former;
     table->questions = next->questions;
-    next->questions = questions;
+    next->questions = (struct question_cache){.slots = NULL};
     review_unknown(table, now_ms);
+}
+
+void service_table_change_over(struct service_table *table, struct service_table *next, int64_t now_ms)
+{
+    service_table_begin(table, next);
+    for (const struct table_entry *entry = next->entries; entry != NULL; entry = entry->hh.next)
+        service_table_move(table, service_settings(entry->masters.service)->name, now_ms);
+    service_table_end(table, now_ms);
 }
 
 bool service_table_is_idle(const struct service_table *table)

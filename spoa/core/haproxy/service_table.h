@@ -4,6 +4,7 @@
 
 #include "proto/must_check.h"
 #include "proto/span.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/haproxy/parking.h"
 #include "spoa/core/haproxy/question.h"
@@ -36,17 +37,16 @@ const struct answer_counters *service_table_counters(const struct service_table 
 struct parking_queue *service_table_find(struct service_table *table,
                                          const struct service_question *question);
 
-/* The same for the payload of a NOTIFY. `ret_client` gets the client for which it asks. False if the
- * payload is malformed. Allocates nothing. */
-MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
-                                      struct parking_queue **ret_queue, struct client *ret_client);
+/* The same for the payload of a NOTIFY that is known from before. NULL if it is not. */
+struct parking_queue *service_table_recall(struct service_table *table, struct span payload);
 
-/*
- * The actions of an ACK; valid until the next call with the table or a service. `*ret_named`: whether they
- * name a node. If `queue` is NULL, the state is "unknown-service". Allocates nothing.
- */
-struct span service_table_answer(struct service_table *table, const struct parking_queue *queue,
-                                 int64_t now_ms, bool *ret_named);
+/* The same for any payload, which is then known. False if it is malformed. Allocates nothing. */
+MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
+                                      struct parking_queue **ret_queue);
+
+/* What to answer; see answer_give(). If `queue` is NULL, the state is "unknown-service". Allocates nothing. */
+const struct answer_words *service_table_answer(const struct service_table *table,
+                                                const struct parking_queue *queue, int64_t now_ms);
 
 /*
  * service_table_resolve() has found no queue for this payload: HAProxy asks for what is not configured. That is an
@@ -61,11 +61,28 @@ void service_table_tick(struct service_table *table, int64_t now_ms);
 const struct unknown_service *service_table_unknown(const struct service_table *table);
 
 /*
- * Swaps the services of the two tables. From now on `table` answers from the services of `next`, and the
- * parked streams move to them. A stream whose service is gone is due at once. `next` has the former services
- * then, and must stay until service_table_is_idle().
+ * A change-over, service by service. From service_table_begin() to service_table_end() `table` answers from a service of
+ * `next` where that has moved, and from its own elsewhere.
  */
+void service_table_begin(struct service_table *table, struct service_table *next);
+
+/* From now on the service of this name is the one of `next`, which has it, and the parked streams move to it. */
+void service_table_move(struct service_table *table, const char *service, int64_t now_ms);
+
+/*
+ * Swaps the services of the two tables; all of `next` have moved. A stream whose service is gone is due at once. `next`
+ * has the former services then, and must stay until service_table_is_idle().
+ */
+void service_table_end(struct service_table *table, int64_t now_ms);
+
+/* All of that at once. */
 void service_table_change_over(struct service_table *table, struct service_table *next, int64_t now_ms);
+
+/*
+ * Frees entries of a table that answers nothing any more, and whose services change no more; each costs a unit. True
+ * while there are more. NULL is fine.
+ */
+bool service_table_shed(struct service_table *table, size_t *io_budget);
 
 /* Whether no stream waits for a service of this table. */
 bool service_table_is_idle(const struct service_table *table);

@@ -84,41 +84,78 @@ static void take_hello(struct spop_session *session, const struct spop_frame *fr
     spop_agent_hello_write(out, session->max_frame_size, true);
 }
 
-/* Counts an ACK that was written. */
-static void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
+/* Inline, because every question comes through here. */
+#define INLINE static inline __attribute__((always_inline))
+/* What few questions need is in functions of their own, so that the rest needs few registers. */
+#define RARE __attribute__((cold, noinline)) static
+
+/* Counts an ACK that was written. `queue` is NULL if it was about no service. */
+INLINE void note_answer(const struct spop_session *session, const struct parking_queue *queue, bool is_named,
                         int64_t now_ms)
 {
-    session->metrics->notifies_total++;
-    session->metrics->answers_named_total += is_named;
-    session->metrics->answers_unnamed_total += !is_named;
+    struct metrics *metrics = session->metrics;
+
+    metrics->notifies_total++;
+    if (is_named)
+        metrics->answers_named_total++;
+    else
+        metrics->answers_unnamed_total++;
     if (queue != NULL)
         answer_note(queue->answer, queue->role, is_named, now_ms);
 }
 
-static void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
+/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is closed. */
+RARE struct parking_queue *meet(struct spop_session *session, struct span payload, uint64_t stream_id,
+                                uint64_t frame_id, int64_t now_ms, struct sink *out)
+{
+    struct service_table *table = session->table;
+    struct parking_queue *queue = NULL;
+
+    if (!service_table_resolve(table, payload, &queue)) {
+        refuse(session, SPOP_STATUS_INVALID, out);
+    } else if (queue == NULL) {
+        service_table_note_unknown(table, payload, now_ms);
+        spop_ack_write(out, stream_id, frame_id, answer_actions(service_table_answer(table, NULL, now_ms)));
+        note_answer(session, NULL, false, now_ms);
+    }
+    return queue;
+}
+
+RARE void check_sight(struct parking_queue *queue, struct span payload, int64_t now_ms)
+{
+    if (!parking_may_check_sight(queue, now_ms))
+        return;
+    struct client asker = question_client(payload);
+    parking_check_sight(queue, &asker, now_ms);
+}
+
+RARE bool park(struct spop_session *session, struct parking_queue *queue, struct span payload,
+               uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
+{
+    if (*session->draining || !parking_may_park(queue))
+        return false;
+    struct client asker = question_client(payload);
+    bool is_parked = parking_park(queue, &session->parked, &asker, stream_id, frame_id, now_ms);
+    session->metrics->parked_total += is_parked;
+    return is_parked;
+}
+
+INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
                         struct sink *out)
 {
-    struct parking_queue *queue;
-    struct client asker;
-    bool named;
+    struct parking_queue *queue = service_table_recall(session->table, frame->payload);
 
-    if (!service_table_resolve(session->table, frame->payload, &queue, &asker)) {
-        refuse(session, SPOP_STATUS_INVALID, out);
-        return;
-    }
-    if (queue != NULL && now_ms >= queue->sight_ms)
-        parking_check_sight(queue, &asker, now_ms);
     if (queue == NULL)
-        service_table_note_unknown(session->table, frame->payload, now_ms);
-    struct span actions = service_table_answer(session->table, queue, now_ms, &named);
-    bool is_parked = queue != NULL && !*session->draining &&
-                     parking_park(queue, &session->parked, &asker, frame->stream_id, frame->frame_id, now_ms);
-    if (is_parked) {
-        session->metrics->parked_total++;
+        queue = meet(session, frame->payload, frame->stream_id, frame->frame_id, now_ms, out);
+    if (queue == NULL)
         return;
-    }
-    spop_ack_write(out, frame->stream_id, frame->frame_id, actions);
-    note_answer(session, queue, named, now_ms);
+    if (now_ms >= queue->sight_ms)
+        check_sight(queue, frame->payload, now_ms);
+    const struct answer_words *words = answer_give(queue->answer, queue->role, now_ms);
+    if (!words->is_open && park(session, queue, frame->payload, frame->stream_id, frame->frame_id, now_ms))
+        return;
+    spop_ack_write(out, frame->stream_id, frame->frame_id, answer_actions(words));
+    note_answer(session, queue, words->is_named, now_ms);
 }
 
 void spop_session_release(struct spop_session *session, int64_t now_ms, struct sink *out)
@@ -144,12 +181,14 @@ void spop_session_finish(struct spop_session *session, int64_t now_ms)
         parking_drop(&session->parked, parking, now_ms);
 }
 
-static void take_frame(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
-                       struct sink *out)
+static bool is_whole(const struct spop_frame *frame)
 {
-    bool is_whole = (frame->flags & SPOP_FLAG_FIN) != 0;
+    return (frame->flags & SPOP_FLAG_FIN) != 0;
+}
 
-    if (frame->type == SPOP_UNSET || !is_whole) {
+RARE void take_other(struct spop_session *session, const struct spop_frame *frame, struct sink *out)
+{
+    if (frame->type == SPOP_UNSET || !is_whole(frame)) {
         refuse(session, SPOP_STATUS_NO_FRAGMENTATION, out);
     } else if (frame->type == SPOP_HAPROXY_DISCONNECT) {
         disconnect(session, SPOP_STATUS_NORMAL, "bye", out);
@@ -158,8 +197,6 @@ static void take_frame(struct spop_session *session, const struct spop_frame *fr
             take_hello(session, frame, out);
         else
             refuse(session, SPOP_STATUS_INVALID, out);
-    } else if (frame->type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE) {
-        take_notify(session, frame, now_ms, out);
     } else if (frame->type <= SPOP_NOTIFY || (frame->type >= SPOP_AGENT_HELLO && frame->type <= SPOP_ACK)) {
         refuse(session, SPOP_STATUS_INVALID, out); /* known, but not allowed here or not from HAProxy */
     }
@@ -180,7 +217,12 @@ size_t spop_session_feed(struct spop_session *session, struct span in, int64_t n
             break;
         }
         taken += (size_t)size;
-        take_frame(session, &frame, now_ms, out);
+        if (frame.type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE && is_whole(&frame)) {
+            take_notify(session, &frame, now_ms, out);
+        } else {
+            struct spop_frame copy = frame; /* then `frame` itself needs no memory */
+            take_other(session, &copy, out);
+        }
     }
     return taken;
 }

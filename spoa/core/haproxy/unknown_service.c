@@ -51,6 +51,7 @@ void unknown_service_note(struct unknown_service *unknown, const struct service_
     bool is_free = !alarms_is_raised(&unknown->alarms, ALARM_UNKNOWN_SERVICE) ||
                    now_ms - unknown->t_kept_ms >= UNKNOWN_SERVICE_HOLD_MS;
 
+    unknown->asked++;
     unknown->t_asked_ms = now_ms;
     keep(name, sizeof(name), service != NULL ? span_of_text(service) : question->service);
     keep(role, sizeof(role), question->role);

@@ -31,6 +31,7 @@ struct unknown_service {
     bool has_service;                        /* there is such a service: the role is wrong */
     int64_t t_kept_ms;                       /* when this question came last */
     int64_t t_asked_ms;                      /* when the last one came, whatever it was */
+    uint64_t asked; /* how many came, whatever they were: so many clients were refused */
     char detail[2 * UNKNOWN_SERVICE_NAME_MAX +
                 100]; /* what is wrong, with the service that may be meant; "" else */
 };

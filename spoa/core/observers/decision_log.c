@@ -179,13 +179,22 @@ static void decision_changed(struct service_observer *self, const struct service
     log_outage(service, change);
 }
 
-void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
-                        const struct decision_log *former)
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service)
 {
-    *log = (struct decision_log){.told_state = SERVICE_STARTING, .told_park_ms = PARK_AUTO_MAX_MS};
-    if (former != NULL)
-        *log = *former;
-    log->observer = (struct service_observer){.changed = decision_changed};
-    log->metrics = metrics;
+    *log = (struct decision_log){
+        .observer = {.changed = decision_changed},
+        .metrics = metrics,
+        .told_state = SERVICE_STARTING,
+        .told_park_ms = PARK_AUTO_MAX_MS,
+    };
     service_observe(service, &log->observer);
+}
+
+void decision_log_inherit(struct decision_log *log, const struct decision_log *former)
+{
+    log->told_state = former->told_state;
+    log->told_reason = former->told_reason;
+    log->told_fenced = former->told_fenced;
+    log->told_park_ms = former->told_park_ms;
+    log->told_addr = former->told_addr;
 }

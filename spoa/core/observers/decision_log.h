@@ -16,9 +16,10 @@ struct decision_log {
     struct addr told_addr; /* compared only while no node is named */
 };
 
-/* Begins to observe `service`. The log must not move and must outlive the service. `former` observed the
- * same service under another configuration, or is NULL: what it logged last is not logged again. */
-void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service,
-                        const struct decision_log *former);
+/* Begins to observe `service`. The log must not move and must outlive the service. */
+void decision_log_watch(struct decision_log *log, struct metrics *metrics, struct service *service);
+
+/* `former` observed the same service under another configuration: what it logged last is not logged again. */
+void decision_log_inherit(struct decision_log *log, const struct decision_log *former);
 
 #endif

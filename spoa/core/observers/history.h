@@ -58,14 +58,14 @@ struct history {
     struct quarters quarters;
     bool may_run;           /* an outage may go on: see history_tick() */
     uint64_t ended_refused; /* clients refused in all outages that are over */
-    uint64_t seen_refused;  /* the same, and in those that go on, at the last tick */
+    uint64_t seen_refused;  /* the same, and those of `struct history_felt`, at the last tick */
 };
 
 /* What clients feel of all outages that go on. All zero: there is none. */
 struct history_felt {
     bool is_any;
     bool is_felt;
-    uint64_t refused;
+    uint64_t refused; /* also those that were refused for another cause, as the caller counts them */
 };
 
 /* Observes one service; must not move. */
@@ -83,7 +83,8 @@ bool history_wants_outages(const struct history *history);
 /* Adds the outage of a service, if it goes on. */
 void history_felt_add(struct history_felt *felt, const struct outage *outage);
 
-/* To be called several times a second. `felt` has the outages of all services, if they are wanted. */
+/* To be called several times a second. `felt` has the outages of all services, if they are wanted, and who was refused
+ * for another cause since the start. */
 void history_tick(struct history *history, const struct history_felt *felt, int64_t now_ms);
 
 /* HAProxy has cut the sessions to `server` of `service`. */

@@ -151,6 +151,9 @@ static void write_agent(struct exposition *exposition)
                     &status->metrics->answer_times, metrics_answer_bounds_us);
     write_histogram(exposition, "parked_duration_seconds", "How long answers were kept back",
                     &status->metrics->parked_times, metrics_parked_bounds_us);
+    write_histogram(exposition, "loop_stall_seconds",
+                    "How long a turn of the event loop took; an answer may wait for as long",
+                    &status->metrics->loop_stalls, metrics_stall_bounds_us);
 }
 
 static void write_process(struct exposition *exposition)

@@ -306,12 +306,23 @@ static void add_since(struct text *out, const struct status *status, const struc
     sentences_add_duration(out, status->now_ms - since_ms);
 }
 
+/* What the sentence of the state leaves out; "" where it says why. */
+static const char *reason_text(const struct service_decision *decision)
+{
+    static const char *const doubts[] = {[DOUBT_CLOSED] = "our connection to it ended",
+                                         [DOUBT_SILENT] = "it does not answer our questions in time"};
+
+    if (decision->state == SERVICE_DOUBTED)
+        return doubts[decision->doubt_cause];
+    return decision->reason == SERVICE_BECAUSE_O_DOWN ? "a majority holds it to be down" : "";
+}
+
 void sentences_add_reasons(struct text *out, const struct status *status, const struct service *service)
 {
     const struct service_decision *decision = service_decision(service);
     const struct quorum_config *quorum = &service_settings(service)->quorum;
     const struct service_waiting *replicas = service_waiting(service, SERVICE_ROLE_REPLICA);
-    const char *reason = service_decision_reason(decision);
+    const char *reason = reason_text(decision);
     const struct outage *outage = service_outage(service);
 
     if (decision->addr != NULL) {
@@ -427,17 +438,18 @@ static size_t count_outages(const struct history *history, int64_t since_ms)
     return count;
 }
 
-void sentences_add_day(struct text *out, const struct status *status, size_t running)
+static bool was_refused(const struct status *status)
 {
-    size_t ended = count_outages(status->history, status->now_ms - DAY_MS);
+    char letters[QUARTERS + 1];
+
+    return strchr(quarters_format(&status->history->quarters, status->now_ms, letters), 'b') != NULL;
+}
+
+/* For how much of 24 hours that can be said. */
+static void add_whole_day(struct text *out, const struct status *status)
+{
     int64_t age_ms = status->now_unix_ms - status->process.t_start_unix_ms;
 
-    if (ended == HISTORY_LENGTH)
-        text_add(out, "at least ");
-    if (ended + running > 0)
-        sentences_add_count(out, ended + running, "outage", "");
-    else
-        text_add(out, "no outage");
     if (age_ms >= DAY_MS) {
         text_add(out, " in 24 hours");
         return;
@@ -445,4 +457,20 @@ void sentences_add_day(struct text *out, const struct status *status, size_t run
     text_add(out, " since the agent started ");
     sentences_add_duration(out, age_ms);
     text_add(out, " ago");
+}
+
+void sentences_add_day(struct text *out, const struct status *status, size_t running)
+{
+    size_t ended = count_outages(status->history, status->now_ms - DAY_MS);
+
+    if (ended == HISTORY_LENGTH)
+        text_add(out, "at least ");
+    if (ended + running > 0)
+        sentences_add_count(out, ended + running, "outage", "");
+    else
+        text_add(out, "no outage");
+    add_whole_day(out, status);
+    /* Those of an outage stand with it. */
+    if (ended + running == 0 && was_refused(status))
+        text_add(out, ", but clients were refused");
 }

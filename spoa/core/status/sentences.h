@@ -76,7 +76,10 @@ void sentences_add_switch(struct text *out, const struct history_switch *entry,
 /* What clients felt of an outage that ended without a switch. */
 void sentences_add_outage(struct text *out, const struct history_outage *entry);
 
-/* How many outages were felt: "no outage in 24 hours", or since the agent started. `running` go on. */
+/*
+ * How many outages were felt: "no outage in 24 hours", or since the agent started. `running` go on. Also whether clients
+ * were refused without one.
+ */
 void sentences_add_day(struct text *out, const struct status *status, size_t running);
 
 /* "1 client", "2 clients"; with a verb "1 client waits", "2 clients wait". `verb` is "" or ends in "s". */

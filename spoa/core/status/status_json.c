@@ -91,7 +91,7 @@ static const char *ballot_text(enum quorum_ballot ballot)
     return "silent";
 }
 
-/* Why a voter has no vote, and for how long. */
+/* What is wrong with a voter, and for how long. Its last vote may still count. */
 static void add_fault(struct json *json, const struct status *status, const struct voter_group *group,
                       unsigned voter)
 {

@@ -38,7 +38,7 @@ static void add_mark(struct text *out, const char *indent, enum tone tone)
 
 static void add_alarm(struct text *out, enum alarm_kind kind, const char *detail)
 {
-    add_mark(out, INDENT, TONE_WAIT);
+    add_mark(out, INDENT, summary_alarm_tone(kind));
     text_printf(out, "%s: ", alarm_text(kind));
     text_add(out, alarm_meaning(kind));
     text_add(out, detail != NULL ? "\n" INDENT "  " : "");
@@ -80,10 +80,12 @@ static enum tone voice_tone(const struct status *status, const struct voter_grou
     const struct addr *named = service_decision(service)->addr;
     struct vote vote = service_vote(service, voter);
 
-    if (vote.ballot == QUORUM_SILENT || voter_group_fault(group, voter)[0] != '\0' ||
-        has_expired(status, service, &vote))
+    bool is_answer = vote.ballot == QUORUM_NAMES || vote.ballot == QUORUM_UNKNOWN_NAME;
+    if (!is_answer || has_expired(status, service, &vote))
         return TONE_BAD;
-    if (service_is_in_trouble(service) || vote.addr == NULL || named == NULL)
+    /* A vote counts for its life, also where the link to who gave it has broken. */
+    bool is_faulty = voter_group_fault(group, voter)[0] != '\0';
+    if (is_faulty || service_is_in_trouble(service) || vote.addr == NULL || named == NULL)
         return TONE_WAIT;
     return service_is_same_node(service, vote.addr, named) ? TONE_GOOD : TONE_WAIT;
 }
@@ -230,7 +232,7 @@ static void add_line(struct text *out, const struct status *status, const struct
     text_add(out, "\n");
 }
 
-/* Few services, in one piece: those in trouble first. The alarms of the groups stand below. */
+/* Few services, in one piece: those in trouble first. The alarms of the groups and of questions stand below. */
 static void add_few(struct text *out, const struct status *status, const struct summary *sum)
 {
     const struct voter_group *group;
@@ -245,6 +247,7 @@ static void add_few(struct text *out, const struct status *status, const struct 
     size_t before = out->len;
     for (size_t i = 0; i < status->group_count; i++)
         add_alarms(out, voter_group_alarms(status->groups[i]));
+    add_alarms(out, &status->unknown->alarms);
     text_add(out, out->len > before ? "\n" : "");
 }
 
@@ -260,7 +263,23 @@ static void add_if_in_trouble(struct text *out, const struct status *status, str
 
 enum section { COUNT, COUNT_GROUPS, HEAD, IN_TROUBLE, ALL, VOTERS, END };
 
-/* One alarm of a thousand services is one line. */
+/* A line for each of those that are named. With one it is clear whom it is about. */
+static void add_details(struct text *out, const struct summary_alarm *alarm, enum alarm_kind kind)
+{
+    for (size_t i = 0; i < alarm->count && i < SUMMARY_NAMES; i++) {
+        const char *detail = alarms_detail(alarm->sets[i], kind);
+        if (detail == NULL)
+            continue;
+        text_add(out, INDENT "  ");
+        if (alarm->count > 1)
+            summary_add_name(out, &alarm->names[i]);
+        text_add(out, alarm->count > 1 ? ": " : "");
+        text_add(out, detail);
+        text_add(out, "\n");
+    }
+}
+
+/* One alarm of a thousand services is one line, and a few details. */
 static void add_alarm_groups(struct text *out, const struct summary *sum)
 {
     size_t before = out->len;
@@ -276,11 +295,12 @@ static void add_alarm_groups(struct text *out, const struct summary *sum)
         text_add(out, "): ");
         text_add(out, alarm_meaning(kind));
         text_add(out, "\n");
+        add_details(out, alarm, kind);
     }
     text_add(out, out->len > before ? "\n" : "");
 }
 
-/* What is wrong with the agent itself, or with what it is asked. */
+/* What is wrong with the agent itself. */
 static void add_agent_faults(struct text *out, const struct status *status)
 {
     size_t before = out->len;
@@ -291,11 +311,6 @@ static void add_agent_faults(struct text *out, const struct status *status)
         text_printf(out, "%s The last reload failed", tone_mark(TONE_WAIT));
         text_add(out, status->reload_error != NULL ? ": " : "");
         text_add(out, status->reload_error != NULL ? status->reload_error : "");
-        text_add(out, "\n");
-    }
-    if (alarms_is_raised(&status->unknown->alarms, ALARM_UNKNOWN_SERVICE)) {
-        text_printf(out, "%s %s: ", tone_mark(TONE_BAD), alarm_text(ALARM_UNKNOWN_SERVICE));
-        text_add(out, status->unknown->detail);
         text_add(out, "\n");
     }
     text_add(out, out->len > before ? "\n" : "");
@@ -414,15 +429,17 @@ static void add_outage(struct text *out, const struct status *status, const stru
     text_add(out, "\n");
 }
 
-/* Both in one list, the last one first. */
-static void add_past(struct text *out, const struct status *status)
+/* Both in one list, the last one first. `running` outages go on. */
+static void add_past(struct text *out, const struct status *status, size_t running)
 {
     const struct history_switch *entry = history_get(status->history, 0);
     const struct history_outage *outage = history_get_outage(status->history, 0);
     size_t switches = 0;
     size_t outages = 0;
 
-    text_add(out, "Last switches and outages\n");
+    text_add(out, "Last switches and outages: ");
+    sentences_add_day(out, status, running);
+    text_add(out, "\n");
     if (entry == NULL && outage == NULL)
         text_add(out, INDENT "none since the agent started\n");
     while (entry != NULL || outage != NULL) {
@@ -449,7 +466,7 @@ static void add_api(struct text *out, const struct runtime_health *api, bool has
 
 static void add_end(struct text *out, const struct status *status, const struct summary *sum)
 {
-    add_past(out, status);
+    add_past(out, status, sum->outages);
     text_add(out, "\nHAProxy\n");
     for (size_t i = 0; i < status->api_count; i++)
         add_api(out, &status->apis[i], sum->services <= FULL_MAX);

@@ -26,8 +26,10 @@ static void add_alarms(struct summary *summary, const struct alarms *alarms, con
         struct summary_alarm *alarm = &summary->alarms[kind];
         if (!alarms_is_raised(alarms, kind))
             continue;
-        if (alarm->count < SUMMARY_NAMES)
+        if (alarm->count < SUMMARY_NAMES) {
             alarm->names[alarm->count] = *name;
+            alarm->sets[alarm->count] = alarms;
+        }
         alarm->count++;
         note_tone(summary, summary_alarm_tone(kind));
     }

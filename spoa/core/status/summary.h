@@ -28,6 +28,7 @@ struct summary_name {
 struct summary_alarm {
     size_t count;                             /* of those that have it */
     struct summary_name names[SUMMARY_NAMES]; /* the first of them */
+    const struct alarms *sets[SUMMARY_NAMES]; /* their alarms, with the details; borrowed */
 };
 
 /* All zero: nothing is counted. What it points to must stay until the end. */

@@ -239,10 +239,9 @@ bool voter_group_step(struct voter_group *group, size_t service, const struct se
     return is_of_use;
 }
 
-void voter_group_catch_up(struct voter_group *group)
+void voter_group_catch_up(struct voter_group *group, size_t service)
 {
-    for (size_t i = 0; i < group->options.service_count; i++)
-        follow_up(group, i);
+    follow_up(group, service);
 }
 
 static void step_all(struct voter_group *group, const struct service_event *event, int64_t now_ms)

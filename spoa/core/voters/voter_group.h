@@ -96,10 +96,10 @@ bool voter_group_step(struct voter_group *group, size_t service, const struct se
                       int64_t now_ms);
 
 /*
- * Others than the group made its services evaluate, as a change-over does: does what follows from that for
+ * Others than the group made one of its services evaluate, as a change-over does: does what follows from that for
  * the voters, and for the time of the next review.
  */
-void voter_group_catch_up(struct voter_group *group);
+void voter_group_catch_up(struct voter_group *group, size_t service);
 
 /* A Sentinel says that it is about to replace the master at `addr`, which it knows as `monitor`. */
 void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,

@@ -27,6 +27,7 @@ struct session_cutter {
     struct target *targets;
     struct runtime_health *healths; /* of the targets */
     size_t count;
+    bool is_paused;
 };
 
 /* ---- rounds ---- */
@@ -37,7 +38,7 @@ static void arm(struct target *target)
     const struct session_cutter *cutter = target->cutter;
     int64_t due_ms = cut_rounds_due_ms(cutter->rounds, target->index);
 
-    if (due_ms != INT64_MAX)
+    if (due_ms != INT64_MAX && !cutter->is_paused)
         loop_arm(cutter->loop, &target->timer, due_ms);
 }
 
@@ -98,6 +99,15 @@ bool session_cutter_watch(struct session_cutter *cutter, struct service *service
 bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former)
 {
     return former == NULL || cut_rounds_inherit(cutter->rounds, former->rounds, clock_ms());
+}
+
+void session_cutter_pause(struct session_cutter *cutter)
+{
+    if (cutter == NULL)
+        return;
+    cutter->is_paused = true;
+    for (size_t i = 0; i < cutter->count; i++)
+        ev_timer_stop(cutter->loop, &cutter->targets[i].timer);
 }
 
 /* Makes no more calls. */

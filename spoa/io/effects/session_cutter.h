@@ -39,6 +39,9 @@ MUST_CHECK bool session_cutter_watch(struct session_cutter *cutter, struct servi
  * the loop. False if memory is short. */
 MUST_CHECK bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former);
 
+/* Begins no more calls, until another cutter takes over. Calls that are under way go on. NULL is fine. */
+void session_cutter_pause(struct session_cutter *cutter);
+
 /* Begins to cut. To be called when the services have decided. Calls of `former` that are under way become
  * calls of `cutter`, and `former` makes no more calls. Both may be NULL. */
 void session_cutter_begin(struct session_cutter *cutter, struct session_cutter *former);

@@ -15,7 +15,10 @@ struct role_link {
 };
 
 struct role_links {
-    size_t count;
+    struct ev_loop *loop;
+    struct resolver *resolver;
+    struct role_links_options options;
+    size_t count; /* of links that are there */
     struct role_link links[];
 };
 
@@ -32,9 +35,10 @@ static void on_changed(struct service_observer *self, const struct service *serv
     redis_link_pump(link->link);
 }
 
-static bool create_link(struct role_link *link, struct ev_loop *loop, struct resolver *resolver,
-                        const struct role_links_options *options, size_t index)
+static bool create_link(struct role_links *links, size_t index)
 {
+    const struct role_links_options *options = &links->options;
+    struct role_link *link = &links->links[index];
     struct service *service = options->services[index];
 
     link->service = service;
@@ -50,7 +54,7 @@ static bool create_link(struct role_link *link, struct ev_loop *loop, struct res
         .stepped = options->stepped,
         .context = options->context,
     };
-    link->link = redis_link_create(loop, resolver, &link_options);
+    link->link = redis_link_create(links->loop, links->resolver, &link_options);
     if (link->link == NULL)
         return false;
     link->observer.changed = on_changed;
@@ -65,31 +69,45 @@ struct role_links *role_links_create(struct ev_loop *loop, struct resolver *reso
 
     if (links == NULL)
         return NULL;
-    links->count = options->service_count;
-    for (size_t i = 0; i < options->service_count; i++)
-        if (!create_link(&links->links[i], loop, resolver, options, i)) {
-            role_links_destroy(links);
-            return NULL;
-        }
+    links->loop = loop;
+    links->resolver = resolver;
+    links->options = *options;
     return links;
 }
 
-void role_links_catch_up(struct role_links *links, int64_t now_ms)
+enum progress role_links_build(struct role_links *links, size_t *io_budget)
 {
-    for (size_t i = 0; i < links->count; i++) {
-        struct role_link *link = &links->links[i];
-        if (link->link == NULL)
-            continue;
-        role_probe_catch_up(&link->probe, service_decision(link->service), now_ms);
-        redis_link_pump(link->link);
+    while (links->count < links->options.service_count) {
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
+        if (!create_link(links, links->count))
+            return PROGRESS_FAILED;
+        links->count++;
     }
+    return PROGRESS_DONE;
+}
+
+bool role_links_shed(struct role_links *links, size_t *io_budget)
+{
+    while (links->count > 0) {
+        if (!progress_spend(io_budget))
+            return true;
+        redis_link_destroy(links->links[--links->count].link);
+    }
+    return false;
+}
+
+void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms)
+{
+    struct role_link *link = &links->links[index];
+
+    if (link->link == NULL)
+        return;
+    role_probe_catch_up(&link->probe, service_decision(link->service), now_ms);
+    redis_link_pump(link->link);
 }
 
 void role_links_destroy(struct role_links *links)
 {
-    if (links == NULL)
-        return;
-    for (size_t i = 0; i < links->count; i++)
-        redis_link_destroy(links->links[i].link);
     free(links);
 }

@@ -8,6 +8,7 @@
 
 #include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/voters/role_probe.h"
 #include "spoa/io/net/resolver.h"
@@ -28,13 +29,23 @@ struct role_links_options {
     uint64_t seed;
 };
 
-/* Observes the services whose `role_check` is on. `options` is copied; what it points to is borrowed.
- * Destroy the links only after the last call that takes a service. NULL if memory is short. */
+/* `options` is copied; what it points to is borrowed. No service is observed yet. NULL if memory is short. */
 MUST_CHECK struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
                                                 const struct role_links_options *options);
-void role_links_destroy(struct role_links *links); /* NULL is fine */
 
-/* A reload has handed over what the services decided: the links follow. */
-void role_links_catch_up(struct role_links *links, int64_t now_ms);
+/* Makes the next links, and observes their services if `role_check` is on. A service costs a unit. */
+MUST_CHECK enum progress role_links_build(struct role_links *links, size_t *io_budget);
+
+/*
+ * Ends the last links; each costs a unit. To be called when nothing steps the services any more but these links. True
+ * while there are more.
+ */
+bool role_links_shed(struct role_links *links, size_t *io_budget);
+
+/* Not before the last link has ended. NULL is fine. */
+void role_links_destroy(struct role_links *links);
+
+/* A reload has handed over what the service decided: its link follows. `index` is its place in the group. */
+void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms);
 
 #endif

@@ -23,6 +23,11 @@ struct voter_links {
     struct voter_links_options options;
     struct voter_group *group;
     struct role_links *roles;
+    struct resolver *resolver;
+    struct metrics *metrics;
+    uint64_t seed;
+    unsigned built; /* voters that have their links */
+    bool is_ending;
     ev_timer review;
     struct voter_link voters[];
 };
@@ -32,6 +37,8 @@ static void on_stepped(void *context)
 {
     struct voter_links *links = context;
 
+    if (links->is_ending)
+        return;
     for (unsigned i = 0; i < links->options.count; i++)
         if (links->voters[i].query != NULL && voter_group_wants(links->group, i))
             redis_link_pump(links->voters[i].query);
@@ -48,7 +55,7 @@ static void on_review(struct ev_loop *loop, ev_timer *timer, int events)
     on_stepped(links);
 }
 
-static bool create_group(struct voter_links *links, struct metrics *metrics)
+static bool create_group(struct voter_links *links)
 {
     const struct voter_links_options *options = &links->options;
     const char *names[QUORUM_VOTERS_MAX];
@@ -63,14 +70,13 @@ static bool create_group(struct voter_links *links, struct metrics *metrics)
         .services = options->services,
         .service_count = options->service_count,
         .identities = options->identities,
-        .metrics = metrics,
+        .metrics = links->metrics,
     };
     links->group = voter_group_create(&group, clock_ms());
     return links->group != NULL;
 }
 
-static bool create_roles(struct voter_links *links, struct resolver *resolver, struct metrics *metrics,
-                         uint64_t seed)
+static bool create_roles(struct voter_links *links)
 {
     struct role_links_options options = {
         .group = links->group,
@@ -78,38 +84,36 @@ static bool create_roles(struct voter_links *links, struct resolver *resolver, s
         .settings = links->options.probes,
         .tls = links->options.node_tls,
         .service_count = links->options.service_count,
-        .metrics = metrics,
+        .metrics = links->metrics,
         .stepped = on_stepped,
         .context = links,
-        .seed = seed,
+        .seed = links->seed,
     };
 
-    links->roles = role_links_create(links->loop, resolver, &options);
+    links->roles = role_links_create(links->loop, links->resolver, &options);
     return links->roles != NULL;
 }
 
 /* Returns the conversation that asks the questions. */
-static struct conversation *init_voter(struct voter_links *links, unsigned index, struct metrics *metrics,
-                                       uint64_t seed)
+static struct conversation *init_voter(struct voter_links *links, unsigned index)
 {
     const struct voter_links_options *options = &links->options;
     struct voter_link *voter = &links->voters[index];
 
     if (options->source == VOTER_SOURCE_SENTINEL) {
-        sentinel_voter_init(&voter->sentinel, &options->sentinel, links->group, index, voter->name, metrics,
-                            seed + index, clock_ms());
+        sentinel_voter_init(&voter->sentinel, &options->sentinel, links->group, index, voter->name,
+                            links->metrics, links->seed + index, clock_ms());
         return &voter->sentinel.query;
     }
     node_voter_init(&voter->node, &options->node, links->group, index, &options->addresses[index],
-                    voter->name, metrics, seed + index, clock_ms());
+                    voter->name, links->metrics, links->seed + index, clock_ms());
     return &voter->node.conversation;
 }
 
 /* Enough for the reply to SENTINEL MASTER. */
 #define EVERYDAY_SIZE 4096
 
-static bool create_links(struct voter_links *links, struct resolver *resolver, unsigned index,
-                         struct conversation *query)
+static bool create_links(struct voter_links *links, unsigned index, struct conversation *query)
 {
     struct voter_link *voter = &links->voters[index];
     struct redis_link_options options = {
@@ -122,10 +126,10 @@ static bool create_links(struct voter_links *links, struct resolver *resolver, u
     };
     bool listens = links->options.subscribe && links->options.source == VOTER_SOURCE_SENTINEL;
 
-    voter->query = redis_link_create(links->loop, resolver, &options);
+    voter->query = redis_link_create(links->loop, links->resolver, &options);
     options.conversation = &voter->sentinel.hints;
     if (listens)
-        voter->hints = redis_link_create(links->loop, resolver, &options);
+        voter->hints = redis_link_create(links->loop, links->resolver, &options);
     return voter->query != NULL && (voter->hints != NULL || !listens);
 }
 
@@ -139,27 +143,56 @@ struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *re
         return NULL;
     links->loop = loop;
     links->options = *options;
+    links->resolver = resolver;
+    links->metrics = metrics;
+    links->seed = seed;
     ev_timer_init(&links->review, on_review, 0.0, 0.0);
-    bool is_complete = create_group(links, metrics) && create_roles(links, resolver, metrics, seed);
-    for (unsigned i = 0; is_complete && i < options->count; i++)
-        is_complete = create_links(links, resolver, i, init_voter(links, i, metrics, seed));
-    if (!is_complete) {
+    if (!create_group(links) || !create_roles(links)) {
         voter_links_destroy(links);
         return NULL;
     }
-    on_stepped(links);
     return links;
+}
+
+enum progress voter_links_build(struct voter_links *links, size_t *io_budget)
+{
+    enum progress roles = role_links_build(links->roles, io_budget);
+
+    if (roles != PROGRESS_DONE)
+        return roles;
+    for (; links->built < links->options.count; links->built++)
+        if (!create_links(links, links->built, init_voter(links, links->built)))
+            return PROGRESS_FAILED;
+    on_stepped(links);
+    return PROGRESS_DONE;
+}
+
+bool voter_links_shed(struct voter_links *links, size_t *io_budget)
+{
+    if (links == NULL)
+        return false;
+    ev_timer_stop(links->loop, &links->review);
+    links->is_ending = true;
+    for (unsigned i = 0; i < links->options.count; i++) {
+        struct voter_link *voter = &links->voters[i];
+        if (voter->query == NULL && voter->hints == NULL)
+            continue;
+        if (!progress_spend(io_budget))
+            return true;
+        redis_link_destroy(voter->query);
+        redis_link_destroy(voter->hints);
+        voter->query = NULL;
+        voter->hints = NULL;
+    }
+    return links->roles != NULL && role_links_shed(links->roles, io_budget);
 }
 
 void voter_links_destroy(struct voter_links *links)
 {
     if (links == NULL)
         return;
-    ev_timer_stop(links->loop, &links->review);
-    for (unsigned i = 0; i < links->options.count; i++) {
-        redis_link_destroy(links->voters[i].query);
-        redis_link_destroy(links->voters[i].hints);
-    }
+    size_t budget = PROGRESS_UNLIMITED;
+    (void)voter_links_shed(links, &budget);
     role_links_destroy(links->roles);
     voter_group_destroy(links->group);
     free(links);
@@ -170,10 +203,10 @@ void voter_links_inherit(struct voter_links *links, const struct voter_links *fo
     voter_group_inherit(links->group, former->group);
 }
 
-void voter_links_catch_up(struct voter_links *links, int64_t now_ms)
+void voter_links_catch_up(struct voter_links *links, size_t service, int64_t now_ms)
 {
-    role_links_catch_up(links->roles, now_ms);
-    voter_group_catch_up(links->group);
+    role_links_catch_up(links->roles, service, now_ms);
+    voter_group_catch_up(links->group, service);
     on_stepped(links);
 }
 

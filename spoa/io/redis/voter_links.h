@@ -11,6 +11,7 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 #include "spoa/core/base/metrics.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/decision/service.h"
 #include "spoa/core/voters/node_voter.h"
 #include "spoa/core/voters/role_probe.h"
@@ -37,23 +38,33 @@ struct voter_links_options {
 };
 
 /*
- * Connects to the voters at once and keeps their votes up to date. Also connects to the nodes that they name,
- * to learn their roles. The options are copied; what they point to is borrowed. `seed` varies the back-off.
- * NULL if memory is short.
+ * Nothing is asked before voter_links_build() is done. The options are copied; what they point to is borrowed. `seed`
+ * varies the back-off. NULL if memory is short.
  */
 MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct resolver *resolver,
                                                   const struct voter_links_options *options,
                                                   struct metrics *metrics, uint64_t seed);
+
+/*
+ * Makes the next links; a service costs a unit. At the end it connects to the voters, and keeps their votes up to date
+ * from then on. It also connects to the nodes that they name, to learn their roles.
+ */
+MUST_CHECK enum progress voter_links_build(struct voter_links *links, size_t *io_budget);
+
+/* Asks nobody any more, and ends links; each costs a unit. True while there are more. NULL is fine. */
+bool voter_links_shed(struct voter_links *links, size_t *io_budget);
+
 void voter_links_destroy(struct voter_links *links); /* NULL is fine */
 
 /* A reload: `links` take the place of `former`, see voter_group_inherit(). */
 void voter_links_inherit(struct voter_links *links, const struct voter_links *former);
 
 /*
- * The services were evaluated by a change-over: voters may have to be asked, and the next review may be due
- * earlier. Nodes in doubt are called at once: a doubt that was handed over lasts only until the next attempt.
+ * A service was evaluated by a change-over; `service` is its place in the group. Voters may have to be asked, and the
+ * next review may be due earlier. A node in doubt is called at once: a doubt that was handed over lasts only until the
+ * next attempt.
  */
-void voter_links_catch_up(struct voter_links *links, int64_t now_ms);
+void voter_links_catch_up(struct voter_links *links, size_t service, int64_t now_ms);
 
 const struct voter_group *voter_links_group(const struct voter_links *links);
 

@@ -200,6 +200,8 @@ static bool send_or_keep(struct spop_connection *connection, struct span bytes)
         return false;
     }
     size_t taken = sent > 0 ? (size_t)sent : 0;
+    if (taken == bytes.len && connection->out.size == 0) /* the usual case */
+        return true;
     if (!keep(connection, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
         spop_connection_close(connection);
         return false;
@@ -287,10 +289,23 @@ static void watch_peer(struct spop_connection *connection)
     ev_timer_start(loop, &connection->deadline);
 }
 
+/* The usual case after an event: all is answered, and the timer for an idle peer fires early enough. */
+static bool is_settled(struct spop_connection *connection)
+{
+    const struct spop_context *context = connection->context;
+
+    if (connection->session.phase != SPOP_SESSION_ACTIVE || context->draining ||
+        stream_is_secure(&connection->stream) || connection->in.len > 0 || connection->out.len > 0 ||
+        connection->t_partial > 0.0 || connection->watch_until <= 0.0 || ev_is_active(&connection->writable))
+        return false;
+    connection->t_heard = ev_now(context->loop);
+    return connection->watch_until <= connection->t_heard + context->idle_timeout_s;
+}
+
 /* Called after every event: does what the session's phase requires. */
 static void settle(struct spop_connection *connection)
 {
-    if (!say_goodbye(connection))
+    if (is_settled(connection) || !say_goodbye(connection))
         return;
     enum spop_session_phase phase = connection->session.phase;
     if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
@@ -335,7 +350,8 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
     }
-    spop_context_arm(context);
+    if (connection->session.parked.count > 0)
+        spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
     if (keep(connection, &connection->in, in))

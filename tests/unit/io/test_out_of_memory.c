@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "spoa/agent.h"
-#include "spoa/cli/blocking_socket.h"
 #include "spoa/core/base/findings.h"
 #include "spoa/core/base/log.h"
 #include "spoa/core/base/text.h"
@@ -27,10 +26,12 @@
 #include "spoa/core/status/http_routes.h"
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
+#include "spoa/io/net/loop.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
 #include "tests/unit/core/config/config_fixture.h"
+#include "tests/unit/io/agent_fixture.h"
 
 #define TURNS 50
 
@@ -126,27 +127,59 @@ static struct config *make_config(const char *text)
     return NULL;
 }
 
-static bool configuration(void)
+/* A configuration that is taken is the same as where no memory was short. */
+static bool has_all(const char *text)
 {
-    struct config *config = make_config(FULL);
+    struct config *config = make_config(text);
+    unsigned long kept = countdown;
 
+    countdown = 0;
+    if (config != NULL) {
+        struct config *whole = make_config(text);
+        char *seen = dump(config);
+        char *wanted = dump(whole);
+        assert_string_equal(seen, wanted);
+        free(seen);
+        free(wanted);
+        config_destroy(whole);
+    }
     config_destroy(config);
+    countdown = kept;
     return config != NULL;
 }
 
+static bool configuration(void)
+{
+    return has_all(FULL);
+}
+
+static bool configuration_of_defaults(void)
+{
+    return has_all(GOOD);
+}
+
+static bool configuration_of_nodes(void)
+{
+    return has_all("[nodes n]\nsource = replication\n[service m]\nnodes = n\n"
+                   "server = R1 10.0.0.1:1\nserver = R2 10.0.0.2:1\nserver = R3 10.0.0.3:1\n");
+}
+
+/* All of them are told, or that memory is short. */
 static bool errors_of_a_configuration(void)
 {
+    static const char text[] = "[nonsense]\n[agent]\nlistne = x\n[sentinels]\naddress = s1:1\n"
+                               "[service m]\nserver = R1 a:1\n[service m]\nserver = R1 a:1\n";
     struct config *config = config_create();
     struct config_errors errors = {.texts = NULL};
-    struct config_place place = {.file = FILE_NAME, .line = 1};
+    struct config_reader reader;
 
     if (config == NULL)
         return false;
-    config_section(config, &place, "nonsense", &errors);
-    config_section(config, &place, "agent", &errors);
-    config_set(config, &place, "listne", "x", &errors);
+    config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
+    config_reader_feed(&reader, text, strlen(text));
+    config_reader_end(&reader);
     config_finish(config, FILE_NAME, &errors);
-    assert_true(errors.count > 2 || errors.out_of_memory);
+    assert_true(errors.count == 3 || errors.out_of_memory);
     bool is_good = !errors.out_of_memory;
     config_errors_finish(&errors);
     config_destroy(config);
@@ -214,23 +247,9 @@ static bool pages(void)
     return is_good;
 }
 
-static char socket_path[64];
-static char web_path[64];
+static char folder[32];
 static char agent_text[512];
-
-/* Sends without waiting for what becomes of it. */
-static int connect_and_send(const char *path, const void *bytes, size_t len)
-{
-    struct addr addr;
-    char text[ADDR_TEXT_MAX];
-
-    (void)snprintf(text, sizeof(text), "unix:%s", path);
-    assert_true(addr_parse(span_of_text(text), &addr));
-    int fd = blocking_socket_connect(&addr);
-    if (fd != -1)
-        (void)send(fd, bytes, len, MSG_NOSIGNAL);
-    return fd;
-}
+static const struct agent_build build = {.version = "1", .revision = "r"};
 
 /* HELLO and a question. */
 static int connect_peer(void)
@@ -240,20 +259,19 @@ static int connect_peer(void)
 
     spop_peer_hello(&out, 16380, false);
     spop_peer_notify(&out, 1, 1, "m", "master");
-    return connect_and_send(socket_path, space, (size_t)(out.at - space));
+    return connect_and_send(folder, "spop", space, (size_t)(out.at - space));
 }
 
 static int connect_scraper(void)
 {
     static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    return connect_and_send(web_path, request, sizeof(request) - 1);
+    return connect_and_send(folder, "http", request, sizeof(request) - 1);
 }
 
 /* All that the program is: started, asked, reloaded, asked, stopped. */
 static bool whole_agent(void)
 {
-    static const struct agent_build build = {.version = "1", .revision = "r"};
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
     struct config *config = make_config(agent_text);
     struct agent *agent = config != NULL ? agent_create(loop, config, &build, -1) : NULL;
@@ -285,6 +303,8 @@ static void test_configuration(void **state)
 {
     (void)state;
     fail_each(configuration);
+    fail_each(configuration_of_defaults);
+    fail_each(configuration_of_nodes);
     fail_each(errors_of_a_configuration);
 }
 
@@ -302,19 +322,183 @@ static void test_pages(void **state)
 
 static void test_agent(void **state)
 {
-    char folder[] = "/tmp/sentinel-spoa-XXXXXX";
-
     (void)state;
+    (void)snprintf(folder, sizeof(folder), "/tmp/sentinel-spoa-XXXXXX");
     assert_non_null(mkdtemp(folder));
-    (void)snprintf(socket_path, sizeof(socket_path), "%s/spop.sock", folder);
-    (void)snprintf(web_path, sizeof(web_path), "%s/http.sock", folder);
     (void)snprintf(agent_text, sizeof(agent_text),
-                   "[agent]\nlisten = unix:%s\ncheck = 127.0.0.1:0\nhttp = unix:%s\n"
+                   "[agent]\nlisten = unix:%s/spop\ncheck = 127.0.0.1:0\nhttp = unix:%s/http\n"
                    "[haproxy]\nruntime-api = /nowhere\nbackend = b\n"
                    "[sentinels]\naddress = 127.0.0.1:1\n"
                    "[service m]\nserver = R1 127.0.0.1:2 alias=[::1]:2 alias=r1:2\nreplicas = yes\n",
-                   socket_path, web_path);
+                   folder, folder);
     fail_each(whole_agent);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* ---- an agent that says that it is good has all its parts ---- */
+
+#define DEADLINE_MS 10000
+/* What a change-over needs, and more. */
+#define CHANGE_OVER_MS 30
+
+static struct ev_loop *main_loop;
+
+/* Of the service m; or of m and n with other replicas. Each has a program to run, which is not there. */
+static struct config *make_services(size_t count)
+{
+    char text[2048];
+    size_t len =
+        (size_t)snprintf(text, sizeof(text),
+                         "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\ncheck = unix:%s/check\n"
+                         "log-level = error\n[haproxy]\nruntime-api = %s/api\nbackend = b\n"
+                         "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\n",
+                         folder, folder, folder, folder, folder);
+
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len,
+                                "[service %c]\nserver = R1 127.0.0.1:1\n%s"
+                                "on-switch = /nowhere/program\non-switch-retry = 0\n",
+                                "mn"[i],
+                                count == 1 ? "server = R2 127.0.0.1:2\n"
+                                           : "server = R3 127.0.0.1:3\nserver = R4 127.0.0.1:4\n");
+    return make_config(text);
+}
+
+/* What comes back for these bytes. */
+static const char *ask(const char *name, const char *question)
+{
+    static char answer[65536];
+    size_t len = 0;
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    int fd = connect_and_send(folder, name, question, strlen(question));
+
+    assert_int_not_equal(fd, -1);
+    for (ssize_t got = 1; got != 0 && clock_ms() < deadline_ms;) {
+        ev_run(main_loop, EVRUN_NOWAIT);
+        got = recv(fd, answer + len, sizeof(answer) - 1 - len, MSG_DONTWAIT);
+        len += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    answer[len] = '\0';
+    return answer;
+}
+
+/* The number behind `key` in the metrics. */
+static unsigned long metric(const char *key)
+{
+    const char *at = strstr(ask("http", "GET /metrics HTTP/1.0\r\n\r\n"), key);
+
+    assert_non_null(at);
+    return strtoul(at + strlen(key), NULL, 10);
+}
+
+static void wait_metric(const char *key, unsigned long number)
+{
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    while (metric(key) != number && clock_ms() < deadline_ms)
+        ev_run(main_loop, EVRUN_ONCE);
+    assert_int_equal(metric(key), number);
+}
+
+static bool says(const char *name, const char *question, const char *text)
+{
+    return strstr(ask(name, question), text) != NULL;
+}
+
+#define FIRST_MASTERS "\nredis_spoa_hook_failures_total "
+
+/* The first `count` services are answered, checked, cut, and run their programs; others are not known. */
+static void expect_services(size_t count)
+{
+    static const char *const checks[] = {"m R1\n", "n R1\n"};
+    static const char *const requests[] = {"GET /master/m HTTP/1.0\r\n\r\n",
+                                           "GET /master/n HTTP/1.0\r\n\r\n"};
+    char owed[32];
+
+    wait_metric(FIRST_MASTERS, count);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(says("check", checks[i], "unknown service"), i >= count);
+        assert_int_equal(says("http", requests[i], " 200 "), i < count);
+    }
+    /* R2 of m is still owed; of both services R3 and R4, which are new. */
+    (void)snprintf(owed, sizeof(owed), "\"owed\":%d,", count == 1 ? 1 : 5);
+    assert_true(says("http", "GET /status HTTP/1.0\r\n\r\n", owed));
+}
+
+static bool is_last_reload_good(void)
+{
+    return says("http", "GET /status HTTP/1.0\r\n\r\n", "\"last-reload-good\":true");
+}
+
+/* With the memory that there is. */
+static void reload(struct agent *agent, size_t services)
+{
+    unsigned long before = metric("\nredis_spoa_reloads_total ");
+
+    agent_reload(agent, make_services(services));
+    wait_metric("\nredis_spoa_reloads_total ", before + 1);
+    assert_true(is_last_reload_good());
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+}
+
+/* An agent that starts is whole, and its services are found again by a reload. */
+static bool start_of_an_agent(void)
+{
+    unsigned long kept = countdown;
+
+    countdown = 0;
+    struct config *config = make_services(1);
+    countdown = kept;
+    struct agent *agent = agent_create(main_loop, config, &build, -1);
+    countdown = 0;
+    if (agent != NULL) {
+        expect_services(1);
+        reload(agent, 1);
+        expect_services(1);
+    }
+    agent_destroy(agent);
+    return agent != NULL;
+}
+
+/* A file that has taken over has all its parts; else the file before has them. */
+static bool change_over(void)
+{
+    unsigned long kept = countdown;
+
+    countdown = 0;
+    struct agent *agent = agent_create(main_loop, make_services(1), &build, -1);
+    assert_non_null(agent);
+    expect_services(1);
+    agent_reload(agent, make_services(2));
+    int64_t end_ms = clock_ms() + CHANGE_OVER_MS;
+    countdown = kept;
+    while (clock_ms() < end_ms)
+        ev_run(main_loop, EVRUN_ONCE);
+    countdown = 0;
+    while (metric("\nredis_spoa_reloads_total ") + metric("\nredis_spoa_reload_failures_total ") == 0 &&
+           clock_ms() < end_ms + DEADLINE_MS)
+        ev_run(main_loop, EVRUN_ONCE);
+    bool is_good = is_last_reload_good();
+    assert_true(is_good || has_failed);
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    expect_services(is_good ? 2 : 1);
+    agent_destroy(agent);
+    return is_good;
+}
+
+static void test_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    (void)snprintf(folder, sizeof(folder), "/tmp/sentinel-spoa-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    main_loop = ev_default_loop(EVFLAG_AUTO);
+    assert_non_null(main_loop);
+    sentinel_start(main_loop, folder, "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n1\r\n");
+    fail_each(start_of_an_agent);
+    fail_each(change_over);
+    sentinel_stop();
+    ev_loop_destroy(main_loop);
     assert_int_equal(rmdir(folder), 0);
 }
 
@@ -371,7 +555,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judging_files), cmocka_unit_test(test_configuration),
         cmocka_unit_test(test_replies),       cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_agent),
+        cmocka_unit_test(test_agent),         cmocka_unit_test(test_whole_or_not_at_all),
     };
 
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);

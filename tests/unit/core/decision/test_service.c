@@ -109,7 +109,7 @@ static void agree(struct fixture *f, const char *address, int64_t at_ms)
 /* The variable `wanted` in the answer: false where it is not set. */
 static bool answered(struct fixture *f, const char *wanted, int64_t now_ms, struct spop_value *ret_value)
 {
-    struct span actions = answer_give(&f->answer, SERVICE_ROLE_MASTER, now_ms);
+    struct span actions = answer_actions(answer_give(&f->answer, SERVICE_ROLE_MASTER, now_ms));
     bool is_set = false;
 
     assert_true(actions.len > 0);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #define START 100000
 #define PULSE 5000
@@ -91,6 +92,16 @@ static const char *ask_all(const struct fixture *fixture, int64_t now_ms)
     return letters;
 }
 
+static const char *answer_to(const struct fixture *fixture, const char *question, int64_t now_ms)
+{
+    static char text[64];
+    bool is_known = false;
+    struct span said = agent_checks_answer(fixture->checks, span_of_text(question), now_ms, &is_known);
+
+    (void)snprintf(text, sizeof(text), "%.*s", (int)said.len, (const char *)said.data);
+    return text;
+}
+
 static void test_pulse(void **state)
 {
     struct fixture f = begin(CHECK_MODE_PULSE);
@@ -104,6 +115,32 @@ static void test_pulse(void **state)
     assert_string_equal(ask_all(&f, START + 100 + PULSE - 1), "duu");
     assert_string_equal(ask_all(&f, START + 100 + PULSE), "uuu");
     end(&f);
+}
+
+/* A server that is down goes on being down over a reload, wherever it stands in the next file. */
+static void test_pulse_over_a_reload(void **state)
+{
+    struct fixture former = begin(CHECK_MODE_PULSE);
+    const struct agent_check_settings pulse = {.mode = CHECK_MODE_PULSE, .pulse_ms = PULSE};
+    const struct service_server servers[] = {former.servers[2], former.servers[0]};
+    struct fixture next = former;
+
+    (void)state;
+    name_server(&former, 0, START);
+    name_server(&former, 1, START + 100);
+    next.settings.servers = servers;
+    next.settings.server_count = 2;
+    next.service = service_create(&next.settings, START + 200);
+    next.checks = agent_checks_create();
+    assert_non_null(next.service);
+    assert_non_null(next.checks);
+    assert_true(agent_checks_add(next.checks, next.service, &pulse));
+    agent_checks_inherit(next.checks, former.checks, "m");
+    assert_string_equal(answer_to(&next, "m R1\n", START + 200), "down #its sessions are to be cut\n");
+    assert_string_equal(answer_to(&next, "m R3\n", START + 200), "up\n");
+    assert_string_equal(answer_to(&next, "m R1\n", START + 100 + PULSE), "up\n");
+    end(&next);
+    end(&former);
 }
 
 /* Until nobody is connecting any more the old master is up, in both modes. */
@@ -257,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pulse),
+        cmocka_unit_test(test_pulse_over_a_reload),
         cmocka_unit_test(test_delay),
         cmocka_unit_test(test_delay_after_a_fence),
         cmocka_unit_test(test_second_switch_within_a_pulse),

@@ -96,7 +96,7 @@ static void say_up(uint64_t up, int64_t now_ms)
 /* Whether the actions for this role hold `text`. */
 static bool says(enum service_role role, const char *text, int64_t now_ms)
 {
-    struct span actions = answer_give(&answer, role, now_ms);
+    struct span actions = answer_actions(answer_give(&answer, role, now_ms));
 
     return memmem(actions.data, actions.len, text, strlen(text)) != NULL;
 }
@@ -139,7 +139,7 @@ static const char *turns(uint64_t set, size_t count)
     assert_true(count < sizeof(digits));
     say_up(set, START);
     for (size_t i = 0; i < count; i++) {
-        struct span actions = answer_give(&answer, SERVICE_ROLE_REPLICA, START);
+        struct span actions = answer_actions(answer_give(&answer, SERVICE_ROLE_REPLICA, START));
         const char *at = memmem(actions.data, actions.len, "\x02R", 2);
         assert_non_null(at);
         digits[i] = at[2];

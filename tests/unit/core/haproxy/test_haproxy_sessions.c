@@ -76,6 +76,9 @@ static void test_what_is_no_session(void **state)
     assert_string_equal(read_pieces("0x1: be=b srv=R1\n0x2: be=b scb=[8,\n0x3: srv=R1 scb=[8,\n", 7), "");
     assert_string_equal(read_pieces("0x1: be=b srv=R1 scb=[8,1h", 7), ""); /* no end of the line */
     assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[88,1h\n", 7), "0x1 b/R1 ending;");
+    /* An id goes into a command. */
+    assert_string_equal(
+        read_pieces("0x1;show info: fe=f be=b srv=R1 scb=[8,1h\n0x: fe=f be=b srv=R1 scb=[8,1h\n", 7), "");
     /* Nothing is written behind the line, and the next one is read. */
     memset(long_line, 'x', sizeof(long_line) - 1);
     memcpy(long_line + 4000, "\n0x9: fe=f be=b srv=R1 scb=[8,1h\n",

@@ -42,6 +42,13 @@ static void name_master(struct service *service)
     (void)step_as(service, 0, &ballot, START);
 }
 
+/* As a session does: what is not known from before is read. */
+static bool resolve(struct service_table *table, struct span payload, struct parking_queue **ret_queue)
+{
+    *ret_queue = service_table_recall(table, payload);
+    return *ret_queue != NULL || service_table_resolve(table, payload, ret_queue);
+}
+
 /* The same question as a NOTIFY, asked twice: as a new one, and as one that is known by its bytes. */
 static void check_resolved(struct service_table *table, const struct service_question *question,
                            const struct parking_queue *wanted)
@@ -60,9 +67,7 @@ static void check_resolved(struct service_table *table, const struct service_que
     assert_false(payload.full);
     for (int i = 0; i < 2; i++) {
         struct parking_queue *queue = NULL;
-        struct client client;
-        assert_true(
-            service_table_resolve(table, span_of(space, (size_t)(payload.at - space)), &queue, &client));
+        assert_true(resolve(table, span_of(space, (size_t)(payload.at - space)), &queue));
         assert_ptr_equal(queue, wanted);
     }
 }
@@ -72,7 +77,6 @@ static const char *ask(struct service_table *table, const char *service, const c
 {
     static char state[32];
     struct service_question question = {.service = {.data = NULL}};
-    bool named = false;
 
     if (service != NULL)
         question.service = span_of_text(service);
@@ -80,14 +84,15 @@ static const char *ask(struct service_table *table, const char *service, const c
         question.role = span_of_text(role);
     struct parking_queue *queue = service_table_find(table, &question);
     check_resolved(table, &question, queue);
-    struct span actions = service_table_answer(table, queue, START, &named);
+    const struct answer_words *words = service_table_answer(table, queue, START);
+    struct span actions = answer_actions(words);
     struct spop_value value = spop_text(span_of_text("?"));
     struct span head = value.text;
     struct span variable = value.text;
     assert_true(span_take(&actions, 3, &head) && spop_name_read(&actions, &variable));
     assert_true(span_equals_text(variable, "state") && spop_value_read(&actions, &value));
     snprintf(state, sizeof(state), "%.*s", (int)value.text.len, (const char *)value.text.data);
-    assert_int_equal(named, strcmp(state, "ok") == 0);
+    assert_int_equal(words->is_named, strcmp(state, "ok") == 0);
     return state;
 }
 
@@ -140,13 +145,14 @@ static const char *text_set(struct span actions, const char *name)
 static void check_replica(struct service_table *table, const char *state, const char *replica)
 {
     struct service_question question = {.service = {.data = NULL}, .role = span_of_text("replica")};
-    bool named = false;
-    struct span actions = service_table_answer(table, service_table_find(table, &question), START, &named);
+    const struct answer_words *words =
+        service_table_answer(table, service_table_find(table, &question), START);
+    struct span actions = answer_actions(words);
 
     assert_string_equal(text_set(actions, "state"), state);
     assert_string_equal(text_set(actions, "replica"), replica);
     assert_string_equal(text_set(actions, "master"), "");
-    assert_int_equal(named, replica[0] != '\0');
+    assert_int_equal(words->is_named, replica[0] != '\0');
 }
 
 static void say_up(struct service *service, const struct service_server *servers, uint64_t up)
@@ -328,7 +334,6 @@ static void test_clients_of_a_known_question(void **state)
     struct service_table *table = service_table_create(NULL);
     uint8_t space[256];
     struct parking_queue *queue;
-    struct client client;
 
     (void)state;
     for (size_t i = 0; i < 2; i++)
@@ -336,8 +341,9 @@ static void test_clients_of_a_known_question(void **state)
     for (int64_t port = 1; port < 60000; port += 7919) {
         for (size_t i = 0; i < 2; i++) {
             struct span payload = with_client(space, sizeof(space), i == 0 ? "m" : "n", port);
-            assert_true(service_table_resolve(table, payload, &queue, &client));
+            assert_true(resolve(table, payload, &queue));
             assert_ptr_equal(queue->service, services[i]);
+            struct client client = question_client(payload);
             assert_int_equal(client.kind, CLIENT_TCP);
             assert_int_equal(client.src_port, port);
         }
@@ -345,10 +351,10 @@ static void test_clients_of_a_known_question(void **state)
     /* Behind a beginning that is known: cut off anywhere, or something more. */
     struct span payload = with_client(space, sizeof(space), "m", 40000);
     for (size_t len = 1; len < payload.len; len++)
-        assert_false(service_table_resolve(table, span_of(space, len), &queue, &client));
+        assert_false(resolve(table, span_of(space, len), &queue));
     space[payload.len] = 0;
-    assert_false(service_table_resolve(table, span_of(space, payload.len + 1), &queue, &client));
-    assert_true(service_table_resolve(table, payload, &queue, &client));
+    assert_false(resolve(table, span_of(space, payload.len + 1), &queue));
+    assert_true(resolve(table, payload, &queue));
     service_table_destroy(table);
     for (size_t i = 0; i < 2; i++)
         service_destroy(services[i]);

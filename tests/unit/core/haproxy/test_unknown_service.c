@@ -141,6 +141,7 @@ static void test_many_different_names(void **state)
         assert_string_equal(unknown()->name, i < 300 + 600 ? "first" : "name-900");
     }
     assert_int_equal(log_capture_count("alarm"), 1);
+    assert_int_equal(unknown()->asked, 1000);
     memset(name, 'x', sizeof(name) - 1);
     name[sizeof(name) - 1] = '\0';
     ask_later(name, name, NOW_MS + 1000000);

@@ -43,7 +43,7 @@ static void begin(struct fixture *f)
     f->settings.servers = &f->server;
     f->service = service_create(&f->settings, START);
     assert_non_null(f->service);
-    decision_log_watch(&f->log, &f->metrics, f->service, NULL);
+    decision_log_watch(&f->log, &f->metrics, f->service);
     log_capture_begin(LOG_LEVEL_DEBUG);
 }
 

@@ -133,9 +133,9 @@ static void test_switches_are_shown(void **state)
     assert_non_null(strstr(text, "\"sentence\":\"m: R1 → R2 in 0 ms, sessions cut after 5 ms\","
                                  "\"state\":\"\",\"reason\":\"\"}]")); /* nobody felt it */
     assert_int_equal(get_text("/status.txt", START + 200, text, sizeof(text)), HTTP_OK);
-    assert_non_null(strstr(text,
-                           "\nLast switches and outages\n    00:00:00 UTC, 100 ms ago  m: R1 → R2 in 0 ms, "
-                           "sessions cut after 5 ms\n"));
+    assert_non_null(strstr(text, "\nLast switches and outages: no outage in 24 hours\n    00:00:00 UTC, 100 "
+                                 "ms ago  m: R1 → R2 in 0 ms, "
+                                 "sessions cut after 5 ms\n"));
 }
 
 /* Our own link to the master broke: that is said everywhere, and nothing is closed for it. */
@@ -153,7 +153,8 @@ static void test_a_doubt_is_shown(void **state)
     assert_non_null(strstr(text, "\"state\":\"doubted\",\"reason\":\"closed\",\"server\":\"R1\""));
     assert_int_equal(get_text("/status.txt", START + 20, text, sizeof(text)), HTTP_OK);
     assert_memory_equal(text, "▲ m: R1 is not answering: clients wait\n", 40);
-    assert_non_null(strstr(text, "\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · closed · since "));
+    assert_non_null(
+        strstr(text, "\n    10.0.0.1:6379 · 1 of 1 votes, 1 needed · our connection to it ended · since "));
     assert_int_equal(get_text("/status", START + 20, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\"outage\":{\"felt\":false,\"state\":\"doubted\""));
     assert_int_equal(get_text("/metrics", START + 20, text, sizeof(text)), HTTP_OK);
@@ -200,7 +201,7 @@ static void test_outages_are_shown(void **state)
                            "answer: 2 clients wait, the first for 1.5 s; each is refused after 2.5 s\","
                            "\"state-sentence\":\"Too few Sentinels answer\",\"feeling\":\"2 clients "
                            "wait, the first for 1.5 s; each is refused after 2.5 s\",\"reasons\":\"0 of "
-                           "1 votes, 1 needed · unreachable · 1 client refused · since 00:00:02 UTC, for "
+                           "1 votes, 1 needed · 1 client refused · since 00:00:02 UTC, for "
                            "4.5 s\",\"voters-are\":\"Sentinels\","));
     assert_non_null(strstr(text, "\"sentence\":\"Too few Sentinels answer\",\"begun\":"));
     assert_non_null(
@@ -213,7 +214,7 @@ static void test_outages_are_shown(void **state)
     assert_int_equal(get_text("/status.txt", START + 6500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text,
                            "✖ m: Too few Sentinels answer: 2 clients wait, the first for 1.5 s; each is "
-                           "refused after 2.5 s\n    0 of 1 votes, 1 needed · unreachable · "
+                           "refused after 2.5 s\n    0 of 1 votes, 1 needed · "
                            "1 client refused · since 00:00:02 UTC, for 4.5 s\n"));
     assert_int_equal(get_text("/metrics", START + 6500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\nredis_spoa_service_waiting{service=\"m\",role=\"master\"} 2\n"));
@@ -261,12 +262,15 @@ static void test_voters_and_nodes_are_shown(void **state)
                            "\"words\":\"10.0.0.1:6379\",\"age-ms\":100,\"since-ms\":200,\"named\":false}]"));
     assert_int_equal(get_text("/status.txt", START + 400, text, sizeof(text)), HTTP_OK);
     assert_non_null(
-        strstr(text, "\n    ✖ s0                      names R1          400 ms ago, Connection refused, "
-                     "for 300 ms\n"));
+        strstr(text, "\n    ▲ s0                      names R1          400 ms ago, Connection refused, "
+                     "for 300 ms\n")); /* it still counts */
     assert_non_null(strstr(text, "\n    ● R1        10.0.0.1:6379           not asked\n"));
     assert_non_null(strstr(text,
                            "\n      R2        10.0.0.2:6379           replica of 10.0.0.1:6379, for 100 ms, "
                            "100 ms ago\n"));
+    assert_int_equal(get_text("/status.txt", START + LIFE, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\n    ✖ s0                      names R1          2.0 s ago, expired, "
+                                 "Connection refused, for 1.9 s\n"));
     say_master("10.0.0.1:6379", START + 500);
     assert_int_equal(get_text("/status", START + 500, text, sizeof(text)), HTTP_OK);
     assert_non_null(strstr(text, "\"fault\":\"\",\"fault-ms\":null,"));

@@ -442,6 +442,9 @@ static void test_a_day(void **state)
     status.process.t_start_unix_ms = status.now_unix_ms - DAY_MS;
     sentences_add_day(&out, &status, 0);
     assert_added("no outage in 24 hours");
+    quarters_note(&history.quarters, QUARTER_REFUSED, status.now_ms, status.now_ms);
+    sentences_add_day(&out, &status, 0);
+    assert_added("no outage in 24 hours, but clients were refused");
     sentences_add_day(&out, &status, 1);
     assert_added("1 outage in 24 hours");
     history.outages[history.outage_count++].t_ended_ms = status.now_ms - DAY_MS - 1;

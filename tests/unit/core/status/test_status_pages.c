@@ -1,6 +1,9 @@
 /* What the status says, as text and as JSON: of one service, of few and of many. */
 #include "tests/unit/core/status/status_fixture.h"
 
+#include "proto/spop_data.h"
+#include "proto/spop_frame.h"
+
 #define MANY 40
 
 /* With what the outage began that the switch ended. */
@@ -90,7 +93,8 @@ static void test_many_services(void **state)
                                   "    0 of 1 votes");
     const char *alarms =
         find(text, "\nAlarms: what to do\n    ▲ voter-count (Sentinels): one Sentinel is configured");
-    (void)find(alarms, "\n    ▲ park-timeout (m39): HAProxy gives up clients");
+    const char *timeout = find(alarms, "\n    ▲ park-timeout (m39): HAProxy gives up clients");
+    (void)find(timeout, ", too\n      after about 100 ms, 'park' may be ");
     const char *first =
         find(text, "\nServices\n● m0                    R1 is the master · 1/1 votes\n● m1  ");
     const char *same = find(text, "\n▲ m38                   The Sentinels know no master of this name: "
@@ -118,15 +122,45 @@ static void test_few_services(void **state)
     assert_null(strstr(text, "Who is asked"));
 }
 
+/* HAProxy asks for a service that is not there. */
+static void ask_stranger(void)
+{
+    const struct spop_value stranger = spop_text(span_of_text("stranger"));
+    uint8_t space[100];
+    struct sink payload = sink_of(space, sizeof(space));
+
+    spop_name_write(&payload, span_of_text("find-master"));
+    sink_put_byte(&payload, 1);
+    spop_kv_write(&payload, "service", &stranger);
+    service_table_note_unknown(table, span_of(space, (size_t)(payload.at - space)), START);
+}
+
+/* What is asked for is told with what to do, among few services and among many. */
+static void test_an_unknown_service(void **state)
+{
+    static const char *const names[] = {"\n    ✖ unknown-service: HAProxy asks for",
+                                        "\n    ✖ unknown-service (HAProxy): HAProxy asks for"};
+    static const size_t counts[] = {1, MANY};
+    static char text[64 * 1024];
+
+    (void)state;
+    ask_stranger();
+    for (size_t i = 0; i < 2; i++) {
+        get_many(counts[i], text, sizeof(text));
+        const char *alarm = find(text, names[i]);
+        const char *detail = find(alarm, "[service NAME]\n      'stranger' is asked for");
+        assert_null(strstr(detail, "unknown-service"));
+        assert_true(strstr(text, "stranger") > alarm);
+    }
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_a_switch_after_an_outage),
-        T(test_any_address),
-        T(test_many_services),
-        T(test_few_services),
+        T(test_a_switch_after_an_outage), T(test_any_address), T(test_many_services), T(test_few_services),
+        T(test_an_unknown_service),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

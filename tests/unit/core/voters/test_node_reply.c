@@ -155,6 +155,7 @@ static void test_roles_that_are_none(void **state)
                                    number(9)};
     const struct reply several[] = {array(active, 5), array(active, 5)};
     const struct reply sentinel[] = {text("sentinel"), array(NULL, 0)};
+    const struct reply role = text("slave");
     const struct {
         struct reply reply;
         const char *word;
@@ -164,6 +165,7 @@ static void test_roles_that_are_none(void **state)
         {array(several, 2), "", "multi-master): no node is the master"},
         {array(sentinel, 2), "sentinel", "a Sentinel"},
         {number(1), "", "neither master nor replica"},
+        {array(&role, 0), "", "neither master nor replica"}, /* what stood there before is not read */
     };
 
     (void)state;

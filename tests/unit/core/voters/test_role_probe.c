@@ -347,6 +347,18 @@ static void test_no_doubt_without_park(void **state)
 
 /* ---- offsets of replicas ---- */
 
+/* A Sentinel has R2 as a replica, still; a second passes. */
+static void go_on(void)
+{
+    const struct service_event view = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = f.now_ms, .addr = &f.servers[0].addr, .servers = 0x2};
+
+    (void)voter_group_step(f.group, 0, &view, f.now_ms);
+    name(0);
+    f.now_ms += INTERVAL;
+    assert_string_equal(sent(), "PING ROLE");
+}
+
 /* What a master at 1000 says of R2. */
 static void reply_offsets(struct reply host, struct reply port, struct reply offset)
 {
@@ -358,12 +370,7 @@ static void reply_offsets(struct reply host, struct reply port, struct reply off
 
     reply(text_reply("PONG"));
     reply((struct reply){.kind = REPLY_ARRAY, .elements = role, .count = 3});
-    const struct service_event view = {
-        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = f.now_ms, .addr = &f.servers[0].addr, .servers = 0x2};
-    (void)voter_group_step(f.group, 0, &view, f.now_ms);
-    name(0);
-    f.now_ms += INTERVAL;
-    assert_string_equal(sent(), "PING ROLE");
+    go_on();
 }
 
 static bool is_replica_named(void)
@@ -407,6 +414,36 @@ static void test_offsets_of_replicas(void **state)
     assert_false(is_replica_named());
     reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("1200"));
     assert_true(is_replica_named());
+}
+
+static void reply_list(struct reply offset, struct reply list)
+{
+    const struct reply role[] = {text_reply("master"), offset, list};
+
+    reply(text_reply("PONG"));
+    reply((struct reply){.kind = REPLY_ARRAY, .elements = role, .count = 3});
+    go_on();
+}
+
+/* Nothing is read behind the end of an entry, and a reply of another shape says nothing. */
+static void test_offsets_of_another_shape(void **state)
+{
+    const struct reply pair[] = {text_reply("10.0.0.2"), text_reply("6379"), text_reply("950")};
+    const struct reply entry = {.kind = REPLY_ARRAY, .elements = pair, .count = 2};
+    const struct reply short_list = {.kind = REPLY_ARRAY, .elements = &entry, .count = 1};
+    const struct reply empty = {.kind = REPLY_ARRAY};
+
+    (void)state;
+    begin_with_replicas((struct lag_limit){.unit = LAG_BYTES, .amount = 100});
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("950"));
+    assert_true(is_replica_named());
+    reply_list(text_reply("1000"), empty);
+    assert_true(is_replica_named());
+    reply_offsets(text_reply("10.0.0.2"), text_reply("6379"), text_reply("950"));
+    reply_list((struct reply){.kind = REPLY_INTEGER, .number = 1000}, text_reply("stable_sync"));
+    assert_true(is_replica_named());
+    reply_list((struct reply){.kind = REPLY_INTEGER, .number = 1000}, short_list);
+    assert_false(is_replica_named());
 }
 
 static bool has_alarm(void)
@@ -515,6 +552,7 @@ int main(void)
         PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
         PROBE_TEST(test_no_doubt_without_park),
         PROBE_TEST(test_offsets_of_replicas),
+        PROBE_TEST(test_offsets_of_another_shape),
         PROBE_TEST(test_offsets_by_another_address),
         PROBE_TEST(test_offsets_that_do_not_matter),
     };

@@ -203,6 +203,42 @@ static void a_fault_lasts(void **state)
     assert_int_equal(voter_group_fault_since_ms(f.group, 0), 300);
 }
 
+/* What a Sentinel said before it was known who it is does not count for the one that answers after a reconnect. */
+static void a_vote_of_nobody(void **state)
+{
+    (void)state;
+    f.fakes[0].myid = error_reply("NOPERM no");
+    greet(0);
+    greet(1);
+    assert_false(service_state_names(decision()->state));
+    conversation_lost(&f.voters[0].query, "reset", CONVERSATION_END_CLOSED, f.now_ms);
+    f.fakes[0].myid = text_reply(MYID_A);
+    connect_voter(0);
+    assert_true(collect(0) > 2);
+    assert_string_equal(f.fakes[0].sent[1], "SENTINEL MYID");
+    f.fakes[0].sent_count = 2; /* the answer to the question is on its way */
+    answer(0);
+    assert_false(service_state_names(decision()->state));
+}
+
+/* A host that takes our connection refuses it no longer. */
+static void a_host_that_refuses_no_more(void **state)
+{
+    const int64_t later_ms = f.now_ms + 2000;
+
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++) {
+        assert_int_equal(conversation_tick(&f.voters[i].query, f.now_ms), CONVERSATION_CONNECT);
+        conversation_lost(&f.voters[i].query, "refused", CONVERSATION_END_REFUSED, f.now_ms);
+    }
+    service_review(f.services[0], later_ms);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_REFUSED);
+    f.now_ms = later_ms;
+    connect_voter(0);
+    service_review(f.services[0], f.now_ms);
+    assert_int_equal(decision()->reason, SERVICE_BECAUSE_UNREACHABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +247,7 @@ int main(void)
         VOTER_TEST(the_fault_of_each_voter), VOTER_TEST(a_fault_lasts),
         VOTER_TEST(no_room_for_us),          VOTER_TEST(words_have_a_subject),
         VOTER_TEST(an_integer_for_a_port),   VOTER_TEST(a_password_is_wrong),
+        VOTER_TEST(a_vote_of_nobody),        VOTER_TEST(a_host_that_refuses_no_more),
     };
 
     return cmocka_run_group_tests_name("sentinel_refusals", tests, NULL, NULL);

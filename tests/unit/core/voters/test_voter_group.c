@@ -97,7 +97,7 @@ static void change_over(int64_t now_ms)
     static const int voters[VOTERS] = {0, 1, 2};
 
     handover(next, former, voters, now_ms);
-    voter_group_catch_up(group);
+    voter_group_catch_up(group, 0);
 }
 
 /*
@@ -139,6 +139,25 @@ static void test_a_question_that_is_due(void **state)
         assert_true(voter_group_next(group, i, &question, &service));
         assert_int_equal(question, VOTER_ASK_MASTER);
     }
+}
+
+/* A vote counts from when it is known who gave it. It was asked for before the others, so it expires before them. */
+static void test_an_identity_that_is_known_late(void **state)
+{
+    int64_t now_ms = START + 3 * F;
+
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        identities[i] = QUORUM_NO_IDENTITY;
+    voter_group_identify(group, 0, span_of_text("0000000000000000000000000000000000000000"), now_ms);
+    vote(next, 1, A, now_ms - 400);
+    vote(next, 0, A, now_ms - 200);
+    voter_group_tick(group, now_ms);
+    assert_true(voter_group_wake_ms(group) > now_ms - 400 + F);
+    assert_false(service_state_names(service_decision(next)->state));
+    voter_group_identify(group, 1, span_of_text("1111111111111111111111111111111111111111"), now_ms);
+    assert_true(service_state_names(service_decision(next)->state));
+    assert_true(voter_group_wake_ms(group) <= now_ms - 400 + F);
 }
 
 static const struct conversation_loss refused = {.reason = "Connection refused",
@@ -211,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_fence_that_is_due_earlier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_question_that_is_due, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_identity_that_is_known_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),
     };

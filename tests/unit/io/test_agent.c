@@ -1,0 +1,240 @@
+/*
+ * The whole agent in one loop with a scripted Sentinel that names R1: what is only right where its parts are put together.
+ * Nobody listens at R1.
+ */
+#include "spoa/agent.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "spoa/core/base/log.h"
+#include "spoa/io/net/loop.h"
+#include "tests/lib/log_capture.h"
+#include "tests/unit/core/config/config_fixture.h"
+#include "tests/unit/io/agent_fixture.h"
+
+/* Far beyond what any of this takes: only a defect gets there. */
+#define DEADLINE_MS 20000
+
+static const struct agent_build build = {.version = "1", .revision = "r"};
+
+struct fixture {
+    struct ev_loop *loop;
+    struct agent *agent;
+    char folder[32];
+    char page[65536];
+};
+
+static struct fixture f;
+
+/* ---- the agent ---- */
+
+/* The configuration with these lines in [agent] and in [service m]. */
+static struct config *make_config(const char *agent_lines, const char *service_lines)
+{
+    char text[2048];
+    struct config *config = config_create();
+    struct config_errors errors = {.texts = NULL};
+    struct config_reader reader;
+
+    (void)snprintf(text, sizeof(text),
+                   "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\nlog-level = error\n%s\n"
+                   "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\npoll = 100ms\n"
+                   "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
+                   "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
+                   f.folder, f.folder, agent_lines, f.folder, service_lines);
+    assert_non_null(config);
+    config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
+    config_reader_feed(&reader, text, strlen(text));
+    config_reader_end(&reader);
+    config_finish(config, FILE_NAME, &errors);
+    for (size_t i = 0; i < errors.count; i++)
+        print_error("%s\n", errors.texts[i]);
+    assert_int_equal(errors.count, 0);
+    config_errors_finish(&errors);
+    return config;
+}
+
+static void start(const char *agent_lines, const char *service_lines)
+{
+    f.agent = agent_create(f.loop, make_config(agent_lines, service_lines), &build, -1);
+    assert_non_null(f.agent);
+}
+
+/* GET of `path`; the answer with its head. */
+static const char *get(const char *path)
+{
+    char text[128];
+    size_t len = 0;
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    (void)snprintf(text, sizeof(text), "GET %s HTTP/1.0\r\n\r\n", path);
+    int fd = connect_and_send(f.folder, "http", text, strlen(text));
+    assert_int_not_equal(fd, -1);
+    for (ssize_t got = 1; got != 0 && clock_ms() < deadline_ms;) {
+        ev_run(f.loop, EVRUN_NOWAIT);
+        got = recv(fd, f.page + len, sizeof(f.page) - 1 - len, MSG_DONTWAIT);
+        len += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    f.page[len] = '\0';
+    assert_non_null(strstr(f.page, " 200 "));
+    return f.page;
+}
+
+static bool says(const char *path, const char *text)
+{
+    return strstr(get(path), text) != NULL;
+}
+
+/* Runs the agent until the event was logged. */
+static const char *wait_log(const char *event)
+{
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    while (log_capture_count(event) == 0 && clock_ms() < deadline_ms) {
+        ev_run(f.loop, EVRUN_NOWAIT);
+        (void)usleep(1000);
+    }
+    assert_true(log_capture_count(event) > 0);
+    return log_capture_last(event);
+}
+
+/* Runs the agent until the status says so; the time that it took. */
+static int64_t wait_status(const char *text)
+{
+    int64_t begin_ms = clock_ms();
+
+    while (!says("/status", text) && clock_ms() < begin_ms + DEADLINE_MS)
+        (void)usleep(1000);
+    assert_true(says("/status", text));
+    return clock_ms() - begin_ms;
+}
+
+static void wait_reload(void)
+{
+    int64_t begin_ms = clock_ms();
+
+    while (!says("/metrics", "redis_spoa_reloads_total 1\n") && clock_ms() < begin_ms + DEADLINE_MS)
+        (void)usleep(1000);
+    assert_true(says("/status", "\"last-reload-good\":true"));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof(f));
+    (void)snprintf(f.folder, sizeof(f.folder), "/tmp/sentinel-spoa-XXXXXX");
+    assert_non_null(mkdtemp(f.folder));
+    f.loop = ev_default_loop(EVFLAG_AUTO); /* programs of hooks need it */
+    assert_non_null(f.loop);
+    sentinel_start(f.loop, f.folder, "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n1\r\n");
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    agent_destroy(f.agent);
+    sentinel_stop();
+    ev_loop_destroy(f.loop);
+    assert_int_equal(rmdir(f.folder), 0);
+    return 0;
+}
+
+/* ---- tests ---- */
+
+/* No reload was asked for: nothing is wrong. */
+static void a_start_is_good(void **state)
+{
+    (void)state;
+    start("", "");
+    (void)wait_log("master-switch");
+    assert_true(says("/status", "\"last-reload-good\":true"));
+    assert_true(says("/status", "\"state\":\"ok\""));
+}
+
+/* A master that must say that it is one has the time of a connection and a reply for it. */
+static void a_required_role_has_its_time(void **state)
+{
+    (void)state;
+    start("", "role-check = require");
+    (void)wait_status("\"state\":\"pending\"");
+    int64_t waited_ms = wait_status("\"state\":\"not-master\"");
+    assert_true(waited_ms > 400);
+    assert_true(waited_ms < 5000);
+}
+
+/* Each key alone. */
+static void what_needs_a_restart(void **state)
+{
+    static const struct {
+        const char *lines;
+        const char *key;
+    } cases[] = {
+        {"user = nobody\n", "key=user"},
+        {"user = root\ngroup = other\n", "key=user"},
+        {"user = root\nsandbox = no\n", "key=sandbox"},
+        {"user = root\npark-max = 7\n", "key=park-max"},
+        {"user = root\n", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        start("user = root\n", "");
+        (void)wait_log("master-switch");
+        agent_reload(f.agent, make_config(cases[i].lines, ""));
+        (void)wait_reload();
+        assert_int_equal(log_capture_count("restart-needed"), cases[i].key != NULL);
+        if (cases[i].key != NULL)
+            assert_non_null(strstr(log_capture_last("restart-needed"), cases[i].key));
+        agent_destroy(f.agent);
+        f.agent = NULL;
+        log_capture_begin(LOG_LEVEL_DEBUG);
+    }
+}
+
+/* A program gets the signals as they are by default, whatever we ignore. */
+static void a_hook_ignores_no_signal(void **state)
+{
+    char program[64];
+    char line[128];
+
+    (void)state;
+    (void)snprintf(program, sizeof(program), "%s/program", f.folder);
+    FILE *file = fopen(program, "we");
+    assert_non_null(file);
+    (void)fputs("#!/bin/sh\ngrep SigIgn: /proc/$$/status\n", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(program, 0700), 0);
+    (void)snprintf(line, sizeof(line), "on-switch = %s", program);
+    (void)signal(SIGUSR2, SIG_IGN);
+    start("", line);
+    const char *ignored = strchr(wait_log("hook-output"), '\t'); /* "SigIgn:", a bit for each signal */
+    assert_non_null(ignored);
+    assert_int_equal(strtoull(ignored + 1, NULL, 16) >> (SIGUSR2 - 1) & 1, 0);
+    (void)signal(SIGUSR2, SIG_DFL);
+    (void)wait_log("hook-ended");
+    assert_int_equal(unlink(program), 0);
+}
+
+static void a_hook_that_cannot_be_started(void **state)
+{
+    (void)state;
+    start("", "on-switch = /nowhere/program");
+    assert_non_null(strstr(wait_log("hook-failed"), "service=m reason=No such file or directory retry-ms="));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_start_is_good),          TEST(a_required_role_has_its_time),  TEST(what_needs_a_restart),
+        TEST(a_hook_ignores_no_signal), TEST(a_hook_that_cannot_be_started),
+    };
+
+    return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
+}
