@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A part has at least so many services, unless there are fewer. */
-#define POLL_PART_SERVICES 250
+/* A part has at least so many services, unless there are fewer: half a millisecond of a Sentinel, and of ours. */
+#define POLL_PART_SERVICES 1000
 /* A slow peer still owes the answers of parts before: no more of them than a conversation can await. */
 #define POLL_PARTS_MAX 25
 /* The least time between two parts. */

@@ -10,7 +10,7 @@
 #include "spoa/core/voters/poll_parts.h"
 #include "spoa/core/voters/voter_group.h"
 
-enum { POLL = 1000, SERVICES = 1000, PARTS = SERVICES / POLL_PART_SERVICES };
+enum { POLL = 1000, PARTS = 4, SERVICES = PARTS * POLL_PART_SERVICES };
 #define START 100000
 
 static struct metrics metrics;
