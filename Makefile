@@ -234,7 +234,7 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	# Where the documentation's links lead.
 	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf
 	install -d $(DESTDIR)$(docdir)/docker
-	cp -RL $(filter-out docker/packaging docker/systemd,$(wildcard docker/*)) $(DESTDIR)$(docdir)/docker
+	cp -RL $(filter-out $(addprefix docker/,image packaging systemd),$(wildcard docker/*)) $(DESTDIR)$(docdir)/docker
 	for file in spoa/core/README.md tests/README.md tests/*/README.md; do install -D -m 644 $$file $(DESTDIR)$(docdir)/$$file; done
 	$(if $(systemd),$(install_units))
 

@@ -6,43 +6,6 @@
 #define ACTION_UNSET_VAR 2
 #define ACTION_UNSET_VAR_ARGS 2
 
-static uint32_t read_u32(const uint8_t *in)
-{
-    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
-}
-
-/* SPOE.txt 3.2: TYPE (1 byte), FLAGS (4 bytes), STREAM-ID and FRAME-ID (varints). */
-static bool parse_header(struct span *body, struct spop_frame *frame)
-{
-    struct span fixed;
-
-    if (!span_take(body, 5, &fixed))
-        return false;
-    frame->type = fixed.data[0];
-    frame->flags = read_u32(fixed.data + 1);
-    return spop_integer_read(body, &frame->stream_id) && spop_integer_read(body, &frame->frame_id);
-}
-
-int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, struct spop_frame *ret_frame)
-{
-    struct spop_frame frame;
-
-    if (len < SPOP_LEN_BYTES)
-        return 0;
-    uint32_t size = read_u32(in);
-    if (size > max_frame_size)
-        return -SPOP_STATUS_TOO_BIG;
-    if (size < SPOP_FRAME_MIN)
-        return -SPOP_STATUS_INVALID;
-    if (len - SPOP_LEN_BYTES < size)
-        return 0;
-    frame.payload = span_of(in + SPOP_LEN_BYTES, size);
-    if (!parse_header(&frame.payload, &frame))
-        return -SPOP_STATUS_INVALID;
-    *ret_frame = frame;
-    return (int)(SPOP_LEN_BYTES + size);
-}
-
 /* Takes the next item off a comma-separated list, without the blanks around it. */
 static struct span next_item(struct span *list)
 {

@@ -6,7 +6,6 @@
 #include "proto/span.h"
 #include "proto/spop_data.h"
 #include "proto/spop_status.h"
-#include "proto/varint.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -81,8 +80,8 @@ struct spop_message {
  * `max_frame_size`), INVALID (LEN under SPOP_FRAME_MIN, or a malformed header). A wrong LEN is found as soon
  * as its four bytes are there. `max_frame_size` (bytes, LEN excluded) plus SPOP_LEN_BYTES must fit in an int.
  */
-MUST_CHECK int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size,
-                                struct spop_frame *ret_frame);
+MUST_CHECK static inline int spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size,
+                                              struct spop_frame *ret_frame);
 
 /*
  * Reads a HAPROXY-HELLO payload. Unknown keys are ignored; keys are compared whole. Returns NORMAL, or the
@@ -117,7 +116,37 @@ void spop_set_var_write(struct sink *sink, enum spop_scope scope, const char *na
                         const struct spop_value *value);
 void spop_unset_var_write(struct sink *sink, enum spop_scope scope, const char *name);
 
-/* ---- An ACK is written for every client: that is inline. ---- */
+/* ---- For every client a NOTIFY is taken and an ACK is written: that is inline. ---- */
+
+static inline uint32_t spop_u32_read(const uint8_t *in)
+{
+    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+}
+
+/* SPOE.txt 3.2: TYPE (1 byte), FLAGS (4 bytes), STREAM-ID and FRAME-ID (varints). */
+MUST_CHECK __attribute__((always_inline)) static inline int
+spop_frame_parse(const uint8_t *in, size_t len, uint32_t max_frame_size, struct spop_frame *ret_frame)
+{
+    struct spop_frame frame;
+
+    if (len < SPOP_LEN_BYTES)
+        return 0;
+    uint32_t size = spop_u32_read(in);
+    if (size > max_frame_size)
+        return -SPOP_STATUS_TOO_BIG;
+    if (size < SPOP_FRAME_MIN)
+        return -SPOP_STATUS_INVALID;
+    if (len - SPOP_LEN_BYTES < size)
+        return 0;
+    frame.type = in[SPOP_LEN_BYTES];
+    frame.flags = spop_u32_read(in + SPOP_LEN_BYTES + 1);
+    frame.payload = span_of(in + SPOP_LEN_BYTES + 5, size - 5);
+    if (!spop_integer_read(&frame.payload, &frame.stream_id) ||
+        !spop_integer_read(&frame.payload, &frame.frame_id))
+        return -SPOP_STATUS_INVALID;
+    *ret_frame = frame;
+    return (int)(SPOP_LEN_BYTES + size);
+}
 
 /* Writes LEN at the front of a frame. */
 static inline void spop_len_write(uint8_t *frame, uint32_t len)

@@ -36,11 +36,27 @@ static const struct agent_build build = {
     .revision = SENTINEL_SPOA_REVISION,
 };
 
+/*
+ * Of a file that is read again: so many units in one turn of the loop. A unit takes some ten microseconds, and nobody
+ * should wait longer than a millisecond or two for an answer.
+ */
+#define LOAD_SLICE 32
+
+/* A configuration that is read again; all NULL: none is. */
+struct reading {
+    struct config_load *load;
+    struct config *config;
+    struct config_errors errors;
+};
+
 /* What the signals' handlers need. */
 struct running {
+    struct ev_loop *loop;
     struct agent *agent;
     const struct options *options;
     struct file_watch *watch; /* for autoreload; NULL if memory was short */
+    struct reading reading;
+    ev_timer read_on;
 };
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -141,10 +157,64 @@ static void watch_files(const struct running *running, const struct config *conf
     config_each_file(config, watch_file, running->watch);
 }
 
-/* All or nothing. */
-static void reload(const struct running *running)
+/* The configuration stays. */
+static void end_reading(struct running *running)
 {
-    struct config_errors errors = {.texts = NULL};
+    ev_timer_stop(running->loop, &running->read_on);
+    config_load_destroy(running->reading.load);
+    config_errors_finish(&running->reading.errors);
+    running->reading = (struct reading){.load = NULL};
+}
+
+static void drop_reading(struct running *running)
+{
+    config_destroy(running->reading.config);
+    end_reading(running);
+}
+
+/* All or nothing. */
+static void take(struct running *running)
+{
+    const struct reading *reading = &running->reading;
+    struct config *config = reading->config;
+    bool is_good = reading->load != NULL && config_load_is_good(reading->load);
+
+    /* A file that is wrong may name one that only has to come, and turns nothing off. */
+    if (is_good || (config != NULL && config->agent.autoreload))
+        watch_files(running, config);
+    if (is_good) {
+        agent_reload(running->agent, config);
+    } else {
+        log_errors(&reading->errors);
+        config_destroy(config);
+        agent_reload_failed(running->agent,
+                            reading->errors.count > 0 ? reading->errors.texts[0] : "out of memory");
+    }
+    end_reading(running);
+}
+
+static void read_on(struct running *running)
+{
+    size_t budget = LOAD_SLICE;
+
+    if (running->reading.load == NULL || config_load_step(running->reading.load, &budget) == PROGRESS_DONE) {
+        take(running);
+        return;
+    }
+    ev_timer_set(&running->read_on, 0.0, 0.0);
+    ev_timer_start(running->loop, &running->read_on);
+}
+
+static void on_read_on(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    read_on(timer->data);
+}
+
+static void reload(struct running *running)
+{
+    struct reading *reading = &running->reading;
 
     if (running->options->file == NULL) {
         agent_reload_failed(running->agent, "there is no file: it was started with options");
@@ -154,19 +224,11 @@ static void reload(const struct running *running)
     /* Before they are read: what changes meanwhile is read again. */
     if (running->watch != NULL)
         file_watch_look(running->watch);
-    struct config *config = config_create();
-    bool is_good = config != NULL && load(running->options->file, config, &errors);
-    /* A file that is wrong may name one that only has to come, and turns nothing off. */
-    if (is_good || (config != NULL && config->agent.autoreload))
-        watch_files(running, config);
-    if (is_good) {
-        agent_reload(running->agent, config);
-    } else {
-        log_errors(&errors);
-        config_destroy(config);
-        agent_reload_failed(running->agent, errors.count > 0 ? errors.texts[0] : "out of memory");
-    }
-    config_errors_finish(&errors);
+    drop_reading(running);
+    reading->config = config_create();
+    if (reading->config != NULL)
+        reading->load = config_load_begin(running->options->file, reading->config, &reading->errors);
+    read_on(running);
 }
 
 /* SIGHUP. */
@@ -231,7 +293,9 @@ static int run(const struct options *options, struct config *config)
     /*
      * First: a signal that comes while the agent starts is handled by the loop, and does not end the process.
      */
-    struct running running = {.options = options};
+    struct running running = {.loop = loop, .options = options};
+    ev_timer_init(&running.read_on, on_read_on, 0.0, 0.0);
+    running.read_on.data = &running;
     watch_signal(loop, &signals[0], SIGTERM, on_stop, &running);
     watch_signal(loop, &signals[1], SIGINT, on_stop, &running);
     watch_signal(loop, &signals[2], SIGHUP, on_reload, &running);
@@ -259,6 +323,7 @@ static int run(const struct options *options, struct config *config)
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
         ev_signal_stop(loop, &signals[i]);
     file_watch_destroy(running.watch);
+    drop_reading(&running);
     agent_destroy(running.agent);
     ev_loop_destroy(loop);
     return EXIT_CODE_OK;

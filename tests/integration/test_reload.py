@@ -53,6 +53,31 @@ def test_nothing_is_lost_under_load():
         assert len(rig.agent.log_lines(event="master-switch")) == 1
 
 
+def test_many_services_move_in_slices():
+    """Each question is answered with the master while hundreds of services move, also where another reload comes in the middle."""
+    names = [f"cache-{i}" for i in range(600)]
+    more = "".join(f"[service {name}]\npark = 0\nrole-check = off\nserver = R1 127.0.0.1:7001\nserver = R2 127.0.0.1:7002\n" for name in names)
+    with Rig(sentinels=FAST, agent="http = 127.0.0.1:0", more=more) as rig:
+        for fake in rig.fakes:
+            fake.masters.update({name: SERVERS["R1"] for name in names})
+        wait_until(lambda: len(rig.agent.log_lines(event="master-switch")) == len(names) + 1, 30, "all are named")
+        mark = rig.agent.mark()
+        with Questioner(rig) as questioner, rig.connect() as client:
+            for pause in (0.5, 0.03, 0.05, 0.08, 0.12, 0.2):
+                rig.agent.signal(signal.SIGHUP)
+                end = time.monotonic() + pause
+                while time.monotonic() < end:
+                    assert {client.ask(name)["master"] for name in names[::100]} == {"R1"}
+            rig.change((f"[service {names[0]}]", "[service renamed]"))
+            wait_until(lambda: client.ask(names[0])["state"] == "unknown-service", 30, "it is gone")
+            assert client.ask("renamed")["state"] == "no-quorum"
+            assert {client.ask(name)["master"] for name in names[1:]} == {"R1"}
+        assert {answer["master"] for answer in questioner.answers} == {"R1"}
+        assert {answer["generation"] for answer in questioner.answers} == {1}
+        assert not rig.agent.find_log(event="reload-failed", since=mark)
+        assert not rig.agent.find_log(event="master-switch", since=mark)
+
+
 def test_reload_under_load_through_haproxy():
     """Ten changes of the configuration under more than ten thousand connections: none is refused, none goes astray."""
     with Cluster() as cluster:

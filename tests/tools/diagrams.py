@@ -261,13 +261,14 @@ MORE = (
     ("any-address/", "no servers in haproxy.cfg"),
 )
 STAYING = (
-    "Of these only keepalived/ cuts old sessions. Add what runtime-api/ has",
-    "to the others; remote-agent/ and any-address/ cannot cut them.",
+    "Of these only keepalived/ cuts old sessions. Add what",
+    "runtime-api/ has to the others; remote-agent/ and",
+    "any-address/ cannot cut them.",
 )
 
 
 def recipes():
-    drawing = Drawing(786, "Which recipe", "Questions that lead to a folder of haproxy-conf. For most it is runtime-api.")
+    drawing = Drawing(808, "Which recipe", "Questions that lead to a folder of haproxy-conf. For most it is runtime-api.")
     for row, (question, answer) in enumerate(QUESTIONS):
         y, last = 18 + 92 * row, row == len(QUESTIONS) - 1
         drawing.box(16, y, 270, 66, question)

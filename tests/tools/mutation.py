@@ -9,8 +9,8 @@ that are named after the file, then those of its room, then all that link it), t
 the fuzz targets, then the integration tests that INTEGRATION_TESTS names for its folder. The first that fails twice is enough.
 
 The mutant that compiles to the same code is no mutant, and neither is one of mutation-equivalents.txt. All of it happens
-in a copy of the tree, build/mutation/. Prints the survivors as diffs, and the score of each folder; exit status 1 where
-the unchanged tree fails already.
+in a copy of the tree, build/mutation/. Prints the survivors as diffs, which are also in build/mutation/survivors/, and
+the score of each folder; exit status 1 where the unchanged tree fails already.
 """
 import collections
 import concurrent.futures
@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutation"
 TREE = WORK / "tree"
 MUTANT = WORK / "mutant"
+SURVIVORS = WORK / "survivors"
 EQUIVALENTS = pathlib.Path(__file__).with_name("mutation-equivalents.txt")
 
 # The longest beginning of a path counts.
@@ -412,8 +413,10 @@ class Judge:
             if status is None:
                 return "an integration test hangs"
             failed = re.search(r"^(?:FAILED|ERROR) ([^ ]+::[^\n]*?)(?: - .*)?$", output, re.M)
-            if status == 0 or failed is None:
+            if status == 0:
                 return None
+            if failed is None:
+                sys.exit(f"mutation: the integration tests cannot be run\n{output}")
             test = failed.group(1)
             if test not in self.broken:
                 self.broken[test] = self.pytest([test], is_mutant=False)[0] != 0
@@ -448,6 +451,8 @@ class Account:
         self.noticed = collections.Counter()
         self.total = collections.Counter()
         self.survivors = []
+        shutil.rmtree(SURVIVORS, ignore_errors=True)
+        SURVIVORS.mkdir()
 
     def add(self, mutant, notice):
         folder = str(pathlib.Path(mutant.file).parent)
@@ -455,6 +460,7 @@ class Account:
         self.noticed[folder] += notice is not None
         if notice is None:
             self.survivors.append(mutant)
+            (SURVIVORS / f"{len(self.survivors)}.diff").write_text(mutant.diff())
 
     def show(self):
         for mutant in self.survivors:
@@ -481,6 +487,7 @@ def try_mutant(mutant, judge, account, number):
     began = time.monotonic()
     notice = judge.who_notices(mutant)
     if notice == "" or notice is None and judge.build.makes_same_code(mutant):
+        print(f"      {mutant.kind:<10} {mutant.place():<48} {'the same code' if notice is None else 'does not compile'}", flush=True)
         return False
     account.add(mutant, notice)
     print(f"{number:4}  {mutant.kind:<10} {mutant.place():<48} {notice or 'NOBODY'}  ({time.monotonic() - began:.0f} s)", flush=True)
@@ -491,6 +498,7 @@ def main(diffs):
     count, seed = int(os.environ.get("COUNT") or 60), int(os.environ.get("SEED") or random.randrange(1000000))
     folders = (os.environ.get("FOLDERS") or "proto spoa").split()
     copy_tree()
+    given = [read_diff(pathlib.Path(diff)) for diff in diffs]
     build = Build()
     judge = Judge(build, os.environ.get("INTEGRATION") != "0")
     print(f"mutation: building in {WORK.relative_to(ROOT)}", flush=True)
@@ -499,7 +507,7 @@ def main(diffs):
     judge.check_unchanged()
     account = Account()
     if diffs:
-        mutants, count = map(read_diff, map(pathlib.Path, diffs)), len(diffs)
+        mutants, count = given, len(given)
     else:
         print(f"mutation: SEED={seed}")
         wanted = tuple(f"{folder}/" for folder in folders)

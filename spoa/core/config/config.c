@@ -154,6 +154,8 @@ void config_destroy(struct config *config)
     (void)config_shed(config, &budget);
     free(config->groups);
     free(config->services);
+    name_index_finish(&config->group_names);
+    name_index_finish(&config->service_names);
     config_errors_finish(&config->warnings);
     config_lines_finish(&config->lines);
     if (config->cursor != NULL) {

@@ -10,6 +10,7 @@
 #include "proto/addr.h"
 #include "proto/must_check.h"
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/name_index.h"
 #include "spoa/core/base/progress.h"
 #include "spoa/core/config/config_errors.h"
 #include "spoa/core/config/config_lines.h"
@@ -100,6 +101,8 @@ struct config_voters {
     unsigned connect_timeout_ms;
     unsigned vote_life_ms;
     bool subscribe;
+    bool is_gathered; /* the addresses are those of the services that refer to it; config_finish() sets it */
+    bool is_referred_to; /* by a service; config_finish() sets it */
 };
 
 struct config_names {
@@ -192,6 +195,10 @@ struct config {
     struct config_errors warnings; /* unwise settings that do not prevent a start */
     struct config_lines lines;     /* where its sections and keys stand */
     struct config_cursor *cursor;  /* for reading; private */
+    /* For config_finish(); private. */
+    struct name_index group_names;
+    struct name_index service_names;
+    size_t checked;
 };
 
 /* NULL if memory is short. */
@@ -213,6 +220,10 @@ void config_set(struct config *config, const struct config_place *place, const c
 /* Checks the whole and fills in the values that depend on it. Adds to config->warnings. `file` is for
  * messages. */
 void config_finish(struct config *config, const char *file, struct config_errors *errors);
+
+/* The same in slices: each service costs two units. Never fails: `errors` has that memory is short. */
+enum progress config_finish_some(struct config *config, const char *file, struct config_errors *errors,
+                                 size_t *io_budget);
 
 /* Writes a complete file with all defaults. Passwords are written as ***. */
 void config_dump(const struct config *config, FILE *out);

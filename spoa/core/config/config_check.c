@@ -296,74 +296,84 @@ static void warn_of_unmapped(struct config *config, const struct config_service 
                          addr_format(&group->addresses[i], text), service->name);
 }
 
-static void check_services(struct config *config, const char *file, struct config_errors *errors)
+static void check_service(struct config *config, size_t index, const char *file, struct config_errors *errors)
+{
+    struct config_service *service = &config->services[index];
+    struct config_place place = config_at_line(file, service->line);
+
+    if (service->monitor == NULL)
+        service->monitor = strdup(service->name);
+    if (service->monitor == NULL)
+        errors->out_of_memory = true;
+    else if (strlen(service->monitor) > CONFIG_NAME_MAX)
+        config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
+    if (name_index_add(&config->service_names, config, index) != index)
+        config_error(errors, &place, "a section [service %s] is there already", service->name);
+    check_servers(service, &place, errors);
+    check_policy(config, service, &place, errors);
+    check_backend(config, service, &place, errors);
+    config_join_group(config, service, &place, errors);
+    check_replicas(config, service, &place, errors);
+    check_source(config, service, &place, errors);
+    warn_of_unmapped(config, service, &place);
+    check_hook(config, service, &place, errors);
+}
+
+static const char *service_name(const void *list, size_t place)
+{
+    const struct config *config = list;
+
+    return config->services[place].name;
+}
+
+/* All but the services. False if memory is short. */
+static bool check_rest(struct config *config, const char *file, struct config_errors *errors)
 {
     struct config_place whole = config_at_line(file, 0);
 
+    check_agent(config, file, errors);
+    if (!config_index_groups(config) || !config_gather_voters(config) ||
+        !name_index_init(&config->service_names, service_name, config->service_count))
+        return false;
+    config_check_groups(config, file, errors);
+    check_runtime_apis(&config->haproxy, file, errors);
     if (config->service_count == 0)
         config_error(errors, &whole, "no section [service NAME]: there is nothing to answer");
-    for (size_t i = 0; i < config->service_count; i++) {
-        struct config_service *service = &config->services[i];
-        struct config_place place = config_at_line(file, service->line);
-        if (service->monitor == NULL)
-            service->monitor = strdup(service->name);
-        if (service->monitor == NULL)
-            errors->out_of_memory = true;
-        else if (strlen(service->monitor) > CONFIG_NAME_MAX)
-            config_error(errors, &place, "'monitor' is longer than %d characters", CONFIG_NAME_MAX);
-        check_servers(service, &place, errors);
-        check_policy(config, service, &place, errors);
-        check_backend(config, service, &place, errors);
-        config_join_group(config, service, &place, errors);
-        check_replicas(config, service, &place, errors);
-        check_source(config, service, &place, errors);
-        warn_of_unmapped(config, service, &place);
-        check_hook(config, service, &place, errors);
-    }
+    return true;
 }
 
-static int by_name(const void *a, const void *b)
+/* Does the unit of this number. */
+static void check_unit(struct config *config, size_t unit, const char *file, struct config_errors *errors)
 {
-    const struct config_service *const *left = a;
-    const struct config_service *const *right = b;
-    int order = strcmp((*left)->name, (*right)->name);
+    size_t count = config->service_count;
 
-    return order != 0 ? order : (*left)->line < (*right)->line ? -1 : 1;
+    if (unit == 0)
+        errors->out_of_memory = !check_rest(config, file, errors) || errors->out_of_memory;
+    else if (unit <= count)
+        check_service(config, unit - 1, file, errors);
+    else if (unit <= 2 * count)
+        config_warn_of_idle_service(config, unit - 1 - count, file);
+    else
+        config_warn_of_idle(config, file);
 }
 
-/* Sorts the names, because there may be thousands. */
-static void check_service_names(const struct config *config, const char *file, struct config_errors *errors)
+enum progress config_finish_some(struct config *config, const char *file, struct config_errors *errors,
+                                 size_t *io_budget)
 {
-    const struct config_service **sorted = calloc(config->service_count + 1, sizeof(struct config_service *));
-
-    if (sorted == NULL) {
-        errors->out_of_memory = true;
-        return;
+    /* Where memory was short the checks would report keys that the file has. */
+    for (; !errors->out_of_memory && config->checked < 2 * config->service_count + 2; config->checked++) {
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
+        check_unit(config, config->checked, file, errors);
     }
-    for (size_t i = 0; i < config->service_count; i++)
-        sorted[i] = &config->services[i];
-    qsort(sorted, config->service_count, sizeof(*sorted), by_name);
-    for (size_t i = 1; i < config->service_count; i++) {
-        struct config_place place = config_at_line(file, sorted[i]->line);
-        if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
-            config_error(errors, &place, "a section [service %s] is there already", sorted[i]->name);
-    }
-    free(sorted);
+    name_index_finish(&config->group_names);
+    name_index_finish(&config->service_names);
+    return PROGRESS_DONE;
 }
 
 void config_finish(struct config *config, const char *file, struct config_errors *errors)
 {
-    if (errors->out_of_memory)
-        /* Memory was short while reading: the checks would report keys that the file has. */
-        return;
-    check_agent(config, file, errors);
-    if (!config_gather_voters(config)) {
-        errors->out_of_memory = true;
-        return;
-    }
-    config_check_groups(config, file, errors);
-    check_runtime_apis(&config->haproxy, file, errors);
-    check_services(config, file, errors);
-    check_service_names(config, file, errors);
-    config_warn_of_idle(config, file);
+    size_t budget = PROGRESS_UNLIMITED;
+
+    (void)config_finish_some(config, file, errors, &budget);
 }

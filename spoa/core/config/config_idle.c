@@ -81,19 +81,11 @@ static void warn_of_service(struct config *config, const struct config_service *
                          keys[i].needs);
 }
 
-static bool is_referred_to(const struct config *config, size_t group)
-{
-    for (size_t i = 0; i < config->service_count; i++)
-        if (config->services[i].group == group)
-            return true;
-    return false;
-}
-
 static void warn_of_group(struct config *config, size_t index, const struct config_place *place)
 {
     const struct config_voters *group = &config->groups[index];
 
-    if (!is_referred_to(config, index))
+    if (!group->is_referred_to)
         config_error(&config->warnings, place, "no service refers to [%s%s%s]", config_voters_word(group),
                      group->name[0] != '\0' ? " " : "", group->name);
     if (group->is_nodes && !group->subscribe)
@@ -149,14 +141,17 @@ static bool any_parks(const struct config *config)
     return false;
 }
 
+void config_warn_of_idle_service(struct config *config, size_t service, const char *file)
+{
+    struct config_place place = config_at_line(file, config->services[service].line);
+
+    warn_of_service(config, &config->services[service], &place);
+}
+
 void config_warn_of_idle(struct config *config, const char *file)
 {
     struct config_place whole = config_at_line(file, 0);
 
-    for (size_t i = 0; i < config->service_count; i++) {
-        struct config_place place = config_at_line(file, config->services[i].line);
-        warn_of_service(config, &config->services[i], &place);
-    }
     for (size_t i = 0; i < config->group_count; i++) {
         struct config_place place = config_at_line(file, config->groups[i].line);
         warn_of_group(config, i, &place);

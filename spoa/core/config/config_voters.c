@@ -46,6 +46,30 @@ static const char *blank_of(const struct config_voters *group)
     return group->name[0] != '\0' ? " " : "";
 }
 
+static const char *group_name(const void *list, size_t place)
+{
+    const struct config *config = list;
+
+    return config->groups[place].name;
+}
+
+bool config_index_groups(struct config *config)
+{
+    if (!name_index_init(&config->group_names, group_name, config->group_count))
+        return false;
+    for (size_t i = 0; i < config->group_count; i++)
+        (void)name_index_add(&config->group_names, config, i);
+    return true;
+}
+
+/* NULL if there is none. */
+static struct config_voters *find_group(const struct config *config, const char *name)
+{
+    size_t place = name_index_find(&config->group_names, config, name);
+
+    return place != NAME_INDEX_NONE ? &config->groups[place] : NULL;
+}
+
 static void check_addresses(const struct config_voters *group, const struct config_place *place,
                             struct config_errors *errors)
 {
@@ -122,41 +146,46 @@ void config_check_groups(struct config *config, const char *file, struct config_
         check_group(&config->groups[i], &place, errors);
         warn_of_count(&config->groups[i], &place, &config->warnings);
         warn_of_life(&config->groups[i], &place, &config->warnings);
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(config->groups[i].name, config->groups[k].name) == 0)
-                config_error(errors, &place, "a section [%s%s%s] is there already",
-                             config_voters_word(&config->groups[k]), blank_of(&config->groups[k]),
-                             config->groups[k].name);
+        const struct config_voters *same = find_group(config, config->groups[i].name);
+        if (same != &config->groups[i])
+            config_error(errors, &place, "a section [%s%s%s] is there already", config_voters_word(same),
+                         blank_of(same), same->name);
     }
 }
 
-void config_join_group(const struct config *config, struct config_service *service,
+/* The group has addresses. */
+static void check_quorum(struct config_service *service, const struct config_voters *group,
+                         const struct config_place *place, struct config_errors *errors)
+{
+    unsigned voters = (unsigned)group->address_count;
+
+    if (service->quorum == 0)
+        service->quorum = quorum_majority(voters);
+    if (service->quorum < quorum_majority(voters) || service->quorum > voters)
+        config_error(errors, place, "quorum %u of [service %s]: with %u %ss it can be %u to %u",
+                     service->quorum, service->name, voters, noun_of(group), quorum_majority(voters), voters);
+}
+
+void config_join_group(struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors)
 {
     bool is_nodes = service->nodes != NULL;
     const char *wanted = is_nodes ? service->nodes : service->sentinels != NULL ? service->sentinels : "";
+    struct config_voters *group = find_group(config, wanted);
 
     if (is_nodes && service->sentinels != NULL)
         config_error(errors, place, "'nodes' and 'sentinels' exclude each other");
-    for (size_t i = 0; i < config->group_count; i++) {
-        if (config->groups[i].is_nodes != is_nodes || strcmp(config->groups[i].name, wanted) != 0)
-            continue;
-        unsigned voters = (unsigned)config->groups[i].address_count;
-        service->group = i;
-        service->tls.is_inherited = is_nodes && config->groups[i].tls.is_on && service->tls.line == 0;
-        if (voters == 0)
-            return; /* already reported */
-        if (service->quorum == 0)
-            service->quorum = quorum_majority(voters);
-        if (service->quorum < quorum_majority(voters) || service->quorum > voters)
-            config_error(errors, place, "quorum %u of [service %s]: with %u %ss it can be %u to %u",
-                         service->quorum, service->name, voters, noun_of(&config->groups[i]),
-                         quorum_majority(voters), voters);
-        return;
-    }
-    if (config->group_count > 0)
+    if (group != NULL && group->is_nodes == is_nodes) {
+        group->is_referred_to = true;
+        service->group = (size_t)(group - config->groups);
+        service->tls.is_inherited = is_nodes && group->tls.is_on && service->tls.line == 0;
+        if (group->address_count > 0) /* else already reported */
+            check_quorum(service, group, place, errors);
+    } else if (config->group_count > 0) {
+        config->groups[service->group].is_referred_to = true; /* as far as anybody can tell */
         config_error(errors, place, "[service %s]: there is no section [%s%s%s]", service->name,
                      is_nodes ? "nodes" : "sentinels", wanted[0] != '\0' ? " " : "", wanted);
+    }
 }
 
 /* ---- nodes that vote and are probed, too ---- */
@@ -205,14 +234,13 @@ static bool gather_servers(struct config_voters *group, const struct config_serv
 
 bool config_gather_voters(struct config *config)
 {
-    for (size_t i = 0; i < config->group_count; i++) {
-        struct config_voters *group = &config->groups[i];
-        if (!group->is_nodes || group->address_count > 0)
-            continue;
-        for (size_t k = 0; k < config->service_count; k++)
-            if (config_same_text(config->services[k].nodes, group->name) &&
-                !gather_servers(group, &config->services[k]))
-                return false;
+    for (size_t i = 0; i < config->group_count; i++)
+        config->groups[i].is_gathered = config->groups[i].is_nodes && config->groups[i].address_count == 0;
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct config_service *service = &config->services[i];
+        struct config_voters *group = service->nodes != NULL ? find_group(config, service->nodes) : NULL;
+        if (group != NULL && group->is_gathered && !gather_servers(group, service))
+            return false;
     }
     return true;
 }

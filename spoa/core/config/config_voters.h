@@ -19,6 +19,9 @@ void config_check_credentials(const struct config_credentials *credentials, cons
 void config_check_tls(const struct config_tls *tls, const struct config_place *place,
                       struct config_errors *errors);
 
+/* Makes config->group_names; of groups with one name it has the first. False if memory is short. */
+MUST_CHECK bool config_index_groups(struct config *config);
+
 /* Gives each [nodes NAME] without an address the servers of the services that refer to it. False if memory
  * is short. */
 MUST_CHECK bool config_gather_voters(struct config *config);
@@ -26,7 +29,7 @@ MUST_CHECK bool config_gather_voters(struct config *config);
 void config_check_groups(struct config *config, const char *file, struct config_errors *errors);
 
 /* Finds the service's group and sets how many votes a master needs. */
-void config_join_group(const struct config *config, struct config_service *service,
+void config_join_group(struct config *config, struct config_service *service,
                        const struct config_place *place, struct config_errors *errors);
 
 #endif

@@ -45,6 +45,15 @@ struct answer {
     struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
 
+/* Begins to fetch from memory what answer_give() looks at. */
+static inline void answer_fetch(const struct answer *answer)
+{
+    __builtin_prefetch(answer->decision);
+    __builtin_prefetch(&answer->counters);
+    __builtin_prefetch(answer->master.actions);
+    __builtin_prefetch(answer->master.actions + 64);
+}
+
 /* Begins to observe `service`, which is borrowed. The answer must not move, and must outlive the service's
  * last change. False if memory is short. */
 bool answer_init(struct answer *answer, struct service *service);
@@ -55,8 +64,9 @@ void answer_finish(struct answer *answer);
 void answer_inherit(struct answer *answer, const struct answer *former);
 
 /*
- * What to answer for this role; valid until the next call with this answer. If the decision has expired, the service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that names a
- * replica takes the next one in turn. Allocates nothing.
+ * What to answer for this role; valid until the next call with this answer. If the decision has expired, the
+ * service is reviewed first: no answer rests on expired votes, however late the timers are. Each answer that
+ * names a replica takes the next one in turn. Allocates nothing.
  */
 const struct answer_words *answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 

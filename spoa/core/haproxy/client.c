@@ -75,7 +75,8 @@ INLINE bool begins(const uint8_t *bytes, struct span with)
     return memcmp(bytes, with.data, with.len) == 0;
 }
 
-/* Whether the `len` bytes at `in`, one to three, are a port: a varint (proto/varint.h). A longer one is no port. */
+/* Whether the `len` bytes at `in`, one to three, are a port: a varint (proto/varint.h). A longer one is no
+ * port. */
 INLINE bool is_port(const uint8_t *in, size_t len)
 {
     uint32_t number = in[0];

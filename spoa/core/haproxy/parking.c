@@ -204,10 +204,10 @@ static void note_sight(struct parking_queue *queue, enum service_sight sight, in
     queue->sight = sight;
 }
 
-bool parking_may_check_sight(const struct parking_queue *queue, int64_t now_ms)
+bool parking_may_check_sight(const struct parking *parking, int64_t now_ms)
 {
     /* One look is enough for all questions of one read, however many services they are about. */
-    return queue->parking->t_sight_ms != now_ms;
+    return parking->t_sight_ms != now_ms;
 }
 
 void parking_check_sight(struct parking_queue *queue, const struct client *asker, int64_t now_ms)
@@ -215,7 +215,7 @@ void parking_check_sight(struct parking_queue *queue, const struct client *asker
     struct parking *parking = queue->parking;
     enum client_state state = CLIENT_STATE_UNKNOWN;
 
-    if (!parking_may_check_sight(queue, now_ms))
+    if (!parking_may_check_sight(parking, now_ms))
         return;
     parking->t_sight_ms = now_ms;
     queue->sight_ms = now_ms + SIGHT_SEEN_MS;
@@ -364,20 +364,12 @@ static int64_t next_deadline(const struct parking_queue *queue, int64_t deadline
     return last != NULL && last->deadline_ms > deadline_ms ? last->deadline_ms : deadline_ms;
 }
 
-bool parking_may_park(const struct parking_queue *queue)
-{
-    const struct parking *parking = queue->parking;
-
-    return parking != NULL && parking->free != NULL && !service_is_open(queue->service, queue->role) &&
-           service_decision(queue->service)->park_ms != 0;
-}
-
 bool parking_park(struct parking_queue *queue, struct parking_client *client, const struct client *asker,
                   uint64_t stream_id, uint64_t frame_id, int64_t now_ms)
 {
     struct parking *parking = queue->parking;
 
-    if (!parking_may_park(queue))
+    if (!parking_may_park(queue) || parking->free == NULL)
         return false;
     int64_t park_ms = service_decision(queue->service)->park_ms;
     struct parked_stream *stream = parking->free;

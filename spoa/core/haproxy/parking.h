@@ -59,11 +59,8 @@ struct parked_stream;
 struct parking_queue {
     struct service_observer observer;
     struct service *service;
-    enum service_role role;
-    struct answer *answer;         /* the source of their answers */
     struct span last_word;         /* what they are answered with, once their service is gone; else empty */
     struct parking *parking;       /* NULL: this service's streams are never parked */
-    int64_t sight_ms;              /* when to check next whether clients can be seen; INT64_MAX: never */
     unsigned misses;               /* how many clients in a row were not seen */
     enum service_sight sight;      /* whether clients can be seen, as far as we know */
     struct parked_stream *streams; /* the oldest first */
@@ -71,7 +68,18 @@ struct parking_queue {
     struct parking_given_up given_up;
     struct parking_queue *next; /* in the list of queues that have streams */
     struct parking_queue *prev;
+    /* Every question looks at these. */
+    int64_t sight_ms;      /* when to check next whether clients can be seen; INT64_MAX: never */
+    struct answer *answer; /* the source of the streams' answers */
+    enum service_role role;
 };
+
+/* Begins to fetch from memory what a question looks at. */
+static inline void parking_queue_fetch(const struct parking_queue *queue)
+{
+    __builtin_prefetch(&queue->sight_ms);
+    __builtin_prefetch(&queue->role);
+}
 
 /* The streams of one connection. All zero: there are none. */
 struct parking_client {
@@ -112,8 +120,12 @@ void parking_queue_move(struct parking_queue *from, struct parking_queue *to, in
  */
 void parking_queue_close(struct parking_queue *queue, struct span last_word);
 
-/* Whether parking_park() would park a stream of this queue. */
-bool parking_may_park(const struct parking_queue *queue);
+/* Whether parking_park() would park a stream of this queue if it had room. */
+static inline bool parking_may_park(const struct parking_queue *queue)
+{
+    return queue->parking != NULL && !service_is_open(queue->service, queue->role) &&
+           service_decision(queue->service)->park_ms != 0;
+}
 
 /*
  * Parks a stream of `queue` that came on the connection `client`, for the client `asker`. False if it must be
@@ -125,7 +137,7 @@ MUST_CHECK bool parking_park(struct parking_queue *queue, struct parking_client 
                              int64_t now_ms);
 
 /* Whether parking_check_sight() has something to do. Only to be called when `queue->sight_ms` has come. */
-bool parking_may_check_sight(const struct parking_queue *queue, int64_t now_ms);
+bool parking_may_check_sight(const struct parking *parking, int64_t now_ms);
 
 /*
  * Checks whether the clients of a queue can be seen at all: looks at `asker`, the client that asks now, and

@@ -95,18 +95,31 @@ static struct question_slot *set_of(const struct question_cache *cache, struct s
     return &cache->slots[hash(bytes) & (cache->slot_count - 1) & ~(size_t)(WAYS - 1)];
 }
 
+struct parking_queue *question_cache_find_in(struct question_cache *cache, struct question_slot *fetched,
+                                             struct span bytes, enum question_part part)
+{
+    for (size_t i = 0; fetched != NULL && i < WAYS; i++)
+        if (has(&fetched[i], bytes, part)) {
+            cache->latest = &fetched[i];
+            return fetched[i].queue;
+        }
+    return NULL;
+}
+
 struct parking_queue *question_cache_find(struct question_cache *cache, struct span bytes,
                                           enum question_part part)
 {
     if (cache->latest != NULL && has(cache->latest, bytes, part))
         return cache->latest->queue;
+    return question_cache_find_in(cache, set_of(cache, bytes), bytes, part);
+}
+
+struct question_slot *question_cache_fetch(const struct question_cache *cache, struct span bytes)
+{
     struct question_slot *set = set_of(cache, bytes);
-    for (size_t i = 0; set != NULL && i < WAYS; i++)
-        if (has(&set[i], bytes, part)) {
-            cache->latest = &set[i];
-            return set[i].queue;
-        }
-    return NULL;
+
+    __builtin_prefetch(set);
+    return set;
 }
 
 struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
@@ -129,7 +142,7 @@ void question_cache_add(struct question_cache *cache, struct span bytes, enum qu
 
     if (set == NULL)
         return;
-    while (way < WAYS && set[way].queue != NULL)
+    while (way < WAYS && set[way].queue != NULL && !has(&set[way], bytes, part))
         way++;
     /* One must be replaced, and any will do. It must not always be the oldest: if all are asked in turn,
      * that is the one that is asked next. */

@@ -46,6 +46,14 @@ struct parking_queue *question_cache_find(struct question_cache *cache, struct s
 struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
                                                  size_t *ret_len);
 
+/*
+ * question_cache_find() in two steps, for questions of which many come at once. The first one begins to fetch
+ * from memory what the second one looks at; it returns NULL if these bytes cannot be kept.
+ */
+struct question_slot *question_cache_fetch(const struct question_cache *cache, struct span bytes);
+struct parking_queue *question_cache_find_in(struct question_cache *cache, struct question_slot *fetched,
+                                             struct span bytes, enum question_part part);
+
 /* Keeps `queue` as the answer for these bytes, if the cache can hold them. `queue` is borrowed. */
 void question_cache_add(struct question_cache *cache, struct span bytes, enum question_part part,
                         struct parking_queue *queue);

@@ -12,8 +12,10 @@
 #include "spoa/core/haproxy/question_cache.h"
 
 struct table_entry {
+    /* The streams that ask for the master. An answer needs the end of this, and the beginning of what
+     * follows. */
+    struct parking_queue masters;
     struct answer answer;
-    struct parking_queue masters; /* the streams that ask for the master */
     /* The streams that ask for a replica. Not used if the service has replicas disabled. */
     struct parking_queue replicas;
     /* In a change-over. */
@@ -28,6 +30,7 @@ struct service_table {
     struct parking *parking;
     struct service_table *next; /* in a change-over */
     bool has_clients;           /* questions with a client's address have come */
+    bool is_mixed;              /* questions about several services come by turns */
     struct unknown_service unknown_service;
     struct answer_words unknown; /* for an unknown service */
 };
@@ -193,17 +196,28 @@ static struct span without(struct span payload, size_t len)
     return span_of(payload.data + len, payload.len - len);
 }
 
-/* A function of its own, so that what comes before it is small enough to be inlined. */
+/* The part of a payload by which the cache knows it. */
+static struct span key_of(const struct service_table *table, struct span payload,
+                          enum question_part *ret_part)
+{
+    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
+    bool is_common = len < payload.len && client_is_usual(without(payload, len));
+
+    *ret_part = is_common ? QUESTION_COMMON : QUESTION_WHOLE;
+    return is_common ? span_of(payload.data, len) : payload;
+}
+
+/* A function of its own, so that the rest of service_table_recall() is small enough to be inlined. */
 __attribute__((noinline)) static struct parking_queue *search(struct service_table *table,
                                                               struct span payload)
 {
-    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
+    enum question_part part;
+    struct span key = key_of(table, payload, &part);
+    const struct question_slot *former = table->questions.latest;
+    struct parking_queue *queue = question_cache_find(&table->questions, key, part);
 
-    if (len == payload.len)
-        return question_cache_find(&table->questions, payload, QUESTION_WHOLE);
-    return client_is_usual(without(payload, len))
-               ? question_cache_find(&table->questions, span_of(payload.data, len), QUESTION_COMMON)
-               : NULL;
+    table->is_mixed = table->questions.latest != former;
+    return queue;
 }
 
 struct parking_queue *service_table_recall(struct service_table *table, struct span payload)
@@ -211,7 +225,40 @@ struct parking_queue *service_table_recall(struct service_table *table, struct s
     size_t len;
     struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
 
-    return latest != NULL && client_is_usual(without(payload, len)) ? latest : search(table, payload);
+    if (latest == NULL || !client_is_usual(without(payload, len)))
+        return search(table, payload);
+    table->is_mixed = false;
+    return latest;
+}
+
+bool service_table_is_mixed(const struct service_table *table)
+{
+    return table->is_mixed;
+}
+
+void service_table_recall_all(struct service_table *table, const struct span *payloads, size_t count,
+                              struct parking_queue **ret_queues)
+{
+    enum question_part parts[SERVICE_TABLE_AHEAD_MAX];
+    struct span keys[SERVICE_TABLE_AHEAD_MAX];
+    struct question_slot *slots[SERVICE_TABLE_AHEAD_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = key_of(table, payloads[i], &parts[i]);
+        slots[i] = question_cache_fetch(&table->questions, keys[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        ret_queues[i] = question_cache_find_in(&table->questions, slots[i], keys[i], parts[i]);
+        if (ret_queues[i] != NULL)
+            parking_queue_fetch(ret_queues[i]);
+    }
+    if (count > 1)
+        table->is_mixed = false;
+    for (size_t i = 0; i < count; i++) {
+        table->is_mixed = table->is_mixed || ret_queues[i] != ret_queues[0];
+        if (ret_queues[i] != NULL)
+            answer_fetch(ret_queues[i]->answer);
+    }
 }
 
 static void remember(struct service_table *table, struct span payload, enum client_kind kind,

@@ -40,6 +40,20 @@ struct parking_queue *service_table_find(struct service_table *table,
 /* The same for the payload of a NOTIFY that is known from before. NULL if it is not. */
 struct parking_queue *service_table_recall(struct service_table *table, struct span payload);
 
+/* Whether questions about several services come by turns: then service_table_recall_all() is faster. */
+bool service_table_is_mixed(const struct service_table *table);
+
+/* The most questions that service_table_recall_all() takes. */
+#define SERVICE_TABLE_AHEAD_MAX 32
+
+/*
+ * service_table_recall() for many payloads at once. It also begins to fetch from memory what their answers
+ * need: with thousands of services no cache has it, and answers one by one would wait for one part after the
+ * other. The queues stay valid until a change-over.
+ */
+void service_table_recall_all(struct service_table *table, const struct span *payloads, size_t count,
+                              struct parking_queue **ret_queues);
+
 /* The same for any payload, which is then known. False if it is malformed. Allocates nothing. */
 MUST_CHECK bool service_table_resolve(struct service_table *table, struct span payload,
                                       struct parking_queue **ret_queue);

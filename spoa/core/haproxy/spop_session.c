@@ -104,7 +104,44 @@ INLINE void note_answer(const struct spop_session *session, const struct parking
         answer_note(queue->answer, queue->role, is_named, now_ms);
 }
 
-/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is closed. */
+static bool is_whole(const struct spop_frame *frame)
+{
+    return (frame->flags & SPOP_FLAG_FIN) != 0;
+}
+
+static bool is_question(const struct spop_frame *frame)
+{
+    return frame->type == SPOP_NOTIFY && is_whole(frame);
+}
+
+/* Questions that were looked up ahead: those that come next. */
+struct ahead {
+    size_t next;
+    size_t count;
+    struct parking_queue *queues[SERVICE_TABLE_AHEAD_MAX]; /* NULL: not known from before */
+};
+
+__attribute__((noinline)) static void look_ahead(const struct spop_session *session, struct span in,
+                                                 struct ahead *ahead)
+{
+    struct span payloads[SERVICE_TABLE_AHEAD_MAX];
+    struct spop_frame frame;
+    size_t count = 0;
+    int size;
+
+    while (count < SERVICE_TABLE_AHEAD_MAX &&
+           (size = spop_frame_parse(in.data, in.len, session->max_frame_size, &frame)) > 0 &&
+           is_question(&frame)) {
+        payloads[count++] = frame.payload;
+        in = span_of(in.data + size, in.len - (size_t)size);
+    }
+    service_table_recall_all(session->table, payloads, count, ahead->queues);
+    ahead->count = count;
+    ahead->next = 0;
+}
+
+/* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is
+ * closed. */
 RARE struct parking_queue *meet(struct spop_session *session, struct span payload, uint64_t stream_id,
                                 uint64_t frame_id, int64_t now_ms, struct sink *out)
 {
@@ -121,9 +158,10 @@ RARE struct parking_queue *meet(struct spop_session *session, struct span payloa
     return queue;
 }
 
-RARE void check_sight(struct parking_queue *queue, struct span payload, int64_t now_ms)
+RARE void check_sight(const struct spop_session *session, struct parking_queue *queue, struct span payload,
+                      int64_t now_ms)
 {
-    if (!parking_may_check_sight(queue, now_ms))
+    if (!parking_may_check_sight(service_table_parking(session->table), now_ms))
         return;
     struct client asker = question_client(payload);
     parking_check_sight(queue, &asker, now_ms);
@@ -140,17 +178,18 @@ RARE bool park(struct spop_session *session, struct parking_queue *queue, struct
     return is_parked;
 }
 
-INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame, int64_t now_ms,
-                        struct sink *out)
+INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame, struct ahead *ahead,
+                        int64_t now_ms, struct sink *out)
 {
-    struct parking_queue *queue = service_table_recall(session->table, frame->payload);
+    struct parking_queue *queue =
+        ahead != NULL ? ahead->queues[ahead->next++] : service_table_recall(session->table, frame->payload);
 
     if (queue == NULL)
         queue = meet(session, frame->payload, frame->stream_id, frame->frame_id, now_ms, out);
     if (queue == NULL)
         return;
     if (now_ms >= queue->sight_ms)
-        check_sight(queue, frame->payload, now_ms);
+        check_sight(session, queue, frame->payload, now_ms);
     const struct answer_words *words = answer_give(queue->answer, queue->role, now_ms);
     if (!words->is_open && park(session, queue, frame->payload, frame->stream_id, frame->frame_id, now_ms))
         return;
@@ -181,11 +220,6 @@ void spop_session_finish(struct spop_session *session, int64_t now_ms)
         parking_drop(&session->parked, parking, now_ms);
 }
 
-static bool is_whole(const struct spop_frame *frame)
-{
-    return (frame->flags & SPOP_FLAG_FIN) != 0;
-}
-
 RARE void take_other(struct spop_session *session, const struct spop_frame *frame, struct sink *out)
 {
     if (frame->type == SPOP_UNSET || !is_whole(frame)) {
@@ -203,13 +237,18 @@ RARE void take_other(struct spop_session *session, const struct spop_frame *fram
     /* The specification does not know the other types: they may be skipped. */
 }
 
-size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
+/* `ahead` is empty; NULL: questions are looked up one by one. */
+INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *ahead, int64_t now_ms,
+                   struct sink *out)
 {
     size_t taken = 0;
 
     while (session->phase != SPOP_SESSION_CLOSED && sink_room(out) >= SPOP_SESSION_REPLY_MAX) {
+        struct span rest = span_of(in.data + taken, in.len - taken);
         struct spop_frame frame;
-        int size = spop_frame_parse(in.data + taken, in.len - taken, session->max_frame_size, &frame);
+        if (ahead != NULL && ahead->next == ahead->count && session->phase == SPOP_SESSION_ACTIVE)
+            look_ahead(session, rest, ahead);
+        int size = spop_frame_parse(rest.data, rest.len, session->max_frame_size, &frame);
         if (size == 0)
             break;
         if (size < 0) {
@@ -217,12 +256,34 @@ size_t spop_session_feed(struct spop_session *session, struct span in, int64_t n
             break;
         }
         taken += (size_t)size;
-        if (frame.type == SPOP_NOTIFY && session->phase == SPOP_SESSION_ACTIVE && is_whole(&frame)) {
-            take_notify(session, &frame, now_ms, out);
+        if (is_question(&frame) && session->phase == SPOP_SESSION_ACTIVE) {
+            take_notify(session, &frame, ahead, now_ms, out);
         } else {
             struct spop_frame copy = frame; /* then `frame` itself needs no memory */
             take_other(session, &copy, out);
         }
     }
     return taken;
+}
+
+/* A function of its own, so that the rest of spop_session_feed() is small enough to be inlined. */
+__attribute__((noinline)) static size_t feed_mixed(struct spop_session *session, struct span in,
+                                                   int64_t now_ms, struct sink *out)
+{
+    struct ahead ahead;
+
+    ahead.next = ahead.count = 0;
+    return feed(session, in, &ahead, now_ms, out);
+}
+
+static bool has_one_frame(struct span in)
+{
+    return in.len < SPOP_LEN_BYTES || in.len - SPOP_LEN_BYTES <= spop_u32_read(in.data);
+}
+
+size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
+{
+    return service_table_is_mixed(session->table) && !has_one_frame(in)
+               ? feed_mixed(session, in, now_ms, out)
+               : feed(session, in, NULL, now_ms, out);
 }

@@ -36,13 +36,15 @@ struct attempt {
     const struct sockaddr_storage *address;
 };
 
-/* Only while an attempt goes on. */
+/* Only while an attempt goes on. Thousands of links may connect at once: an address needs no race, which is
+ * large. */
 struct connecting {
-    struct address_race race;
+    struct address_race *race;       /* NULL: the peer is an address */
+    struct sockaddr_storage address; /* then that */
     struct asking asking[ADDRESS_SOURCES];
-    struct attempt attempts[ADDRESS_RACE_TRIES_MAX];
-    size_t count; /* of `attempts` */
-    int code;     /* the errno that tells most */
+    int code;                  /* the errno that tells most */
+    size_t count;              /* of `attempts` */
+    struct attempt attempts[]; /* room for ADDRESS_RACE_TRIES_MAX, or one */
 };
 
 /* What is known about the name that was looked up last. */
@@ -107,6 +109,7 @@ void connector_cancel(struct connector *connector)
     for (size_t i = 0; i < now->count; i++)
         close_attempt(&now->attempts[i]);
     connector->now = NULL;
+    free(now->race);
     free(now);
 }
 
@@ -185,7 +188,8 @@ static void note_failure(struct connecting *now, int code)
 {
     if (weight_of(code) >= weight_of(now->code))
         now->code = code;
-    address_race_lost(&now->race);
+    if (now->race != NULL)
+        address_race_lost(now->race);
 }
 
 static void advance(struct connector *connector);
@@ -274,7 +278,7 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     note_time(connector, asking, true);
     asking->is_denied = answer->is_denied;
     asking->reason = answer->count == 0 ? answer->reason : NULL;
-    address_race_answer(&connector->now->race, source, state, answer->addresses, answer->count);
+    address_race_answer(connector->now->race, source, state, answer->addresses, answer->count);
     advance(connector);
 }
 
@@ -297,7 +301,7 @@ static void ask(struct connector *connector, enum address_source source)
     if (asking->query != NULL)
         return;
     asking->reason = "no thread or memory for the look-up";
-    address_race_answer(&connector->now->race, source, ADDRESS_FAILED, NULL, 0);
+    address_race_answer(connector->now->race, source, ADDRESS_FAILED, NULL, 0);
 }
 
 /* ---- an attempt ---- */
@@ -309,6 +313,19 @@ static void begin_try(struct connector *connector, const struct sockaddr_storage
     try(connector, address);
 }
 
+/* What to do now, where the peer is an address: there is one attempt. */
+static enum address_action next_of_one(const struct connector *connector,
+                                       const struct sockaddr_storage **ret_address)
+{
+    struct connecting *now = connector->now;
+    socklen_t len = 0;
+
+    if (now->count > 0)
+        return now->attempts[0].io.fd == -1 ? ADDRESS_FAIL : ADDRESS_WAIT;
+    *ret_address = &now->address;
+    return socket_addr_from(&connector->peer, &now->address, &len) ? ADDRESS_TRY : ADDRESS_FAIL;
+}
+
 /* Does all that is due. May end the attempt. */
 static void advance(struct connector *connector)
 {
@@ -316,7 +333,8 @@ static void advance(struct connector *connector)
     const struct sockaddr_storage *address = NULL;
 
     for (;;) {
-        switch (address_race_next(&now->race, clock_ms(), &address)) {
+        switch (now->race != NULL ? address_race_next(now->race, clock_ms(), &address)
+                                  : next_of_one(connector, &address)) {
         case ADDRESS_ASK_FAMILIES:
             ask(connector, ADDRESS_IPV6);
             ask(connector, ADDRESS_IPV4);
@@ -325,7 +343,7 @@ static void advance(struct connector *connector)
             begin_try(connector, address);
             break;
         case ADDRESS_WAIT:
-            loop_arm(connector->loop, &connector->timer, now->race.wake_ms);
+            loop_arm(connector->loop, &connector->timer, now->race != NULL ? now->race->wake_ms : INT64_MAX);
             return;
         case ADDRESS_FAIL:
             fail(connector);
@@ -358,28 +376,34 @@ static bool remember(struct connector *connector)
     return true;
 }
 
+static struct connecting *make_room(size_t attempts)
+{
+    return calloc(1, sizeof(struct connecting) + attempts * sizeof(struct attempt));
+}
+
+/* False if memory is short. */
+static bool begin_race(struct connector *connector, uint32_t limit_ms)
+{
+    struct address_race *race = malloc(sizeof(*race));
+
+    if (race == NULL || !remember(connector) ||
+        (connector->now = make_room(ADDRESS_RACE_TRIES_MAX)) == NULL) {
+        free(race);
+        return false;
+    }
+    connector->now->race = race;
+    address_race_begin(race, &connector->names->addresses, limit_ms, clock_ms());
+    ask(connector, ADDRESS_BOTH);
+    return true;
+}
+
 /* False if memory is short. */
 static bool begin(struct connector *connector, uint32_t limit_ms)
 {
-    static const struct address_memory nothing;
-    struct sockaddr_storage address;
-    socklen_t len = 0;
-
-    if (is_name(connector) && !remember(connector))
-        return false;
-    connector->now = calloc(1, sizeof(*connector->now));
-    if (connector->now == NULL)
-        return false;
-    struct address_race *race = &connector->now->race;
-    if (is_name(connector)) {
-        address_race_begin(race, &connector->names->addresses, limit_ms, clock_ms());
-        ask(connector, ADDRESS_BOTH);
-    } else {
-        address_race_begin(race, &nothing, limit_ms, clock_ms());
-        bool is_found = socket_addr_from(&connector->peer, &address, &len);
-        address_race_answer(race, ADDRESS_BOTH, is_found ? ADDRESS_FOUND : ADDRESS_DENIED, &address, 1);
-    }
-    return true;
+    if (is_name(connector))
+        return begin_race(connector, limit_ms);
+    connector->now = make_room(1);
+    return connector->now != NULL;
 }
 
 void connector_start(struct connector *connector, const struct addr *peer, uint32_t limit_ms)

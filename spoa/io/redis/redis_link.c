@@ -13,8 +13,12 @@
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
 
-/* One read() takes this much. The rest waits in the kernel until the others had their turn. */
+/*
+ * One read takes this much, of TLS a whole record. The rest waits in the kernel until the others had their turn: with
+ * thousands of services each of many short replies may begin a connection to a node.
+ */
 #define READ_SIZE TLS_RECORD_MAX
+#define PLAIN_READ_SIZE 4096
 /*
  * While this many bytes wait to be sent, the conversation is not asked for more commands. One turn of the loop writes
  * no more: some 3,000 questions, half a millisecond.
@@ -273,7 +277,7 @@ static void take_bytes(struct redis_link *link)
 {
     uint8_t bytes[READ_SIZE];
     ssize_t got = link->stream != NULL ? tls_stream_read(link->stream, bytes, sizeof(bytes))
-                                       : read(link->io.fd, bytes, sizeof(bytes));
+                                       : read(link->io.fd, bytes, PLAIN_READ_SIZE);
 
     if (got > 0) {
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));

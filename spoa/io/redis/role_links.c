@@ -11,15 +11,15 @@ struct role_link {
     const struct service *service;
     struct service_observer observer;
     struct role_probe probe;
-    struct redis_link *link; /* NULL if the service is not probed */
+    struct redis_link *link;
 };
 
 struct role_links {
     struct ev_loop *loop;
     struct resolver *resolver;
     struct role_links_options options;
-    size_t count; /* of links that are there */
-    struct role_link links[];
+    size_t count;              /* of links that are there */
+    struct role_link *links[]; /* NULL if the service is not probed */
 };
 
 /* redis_link_pump() makes the next tick due, which continues the link. */
@@ -38,12 +38,15 @@ static void on_changed(struct service_observer *self, const struct service *serv
 static bool create_link(struct role_links *links, size_t index)
 {
     const struct role_links_options *options = &links->options;
-    struct role_link *link = &links->links[index];
     struct service *service = options->services[index];
 
-    link->service = service;
     if (service_settings(service)->policy.role_check == ROLE_CHECK_OFF)
         return true;
+    struct role_link *link = calloc(1, sizeof(*link));
+    if (link == NULL)
+        return false;
+    links->links[index] = link;
+    link->service = service;
     role_probe_init(&link->probe, &options->settings[index], options->group, index, options->metrics,
                     options->seed + index);
     struct redis_link_options link_options = {
@@ -65,7 +68,8 @@ static bool create_link(struct role_links *links, size_t index)
 struct role_links *role_links_create(struct ev_loop *loop, struct resolver *resolver,
                                      const struct role_links_options *options)
 {
-    struct role_links *links = calloc(1, sizeof(*links) + options->service_count * sizeof(struct role_link));
+    struct role_links *links =
+        calloc(1, sizeof(*links) + options->service_count * sizeof(struct role_link *));
 
     if (links == NULL)
         return NULL;
@@ -92,16 +96,18 @@ bool role_links_shed(struct role_links *links, size_t *io_budget)
     while (links->count > 0) {
         if (!progress_spend(io_budget))
             return true;
-        redis_link_destroy(links->links[--links->count].link);
+        struct role_link *link = links->links[--links->count];
+        if (link != NULL)
+            redis_link_destroy(link->link);
     }
     return false;
 }
 
 void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms)
 {
-    struct role_link *link = &links->links[index];
+    struct role_link *link = links->links[index];
 
-    if (link->link == NULL)
+    if (link == NULL)
         return;
     role_probe_catch_up(&link->probe, service_decision(link->service), now_ms);
     redis_link_pump(link->link);
@@ -109,5 +115,7 @@ void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms)
 
 void role_links_destroy(struct role_links *links)
 {
+    for (size_t i = 0; links != NULL && i < links->options.service_count; i++)
+        free(links->links[i]);
     free(links);
 }

@@ -164,7 +164,11 @@ static bool make_room(const struct spop_connection *connection, size_t more)
     return true;
 }
 
-static bool replace(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
+/*
+ * Stores `bytes` until the next event, in one of the connection's buffers. False if it may not keep so much, or memory is
+ * short. Other connections may be closed by this call.
+ */
+static bool keep(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
 {
     struct spop_context *context = connection->context;
     size_t more = bytes.len > buffer->size ? bytes.len - buffer->size : 0;
@@ -175,17 +179,6 @@ static bool replace(struct spop_connection *connection, struct buffer *buffer, s
     bool is_kept = buffer_store(buffer, bytes);
     context->kept += buffer->size;
     return is_kept;
-}
-
-/*
- * Stores `bytes` until the next event, in one of the connection's buffers. False if it may not keep so much, or memory is
- * short. Other connections may be closed by this call.
- */
-static bool keep(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
-{
-    bool is_nothing = bytes.len == 0 && buffer->size == 0; /* the usual case */
-
-    return is_nothing || replace(connection, buffer, bytes);
 }
 
 /* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
@@ -354,7 +347,7 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
-    if (keep(connection, &connection->in, in))
+    if (in.len + connection->in.size == 0 || keep(connection, &connection->in, in))
         settle(connection);
     else
         spop_connection_close(connection);
@@ -408,7 +401,7 @@ void spop_connection_answer_parked(struct spop_session *session)
 }
 
 /* Sends what waits, and answers what came before the socket was full. */
-static void flush_output(struct spop_connection *connection)
+__attribute__((noinline)) static void flush_output(struct spop_connection *connection)
 {
     struct spop_context *context = connection->context;
     ssize_t sent = stream_write(&connection->stream, buffer_span(&connection->out));
@@ -438,26 +431,16 @@ static void flush_output(struct spop_connection *connection)
 }
 
 /* The socket is as stream_awaits_room() wanted it. */
-static void go_on(struct spop_connection *connection)
+static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
+    struct spop_connection *connection = watcher->data;
+
+    (void)loop;
+    (void)events;
     if (connection->out.len > 0)
         flush_output(connection);
     else
         receive(connection);
-}
-
-static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    go_on(container_of(watcher, struct spop_connection, readable));
-}
-
-static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    go_on(container_of(watcher, struct spop_connection, writable));
 }
 
 /* Tells the peer that it took too long, and closes. */
@@ -510,8 +493,9 @@ static struct spop_connection *add(struct spop_context *context, int fd, const s
     DL_PREPEND(context->connections, connection);
     context->connection_count++;
     context->metrics->connections_total++;
-    ev_io_init(&connection->readable, on_readable, fd, EV_READ);
-    ev_io_init(&connection->writable, on_writable, fd, EV_WRITE);
+    ev_io_init(&connection->readable, on_ready, fd, EV_READ);
+    ev_io_init(&connection->writable, on_ready, fd, EV_WRITE);
+    connection->readable.data = connection->writable.data = connection;
     ev_timer_init(&connection->deadline, on_deadline, HELLO_TIMEOUT_S, 0.0);
     ev_io_start(context->loop, &connection->readable);
     set_deadline(connection, HELLO_TIMEOUT_S);

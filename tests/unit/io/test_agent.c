@@ -8,13 +8,9 @@
 #include <sys/stat.h>
 
 #include "spoa/core/base/log.h"
-#include "spoa/io/net/loop.h"
 #include "tests/lib/log_capture.h"
 #include "tests/unit/core/config/config_fixture.h"
 #include "tests/unit/io/agent_fixture.h"
-
-/* Far beyond what any of this takes: only a defect gets there. */
-#define DEADLINE_MS 20000
 
 static const struct agent_build build = {.version = "1", .revision = "r"};
 
@@ -22,7 +18,6 @@ struct fixture {
     struct ev_loop *loop;
     struct agent *agent;
     char folder[32];
-    char page[65536];
 };
 
 static struct fixture f;
@@ -37,12 +32,13 @@ static struct config *make_config(const char *agent_lines, const char *service_l
     struct config_errors errors = {.texts = NULL};
     struct config_reader reader;
 
-    (void)snprintf(text, sizeof(text),
-                   "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\nlog-level = error\n%s\n"
-                   "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\npoll = 100ms\n"
-                   "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
-                   "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
-                   f.folder, f.folder, agent_lines, f.folder, service_lines);
+    (void)snprintf(
+        text, sizeof(text),
+        "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\ncheck = unix:%s/check\nlog-level = error\n%s\n"
+        "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\npoll = 100ms\n"
+        "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
+        "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
+        f.folder, f.folder, f.folder, agent_lines, f.folder, service_lines);
     assert_non_null(config);
     config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
     config_reader_feed(&reader, text, strlen(text));
@@ -65,21 +61,16 @@ static void start(const char *agent_lines, const char *service_lines)
 static const char *get(const char *path)
 {
     char text[128];
-    size_t len = 0;
-    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
 
     (void)snprintf(text, sizeof(text), "GET %s HTTP/1.0\r\n\r\n", path);
-    int fd = connect_and_send(f.folder, "http", text, strlen(text));
-    assert_int_not_equal(fd, -1);
-    for (ssize_t got = 1; got != 0 && clock_ms() < deadline_ms;) {
-        ev_run(f.loop, EVRUN_NOWAIT);
-        got = recv(fd, f.page + len, sizeof(f.page) - 1 - len, MSG_DONTWAIT);
-        len += got > 0 ? (size_t)got : 0;
-    }
-    close(fd);
-    f.page[len] = '\0';
-    assert_non_null(strstr(f.page, " 200 "));
-    return f.page;
+    const char *page = ask_agent(f.loop, f.folder, "http", text);
+    assert_non_null(strstr(page, " 200 "));
+    return page;
+}
+
+static const char *check(const char *question)
+{
+    return ask_agent(f.loop, f.folder, "check", question);
 }
 
 static bool says(const char *path, const char *text)
@@ -90,7 +81,7 @@ static bool says(const char *path, const char *text)
 /* Runs the agent until the event was logged. */
 static const char *wait_log(const char *event)
 {
-    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    int64_t deadline_ms = clock_ms() + ANSWER_DEADLINE_MS;
 
     while (log_capture_count(event) == 0 && clock_ms() < deadline_ms) {
         ev_run(f.loop, EVRUN_NOWAIT);
@@ -105,7 +96,7 @@ static int64_t wait_status(const char *text)
 {
     int64_t begin_ms = clock_ms();
 
-    while (!says("/status", text) && clock_ms() < begin_ms + DEADLINE_MS)
+    while (!says("/status", text) && clock_ms() < begin_ms + ANSWER_DEADLINE_MS)
         (void)usleep(1000);
     assert_true(says("/status", text));
     return clock_ms() - begin_ms;
@@ -115,7 +106,7 @@ static void wait_reload(void)
 {
     int64_t begin_ms = clock_ms();
 
-    while (!says("/metrics", "redis_spoa_reloads_total 1\n") && clock_ms() < begin_ms + DEADLINE_MS)
+    while (!says("/metrics", "redis_spoa_reloads_total 1\n") && clock_ms() < begin_ms + ANSWER_DEADLINE_MS)
         (void)usleep(1000);
     assert_true(says("/status", "\"last-reload-good\":true"));
 }
@@ -196,6 +187,22 @@ static void what_needs_a_restart(void **state)
     }
 }
 
+/* A server whose sessions are to be cut goes on being down to HAProxy. */
+static void a_pulse_goes_on(void **state)
+{
+    (void)state;
+    start("", "");
+    (void)wait_log("master-switch");
+    log_capture_clear();
+    sentinel.master = "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n2\r\n";
+    (void)wait_log("master-switch");
+    assert_string_equal(check("m R1\n"), "down #its sessions are to be cut\n");
+    agent_reload(f.agent, make_config("", ""));
+    wait_reload();
+    assert_string_equal(check("m R1\n"), "down #its sessions are to be cut\n");
+    assert_string_equal(check("m R2\n"), "up\n");
+}
+
 /* A program gets the signals as they are by default, whatever we ignore. */
 static void a_hook_ignores_no_signal(void **state)
 {
@@ -232,8 +239,8 @@ static void a_hook_that_cannot_be_started(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_start_is_good),          TEST(a_required_role_has_its_time),  TEST(what_needs_a_restart),
-        TEST(a_hook_ignores_no_signal), TEST(a_hook_that_cannot_be_started),
+        TEST(a_start_is_good), TEST(a_required_role_has_its_time), TEST(what_needs_a_restart),
+        TEST(a_pulse_goes_on), TEST(a_hook_ignores_no_signal),     TEST(a_hook_that_cannot_be_started),
     };
 
     return cmocka_run_group_tests_name("agent", tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void test_longest_header(void **state)
     static const char bytes[] = "\x00\x00\x00\x1a\xc8\x81\x02\x03\x04\xff\xf0\xfe\xfe\xfe\xfe\xfe\xfe\xfe\x0e"
                                 "\xfe\xf0\xfe\xfe\xfe\xfe\xfe\xfe\xfe\x0eX\x00\x00\x00\x07";
     const int size = SPOP_LEN_BYTES + SPOP_HEADER_MAX + 1;
-    struct spop_frame frame;
+    struct spop_frame frame = {.type = SPOP_UNSET};
 
     (void)state;
     const uint8_t *in = guarded_copy(bytes, sizeof(bytes) - 1);

@@ -257,6 +257,73 @@ static void several_messages_without_a_service(void **state)
     }
 }
 
+/*
+ * Questions about several services that come by turns are looked up ahead, many at once: the answers are the
+ * same, also where a question is not known, a frame of another type comes between, or the last one is cut
+ * off.
+ */
+static void services_by_turns(void **state)
+{
+    static const char *const services[] = {"mymaster", "other", "nobody"};
+    static const char *const states[] = {"ok", "starting", "unknown-service"};
+    const size_t count = 100;
+
+    (void)state;
+    add_service(1, "other", "R2", "127.0.0.1:7002"); /* has no votes yet */
+    open_session();
+    for (unsigned round = 0; round < 3; round++) {
+        for (size_t i = 0; i < count; i++) {
+            spop_peer_notify(&f.in, i, i + 1, services[i % 3], NULL);
+            if (i % 45 == 44)
+                spop_peer_frame(&f.in, 50, 1, 1, span_of_text("of a type that nobody knows"));
+        }
+        size_t whole = written().len;
+        spop_peer_notify(&f.in, 1, 1, services[0], NULL);
+        f.in.at--;
+        assert_int_equal(feed(), whole);
+        for (size_t i = 0; i < count; i++) {
+            struct spop_frame frame = next_reply();
+            assert_true(frame.stream_id == i && frame.frame_id == i + 1);
+            assert_true(spop_peer_says(&frame, "state", states[i % 3]));
+        }
+        assert_int_equal(f.replies.len, 0);
+    }
+    assert_true(service_table_is_mixed(f.table));
+    for (unsigned i = 0; i < 8; i++)
+        spop_peer_notify(&f.in, 1, 1, services[0], NULL);
+    feed_all();
+    assert_false(service_table_is_mixed(f.table)); /* the same question again and again */
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(is_answered_with("ok"));
+    (void)ask("other", NULL);
+    assert_true(service_table_is_mixed(f.table));
+    (void)ask("other", NULL);
+    assert_false(service_table_is_mixed(f.table));
+}
+
+/* After a malformed question nothing is answered, whatever was looked up ahead. */
+static void services_by_turns_until_one_is_malformed(void **state)
+{
+    (void)state;
+    add_service(1, "other", "R2", "127.0.0.1:7002");
+    open_session();
+    for (unsigned round = 0; round < 2; round++) {
+        if (round == 1)
+            assert_true(service_table_is_mixed(f.table));
+        spop_peer_notify(&f.in, 1, 1, "mymaster", NULL);
+        spop_peer_notify(&f.in, 2, 1, "other", NULL);
+        if (round == 1)
+            spop_peer_frame(&f.in, SPOP_NOTIFY, 3, 1, span_of_text("\x06lookup"));
+        spop_peer_notify(&f.in, 4, 1, "mymaster", NULL);
+        (void)feed();
+        assert_true(is_answered_with("ok"));
+        assert_true(is_answered_with("starting"));
+        if (round == 0)
+            assert_true(is_answered_with("ok"));
+    }
+    check_closed(SPOP_STATUS_INVALID);
+}
+
 static void malformed_notify(void **state)
 {
     static const struct span payloads[] = {
@@ -469,6 +536,8 @@ int main(void)
         SESSION_TEST(service_of_another_type),
         SESSION_TEST(several_messages),
         SESSION_TEST(several_messages_without_a_service),
+        SESSION_TEST(services_by_turns),
+        SESSION_TEST(services_by_turns_until_one_is_malformed),
         SESSION_TEST(malformed_notify),
         SESSION_TEST(ids_are_opaque),
         SESSION_TEST(longest_ack),

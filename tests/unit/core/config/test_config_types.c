@@ -273,6 +273,20 @@ static void check_example(const struct config_keyword *keyword)
     end(&loaded);
 }
 
+/* What follows "takes a time" in an error and in the documentation. */
+static void test_ranges(void **state)
+{
+    const struct config_keyword any = {.key = "any"};
+    const struct config_keyword least = {.key = "least", .least_ms = 100};
+    const struct config_keyword least_or_none = {.key = "least", .least_ms = 100, .takes_zero = true};
+    char text[CONFIG_RANGE_MAX] = "what was there";
+
+    (void)state;
+    assert_string_equal(config_keyword_range(&any, text), "");
+    assert_string_equal(config_keyword_range(&least, text), ", 100 ms or more");
+    assert_string_equal(config_keyword_range(&least_or_none, text), ", 100 ms or more, or 0");
+}
+
 static void test_keyword_table(void **state)
 {
     (void)state;
@@ -300,10 +314,10 @@ static void test_keyword_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_durations),      cmocka_unit_test(test_listens),
-        cmocka_unit_test(test_park),           cmocka_unit_test(test_lags),
-        cmocka_unit_test(test_account_length), cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_keyword_table),
+        cmocka_unit_test(test_durations),  cmocka_unit_test(test_listens),
+        cmocka_unit_test(test_park),       cmocka_unit_test(test_lags),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_account_length),
+        cmocka_unit_test(test_bad_values), cmocka_unit_test(test_keyword_table),
     };
 
     return cmocka_run_group_tests_name("config_types", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "spoa/core/config/haproxy_conf.h"
+#include "spoa/core/config/haproxy_route.h"
 #include "tests/unit/core/config/haproxy_rules_fixture.h"
 
 /* ---- what is shipped ---- */
@@ -180,6 +181,8 @@ static const struct mistake mistakes[] = {
      "server R2", "be_redis/R2", "`weight 0`"},
     {HAPROXY, "    server R2 10.0.0.12:6379 tcp-ut 3s\n", "", FINDING_MISSING_SERVER, HAPROXY,
      "backend be_redis", "be_redis/R2", "`server R2 10.0.0.12:6379 tcp-ut 3s`"},
+    {HAPROXY, "    server R1 10.0.0.11:6379 tcp-ut 3s\n", "", FINDING_MISSING_SERVER, HAPROXY,
+     "backend be_redis", "be_redis/R1", "`server R1 10.0.0.11:6379 tcp-ut 3s`"},
     {HAPROXY, "server R2 10.0.0.12", "server r2 10.0.0.12", FINDING_MISSING_SERVER, HAPROXY, "server r2",
      "be_redis/R2", "`server R2 10.0.0.12:6379`"},
     {HAPROXY, "    server R2 10", "    server R4 10.0.0.14:6379\n    server R2 10", FINDING_EXTRA_SERVER,
@@ -216,10 +219,37 @@ static const struct mistake mistakes[] = {
      "`stats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level admin`"},
     {AGENT, "backend = be_redis", "backend = be_rediss", FINDING_UNKNOWN_BACKEND, AGENT,
      "backend = be_rediss", "be_rediss", "write the name"},
+    {AGENT, "[service mymaster]\n", "[service mymaster]\nbackend = be_redis\nbackend = be_rediss\n",
+     FINDING_UNKNOWN_BACKEND, AGENT, "backend = be_redis", "be_rediss", "write the name"},
     {HAPROXY, "fall 2 rise 1\n    use-server",
      "fall 2 rise 1 on-marked-down shutdown-sessions\n    use-server", FINDING_HANGING_CLIENTS, HAPROXY,
      "default-server", "be_redis", "leave out"},
 };
+
+/* An address of HAProxy's own, as it may stand behind `bind` or `server`. */
+static void test_addresses(void **state)
+{
+    static const struct {
+        const char *word;
+        const char *addr;
+        bool port_only;
+    } cases[] = {
+        {":9012", "0.0.0.0:9012", true},      {"*:9012", "0.0.0.0:9012", true},
+        {"ipv4@:9012", "0.0.0.0:9012", true}, {"10.0.0.1:9012", "10.0.0.1:9012", false},
+        {"::1:9012", "[::1]:9012", false},    {"unix@/run/a", "unix:/run/a", false},
+        {"/run/a", "unix:/run/a", false},     {"tcp6@[::1]:9012", "[::1]:9012", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[ADDR_TEXT_MAX];
+        struct addr addr;
+        bool port_only = !cases[i].port_only;
+        assert_true(haproxy_read_address(cases[i].word, &addr, &port_only));
+        assert_string_equal(addr_format(&addr, text), cases[i].addr);
+        assert_int_equal(port_only, cases[i].port_only);
+    }
+}
 
 static void test_mistakes(void **state)
 {
@@ -348,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_what_haproxy_conf_writes),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_other_ways),
         cmocka_unit_test(test_services_of_variables),
         cmocka_unit_test(test_replicas),

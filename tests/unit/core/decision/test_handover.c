@@ -22,6 +22,27 @@ static void test_nothing_has_changed(void **state)
     end();
 }
 
+/* Whoever is held back is told the difference, and nothing that came before. */
+static void test_held_observers(void **state)
+{
+    struct side held = {.changes = 0};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    held.observer.changed = remember;
+    service_hold_observers(next.service);
+    service_observe(next.service, &held.observer);
+    agree(&next, B, START + 1);
+    assert_int_equal(held.changes, 0);
+    change_over(START + 2);
+    assert_int_equal(held.switches, 1);
+    assert_string_equal(held.replaced, A);
+    agree(&next, A, START + 3);
+    assert_int_equal(held.switches, 2);
+    end();
+}
+
 static void test_a_switch_that_only_the_next_one_saw(void **state)
 {
     (void)state;
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_nothing_has_changed),
         cmocka_unit_test(test_a_switch_that_only_the_next_one_saw),
         cmocka_unit_test(test_a_switch_with_nobody_named_at_the_change_over),
+        cmocka_unit_test(test_held_observers),
         cmocka_unit_test(test_a_new_service),
         cmocka_unit_test(test_a_new_service_keeps_nobody),
         cmocka_unit_test(test_doubt),

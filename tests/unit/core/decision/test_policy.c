@@ -137,6 +137,26 @@ static void test_down_before_it_is_named(void **state)
     end();
 }
 
+/* An older reply that comes late does not take back what was said since. */
+static void test_facts_that_come_late(void **state)
+{
+    struct addr addr = addr_of(R1);
+    const struct sentinel_facts facts = {.other_sentinels = VOTERS - 1, .quorum = 2};
+    struct service_event late = {.kind = SERVICE_SAID_FACTS, .addr = &addr, .facts = &facts};
+
+    (void)state;
+    begin((struct policy_config){.role_check = ROLE_CHECK_OFF});
+    agree(3, R1);
+    late.t_sent_ms = f.now_ms;
+    f.now_ms += 10;
+    say_down(0, R1, true);
+    say_down(1, R1, true);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
+    (void)step_as(f.service, 0, &late, f.now_ms);
+    expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
+    end();
+}
+
 static void test_one_identity_says_down_once(void **state)
 {
     struct addr addr = addr_of(R1);
@@ -521,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_require_waits_for_the_word_of_a_new_master),
         cmocka_unit_test(test_a_majority_says_that_it_is_down),
         cmocka_unit_test(test_down_before_it_is_named),
+        cmocka_unit_test(test_facts_that_come_late),
         cmocka_unit_test(test_one_identity_says_down_once),
         cmocka_unit_test(test_a_short_loss_is_pending),
         cmocka_unit_test(test_never_named_is_never_debounced),

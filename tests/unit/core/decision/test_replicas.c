@@ -194,6 +194,24 @@ static void test_lag_in_time(void **state)
     assert_int_equal(evaluate(START + 5000), 0xE);
 }
 
+/* After a replica had all it is followed from what the master has then. */
+static void test_lag_after_a_rest(void **state)
+{
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    config.max_lag = (struct lag_limit){.unit = LAG_MS, .amount = 3000};
+    probe(1000, 1000, 0, 0, START);
+    probe(2000, 1000, 0, 0, START + 1000);
+    probe(3000, 2000, 0, 0, START + 2000);
+    assert_int_equal(replicas_evaluate(replicas, 0, START + 2000, &review_ms), 0x2);
+    assert_int_equal(evaluate(START + 1000 + 3000), 0);
+    say(0, 0xE, START + 4000);
+    say(1, 0xE, START + 4000);
+    assert_int_equal(evaluate(START + 1000 + 3000), 0x2); /* all that the master had at START + 1000 */
+    assert_int_equal(evaluate(START + 1000 + 3001), 0);
+}
+
 static void test_a_master_that_counts_anew(void **state)
 {
     (void)state;
@@ -223,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lag_in_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lag_in_bytes_expires, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lag_in_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lag_after_a_rest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_master_that_counts_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_weight_0_is_never_named, set_up, tear_down),
     };

@@ -306,6 +306,16 @@ static void test_other_paths_and_methods(void **state)
     assert_int_equal(get("/", START), HTTP_OK);
 }
 
+/* A counter's family has its whole name for Prometheus. */
+static void test_families_of_metrics(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    assert_int_equal(get_text("/metrics", START, text, sizeof(text)), HTTP_OK);
+    assert_non_null(strstr(text, "\n# TYPE redis_spoa_votes_total counter\nredis_spoa_votes_total "));
+}
+
 /* Health checks, and nothing that tells anything of the services. */
 static void test_who_is_limited(void **state)
 {
@@ -375,6 +385,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_voters_and_nodes_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_outages_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_switches_are_shown, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_families_of_metrics, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),

@@ -120,6 +120,8 @@ static void test_few_services(void **state)
     const char *alarm = find(text, "\n    ▲ park-timeout: HAProxy gives up clients");
     assert_true(sum == text && sum < first && first < last && last < alarm);
     assert_null(strstr(text, "Who is asked"));
+    assert_null(strstr(text, "\n\n\n"));
+    assert_int_not_equal(text[strlen(text) - 2], '\n'); /* nothing stands behind an empty line */
 }
 
 /* HAProxy asks for a service that is not there. */

@@ -194,6 +194,36 @@ static void test_a_fault_goes_on(void **state)
     voter_group_destroy(later);
 }
 
+/* Who a voter was before the reload is known by its identity; one that is new, or not known yet, was nobody. */
+static void test_who_was_who(void **state)
+{
+    static const char *const names[VOTERS] = {"a", "b", "c"};
+    uint8_t numbers[VOTERS] = {0};
+    int voters[VOTERS] = {7, 7, 7};
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = 2,
+        .voter_names = names,
+        .services = &former,
+        .service_count = 1,
+        .identities = numbers,
+        .metrics = &metrics,
+    };
+    struct voter_group *before = voter_group_create(&options, START);
+
+    (void)state;
+    assert_non_null(before);
+    voter_group_identify(before, 1, span_of_text("1111111111111111111111111111111111111111"), START);
+    voter_group_identify(group, 0, span_of_text("1111111111111111111111111111111111111111"), START);
+    voter_group_identify(group, 1, span_of_text("2222222222222222222222222222222222222222"), START);
+    voter_group_match(group, before, voters);
+    assert_int_equal(voters[0], 1);
+    assert_int_equal(voters[1], -1);
+    assert_int_equal(voters[2], -1);
+    voter_group_destroy(before);
+}
+
 /* Another fault than before is a new one, and one that answers has none. */
 static void test_a_fault_that_is_over(void **state)
 {
@@ -232,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_question_that_is_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_identity_that_is_known_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_was_who, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),
     };
 

@@ -302,6 +302,40 @@ static void test_all_errors_sorted(void **state)
                               "10: unknown key 'quorun' in [service m], did you mean 'quorum'?", NULL});
 }
 
+/* The same in slices: each reads no more than its budget allows, and the errors are the same. */
+static void test_slices(void **state)
+{
+    static const char service[] = "[service s%u]\nserver = R1 10.0.0.1:6379\nquorum = %u\n";
+    enum { SERVICES = 200, SLICE = 5 };
+    struct loaded loaded = {.config = config_create()};
+    char text[SERVICES * sizeof(service) + sizeof(SENTINELS)] = SENTINELS;
+    size_t slices = 0;
+    size_t budget;
+
+    (void)state;
+    for (unsigned i = 0; i < SERVICES; i++)
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), service, i, i == 150 ? 7 : 2);
+    write_file(path, text, strlen(text));
+    struct config_load *slow = config_load_begin(path, loaded.config, &loaded.errors);
+    assert_non_null(slow);
+    do {
+        size_t before = loaded.config->service_count;
+        budget = SLICE;
+        slices++;
+        if (config_load_step(slow, &budget) == PROGRESS_DONE)
+            break;
+        assert_int_equal(budget, 0);
+        assert_true(loaded.config->service_count - before <= SLICE * 1024 / 40);
+    } while (slices < 1000);
+    assert_true(slices >= 3 * SERVICES / SLICE && slices < 1000);
+    assert_int_equal(loaded.config->service_count, SERVICES);
+    assert_false(config_load_is_good(slow));
+    assert_int_equal(loaded.errors.count, 1);
+    check_text(loaded.errors.texts[0], "455: quorum 7 of [service s150]: with 3 Sentinels it can be 2 to 3");
+    config_load_destroy(slow);
+    end(&loaded);
+}
+
 static int make_directory(void **state)
 {
     (void)state;
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(test_configuration_for_everybody),
         cmocka_unit_test(test_unreadable_file),
         cmocka_unit_test(test_all_errors_sorted),
+        cmocka_unit_test(test_slices),
     };
 
     return cmocka_run_group_tests_name("config_file", tests, make_directory, remove_directory);
