@@ -1,7 +1,7 @@
 """What happens when the Sentinels move all services to another master in the same moment: how soon the last one is named, how
 long an answer about another service takes meanwhile, and what HAProxy's runtime API is asked.
 
-The agent, the baseline and what asks them have a real-time priority, as in storm.py. The runtime API and the programs at a switch
+The agent, the Sentinels, the baseline and what asks them have a real-time priority, as in storm.py. The runtime API and the programs at a switch
 have none."""
 
 import contextlib
@@ -15,6 +15,7 @@ from bench import CLIENT_CPU, Echo, Table, cpu_ns, verdict, wait_idle
 from fake_api import FakeApi
 from field import Field
 from process import parse_logfmt, wait_until
+from stalls import longest_bound, stalls
 from storm import LONGEST_MS, PAUSE_S, hurry
 
 SERVICES = int(os.environ.get("BURST", "1000"))
@@ -129,7 +130,8 @@ def calm_down(field, line):
 
 
 def measure(line):
-    """A list of what fail_over() says, and one of (connections, commands) of the runtime API; the baseline's longest answers."""
+    """A list of what fail_over() says, and one of (connections, commands) of the runtime API; the baseline's longest answers; the
+    longest turn of the agent's loop."""
     with contextlib.ExitStack() as stack:
         field = Field(services=SERVICES, steady=1, announced=SERVICES, service=line + "role-check = off\n")
         api = stack.enter_context(Api(field.directory / "api.sock"))
@@ -139,11 +141,12 @@ def measure(line):
         echo = stack.enter_context(Echo(field.actions()))
         wait_idle(field.agent.pid, share=0.3)
         calm_down(field, line)
-        for pid in (field.agent.pid, echo.pid):
+        for pid in (field.agent.pid, field.said.pid, echo.pid):
             hurry(pid, 1)
         hurry(0, 2)
         found, counted = [], []
         longest = watch(echo.address)
+        before = stalls(field)
         with spop.SpopClient(field.agent.address) as client:
             client.hello()
             for _ in range(FAILOVERS):
@@ -154,18 +157,18 @@ def measure(line):
                 hurry(0, 2)
                 counted.append(api.take())
         hurry(0, 0)
-    return found, counted, longest
+        inside = longest_bound(before, stalls(field))
+    return found, counted, longest, inside
 
 
 def tables():
     table = Table(f"A failover of {SERVICES:,} services in one moment, {FAILOVERS} times, 3 Sentinels that tell of it",
                   ["with", "the last is named after, ms", "target", "", "longest answer to others, ms", "target", "",
-                   "the baseline's longest", "agent's CPU ms", "calls of the runtime API", "commands"])
+                   "the baseline's longest", "longest turn of the loop", "agent's CPU ms", "calls of the runtime API", "commands"])
     for name, line in WAYS.items():
-        found, counted, baseline = measure(line)
+        found, counted, baseline, inside = measure(line)
         last, took, used = (max(one[i] for one in found) for i in range(3))
         connections, commands = (max(one[i] for one in counted) for i in range(2))
         table.add(name, f"{last:.0f}", f"< {NAMED_MS}", verdict(last, NAMED_MS), f"{took:.1f}", f"< {LONGEST_MS}",
-                  verdict(took, LONGEST_MS), f"{max(baseline):.1f}", f"{used:.0f}", connections, f"{commands:,}")
-        print(name, [[round(x, 1) for x in one] for one in found], counted, [round(x, 1) for x in baseline], flush=True)
+                  verdict(took, LONGEST_MS), f"{max(baseline):.1f}", inside, f"{used:.0f}", connections, f"{commands:,}")
     return [table]

@@ -6,10 +6,10 @@ are as in storm.py."""
 import contextlib
 import signal
 import threading
-import urllib.request
 
 from bench import ROUNDS, Echo, Table, verdict, wait_idle
 from field import Field
+from stalls import longest_bound, over, stalls
 from storm import LONGEST_MS, ask, hurry
 
 # With role-check a reload has two links to each node for a moment: more services would take more descriptors than are usual.
@@ -18,25 +18,6 @@ TIMES = min(4, ROUNDS)
 WATCH_S = 3.0  # a reload is over by then
 # Thousands of nodes on one CPU, with the client: asked every second they would be late by themselves.
 POLLS = "poll = 5s\nvote-life = 20s\n"
-STALL = "redis_spoa_loop_stall_seconds_"
-
-
-def stalls(field):
-    """The histogram's samples by their names without STALL."""
-    with urllib.request.urlopen(f"http://{field.agent.http_address}/metrics", timeout=60) as reply:
-        lines = [line.split() for line in reply.read().decode().splitlines() if line.startswith(STALL)]
-    return {name[len(STALL):]: float(value) for name, value in lines}
-
-
-def over(before, after, bound):
-    """How many turns took longer than `bound` seconds between the two."""
-    key = f'bucket{{le="{bound}"}}'
-    return int(after["count"] - before["count"] - after[key] + before[key])
-
-
-def longest_bound(before, after):
-    bounds = [key[len('bucket{le="'):-2] for key in after if key.startswith("bucket") and "Inf" not in key]
-    return next((f"≤ {float(bound) * 1000:g} ms" for bound in bounds if over(before, after, bound) == 0), "over 2.5 s")
 
 
 def reload_and_ask(field, address):

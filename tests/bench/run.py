@@ -2,7 +2,8 @@
 """make bench: what the agent costs, measured against a baseline in the same run. Prints Markdown tables; all figures are
 in build/bench/results.json as well. Never fails for being slow.
 
-PARTS names the wanted ones (answers haproxy growth looks storm burst reload switch profiling), ROUNDS and SECONDS_PER_ROUND how long.
+PARTS names the wanted ones (answers haproxy growth looks storm burst sentinel scale reload switch profiling), ROUNDS and
+SECONDS_PER_ROUND how long.
 """
 
 import importlib
@@ -13,7 +14,7 @@ import time
 
 import bench
 
-ALL = ["answers", "haproxy", "growth", "looks", "storm", "burst", "reload", "switch", "profiling"]
+ALL = ["answers", "haproxy", "growth", "looks", "storm", "burst", "sentinel", "scale", "reload", "switch", "profiling"]
 
 
 def main():

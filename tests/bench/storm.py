@@ -13,6 +13,7 @@ import time
 import spop_client as spop
 from bench import CLIENT_CPU, SECONDS, Echo, Table, resident_bytes, verdict, wait_idle
 from field import Field
+from stalls import longest_bound, stalls
 
 SERVICES = 1000
 SCRAPERS = 60
@@ -117,22 +118,23 @@ def storm():
 
 def pages():
     table = Table(f"Latency of an answer while one client gets a page of {MANY:,} services again and again",
-                  ["page", "longest answers, ms", "target", "", "the baseline's, beside it", "nobody asks", "pages"])
+                  ["page", "longest answers, ms", "target", "", "the baseline's, beside it", "nobody asks", "longest turn of the loop", "pages"])
     with contextlib.ExitStack() as stack:
         field = stack.enter_context(Field(services=MANY, agent="http = 127.0.0.1:0\n"))
         echo = stack.enter_context(Echo(field.actions()))
         wait_idle(field.agent.pid, share=0.6)
-        for pid in (field.agent.pid, echo.pid):
+        for pid in (field.agent.pid, field.said.pid, echo.pid):
             hurry(pid, 1)
         hurry(0, 2)
         for page in PAGES:
             base, calm = longest(echo.address), longest(field.tcp.address)
+            before = stalls(field)
             with Scrapers(field.agent.http_address, page, 1, 1) as scrapers:
                 took = longest(field.tcp.address)
                 done = scrapers.done()
             table.add(page, " ".join(f"{ms:.1f}" for ms in took), f"< {LONGEST_MS} ms", verdict(took[0], LONGEST_MS),
-                      " ".join(f"{ms:.1f}" for ms in base), " ".join(f"{ms:.1f}" for ms in calm), done)
-            print(table.rows[-1], flush=True)
+                      " ".join(f"{ms:.1f}" for ms in base), " ".join(f"{ms:.1f}" for ms in calm),
+                      longest_bound(before, stalls(field)), done)
         hurry(0, 0)
     return table
 

@@ -10,7 +10,7 @@ from browser import look, start_browser
 from cluster import ROOT
 
 PICTURES = ROOT / "spoa/doc/pictures"
-NAMES = sorted(path.stem for path in PICTURES.glob("*.svg"))
+DRAWN = sorted(PICTURES.glob("*.svg")) + [ROOT / "tests/bench/scale.svg"]
 PHONE = 358  # px: what a page on a phone of 390 px leaves for a picture
 TEXT_MIN = 11  # px
 CONTRAST_MIN = 4.5  # of WCAG 2, level AA
@@ -60,14 +60,18 @@ def covered(texts):
 def test_files_are_as_drawn():
     result = subprocess.run([ROOT / "tests/tools/diagrams.py", "--check"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (0, "")
-    assert len(NAMES) >= 5
+    assert len(DRAWN) >= 5
+
+
+def test_the_curve_is_as_drawn():
+    assert subprocess.run([ROOT / "tests/bench/curve.py", "--check"], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", NAMES)
-def test_legible(chromium, name, scheme):
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.stem)
+def test_legible(chromium, path, scheme):
     look(chromium, (1000, 900), scheme)
-    chromium.get(f"file://{PICTURES}/{name}.svg")
+    chromium.get(f"file://{path}")
     width, height = (float(word) for word in chromium.execute_script("return document.documentElement.getAttribute('viewBox');").split()[2:])
     texts = chromium.execute_script(MEASURE)
     assert texts
@@ -81,4 +85,4 @@ def test_legible(chromium, name, scheme):
     if "SCREENSHOTS" in os.environ:
         for size in ((390, 900), (1000, 900)):
             look(chromium, size, scheme)
-            chromium.save_screenshot(str(Path(os.environ["SCREENSHOTS"], f"{name}-{size[0]}-{scheme}.png")))
+            chromium.save_screenshot(str(Path(os.environ["SCREENSHOTS"], f"{path.stem}-{size[0]}-{scheme}.png")))

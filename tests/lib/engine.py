@@ -121,9 +121,9 @@ class Engine:
         (self.directory / "storage.conf").write_text('[storage]\ndriver = "overlay"\ngraphroot = "/var/lib/containers/storage"\n'
                                                      'runroot = "/run/containers"\n')
         with open(self.directory / "log", "wb") as log:
-            self.holder = subprocess.Popen(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory],
-                                           env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                           preexec_fn=die_with(os.getpid()))
+            words = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", WORLD, "sh", self.directory]
+            self.holder = subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           start_new_session=True, preexec_fn=die_with(os.getpid()))
         wait_until(self.has_begun, 20, "the engine's namespaces")
         self.prefix = ["nsenter", "--target", str(self.first_process()), "--mount", "--net", "--pid"]
 
@@ -146,7 +146,8 @@ class Engine:
         """Debian's programs under the names that the manifests have for their images, with what these images say, and the agent."""
         self.podman("import", "--quiet", "--change", f"ENV {IMAGE_PATH}", BUILT / "debian.tar", "docker.io/library/redis:7")
         # Alpine's shell and wget.
-        self.podman("run", "--name", "alpine", "--network", "none", "redis:7", "bash", "-c", "cd /usr/bin && ln -sf busybox sh && ln -sf busybox wget")
+        self.podman("run", "--name", "alpine", "--network", "none", "redis:7",
+                    "bash", "-c", "cd /usr/bin && ln -sf busybox sh && ln -sf busybox wget")
         for name, *change in (("redis:7-alpine",), ("haproxy:3.0-alpine", "--change", "STOPSIGNAL SIGUSR1")):
             self.podman("commit", "--quiet", *change, "alpine", f"docker.io/library/{name}")
         self.podman("rm", "alpine")

@@ -174,7 +174,7 @@ mutant fenced-at-once 'fence' $policy 's/config->fence_ms > 0 && now_ms >= fence
 # Without progress nothing wrong is ever named: these keep the simulation from accepting that.
 mutant replies-out-of-order 'I7' $awaited \
     's/ret_request->subject += run->answered;/ret_request->subject += run->count - 1 - run->answered;/'
-mutant no-poll 'I7-poll' $query 's/^        voter_group_poll(voter->group, voter->index);//'
+mutant no-poll 'I7-poll' $query 's/^        voter_group_poll(voter->group, voter->index, .*);//'
 mutant hints-ignored 'I7-push' $hints \
     's/^    voter_group_ask(voter->group, voter->index, monitor);/    (void)monitor;/'
 mutant no-reconnect 'I7-link' $conversation \
@@ -189,7 +189,7 @@ mutant node-age-from-receipt 'I1 I4' $node 's/\.t_sent_ms = request->t_sent_ms,/
 mutant node-cluster-down-votes 'I4' $node 's/^    if (!voter->is_cluster_up)/    if (!voter->is_cluster_up \&\& voter == NULL)/'
 mutant node-names-itself 'I1' $node_reply 's/^    if (is_self) {/    if (is_self || reply->count == 3) {/'
 mutant node-any-slot 'session' $node_reply 's/ && slot <= range->elements\[1\].number)/ \&\& range->count > 0)/'
-mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index);//'
+mutant node-no-poll 'I7-poll' $node 's/^        voter_group_poll(voter->group, voter->index, .*);//'
 mutant node-identity-asked-once 'I7-link' $node 's/^        if (!voter->is_identified) {/        if (!voter->is_identified \&\& now_ms < 0) {/'
 mutant node-seconds-are-over 'fence' $node_reply 's/(uint32_t)(seconds - 1) \* 1000/(uint32_t)seconds * 1000/'
 mutant node-silence-ends-with-link 'I6' $evidence 's/^    if (!report->facts.is_link_down || /    if (report != NULL || /'

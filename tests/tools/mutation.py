@@ -63,7 +63,7 @@ FLAGS = {"checked": ["-O0", "-g1", *SANITIZE], "fast": ["-O1"]}
 SAME_CODE = ["-O2", "-g0", "-DNDEBUG"]
 SIM_RUNS = 20000
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1"}
-# A program of the unchanged tree ends long before, on a busy machine, too.
+# A program, or a file of integration tests, of the unchanged tree ends long before, on a busy machine, too.
 PROGRAM_DEADLINE_S = 60
 SIM_DEADLINE_S = 300
 INTEGRATION_DEADLINE_S = 600
@@ -406,15 +406,18 @@ class Judge:
     def integration_notices(self, file):
         """The first integration test that fails twice, and that the unchanged agent passes."""
         folder = max((folder for folder in INTEGRATION_TESTS if file.startswith(f"{folder}/")), key=len)
-        files = [f"tests/integration/{name}.py" for name in INTEGRATION_TESTS[folder].split()]
+        names = INTEGRATION_TESTS[folder].split()
+        return next(filter(None, (self.file_notices(f"tests/integration/{name}.py") for name in names)), None)
+
+    def file_notices(self, path):
         skipped = []
         while True:
-            status, output = self.pytest([*files, *(f"--deselect={test}" for test in skipped)])
-            if status is None:
-                return "an integration test hangs"
-            failed = re.search(r"^(?:FAILED|ERROR) ([^ ]+::[^\n]*?)(?: - .*)?$", output, re.M)
+            status, output = self.pytest([path, *(f"--deselect={test}" for test in skipped)])
             if status == 0:
                 return None
+            failed = re.search(r"^(?:FAILED|ERROR) ([^ ]+::[^\n]*?)(?: - .*)?$", output, re.M)
+            if status is None:
+                return f"{path} hangs"
             if failed is None:
                 sys.exit(f"mutation: the integration tests cannot be run\n{output}")
             test = failed.group(1)

@@ -59,7 +59,7 @@ static bool take_questions(struct node_voter *voter)
 static bool begin_round(struct node_voter *voter, int64_t now_ms)
 {
     if (now_ms >= voter->next_poll_ms) {
-        voter_group_poll(voter->group, voter->index);
+        voter_group_poll(voter->group, voter->index, voter->settings->poll_ms, now_ms);
         voter->next_poll_ms =
             voter_group_next_poll_ms(voter->group, voter->index, voter->settings->poll_ms, now_ms);
         /* The password or our rights may have been corrected. */

@@ -81,7 +81,8 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
     if (peer_prove(&voter->query_peer, now_ms))
         log_event(EVENT_SENTINEL_UP, log_text("sentinel", voter->name),
                   log_text("myid", voter_group_identity(voter->group, voter->index)));
-    if (voter->myid_refused && now_ms >= voter->next_poll_ms) {
+    if (voter->myid_refused && now_ms >= voter->next_poll_ms &&
+        voter_group_begins_poll(voter->group, voter->index, voter->settings->poll_ms)) {
         /* The password or our rights may have been corrected. The connection stays, so nothing else would
          * make us ask again. */
         voter->myid_refused = false;
@@ -91,7 +92,7 @@ static bool query_next(void *context, int64_t now_ms, struct conversation_comman
     if (query_greet(voter, ret_command, ret_request))
         return true;
     if (now_ms >= voter->next_poll_ms) {
-        voter_group_poll(voter->group, voter->index);
+        voter_group_poll(voter->group, voter->index, voter->settings->poll_ms, now_ms);
         voter->next_poll_ms =
             voter_group_next_poll_ms(voter->group, voter->index, voter->settings->poll_ms, now_ms);
     }

@@ -6,15 +6,8 @@
 
 #include "spoa/core/base/log.h"
 #include "spoa/core/redis/refusal.h"
-
-#define WORD_BITS 64
-
-/* Marks of services, one bit each. */
-struct marks {
-    size_t count;
-    size_t first_word; /* all words before it are 0 */
-    uint64_t *words;
-};
+#include "spoa/core/voters/marks.h"
+#include "spoa/core/voters/poll_parts.h"
 
 struct voter {
     const char *name;
@@ -25,7 +18,8 @@ struct voter {
     size_t words_subject;               /* what it refuses */
     char fault[CONVERSATION_WORDS_MAX]; /* why it has no vote; "" if it has answered since */
     int64_t fault_ms;                   /* since when */
-    unsigned polls;                     /* polls so far; tells which services are asked for facts */
+    unsigned parts_polled;              /* tells which part is next, and which services are asked for facts */
+    int64_t part_ms;                    /* when the last one was due; 0: none since it was connected */
     struct marks marks[VOTER_QUESTIONS];
 };
 
@@ -46,31 +40,6 @@ struct voter_group {
     struct voter voters[];
 };
 
-/* ---- marks ---- */
-
-static void mark(struct marks *marks, size_t service)
-{
-    uint64_t *word = &marks->words[service / WORD_BITS];
-    uint64_t bit = (uint64_t)1 << (service % WORD_BITS);
-
-    marks->count += (*word & bit) == 0;
-    *word |= bit;
-    if (service / WORD_BITS < marks->first_word)
-        marks->first_word = service / WORD_BITS;
-}
-
-/* Removes the first mark and returns its service. There must be a mark. */
-static size_t take_mark(struct marks *marks)
-{
-    while (marks->words[marks->first_word] == 0)
-        marks->first_word++;
-    uint64_t *word = &marks->words[marks->first_word];
-    size_t service = marks->first_word * WORD_BITS + (unsigned)__builtin_ctzll(*word);
-    *word &= *word - 1;
-    marks->count--;
-    return service;
-}
-
 /* ---- the group ---- */
 
 static int by_monitor(const void *a, const void *b)
@@ -84,7 +53,7 @@ static int by_monitor(const void *a, const void *b)
 static bool create_lists(struct voter_group *group)
 {
     const struct voter_group_options *options = &group->options;
-    size_t words = (options->service_count + WORD_BITS - 1) / WORD_BITS;
+    size_t words = (options->service_count + MARKS_WORD_BITS - 1) / MARKS_WORD_BITS;
 
     group->words = calloc(words * (VOTER_QUESTIONS * options->voter_count + 1) + 1, sizeof(*group->words));
     group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
@@ -202,7 +171,7 @@ const struct alarms *voter_group_alarms(const struct voter_group *group)
 static void ask_all(struct voter_group *group, enum voter_question question, size_t service)
 {
     for (unsigned i = 0; i < group->options.voter_count; i++)
-        mark(&group->voters[i].marks[question], service);
+        marks_add(&group->voters[i].marks[question], service);
 }
 
 /* To be called after each evaluation of the service. A voter may have disagreed, so that all voters must
@@ -230,7 +199,7 @@ static void watch(struct voter_group *group, size_t service, unsigned voter, int
 {
     if (!service_is_watchful(group->options.services[service], voter, now_ms))
         return;
-    mark(&group->watched, service);
+    marks_add(&group->watched, service);
     if (group->watch_ms == QUORUM_NEVER)
         group->watch_ms = now_ms + VOTER_WATCH_MS;
     if (group->watch_ms < group->wake_ms)
@@ -376,6 +345,7 @@ static void note_refusing(struct voter_group *group, unsigned voter, bool is_ref
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
 {
     note_refusing(group, voter, false, now_ms);
+    group->voters[voter].part_ms = 0;
     if (group->voters[voter].identity[0] != '\0')
         return;
     step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
@@ -451,43 +421,73 @@ const char *voter_group_words(const struct voter_group *group, unsigned voter)
 
 /* ---- what is asked ---- */
 
-void voter_group_poll(struct voter_group *group, unsigned voter)
+static unsigned part_count(const struct voter_group *group, uint32_t poll_ms)
 {
-    struct voter *who = &group->voters[voter];
-    size_t count = group->options.service_count;
-    unsigned turn = who->polls++ % VOTER_FACTS_POLLS;
-    size_t turn_begin = count * turn / VOTER_FACTS_POLLS;
-    size_t turn_end = count * (turn + 1) / VOTER_FACTS_POLLS;
-
-    for (size_t i = 0; i < count; i++) {
-        const struct service *service = group->options.services[i];
-        mark(&who->marks[VOTER_ASK_MASTER], i);
-        bool is_its_turn = i >= turn_begin && i < turn_end;
-        if (is_its_turn || service_wants_facts(service, voter))
-            mark(&who->marks[VOTER_ASK_FACTS], i);
-        if (service_wants_witness(service))
-            mark(&who->marks[VOTER_ASK_WITNESS], i);
-        if (service_wants_peers(service))
-            mark(&who->marks[VOTER_ASK_PEERS], i);
-        if (service_wants_replicas(service, is_its_turn))
-            mark(&who->marks[VOTER_ASK_REPLICAS], i);
-    }
+    return group->options.source == VOTER_SOURCE_SENTINEL
+               ? poll_parts_count(group->options.service_count, poll_ms)
+               : 1;
 }
 
 int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
                                  int64_t now_ms)
 {
     int64_t offset_ms = voter * (int64_t)poll_ms / group->options.voter_count;
+    int64_t step_ms = poll_ms / part_count(group, poll_ms);
 
-    return now_ms + poll_ms - (now_ms - offset_ms) % poll_ms;
+    return now_ms + step_ms - (now_ms - offset_ms) % step_ms;
+}
+
+bool voter_group_begins_poll(const struct voter_group *group, unsigned voter, uint32_t poll_ms)
+{
+    return group->voters[voter].parts_polled % part_count(group, poll_ms) == 0;
+}
+
+static void poll_service(struct voter_group *group, unsigned voter, size_t i, bool is_its_turn)
+{
+    struct marks *marks = group->voters[voter].marks;
+    const struct service *service = group->options.services[i];
+
+    marks_add(&marks[VOTER_ASK_MASTER], i);
+    if (is_its_turn || service_wants_facts(service, voter))
+        marks_add(&marks[VOTER_ASK_FACTS], i);
+    if (service_wants_witness(service))
+        marks_add(&marks[VOTER_ASK_WITNESS], i);
+    if (service_wants_peers(service))
+        marks_add(&marks[VOTER_ASK_PEERS], i);
+    if (service_wants_replicas(service, is_its_turn))
+        marks_add(&marks[VOTER_ASK_REPLICAS], i);
+}
+
+static void poll_part(struct voter_group *group, unsigned voter, unsigned parts)
+{
+    unsigned polled = group->voters[voter].parts_polled++;
+    unsigned turns = polled / parts % VOTER_FACTS_POLLS;
+    struct poll_part part = poll_part_of(0, group->options.service_count, polled % parts, parts);
+    struct poll_part turn = poll_part_of(part.begin, part.end, turns, VOTER_FACTS_POLLS);
+
+    for (size_t i = part.begin; i < part.end; i++)
+        poll_service(group, voter, i, i >= turn.begin && i < turn.end);
+}
+
+void voter_group_poll(struct voter_group *group, unsigned voter, uint32_t poll_ms, int64_t now_ms)
+{
+    struct voter *who = &group->voters[voter];
+    unsigned parts = part_count(group, poll_ms);
+    int64_t step_ms = poll_ms / parts;
+    int64_t part_ms = voter_group_next_poll_ms(group, voter, poll_ms, now_ms) - step_ms;
+    int64_t due = who->part_ms != 0 ? (part_ms - who->part_ms) / step_ms : parts;
+
+    who->part_ms = part_ms;
+    for (int64_t i = 0; i < due && i < parts; i++)
+        poll_part(group, voter, parts);
 }
 
 static void ask(struct voter_group *group, unsigned voter, size_t service)
 {
-    mark(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
-    mark(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
+    marks_add(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
+    marks_add(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
     if (service_wants_replicas(group->options.services[service], true))
-        mark(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
+        marks_add(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
 }
 
 /* Compares a name from an event with one of ours, like strcmp(). */
@@ -559,7 +559,7 @@ bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_ques
         if (marks[i].count == 0)
             continue;
         *ret_question = i;
-        *ret_service = take_mark(&marks[i]);
+        *ret_service = marks_take(&marks[i]);
         return true;
     }
     return false;
@@ -578,7 +578,7 @@ static void ask_watched(struct voter_group *group, int64_t now_ms)
         return;
     group->watch_ms = QUORUM_NEVER;
     while (group->watched.count > 0) {
-        size_t service = take_mark(&group->watched);
+        size_t service = marks_take(&group->watched);
         ask_all(group, VOTER_ASK_FACTS, service);
         if (service_wants_peers(group->options.services[service]))
             ask_all(group, VOTER_ASK_PEERS, service);

@@ -140,17 +140,22 @@ const char *voter_group_fault(const struct voter_group *group, unsigned voter);
 int64_t voter_group_fault_since_ms(const struct voter_group *group, unsigned voter);
 
 /*
- * Marks what `voter` is asked in this poll. It is asked for its vote on every service. Facts are asked in
- * turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on them.
- * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked
- * for the services that use them. While a master is nearly down by `down-after`, or a witness stands in for a
- * majority, facts and peers are asked every VOTER_WATCH_MS.
+ * Marks what `voter` is asked now. Within `poll_ms` it is asked for its vote on every service. With many services a
+ * Sentinel is polled in parts, one after another, so that neither it nor we have to do everything at once. All parts
+ * that became due since the last call are marked, and all after it was connected. Nodes answer for all services at
+ * once. Facts are asked in turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision
+ * depends on them. Replicas are asked with the facts, or in every poll where the service names them. Witness and peers
+ * are asked for the services that use them. While a master is nearly down by `down-after`, or a witness stands in for
+ * a majority, facts and peers are asked every VOTER_WATCH_MS.
  */
 #define VOTER_FACTS_POLLS 10
 #define VOTER_WATCH_MS 200
-void voter_group_poll(struct voter_group *group, unsigned voter);
+void voter_group_poll(struct voter_group *group, unsigned voter, uint32_t poll_ms, int64_t now_ms);
 
-/* When `voter` is to be polled next. The polls of the voters are spread over `poll_ms`, so that one of
+/* Whether the next part to be polled is the first one. */
+bool voter_group_begins_poll(const struct voter_group *group, unsigned voter, uint32_t poll_ms);
+
+/* When `voter` is to be polled next, in full or in part. The polls of the voters are spread over `poll_ms`, so that one of
  * them soon shows a change. If it disagrees, all voters are asked. */
 int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
                                  int64_t now_ms);

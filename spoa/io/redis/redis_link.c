@@ -19,8 +19,11 @@
  */
 #define READ_SIZE TLS_RECORD_MAX
 #define PLAIN_READ_SIZE 4096
-/* While this many bytes wait to be sent, the conversation is not asked for more commands. */
-#define UNSENT_MAX ((size_t)256 * 1024)
+/*
+ * While this many bytes wait to be sent, the conversation is not asked for more commands. One turn of the loop writes
+ * no more: some 3,000 questions, half a millisecond.
+ */
+#define UNSENT_MAX ((size_t)128 * 1024)
 /* Then the conversation may stay overdue, so the timer fires no earlier than after this time. */
 #define UNSENT_WAIT_MS 20
 
@@ -338,8 +341,7 @@ static void collect_commands(struct redis_link *link)
             link->failed = ENOMEM;
 }
 
-/* False if the socket takes no more now. */
-static bool send_output(struct redis_link *link)
+static void send_output(struct redis_link *link)
 {
     ssize_t sent = link->stream != NULL
                        ? tls_stream_write(link->stream, link->output.data, link->output.len)
@@ -348,22 +350,18 @@ static bool send_output(struct redis_link *link)
     if (sent == -1) {
         if (errno != EAGAIN && errno != EINTR)
             link->failed = errno;
-        return false;
+        return;
     }
     output_consume(&link->output, (size_t)sent);
-    return link->output.len == 0;
 }
 
 static void send_commands(struct redis_link *link)
 {
-    bool is_taking = true;
-
-    /* Repeats only if there was more to send than UNSENT_MAX. */
-    while (is_taking) {
-        collect_commands(link);
-        is_taking = link->failed == 0 && link->output.len > 0 && send_output(link);
-    }
-    bool is_waiting = link->failed == 0 && (link->output.len > 0 || wants_write(link));
+    collect_commands(link);
+    bool has_more = link->output.len >= UNSENT_MAX;
+    if (link->failed == 0 && link->output.len > 0)
+        send_output(link);
+    bool is_waiting = link->failed == 0 && (has_more || link->output.len > 0 || wants_write(link));
     int events = EV_READ | (is_waiting ? EV_WRITE : 0);
     if ((link->io.events & (EV_READ | EV_WRITE)) != events)
         watch(link, link->io.fd, events);

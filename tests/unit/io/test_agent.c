@@ -91,15 +91,14 @@ static const char *wait_log(const char *event)
     return log_capture_last(event);
 }
 
-/* Runs the agent until the status says so; the time that it took. */
-static int64_t wait_status(const char *text)
+/* Runs the agent until the status says so. */
+static void wait_status(const char *text)
 {
     int64_t begin_ms = clock_ms();
 
     while (!says("/status", text) && clock_ms() < begin_ms + ANSWER_DEADLINE_MS)
         (void)usleep(1000);
     assert_true(says("/status", text));
-    return clock_ms() - begin_ms;
 }
 
 static void wait_reload(void)
@@ -150,12 +149,12 @@ static void a_start_is_good(void **state)
 /* A master that must say that it is one has the time of a connection and a reply for it. */
 static void a_required_role_has_its_time(void **state)
 {
+    int64_t begin_ms = clock_ms();
+
     (void)state;
     start("", "role-check = require");
-    (void)wait_status("\"state\":\"pending\"");
-    int64_t waited_ms = wait_status("\"state\":\"not-master\"");
-    assert_true(waited_ms > 400);
-    assert_true(waited_ms < 5000);
+    wait_status("\"state\":\"not-master\"");
+    assert_true(clock_ms() - begin_ms >= 600);
 }
 
 /* Each key alone. */
@@ -191,13 +190,13 @@ static void what_needs_a_restart(void **state)
 static void a_pulse_goes_on(void **state)
 {
     (void)state;
-    start("", "");
+    start("", "check-pulse = 1h");
     (void)wait_log("master-switch");
     log_capture_clear();
     sentinel.master = "*2\r\n$9\r\n127.0.0.1\r\n$1\r\n2\r\n";
     (void)wait_log("master-switch");
     assert_string_equal(check("m R1\n"), "down #its sessions are to be cut\n");
-    agent_reload(f.agent, make_config("", ""));
+    agent_reload(f.agent, make_config("", "check-pulse = 1h"));
     wait_reload();
     assert_string_equal(check("m R1\n"), "down #its sessions are to be cut\n");
     assert_string_equal(check("m R2\n"), "up\n");

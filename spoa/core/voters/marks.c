@@ -1,0 +1,23 @@
+#include "spoa/core/voters/marks.h"
+
+void marks_add(struct marks *marks, size_t service)
+{
+    uint64_t *word = &marks->words[service / MARKS_WORD_BITS];
+    uint64_t bit = (uint64_t)1 << (service % MARKS_WORD_BITS);
+
+    marks->count += (*word & bit) == 0;
+    *word |= bit;
+    if (service / MARKS_WORD_BITS < marks->first_word)
+        marks->first_word = service / MARKS_WORD_BITS;
+}
+
+size_t marks_take(struct marks *marks)
+{
+    while (marks->words[marks->first_word] == 0)
+        marks->first_word++;
+    uint64_t *word = &marks->words[marks->first_word];
+    size_t service = marks->first_word * MARKS_WORD_BITS + (unsigned)__builtin_ctzll(*word);
+    *word &= *word - 1;
+    marks->count--;
+    return service;
+}
