@@ -30,6 +30,8 @@
  * and longer on a busy machine. So a thousand programs take a quarter of the loop's time for a while, not all of it.
  */
 #define PAUSE 3
+/* In ms. A start may have taken long because we were stopped meanwhile. That says nothing about the next one. */
+#define PAUSE_MAX 20
 
 /* Descriptor of a program: the reading end of its own pipe. */
 #define KEPT_FD 3
@@ -284,7 +286,8 @@ static void begin_and_pause(struct hook *hook)
     leave(hook);
     begin(hook);
     ev_now_update(hooks->loop);
-    ev_timer_set(&hooks->pause, PAUSE * (double)(clock_us() - begun_us) / 1e6, 0.);
+    double pause_ms = PAUSE * (double)(clock_us() - begun_us) / 1e3;
+    ev_timer_set(&hooks->pause, (pause_ms < PAUSE_MAX ? pause_ms : PAUSE_MAX) / 1e3, 0.);
     ev_timer_start(hooks->loop, &hooks->pause);
 }
 
