@@ -135,12 +135,92 @@ static void test_the_pause_is_bounded(void **state)
     assert_true(clock_ms() < begun_ms + 1000);
 }
 
+/* Runs the loop for a while: nothing may be started. */
+static void expect_no_start(void)
+{
+    unsigned count = start.count;
+
+    for (int64_t end_ms = clock_ms() + 150; clock_ms() < end_ms; usleep(1000))
+        ev_run(f.loop, EVRUN_NOWAIT);
+    assert_int_equal(start.count, count);
+}
+
+/* A configuration that is not in use yet changes nothing. */
+static void test_a_retry_outlives_a_reload_that_is_abandoned(void **state)
+{
+    struct hook_watch next;
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 20);
+    switch_master(0);
+    watch(0, &next, "/other", 20);
+    await_starts(2);
+    assert_string_equal(start.last, "/a");
+}
+
+static void test_the_same_program_is_run_again_after_a_reload(void **state)
+{
+    struct hook_watch next;
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 20);
+    switch_master(0);
+    watch(0, &next, "/a", 20);
+    hooks_inherit(&next, &f.watches[0]);
+    await_starts(2);
+}
+
+static void test_a_former_program_is_not_run_again(void **state)
+{
+    struct hook_watch next = {.hook = NULL};
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 20);
+    switch_master(0);
+    hooks_inherit(&next, &f.watches[0]);
+    expect_no_start();
+}
+
+static void test_a_former_program_that_still_runs_is_not_run_again(void **state)
+{
+    struct hook_watch next;
+
+    (void)state;
+    start.runs = true;
+    watch(0, &f.watches[0], "/a", 20);
+    switch_master(0);
+    watch(0, &next, "/other", 20);
+    hooks_inherit(&next, &f.watches[0]);
+    expect_no_start();
+    assert_int_equal(log_capture_count("hook-ended"), 1);
+}
+
+/* What waits for its turn at the end is started, and counted, before the totals are logged. */
+static void test_flush(void **state)
+{
+    (void)state;
+    watch(0, &f.watches[0], "/a", 0);
+    watch(1, &f.watches[1], "/b", 0);
+    start.delay_ms = 20;
+    switch_master(0);
+    switch_master(1);
+    assert_int_equal(f.metrics.hooks_total, 1);
+    hooks_flush(f.hooks);
+    assert_int_equal(f.metrics.hooks_total, 2);
+    assert_string_equal(start.last, "/b");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_pause_is_bounded),
+        TEST(a_retry_outlives_a_reload_that_is_abandoned),
+        TEST(the_same_program_is_run_again_after_a_reload),
+        TEST(a_former_program_is_not_run_again),
+        TEST(a_former_program_that_still_runs_is_not_run_again),
+        TEST(flush),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
