@@ -137,6 +137,7 @@ static void hand_over(struct deployment *deployment, struct deployment_service *
         inherit_group(group, former, voter_group_name(deployment->voters[index]));
     if (former != NULL && same != NULL) {
         decision_log_inherit(&service->log, &same->log);
+        hooks_inherit(&service->hook, &same->hook);
         agent_checks_inherit(deployment->checks, former->checks, service->settings.name);
         voter_group_match(deployment->voters[index], former->voters[group_of(former, same)], voters);
     }
