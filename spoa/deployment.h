@@ -4,8 +4,8 @@
  *
  *     create
  *     build       services and links are made; the Sentinels are asked. Nobody acts on what they say.
- *     wait        until deployment_check_ready() finds nothing lacking. The other one answers. A deployment that is abandoned here goes
- *                 straight to its end.
+ *     wait        until deployment_check_ready() finds nothing lacking. The other one answers. A
+ *                 deployment that is abandoned here goes straight to its end.
  *     prepare     its services are put into a table for questions, and get observers, which are told nothing yet.
  *     take over   each service takes the place of its former self: handover.h. Its changes are logged from then on, and
  *                 hooks run.

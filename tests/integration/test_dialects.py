@@ -125,7 +125,7 @@ def test_missing_password(start_nodes):
         assert {one["error"] for one in service["sentinels"]} == {"NOAUTH Authentication required."}
         assert {(one["up"], one["error"]) for one in seen["groups"][0]["sentinels"]} == {(False, "NOAUTH Authentication required.")}
         text = run_agent("-f", rig.agent.config_path, "status").stdout
-        assert text.count("refuses us: NOAUTH Authentication required.") == 3 and "refused-us" in text
+        assert text.count("refuses us: NOAUTH Authentication required.") == 3 and "The nodes refuse us" in text
         with urllib.request.urlopen(f"http://{rig.agent.http_address}/metrics", timeout=10) as reply:
             assert reply.read().decode().count("redis_spoa_sentinel_up{") == 3
         for node in nodes[1:]:

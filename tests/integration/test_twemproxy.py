@@ -92,6 +92,7 @@ def test_behind_haproxy():
             server = f"T{cluster.redis.index(new) + 1}"
             cluster.agent.wait_log(event="master-switch", new_server=server)
             wait_until(lambda: works(lambda: cluster.call("SET", "after", "2") == "OK"), 15, "written through the other twemproxy")
+            cluster.agent.wait_log(event="sessions-cut", server=f"T{cluster.redis.index(old) + 1}")
             with pytest.raises(OSError):
                 for _ in range(100):
                     session.call("GET", "before")

@@ -42,7 +42,8 @@ struct hook_watch {
  * is short. */
 MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* Starts the programs that wait for their turn, and reads no more of what any program prints: the loop ends. NULL is fine. */
+/* The loop ends: starts the programs that wait for their turn, and reads no more of what any program prints.
+ * NULL is fine. */
 void hooks_flush(struct hooks *hooks);
 
 /* Running programs go on. Those that wait for their turn are not started: see hooks_flush(). NULL is fine. */
