@@ -96,7 +96,7 @@ sentinels:
 {{- $set := empty $own | ternary (printf "%s-s" .service.release) (printf "%s-sentinel" $own) -}}
 {{- $headless := empty $own | ternary (printf "%s-hl" $set) (printf "%s-headless" $set) -}}
 {{- if not .service.anyAddress -}}
-Error: "that operator announces pods' addresses, which change, so no list of servers can hold. Set anyAddress: true, and read README.md (Presets) for what it costs"
+Error: "that operator announces pods' addresses, which change, so no list of servers can hold. Set anyAddress: true, and read README.md (Addresses of pods) for what it costs"
 {{- else -}}
 monitor: {{ empty $own | ternary "mymaster" "myMaster" }}
 servers: []
