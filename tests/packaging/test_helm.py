@@ -123,7 +123,8 @@ MATRIX = {
                                   by_hand("last", 5, port=7004, monitor="mymaster", settings={"early-fence": True, "keep": "5s"})]},
     "one group of Sentinels": {"services": [{**by_hand("cache", 1), "sentinels": {}}, {**by_hand("queue", 1), "sentinels": {}, "port": 6380}],
                                "sentinels": {"addresses": ["watch-0:26379", "watch-1:26379", "watch-2:26379"], "auth": {"secret": "watchers"},
-                                             "tls": {"enabled": True, "secret": "certificates"}, "settings": {"poll": "500ms"}}},
+                                             "tls": {"enabled": True, "secret": "certificates"}, "settings": {"poll": "500ms"}},
+                               "serviceDefaults": {"sentinels": {"auth": {"secret": "not-used"}}}},
     "agents alone": {"services": [by_hand("mymaster", 1, settings={"gone-clients": "refuse"})], "haproxy": {"enabled": False},
                      "agent": {"allow": ["10.0.0.0/8"], "settings": {"log-format": "json", "max-connections": 3000000}}},
     "everything": {"services": [by_hand("mymaster", 1, clients={"type": "NodePort", "nodePort": 30001, "annotations": {"a": "b"}})],
@@ -201,6 +202,14 @@ def test_the_policy_lets_the_test_pod_in(release):
 def test_the_agent_gets_no_key_of_the_clients_TLS():
     paths = [mount["mountPath"] for mount in find_agent(MATRIX["TLS"])["volumeMounts"]]
     assert "/run/secrets/certificates" in paths and "/run/secrets/own" not in paths
+
+
+def test_the_agent_gets_the_secrets_that_its_file_names(release):
+    objects = release[1]
+    named = set(re.findall(r"^[a-z-]+ = /run/secrets/([^/]+)/", chart.files_of(objects)["sentinel-spoa.conf"], re.MULTILINE))
+    deployment = next(one for one in objects if one["kind"] == "Deployment")
+    agent = next(one for one in kube_fit.containers_of(deployment) if one["name"] == "sentinel-spoa")
+    assert {mount["mountPath"].removeprefix("/run/secrets/") for mount in agent["volumeMounts"] if "secrets" in mount["mountPath"]} == named
 
 
 def test_a_release_with_a_dot():
@@ -311,6 +320,8 @@ REFUSED = {
     "has sentinels.auth.none and sentinels.auth.secret": {"services": [{**BITNAMI, "sentinels": {"auth": {"none": True, "secret": "s"}}}]},
     "has auth.none and auth.secret": {"services": [{**BITNAMI, "auth": {"none": True, "secret": "s"}}]},
     "use serviceDefaults.sentinels": {"services": [BITNAMI], "sentinels": {"auth": {"secret": "s"}}},
+    "no Sentinels of its own: set its sentinels.addresses": {
+        "services": [{**NODES, "sentinels": {"auth": {"secret": "s"}}}], "sentinels": {"addresses": ["s:1"]}},
     "'health' would name a section": {"services": [NODES, by_hand("health", 2, port=7000)]},
     "'sentinel_spoa' would name a section": {"services": [NODES, by_hand("sentinel_spoa", 2, port=7000)]},
     "'redis-ha-sentinel-spoa-metrics', a name that is": {"services": [by_hand("metrics", 1)]},

@@ -46,6 +46,10 @@ list. A mistake fails here, with what to set.
 {{- if not (or $service.sentinels.addresses .root.Values.sentinels.addresses) -}}
 {{- fail (printf "%s has no Sentinels: set sentinels.addresses, of the service or for all services" $here) -}}
 {{- end -}}
+{{- $own := .entry.sentinels | default dict -}}
+{{- if and (not $service.sentinels.addresses) (or $own.auth $own.tls $own.settings) -}}
+{{- fail (printf "%s has sentinels.auth, tls or settings and no Sentinels of its own: set its sentinels.addresses, or move them to `sentinels` of all services" $here) -}}
+{{- end -}}
 {{- $_ := set $service "group" ($service.sentinels.addresses | empty | ternary "" $service.name) -}}
 {{- end }}
 
@@ -155,7 +159,8 @@ list. A mistake fails here, with what to set.
 {{- define "sentinel-spoa.agentSecrets" -}}
 {{- $names := list .Values.sentinels.auth.secret .Values.sentinels.tls.secret -}}
 {{- range include "sentinel-spoa.services" . | fromJsonArray -}}
-{{- $names = concat $names (list .auth.secret .tls.secret .sentinels.auth.secret .sentinels.tls.secret) -}}
+{{- $names = concat $names (list .auth.secret .tls.secret) -}}
+{{- if .group -}}{{- $names = concat $names (list .sentinels.auth.secret .sentinels.tls.secret) -}}{{- end -}}
 {{- end -}}
 {{- $names | uniq | compact | sortAlpha | toJson -}}
 {{- end }}
