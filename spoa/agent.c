@@ -483,6 +483,7 @@ void agent_destroy(struct agent *agent)
         close(agent->takeover_fd);
     listeners_destroy(agent->listeners);
     spop_server_destroy(agent->server);
+    hooks_flush(agent->hooks);
     if (agent->is_stopping)
         log_totals(agent);
     log_sink_tick(clock_ms()); /* what still waits: a reader may have come */

@@ -264,8 +264,12 @@ static enum progress build_group(struct deployment *deployment, size_t index, si
 {
     struct deployment_group *group = &deployment->groups[index];
 
-    if (group->links == NULL && !create_group(deployment, index))
-        return PROGRESS_FAILED;
+    if (group->links == NULL) {
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
+        if (!create_group(deployment, index))
+            return PROGRESS_FAILED;
+    }
     return voter_links_build(group->links, io_budget);
 }
 

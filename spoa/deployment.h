@@ -4,7 +4,7 @@
  *
  *     create
  *     build       services and links are made; the Sentinels are asked. Nobody acts on what they say.
- *     wait        until deployment_lack() finds nothing. The other one answers. A deployment that is abandoned here goes
+ *     wait        until deployment_check_ready() finds nothing lacking. The other one answers. A deployment that is abandoned here goes
  *                 straight to its end.
  *     prepare     its services are put into a table for questions, and get observers, which are told nothing yet.
  *     take over   each service takes the place of its former self: handover.h. Its changes are logged from then on, and
@@ -58,7 +58,7 @@ struct deployment_options {
  */
 struct deployment *deployment_create(const struct deployment_options *options);
 
-/* Makes services and links; each costs a unit. Begins to ask the Sentinels. */
+/* Makes services, groups and links; each costs a unit. Begins to ask the Sentinels. */
 enum progress deployment_build(struct deployment *deployment, size_t *io_budget);
 
 /* How far a look has come; all zero at first. */
@@ -82,7 +82,8 @@ enum progress deployment_prepare(struct deployment *deployment, struct service_t
 
 /*
  * Services take the place of those of the same name in `former` (or NULL), see handover(), also in `table` (or NULL); see
- * service_table_begin(). Each costs a unit. One that is not ready waits, unless `by_force`; then `look` says what it lacks.
+ * service_table_begin(). Each that is looked at costs a unit; a call looks at
+ * each once at most. One that is not ready waits, and `look` says what it lacks. With `by_force` none waits.
  */
 enum progress deployment_take_over(struct deployment *deployment, struct deployment *former,
                                    struct service_table *table, bool by_force, struct deployment_look *look,

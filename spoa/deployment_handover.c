@@ -119,6 +119,7 @@ static void inherit_group(struct deployment_group *group, const struct deploymen
 {
     const struct deployment_group *same = NULL;
 
+    group->is_inherited = true;
     HASH_FIND(hh, former->groups_by_name, name, strlen(name), same);
     if (same != NULL)
         voter_links_inherit(group->links, same->links);
@@ -132,10 +133,11 @@ static void hand_over(struct deployment *deployment, struct deployment_service *
     struct deployment_group *group = &deployment->groups[index];
     int voters[QUORUM_VOTERS_MAX];
 
-    if (former != NULL && service->place == 0)
+    if (former != NULL && !group->is_inherited)
         inherit_group(group, former, voter_group_name(deployment->voters[index]));
-    if (same != NULL) {
+    if (former != NULL && same != NULL) {
         decision_log_inherit(&service->log, &same->log);
+        hooks_inherit(&service->hook, &same->hook);
         agent_checks_inherit(deployment->checks, former->checks, service->settings.name);
         voter_group_match(deployment->voters[index], former->voters[group_of(former, same)], voters);
     }
@@ -167,20 +169,21 @@ enum progress deployment_take_over(struct deployment *deployment, struct deploym
                                    size_t *io_budget)
 {
     size_t count = deployment->service_count;
+    size_t looks = 0;
 
     if (former != NULL)
         session_cutter_pause(former->cutter);
-    while (deployment->handed_over < count) {
-        if (!progress_spend(io_budget))
-            return PROGRESS_MORE;
-        size_t at = deployment->cursor++ % count;
+    for (; deployment->handed_over < count && looks < count; looks++, deployment->cursor++) {
+        size_t at = deployment->cursor % count;
         if (deployment->services[at].is_handed_over)
             continue;
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
         enum handover_lack lack = HANDOVER_READY;
         if (!take_place(deployment, &deployment->services[at], former, table, by_force, &lack))
             *look = (struct deployment_look){.at = at, .lack = lack};
     }
-    return PROGRESS_DONE;
+    return deployment->handed_over < count ? PROGRESS_MORE : PROGRESS_DONE;
 }
 
 bool deployment_finish(struct deployment *deployment, struct deployment *former, bool by_force)

@@ -33,7 +33,8 @@ struct deployment_group {
     struct role_probe_settings *probes; /* one per service */
     const struct tls **node_tls;        /* one per service */
     size_t service_count;
-    bool early; /* one of them has early-fence */
+    bool early;        /* one of them has early-fence */
+    bool is_inherited; /* it knows what its former self knew */
     struct voter_links *links;
     uint8_t identities[QUORUM_VOTERS_MAX]; /* of its voters */
     UT_hash_handle hh;                     /* by its name */

@@ -12,7 +12,8 @@
 
 /*
  * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
- * wait longer than a millisecond or two for an answer.
+ * wait longer than a millisecond or two for an answer. Not sliced are: reading the file, the end of a change-over, what is
+ * moved by force, and the end of a deployment while another one still ends.
  */
 #define SLICE 64
 /*
@@ -22,6 +23,8 @@
 #define READY_INTERVAL_S 0.01
 #define FAILED_INTERVAL_S 0.1
 #define READY_SLACK_MS 500
+/* Services move one after another for no longer than this, and the cuts of the former deployment are inherited in it. */
+#define TAKE_OVER_MS 500
 /*
  * How often we look whether a deployment that was replaced can end: nobody waits any more for a service that
  * is gone.
@@ -53,6 +56,7 @@ struct reload {
     struct deployment_look look; /* at its services */
     ev_timer go_on;
     int64_t ready_deadline_ms;
+    int64_t take_over_deadline_ms; /* what is not ready then moves by force, all in one turn of the loop */
 
     struct deployment *retired; /* was replaced; NULL: it has ended */
     struct service_table *retired_table;
@@ -206,7 +210,10 @@ static void complete(struct reload *reload)
     log_reload(config);
 }
 
-/* Services have taken their places already, and cannot go back. Another reload does not wait for the others. */
+/*
+ * Services have taken their places already, and cannot go back. Another reload does not wait for the others: they move in
+ * one turn of the loop.
+ */
 static void complete_by_force(struct reload *reload)
 {
     size_t budget = PROGRESS_UNLIMITED;
@@ -339,31 +346,37 @@ static enum progress prepare(struct reload *reload, double *ret_after_s)
     return deployment_prepare(reload->next, reload->next_table, &budget);
 }
 
+/*
+ * A service that was ready may lack something again. It does not keep the others: all sessions wait to be cut until the
+ * last service has moved.
+ */
 static enum progress take_over(struct reload *reload, double *ret_after_s)
 {
-    size_t budget = SLICE;
+    bool is_late = clock_ms() >= reload->take_over_deadline_ms;
+    size_t budget = is_late ? PROGRESS_UNLIMITED : SLICE;
 
     reload->look = (struct deployment_look){.lack = HANDOVER_READY};
-    enum progress progress = deployment_take_over(reload->next, reload->running, reload->options.table, false,
-                                                  &reload->look, &budget);
-    bool lacks = reload->look.lack != HANDOVER_READY;
-    *ret_after_s = lacks ? READY_INTERVAL_S : 0.0;
-    if (progress == PROGRESS_MORE && lacks)
-        look_at_deadline(reload);
+    enum progress progress = deployment_take_over(reload->next, reload->running, reload->options.table,
+                                                  is_late, &reload->look, &budget);
+    *ret_after_s = reload->look.lack != HANDOVER_READY ? READY_INTERVAL_S : 0.0;
     return progress;
 }
 
 static enum progress finish(struct reload *reload, double *ret_after_s)
 {
+    bool is_late = clock_ms() >= reload->take_over_deadline_ms;
+
     *ret_after_s = FAILED_INTERVAL_S;
-    return deployment_finish(reload->next, reload->running, false) ? PROGRESS_DONE : PROGRESS_MORE;
+    return deployment_finish(reload->next, reload->running, is_late) ? PROGRESS_DONE : PROGRESS_MORE;
 }
 
 static void begin_step(struct reload *reload, enum step step)
 {
     reload->step = step;
-    if (step == STEP_WAIT || step == STEP_TAKE_OVER)
+    if (step == STEP_WAIT)
         set_deadline(reload);
+    if (step == STEP_TAKE_OVER || step == STEP_FINISH)
+        reload->take_over_deadline_ms = clock_ms() + TAKE_OVER_MS;
     if (step == STEP_TAKE_OVER)
         service_table_begin(reload->options.table, reload->next_table);
 }

@@ -42,7 +42,7 @@ void reload_begin(struct world *world, unsigned agent, const struct sim_file *fi
     agent_settle(world, agent);
 }
 
-/* ---- the change-over, in the order of deployment_activate() ---- */
+/* ---- the change-over, all services at once: the simulation does not have the mixed state ---- */
 
 void reload_activate(struct world *world, struct sim_set *set, struct sim_set *former,
                      struct service_table *table)

@@ -8,6 +8,6 @@ const uint32_t metrics_answer_bounds_us[HISTOGRAM_BOUNDS] = {10,   25,   50,    
 const uint32_t metrics_parked_bounds_us[HISTOGRAM_BOUNDS] = {
     10000, 50000, 100000, 250000, 500000, 1000000, 2000000, 3000000, 5000000, 8000000, 15000000, 30000000};
 
-/* 0.5 ms to 2.5 s: long work is cut into pieces of 2 ms at most, and nobody should wait longer for an answer. */
+/* 0.5 ms to 2.5 s: a reload works in pieces of about 2 ms, but for the steps that reload.c lists. */
 const uint32_t metrics_stall_bounds_us[HISTOGRAM_BOUNDS] = {500,   1000,   2000,   5000,   10000,   25000,
                                                             50000, 100000, 250000, 500000, 1000000, 2500000};

@@ -26,6 +26,7 @@ struct table_entry {
 
 struct service_table {
     struct table_entry *entries;
+    struct table_entry *ended;       /* a list of those that are left to free */
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
     struct service_table *next; /* in a change-over */
@@ -64,11 +65,16 @@ void service_table_destroy(struct service_table *table)
 
 bool service_table_shed(struct service_table *table, size_t *io_budget)
 {
-    while (table != NULL && table->entries != NULL) {
-        struct table_entry *entry = table->entries;
+    struct table_entry *entry;
+
+    if (table != NULL && table->entries != NULL) {
+        table->ended = table->entries;
+        HASH_CLEAR(hh, table->entries);
+    }
+    while (table != NULL && (entry = table->ended) != NULL) {
         if (!progress_spend(io_budget))
             return true;
-        HASH_DEL(table->entries, entry);
+        table->ended = entry->hh.next;
         answer_finish(&entry->answer);
         free(entry);
     }

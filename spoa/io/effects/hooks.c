@@ -30,6 +30,8 @@
  * and longer on a busy machine. So a thousand programs take a quarter of the loop's time for a while, not all of it.
  */
 #define PAUSE 3
+/* In ms. A start may have taken long because we were stopped meanwhile. That says nothing about the next one. */
+#define PAUSE_MAX 20
 
 /* Descriptor of a program: the reading end of its own pipe. */
 #define KEPT_FD 3
@@ -284,7 +286,8 @@ static void begin_and_pause(struct hook *hook)
     leave(hook);
     begin(hook);
     ev_now_update(hooks->loop);
-    ev_timer_set(&hooks->pause, PAUSE * (double)(clock_us() - begun_us) / 1e6, 0.);
+    double pause_ms = PAUSE * (double)(clock_us() - begun_us) / 1e3;
+    ev_timer_set(&hooks->pause, (pause_ms < PAUSE_MAX ? pause_ms : PAUSE_MAX) / 1e3, 0.);
     ev_timer_start(hooks->loop, &hooks->pause);
 }
 
@@ -448,10 +451,21 @@ bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *
     };
     if (watch->hook == NULL)
         return false;
-    if (program->retry_ms == 0 || strcmp(program->command, watch->hook->command) != 0)
-        ev_timer_stop(hooks->loop, &watch->hook->retry);
     service_observe(service, &watch->observer);
     return true;
+}
+
+void hooks_inherit(const struct hook_watch *watch, const struct hook_watch *former)
+{
+    struct hook *hook = former->hook;
+
+    if (hook == NULL || (watch->hook != NULL && watch->program.retry_ms != 0 &&
+                         strcmp(watch->program.command, hook->command) == 0))
+        return;
+    hook->retry_ms = 0; /* of the program that runs, or waits for its turn after a switch */
+    ev_timer_stop(hook->hooks->loop, &hook->retry);
+    if (!hook->is_waiting)
+        leave(hook);
 }
 
 struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics)
@@ -466,12 +480,24 @@ struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics)
     return hooks;
 }
 
+void hooks_flush(struct hooks *hooks)
+{
+    if (hooks == NULL)
+        return;
+    ev_timer_stop(hooks->loop, &hooks->pause);
+    while (hooks->queue != NULL) {
+        struct hook *hook = hooks->queue;
+        leave(hook);
+        begin(hook);
+    }
+    for (struct hook *hook = hooks->by_service; hook != NULL; hook = hook->hh.next)
+        close_pipe(hook);
+}
+
 void hooks_destroy(struct hooks *hooks)
 {
     if (hooks == NULL)
         return;
-    while (hooks->queue != NULL) /* nobody waits for the loop any more */
-        begin_and_pause(hooks->queue);
     ev_timer_stop(hooks->loop, &hooks->pause);
     struct hook *hook = hooks->by_service;
     HASH_CLEAR(hh, hooks->by_service);

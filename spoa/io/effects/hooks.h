@@ -42,14 +42,23 @@ struct hook_watch {
  * is short. */
 MUST_CHECK struct hooks *hooks_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* Running programs go on. NULL is fine. */
+/* Starts the programs that wait for their turn, and reads no more of what any program prints: the loop ends. NULL is fine. */
+void hooks_flush(struct hooks *hooks);
+
+/* Running programs go on. Those that wait for their turn are not started: see hooks_flush(). NULL is fine. */
 void hooks_destroy(struct hooks *hooks);
 
 /*
- * From now on runs the program at each switch of `service`. A former program that failed is not run again. `watch` and the command are borrowed and must outlive
+ * From now on runs the program at each switch of `service`. `watch` and the command are borrowed and must outlive
  * the service's last switch. False if memory is short.
  */
 MUST_CHECK bool hooks_watch(struct hooks *hooks, struct hook_watch *watch, struct service *service,
                             const struct hook_program *program);
+
+/*
+ * `watch` replaces `former`, that of the same service. A former program that fails is not run again, unless the new
+ * one has the same command and retries. A watch that is zeroed has no program.
+ */
+void hooks_inherit(const struct hook_watch *watch, const struct hook_watch *former);
 
 #endif

@@ -50,6 +50,8 @@ static void look_soon(void *context)
 {
     struct session_cutter *cutter = context;
 
+    if (cutter->is_paused)
+        return;
     for (size_t i = 0; i < cutter->count; i++) {
         ev_timer *timer = &cutter->targets[i].timer;
         if (!ev_is_active(timer) || ev_timer_remaining(cutter->loop, timer) > MOMENT_MS / 1000.)
@@ -80,6 +82,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     int64_t now_ms = clock_ms();
 
     (void)events;
+    if (cutter->is_paused)
+        return;
     if (cut_rounds_due_ms(cutter->rounds, target->index) > now_ms)
         arm(target); /* nothing is due yet, or a round is under way */
     else if (cut_rounds_begin(cutter->rounds, target->index, now_ms, &what))

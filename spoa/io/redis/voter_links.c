@@ -160,9 +160,12 @@ enum progress voter_links_build(struct voter_links *links, size_t *io_budget)
 
     if (roles != PROGRESS_DONE)
         return roles;
-    for (; links->built < links->options.count; links->built++)
+    for (; links->built < links->options.count; links->built++) {
+        if (!progress_spend(io_budget))
+            return PROGRESS_MORE;
         if (!create_links(links, links->built, init_voter(links, links->built)))
             return PROGRESS_FAILED;
+    }
     on_stepped(links);
     return PROGRESS_DONE;
 }

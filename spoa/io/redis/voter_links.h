@@ -46,7 +46,7 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
                                                   struct metrics *metrics, uint64_t seed);
 
 /*
- * Makes the next links; a service costs a unit. At the end it connects to the voters, and keeps their votes up to date
+ * Makes the next links; a service and a voter cost a unit each. At the end it connects to the voters, and keeps their votes up to date
  * from then on. It also connects to the nodes that they name, to learn their roles.
  */
 MUST_CHECK enum progress voter_links_build(struct voter_links *links, size_t *io_budget);

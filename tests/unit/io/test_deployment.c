@@ -199,12 +199,29 @@ static void test_not_ready(void **state)
     service_table_begin(f.table, table);
     assert_int_equal(deployment_take_over(next, first, f.table, false, &look, &budget), PROGRESS_MORE);
     assert_int_equal(look.lack, HANDOVER_STARTING);
+    assert_int_equal(budget, 2 * SERVICES); /* one look at each */
     assert_int_equal(count_answering(f.table, first), SERVICES);
     (void)take_over(next, first); /* by force */
     service_table_end(f.table, clock_ms());
     die(first, table);
     service_table_destroy(f.table);
     deployment_destroy(next);
+    tear_down();
+}
+
+/* Services, their links, two groups and a voter of each. */
+static void test_price(void **state)
+{
+    size_t budget = 2 * SERVICES + 3;
+
+    (void)state;
+    set_up();
+    struct deployment *deployment = create();
+    assert_int_equal(deployment_build(deployment, &budget), PROGRESS_MORE);
+    budget = 1;
+    assert_int_equal(deployment_build(deployment, &budget), PROGRESS_DONE);
+    deployment_destroy(deployment);
+    service_table_destroy(f.table);
     tear_down();
 }
 
@@ -231,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slices),
         cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_price),
         cmocka_unit_test(test_abandoned),
     };
 
