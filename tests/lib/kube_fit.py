@@ -27,6 +27,7 @@ def check_workload(workload, there):
     assert workload["spec"]["selector"]["matchLabels"].items() <= labels.items()
     volumes = {volume["name"] for volume in spec.get("volumes", [])}
     volumes |= {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+    assert len(volumes) == len(spec.get("volumes", [])) + len(workload["spec"].get("volumeClaimTemplates", []))
     used = set()
     for container in containers_of(workload):
         mounted = [mount["mountPath"] for mount in container["volumeMounts"]]
@@ -57,14 +58,16 @@ def check_restricted(spec):
 
 
 def check_selector(one, objects):
-    """It selects one workload, and names ports that this has."""
+    """It selects one workload, and has ports of it: by name only those of containers, for Services and policies know the names
+    of a sidecar's ports only since Kubernetes 1.32."""
     selector = one["spec"].get("selector") or one["spec"]["podSelector"]
     wanted = selector.get("matchLabels", selector)
     selected = [workload for workload in workloads(objects)
                 if wanted.items() <= workload["spec"]["template"]["metadata"]["labels"].items()]
     assert len(selected) == 1, one["metadata"]
-    ports = {port["name"]: port["containerPort"] for container in containers_of(selected[0]) for port in container["ports"]}
+    names = {port["name"] for container in selected[0]["spec"]["template"]["spec"]["containers"] for port in container["ports"]}
+    ports = names | {port["containerPort"] for container in containers_of(selected[0]) for port in container["ports"]}
     if one["kind"] == "Service":
-        assert all(port.get("targetPort", port["port"]) in {**ports, **dict.fromkeys(ports.values())} for port in one["spec"]["ports"]), one["metadata"]
+        assert all(port.get("targetPort", port["port"]) in ports for port in one["spec"]["ports"]), one["metadata"]
     if one["kind"] == "NetworkPolicy":
         assert all(port["port"] in ports for rule in one["spec"]["ingress"] for port in rule.get("ports", []))

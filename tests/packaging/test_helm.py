@@ -1,6 +1,7 @@
 """docker/helm/sentinel-spoa: what helm prints for many values is valid by the API's own description, fits together, and both
 programs accept the files; presets, mistakes, and the folders of docker/k8s that the chart prints."""
 
+import hashlib
 import json
 import os
 import re
@@ -98,6 +99,8 @@ MATRIX = {
     **{preset: {"services": [{"preset": preset, **what[0]}]} for preset, what in PRESETS.items()},
     "ot, embedded": {"services": [{"preset": "ot", "release": "cache", "anyAddress": True, "sentinels": {"count": 5}}]},
     "another namespace": {"services": [{"preset": "bitnami", "release": "r", "namespace": "data", "auth": {"secret": "copied", "key": "p"}}]},
+    "valkey, Sentinels of their own": {"services": [{"preset": "valkey", "release": "db", "sentinels": {"addresses": [f"s-{i}.s:26379" for i in range(3)]}}]},
+    "no password of the Sentinels": {"services": [{"preset": "bitnami", "release": "r", "sentinels": {"auth": {"none": True}}}]},
     "another fullname": {"services": [{"preset": "bitnami", "release": "r", "fullname": "cache", "auth": {"none": True}}]},
     "passwords": {"services": [by_hand("mymaster", 1, auth={"secret": "nodes", "key": "word", "username": "haproxy"})],
                   "serviceDefaults": {"sentinels": {"auth": {"secret": "watchers"}}}},
@@ -106,6 +109,8 @@ MATRIX = {
     "TLS, CloudPirates": {"services": [{"preset": "cloudpirates", "release": "redis", "tls": {**TLS, "cert": "c.crt", "key": "c.key"}}]},
     "TLS, the image's authorities": {"services": [by_hand("mymaster", 1, tls={"enabled": True})]},
     "TLS, any address": {"services": [{"preset": "ot", "release": "redis", "anyAddress": True, "tls": {**TLS, "serverName": "redis"}}]},
+    "Secrets alike": {"services": [by_hand("mymaster", 1, auth={"secret": "a.b"}, tls={"enabled": True, "secret": "a-b"})],
+                      "serviceDefaults": {"sentinels": {"auth": {"secret": f"{'n' * 60}-a"}, "tls": {"enabled": True, "secret": f"{'n' * 60}-b"}}}},
     "IPv4": {"services": [by_hand("mymaster", 1)], "bind": "ipv4"},
     "IPv6": {"services": [{"name": "mymaster", "servers": [{"name": "R0", "address": "[fd00::11]:6379", "aliases": ["redis-0:6379"]}],
                            "sentinels": {"addresses": ["[fd00::11]:26379"]}}],
@@ -118,7 +123,8 @@ MATRIX = {
                                   by_hand("last", 5, port=7004, monitor="mymaster", settings={"early-fence": True, "keep": "5s"})]},
     "one group of Sentinels": {"services": [{**by_hand("cache", 1), "sentinels": {}}, {**by_hand("queue", 1), "sentinels": {}, "port": 6380}],
                                "sentinels": {"addresses": ["watch-0:26379", "watch-1:26379", "watch-2:26379"], "auth": {"secret": "watchers"},
-                                             "tls": {"enabled": True, "secret": "certificates"}, "settings": {"poll": "500ms"}}},
+                                             "tls": {"enabled": True, "secret": "certificates"}, "settings": {"poll": "500ms"}},
+                               "serviceDefaults": {"sentinels": {"auth": {"secret": "not-used"}}}},
     "agents alone": {"services": [by_hand("mymaster", 1, settings={"gone-clients": "refuse"})], "haproxy": {"enabled": False},
                      "agent": {"allow": ["10.0.0.0/8"], "settings": {"log-format": "json", "max-connections": 3000000}}},
     "everything": {"services": [by_hand("mymaster", 1, clients={"type": "NodePort", "nodePort": 30001, "annotations": {"a": "b"}})],
@@ -177,6 +183,42 @@ def test_pods_stay(change):
     assert [one for one in before if one["kind"] != "ConfigMap"] == [one for one in after if one["kind"] != "ConfigMap"]
 
 
+@pytest.mark.parametrize("name", ["bitnami", "TLS", "everything"])
+def test_a_new_script_needs_new_pods(name):
+    objects = chart.render(MATRIX[name])
+    template = next(one for one in objects if one["kind"] == "Deployment")["spec"]["template"]
+    script = chart.files_of(objects)["haproxy.sh"].encode()
+    assert template["metadata"]["annotations"] == {"checksum/haproxy.sh": hashlib.sha256(script).hexdigest(), **MATRIX[name].get("podAnnotations", {})}
+
+
+def test_the_policy_lets_the_test_pod_in(release):
+    objects = release[1]
+    labels = next(one for one in objects if one["kind"] == "Pod")["metadata"]["labels"]
+    rules = next(one for one in objects if one["kind"] == "NetworkPolicy")["spec"]["ingress"]
+    peers = [peer.get("podSelector", {}).get("matchLabels") for rule in rules if "ports" not in rule for peer in rule["from"]]
+    assert any(peer and peer.items() <= labels.items() for peer in peers)
+
+
+def test_the_agent_gets_no_key_of_the_clients_TLS():
+    paths = [mount["mountPath"] for mount in find_agent(MATRIX["TLS"])["volumeMounts"]]
+    assert "/run/secrets/certificates" in paths and "/run/secrets/own" not in paths
+
+
+def test_the_agent_gets_the_secrets_that_its_file_names(release):
+    objects = release[1]
+    named = set(re.findall(r"^[a-z-]+ = /run/secrets/([^/]+)/", chart.files_of(objects)["sentinel-spoa.conf"], re.MULTILINE))
+    deployment = next(one for one in objects if one["kind"] == "Deployment")
+    agent = next(one for one in kube_fit.containers_of(deployment) if one["name"] == "sentinel-spoa")
+    assert {mount["mountPath"].removeprefix("/run/secrets/") for mount in agent["volumeMounts"] if "secrets" in mount["mountPath"]} == named
+
+
+def test_a_release_with_a_dot():
+    """Services' names are DNS labels."""
+    for values in ({}, {"nameOverride": "a.b"}):
+        objects = chart.render({"services": [NODES], **values}, name="my.redis")
+        assert all(re.fullmatch("[a-z][a-z0-9-]*", one["metadata"]["name"]) for one in objects)
+
+
 def find_agent(values):
     deployment = next(one for one in chart.render(values) if one["kind"] == "Deployment")
     return next(one for one in kube_fit.containers_of(deployment) if one["name"] == "sentinel-spoa")
@@ -201,6 +243,28 @@ def test_presets(preset):
     assert ("monitor = " + monitor in lines) == (monitor != "mymaster")
     paths = [line for line in lines if line.startswith("password-file = ")]
     assert paths == ([f"password-file = /run/secrets/{secret[0]}/{secret[1]}"] * 2 if secret else [])
+
+
+def test_cloudpirates_with_TLS():
+    """It has another port for TLS, and Sentinels that are fast."""
+    text = chart.files_of(chart.render(MATRIX["TLS, CloudPirates"]))["sentinel-spoa.conf"]
+    assert re.findall(r"^server = .*", text, re.MULTILINE) == [
+        f"server = R{i} redis-{i}.redis-headless.{IN_TEST}:6380" for i in range(3)]
+    assert re.findall(r"^address = .*", text, re.MULTILINE) == [f"address = redis-{i}.redis-headless.{IN_TEST}:26379" for i in range(3)]
+    assert re.findall(r"^(poll|reply-timeout|vote-life) = (.*)", text, re.MULTILINE) == [
+        ("poll", "500ms"), ("reply-timeout", "400ms"), ("vote-life", "1200ms")]
+
+
+def test_sentinels_in_place_of_a_preset():
+    text = chart.files_of(chart.render(MATRIX["valkey, Sentinels of their own"]))["sentinel-spoa.conf"]
+    assert re.findall(r"^address = .*", text, re.MULTILINE) == [f"address = s-{i}.s:26379" for i in range(3)]
+    assert len(re.findall(r"^server = R\d db-valkey-\d\.", text, re.MULTILINE)) == 3
+
+
+def test_sentinels_without_a_password():
+    text = chart.files_of(chart.render(MATRIX["no password of the Sentinels"]))["sentinel-spoa.conf"]
+    sentinels, service = text.split("\n[service ")
+    assert "password-file" not in sentinels and "password-file = /run/secrets/r-redis/redis-password\n" in service
 
 
 def test_each_service_leads_to_its_frontend():
@@ -250,6 +314,27 @@ REFUSED = {
     "is not longer than the longest `park` (120000 ms)": {"services": [{**NODES, "park": "2m"}], "haproxy": {"timeouts": {"processing": "10s"}}},
     "'redis-ha-sentinel-spoa-a-b', a name that is too long or is there twice": {"services": [by_hand("a.b", 1), by_hand("a_b", 2, port=7000)]},
     "-replicas', a name that is too long": {"services": [by_hand("n" * 40, 1, replicas={"enabled": True})]},
+    "anyAddress knows no replicas: set replicas.enabled: false": {
+        "services": [{"preset": "ot", "release": "r", "anyAddress": True, "replicas": {"enabled": True}}]},
+    "let everybody ask the agents: set networkPolicy.clients": {"services": [NODES], "haproxy": {"enabled": False}},
+    "has sentinels.auth.none and sentinels.auth.secret": {"services": [{**BITNAMI, "sentinels": {"auth": {"none": True, "secret": "s"}}}]},
+    "has auth.none and auth.secret": {"services": [{**BITNAMI, "auth": {"none": True, "secret": "s"}}]},
+    "use serviceDefaults.sentinels": {"services": [BITNAMI], "sentinels": {"auth": {"secret": "s"}}},
+    "no Sentinels of its own: set its sentinels.addresses": {
+        "services": [{**NODES, "sentinels": {"auth": {"secret": "s"}}}], "sentinels": {"addresses": ["s:1"]}},
+    "'health' would name a section": {"services": [NODES, by_hand("health", 2, port=7000)]},
+    "'sentinel_spoa' would name a section": {"services": [NODES, by_hand("sentinel_spoa", 2, port=7000)]},
+    "'redis-ha-sentinel-spoa-metrics', a name that is": {"services": [by_hand("metrics", 1)]},
+    ": tls.clientCertificate without a certificate: set tls.secret": {"services": [{**NODES, "tls": {"enabled": True, "clientCertificate": True}}]},
+    "sentinels.tls.clientCertificate without a certificate: set tls.secret": {
+        "services": [{**BITNAMI, "sentinels": {"tls": {"enabled": True, "clientCertificate": True}}}]},
+    "sentinels: tls.clientCertificate": {"services": [{**NODES, "sentinels": {}}], "sentinels": {
+        "addresses": ["s:1"], "tls": {"enabled": True, "clientCertificate": True}}},
+    **{f"has `{key}` and no `preset`": {"services": [{**NODES, key: value}]}
+       for key, value in (("nodes", 5), ("nodeAliases", [["10.96.0.12:6379"]]), ("fullname", "r"), ("namespace", "data"))},
+    "has more nodeAliases than nodes (3)": {"services": [{**BITNAMI, "nodeAliases": [[]] * 4}]},
+    "without a preset that makes the Sentinels' list": {"services": [{**NODES, "sentinels": {**NODES["sentinels"], "count": 3}}]},
+    "which is for preset ot only": {"services": [{**BITNAMI, "sentinels": {"release": "watch"}}]},
     "name two backends": {"services": [by_hand("a", 1, replicas={"enabled": True}), by_hand("a_read", 2, port=7000)]},
 }
 
@@ -264,7 +349,7 @@ MISSPELT = [{"servces": []}, {"services": [{**NODES, "nmae": "x"}]}, {"services"
             {"services": [{**NODES, "servers": [{"name": "R0", "adress": "x:1"}]}]}, {"services": [{**NODES, "servers": [{"name": "R0", "address": "x"}]}]},
             {"services": [{**NODES, "park": "8 s"}]}, {"services": [{**NODES, "tls": {"enabled": "yes"}}]},
             {"haproxy": {"timeouts": {"processing": "soon"}}}, {"haproxy": {"maxconn": "4k"}}, {"networkPolicy": {"client": []}},
-            {"agent": {"image": {"tags": "1"}}}, {"bind": "v6"}, {"sentinels": {"adresses": []}}, {"agent": {"settings": {"listen": "0.0.0.0:1"}}}]
+            {"agent": {"image": {"tags": "1"}}}, {"fullnameOverride": "a.b"}, {"services": [{**NODES, "clients": {"name": "a.b"}}]}, {"bind": "v6"}, {"sentinels": {"adresses": []}}, {"agent": {"settings": {"listen": "0.0.0.0:1"}}}]
 
 
 @pytest.mark.parametrize("values", MISSPELT, ids=str)
@@ -339,10 +424,13 @@ def test_what_the_notes_say():
     for name in ("redis-ha-sentinel-spoa-cache.data:6379", "redis-ha-sentinel-spoa-cache-replicas.data:6379", "redis-ha-sentinel-spoa-queue.data:6379",
                  "helm test redis-ha --namespace data", "rehearse cache --through 127.0.0.1:6379 --yes"):
         assert name in notes
+    # Its pod has several containers, and is gone when it was right.
+    assert "--logs" not in notes + (chart.CHART / "README.md").read_text()
     # The rehearsal reaches HAProxy as it does the nodes, and needs a list of them.
     assert not any("rehearse" in read_notes(MATRIX[name]) for name in ("TLS", "TLS by preset", "ot", "agents alone"))
     notes = read_notes({"services": [by_hand("safe", 1, tls=TLS), by_hand("plain", 2, port=7000)], "bind": "ipv6"})
-    assert "rehearse plain --through [::1]:7000 --yes" in notes
+    assert "rehearse plain --through [::1]:7000 --yes" in notes and "WARNING" not in notes
+    assert "WARNING: 'mymaster' has 2 of 3 Sentinels" in read_notes({"services": [{**BITNAMI, "nodes": 2}]})
 
 
 # ---- the programs' files ----

@@ -33,13 +33,17 @@ capabilities: {drop: [ALL]}
     httpGet: {path: /healthz, port: metrics}
     periodSeconds: 10
   {{- if .Values.haproxy.enabled }}
+  {{- if eq (len .Values.services) 1 }}
   # Not ready only when it lasts longer than a failover: meanwhile clients wait (`park`), and are not turned away.
+  {{- end }}
   readinessProbe:
     httpGet: {path: {{ include "sentinel-spoa.readyPath" . }}, port: metrics}
     periodSeconds: 5
     failureThreshold: {{ include "sentinel-spoa.readyFailures" . }}
   {{- else }}
+  {{- if eq (len .Values.services) 1 }}
   # As soon as it lacks the majority, and until it has it again, the Service leads to the other one.
+  {{- end }}
   readinessProbe:
     httpGet: {path: {{ include "sentinel-spoa.readyPath" . }}, port: metrics}
     periodSeconds: 2
@@ -54,7 +58,7 @@ capabilities: {drop: [ALL]}
     {{- include "sentinel-spoa.securityContext" . | nindent 4 }}
   volumeMounts:
     - {name: agent, mountPath: /etc/sentinel-spoa, readOnly: true}
-    {{- range include "sentinel-spoa.secrets" . | fromJsonArray }}
+    {{- range include "sentinel-spoa.agentSecrets" . | fromJsonArray }}
     - {name: {{ include "sentinel-spoa.volume" . }}, mountPath: /run/secrets/{{ . }}, readOnly: true}
     {{- end }}
     {{- if .Values.haproxy.enabled }}
@@ -111,8 +115,13 @@ capabilities: {drop: [ALL]}
 redis-{{ . }}
 {{- end }}
 
+{{/* A Secret's name may be longer than a volume's, and may have dots. Then a hash keeps two of them apart. */}}
 {{- define "sentinel-spoa.volume" -}}
-secret-{{ . | replace "." "-" | trunc 56 | trimSuffix "-" }}
+{{- if or (contains "." .) (gt (len .) 56) -}}
+secret-{{ . | replace "." "-" | trunc 47 | trimSuffix "-" }}-{{ sha256sum . | trunc 8 }}
+{{- else -}}
+secret-{{ . }}
+{{- end -}}
 {{- end }}
 
 {{- define "sentinel-spoa.volumes" -}}

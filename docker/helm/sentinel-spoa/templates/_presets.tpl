@@ -6,7 +6,7 @@ What charts and operators make of a release's name. Each preset gets (dict "root
     secret     {secret, key} of the password, where that chart makes one by default; it is the Sentinels', too
     settings   keys of [sentinels NAME] that its own times need
     Error      why it cannot work, in place of all this
-README.md has the versions that were looked at.
+docker/README.md has the versions that were looked at.
 */}}
 
 {{- define "sentinel-spoa.preset.bitnami" -}}
@@ -66,7 +66,7 @@ secret: {secret: {{ $fullname }}, key: {{ . }}}
 
 {{/*
 A Service for each pod. Its cluster IP is announced, unless sentinel.resolveHostnames and announceHostnames are true there.
-Where Helm may ask the cluster it finds the cluster IPs.
+Where Helm may ask the cluster it finds the cluster IPs. No test does that.
 */}}
 {{- define "sentinel-spoa.preset.dandydeveloper" -}}
 {{- $fullname := include "sentinel-spoa.preset.fullname" (merge (dict "chart" "redis-ha") .) -}}
@@ -77,7 +77,7 @@ servers:
 {{- $name := printf "%s-announce-%d" $fullname $i }}
 {{- $aliases := list (printf "%s.%s.svc:6379" $name (include "sentinel-spoa.preset.namespace" $)) }}
 {{- $found := lookup "v1" "Service" (include "sentinel-spoa.preset.namespace" $) $name }}
-{{- with dig "spec" "clusterIP" "" $found }}
+{{- with dig "spec" "clusterIP" "None" $found | replace "None" "" }}
 {{- $aliases = append $aliases (printf (contains ":" . | ternary "[%s]:6379" "%s:6379") .) }}
 {{- end }}
   - name: R{{ $i }}
@@ -96,7 +96,7 @@ sentinels:
 {{- $set := empty $own | ternary (printf "%s-s" .service.release) (printf "%s-sentinel" $own) -}}
 {{- $headless := empty $own | ternary (printf "%s-hl" $set) (printf "%s-headless" $set) -}}
 {{- if not .service.anyAddress -}}
-Error: "that operator announces pods' addresses, which change, so no list of servers can hold. Set anyAddress: true, and read README.md (Presets) for what it costs"
+Error: "that operator announces pods' addresses, which change, so no list of servers can hold. Set anyAddress: true, and read README.md (Addresses of pods) for what it costs"
 {{- else -}}
 monitor: {{ empty $own | ternary "mymaster" "myMaster" }}
 servers: []
