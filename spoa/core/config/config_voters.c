@@ -1,6 +1,7 @@
 /* The checks of the groups of voters: Sentinels or nodes. */
 #include "spoa/core/config/config_voters.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +68,10 @@ static struct config_voters *find_group(const struct config *config, const char 
 {
     size_t place = name_index_find(&config->group_names, config, name);
 
-    return place != NAME_INDEX_NONE ? &config->groups[place] : NULL;
+    if (place == NAME_INDEX_NONE)
+        return NULL;
+    assert(config->groups != NULL);
+    return &config->groups[place];
 }
 
 static void check_addresses(const struct config_voters *group, const struct config_place *place,
@@ -147,7 +151,7 @@ void config_check_groups(struct config *config, const char *file, struct config_
         warn_of_count(&config->groups[i], &place, &config->warnings);
         warn_of_life(&config->groups[i], &place, &config->warnings);
         const struct config_voters *same = find_group(config, config->groups[i].name);
-        if (same != &config->groups[i])
+        if (same != NULL && same != &config->groups[i])
             config_error(errors, &place, "a section [%s%s%s] is there already", config_voters_word(same),
                          blank_of(same), same->name);
     }

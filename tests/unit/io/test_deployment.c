@@ -23,7 +23,6 @@ static struct fixture f;
 /* Of two groups; nobody is there. */
 static struct config *make_config(void)
 {
-    struct loaded loaded = {.config = NULL};
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -34,7 +33,7 @@ static struct config *make_config(void)
         fprintf(out, "[service s%u]\nserver = R1 127.0.0.1:1\n%s\n", i,
                 i % 2 == 0 ? "" : "sentinels = other");
     fclose(out);
-    loaded = load(text);
+    struct loaded loaded = load(text);
     free(text);
     assert_int_equal(loaded.errors.count, 0);
     config_errors_finish(&loaded.errors);

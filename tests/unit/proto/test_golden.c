@@ -16,7 +16,7 @@ static struct spop_frame read_frame(const char *version, const char *kind)
 {
     char path[128];
     uint8_t bytes[4096];
-    struct spop_frame frame;
+    struct spop_frame frame = {.flags = 0};
 
     snprintf(path, sizeof(path), "tests/golden/haproxy-%s/%s.bin", version, kind);
     FILE *file = fopen(path, "rbe");

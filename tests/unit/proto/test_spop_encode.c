@@ -94,7 +94,7 @@ static void test_disconnect_of_every_status(void **state)
 static struct spop_frame parse_written(const uint8_t *out, const uint8_t *end, uint32_t limit,
                                        enum spop_frame_type type)
 {
-    struct spop_frame frame;
+    struct spop_frame frame = {.flags = 0};
     size_t len = (size_t)(end - out);
 
     assert_int_equal(spop_frame_parse(out, len, limit, &frame), (int)len);

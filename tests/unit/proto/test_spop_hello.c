@@ -78,7 +78,7 @@ static void test_hello_statuses(void **state)
 static void test_hello_of_haproxy_2_6(void **state)
 {
     const size_t len = sizeof(hello_2_6) - 1;
-    struct spop_frame frame;
+    struct spop_frame frame = {.flags = 0};
     struct spop_hello hello;
 
     (void)state;
