@@ -19,6 +19,7 @@ from rig import SERVERS, Rig, agent_words, run_agent
 LISTEN = "127.0.0.1:0\nhttp = 127.0.0.1:0"
 GOOD, WAIT, BAD, DIM = "\033[1m\033[32m", "\033[1m\033[33m", "\033[1m\033[31m", "\033[2m"
 HIDE, SHOW, HOME = "\033[?25l", "\033[?25h", "\033[H"
+WHOLE = "\033[J"  # ends a picture, except in a low window
 GONE = BAD + "✖ No answer from 127.0.0.1:"
 SEQUENCE = re.compile(r"\033\[[?0-9]*[A-Za-z]")
 
@@ -54,12 +55,15 @@ class Terminal:
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, seconds=0.1):
+        """Whether there was something."""
         with contextlib.suppress(OSError):  # it has ended
             if select.select([self.ours], [], [], seconds)[0]:
                 self.text += os.read(self.ours, 65536).decode(errors="replace").replace("\r", "")
+                return True
+        return False
 
     def wait(self, *words, seconds=15):
-        """The newest picture, as soon as it has all these words. What came before is forgotten."""
+        """The newest picture, as soon as it has all these words; there may be more of it to come. What came before is forgotten."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             picture = self.text.rsplit(HIDE, 1)[-1]
@@ -75,7 +79,8 @@ class Terminal:
         while self.child.poll() is None:
             assert time.monotonic() < until, "it does not end"
             self.read()
-        self.read()
+        while self.read():
+            pass
         return self.text
 
 
@@ -109,8 +114,8 @@ def test_no_colours(rig, environment):
 def test_watching(rig):
     """Drawn in place; a change is seen; an agent that goes leaves its last picture, and is seen at once when it is back."""
     with Terminal(rig, "--watch") as terminal:
-        picture = terminal.wait("sentinel-spoa ")
-        assert picture.startswith(HOME + "\033[K" + GOOD + "● mymaster: R1 is the master\033[0m\n\033[K") and picture.endswith("\033[J")
+        picture = terminal.wait("sentinel-spoa ", WHOLE)
+        assert picture.startswith(HOME + "\033[K" + GOOD + "● mymaster: R1 is the master\033[0m\n\033[K") and picture.endswith(WHOLE)
         for fake in rig.fakes:
             fake.master = SERVERS["R2"]
         terminal.wait("● mymaster: R2 is the master", "mymaster: R1 → R2 in ")
