@@ -235,7 +235,7 @@ install: all man ## into $(DESTDIR)$(prefix): the agent, manual pages, completio
 	ln -sfn examples $(DESTDIR)$(docdir)/haproxy-conf
 	install -d $(DESTDIR)$(docdir)/docker
 	cp -RL $(filter-out $(addprefix docker/,image packaging systemd),$(wildcard docker/*)) $(DESTDIR)$(docdir)/docker
-	for file in spoa/core/README.md tests/README.md tests/*/README.md; do install -D -m 644 $$file $(DESTDIR)$(docdir)/$$file; done
+	for file in spoa/core/README.md tests/README.md tests/*/README.md tests/bench/scale.svg; do install -D -m 644 $$file $(DESTDIR)$(docdir)/$$file; done
 	$(if $(systemd),$(install_units))
 
 uninstall: ## removes what install put there
