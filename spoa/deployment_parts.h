@@ -50,7 +50,7 @@ struct deployment {
     struct deployment_options options;
     struct deployment_service *services;
     struct deployment_service *by_name; /* a hash: a reload looks for each of them */
-    size_t service_count;               /* of those that are there */
+    size_t service_count;               /* how many of `services` exist */
     struct deployment_group *groups;
     struct deployment_group *groups_by_name;
     const struct voter_group **voters; /* of the groups */

@@ -16,7 +16,7 @@ from fake_api import FakeApi
 from field import Field
 from process import parse_logfmt, wait_until
 from stalls import longest_bound, stalls
-from storm import LONGEST_MS, PAUSE_S, hurry
+from storm import LONGEST_MS, ask_for, hurry
 
 SERVICES = int(os.environ.get("BURST", "1000"))
 FAILOVERS = 4
@@ -75,18 +75,6 @@ class Api:
         with self.counts.get_lock():
             counted, self.counts[:] = list(self.counts), [0, 0]
         return counted
-
-
-def ask_for(client, question, end):
-    """Asks until then; how long each answer took, in ms."""
-    took = []
-    while time.monotonic() < end:
-        begun = time.monotonic()
-        client.send(question)
-        client.expect(spop.ACK)
-        took.append((time.monotonic() - begun) * 1000)
-        time.sleep(PAUSE_S)
-    return took
 
 
 def watch(address):

@@ -70,20 +70,23 @@ class Scrapers:
         return scrape.done.value
 
 
+def ask_for(client, question, end):
+    """Asks until then; how long each answer took, in ms."""
+    took = []
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        client.send(question)
+        client.expect(spop.ACK)
+        took.append((time.monotonic() - begun) * 1000)
+        time.sleep(PAUSE_S)
+    return took
+
+
 def ask(address, service, seconds=WATCH_S):
     """How long each answer to one client took, in ms, sorted."""
-    took = []
     with spop.SpopClient(address) as client:
         client.hello()
-        question = spop.question(service)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            begun = time.monotonic()
-            client.send(question)
-            client.expect(spop.ACK)
-            took.append((time.monotonic() - begun) * 1000)
-            time.sleep(PAUSE_S)
-    return sorted(took)
+        return sorted(ask_for(client, spop.question(service), time.monotonic() + seconds))
 
 
 def tables():

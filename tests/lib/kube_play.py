@@ -8,7 +8,7 @@
 podman knows pods, their containers with users, rights, limits, commands, environment, volumes and stop signals. What it does
 not know is changed or done here, and nothing else:
 
-- A StatefulSet or Deployment: a Pod for each replica, NAME-0 and so on. Nobody makes a pod anew but play(), with another address.
+- A StatefulSet or Deployment: a Pod for each replica, NAME-0 and so on. If a pod ends, only play() starts it again. Its address is another one then.
 - Services: each of their names leads to its pods, and a pod of a StatefulSet has its own, by the whole names that the cluster has
   for them; `dnsConfig` has the cluster's search list. Ports are the containers' own, and a pod that is not ready keeps its name.
 - Native sidecars (initContainers with `restartPolicy: Always`), which podman would wait for: the first of `containers`.
@@ -27,10 +27,9 @@ import base64
 import copy
 import itertools
 import json
-import os
 
 import yaml
-from pods import DOMAIN, NAMESPACE, publish
+from pods import DOMAIN, NAMESPACE, make_volume_folder, publish
 from process import Log, wait_until
 
 NETWORK, SUBNET, GATEWAY = "cluster", "10.79.0.0/24", "10.79.0.1"
@@ -97,12 +96,7 @@ class Pod:
         self.address = None
 
     def make_folder(self, name):
-        """The pod's group may write to it, and what is made there is of this group."""
-        path = self.directory / name
-        path.mkdir()
-        os.chown(path, 0, self.spec["securityContext"]["fsGroup"])
-        path.chmod(0o2775)
-        return path
+        return make_volume_folder(self.directory / name, self.spec)
 
     def make_volume(self, volume):
         self.make_folder(volume["name"])
@@ -167,7 +161,7 @@ class Pod:
             wait_until(lambda one=container: one.passes("readinessProbe"), timeout, f"{container.name} is ready")
 
     def kill(self):
-        """It ends at once, and so do its names. play() makes it anew, with the volumes that it had."""
+        """It ends at once, and so do its names. play() starts it again, with the same volumes."""
         self.engine.podman("pod", "stop", "--time", "0", self.name)
         self.address = None
         self.cluster.name_pods()

@@ -37,6 +37,14 @@ def load(folder):
     return objects
 
 
+def make_volume_folder(path, spec):
+    """A volume that the group of the pod with this `spec` may write to, and whose files are of this group."""
+    path.mkdir()
+    os.chown(path, 0, spec["securityContext"]["fsGroup"])
+    path.chmod(0o2775)
+    return path
+
+
 def publish(folder, files, mode=0o644, group=0):
     """As the kubelet writes a ConfigMap or a Secret: files are links into `..data`, itself a link that is exchanged."""
     version = Path(tempfile.mkdtemp(prefix="..", dir=folder))
@@ -129,12 +137,7 @@ class Pod:
                            for one in [*sidecars, *self.spec["containers"]]}
 
     def make_folder(self, name):
-        """A volume that the pod's group may write to, and whose files are of this group."""
-        path = self.directory / name
-        path.mkdir()
-        os.chown(path, 0, self.spec["securityContext"]["fsGroup"])
-        path.chmod(0o2775)
-        return path
+        return make_volume_folder(self.directory / name, self.spec)
 
     def make_volume(self, volume):
         if "emptyDir" in volume:

@@ -146,7 +146,7 @@ def test_a_failover(cluster):
 
 def test_one_more_node(cluster):
     """The values have a fourth node: `helm upgrade` changes two ConfigMaps. The agent takes its file over, HAProxy reloads, both by
-    themselves; no container begins anew, and a client that is connected stays."""
+    themselves; no container is started again, and a connected client stays."""
     begun, agent, haproxy = beginnings(cluster), agent_of(cluster), haproxy_of(cluster)
     cluster.scale("StatefulSet", "redis", 4)
     cluster.pods["redis-3"].play()

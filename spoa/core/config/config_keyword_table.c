@@ -239,7 +239,7 @@ const struct config_keyword config_keywords[] = {
     {CONFIG_SERVICE, "debounce", &config_type_duration, SERVICE(debounce_ms), "1s", false, LIVE,
      .help = "A loss of the majority that is shorter is `pending`, not `no-quorum`."},
     {CONFIG_SERVICE, "witness", &config_type_bool, SERVICE(witness), "no", false, LIVE,
-     .help = "Where too few Sentinels are in reach: believe those that are, if one of them sees a majority "
+     .help = "If too few Sentinels are in reach, believe the others as soon as one of them sees a majority "
              "(`SENTINEL CKQUORUM`). The state is `witnessed`.",
      .more = "failover.md#fences"},
     {CONFIG_SERVICE, "keep", &config_type_duration, SERVICE(keep_ms), "0", false, LIVE,

@@ -26,7 +26,7 @@ struct table_entry {
 
 struct service_table {
     struct table_entry *entries;
-    struct table_entry *ended;       /* a list of those that are left to free */
+    struct table_entry *ended;       /* a list of entries that must still be freed */
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
     struct service_table *next; /* in a change-over */

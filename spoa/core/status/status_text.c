@@ -263,7 +263,7 @@ static void add_if_in_trouble(struct text *out, const struct status *status, str
 
 enum section { COUNT, COUNT_GROUPS, HEAD, IN_TROUBLE, ALL, VOTERS, END };
 
-/* A line for each of those that are named. With one it is clear whom it is about. */
+/* A line for each service that `alarm` names. If it is only one, the line does not repeat its name. */
 static void add_details(struct text *out, const struct summary_alarm *alarm, enum alarm_kind kind)
 {
     for (size_t i = 0; i < alarm->count && i < SUMMARY_NAMES; i++) {

@@ -194,7 +194,7 @@ static void test_a_fault_goes_on(void **state)
     voter_group_destroy(later);
 }
 
-/* Who a voter was before the reload is known by its identity; one that is new, or not known yet, was nobody. */
+/* A voter is found again after a reload by its identity. A voter that is new, or whose identity is not known yet, is not. */
 static void test_who_was_who(void **state)
 {
     static const char *const names[VOTERS] = {"a", "b", "c"};
