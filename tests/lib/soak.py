@@ -26,6 +26,7 @@ DOWN_AFTER = 2500
 # What the agent may have taken by the end: the heap has found its size after the first rounds.
 GROWTH_KIB = 4096
 GROWTH_DESCRIPTORS = 16
+REST_S = 5.0  # longer than a reload takes until the links of the former configuration have ended
 AT_ONCE = 3
 SESSIONS = 8  # clients that stay connected, so that a reload of HAProxy leaves them in its old process
 AGAIN = object()  # it could not be undone yet
@@ -201,7 +202,13 @@ class Soak:
         self.config = self.cluster.agent.config_path.read_text()
 
     def measure(self):
-        return self.cluster.agent.resident_kib(), self.cluster.agent.descriptors()
+        """Memory in KiB, and the fewest descriptors in a while: during a reload the links of both configurations are there."""
+        until = time.monotonic() + REST_S
+        descriptors = self.cluster.agent.descriptors()
+        while time.monotonic() < until:
+            time.sleep(0.1)
+            descriptors = min(descriptors, self.cluster.agent.descriptors())
+        return self.cluster.agent.resident_kib(), descriptors
 
     def begin_fault(self, pending):
         """One more, where it can be; what undoes it is kept with its time."""
