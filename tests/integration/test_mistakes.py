@@ -10,6 +10,8 @@ import subprocess
 import pytest
 from cluster import Cluster
 from own_etc import needs_root
+from process import wait_until
+from resp import connect_unix
 from rig import check_findings, run_agent
 
 PASSWORD = "s3cret"
@@ -243,18 +245,24 @@ def test_sentinel_port_for_a_redis(cluster, files):
 
 # ---- HAProxy's files, with a HAProxy that runs with them ----
 
+def answers_by_api(path):
+    """The worker of HAProxy is there: its master listens before it has forked one."""
+    with contextlib.closing(connect_unix(path, 5)) as sock:
+        sock.sendall(b"show version\n")
+        return sock.recv(100) != b""
+
+
 @pytest.fixture(name="run")
 def make_run(cluster, files):
     """Starts HAProxy with the edited files."""
-    def start():
+    def start(text):
         cluster.haproxy.stop()
-        cluster.haproxy.config_path.write_text(files.haproxy.read_text())
+        cluster.haproxy.config_path.write_text(text)
         cluster.haproxy.start()
+        wait_until(lambda: answers_by_api(cluster.api), 15, "HAProxy's runtime API")
     good = cluster.haproxy.config_path.read_text()
-    yield start
-    cluster.haproxy.stop()
-    cluster.haproxy.config_path.write_text(good)
-    cluster.haproxy.start()
+    yield lambda: start(files.haproxy.read_text())
+    start(good)
 
 
 def test_park_is_longer_than_the_timeout(files, run):
