@@ -327,9 +327,9 @@ coverage: ## line coverage of proto/ and spoa/ by unit tests, simulation and fuz
 	@RUNS_cov=$(or $(RUNS),$(RUNS_cov)) $(PYTHON) tests/tools/run-tests.py unit:cov sim:cov replay:cov
 	@$(PYTHON) tests/tools/coverage.py build/cov
 
-mutation: ## breaks the sources in random small places, one at a time, and counts what no test notices (COUNT=60 SEED= FOLDERS= INTEGRATION=0)
+mutation: ## breaks the sources in random small places, one at a time, and counts what no test notices (COUNT=60 SEED= FOLDERS= INTEGRATION=0 JOBS=1)
 	@tests/tools/deps.sh build test
-	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDERS='$(FOLDERS)' INTEGRATION='$(INTEGRATION)' $(PYTHON) tests/tools/mutation.py $(DIFFS)
+	@COUNT='$(COUNT)' SEED='$(SEED)' FOLDERS='$(FOLDERS)' INTEGRATION='$(INTEGRATION)' JOBS='$(JOBS)' $(PYTHON) tests/tools/mutation.py $(DIFFS)
 
 test-matrix: ## build, unit and integration tests in bookworm, trixie and forky (as root; SUITES= TESTS= SERVERS=redis|valkey|both SHOW=1)
 	@tests/tools/deps.sh matrix

@@ -2,11 +2,13 @@
 """mutation.py [DIFF...]: breaks one small thing of proto/ or spoa/ at a time, and sees whether a test notices.
 
 Environment: COUNT (60) mutants, chosen by SEED, in FOLDERS ("proto spoa"; files are folders, too); INTEGRATION=0 leaves out
-the integration tests. With DIFFs, as survivors are printed: those are tried, instead of mutants by chance.
+the integration tests; JOBS (1) unit tests at once. With DIFFs, as survivors are printed: those are tried, instead of mutants
+by chance.
 
 Kinds: a comparison, a boolean, a constant, a statement that is removed, an early return. The unit tests are run first (those
-that are named after the file, then those of its room, then all that link it), then the simulation, then the corpora of
-the fuzz targets, then the integration tests that INTEGRATION_TESTS names for its folder. The first that fails twice is enough.
+that are named after the file, then those of its room, then the others), then the corpora of the fuzz targets, then the
+simulation, all of them only where they enter the function that is changed; then the integration tests that INTEGRATION_TESTS
+names for its folder. The first that fails twice is enough.
 
 The mutant that compiles to the same code is no mutant, and neither is one of mutation-equivalents.txt. All of it happens
 in a copy of the tree, build/mutation/. Prints the survivors as diffs, which are also in build/mutation/survivors/, and
@@ -26,11 +28,14 @@ import subprocess
 import sys
 import time
 
+import mutation_coverage
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "mutation"
 TREE = WORK / "tree"
 MUTANT = WORK / "mutant"
 SURVIVORS = WORK / "survivors"
+ENTERED = WORK / "entered"
 EQUIVALENTS = pathlib.Path(__file__).with_name("mutation-equivalents.txt")
 
 # The longest beginning of a path counts.
@@ -58,10 +63,13 @@ COMMON = ["-std=c11", "-w", "-fPIC", "-I.", "-D_GNU_SOURCE", "-fno-strict-aliasi
           '-DSENTINEL_SPOA_VERSION="0"', '-DSENTINEL_SPOA_REVISION=""']
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 # "checked" for the tests and the agent; "fast" for the simulation.
-FLAGS = {"checked": ["-O0", "-g1", *SANITIZE], "fast": ["-O1"]}
+FLAGS = {"checked": ["-O0", "-g1", "-finstrument-functions", *SANITIZE], "fast": ["-O1"]}
+RECORDER = "tests/tools/mutation_coverage.c"
 # What a compiler makes of a mutant says whether it is one.
 SAME_CODE = ["-O2", "-g0", "-DNDEBUG"]
 SIM_RUNS = 20000
+# Those that show which functions the simulation enters: with sanitizers, so that they take long.
+SIM_RUNS_ENTERED = 1000
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1"}
 # A program, or a file of integration tests, of the unchanged tree ends long before, on a busy machine, too.
 PROGRAM_DEADLINE_S = 60
@@ -90,6 +98,20 @@ class Mutant:
 
     def place(self):
         return f"{self.file}:{re.search(r'^@@ -([0-9]+)', self.diff(0), re.M).group(1)}"
+
+    def functions(self):
+        """Those that it changes, as ranges of lines; None where it changes something else as well."""
+        code = masked((TREE / self.file).read_text())
+        every = [range(code.count("\n", 0, begin - len(head) - len("\n{\n")) + 1, code.count("\n", 0, end) + 2)
+                 for head, begin, end in functions(code)]
+        changed = set()
+        for first, count in re.findall(r"^@@ -([0-9]+)(?:,([0-9]+))?", self.diff(0), re.M):
+            last = int(first) + max(int(count or 1) - 1, 0)
+            found = [lines for lines in every if int(first) in lines and last in lines]
+            if not found:
+                return None
+            changed.update(found)
+        return changed
 
 
 def blank(match):
@@ -278,7 +300,8 @@ class Build:
         target = self.object_of(source, flags)
         rule = target.with_suffix(".d")
         if target.exists() and rule.exists():
-            words = rule.read_text().replace("\\\n", " ").split()[1:]
+            # This file has the flags.
+            words = [*rule.read_text().replace("\\\n", " ").split()[1:], "tests/tools/mutation.py"]
             if all(os.path.exists(TREE / word) and os.stat(TREE / word).st_mtime <= target.stat().st_mtime
                    for word in words if word != "build/status_page.inc"):
                 return
@@ -287,6 +310,7 @@ class Build:
     def compile_all(self):
         for flags in FLAGS:
             (WORK / flags).mkdir(parents=True, exist_ok=True)
+        self.compile(RECORDER, "fast")
         checked = (*self.core, *self.rest, "spoa/main.c", *self.units, *self.fuzz, *self.lib, "tests/fuzz/replay.c")
         for_all(lambda source: self.compile(source, "checked"), checked)
         for_all(lambda source: self.compile(source, "fast"), (*self.core, *self.sim))
@@ -297,7 +321,8 @@ class Build:
     def link_library(self, folder, name, mutated=None):
         """Into `folder`, where the programs look for it first."""
         sources = self.core if name == "core" else self.rest
-        must([*CC, *SANITIZE, "-shared", "-o", folder / f"lib{name}.so", *self.objects(sources, mutated=mutated)])
+        objects = [*self.objects(sources, mutated=mutated), self.object_of(RECORDER, "fast")]
+        must([*CC, *SANITIZE, "-shared", "-o", folder / f"lib{name}.so", *objects])
 
     def link_program(self, source, *more, mutated=None):
         """A program of the tests, or the agent; its path."""
@@ -307,7 +332,7 @@ class Build:
         objects = self.objects([source, *more])
         if name in WRAPPED:
             program = MUTANT / name
-            objects += self.objects([*self.core, *self.rest], mutated=mutated)
+            objects += [*self.objects([*self.core, *self.rest], mutated=mutated), self.object_of(RECORDER, "fast")]
             where = WRAPPED[name]
         else:
             where = [f"-L{WORK}", *(["-lrest"] if has_rest else []), "-lcore"]
@@ -329,6 +354,11 @@ class Build:
     def link_sim(self, mutated=None):
         must([*CC, "-o", MUTANT / "sim", *self.objects([*self.core, *self.sim], "fast", mutated)])
 
+    def link_sim_entering(self):
+        """That with the library that notes what is entered; its path."""
+        must([*CC, *SANITIZE, "-o", MUTANT / "sim_entering", *self.objects(self.sim, "fast"), f"-L{WORK}", "-lcore"])
+        return MUTANT / "sim_entering"
+
     def compile_mutant(self, mutant, flags, *options):
         """False where the compiler does not take it."""
         source = MUTANT / "mutant.c"
@@ -349,27 +379,23 @@ class Build:
 # ---- tests ----
 
 class Judge:
-    def __init__(self, build, with_integration):
+    def __init__(self, build, with_integration, jobs):
         self.build = build
         self.with_integration = with_integration
+        self.jobs = jobs
+        self.coverage = mutation_coverage.Coverage(TREE, ENTERED)
         self.broken = {}  # integration test: whether the unchanged agent fails it, too
 
-    def units_for(self, file):
-        """Those that link the file: the likeliest first."""
+    def likeliness(self, file, source):
+        """The key that sorts the unit tests for this file: the likeliest first, then those that enter little."""
         name, room = pathlib.Path(file).stem, str(pathlib.Path(file).parent).replace("spoa/", "", 1)
-        words = set(name.split("_"))
+        test, is_of_room = pathlib.Path(source).stem.removeprefix("test_"), f"tests/unit/{room}" in source
+        is_akin = set(name.split("_")) & set(test.split("_")) and is_of_room
+        return (test != name, not is_akin, not is_of_room, self.coverage.size(source), source)
 
-        def likeliness(source):
-            test = pathlib.Path(source).stem.removeprefix("test_")
-            return (test != name, len(words & set(test.split("_"))) == 0 or f"tests/unit/{room}" not in source,
-                    f"tests/unit/{room}" not in source, source)
-
-        units = self.build.units if file in self.build.core else [unit for unit in self.build.units if "/unit/io/" in unit]
-        return sorted(units, key=likeliness)
-
-    def fails(self, words, deadline_s=PROGRAM_DEADLINE_S):
+    def fails(self, words, deadline_s=PROGRAM_DEADLINE_S, environment=None):
         """Whether it fails twice, or hangs. A mutant has its libraries in its own folder."""
-        environment = {"LD_LIBRARY_PATH": f"{MUTANT}:{WORK}"}
+        environment = {"LD_LIBRARY_PATH": f"{MUTANT}:{WORK}", **(environment or {})}
         for _ in range(2):
             status, _ = run([str(word) for word in words], deadline_s, environment)
             if status is None:
@@ -378,25 +404,47 @@ class Judge:
                 return False
         return True
 
-    def unit_notices(self, file, is_mutant=True):
-        """The first unit test that fails; None."""
-        for source in self.units_for(file):
-            program = WORK / "programs" / source[:-2]
-            if pathlib.Path(source).stem in WRAPPED:
-                program = self.build.link_program(source, *self.build.lib, mutated=is_mutant and file)
-            if self.fails([program]):
-                return source.removeprefix("tests/unit/")
-        return None
+    def first_that_fails(self, sources, fails):
+        """The test that fails first; None. After it no other is begun."""
+        failed = []
 
-    def sim_notices(self, mutant=None):
-        if mutant and (mutant.file not in self.build.core or not self.build.compile_mutant(mutant, "fast")):
+        def try_one(source):
+            if not failed and fails(source):
+                failed.append(source)
+
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            list(pool.map(try_one, sources))
+        return failed[0] if failed else None
+
+    def unit_fails(self, source, mutated=None, environment=None):
+        program = WORK / "programs" / source[:-2]
+        if pathlib.Path(source).stem in WRAPPED:
+            program = self.build.link_program(source, *self.build.lib, mutated=mutated)
+        return self.fails([program], environment=environment)
+
+    def replay_fails(self, source, environment=None):
+        words = [WORK / "programs" / source[:-2], TREE / "tests/fuzz/corpus" / pathlib.Path(source).stem]
+        return self.fails(words, environment=environment)
+
+    def sim_fails(self, mutant=None):
+        if mutant and not self.build.compile_mutant(mutant, "fast"):
             return False
         self.build.link_sim(mutant and mutant.file)
         return self.fails([MUTANT / "sim", "--runs", SIM_RUNS], SIM_DEADLINE_S)
 
-    def replay_notices(self):
-        return next((source for source in self.build.fuzz
-                     if self.fails([WORK / "programs" / source[:-2], TREE / "tests/fuzz/corpus" / pathlib.Path(source).stem])), None)
+    def program_notices(self, mutant):
+        """The first of those that enter the function that is changed; None."""
+        file, changed = mutant.file, mutant.functions()
+
+        def enters(program):
+            return changed is None or self.coverage.enters(program, file, changed)
+
+        units = sorted(filter(enters, self.build.units), key=lambda source: self.likeliness(file, source))
+        notice = (self.first_that_fails(units, lambda source: self.unit_fails(source, file)) or
+                  self.first_that_fails(filter(enters, self.build.fuzz), self.replay_fails))
+        if notice:
+            return notice.removeprefix("tests/unit/")
+        return "the simulation" if file in self.build.core and enters("sim") and self.sim_fails(mutant) else None
 
     def pytest(self, words, is_mutant=True):
         return run([sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-rfE", *words], INTEGRATION_DEADLINE_S,
@@ -428,10 +476,18 @@ class Judge:
             skipped.append(test)
 
     def check_unchanged(self):
-        """Exits where anything fails without a mutant."""
-        failed = self.unit_notices(self.build.core[0], is_mutant=False) or self.replay_notices() or (self.sim_notices() and "sim")
+        """Exits where anything fails without a mutant. Notes who enters what."""
+        def note(program):
+            return self.coverage.environment(program)
+
+        shutil.rmtree(ENTERED, ignore_errors=True)
+        failed = (self.first_that_fails(self.build.units, lambda source: self.unit_fails(source, environment=note(source))) or
+                  self.first_that_fails(self.build.fuzz, lambda source: self.replay_fails(source, note(source))) or
+                  (self.sim_fails() or self.fails([self.build.link_sim_entering(), "--runs", SIM_RUNS_ENTERED], SIM_DEADLINE_S,
+                                                  note("sim"))) and "the simulation")
         if failed:
             sys.exit(f"mutation: {failed} fails already without a mutant")
+        self.coverage.read([WORK / "libcore.so", WORK / "librest.so", *(MUTANT / name for name in WRAPPED)])
 
     def who_notices(self, mutant):
         """Who does; None. "" where it does not compile."""
@@ -443,8 +499,7 @@ class Judge:
         if mutant.file == "spoa/main.c":
             return None
         build.link_library(MUTANT, build.library_of[mutant.file], mutant.file)
-        return (self.unit_notices(mutant.file) or (self.sim_notices(mutant) and "the simulation") or self.replay_notices() or
-                (self.with_integration and self.integration_notices(mutant.file)) or None)
+        return self.program_notices(mutant) or (self.with_integration and self.integration_notices(mutant.file)) or None
 
 
 # ---- the account ----
@@ -503,7 +558,7 @@ def main(diffs):
     copy_tree()
     given = [read_diff(pathlib.Path(diff)) for diff in diffs]
     build = Build()
-    judge = Judge(build, os.environ.get("INTEGRATION") != "0")
+    judge = Judge(build, os.environ.get("INTEGRATION") != "0", int(os.environ.get("JOBS") or 1))
     print(f"mutation: building in {WORK.relative_to(ROOT)}", flush=True)
     build.compile_all()
     build.link_all()
