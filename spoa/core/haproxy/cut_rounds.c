@@ -275,7 +275,7 @@ bool cut_rounds_move(struct cut_rounds *rounds, size_t api, struct cut_rounds *f
     target->is_trial = false;
     before->items = (struct cut_items){.list = NULL};
     before->is_busy = false;
-    cut_debts_adopt(rounds->debts, former->debts, &target->items);
+    cut_debts_adopt(rounds->debts, &target->items);
     *ret_what = what_of(rounds, api);
     return true;
 }
