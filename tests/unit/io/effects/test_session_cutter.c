@@ -1,4 +1,4 @@
-/* When HAProxy is called: a cutter that pauses calls nobody, whatever its services decide. */
+/* When HAProxy is called, also while services move from one configuration to the next. */
 #include "spoa/io/effects/session_cutter.h"
 
 #include <setjmp.h>
@@ -26,13 +26,13 @@ static const uint8_t identities[1] = {0};
 static struct metrics metrics;
 static struct history history;
 
-/* One Sentinel, one server, one HAProxy. */
+/* One Sentinel, two servers, one HAProxy. */
 struct fixture {
     struct ev_loop *loop;
     int haproxy;
     struct sockaddr_un path;
     struct config_runtime_api api;
-    struct service_server server;
+    struct service_server servers[2];
     struct service_settings settings;
     struct service *service;
     struct session_cutter *cutter;
@@ -52,23 +52,33 @@ static void listen_as_haproxy(struct fixture *f)
     assert_true(addr_parse(span_of_text(text), &f->api.addr));
 }
 
-static void begin(struct fixture *f)
+static struct session_cutter *create_cutter(struct fixture *f, struct service *service)
 {
     static char backend[] = "be";
     static char *list[] = {backend};
     const struct config_names backends = {.list = list, .count = 1};
     const struct config_haproxy haproxy = {.runtime_apis = &f->api, .runtime_api_count = 1};
+    struct session_cutter *cutter = session_cutter_create(f->loop, &haproxy, &metrics, &history);
 
+    assert_non_null(cutter);
+    assert_true(session_cutter_watch(cutter, service, &backends));
+    return cutter;
+}
+
+static void begin(struct fixture *f)
+{
     f->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(f->loop);
     listen_as_haproxy(f);
-    f->server.name = "R1";
-    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->server.addr));
+    f->servers[0].name = "R1";
+    f->servers[1].name = "R2";
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->servers[0].addr));
+    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &f->servers[1].addr));
     f->settings = (struct service_settings){
         .name = "m",
         .monitor = "m",
-        .servers = &f->server,
-        .server_count = 1,
+        .servers = f->servers,
+        .server_count = 2,
         .quorum = {.identities = identities,
                    .voters = 1,
                    .threshold = 1,
@@ -77,9 +87,7 @@ static void begin(struct fixture *f)
     };
     f->service = service_create(&f->settings, clock_ms());
     assert_non_null(f->service);
-    f->cutter = session_cutter_create(f->loop, &haproxy, &metrics, &history);
-    assert_non_null(f->cutter);
-    assert_true(session_cutter_watch(f->cutter, f->service, &backends));
+    f->cutter = create_cutter(f, f->service);
     session_cutter_begin(f->cutter, NULL);
 }
 
@@ -96,7 +104,7 @@ static void decide(const struct fixture *f)
 {
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
-                                         .addr = &f->server.addr,
+                                         .addr = &f->servers[0].addr,
                                          .t_sent_ms = clock_ms()};
 
     (void)step_as(f->service, 0, &ballot, clock_ms());
@@ -136,16 +144,40 @@ static void test_a_decision_calls(void **state)
     end(&f);
 }
 
-static void test_not_in_a_pause(void **state)
+/* Services move to a next configuration. Until all have, the former cutter calls, whichever of the two decides. */
+static void test_a_decision_of_a_service_that_has_moved_calls(void **state)
 {
     struct fixture f = {.loop = NULL};
 
     (void)state;
     begin(&f);
-    session_cutter_pause(f.cutter);
+    struct service *moved = service_create(&f.settings, clock_ms());
+    struct session_cutter *next = create_cutter(&f, moved);
+    assert_non_null(moved);
+    assert_true(is_called(&f)); /* the trial at the start */
+    assert_false(is_called(&f));
+    session_cutter_follow(next, f.cutter);
+    service_destroy(f.service);
+    f.service = moved;
+    decide(&f);
+    assert_true(is_called(&f));
+    session_cutter_destroy(next);
+    end(&f);
+}
+
+/* The next configuration has no HAProxy to call. */
+static void test_the_next_one_calls_nobody(void **state)
+{
+    struct fixture f = {.loop = NULL};
+
+    (void)state;
+    begin(&f);
+    session_cutter_follow(NULL, f.cutter);
     assert_false(is_called(&f));
     decide(&f);
     assert_false(is_called(&f));
+    session_cutter_follow(NULL, f.cutter);
+    session_cutter_begin(NULL, f.cutter);
     end(&f);
 }
 
@@ -153,7 +185,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_decision_calls),
-        cmocka_unit_test(test_not_in_a_pause),
+        cmocka_unit_test(test_a_decision_of_a_service_that_has_moved_calls),
+        cmocka_unit_test(test_the_next_one_calls_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
