@@ -401,7 +401,7 @@ static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX
     return put(line, len, end, strlen(end));
 }
 
-size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
+bool runtime_visit_goes_on(struct runtime_visit *visit)
 {
     while (visit->step != STEP_OVER && (visit->commands.has_failed || !has_command(visit))) {
         if (visit->commands.has_failed)
@@ -409,7 +409,12 @@ size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX
         else
             end_step(visit);
     }
-    if (visit->step == STEP_OVER)
+    return visit->step != STEP_OVER;
+}
+
+size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
+{
+    if (!runtime_visit_goes_on(visit))
         return 0;
     visit->answer = (struct reply_answer){.has_ended = false};
     reply_lines_init(&visit->lines, take_line, visit);

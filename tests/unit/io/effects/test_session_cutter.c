@@ -100,15 +100,16 @@ static void end(struct fixture *f)
     ev_loop_destroy(f->loop);
 }
 
-static void decide(const struct fixture *f)
+/* One of the servers is the master. */
+static void decide(const struct fixture *f, size_t server)
 {
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
-                                         .addr = &f->servers[0].addr,
+                                         .addr = &f->servers[server].addr,
                                          .t_sent_ms = clock_ms()};
 
     (void)step_as(f->service, 0, &ballot, clock_ms());
-    assert_string_equal(service_decision(f->service)->server, "R1");
+    assert_string_equal(service_decision(f->service)->server, f->servers[server].name);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
@@ -139,7 +140,7 @@ static void test_a_decision_calls(void **state)
 
     (void)state;
     begin(&f);
-    decide(&f);
+    decide(&f, 0);
     assert_true(is_called(&f));
     end(&f);
 }
@@ -159,7 +160,7 @@ static void test_a_decision_of_a_service_that_has_moved_calls(void **state)
     session_cutter_follow(next, f.cutter);
     service_destroy(f.service);
     f.service = moved;
-    decide(&f);
+    decide(&f, 0);
     assert_true(is_called(&f));
     session_cutter_destroy(next);
     end(&f);
@@ -174,10 +175,60 @@ static void test_the_next_one_calls_nobody(void **state)
     begin(&f);
     session_cutter_follow(NULL, f.cutter);
     assert_false(is_called(&f));
-    decide(&f);
+    decide(&f, 0);
     assert_false(is_called(&f));
     session_cutter_follow(NULL, f.cutter);
     session_cutter_begin(NULL, f.cutter);
+    end(&f);
+}
+
+/* Waits until HAProxy is called. Nothing was said to it yet, unless it was before the connection was there. */
+static int accept_call(const struct fixture *f)
+{
+    int fd;
+
+    while ((fd = accept(f->haproxy, NULL, NULL)) == -1)
+        ev_run(f->loop, EVRUN_ONCE);
+    return fd;
+}
+
+/* What is said until the end of a line, or the end of the call. */
+static const char *hear(const struct fixture *f, int fd)
+{
+    static char said[256];
+    size_t len = 0;
+
+    while (len == 0 || said[len - 1] != '\n') {
+        ssize_t got = recv(fd, said + len, sizeof(said) - 1 - len, MSG_DONTWAIT);
+        if (got == 0)
+            break;
+        if (got > 0)
+            len += (size_t)got;
+        else
+            ev_run(f->loop, EVRUN_ONCE);
+    }
+    said[len] = '\0';
+    return said;
+}
+
+/* A server becomes the master again when HAProxy is called already: what is said then is chosen then. */
+static void test_the_master_is_spared_at_the_last_moment(void **state)
+{
+    static const char info[] = "Name: HAProxy\nVersion: 2.6.12\n\n";
+    struct fixture f = {.loop = NULL};
+
+    (void)state;
+    begin(&f);
+    assert_true(is_called(&f)); /* the trial at the start */
+    decide(&f, 0);
+    int fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "show info\n");
+    assert_int_equal(send(fd, info, strlen(info), 0), strlen(info));
+    (void)close(fd);
+    fd = accept_call(&f);
+    decide(&f, 1);
+    assert_string_equal(hear(&f, fd), "");
+    (void)close(fd);
     end(&f);
 }
 
@@ -187,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_a_decision_calls),
         cmocka_unit_test(test_a_decision_of_a_service_that_has_moved_calls),
         cmocka_unit_test(test_the_next_one_calls_nobody),
+        cmocka_unit_test(test_the_master_is_spared_at_the_last_moment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
