@@ -172,7 +172,7 @@ enum progress deployment_take_over(struct deployment *deployment, struct deploym
     size_t looks = 0;
 
     if (former != NULL)
-        session_cutter_pause(former->cutter);
+        session_cutter_follow(deployment->cutter, former->cutter);
     for (; deployment->handed_over < count && looks < count; looks++, deployment->cursor++) {
         size_t at = deployment->cursor % count;
         if (deployment->services[at].is_handed_over)

@@ -346,10 +346,7 @@ static enum progress prepare(struct reload *reload, double *ret_after_s)
     return deployment_prepare(reload->next, reload->next_table, &budget);
 }
 
-/*
- * A service that was ready may lack something again. It does not keep the others: all sessions wait to be cut until the
- * last service has moved.
- */
+/* A service that was ready may lack something again. It does not keep the others. */
 static enum progress take_over(struct reload *reload, double *ret_after_s)
 {
     bool is_late = clock_ms() >= reload->take_over_deadline_ms;

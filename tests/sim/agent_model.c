@@ -18,6 +18,18 @@ int64_t agent_now_ms(const struct world *world, unsigned agent)
     return world->now_ms + world->agents[agent].clock_ms;
 }
 
+const struct sim_set *agent_set_of(const struct world *world, unsigned agent, unsigned service)
+{
+    const struct sim_agent *self = &world->agents[agent];
+
+    return self->next_table != NULL && self->has_moved[service] ? self->next : self->running;
+}
+
+struct service *agent_service(const struct world *world, unsigned agent, unsigned service)
+{
+    return agent_set_of(world, agent, service)->services[service];
+}
+
 /* ---- after every step ---- */
 
 /* An outage runs exactly while new clients cannot be sent to a master at once, but for the start. */
@@ -38,7 +50,7 @@ static void check_outage(struct world *world, unsigned agent, const struct servi
 static void note_change(struct world *world, unsigned agent, unsigned service)
 {
     struct sim_agent *self = &world->agents[agent];
-    const struct service_decision *decision = service_decision(self->running->services[service]);
+    const struct service_decision *decision = service_decision(agent_service(world, agent, service));
 
     if (decision->state == self->seen_state[service] && decision->ruled == self->seen_ruled[service] &&
         decision->generation == self->seen_generation[service] &&
@@ -68,10 +80,11 @@ void agent_note_changes(struct world *world, unsigned agent)
     if (self->next != NULL)
         ghost_note_names(world, self->next);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        if (self->running->services[i] == NULL)
+        const struct service *service = agent_service(world, agent, i);
+        if (service == NULL)
             continue;
         note_change(world, agent, i);
-        check_outage(world, agent, self->running->services[i]);
+        check_outage(world, agent, service);
     }
 }
 
@@ -104,12 +117,12 @@ static int64_t earliest_wake_ms(struct world *world, unsigned agent)
 /* Whether each service is looked at again before what it says has run out. */
 static void check_timers(struct world *world, unsigned agent)
 {
-    const struct sim_set *set = world->agents[agent].running;
-
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        const struct sim_set *set = agent_set_of(world, agent, i);
         if (set->services[i] != NULL &&
             service_decision(set->services[i])->review_ms < voter_group_wake_ms(set->group))
             ghost_broken(world, "timers", "agent %u service %u is not reviewed in time", agent, i);
+    }
 }
 
 void agent_settle(struct world *world, unsigned agent)
@@ -187,6 +200,8 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
     cutter_forget(world, agent);
     self->running = set_create(world, agent, file);
     self->next = NULL;
+    self->next_table = NULL;
+    self->has_wanted = false;
     self->retired = NULL;
     self->retired_table = NULL;
     self->parking = parking_create(SIM_WAITING_MAX, note_woken, self);
@@ -196,7 +211,7 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
         abort();
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         agent_forget_service(world, agent, i);
-    reload_activate(world, self->running, NULL, self->table);
+    reload_start(world, agent);
     self->draining = false;
     spop_session_init(&self->session, self->table, &self->metrics, &self->draining);
     self->stalled_until_ms = 0;
@@ -213,9 +228,10 @@ void agent_stop(struct world *world, unsigned agent)
     cutter_forget(world, agent);
     spop_session_finish(&self->session, agent_now_ms(world, agent));
     service_table_destroy(self->table);
+    service_table_destroy(self->next_table);
     service_table_destroy(self->retired_table);
-    set_destroy(world, self->running);
     set_destroy(world, self->next);
+    set_destroy(world, self->running);
     set_destroy(world, self->retired);
     parking_destroy(self->parking);
 }

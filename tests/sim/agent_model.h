@@ -11,6 +11,12 @@ void agent_stop(struct world *world, unsigned agent);
 /* It has no such service yet, or any more. */
 void agent_forget_service(struct world *world, unsigned agent, unsigned service);
 
+/* The set that answers for a service: in a change-over the next one once the service has moved. */
+const struct sim_set *agent_set_of(const struct world *world, unsigned agent, unsigned service);
+
+/* That service; NULL: the file does not have it. */
+struct service *agent_service(const struct world *world, unsigned agent, unsigned service);
+
 /* The time by its own clock. */
 int64_t agent_now_ms(const struct world *world, unsigned agent);
 

@@ -98,8 +98,8 @@ static bool may_wait(const struct world *world, unsigned agent, unsigned service
 {
     const struct sim_agent *self = &world->agents[agent];
 
-    return service < SIM_SERVICES_MAX && self->running->services[service] != NULL &&
-           self->running->file.park_ms != 0 && self->waiting_count < SIM_WAITING_MAX;
+    return service < SIM_SERVICES_MAX && agent_service(world, agent, service) != NULL &&
+           agent_set_of(world, agent, service)->file.park_ms != 0 && self->waiting_count < SIM_WAITING_MAX;
 }
 
 /* Asks for a service, SIM_SERVICES_MAX: one that is not there. True where an answer came at once. */
@@ -150,7 +150,7 @@ static bool ask_service(struct world *world, unsigned agent, unsigned service, s
 
     if (!ask(world, agent, span_of_text(names[service]), service, answer))
         return false;
-    if (world->agents[agent].running->services[service] != NULL)
+    if (agent_service(world, agent, service) != NULL)
         asker_take_answer(world, agent, service, answer);
     else
         check_unknown(world, answer);

@@ -7,9 +7,13 @@
 #include "tests/sim/ghost.h"
 #include "tests/sim/haproxy_model.h"
 
+/* Of the set that cuts: in a change-over it is still the former one, unless the next one has no API. */
 static struct cut_rounds *rounds_of(const struct world *world, unsigned agent)
 {
-    return world->agents[agent].running->cutter.rounds;
+    const struct sim_agent *self = &world->agents[agent];
+    bool has_ended = self->next_table != NULL && self->next->cutter.rounds == NULL;
+
+    return has_ended ? NULL : self->running->cutter.rounds;
 }
 
 /* ---- the timer, as io/effects/session_cutter.c ---- */
@@ -221,7 +225,7 @@ static void note_cut(void *context, const char *service, const char *server, int
     world_trace(cutter->world, "agent %u: the sessions of %s to %s are cut", cutter->agent, service, server);
 }
 
-void cutter_create(struct world *world, struct sim_set *set, const struct sim_set *former)
+void cutter_create(struct world *world, struct sim_set *set)
 {
     static char names[SIM_SERVICES_MAX][3] = {"b0", "b1", "b2"};
     static char *const backends[SIM_SERVICES_MAX] = {names[0], names[1], names[2]};
@@ -249,9 +253,6 @@ void cutter_create(struct world *world, struct sim_set *set, const struct sim_se
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (set->services[i] != NULL && !cut_rounds_watch(cutter->rounds, set->services[i], &backends[i], 1))
             abort();
-    if (former != NULL && former->cutter.rounds != NULL &&
-        !cut_rounds_inherit(cutter->rounds, former->cutter.rounds, agent_now_ms(world, set->agent)))
-        abort();
 }
 
 /* A cut that is under way goes on for `set`. A trial ends. */
@@ -272,22 +273,45 @@ static void move_round(struct world *world, const struct sim_set *set, const str
             runtime_visit_move(api->stops[i].visit, what.debts, what.api, what.items);
 }
 
-void cutter_begin(struct world *world, struct sim_set *set, struct sim_set *former)
+static void end(struct world *world, const struct sim_set *set)
 {
     struct sim_api *api = &world->agents[set->agent].api;
 
+    cut_rounds_stop(set->cutter.rounds);
+    api->timer_ms = INT64_MAX;
+    api->timer++;
+}
+
+void cutter_follow(struct world *world, struct sim_set *set, struct sim_set *former)
+{
+    if (former->cutter.rounds == NULL)
+        return;
+    if (set->cutter.rounds != NULL) {
+        cut_rounds_follow(set->cutter.rounds, former->cutter.rounds);
+        return;
+    }
+    drop_visits(&world->agents[set->agent].api);
+    end(world, former);
+}
+
+void cutter_begin(struct world *world, struct sim_set *set, struct sim_set *former)
+{
+    struct sim_api *api = &world->agents[set->agent].api;
+    int64_t now_ms = agent_now_ms(world, set->agent);
+
     if (former != NULL && former->cutter.rounds != NULL) {
+        if (set->cutter.rounds != NULL &&
+            !cut_rounds_inherit(set->cutter.rounds, former->cutter.rounds, now_ms))
+            abort();
         move_round(world, set, former);
-        cut_rounds_stop(former->cutter.rounds);
-        api->timer_ms = INT64_MAX;
-        api->timer++;
+        end(world, former);
     } else {
         api->begun_ms = world->now_ms;
         ghost_begin_cuts(world, set->agent);
     }
     if (set->cutter.rounds == NULL)
         return;
-    cut_rounds_start(set->cutter.rounds, agent_now_ms(world, set->agent));
+    cut_rounds_start(set->cutter.rounds, now_ms);
     cutter_arm(world, set->agent);
 }
 

@@ -7,10 +7,16 @@
 
 #include "tests/sim/world.h"
 
-/* `set` is to answer in the place of `former`; NULL: it is the first. It takes over what that owes. */
-void cutter_create(struct world *world, struct sim_set *set, const struct sim_set *former);
+/* `set` is to answer. */
+void cutter_create(struct world *world, struct sim_set *set);
 
-/* Its services have decided: it begins, and the former one makes no more calls. */
+/* Services begin to move to it. Until all have, `former` cuts, and knows what those of `set` decide. */
+void cutter_follow(struct world *world, struct sim_set *set, struct sim_set *former);
+
+/*
+ * Its services have decided: it takes over what `former` owes, NULL: it is the first. It begins, and the former one makes
+ * no more calls.
+ */
 void cutter_begin(struct world *world, struct sim_set *set, struct sim_set *former);
 
 /* There are no more rounds. */

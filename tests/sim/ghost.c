@@ -313,7 +313,7 @@ void ghost_note_state(struct world *world, unsigned agent, unsigned service, int
 
 void ghost_fenced(struct world *world, unsigned agent, unsigned service)
 {
-    const struct sim_set *set = world->agents[agent].running;
+    const struct sim_set *set = agent_set_of(world, agent, service);
     const struct ghost_leaving *leaving = &world->ghost.sets[set->number].leaving[service];
     int64_t fence_ms = set->file.policy.fence_ms;
 

@@ -61,13 +61,14 @@ void ghost_set_created(struct world *world, const struct sim_set *set);
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
 /*
- * `next` is about to take the place of `former`: checks that it may. What one of them was told, both were
- * from now on.
+ * A service is about to move from `former` to `next`: checks that it may, unless it must (`by_force`). What one of the
+ * two was told of it, both were from now on.
  */
-void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next);
+void ghost_moves(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                 unsigned service, bool by_force);
 
 /* It has done so. */
-void ghost_has_changed_over(struct world *world, const struct sim_set *next);
+void ghost_has_moved(struct world *world, const struct sim_set *next, unsigned service);
 
 /* Begins to observe the services of a set that is to answer, and checks what the observers are told. */
 void ghost_watch(struct world *world, struct sim_set *set);

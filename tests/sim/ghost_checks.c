@@ -279,13 +279,15 @@ static const struct {
 };
 
 /* Agents may have read different files. */
-static int64_t longest_life_ms(const struct world *world)
+static int64_t longest_life_ms(const struct world *world, unsigned service)
 {
     int64_t longest_ms = 0;
 
-    for (unsigned i = 0; i < world->config.agents; i++)
-        if (world->agents[i].running->file.vote_life_ms > longest_ms)
-            longest_ms = world->agents[i].running->file.vote_life_ms;
+    for (unsigned i = 0; i < world->config.agents; i++) {
+        int64_t life_ms = agent_set_of(world, i, service)->file.vote_life_ms;
+        if (life_ms > longest_ms)
+            longest_ms = life_ms;
+    }
     return longest_ms;
 }
 
@@ -296,14 +298,14 @@ void ghost_compare(struct world *world, unsigned service, const struct sim_answe
         b->state != SERVICE_OK)
         return;
     world->counts.compared++;
-    if (world->ghost.changed_ms[service] < world->now_ms - longest_life_ms(world))
+    if (world->ghost.changed_ms[service] < world->now_ms - longest_life_ms(world, service))
         ghost_broken(world, "I2 agreement", "service %u: the agents answer %d and %d", service, a->address,
                      b->address);
 }
 
 void ghost_check(struct world *world, unsigned agent, unsigned service, const struct sim_answer *answer)
 {
-    const struct sim_set *set = world->agents[agent].running;
+    const struct sim_set *set = agent_set_of(world, agent, service);
     struct claim claim = {
         .agent = agent,
         .service = service,
@@ -318,6 +320,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
 
     ghost_note_state(world, agent, service, claim.ruled);
     ghost->answers[service]++;
+    world->counts.mixed += world->agents[agent].next_table != NULL;
     world->counts.vetoes += answer->state == SERVICE_NOT_MASTER;
     world->counts.downs += answer->state == SERVICE_DOWN;
     if (answer->address < 0) {
@@ -341,7 +344,7 @@ void ghost_check(struct world *world, unsigned agent, unsigned service, const st
 /* A name that is known is held back for a reason. */
 static void check_trust(struct world *world, unsigned agent, unsigned service, int8_t address)
 {
-    const struct sim_set *set = world->agents[agent].running;
+    const struct sim_set *set = agent_set_of(world, agent, service);
     const struct ghost_doubt *span = &world->ghost.sets[set->number].spans[service];
 
     world->counts.distrusted++;
@@ -352,8 +355,7 @@ static void check_trust(struct world *world, unsigned agent, unsigned service, i
 
 void ghost_check_silence(struct world *world, unsigned agent, unsigned service)
 {
-    const struct service_decision *decision =
-        service_decision(world->agents[agent].running->services[service]);
+    const struct service_decision *decision = service_decision(agent_service(world, agent, service));
     const struct sim_answer answer = {
         .state = (int)decision->state,
         /* One that is in doubt is known all the same. */

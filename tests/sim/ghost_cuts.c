@@ -97,7 +97,8 @@ void ghost_check_cuts(struct world *world)
         const struct sim_haproxy *haproxy = &self->haproxy;
         int64_t reached_ms = later(later(haproxy->well_since_ms, self->api.begun_ms),
                                    later(self->stalled_until_ms, self->api.hung_until_ms));
-        if (self->running->cutter.rounds == NULL || haproxy->api != SIM_API_ANSWERS)
+        bool has_ended = self->next_table != NULL && self->next->cutter.rounds == NULL;
+        if (has_ended || self->running->cutter.rounds == NULL || haproxy->api != SIM_API_ANSWERS)
             continue;
         for (unsigned k = 0; k < SIM_SESSIONS_MAX; k++)
             if (haproxy->sessions[k].is_there && haproxy->sessions[k].owed_ms != GHOST_NEVER)

@@ -223,19 +223,19 @@ static bool must_name(const struct world *world, const struct sim_set *former, c
            service_decision(next->services[service])->ruled == SERVICE_OK;
 }
 
-void ghost_changes_over(struct world *world, const struct sim_set *former, const struct sim_set *next)
+void ghost_moves(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                 unsigned service, bool by_force)
 {
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        if (next->services[i] == NULL)
-            continue;
-        check_ready(world, former, next, i);
-        world->ghost.sets[next->number].must_name[i] =
-            former->services[i] != NULL && must_name(world, former, next, i);
-        if (former->services[i] != NULL)
-            merge_service(world, former, next, i);
-        else
-            world->ghost.sets[next->number].current[i] = -1;
-    }
+    struct ghost_set *ghost = &world->ghost.sets[next->number];
+    bool is_new = former->services[service] == NULL;
+
+    if (!by_force)
+        check_ready(world, former, next, service);
+    ghost->must_name[service] = !by_force && !is_new && must_name(world, former, next, service);
+    if (is_new)
+        ghost->current[service] = -1;
+    else
+        merge_service(world, former, next, service);
 }
 
 /* What both sets know together may speak against the master. */
@@ -245,16 +245,14 @@ static bool is_withheld(const struct service_decision *decision)
            decision->reason == SERVICE_BECAUSE_FAILOVER;
 }
 
-void ghost_has_changed_over(struct world *world, const struct sim_set *next)
+void ghost_has_moved(struct world *world, const struct sim_set *next, unsigned service)
 {
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        if (!world->ghost.sets[next->number].must_name[i])
-            continue;
-        const struct service_decision *decision = service_decision(next->services[i]);
-        if (!service_state_names(decision->state) && !is_withheld(decision))
-            ghost_broken(world, "ready", "agent %u service %u: the change-over has lost the master",
-                         next->agent, i);
-    }
+    const struct service_decision *decision = service_decision(next->services[service]);
+
+    if (world->ghost.sets[next->number].must_name[service] && !service_state_names(decision->state) &&
+        !is_withheld(decision))
+        ghost_broken(world, "ready", "agent %u service %u: the change-over has lost the master", next->agent,
+                     service);
 }
 
 /* ---- what is told ---- */
@@ -293,6 +291,17 @@ static void check_silenced(struct sim_watch *watch, struct ghost_told *told,
         told->is_silenced = true;
 }
 
+/* A service that is not in the file any more may go on telling; one that has moved must not. */
+static bool may_tell(const struct sim_watch *watch)
+{
+    const struct sim_set *set = agent_set_of(watch->world, watch->set->agent, watch->service);
+
+    if (set != watch->set && set->services[watch->service] != NULL)
+        ghost_broken(watch->world, "told", "agent %u service %u: it has moved, and its former self tells",
+                     watch->set->agent, watch->service);
+    return set == watch->set;
+}
+
 static void hear_change(struct service_observer *self, const struct service *service,
                         const struct service_change *change)
 {
@@ -300,10 +309,12 @@ static void hear_change(struct service_observer *self, const struct service *ser
     struct ghost_told *told = &watch->world->ghost.agents[watch->set->agent].told[watch->service];
 
     (void)service;
-    if (watch->world->agents[watch->set->agent].running != watch->set)
-        return; /* its service is not in the file any more */
+    if (!may_tell(watch))
+        return;
     check_silenced(watch, told, change->after);
     told->is_fenced = change->after->is_fenced;
+    watch->world->counts.mixed_switches +=
+        change->switched && watch->world->agents[watch->set->agent].next_table != NULL;
     if (change->switched)
         note_switch(watch, told, change);
     ghost_note_cuts(watch->world, watch->set->agent, watch->service, change);
@@ -329,7 +340,7 @@ void ghost_watch(struct world *world, struct sim_set *set)
 
 void ghost_check_told(struct world *world, unsigned agent, unsigned service)
 {
-    const struct service *one = world->agents[agent].running->services[service];
+    const struct service *one = agent_service(world, agent, service);
     const struct ghost_told *told = &world->ghost.agents[agent].told[service];
 
     if (service_decision(one)->is_fenced != told->is_fenced)
@@ -342,9 +353,10 @@ void ghost_check_counters(struct world *world, unsigned agent)
     const struct sim_agent *self = &world->agents[agent];
 
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        if (self->running->services[i] == NULL)
+        const struct service *service = agent_service(world, agent, i);
+        if (service == NULL)
             continue;
-        const char *name = service_settings(self->running->services[i])->name;
+        const char *name = service_settings(service)->name;
         const struct answer_counters *counters = service_table_counters(self->table, name);
         uint64_t answers = 0;
         for (unsigned k = 0; counters != NULL && k < SERVICE_STATE_COUNT; k++)

@@ -133,23 +133,27 @@ struct sim_counts {
     uint64_t witnessed;
     uint64_t kept;
     uint64_t fenced;
-    uint64_t leaving;      /* of them because a failover was expected */
-    uint64_t silenced;     /* of them because the master was silent */
-    uint64_t parked;       /* questions that were not answered at once */
-    uint64_t released;     /* of them, answered before the agent ended */
-    uint64_t doubted;      /* a link to a node broke, or fell silent, that might be named */
-    uint64_t silences;     /* of them, fell silent */
-    uint64_t distrusted;   /* questions that had to wait for that */
-    uint64_t outages;      /* steps after which a service had one */
-    uint64_t told_doubts;  /* answers with the state "doubted" */
-    uint64_t reloads;      /* sets that were built beside another */
-    uint64_t change_overs; /* of them took over */
-    uint64_t sessions;     /* of clients */
-    uint64_t rounds;       /* of calls to HAProxys, to cut sessions */
-    uint64_t moved;        /* of them, those that a change-over found under way */
-    uint64_t shut;         /* sessions that were cut */
-    uint64_t shut_old;     /* of them, by a process that a reload had replaced */
-    uint64_t shut_late;    /* of them, long after they were owed */
+    uint64_t leaving;           /* of them because a failover was expected */
+    uint64_t silenced;          /* of them because the master was silent */
+    uint64_t parked;            /* questions that were not answered at once */
+    uint64_t released;          /* of them, answered before the agent ended */
+    uint64_t doubted;           /* a link to a node broke, or fell silent, that might be named */
+    uint64_t silences;          /* of them, fell silent */
+    uint64_t distrusted;        /* questions that had to wait for that */
+    uint64_t outages;           /* steps after which a service had one */
+    uint64_t told_doubts;       /* answers with the state "doubted" */
+    uint64_t reloads;           /* sets that were built beside another */
+    uint64_t change_overs;      /* of them took over */
+    uint64_t reloads_meanwhile; /* asked for while services moved */
+    uint64_t moved_by_force;    /* services that were not ready, and moved when the time was over */
+    uint64_t mixed;             /* answers while some services had moved and others had not */
+    uint64_t mixed_switches;    /* the same, switches of services that had moved */
+    uint64_t sessions;          /* of clients */
+    uint64_t rounds;            /* of calls to HAProxys, to cut sessions */
+    uint64_t moved;             /* of them, those that a change-over found under way */
+    uint64_t shut;              /* sessions that were cut */
+    uint64_t shut_old;          /* of them, by a process that a reload had replaced */
+    uint64_t shut_late;         /* of them, long after they were owed */
 };
 
 #endif

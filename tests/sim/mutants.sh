@@ -114,6 +114,7 @@ probe=spoa/core/voters/role_probe.c
 debts=spoa/core/haproxy/cut_debts.c
 rounds=spoa/core/haproxy/cut_rounds.c
 visit=spoa/core/haproxy/runtime_visit.c
+table=spoa/core/haproxy/service_table.c
 
 # The six of the rule's model, and what else could make the agent name a wrong node.
 mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes >= 1) {/'
@@ -260,6 +261,19 @@ mutant reload-loses-cut-under-way 'I8-gone' $rounds 's/^    if (!before->is_busy
 mutant reload-adopts-nothing 'I8' $rounds 's/^    cut_debts_adopt(.*//'
 mutant reload-hides-switch-from-cuts 'I8-gone' $rounds '/^static void catch_up/,/^}/ s/^        cut_debts_name(.*/        (void)last;/'
 mutant reload-brings-api-too-late 'I8-gone' $rounds 's/^        (decision->generation > 0 \&\& .*/        decision->generation > UINT32_MAX)/'
+
+# Services that move one after another: what has moved is answered, told and cut by the next file, and by nothing else.
+mutant mixed-cuts-hear-nothing 'I8-gone I8-spared' $rounds 's/^    rounds->former = former;/    rounds->former = former == rounds ? former : NULL;/'
+mutant mixed-cuts-are-told-too-early 'I8-gone' $rounds 's/^    if (rounds->has_started)$/    if (rounds->has_started || former != NULL)/'
+mutant mixed-cuts-of-another-service 'I8' $debts 's/^    return \*ret_service != NAME_INDEX_NONE;/    *ret_service = 0;\n    return true;/'
+mutant cut-of-master-named-again 'I8-spared' $rounds 's/^        cut_debts_name_again(.*/        (void)index;/'
+mutant cut-of-master-between-lines 'I8-spared' $visit '/^static bool is_still_wanted/,/^}/ s/^        return is_wanted(visit, index);/        return true;/'
+mutant mixed-parked-stay 'parked' $table '/^void service_table_move/,/^}/ s/^    hand_over(&former->masters, .*//'
+mutant mixed-asks-the-former 'parked told' $table 's/^    former->is_over = true;//'
+mutant mixed-knows-no-successor 'parked' $table 's/^    successor->is_successor = true;//'
+mutant mixed-remembers-the-former 'parked told' $table '/^void service_table_begin/,/^}/ s/^    question_cache_finish(.*//'
+mutant mixed-former-goes-on-telling 'told' $handover 's/^        former->observers = NULL;//'
+mutant mixed-lets-in-what-is-gone 'parked' $table 's/^        if (entry->is_over)$/        if (entry->is_over || now_ms > 0)/'
 
 echo "mutants: $caught caught, $failed failed"
 [ "$failed" -eq 0 ]

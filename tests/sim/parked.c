@@ -8,16 +8,16 @@
 /* By so much later than it must, beside what its timers lag behind. */
 #define MARGIN_MS 5
 
-/* How long the running file lets a question wait that comes, or moves, now. */
+/* How long the file of the set that answers lets a question wait that comes, or moves, now. */
 static int64_t park_now(struct world *world, unsigned agent, unsigned service)
 {
-    const struct sim_set *running = world->agents[agent].running;
-    int64_t park_ms = running->file.park_ms;
+    const struct sim_set *set = agent_set_of(world, agent, service);
+    int64_t park_ms = set->file.park_ms;
 
     if (park_ms != PARK_AUTO)
         return park_ms;
-    park_ms = service_decision(running->services[service])->park_ms;
-    ghost_check_park(world, running, service, park_ms);
+    park_ms = service_decision(set->services[service])->park_ms;
+    ghost_check_park(world, set, service, park_ms);
     return park_ms;
 }
 
@@ -54,21 +54,28 @@ void parked_let_due(struct world *world, unsigned agent)
             self->waiting[i].deadline_ms = now_ms;
 }
 
-void parked_change_over(struct world *world, unsigned agent)
+void parked_move(struct world *world, unsigned agent, unsigned service)
 {
     struct sim_agent *self = &world->agents[agent];
 
     for (unsigned i = 0; i < self->waiting_count; i++) {
         struct sim_waiting *waiting = &self->waiting[i];
-        if (self->running->services[waiting->service] == NULL) {
-            waiting->is_orphan = true;
+        if (waiting->service != service || waiting->is_orphan)
             continue;
-        }
-        int64_t deadline_ms = waiting->since_ms + park_now(world, agent, waiting->service);
+        int64_t deadline_ms = waiting->since_ms + park_now(world, agent, service);
         if (deadline_ms < waiting->deadline_ms)
             waiting->deadline_ms = deadline_ms;
     }
     parked_let_due(world, agent);
+}
+
+void parked_end_change_over(struct world *world, unsigned agent)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    for (unsigned i = 0; i < self->waiting_count; i++)
+        if (self->running->services[self->waiting[i].service] == NULL)
+            self->waiting[i].is_orphan = true;
 }
 
 /* ---- answers ---- */
@@ -138,7 +145,8 @@ static void check_waiting(struct world *world, unsigned agent, const struct sim_
     const struct sim_agent *self = &world->agents[agent];
     int64_t slack_ms = self->timer_lag_ms + MARGIN_MS;
 
-    if (waiting->is_orphan || service_is_open(self->running->services[waiting->service], SERVICE_ROLE_MASTER))
+    if (waiting->is_orphan ||
+        service_is_open(agent_service(world, agent, waiting->service), SERVICE_ROLE_MASTER))
         ghost_broken(world, "parked", "agent %u service %u: somebody waits for what is there, or never comes",
                      agent, waiting->service);
     if (agent_now_ms(world, agent) > waiting->deadline_ms + slack_ms &&
@@ -152,7 +160,7 @@ static void check_count(struct world *world, unsigned agent, unsigned service)
 {
     const struct sim_agent *self = &world->agents[agent];
     const struct service_waiting *known =
-        service_waiting(self->running->services[service], SERVICE_ROLE_MASTER);
+        service_waiting(agent_service(world, agent, service), SERVICE_ROLE_MASTER);
     int64_t oldest_ms = INT64_MAX;
     size_t count = 0;
 
@@ -175,7 +183,7 @@ void parked_settle(struct world *world, unsigned agent)
     if (self->waiting_count > 0)
         release(world, agent);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (self->running->services[i] != NULL)
+        if (agent_service(world, agent, i) != NULL)
             check_count(world, agent, i);
     for (unsigned i = 0; i < self->waiting_count; i++)
         check_waiting(world, agent, &self->waiting[i]);

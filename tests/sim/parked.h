@@ -13,7 +13,10 @@ void parked_settle(struct world *world, unsigned agent);
 /* Those whose time is over all at once are due from now on, not before. */
 void parked_let_due(struct world *world, unsigned agent);
 
-/* The agent has changed over: those who wait, wait for what is in the new file, and as long as that says. */
-void parked_change_over(struct world *world, unsigned agent);
+/* A service has moved in a change-over: those who wait for it wait as long as the new file says. */
+void parked_move(struct world *world, unsigned agent, unsigned service);
+
+/* The change-over is at its end: nobody waits any more for a service that the new file does not have. */
+void parked_end_change_over(struct world *world, unsigned agent);
 
 #endif

@@ -150,7 +150,7 @@ void progress_check(struct world *world, unsigned agent, unsigned service, const
 {
     const struct ghost *ghost = &world->ghost;
     const struct sim_agent *self = &world->agents[agent];
-    const struct sim_set *set = self->running;
+    const struct sim_set *set = agent_set_of(world, agent, service);
     int64_t slack_ms = self->timer_lag_ms + MARGIN_MS;
     int64_t poll_due_ms = set->file.poll_ms + set->file.reply_timeout_ms + QUORUM_HOLD_MS + slack_ms;
     int64_t push_due_ms = 3 * QUICK_ROUND_TRIP_MS + slack_ms;

@@ -1,6 +1,7 @@
 #include "tests/sim/reload_model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "spoa/core/decision/handover.h"
 #include "tests/sim/agent_model.h"
@@ -8,12 +9,14 @@
 #include "tests/sim/cutter_model.h"
 #include "tests/sim/ghost.h"
 #include "tests/sim/parked.h"
+#include "tests/sim/script.h"
 #include "tests/sim/set_model.h"
 
 /* The times of spoa/reload.c. */
 #define READY_INTERVAL_MS 10
 #define FAILED_INTERVAL_MS 100
 #define READY_SLACK_MS 500
+#define TAKE_OVER_MS 500
 #define RETIRE_MS 1000
 
 static void look_again(struct world *world, unsigned agent, int64_t after_ms)
@@ -28,12 +31,11 @@ static void look_again(struct world *world, unsigned agent, int64_t after_ms)
     event_queue_push(&world->queue, &event);
 }
 
-void reload_begin(struct world *world, unsigned agent, const struct sim_file *file)
+/* Beside the one that answers. */
+static void build_next(struct world *world, unsigned agent, const struct sim_file *file)
 {
     struct sim_agent *self = &world->agents[agent];
 
-    world_trace(world, "agent %u reloads", agent);
-    world->counts.reloads++;
     set_destroy(world, self->next);
     self->next = set_create(world, agent, file);
     self->deadline_ms = agent_now_ms(world, agent) + file->vote_life_ms + READY_SLACK_MS;
@@ -42,56 +44,157 @@ void reload_begin(struct world *world, unsigned agent, const struct sim_file *fi
     agent_settle(world, agent);
 }
 
-/* ---- the change-over, all services at once: the simulation does not have the mixed state ---- */
-
-void reload_activate(struct world *world, struct sim_set *set, struct sim_set *former,
-                     struct service_table *table)
+/* Services have moved already, and cannot go back: another file waits until all have. */
+void reload_begin(struct world *world, unsigned agent, const struct sim_file *file)
 {
-    int64_t now_ms = agent_now_ms(world, set->agent);
-    int voters[QUORUM_VOTERS_MAX];
+    struct sim_agent *self = &world->agents[agent];
 
+    world_trace(world, "agent %u is told to reload", agent);
+    world->counts.reloads++;
+    if (self->next_table == NULL) {
+        build_next(world, agent, file);
+        return;
+    }
+    world->counts.reloads_meanwhile++;
+    self->has_wanted = true;
+    self->wanted = *file;
+}
+
+/* ---- the change-over: one service after the other ---- */
+
+/* They are ready to answer, and are observed once they do. */
+static void prepare(struct world *world, struct sim_set *set, struct service_table *table)
+{
+    if (table == NULL)
+        abort();
+    set_hold_observers(set);
     for (unsigned i = 0; i < set->listed_count; i++)
         if (!service_table_add(table, set->listed[i]))
             abort();
     ghost_watch(world, set);
-    cutter_create(world, set, former);
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        struct service *same = former != NULL ? former->services[i] : NULL;
-        if (set->services[i] == NULL)
-            continue;
-        if (same != NULL)
-            voter_group_match(set->group, former->group, voters);
-        handover(set->services[i], same, voters, now_ms);
-    }
-    set_catch_up(world, set);
-    cutter_begin(world, set, former);
+    cutter_create(world, set);
 }
 
-static void change_over(struct world *world, unsigned agent)
+static void hand_over(struct world *world, struct sim_set *set, const struct sim_set *former,
+                      unsigned service)
+{
+    struct service *same = former != NULL ? former->services[service] : NULL;
+    int voters[QUORUM_VOTERS_MAX];
+
+    if (same != NULL)
+        voter_group_match(set->group, former->group, voters);
+    handover(set->services[service], same, voters, agent_now_ms(world, set->agent));
+    set_catch_up(world, set, service);
+}
+
+void reload_start(struct world *world, unsigned agent)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    prepare(world, self->running, self->table);
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
+        if (self->running->services[i] != NULL)
+            hand_over(world, self->running, NULL, i);
+    cutter_begin(world, self->running, NULL);
+}
+
+static void begin_take_over(struct world *world, unsigned agent)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    world_trace(world, "agent %u begins to change over", agent);
+    self->next_table = service_table_create(self->parking);
+    prepare(world, self->next, self->next_table);
+    self->force_ms = agent_now_ms(world, agent) + TAKE_OVER_MS;
+    self->cursor = rng_below(&world->rng, SIM_SERVICES_MAX);
+    memset(self->has_moved, 0, sizeof(self->has_moved));
+    service_table_begin(self->table, self->next_table);
+    cutter_follow(world, self->next, self->running);
+    script_disturb_change_over(world, agent);
+}
+
+static void move_service(struct world *world, unsigned agent, unsigned service, bool by_force)
+{
+    struct sim_agent *self = &world->agents[agent];
+
+    world_trace(world, "agent %u: service %u moves%s", agent, service, by_force ? " by force" : "");
+    world->counts.moved_by_force += by_force;
+    ghost_moves(world, self->running, self->next, service, by_force);
+    self->has_moved[service] = true;
+    hand_over(world, self->next, self->running, service);
+    ghost_has_moved(world, self->next, service);
+    service_table_move(self->table, service_settings(self->next->services[service])->name,
+                       agent_now_ms(world, agent));
+    parked_move(world, agent, service);
+    ghost_check_counters(world, agent);
+}
+
+static bool is_ready(const struct world *world, unsigned agent, unsigned service)
+{
+    const struct sim_agent *self = &world->agents[agent];
+
+    return handover_lack(self->next->services[service], self->running->services[service],
+                         agent_now_ms(world, agent)) == HANDOVER_READY;
+}
+
+/* Moves up to `budget` services. True where all have moved. */
+static bool take_over(struct world *world, unsigned agent, unsigned budget)
+{
+    struct sim_agent *self = &world->agents[agent];
+    bool is_late = agent_now_ms(world, agent) >= self->force_ms;
+    unsigned left = 0;
+
+    for (unsigned looks = 0; looks < SIM_SERVICES_MAX; looks++, self->cursor++) {
+        unsigned at = self->cursor % SIM_SERVICES_MAX;
+        if (self->next->services[at] == NULL || self->has_moved[at])
+            continue;
+        bool good = is_ready(world, agent, at);
+        if (is_late || (good && budget > 0)) {
+            move_service(world, agent, at, !good);
+            budget -= budget > 0;
+        } else {
+            left++;
+        }
+    }
+    return left == 0;
+}
+
+static void complete(struct world *world, unsigned agent)
 {
     struct sim_agent *self = &world->agents[agent];
     struct sim_set *former = self->running;
-    struct service_table *table = service_table_create(self->parking);
+    struct service_table *table = self->next_table;
 
-    if (table == NULL)
-        abort();
     world_trace(world, "agent %u has reloaded", agent);
     world->counts.change_overs++;
-    ghost_changes_over(world, former, self->next);
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (self->next->services[i] == NULL)
             agent_forget_service(world, agent, i);
     self->running = self->next;
     self->next = NULL;
-    reload_activate(world, self->running, former, table);
-    ghost_check_counters(world, agent);
-    ghost_has_changed_over(world, self->running);
-    service_table_change_over(self->table, table, agent_now_ms(world, agent));
-    parked_change_over(world, agent);
-    ghost_check_counters(world, agent);
+    self->next_table = NULL;
+    cutter_begin(world, self->running, former);
+    service_table_end(self->table, agent_now_ms(world, agent));
+    parked_end_change_over(world, agent);
     self->retired = former;
     self->retired_table = table;
     self->retire_ms = world->now_ms + RETIRE_MS;
+    ghost_check_counters(world, agent);
+}
+
+/* A turn of the loop. Most of them follow at once; one that does not is a loop that has much else to do. */
+static void go_on(struct world *world, unsigned agent)
+{
+    static const int64_t pauses_ms[] = {0, 0, 10, 120, 300};
+    struct sim_agent *self = &world->agents[agent];
+    unsigned pause = rng_below(&world->rng, sizeof(pauses_ms) / sizeof(*pauses_ms));
+
+    if (self->next_table == NULL)
+        begin_take_over(world, agent);
+    if (take_over(world, agent, rng_below(&world->rng, SIM_SERVICES_MAX + 1)))
+        complete(world, agent);
+    else
+        look_again(world, agent, rng_between(&world->rng, 0, pauses_ms[pause]));
     agent_settle(world, agent);
     for (unsigned i = 0; i < world->config.services; i++)
         asker_ask(world, agent, i);
@@ -99,14 +202,10 @@ static void change_over(struct world *world, unsigned agent)
 
 /* ---- waiting ---- */
 
-static bool is_ready(const struct world *world, unsigned agent)
+static bool are_ready(const struct world *world, unsigned agent)
 {
-    const struct sim_agent *self = &world->agents[agent];
-
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (self->next->services[i] != NULL &&
-            handover_lack(self->next->services[i], self->running->services[i], agent_now_ms(world, agent)) !=
-                HANDOVER_READY)
+        if (world->agents[agent].next->services[i] != NULL && !is_ready(world, agent, i))
             return false;
     return true;
 }
@@ -136,11 +235,17 @@ void reload_look(struct world *world, struct event *event)
         return;
     }
     end_retired(world, self);
-    if (self->retired == NULL && self->next != NULL && is_ready(world, agent))
-        change_over(world, agent);
-    if (self->next != NULL)
+    if (self->retired == NULL && self->next != NULL && (self->next_table != NULL || are_ready(world, agent)))
+        go_on(world, agent);
+    if (self->next_table != NULL)
+        return;
+    if (self->has_wanted) {
+        self->has_wanted = false;
+        build_next(world, agent, &self->wanted);
+    } else if (self->next != NULL) {
         look_again(world, agent,
                    agent_now_ms(world, agent) < self->deadline_ms ? READY_INTERVAL_MS : FAILED_INTERVAL_MS);
-    else if (self->retired != NULL)
+    } else if (self->retired != NULL) {
         look_again(world, agent, self->retire_ms - world->now_ms);
+    }
 }

@@ -39,6 +39,14 @@ static unsigned any_agent(struct world *world)
     return rng_below(&world->rng, world->config.agents);
 }
 
+/* The one that answers, or in a change-over either of the two. */
+static const struct sim_set *any_set(struct world *world, unsigned agent)
+{
+    const struct sim_agent *self = &world->agents[agent];
+
+    return self->next_table != NULL && rng_chance(&world->rng, 50) ? self->next : self->running;
+}
+
 static int8_t any_address(struct world *world)
 {
     return (int8_t)(rng_chance(&world->rng, 5) ? SIM_SERVERS : rng_below(&world->rng, SIM_SERVERS));
@@ -68,6 +76,23 @@ static void plan_reload(struct world *world)
 {
     if (rng_chance(&world->rng, 25))
         plan(world, PLANNED_RELOAD, rng_between(&world->rng, 0, 1500), (struct event_item){.kind = 0}, false);
+}
+
+/* Failovers of one service, another file, trouble with HAProxy: all while some services have moved and others have not. */
+void script_disturb_change_over(struct world *world, unsigned agent)
+{
+    struct event_item item = {.service = (uint8_t)any_service(world)};
+
+    if (!rng_chance(&world->rng, 40))
+        return;
+    for (unsigned i = 1 + rng_below(&world->rng, 3); i > 0; i--) {
+        item.kind = (uint8_t)any_sentinel(world);
+        item.value = any_address(world);
+        plan(world, PLANNED_FAILOVER, rng_between(&world->rng, 0, 400), item, false);
+    }
+    if (rng_chance(&world->rng, 20))
+        plan(world, PLANNED_RELOAD, rng_between(&world->rng, 0, 300), (struct event_item){.kind = 0}, false);
+    script_disturb_haproxy(world, agent);
 }
 
 /* ---- views ---- */
@@ -236,7 +261,7 @@ static void act_delay(struct world *world)
 static void act_break(struct world *world)
 {
     unsigned agent = any_agent(world);
-    const struct sim_set *set = world->agents[agent].running;
+    const struct sim_set *set = any_set(world, agent);
     struct sim_link *link =
         network_link(world, set, rng_below(&world->rng, set->file.voters), rng_chance(&world->rng, 30));
 
@@ -248,7 +273,7 @@ static void act_break(struct world *world)
 static void act_reroute(struct world *world)
 {
     unsigned agent = any_agent(world);
-    const struct sim_set *set = world->agents[agent].running;
+    const struct sim_set *set = any_set(world, agent);
     unsigned voter = rng_below(&world->rng, set->file.voters);
 
     if (!world->config.shared_routes)

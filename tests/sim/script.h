@@ -18,6 +18,10 @@ void script_draw_path(struct world *world, struct sim_path *path, unsigned perce
 /* Puts the script's actions and questions into the queue. */
 void script_plan(struct world *world);
 
+/* Services begin to move from one set to the next: more goes wrong then than by chance. */
+void script_disturb_change_over(struct world *world, unsigned agent);
+void script_disturb_haproxy(struct world *world, unsigned agent);
+
 /* Puts the runtime API into a file, or takes it out. */
 void script_change_api(struct world *world, struct sim_file *file);
 

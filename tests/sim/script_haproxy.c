@@ -84,6 +84,16 @@ void script_act_haproxy(struct world *world, const struct event *event)
     }
 }
 
+void script_disturb_haproxy(struct world *world, unsigned agent)
+{
+    static const enum haproxy_action actions[] = {HAPROXY_FALLS_ILL, HAPROXY_RELOADS, HAPROXY_RESTARTS};
+    struct rng *rng = &world->haproxy_rng;
+
+    if (world->agents[agent].haproxy.is_there && rng_chance(rng, 30))
+        plan(world, agent, actions[rng_below(rng, sizeof(actions) / sizeof(*actions))],
+             rng_between(rng, 0, 300));
+}
+
 void script_plan_haproxys(struct world *world, int64_t wild_ms)
 {
     static const enum haproxy_action actions[] = {HAPROXY_FALLS_ILL,  HAPROXY_FALLS_ILL, HAPROXY_FALLS_ILL,

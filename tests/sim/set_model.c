@@ -141,14 +141,22 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
     return wake_ms;
 }
 
-void set_catch_up(struct world *world, struct sim_set *set)
+void set_hold_observers(struct sim_set *set)
 {
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF)
-            role_probe_catch_up(&set->probes[i].probe, service_decision(set->services[i]),
-                                now_ms_of(world, set));
-    for (size_t i = 0; i < voter_group_service_count(set->group); i++)
-        voter_group_catch_up(set->group, i);
+    for (unsigned i = 0; i < set->listed_count; i++)
+        service_hold_observers(set->listed[i]);
+}
+
+void set_catch_up(struct world *world, struct sim_set *set, unsigned service)
+{
+    unsigned place = 0;
+
+    if (set->file.policy.role_check != ROLE_CHECK_OFF)
+        role_probe_catch_up(&set->probes[service].probe, service_decision(set->services[service]),
+                            now_ms_of(world, set));
+    while (set->listed[place] != set->services[service])
+        place++;
+    voter_group_catch_up(set->group, place);
 }
 
 /* ---- what comes ---- */

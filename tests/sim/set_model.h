@@ -16,8 +16,11 @@ void set_destroy(struct world *world, struct sim_set *set);
 /* Sends all that there is to be sent. */
 void set_pump(struct world *world, struct sim_set *set);
 
-/* A change-over has evaluated its services, as voter_links_catch_up() is told. */
-void set_catch_up(struct world *world, struct sim_set *set);
+/* Nobody observes its services until they take the places of others. */
+void set_hold_observers(struct sim_set *set);
+
+/* A change-over has evaluated a service, as voter_links_catch_up() is told. */
+void set_catch_up(struct world *world, struct sim_set *set, unsigned service);
 
 /* Its timers, and when they are due by the agent's clock. */
 void set_tick(struct world *world, struct sim_set *set);

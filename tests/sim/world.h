@@ -10,7 +10,7 @@
  *   network.c        links, delays, cuts; the order of messages on a link is kept, as TCP keeps it
  *   set_model.c      what one file brings to life, with real modules: plays the I/O layer around them
  *   agent_model.c    the agent's process: a set that answers, timers, HAProxy's session
- *   reload_model.c   its reloads: a next set beside the first, and the change-over
+ *   reload_model.c   its reloads: a next set beside the first, and the change-over, service by service
  *   cutter_model.c   its cuts of sessions: plays the I/O layer around the real rounds and visits
  *   haproxy_model.c  HAProxy's sessions and its runtime API; script_haproxy.c: what goes wrong with them
  *   asker.c          HAProxy: NOTIFY frames in, ACK frames out (ack.c); parked.c: those that wait
@@ -222,8 +222,15 @@ struct sim_agent {
     struct sim_set *next;    /* waits to take its place; NULL: none does */
     struct sim_set *retired; /* was replaced, and ends soon; NULL: it has ended */
     int64_t deadline_ms;     /* `next` has failed from then on, and goes on trying */
-    int64_t retire_ms;       /* `retired` may end */
-    uint32_t reloads;        /* dates what is planned for them */
+    /* `next` takes over, one service after the other, and has these. NULL: it does not yet. */
+    struct service_table *next_table;
+    bool has_moved[SIM_SERVICES_MAX];
+    unsigned cursor;  /* where the next look for a service that moves begins */
+    int64_t force_ms; /* what has not moved by then moves, whatever it lacks */
+    bool has_wanted;  /* meanwhile it was told to read `wanted` */
+    struct sim_file wanted;
+    int64_t retire_ms; /* `retired` may end */
+    uint32_t reloads;  /* dates what is planned for them */
     struct service_table *table;
     struct service_table *retired_table;
     struct parking *parking;

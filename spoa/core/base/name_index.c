@@ -42,6 +42,22 @@ size_t name_index_add(struct name_index *index, const void *list, size_t place)
     return *slot - 1;
 }
 
+bool name_index_reserve(struct name_index *index, name_index_name_fn name, const void *list, size_t count)
+{
+    struct name_index larger;
+
+    if (index->slots != NULL && 2 * count <= index->mask + 1)
+        return true;
+    if (!name_index_init(&larger, name, count))
+        return false;
+    for (size_t i = 0; index->slots != NULL && i <= index->mask; i++)
+        if (index->slots[i] != 0)
+            (void)name_index_add(&larger, list, index->slots[i] - 1);
+    name_index_finish(index);
+    *index = larger;
+    return true;
+}
+
 size_t name_index_find(const struct name_index *index, const void *list, const char *name)
 {
     const size_t *slot = find_slot(index, list, name);

@@ -23,6 +23,11 @@ struct name_index {
 
 /* Makes room for `count` names. The index is empty then. False if memory is short. */
 MUST_CHECK bool name_index_init(struct name_index *index, name_index_name_fn name, size_t count);
+
+/* Makes room for `count` names in an index that may have names of `list` already, and keeps them. The room doubles, so that
+ * names can be added one by one. False if memory is short: the index stays as it was. */
+MUST_CHECK bool name_index_reserve(struct name_index *index, name_index_name_fn name, const void *list,
+                                   size_t count);
 void name_index_finish(struct name_index *index);
 
 /* Adds the name at this place. If the index has the name already, returns its place and adds nothing; otherwise `place`. */

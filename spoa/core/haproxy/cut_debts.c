@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/name_index.h"
 
 #define NOWHERE SIZE_MAX
 
@@ -50,9 +51,12 @@ struct cut_debts {
     struct metrics *metrics;
     struct owner *owners;
     size_t owner_count;
-    struct place *places; /* those of the owners, then those that the configuration no longer has */
+    struct name_index names; /* of the owners */
+    struct place *places;    /* those of the owners, then those that the configuration no longer has */
     size_t place_count;
     struct debt *debts; /* `api_count` for each place */
+    /* For each place of the debts before: where it is here, or NOWHERE. NULL: nothing was inherited. */
+    size_t *inherited;
 };
 
 struct cut_debts *cut_debts_create(const char *const *apis, size_t api_count, struct metrics *metrics)
@@ -80,6 +84,8 @@ void cut_debts_destroy(struct cut_debts *debts)
         free(debts->places[i].copy);
     free(debts->places);
     free(debts->debts);
+    free(debts->inherited);
+    name_index_finish(&debts->names);
     free(debts->owners);
     free(debts->apis);
     free(debts);
@@ -107,6 +113,13 @@ static bool grow(struct cut_debts *debts, size_t more)
     return true;
 }
 
+static const char *owner_name(const void *list, size_t place)
+{
+    const struct cut_debts *debts = list;
+
+    return debts->owners[place].name;
+}
+
 bool cut_debts_add(struct cut_debts *debts, const struct cut_service *service)
 {
     size_t count = service->backend_count * service->server_count;
@@ -115,7 +128,7 @@ bool cut_debts_add(struct cut_debts *debts, const struct cut_service *service)
     if (owners == NULL)
         return false;
     debts->owners = owners;
-    if (!grow(debts, count))
+    if (!name_index_reserve(&debts->names, owner_name, debts, debts->owner_count + 1) || !grow(debts, count))
         return false;
     for (size_t i = 0; i < count; i++)
         debts->places[debts->place_count + i] = (struct place){
@@ -124,8 +137,9 @@ bool cut_debts_add(struct cut_debts *debts, const struct cut_service *service)
             .server = service->servers[i % service->server_count].name,
             .owner = debts->owner_count,
         };
-    owners[debts->owner_count++] =
+    owners[debts->owner_count] =
         (struct owner){.name = service->name, .first = debts->place_count, .count = count};
+    (void)name_index_add(&debts->names, debts, debts->owner_count++);
     debts->place_count += count;
     return true;
 }
@@ -195,6 +209,14 @@ void cut_debts_name(struct cut_debts *debts, size_t service, const char *server,
     }
 }
 
+void cut_debts_name_again(struct cut_debts *debts, size_t service, int64_t now_ms)
+{
+    const struct owner *owner = &debts->owners[service];
+
+    if (owner->has_named)
+        cut_debts_name(debts, service, owner->named, now_ms);
+}
+
 void cut_debts_fence(struct cut_debts *debts, size_t service, int64_t now_ms)
 {
     struct owner *owner = &debts->owners[service];
@@ -237,32 +259,31 @@ size_t cut_debts_owed(const struct cut_debts *debts, size_t api)
 
 /* ---- from one configuration to the next ---- */
 
-/* Finds a service by its name. Most services keep their number, so the search begins at `hint`. */
-static struct owner *find_owner(const struct cut_debts *debts, const char *name, size_t hint)
+bool cut_debts_find(const struct cut_debts *debts, const char *name, size_t *ret_service)
 {
-    for (size_t i = 0; i < debts->owner_count; i++) {
-        struct owner *owner = &debts->owners[(hint % debts->owner_count + i) % debts->owner_count];
-        if (is_same(owner->name, name))
-            return owner;
-    }
-    return NULL;
+    if (debts->owner_count == 0)
+        return false;
+    *ret_service = name_index_find(&debts->names, debts, name);
+    return *ret_service != NAME_INDEX_NONE;
 }
 
-/* Finds a place with the same names among `count` places from `first` on. */
-static size_t find_among(const struct cut_debts *debts, size_t first, size_t count, const struct place *same)
+/* NULL: there is no such service. */
+static struct owner *find_owner(const struct cut_debts *debts, const char *name)
 {
-    for (size_t i = first; i < first + count; i++)
-        if (is_same(debts->places[i].backend, same->backend) &&
-            is_same(debts->places[i].server, same->server) &&
-            is_same(debts->places[i].service, same->service))
-            return i;
-    return NOWHERE;
+    size_t service;
+
+    return cut_debts_find(debts, name, &service) ? &debts->owners[service] : NULL;
 }
 
-/* Finds it among the places of a service, which may be NULL. */
+/* Finds a place of the same backend and server among those of a service, which may be NULL. */
 static size_t find_place(const struct cut_debts *debts, const struct owner *owner, const struct place *same)
 {
-    return owner != NULL ? find_among(debts, owner->first, owner->count, same) : NOWHERE;
+    for (size_t i = 0; owner != NULL && i < owner->count; i++) {
+        const struct place *place = &debts->places[owner->first + i];
+        if (is_same(place->backend, same->backend) && is_same(place->server, same->server))
+            return owner->first + i;
+    }
+    return NOWHERE;
 }
 
 /* Lists, for each HAProxy, its place in `former`; NOWHERE: it is new. The caller frees the list. NULL if
@@ -336,12 +357,13 @@ static bool inherit_places(struct cut_debts *debts, const struct cut_debts *form
     for (size_t i = 0; i < former->place_count; i++) {
         const struct place *place = &former->places[i];
         if (i == 0 || !is_same(place->service, former->places[i - 1].service))
-            owner = find_owner(debts, place->service, place->owner);
+            owner = find_owner(debts, place->service);
         size_t here = find_place(debts, owner, place);
         if (here == NOWHERE && !is_owed(debts, former, i, apis))
             continue;
         if (here == NOWHERE && !add_stray(debts, place, &here))
             return false;
+        debts->inherited[i] = here;
         copy_debts(debts, here, former, i, apis);
     }
     return true;
@@ -362,13 +384,23 @@ static void inherit_name(struct cut_debts *debts, struct owner *owner, const str
     }
 }
 
+/* Nothing is inherited yet. False if memory is short. */
+static bool begin_inheritance(struct cut_debts *debts, const struct cut_debts *former)
+{
+    free(debts->inherited);
+    debts->inherited = calloc(former->place_count + 1, sizeof(*debts->inherited));
+    for (size_t i = 0; debts->inherited != NULL && i < former->place_count; i++)
+        debts->inherited[i] = NOWHERE;
+    return debts->inherited != NULL;
+}
+
 bool cut_debts_inherit(struct cut_debts *debts, const struct cut_debts *former, int64_t now_ms)
 {
     size_t *apis = find_apis(debts, former);
-    bool is_done = apis != NULL && inherit_places(debts, former, apis);
+    bool is_done = apis != NULL && begin_inheritance(debts, former) && inherit_places(debts, former, apis);
 
     for (size_t i = 0; is_done && i < former->owner_count; i++) {
-        struct owner *owner = find_owner(debts, former->owners[i].name, i);
+        struct owner *owner = find_owner(debts, former->owners[i].name);
         if (owner != NULL)
             inherit_name(debts, owner, &former->owners[i], now_ms);
     }
@@ -376,21 +408,13 @@ bool cut_debts_inherit(struct cut_debts *debts, const struct cut_debts *former, 
     return is_done;
 }
 
-void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *former, struct cut_items *items)
+void cut_debts_adopt(const struct cut_debts *debts, struct cut_items *items)
 {
-    size_t strays = debts->owner_count > 0 ? debts->owners[debts->owner_count - 1].first +
-                                                 debts->owners[debts->owner_count - 1].count
-                                           : 0;
-
     for (size_t i = 0; i < items->count; i++) {
         struct cut_item *item = &items->list[i];
-        if (item->place == NOWHERE)
-            continue; /* a reload before this one found that it is no longer owed */
-        const struct place *was = &former->places[item->place];
-        const struct owner *owner = find_owner(debts, was->service, was->owner);
-        item->place = find_place(debts, owner, was);
-        if (item->place == NOWHERE)
-            item->place = find_among(debts, strays, debts->place_count - strays, was);
+        /* Once it is NOWHERE, a reload before this one has found that it is no longer owed. */
+        if (item->place != NOWHERE)
+            item->place = debts->inherited != NULL ? debts->inherited[item->place] : NOWHERE;
         if (item->place != NOWHERE)
             item->may_be_gone = debts->places[item->place].owner == NOWHERE;
     }

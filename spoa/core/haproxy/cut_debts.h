@@ -63,9 +63,15 @@ MUST_CHECK bool cut_debts_add(struct cut_debts *debts, const struct cut_service 
  */
 MUST_CHECK bool cut_debts_inherit(struct cut_debts *debts, const struct cut_debts *former, int64_t now_ms);
 
-/* The service names `server` as its master; NULL: a node outside the map. A call that brings no news does
- * nothing. */
+/* Finds the number of a service by its name. False if there is no such service. */
+bool cut_debts_find(const struct cut_debts *debts, const char *name, size_t *ret_service);
+
+/* The service names `server` as its master; NULL: a node outside the map. The text is borrowed. A call that brings no news
+ * does nothing. */
 void cut_debts_name(struct cut_debts *debts, size_t service, const char *server, int64_t now_ms);
+
+/* The service names the same master as before, so a fence is over. Does nothing if it has named nobody. */
+void cut_debts_name_again(struct cut_debts *debts, size_t service, int64_t now_ms);
 
 /* The sessions to the master that was named last must be cut, although no other master is named. A second
  * call does nothing until a master is named. */
@@ -94,8 +100,8 @@ bool cut_debts_is_owed(const struct cut_debts *debts, size_t api, size_t place);
 /* The debts that were taken are no longer under way. The outcome of each stands in its item. */
 void cut_debts_end(struct cut_debts *debts, size_t api, const struct cut_items *items, int64_t now_ms);
 
-/* Makes a list that was taken from `former` a list of `debts`, which has inherited from `former`. */
-void cut_debts_adopt(const struct cut_debts *debts, const struct cut_debts *former, struct cut_items *items);
+/* Makes a list that was taken from the debts from which `debts` has inherited a list of `debts`. */
+void cut_debts_adopt(const struct cut_debts *debts, struct cut_items *items);
 
 /* Whether every HAProxy has cut the sessions to this server at least once since it is owed, in all
  * backends of the service. If so, writes the names of the service and the server. */

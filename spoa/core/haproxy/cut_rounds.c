@@ -30,6 +30,7 @@ struct cut_rounds {
     struct watch *watches;
     size_t watch_count;
     bool has_started;
+    struct cut_rounds *former; /* is told until the start what the services decide; NULL: nobody is */
 };
 
 /* ---- its life ---- */
@@ -83,19 +84,35 @@ void cut_rounds_destroy(struct cut_rounds *rounds)
 
 /* ---- services ---- */
 
+/* Where the decisions of a service count, and its number there. NULL: nowhere. */
+static const struct cut_rounds *find_rounds(const struct watch *watch, size_t *ret_index)
+{
+    const struct cut_rounds *rounds = watch->rounds;
+    const struct cut_rounds *former = rounds->former;
+
+    *ret_index = watch->index;
+    if (rounds->has_started)
+        return rounds;
+    if (former == NULL || !cut_debts_find(former->debts, service_settings(watch->service)->name, ret_index))
+        return NULL;
+    return former;
+}
+
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
-    const struct watch *watch = container_of(self, struct watch, observer);
-    const struct cut_rounds *rounds = watch->rounds;
+    size_t index;
+    const struct cut_rounds *rounds = find_rounds(container_of(self, struct watch, observer), &index);
 
     (void)service;
-    if (!rounds->has_started)
+    if (rounds == NULL)
         return;
-    if (service_state_names(change->after->state))
-        cut_debts_name(rounds->debts, watch->index, change->after->server, change->now_ms);
+    if (change->switched)
+        cut_debts_name(rounds->debts, index, change->after->server, change->now_ms);
+    else if (service_state_names(change->after->state))
+        cut_debts_name_again(rounds->debts, index, change->now_ms);
     else if (change->after->is_fenced)
-        cut_debts_fence(rounds->debts, watch->index, change->now_ms);
+        cut_debts_fence(rounds->debts, index, change->now_ms);
     rounds->options.on_change(rounds->options.context);
 }
 
@@ -145,6 +162,7 @@ void cut_rounds_start(struct cut_rounds *rounds, int64_t now_ms)
     const struct watch *watch;
 
     rounds->has_started = true;
+    rounds->former = NULL;
     for (watch = rounds->watches; watch != NULL; watch = watch->next)
         catch_up(watch, now_ms);
 }
@@ -247,6 +265,11 @@ size_t cut_rounds_owed(const struct cut_rounds *rounds, size_t api)
 
 /* ---- from one configuration to the next ---- */
 
+void cut_rounds_follow(struct cut_rounds *rounds, struct cut_rounds *former)
+{
+    rounds->former = former;
+}
+
 static bool is_same_api(const struct cut_rounds *rounds, size_t api, const struct cut_rounds *former,
                         size_t former_api)
 {
@@ -275,7 +298,7 @@ bool cut_rounds_move(struct cut_rounds *rounds, size_t api, struct cut_rounds *f
     target->is_trial = false;
     before->items = (struct cut_items){.list = NULL};
     before->is_busy = false;
-    cut_debts_adopt(rounds->debts, former->debts, &target->items);
+    cut_debts_adopt(rounds->debts, &target->items);
     *ret_what = what_of(rounds, api);
     return true;
 }

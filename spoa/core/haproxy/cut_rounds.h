@@ -44,12 +44,19 @@ void cut_rounds_destroy(struct cut_rounds *rounds); /* NULL is fine */
 MUST_CHECK bool cut_rounds_watch(struct cut_rounds *rounds, struct service *service, char *const *backends,
                                  size_t backend_count);
 
+/*
+ * Services begin to move from one configuration to the next, one after another. `former` goes on until all have: it cuts,
+ * and knows what is owed. Until cut_rounds_start() it is told what the services of `rounds` decide, if it has services of
+ * the same name. It borrows the names of their servers. To be called after the last cut_rounds_watch().
+ */
+void cut_rounds_follow(struct cut_rounds *rounds, struct cut_rounds *former);
+
 /* Takes over what `former` knows and owes. To be called after the last cut_rounds_watch(). False if memory is
  * short. */
 MUST_CHECK bool cut_rounds_inherit(struct cut_rounds *rounds, const struct cut_rounds *former,
                                    int64_t now_ms);
 
-/* The services have decided: from now on their decisions count. */
+/* The services have decided: from now on their decisions count here. */
 void cut_rounds_start(struct cut_rounds *rounds, int64_t now_ms);
 
 /* Decisions no longer count. The caller makes no more calls. */

@@ -46,13 +46,16 @@ struct runtime_visit {
     unsigned looks;
     struct reply_lines lines;
     struct reply_answer answer;
-    struct text commands; /* of this step, each with a semicolon behind it */
-    struct text shut;     /* the commands for STEP_SHUT; grows while sessions are read */
-    size_t said;          /* how many bytes of `commands` were said */
+    /*
+     * Of this step. Each has the number of its item and a space before it, and a semicolon behind it. Where a command is
+     * about several items, or about none, the number is that of the first, or 0.
+     */
+    struct text commands;
+    struct text shut; /* the commands for STEP_SHUT; grows while sessions are read */
+    size_t said;      /* how many bytes of `commands` were said, or passed over */
     size_t said_count;
     size_t answered_count;
-    size_t *asked; /* the items of the commands in STEP_TRY and STEP_WHOLE */
-    size_t asked_count;
+    size_t *asked; /* the items of the commands that were said in STEP_TRY and STEP_WHOLE */
     size_t info_len;
     char info[INFO_MAX];
     char complaint[RUNTIME_COMPLAINT_MAX];
@@ -68,7 +71,7 @@ struct runtime_visit *runtime_visit_create(const struct runtime_visit_options *o
 
     if (visit == NULL)
         return NULL;
-    visit->asked = calloc(count + 1, sizeof(*visit->asked));
+    visit->asked = calloc(count + 1, sizeof(*visit->asked)); /* STEP_TRY says one command more */
     if (visit->asked == NULL) {
         free(visit);
         return NULL;
@@ -179,20 +182,28 @@ static void begin_step(struct runtime_visit *visit, enum step step)
     visit->said = 0;
     visit->said_count = 0;
     visit->answered_count = 0;
-    visit->asked_count = 0;
+}
+
+/* About no item. */
+static void add_command(struct runtime_visit *visit, const char *command)
+{
+    text_add(&visit->commands, "0 ");
+    text_add(&visit->commands, command);
+    text_add(&visit->commands, ";");
 }
 
 static void add_about(struct runtime_visit *visit, const char *command, size_t index)
 {
     const struct cut_item *item = item_at(visit, index);
 
+    text_add_number(&visit->commands, index);
+    text_add(&visit->commands, " ");
     text_add(&visit->commands, command);
     text_add(&visit->commands, " ");
     text_add(&visit->commands, item->backend);
     text_add(&visit->commands, "/");
     text_add(&visit->commands, item->server);
     text_add(&visit->commands, ";");
-    visit->asked[visit->asked_count++] = index;
 }
 
 /* No server is called that. HAProxy checks our right first, so its answer tells whether we may shut
@@ -200,7 +211,7 @@ static void add_about(struct runtime_visit *visit, const char *command, size_t i
 static void begin_trial(struct runtime_visit *visit)
 {
     begin_step(visit, STEP_TRY);
-    text_add(&visit->commands, "shutdown sessions server -/-;");
+    add_command(visit, "shutdown sessions server -/-");
     for (size_t i = 0; i < visit->options.items->count; i++)
         add_about(visit, "get weight", i);
 }
@@ -208,7 +219,7 @@ static void begin_trial(struct runtime_visit *visit)
 static void begin_sessions(struct runtime_visit *visit, enum step step)
 {
     begin_step(visit, step);
-    text_add(&visit->commands, "show sess;");
+    add_command(visit, "show sess");
 }
 
 /*
@@ -220,7 +231,7 @@ static void begin_whole(struct runtime_visit *visit)
 {
     begin_step(visit, STEP_WHOLE);
     for (size_t i = 0; i < visit->options.items->count; i++)
-        if ((visit->marks[i] & MARK_CONNECTING) == 0 && is_wanted(visit, i))
+        if ((visit->marks[i] & MARK_CONNECTING) == 0)
             add_about(visit, "shutdown sessions server", i);
 }
 
@@ -272,7 +283,7 @@ static void end_step(struct runtime_visit *visit)
     switch (visit->step) {
     case STEP_BEGIN:
         begin_step(visit, STEP_INFO);
-        text_add(&visit->commands, "show info;");
+        add_command(visit, "show info");
         break;
     case STEP_INFO:
         judge_info(visit);
@@ -306,6 +317,64 @@ static size_t put(char line[RUNTIME_LINE_MAX], size_t len, const char *text, siz
     return len + text_len;
 }
 
+/* Whether the sessions of one of these items are shut one by one. */
+static bool is_single(const struct runtime_visit *visit, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        if ((visit->marks[i] & (MARK_CONNECTING | MARK_SINGLE)) != 0 && is_wanted(visit, i))
+            return true;
+    return false;
+}
+
+/* The same for all items about the server of this one. */
+static bool is_single_server(const struct runtime_visit *visit, size_t index)
+{
+    const struct cut_item *item = item_at(visit, index);
+    size_t first = 0;
+    size_t count = cut_items_find(visit->options.items, item->backend, strlen(item->backend), item->server,
+                                  strlen(item->server), &first);
+
+    return is_single(visit, first, count);
+}
+
+/* The next command, which is not terminated, and its item. */
+static const char *next_command(const struct runtime_visit *visit, size_t *ret_index)
+{
+    char *end = NULL;
+
+    *ret_index = strtoul(visit->commands.data + visit->said, &end, 10);
+    return end + 1;
+}
+
+/* A step may take several lines. Its commands were collected before the first one, and a server may be the master since. */
+static bool is_still_wanted(const struct runtime_visit *visit, size_t index)
+{
+    if (visit->step == STEP_WHOLE)
+        return is_wanted(visit, index);
+    return visit->step != STEP_SHUT || is_single_server(visit, index);
+}
+
+/* Passes over what must not be said any more. False if no command of this step is left. */
+static bool has_command(struct runtime_visit *visit)
+{
+    while (visit->said < visit->commands.len) {
+        size_t index;
+        const char *command = next_command(visit, &index);
+        if (is_still_wanted(visit, index))
+            return true;
+        visit->said = (size_t)(command - visit->commands.data) + strcspn(command, ";") + 1;
+    }
+    return false;
+}
+
+static void note_said(struct runtime_visit *visit, size_t index, const char *end)
+{
+    if (visit->step == STEP_TRY || visit->step == STEP_WHOLE)
+        visit->asked[visit->said_count] = index;
+    visit->said_count++;
+    visit->said = (size_t)(end - visit->commands.data);
+}
+
 /* Writes as many commands as fit into a line, which is not terminated. */
 static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
 {
@@ -316,8 +385,9 @@ static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX
     if (visit->options.pid != 0)
         (void)snprintf(prefix, sizeof(prefix), "@!%u ", visit->options.pid);
     size_t prefix_len = strlen(prefix);
-    while (visit->said < visit->commands.len) {
-        const char *command = visit->commands.data + visit->said;
+    while (has_command(visit)) {
+        size_t index;
+        const char *command = next_command(visit, &index);
         size_t command_len = strcspn(command, ";");
         if (len + 1 + prefix_len + command_len + strlen(quit) > RUNTIME_LINE_MAX)
             break;
@@ -325,22 +395,26 @@ static size_t write_line(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX
             line[len++] = ';';
         len = put(line, len, prefix, prefix_len);
         len = put(line, len, command, command_len);
-        visit->said += command_len + 1;
-        visit->said_count++;
+        note_said(visit, index, command + command_len + 1);
     }
     const char *end = prefix_len > 0 ? quit : "\n";
     return put(line, len, end, strlen(end));
 }
 
-size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
+bool runtime_visit_goes_on(struct runtime_visit *visit)
 {
-    while (visit->step != STEP_OVER && visit->said == visit->commands.len) {
+    while (visit->step != STEP_OVER && (visit->commands.has_failed || !has_command(visit))) {
         if (visit->commands.has_failed)
             fail(visit, "out of memory");
         else
             end_step(visit);
     }
-    if (visit->step == STEP_OVER)
+    return visit->step != STEP_OVER;
+}
+
+size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX])
+{
+    if (!runtime_visit_goes_on(visit))
         return 0;
     visit->answer = (struct reply_answer){.has_ended = false};
     reply_lines_init(&visit->lines, take_line, visit);
@@ -363,15 +437,6 @@ static void note_connecting(struct runtime_visit *visit, size_t first, size_t co
         visit->marks[i] |= MARK_CONNECTING;
 }
 
-/* Whether the sessions of one of these items are shut one by one. */
-static bool is_single(const struct runtime_visit *visit, size_t first, size_t count)
-{
-    for (size_t i = first; i < first + count; i++)
-        if ((visit->marks[i] & (MARK_CONNECTING | MARK_SINGLE)) != 0 && is_wanted(visit, i))
-            return true;
-    return false;
-}
-
 static void note_session(struct runtime_visit *visit, const char *line)
 {
     struct haproxy_session session;
@@ -389,7 +454,7 @@ static void note_session(struct runtime_visit *visit, const char *line)
     else if (visit->shut.len > ONE_BY_ONE_MAX)
         visit->has_more = true;
     else
-        text_printf(&visit->shut, "shutdown session %.*s;", (int)session.id_len, session.id);
+        text_printf(&visit->shut, "%zu shutdown session %.*s;", first, (int)session.id_len, session.id);
 }
 
 static bool begins_with(const char *text, const char *part)
@@ -449,7 +514,7 @@ static void judge_answer(struct runtime_visit *visit, size_t number, const char 
     else if (visit->step == STEP_WHOLE)
         judge_whole(visit, visit->asked[number], answer);
     else if (visit->step == STEP_TRY && number > 0) /* the first command tested our rights */
-        judge_weight(visit, visit->asked[number - 1], answer);
+        judge_weight(visit, visit->asked[number], answer);
 }
 
 static void take_line(void *context, const char *line)

@@ -44,7 +44,11 @@ struct runtime_visit_options {
 MUST_CHECK struct runtime_visit *runtime_visit_create(const struct runtime_visit_options *options);
 void runtime_visit_destroy(struct runtime_visit *visit); /* NULL is fine */
 
-/* Writes the next line, with a line feed and without a NUL. Returns its length, 0 if the visit is over. */
+/* Whether there is another line to say. False: the visit is over. */
+bool runtime_visit_goes_on(struct runtime_visit *visit);
+
+/* Writes the next line, with a line feed and without a NUL. What it says is chosen now: to be called when it can be sent.
+ * Returns its length, 0 if the visit is over. */
 size_t runtime_visit_say(struct runtime_visit *visit, char line[RUNTIME_LINE_MAX]);
 
 /* Takes bytes of the reply. False if the rest does not matter: the caller may close the connection. */

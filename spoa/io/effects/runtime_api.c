@@ -110,15 +110,20 @@ static void close_one(struct runtime_api *api)
 static void read_visit(void *context, const char *bytes, size_t len);
 static void end_call(void *context, const char *reason);
 
-/* Says the next line, if there is one. */
+static size_t say_line(void *context, char line[RUNTIME_LINE_MAX])
+{
+    const struct stop *stop = context;
+
+    return runtime_visit_say(stop->visit, line);
+}
+
+/* Calls for the next line, if there is one. */
 static void go_on(struct stop *stop)
 {
     struct runtime_api *api = stop->api;
-    char line[RUNTIME_LINE_MAX];
-    size_t len;
 
-    while ((len = runtime_visit_say(stop->visit, line)) > 0) {
-        stop->call = runtime_call_begin(api->loop, api->addr, line, len, read_visit, end_call, stop);
+    while (runtime_visit_goes_on(stop->visit)) {
+        stop->call = runtime_call_begin(api->loop, api->addr, say_line, read_visit, end_call, stop);
         if (stop->call != NULL)
             return;
         runtime_visit_end_reply(stop->visit, strerror(errno));
@@ -218,15 +223,20 @@ static void end_workers(void *context, const char *reason)
         visit_all(api);
 }
 
+static size_t ask_for_workers(void *context, char line[RUNTIME_LINE_MAX])
+{
+    (void)context;
+    /* It does not close the connection by itself. */
+    return (size_t)snprintf(line, RUNTIME_LINE_MAX, "show proc;quit\n");
+}
+
 static void list_workers(struct runtime_api *api)
 {
-    static const char line[] = "show proc;quit\n"; /* it does not close the connection by itself */
-
     api->is_listed = false;
     api->workers = (struct reply_workers){.is_old = false};
     api->answer = (struct reply_answer){.has_ended = false};
     reply_lines_init(&api->lines, take_line, api);
-    api->call = runtime_call_begin(api->loop, api->addr, line, strlen(line), read_workers, end_workers, api);
+    api->call = runtime_call_begin(api->loop, api->addr, ask_for_workers, read_workers, end_workers, api);
     if (api->call == NULL)
         fail(api, strerror(errno));
 }

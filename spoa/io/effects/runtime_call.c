@@ -15,12 +15,13 @@ struct runtime_call {
     ev_io io;
     ev_timer timeout;
     struct ev_loop *loop;
+    runtime_call_say *say;
     runtime_call_read *on_read;
     runtime_call_ended *on_ended;
     void *context;
     size_t sent;
-    size_t len;
-    char line[];
+    size_t len; /* 0: the line is not there yet */
+    char line[RUNTIME_LINE_MAX];
 };
 
 void runtime_call_cancel(struct runtime_call *call)
@@ -57,6 +58,12 @@ static void read_reply(struct runtime_call *call)
 
 static void write_line(struct runtime_call *call)
 {
+    if (call->len == 0)
+        call->len = call->say(call->context, call->line);
+    if (call->len == 0) {
+        end_call(call, NULL);
+        return;
+    }
     ssize_t sent = send(call->io.fd, call->line + call->sent, call->len - call->sent, MSG_NOSIGNAL);
 
     if (sent == -1) {
@@ -112,11 +119,11 @@ static int connect_api(const struct addr *api)
     return fd;
 }
 
-struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr *api, const char *line,
-                                        size_t len, runtime_call_read *on_read, runtime_call_ended *on_ended,
+struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr *api, runtime_call_say *say,
+                                        runtime_call_read *on_read, runtime_call_ended *on_ended,
                                         void *context)
 {
-    struct runtime_call *call = calloc(1, sizeof(*call) + len);
+    struct runtime_call *call = calloc(1, sizeof(*call));
 
     if (call == NULL)
         return NULL;
@@ -128,11 +135,10 @@ struct runtime_call *runtime_call_begin(struct ev_loop *loop, const struct addr 
         return NULL;
     }
     call->loop = loop;
+    call->say = say;
     call->on_read = on_read;
     call->on_ended = on_ended;
     call->context = context;
-    call->len = len;
-    memcpy(call->line, line, len);
     ev_io_init(&call->io, on_io, fd, EV_WRITE);
     ev_io_start(loop, &call->io);
     ev_timer_init(&call->timeout, on_timeout, TIMEOUT_S, 0.0);

@@ -27,7 +27,6 @@ struct session_cutter {
     struct target *targets;
     struct runtime_health *healths; /* of the targets */
     size_t count;
-    bool is_paused;
 };
 
 /* ---- rounds ---- */
@@ -38,7 +37,7 @@ static void arm(struct target *target)
     const struct session_cutter *cutter = target->cutter;
     int64_t due_ms = cut_rounds_due_ms(cutter->rounds, target->index);
 
-    if (due_ms != INT64_MAX && !cutter->is_paused)
+    if (due_ms != INT64_MAX)
         loop_arm(cutter->loop, &target->timer, due_ms);
 }
 
@@ -50,8 +49,6 @@ static void look_soon(void *context)
 {
     struct session_cutter *cutter = context;
 
-    if (cutter->is_paused)
-        return;
     for (size_t i = 0; i < cutter->count; i++) {
         ev_timer *timer = &cutter->targets[i].timer;
         if (!ev_is_active(timer) || ev_timer_remaining(cutter->loop, timer) > MOMENT_MS / 1000.)
@@ -82,8 +79,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     int64_t now_ms = clock_ms();
 
     (void)events;
-    if (cutter->is_paused)
-        return;
     if (cut_rounds_due_ms(cutter->rounds, target->index) > now_ms)
         arm(target); /* nothing is due yet, or a round is under way */
     else if (cut_rounds_begin(cutter->rounds, target->index, now_ms, &what))
@@ -105,15 +100,6 @@ bool session_cutter_inherit(struct session_cutter *cutter, const struct session_
     return former == NULL || cut_rounds_inherit(cutter->rounds, former->rounds, clock_ms());
 }
 
-void session_cutter_pause(struct session_cutter *cutter)
-{
-    if (cutter == NULL)
-        return;
-    cutter->is_paused = true;
-    for (size_t i = 0; i < cutter->count; i++)
-        ev_timer_stop(cutter->loop, &cutter->targets[i].timer);
-}
-
 /* Makes no more calls. */
 static void end(struct session_cutter *cutter)
 {
@@ -125,6 +111,16 @@ static void end(struct session_cutter *cutter)
         runtime_api_destroy(target->api);
         target->api = NULL;
     }
+}
+
+void session_cutter_follow(struct session_cutter *cutter, struct session_cutter *former)
+{
+    if (former == NULL)
+        return;
+    if (cutter != NULL)
+        cut_rounds_follow(cutter->rounds, former->rounds);
+    else
+        end(former);
 }
 
 /* A cut that is under way becomes a cut of `target`. A trial ends; it will be made again. */

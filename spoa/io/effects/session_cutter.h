@@ -34,13 +34,18 @@ MUST_CHECK struct session_cutter *session_cutter_create(struct ev_loop *loop,
 MUST_CHECK bool session_cutter_watch(struct session_cutter *cutter, struct service *service,
                                      const struct config_names *backends);
 
+/*
+ * Services begin to move from one configuration to the next, one after another. Until session_cutter_begin() `former` goes
+ * on to cut, and is told what the services of `cutter` decide. If `cutter` is NULL, the next configuration has no HAProxy to
+ * call: `former` makes no more calls. Both may be NULL. A second call does nothing. To be called after the last
+ * session_cutter_watch().
+ */
+void session_cutter_follow(struct session_cutter *cutter, struct session_cutter *former);
+
 /* Takes over what the cutter of the configuration before knows and owes. `former` may be NULL. To be
  * called after the last session_cutter_watch(). session_cutter_begin() must follow in the same turn of
  * the loop. False if memory is short. */
 MUST_CHECK bool session_cutter_inherit(struct session_cutter *cutter, const struct session_cutter *former);
-
-/* Begins no more calls, until another cutter takes over. Calls that are under way go on. NULL is fine. */
-void session_cutter_pause(struct session_cutter *cutter);
 
 /* Begins to cut. To be called when the services have decided. Calls of `former` that are under way become
  * calls of `cutter`, and `former` makes no more calls. Both may be NULL. */

@@ -54,11 +54,29 @@ static void test_twice(void **state)
     name_index_finish(&index);
 }
 
+/* Names that are added one by one, in as little room as it takes. */
+static void test_growth(void **state)
+{
+    struct name_index index = {.slots = NULL};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        (void)snprintf(names[i].bytes, sizeof(names[i].bytes), "s%zu", i);
+        assert_true(name_index_reserve(&index, name_at, names, i + 1));
+        assert_true(index.mask >= i && index.mask <= 4 * i + 16);
+        assert_int_equal(name_index_add(&index, names, i), i);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(name_index_find(&index, names, names[i].bytes), i);
+    name_index_finish(&index);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_growth),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -355,7 +355,7 @@ static void test_inherit(void **state)
     assert_true(cut_debts_take(former, 1, START + 1000, &items));
     log_capture_clear();
     struct cut_debts *debts = begin_next(former, 0, 0, START + 1200);
-    cut_debts_adopt(debts, former, &items);
+    cut_debts_adopt(debts, &items);
     cut_debts_destroy(former);
     assert_true(cut_debts_is_last(debts, 1, "R2"));
     assert_int_equal(cut_debts_due_ms(debts, 0), NEVER);
@@ -432,7 +432,7 @@ static void test_inherit_without_the_server(void **state)
     assert_true(cut_debts_take(debts, 0, START + 2000, &items));
     former = debts;
     debts = begin_next(former, 1, 1, START + 3000);
-    cut_debts_adopt(debts, former, &items);
+    cut_debts_adopt(debts, &items);
     cut_debts_destroy(former);
     assert_int_equal(items.count, 1);
     assert_string_equal(items.list[0].server, "R1");
@@ -503,7 +503,7 @@ static void test_adopt_what_is_gone(void **state)
     cut_debts_name(former, 0, "R2", START + 700);
     assert_true(cut_debts_add(debts, &other));
     assert_true(cut_debts_inherit(debts, former, START + 700));
-    cut_debts_adopt(debts, former, &items);
+    cut_debts_adopt(debts, &items);
     cut_debts_destroy(former);
     assert_false(
         cut_debts_is_owed(debts, 0, items.list[0].place)); /* R2 was named: there is no such place any more */
@@ -542,7 +542,7 @@ static void test_adopt_twice(void **state)
     cut_debts_name(debts[0], 0, "R2", START + 700);
     for (size_t i = 1; i < 3; i++) {
         assert_true(cut_debts_inherit(debts[i], debts[i - 1], START + 700));
-        cut_debts_adopt(debts[i], debts[i - 1], &items);
+        cut_debts_adopt(debts[i], &items);
         cut_debts_destroy(debts[i - 1]);
     }
     memset(short_lived, 'x', strlen(short_lived));

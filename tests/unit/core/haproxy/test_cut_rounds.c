@@ -324,6 +324,92 @@ static void test_reload_moves_no_more(void **state)
     end(f);
 }
 
+/* A reload in which the service has moved, and others have not. R1 is the master. */
+static struct cut_rounds *begin_mixed(struct fixture *next, struct fixture *f)
+{
+    next->service = f->service;
+    (void)begin_rounds(next, "unix:/run/admin.sock");
+    cut_rounds_stop(f->rounds); /* the former service has no observers any more */
+    cut_rounds_follow(next->rounds, f->rounds);
+    return next->rounds;
+}
+
+static struct cut_rounds *end_mixed(struct fixture *next, struct fixture *f, int64_t now_ms)
+{
+    assert_true(cut_rounds_inherit(next->rounds, f->rounds, now_ms));
+    cut_rounds_start(next->rounds, now_ms);
+    return next->rounds;
+}
+
+/* Until all services have moved, the former rounds cut what those that have moved owe. */
+static void test_reload_service_by_service(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+
+    (void)state;
+    (void)begin_mixed(&next, f);
+    name_server(f, 1, START + 1000);
+    assert_int_equal(told.changes, 1);
+    assert_string_equal(run(f->rounds, NULL, START + 1000), "cut R1");
+    (void)end_mixed(&next, f, START + 1050);
+    assert_string_equal(run(next.rounds, NULL, START + 1000 + CUT_SETTLE_MS), "cut R1");
+    assert_int_equal(cut_rounds_owed(next.rounds, 0), 0);
+    cut_rounds_destroy(next.rounds);
+    end(f);
+}
+
+/* Clients were sent to R2 meanwhile. */
+static void test_reload_there_and_back(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+
+    (void)state;
+    (void)begin_mixed(&next, f);
+    name_server(f, 1, START + 1000);
+    name_server(f, 0, START + 1100);
+    (void)end_mixed(&next, f, START + 1200);
+    assert_string_equal(run(next.rounds, NULL, START + 1200), "cut R2");
+    cut_rounds_destroy(next.rounds);
+    end(f);
+}
+
+/* A call is under way about a server that becomes the master again. */
+static void test_reload_spares_the_master(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+    struct runtime_visit_options what;
+
+    (void)state;
+    name_server(f, 1, START + 1000);
+    assert_string_equal(take(f->rounds, START + 1000, &what), "cut R1");
+    (void)begin_mixed(&next, f);
+    assert_true(cut_debts_is_owed(what.debts, what.api, what.items->list[0].place));
+    name_server(f, 0, START + 1010);
+    assert_false(cut_debts_is_owed(what.debts, what.api, what.items->list[0].place));
+    cut_rounds_destroy(next.rounds);
+    end(f);
+}
+
+/* A fence, and its end. */
+static void test_reload_in_a_fence(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+
+    (void)state;
+    (void)begin_mixed(&next, f);
+    service_review(f->service, START + 2000); /* no majority */
+    service_review(f->service, START + 2000 + FENCE);
+    assert_int_equal(cut_rounds_owed(f->rounds, 0), 1);
+    name_server(f, 0, START + 6000);
+    assert_int_equal(cut_rounds_owed(f->rounds, 0), 0);
+    cut_rounds_destroy(next.rounds);
+    end(f);
+}
+
 /* Once stopped, nothing that a service decides counts. */
 static void test_stop(void **state)
 {
@@ -348,6 +434,10 @@ int main(void)
         cmocka_unit_test(test_failed_cut),
         cmocka_unit_test(test_reload_moves_a_cut),
         cmocka_unit_test(test_reload_moves_no_more),
+        cmocka_unit_test(test_reload_service_by_service),
+        cmocka_unit_test(test_reload_there_and_back),
+        cmocka_unit_test(test_reload_spares_the_master),
+        cmocka_unit_test(test_reload_in_a_fence),
         cmocka_unit_test(test_stop),
     };
 

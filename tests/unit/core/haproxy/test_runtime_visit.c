@@ -31,23 +31,29 @@ struct fixture {
 
 static struct fixture f;
 
-/* R3 is the master: be/R1 and be/R2 are to be cut. */
-static void begin(const struct runtime_visit_options *how)
+/* The last of these servers is the master: the others are to be cut. */
+static void begin_with(const struct service_server *list, const struct runtime_visit_options *how)
 {
     const struct cut_service service = {
-        .name = "m", .servers = servers, .server_count = 3, .backends = backends, .backend_count = 1};
+        .name = "m", .servers = list, .server_count = 3, .backends = backends, .backend_count = 1};
     struct runtime_visit_options options = *how;
 
     f.debts = cut_debts_create(api_names, 1, &metrics);
     assert_non_null(f.debts);
     assert_true(cut_debts_add(f.debts, &service));
-    cut_debts_name(f.debts, 0, "R3", START);
+    cut_debts_name(f.debts, 0, list[2].name, START);
     assert_true(options.is_trial ? cut_debts_list(f.debts, &f.items)
                                  : cut_debts_take(f.debts, 0, START, &f.items));
     options.debts = f.debts;
     options.items = &f.items;
     f.visit = runtime_visit_create(&options);
     assert_non_null(f.visit);
+}
+
+/* R3 is the master: be/R1 and be/R2 are to be cut. */
+static void begin(const struct runtime_visit_options *how)
+{
+    begin_with(servers, how);
 }
 
 static void end(void)
@@ -295,6 +301,55 @@ static void test_master_again(void **state)
     expect_over("ic", NULL);
 }
 
+/* The same between two lines of one step: each command is looked at again before it is said. */
+static void test_master_again_between_lines(void **state)
+{
+    static char names[2][RUNTIME_LINE_MAX / 2];
+    struct service_server list[] = {{.name = names[0]}, {.name = names[1]}, {.name = "R3"}};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        memset(names[i], i == 0 ? 'a' : 'b', sizeof(names[i]) - 1);
+    begin_with(list, &plain);
+    answer("show info\n", INFO_26);
+    assert_non_null(strstr(said(), "be/aaa"));
+    assert_true(runtime_visit_take(f.visit, "\n", 1));
+    runtime_visit_end_reply(f.visit, NULL);
+    cut_debts_name(f.debts, 0, names[1], START + 1);
+    expect_over("c", NULL);
+}
+
+static void test_master_again_between_sessions(void **state)
+{
+    enum { SESSIONS = 600 };
+    static char sessions[SESSIONS * 80];
+    static char line[RUNTIME_LINE_MAX + 1];
+    size_t len = 0;
+    size_t told = 0;
+
+    (void)state;
+    for (size_t i = 0; i < SESSIONS; i++)
+        len += (size_t)snprintf(sessions + len, sizeof(sessions) - len, SESSION("0xa%06zx", "%s", 8), i,
+                                i % 2 == 0 ? "R1" : "R2");
+    (void)snprintf(sessions + len, sizeof(sessions) - len, OWN_LINE "\n");
+    begin(&old_worker);
+    answer("@!4711 show info;quit\n", INFO_26);
+    answer("@!4711 shutdown sessions server be/R1;@!4711 shutdown sessions server be/R2;quit\n",
+           "Proxy is disabled.\n\nProxy is disabled.\n\n");
+    answer("@!4711 show sess;quit\n", sessions);
+    for (const char *next = said(); next[0] != '\0'; next = said(), told++) {
+        (void)snprintf(line, sizeof(line), "%s", next);
+        for (const char *at = line; (at = strstr(at, "shutdown session 0x")) != NULL; at++)
+            (void)runtime_visit_take(f.visit, "\n", 1);
+        runtime_visit_end_reply(f.visit, NULL);
+        assert_non_null(strstr(line, "1;")); /* R2 has the odd ones */
+        assert_true(told == 0 || strstr(line, "0;") == NULL);
+        cut_debts_name(f.debts, 0, "R1", START + 1);
+    }
+    assert_true(told > 1);
+    expect_over("cc", NULL);
+}
+
 /* More than a look has room for: it is looked again. */
 static void test_thousands(void **state)
 {
@@ -364,12 +419,20 @@ static void test_trial(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cut),          cmocka_unit_test(test_unknown_server),
-        cmocka_unit_test(test_stray),        cmocka_unit_test(test_rights),
-        cmocka_unit_test(test_cut_short),    cmocka_unit_test(test_no_haproxy),
-        cmocka_unit_test(test_connecting),   cmocka_unit_test(test_ended_by_itself),
-        cmocka_unit_test(test_old_worker),   cmocka_unit_test(test_ended_worker),
-        cmocka_unit_test(test_master_again), cmocka_unit_test(test_thousands),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_unknown_server),
+        cmocka_unit_test(test_stray),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_no_haproxy),
+        cmocka_unit_test(test_connecting),
+        cmocka_unit_test(test_ended_by_itself),
+        cmocka_unit_test(test_old_worker),
+        cmocka_unit_test(test_ended_worker),
+        cmocka_unit_test(test_master_again),
+        cmocka_unit_test(test_master_again_between_lines),
+        cmocka_unit_test(test_master_again_between_sessions),
+        cmocka_unit_test(test_thousands),
         cmocka_unit_test(test_trial),
     };
 

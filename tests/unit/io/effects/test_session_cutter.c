@@ -1,4 +1,4 @@
-/* When HAProxy is called: a cutter that pauses calls nobody, whatever its services decide. */
+/* When HAProxy is called, also while services move from one configuration to the next. */
 #include "spoa/io/effects/session_cutter.h"
 
 #include <setjmp.h>
@@ -26,13 +26,13 @@ static const uint8_t identities[1] = {0};
 static struct metrics metrics;
 static struct history history;
 
-/* One Sentinel, one server, one HAProxy. */
+/* One Sentinel, two servers, one HAProxy. */
 struct fixture {
     struct ev_loop *loop;
     int haproxy;
     struct sockaddr_un path;
     struct config_runtime_api api;
-    struct service_server server;
+    struct service_server servers[2];
     struct service_settings settings;
     struct service *service;
     struct session_cutter *cutter;
@@ -52,23 +52,33 @@ static void listen_as_haproxy(struct fixture *f)
     assert_true(addr_parse(span_of_text(text), &f->api.addr));
 }
 
-static void begin(struct fixture *f)
+static struct session_cutter *create_cutter(struct fixture *f, struct service *service)
 {
     static char backend[] = "be";
     static char *list[] = {backend};
     const struct config_names backends = {.list = list, .count = 1};
     const struct config_haproxy haproxy = {.runtime_apis = &f->api, .runtime_api_count = 1};
+    struct session_cutter *cutter = session_cutter_create(f->loop, &haproxy, &metrics, &history);
 
+    assert_non_null(cutter);
+    assert_true(session_cutter_watch(cutter, service, &backends));
+    return cutter;
+}
+
+static void begin(struct fixture *f)
+{
     f->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(f->loop);
     listen_as_haproxy(f);
-    f->server.name = "R1";
-    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->server.addr));
+    f->servers[0].name = "R1";
+    f->servers[1].name = "R2";
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->servers[0].addr));
+    assert_true(addr_parse(span_of_text("10.0.0.2:6379"), &f->servers[1].addr));
     f->settings = (struct service_settings){
         .name = "m",
         .monitor = "m",
-        .servers = &f->server,
-        .server_count = 1,
+        .servers = f->servers,
+        .server_count = 2,
         .quorum = {.identities = identities,
                    .voters = 1,
                    .threshold = 1,
@@ -77,9 +87,7 @@ static void begin(struct fixture *f)
     };
     f->service = service_create(&f->settings, clock_ms());
     assert_non_null(f->service);
-    f->cutter = session_cutter_create(f->loop, &haproxy, &metrics, &history);
-    assert_non_null(f->cutter);
-    assert_true(session_cutter_watch(f->cutter, f->service, &backends));
+    f->cutter = create_cutter(f, f->service);
     session_cutter_begin(f->cutter, NULL);
 }
 
@@ -92,15 +100,16 @@ static void end(struct fixture *f)
     ev_loop_destroy(f->loop);
 }
 
-static void decide(const struct fixture *f)
+/* One of the servers is the master. */
+static void decide(const struct fixture *f, size_t server)
 {
     const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
                                          .ballot = QUORUM_NAMES,
-                                         .addr = &f->server.addr,
+                                         .addr = &f->servers[server].addr,
                                          .t_sent_ms = clock_ms()};
 
     (void)step_as(f->service, 0, &ballot, clock_ms());
-    assert_string_equal(service_decision(f->service)->server, "R1");
+    assert_string_equal(service_decision(f->service)->server, f->servers[server].name);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
@@ -131,21 +140,95 @@ static void test_a_decision_calls(void **state)
 
     (void)state;
     begin(&f);
-    decide(&f);
+    decide(&f, 0);
     assert_true(is_called(&f));
     end(&f);
 }
 
-static void test_not_in_a_pause(void **state)
+/* Services move to a next configuration. Until all have, the former cutter calls, whichever of the two decides. */
+static void test_a_decision_of_a_service_that_has_moved_calls(void **state)
 {
     struct fixture f = {.loop = NULL};
 
     (void)state;
     begin(&f);
-    session_cutter_pause(f.cutter);
+    struct service *moved = service_create(&f.settings, clock_ms());
+    struct session_cutter *next = create_cutter(&f, moved);
+    assert_non_null(moved);
+    assert_true(is_called(&f)); /* the trial at the start */
     assert_false(is_called(&f));
-    decide(&f);
+    session_cutter_follow(next, f.cutter);
+    service_destroy(f.service);
+    f.service = moved;
+    decide(&f, 0);
+    assert_true(is_called(&f));
+    session_cutter_destroy(next);
+    end(&f);
+}
+
+/* The next configuration has no HAProxy to call. */
+static void test_the_next_one_calls_nobody(void **state)
+{
+    struct fixture f = {.loop = NULL};
+
+    (void)state;
+    begin(&f);
+    session_cutter_follow(NULL, f.cutter);
     assert_false(is_called(&f));
+    decide(&f, 0);
+    assert_false(is_called(&f));
+    session_cutter_follow(NULL, f.cutter);
+    session_cutter_begin(NULL, f.cutter);
+    end(&f);
+}
+
+/* Waits until HAProxy is called. Nothing was said to it yet, unless it was before the connection was there. */
+static int accept_call(const struct fixture *f)
+{
+    int fd;
+
+    while ((fd = accept(f->haproxy, NULL, NULL)) == -1)
+        ev_run(f->loop, EVRUN_ONCE);
+    return fd;
+}
+
+/* What is said until the end of a line, or the end of the call. */
+static const char *hear(const struct fixture *f, int fd)
+{
+    static char said[256];
+    size_t len = 0;
+
+    while (len == 0 || said[len - 1] != '\n') {
+        ssize_t got = recv(fd, said + len, sizeof(said) - 1 - len, MSG_DONTWAIT);
+        if (got == 0)
+            break;
+        if (got > 0)
+            len += (size_t)got;
+        else
+            ev_run(f->loop, EVRUN_ONCE);
+    }
+    said[len] = '\0';
+    return said;
+}
+
+/* A server becomes the master again when HAProxy is called already: what is said then is chosen then. */
+static void test_the_master_is_spared_at_the_last_moment(void **state)
+{
+    static const char info[] = "Name: HAProxy\nVersion: 2.6.12\n\n";
+    struct fixture f = {.loop = NULL};
+
+    (void)state;
+    begin(&f);
+    assert_true(is_called(&f)); /* the trial at the start */
+    decide(&f, 0);
+    int fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "show info\n");
+    assert_int_equal(send(fd, info, strlen(info), 0), strlen(info));
+    (void)close(fd);
+    fd = accept_call(&f);
+    decide(&f, 1);
+    assert_string_equal(hear(&f, fd), "");
+    (void)close(fd);
     end(&f);
 }
 
@@ -153,7 +236,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_decision_calls),
-        cmocka_unit_test(test_not_in_a_pause),
+        cmocka_unit_test(test_a_decision_of_a_service_that_has_moved_calls),
+        cmocka_unit_test(test_the_next_one_calls_nobody),
+        cmocka_unit_test(test_the_master_is_spared_at_the_last_moment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
