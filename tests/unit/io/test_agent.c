@@ -275,20 +275,24 @@ static void a_fence_goes_on_in_the_log(void **state)
     assert_int_equal(log_capture_count("master-switch"), 0);
 }
 
+/* What follows `words`, which must be there; "" where it is not. */
+static const char *behind(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+
+    assert_non_null(at);
+    return at != NULL ? at + strlen(words) : "";
+}
+
 /* Since when a Sentinel has no vote, in Unix time; 0 while nothing is wrong with it. */
 static int64_t fault_since(const char *group)
 {
     char key[64];
     const char *page = get("/status");
-    const char *now = strstr(page, "\"now\":");
 
     (void)snprintf(key, sizeof(key), "\"group\":\"%s\"", group);
-    const char *fault = strstr(page, key);
-    assert_true(now != NULL && fault != NULL);
-    fault = strstr(fault, "\"fault-ms\":");
-    assert_non_null(fault);
-    fault += strlen("\"fault-ms\":");
-    return *fault == 'n' ? 0 : strtoll(now + strlen("\"now\":"), NULL, 10) - strtoll(fault, NULL, 10);
+    const char *fault = behind(behind(page, key), "\"fault-ms\":");
+    return *fault == 'n' ? 0 : strtoll(behind(page, "\"now\":"), NULL, 10) - strtoll(fault, NULL, 10);
 }
 
 /* A Sentinel that cannot be reached before and after a reload has been away all the time. */
