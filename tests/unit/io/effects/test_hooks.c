@@ -287,10 +287,11 @@ static void test_a_former_program_leaves_the_queue(void **state)
     struct hook_watch next = {.hook = NULL};
 
     (void)state;
-    watch(0, &f.watches[0], "/a", 20);
+    watch(0, &f.watches[0], "/a", 200);
     watch(1, &f.watches[1], "/b", 0);
+    ev_now_update(f.loop);
     switch_master(0);
-    usleep(30000); /* the retry is due */
+    usleep(210000); /* the pause is over, and the retry is due */
     start.delay_ms = 20;
     switch_master(1);
     ev_run(f.loop, EVRUN_NOWAIT);
