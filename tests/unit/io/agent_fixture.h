@@ -28,6 +28,7 @@ struct scripted_sentinel {
     ev_io accepting;
     ev_io talking[SENTINEL_PEERS]; /* fd -1: free */
     const char *master;            /* its reply to SENTINEL GET-MASTER-ADDR-BY-NAME */
+    char subscribed[512];          /* the last SUBSCRIBE, as it came */
     struct sockaddr_un address;
 };
 
@@ -111,6 +112,8 @@ static inline void on_command(struct ev_loop *loop, ev_io *talking, int events)
         char *next = strstr(command + 1, "\r\n*");
         if (next != NULL)
             *next = '\0';
+        if (strstr(command, "SUBSCRIBE") != NULL)
+            (void)snprintf(sentinel.subscribed, sizeof(sentinel.subscribed), "%.511s", command);
         const char *reply = sentinel_reply(command);
         (void)send(talking->fd, reply, strlen(reply), MSG_NOSIGNAL);
         command = next != NULL ? next + 2 : NULL;

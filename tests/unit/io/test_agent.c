@@ -17,6 +17,7 @@ static const struct agent_build build = {.version = "1", .revision = "r"};
 struct fixture {
     struct ev_loop *loop;
     struct agent *agent;
+    bool subscribes;
     char folder[32];
 };
 
@@ -35,10 +36,10 @@ static struct config *make_config(const char *agent_lines, const char *service_l
     (void)snprintf(
         text, sizeof(text),
         "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\ncheck = unix:%s/check\nlog-level = error\n%s\n"
-        "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\npoll = 100ms\n"
+        "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = %s\npoll = 100ms\n"
         "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
         "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
-        f.folder, f.folder, f.folder, agent_lines, f.folder, service_lines);
+        f.folder, f.folder, f.folder, agent_lines, f.folder, f.subscribes ? "yes" : "no", service_lines);
     assert_non_null(config);
     config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
     config_reader_feed(&reader, text, strlen(text));
@@ -89,6 +90,12 @@ static const char *wait_log(const char *event)
     }
     assert_true(log_capture_count(event) > 0);
     return log_capture_last(event);
+}
+
+static void run_for(int64_t ms)
+{
+    for (int64_t end_ms = clock_ms() + ms; clock_ms() < end_ms; (void)usleep(1000))
+        ev_run(f.loop, EVRUN_NOWAIT);
 }
 
 /* Runs the agent until the status says so. */
@@ -233,13 +240,118 @@ static void a_hook_that_cannot_be_started(void **state)
     assert_non_null(strstr(wait_log("hook-failed"), "service=m reason=No such file or directory retry-ms="));
 }
 
+/* The retry of a program that the next file does not have is not awaited any more. */
+static void a_hook_that_is_gone_is_not_run_again(void **state)
+{
+    (void)state;
+    start("", "on-switch = /nowhere/program\non-switch-retry = 50ms");
+    (void)wait_log("hook-failed");
+    agent_reload(f.agent, make_config("", ""));
+    wait_reload();
+    const char *retry = strstr(log_capture_last("hook-failed"), "retry-ms=");
+    assert_non_null(retry); /* it would have been run again */
+    int64_t retry_ms = strtoll(retry + strlen("retry-ms="), NULL, 10);
+    log_capture_begin(LOG_LEVEL_DEBUG); /* the reload has put the file's level in its place */
+    run_for(retry_ms + 50);
+    assert_int_equal(log_capture_count("hook-failed"), 0);
+}
+
+/* A fence that the log was told of before a reload is not told again, and its end is told after it. */
+static void a_fence_goes_on_in_the_log(void **state)
+{
+    const char *master = sentinel.master;
+
+    (void)state;
+    start("", "fence = 100ms");
+    (void)wait_log("master-switch");
+    sentinel.master = "*-1\r\n";
+    (void)wait_log("fenced");
+    agent_reload(f.agent, make_config("", "fence = 100ms"));
+    wait_reload();
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    sentinel.master = master;
+    (void)wait_log("fence-ended");
+    assert_int_equal(log_capture_count("fenced"), 0);
+    assert_int_equal(log_capture_count("master-switch"), 0);
+}
+
+/* What follows `words`, which must be there; "" where it is not. */
+static const char *behind(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+
+    assert_non_null(at);
+    return at != NULL ? at + strlen(words) : "";
+}
+
+/* Since when a Sentinel has no vote, in Unix time; 0 while nothing is wrong with it. */
+static int64_t fault_since(const char *group)
+{
+    char key[64];
+    const char *page = get("/status");
+
+    (void)snprintf(key, sizeof(key), "\"group\":\"%s\"", group);
+    const char *fault = behind(behind(page, key), "\"fault-ms\":");
+    return *fault == 'n' ? 0 : strtoll(behind(page, "\"now\":"), NULL, 10) - strtoll(fault, NULL, 10);
+}
+
+/* A Sentinel that cannot be reached before and after a reload has been away all the time. */
+static void a_fault_goes_on(void **state)
+{
+    static const char other[] =
+        "[sentinels away]\naddress = unix:/nowhere/sentinel\nsubscribe = no\n"
+        "poll = 100ms\nconnect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
+        "[service n]\nsentinels = away\nserver = R1 127.0.0.1:1\n";
+    int64_t deadline_ms = clock_ms() + ANSWER_DEADLINE_MS;
+
+    (void)state;
+    start("", other);
+    (void)wait_log("master-switch");
+    while (fault_since("away") == 0 && clock_ms() < deadline_ms)
+        (void)usleep(1000);
+    int64_t since_ms = fault_since("away");
+    assert_true(since_ms > 0);
+    run_for(20);
+    agent_reload(f.agent, make_config("", other));
+    wait_reload();
+    assert_in_range(fault_since("away"), since_ms - 2, since_ms + 2); /* two clocks are read */
+}
+
+/* Only `early-fence` needs the events of a failover that begins, and the right to them. */
+static void a_group_subscribes_to_what_it_needs(void **state)
+{
+    static const char *const lines[] = {"", "early-fence = yes\n"};
+
+    (void)state;
+    f.subscribes = true;
+    for (size_t i = 0; i < 2; i++) {
+        int64_t deadline_ms = clock_ms() + ANSWER_DEADLINE_MS;
+        sentinel.subscribed[0] = '\0';
+        start("", lines[i]);
+        while (sentinel.subscribed[0] == '\0' && clock_ms() < deadline_ms)
+            run_for(1);
+        assert_non_null(strstr(sentinel.subscribed, "-odown"));
+        assert_int_equal(strstr(sentinel.subscribed, "+try-failover") != NULL, i == 1);
+        agent_destroy(f.agent);
+        f.agent = NULL;
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_start_is_good), TEST(a_required_role_has_its_time), TEST(what_needs_a_restart),
-        TEST(a_pulse_goes_on), TEST(a_hook_ignores_no_signal),     TEST(a_hook_that_cannot_be_started),
+        TEST(a_start_is_good),
+        TEST(a_required_role_has_its_time),
+        TEST(what_needs_a_restart),
+        TEST(a_hook_that_is_gone_is_not_run_again),
+        TEST(a_fence_goes_on_in_the_log),
+        TEST(a_fault_goes_on),
+        TEST(a_group_subscribes_to_what_it_needs),
+        TEST(a_pulse_goes_on),
+        TEST(a_hook_ignores_no_signal),
+        TEST(a_hook_that_cannot_be_started),
     };
 
     return cmocka_run_group_tests_name("agent", tests, NULL, NULL);

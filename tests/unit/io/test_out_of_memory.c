@@ -1,7 +1,6 @@
 /*
  * The n-th allocation fails, for every n: what then cannot be done is refused, nothing crashes, and nothing
- * is lost (the build with AddressSanitizer counts). Allocations are those of our own code: the linker puts
- * ours in their place (--wrap).
+ * is lost (the build with AddressSanitizer counts). Allocations are those of our own code.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,81 +26,15 @@
 #include "spoa/core/status/http_routes.h"
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
+#include "spoa/deployment.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
 #include "tests/unit/core/config/config_fixture.h"
 #include "tests/unit/io/agent_fixture.h"
+#include "tests/unit/io/allocation_fixture.h"
 
 #define TURNS 50
-
-/* ---- allocations ---- */
-
-static unsigned long countdown; /* 0: none fails */
-static bool has_failed;
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-char *__real_strndup(const char *text, size_t len);
-
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-char *__wrap_strndup(const char *text, size_t len);
-
-static bool fails_now(void)
-{
-    if (countdown == 0 || --countdown > 0)
-        return false;
-    has_failed = true;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-    return fails_now() ? NULL : __real_strdup(text);
-}
-
-char *__wrap_strndup(const char *text, size_t len)
-{
-    return fails_now() ? NULL : __real_strndup(text, len);
-}
-
-/* Lets each allocation of the scenario fail once; the one that none is left for must succeed. */
-static void fail_each(bool (*scenario)(void))
-{
-    unsigned long n = 0;
-    bool is_good;
-
-    do {
-        countdown = ++n;
-        has_failed = false;
-        is_good = scenario();
-        countdown = 0;
-        assert_true(n < 100000);
-    } while (has_failed);
-    assert_true(is_good);
-    assert_true(n > 1);
-    print_message("%lu allocations\n", n - 1);
-}
 
 /* ---- scenarios ---- */
 
@@ -487,6 +420,50 @@ static void test_whole_or_not_at_all(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* ---- a deployment has all its parts, or says that it has not ---- */
+
+/* Two groups and three services, with TLS of two kinds. */
+#define DEPLOYMENT                                                                                           \
+    "[sentinels]\naddress = 127.0.0.1:1\ntls = yes\ntls-server-name = a\n"                                   \
+    "[sentinels other]\naddress = unix:/nowhere/2\n[service m]\nserver = R1 127.0.0.1:1\n"                   \
+    "[service n]\nserver = R1 127.0.0.1:1\nreplicas = yes\n"                                                 \
+    "[service o]\nsentinels = other\nserver = R1 127.0.0.1:1\ntls = yes\ntls-server-name = b\n"
+
+static struct deployment_options deployment_options;
+
+/* Whatever could not be allocated for it, nothing is left out silently. */
+static bool build_of_a_deployment(void)
+{
+    unsigned long kept = countdown;
+    size_t budget = PROGRESS_UNLIMITED;
+
+    countdown = 0;
+    deployment_options.config = make_config(DEPLOYMENT);
+    countdown = kept;
+    struct deployment *deployment = deployment_create(&deployment_options);
+    bool is_good = deployment != NULL && deployment_build(deployment, &budget) == PROGRESS_DONE;
+    countdown = 0;
+    assert_int_equal(is_good, !has_failed);
+    deployment_destroy(deployment);
+    return is_good;
+}
+
+static void test_deployment(void **state)
+{
+    static struct metrics metrics;
+    static struct history history;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+
+    (void)state;
+    assert_non_null(loop);
+    deployment_options = (struct deployment_options){
+        .loop = loop, .resolver = resolver_create(loop), .metrics = &metrics, .history = &history};
+    assert_non_null(deployment_options.resolver);
+    fail_each(build_of_a_deployment);
+    resolver_destroy(deployment_options.resolver);
+    ev_loop_destroy(loop);
+}
+
 #define HAPROXY                                                                                              \
     "defaults\n    retries \"${NONE-0}\"\nfrontend f\n    filter spoe engine e config spoe.conf\n"           \
     "    default_backend b\nbackend b\n    server R2 10.0.0.2:6379\n    server R1 10.0.0.9:6379\n"           \
@@ -577,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_judging_files), cmocka_unit_test(test_configuration),
         cmocka_unit_test(test_replies),       cmocka_unit_test(test_pages),
         cmocka_unit_test(test_agent),         cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_deployment),
     };
 
     log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);

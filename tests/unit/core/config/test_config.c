@@ -283,12 +283,38 @@ static void test_destroy_of_nothing(void **state)
     config_destroy(NULL);
 }
 
+/* Those that want the same share a context: whoever differs in one thing must not. */
+static void test_the_same_tls(void **state)
+{
+    char texts[] = {'a', 0, 'b', 0, 'c', 0, 'd', 0, 'x', 0};
+    char *other = &texts[8];
+    const struct config_tls one = {.is_on = true,
+                                   .ca_file = &texts[0],
+                                   .cert_file = &texts[2],
+                                   .key_file = &texts[4],
+                                   .server_name = &texts[6]};
+    struct config_tls others[] = {one, one, one, one, one};
+
+    (void)state;
+    others[0].ca_file = other;
+    others[1].cert_file = other;
+    others[2].key_file = other;
+    others[3].server_name = other;
+    others[4].server_name = NULL;
+    assert_true(config_same_tls(&one, &one));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        assert_false(config_same_tls(&one, &others[i]));
+        assert_false(config_same_tls(&others[i], &one));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_key),
         cmocka_unit_test(test_every_file),
+        cmocka_unit_test(test_the_same_tls),
         cmocka_unit_test(test_backends),
         cmocka_unit_test(test_dump_reads_as_it_was),
         cmocka_unit_test(test_dump_fills_in_defaults),

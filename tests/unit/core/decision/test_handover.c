@@ -493,21 +493,28 @@ static void test_a_new_service_had_no_outage(void **state)
     end();
 }
 
-/* What the nodes said, for the status: by server, whatever its place in the map. */
+/* What the nodes said, for the status: by server, whatever its place in the map. The newer word counts. */
 static void test_words_of_nodes(void **state)
 {
-    struct addr addr = addr_of(B);
-    const struct service_event word = {
-        .kind = SERVICE_NODE_WORD, .addr = &addr, .saying = NODE_REFUSES, .words = span_of_text("NOPERM")};
+    const struct addr addrs[] = {addr_of(A), addr_of(B)};
+    struct service_event word = {.kind = SERVICE_NODE_WORD,
+                                 .addr = &addrs[0],
+                                 .saying = NODE_REFUSES,
+                                 .words = span_of_text("NOPERM")};
 
     (void)state;
     build((struct policy_config){.role_check = ROLE_CHECK_VETO});
     (void)service_step(former.service, &word, START);
+    word.addr = &addrs[1];
+    (void)service_step(former.service, &word, START);
+    word.saying = NODE_SAYS_LOADING;
+    (void)service_step(next.service, &word, START + 10);
     change_over(START + 20);
-    assert_int_equal(service_node_word(next.service, 2)->saying, NODE_REFUSES);
-    assert_string_equal(service_node_word(next.service, 2)->words, "NOPERM");
-    assert_int_equal(service_node_word(next.service, 2)->t_ms, START);
-    assert_int_equal(service_node_word(next.service, 1)->saying, NODE_NOT_ASKED);
+    assert_int_equal(service_node_word(next.service, 1)->saying, NODE_REFUSES); /* A */
+    assert_string_equal(service_node_word(next.service, 1)->words, "NOPERM");
+    assert_int_equal(service_node_word(next.service, 1)->t_ms, START);
+    assert_int_equal(service_node_word(next.service, 2)->saying, NODE_SAYS_LOADING); /* B */
+    assert_int_equal(service_node_word(next.service, 0)->saying, NODE_NOT_ASKED);
     end();
 }
 

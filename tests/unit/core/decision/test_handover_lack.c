@@ -108,6 +108,35 @@ static void test_a_moment_without_a_name_and_another_map(void **state)
     end();
 }
 
+/* A majority names an address that neither map has: the next one is as good. */
+static void test_outside_both_maps(void **state)
+{
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, "10.0.0.9:6379", START);
+    agree(&next, "10.0.0.9:6379", START);
+    assert_int_equal(service_decision(former.service)->state, SERVICE_UNKNOWN_ADDRESS);
+    assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_READY);
+    end();
+}
+
+/* The third voter does not answer the next one. */
+static void test_a_bare_majority_is_enough(void **state)
+{
+    struct addr addr = addr_of(A);
+    const struct service_event vote = {
+        .kind = SERVICE_SAID_MASTER, .t_sent_ms = START, .addr = &addr, .ballot = QUORUM_NAMES};
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    agree(&former, A, START);
+    for (unsigned i = 0; i < 4; i++)
+        (void)step_as(next.service, i % 2, &vote, START);
+    assert_int_equal(service_decision(next.service)->votes, 2);
+    assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_READY);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +146,8 @@ int main(void)
         cmocka_unit_test(test_a_name_that_has_run_out),
         cmocka_unit_test(test_as_silent_as_the_former_one),
         cmocka_unit_test(test_a_moment_without_a_name_and_another_map),
+        cmocka_unit_test(test_outside_both_maps),
+        cmocka_unit_test(test_a_bare_majority_is_enough),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

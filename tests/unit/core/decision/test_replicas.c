@@ -231,6 +231,64 @@ static void test_weight_0_is_never_named(void **state)
     assert_int_equal(evaluate(START), 0x2);
 }
 
+/* The last server is the master: voters 1 and 2 hold the first one to be its replica, and it has all. */
+static void follow_with_the_first(void)
+{
+    const struct replicas_view view = {.t_sent_ms = START, .master = SERVERS - 1, .up = 0x1};
+    const int64_t offsets[SERVERS] = {1000, REPLICA_NOT_CONNECTED, REPLICA_NOT_CONNECTED,
+                                      REPLICA_NOT_CONNECTED};
+
+    config.max_lag = (struct lag_limit){.unit = LAG_BYTES, .amount = 100};
+    replicas_note_view(replicas, 1, &view);
+    replicas_note_view(replicas, 2, &view);
+    assert_int_equal(replicas_find_unlisted(replicas, SERVERS - 1, START), 0);
+    replicas_note_offsets(replicas, 1000, offsets, START);
+}
+
+static void test_the_first_server_is_a_replica(void **state)
+{
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    follow_with_the_first();
+    assert_int_equal(replicas_find_unlisted(replicas, SERVERS - 1, START), -1);
+    assert_int_equal(replicas_evaluate(replicas, SERVERS - 1, START, &review_ms), 0x1);
+    replicas_forget_offsets(replicas);
+    assert_int_equal(replicas_evaluate(replicas, SERVERS - 1, START, &review_ms), 0);
+}
+
+/* In the next map the servers stand in the opposite order. */
+static int32_t translate_candidate(void *context, int32_t candidate)
+{
+    (void)context;
+    return SERVERS - 1 - candidate;
+}
+
+static int translate_server(void *context, size_t server)
+{
+    (void)context;
+    return server < SERVERS ? (int)(SERVERS - 1 - server) : -1;
+}
+
+/* The first server and the last voter are handed over like all others. */
+static void test_handed_over(void **state)
+{
+    static const int voters[VOTERS] = {2, 1, 0};
+    const struct succession succession = {
+        .voters = voters, .candidate = translate_candidate, .server = translate_server};
+    struct replicas *next = replicas_create(&config, &quorum, servers, SERVERS);
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    assert_non_null(next);
+    follow_with_the_first();
+    replicas_inherit(next, replicas, &succession);
+    assert_int_equal(replicas_evaluate(next, 0, START, &review_ms), 0x8);
+    assert_int_equal(replicas_translate(0x1, &succession), 0x8);
+    assert_int_equal(replicas_translate(0xA, &succession), 0x5);
+    replicas_destroy(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +302,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lag_after_a_rest, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_master_that_counts_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_weight_0_is_never_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_first_server_is_a_replica, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_handed_over, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ static struct service_settings settings;
 static uint8_t identities[1];
 static struct service *service;
 static struct answer answer;
+static size_t master; /* the server that was named last */
 
 /* Counts what the observers of the service are told of first answers. */
 static unsigned first_answers;
@@ -82,13 +83,14 @@ static void name(size_t server, int64_t now_ms)
                                        .addr = &servers[server].addr,
                                        .ballot = QUORUM_NAMES};
 
+    master = server;
     (void)service_step(service, &vote, now_ms);
 }
 
 static void say_up(uint64_t up, int64_t now_ms)
 {
     const struct service_event view = {
-        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = now_ms, .addr = &servers[0].addr, .servers = up};
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = now_ms, .addr = &servers[master].addr, .servers = up};
 
     (void)service_step(service, &view, now_ms);
 }
@@ -162,6 +164,14 @@ static void test_turns(void **state)
     assert_non_null(strchr(many, '1'));
 }
 
+/* The first server of the map has its turn, too. */
+static void test_turns_of_the_first(void **state)
+{
+    (void)state;
+    name(3, START);
+    assert_string_equal(turns(0x7, 6), "012012");
+}
+
 static void test_the_first_answer_is_told_once(void **state)
 {
     (void)state;
@@ -208,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_follows_the_decision, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_told_with_the_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_turns_of_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_first_answer_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counters_never_fall, set_up, tear_down),
     };

@@ -87,7 +87,9 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-static bool is_limited; /* the client that asks */
+static bool is_limited;          /* the client that asks */
+static bool is_stopping;         /* the agent */
+static const char *reload_error; /* NULL: the last reload was good */
 static const char *token;
 static const char *authorization;
 
@@ -105,7 +107,9 @@ static inline unsigned get_text(const char *path, int64_t now_ms, char *text, si
                                   .group_count = 1,
                                   .apis = &api,
                                   .api_count = 1,
-                                  .is_reload_good = true,
+                                  .is_stopping = is_stopping,
+                                  .is_reload_good = reload_error == NULL,
+                                  .reload_error = reload_error,
                                   .now_unix_ms = now_ms - START + DAY_MS,
                                   .now_ms = now_ms};
     const struct http_request request = {.method = "GET",

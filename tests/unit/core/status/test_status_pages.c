@@ -3,6 +3,7 @@
 
 #include "proto/spop_data.h"
 #include "proto/spop_frame.h"
+#include "spoa/core/status/sentences.h"
 
 #define MANY 40
 
@@ -24,8 +25,8 @@ static void test_a_switch_after_an_outage(void **state)
                                  "waited, nobody refused\"}],\"tone\":"));
 }
 
-/* The text of so many services. The last but one has no master, the last one an alarm. */
-static void get_many(size_t count, char *text, size_t size)
+/* The page of so many services. The last but one has no master, the last one an alarm. */
+static void get_page_of_many(const char *path, size_t count, char *text, size_t size)
 {
     static char many_names[MANY][24];
     static struct service_settings many_settings[MANY];
@@ -56,11 +57,16 @@ static void get_many(size_t count, char *text, size_t size)
         (void)voter_group_step(group, i, &ballot, START);
     }
     service_note_given_up(many[count - 1], SERVICE_ROLE_MASTER, 100, START);
-    (void)get_text("/status.txt", START, text, size);
+    (void)get_text(path, START, text, size);
     voter_group_destroy(group);
     for (size_t i = 0; i < count; i++)
         service_destroy(many[i]);
     group = one_group;
+}
+
+static void get_many(size_t count, char *text, size_t size)
+{
+    get_page_of_many("/status.txt", count, text, size);
 }
 
 /* A master that no server has is among the nodes. */
@@ -156,13 +162,79 @@ static void test_an_unknown_service(void **state)
     }
 }
 
+/* Above the services, be they few or many. */
+static void test_faults_of_the_agent(void **state)
+{
+    static const size_t counts[] = {1, MANY};
+    static char text[64 * 1024];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        is_stopping = true;
+        reload_error = "line 7: no such key";
+        get_many(counts[i], text, sizeof(text));
+        const char *stopping = find(text, "\n▲ The agent is stopping\n");
+        (void)find(stopping, "\n▲ The last reload failed: line 7: no such key\n\n");
+        is_stopping = false;
+        reload_error = NULL;
+        get_many(counts[i], text, sizeof(text));
+        assert_null(strstr(text, "The agent is stopping"));
+        assert_null(strstr(text, "reload failed"));
+    }
+}
+
+/* An empty line between two services, and none elsewhere. */
+static void test_explanations_of_some(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_page_of_many("/explain.txt", 3, text, sizeof(text));
+    assert_memory_equal(text, "m0: ", 4);
+    const char *second = find(text, "\n\nm1: ");
+    const char *third = find(second, "\n\nm2: ");
+    assert_ptr_equal(strstr(text, "\n\n"), second);
+    assert_ptr_equal(strstr(second + 2, "\n\n"), third);
+    assert_null(strstr(third + 2, "\n\n"));
+}
+
+/* What may be over soon is no fault before the first client has waited for as long as it may. */
+static void test_tones(void **state)
+{
+    (void)state;
+    service_review(service, START + LIFE);
+    assert_int_equal(service_tone(service, START + LIFE + 2499), TONE_WAIT);
+    assert_int_equal(service_tone(service, START + LIFE + 2500), TONE_BAD);
+    say_master("10.0.0.1:6379", START + LIFE + 3000);
+    assert_int_equal(service_tone(service, START + LIFE + 3000), TONE_GOOD);
+    say_master("10.0.0.9:6379", START + LIFE + 3001); /* the map lacks it: that does not end by itself */
+    assert_int_equal(service_tone(service, START + LIFE + 3001), TONE_BAD);
+}
+
+static void test_methods(void **state)
+{
+    static const char *const others[] = {"POST", "PUT", "DELETE", "get", "GET ", ""};
+
+    (void)state;
+    assert_true(http_is_allowed("GET") && http_is_allowed("HEAD") && http_is_allowed("OPTIONS"));
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        assert_false(http_is_allowed(others[i]));
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_a_switch_after_an_outage), T(test_any_address), T(test_many_services), T(test_few_services),
+        T(test_a_switch_after_an_outage),
+        T(test_any_address),
+        T(test_many_services),
+        T(test_few_services),
         T(test_an_unknown_service),
+        T(test_faults_of_the_agent),
+        T(test_explanations_of_some),
+        T(test_tones),
+        T(test_methods),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,16 @@ static void test_doubt_is_renewed_by_refusals_only(void **state)
     }
 }
 
+/* Its address is silent, and may be there again at any time: it is tried as often as one that refuses. */
+static void test_a_node_in_doubt_is_tried_again_soon(void **state)
+{
+    (void)state;
+    break_link();
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(attempt(CONVERSATION_END_SILENT) <= 250);
+    assert_true(is_doubted());
+}
+
 static void test_a_link_that_never_worked_raises_no_doubt(void **state)
 {
     (void)state;
@@ -549,6 +559,7 @@ int main(void)
         PROBE_TEST(test_doubt_lasts_for_park_at_least),
         PROBE_TEST(test_doubt_ends_when_the_node_answers),
         PROBE_TEST(test_doubt_is_renewed_by_refusals_only),
+        PROBE_TEST(test_a_node_in_doubt_is_tried_again_soon),
         PROBE_TEST(test_a_link_that_never_worked_raises_no_doubt),
         PROBE_TEST(test_no_doubt_without_park),
         PROBE_TEST(test_offsets_of_replicas),

@@ -8,9 +8,11 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "spoa/io/net/loop.h"
@@ -22,7 +24,12 @@
 
 static struct {
     unsigned delay_ms;
-    bool runs; /* the program starts, and fails; false: it cannot be started */
+    bool runs;        /* the program starts; false: it cannot be started */
+    bool stays;       /* with `runs`: it ends when it is killed */
+    int status;       /* with which it ends otherwise */
+    const char *text; /* what it prints; NULL: nothing */
+    int output;       /* where to */
+    pid_t pid;
     unsigned count;
     char last[32]; /* what was started */
 } start;
@@ -47,6 +54,24 @@ static const struct service_settings settings[SERVICES] = {
 };
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *files, int fd, int new_fd)
+{
+    (void)files;
+    if (new_fd == STDOUT_FILENO)
+        start.output = fd;
+    return 0;
+}
+
+static void live(void)
+{
+    if (start.text != NULL)
+        (void)dprintf(start.output, "%s", start.text);
+    while (start.stays)
+        pause();
+    _exit(start.status);
+}
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
@@ -59,9 +84,9 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
     usleep(start.delay_ms * 1000);
     if (!start.runs)
         return ENOENT;
-    *pid = fork();
+    *pid = start.pid = fork();
     if (*pid == 0)
-        _exit(1);
+        live();
     return *pid == -1 ? errno : 0;
 }
 
@@ -69,6 +94,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(&start, 0, sizeof(start));
+    start.status = 1;
     log_capture_begin(LOG_LEVEL_INFO);
     f = (struct fixture){.loop = ev_default_loop(EVFLAG_AUTO)};
     f.hooks = hooks_create(f.loop, &f.metrics);
@@ -83,6 +109,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    if (start.stays) { /* nobody else ends it */
+        (void)kill(start.pid, SIGKILL);
+        (void)waitpid(start.pid, NULL, 0);
+    }
     hooks_destroy(f.hooks);
     for (size_t i = 0; i < SERVICES; i++)
         service_destroy(f.services[i]);
@@ -96,15 +126,20 @@ static void watch(size_t index, struct hook_watch *watch, const char *command, u
     assert_true(hooks_watch(f.hooks, watch, f.services[index], &program));
 }
 
-static void switch_master(size_t index)
+static void tell_change(size_t index, bool switched)
 {
     struct addr to;
     struct service_observer *observer = &f.watches[index].observer;
 
     assert_true(addr_parse(span_of_text("10.0.0.2:6380"), &to));
     const struct service_decision after = {.addr = &to, .generation = 1};
-    const struct service_change change = {.after = &after, .switched = true};
+    const struct service_change change = {.after = &after, .switched = switched};
     observer->changed(observer, f.services[index], &change);
+}
+
+static void switch_master(size_t index)
+{
+    tell_change(index, true);
 }
 
 /* Runs the loop until so many programs were started. */
@@ -117,6 +152,18 @@ static void await_starts(unsigned count)
         usleep(1000);
     }
     assert_int_equal(start.count, count);
+}
+
+/* Runs the loop until the event was logged so often. */
+static void await_log(const char *event, size_t count)
+{
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+
+    while (log_capture_count(event) < count && clock_ms() < deadline_ms) {
+        ev_run(f.loop, EVRUN_NOWAIT);
+        usleep(1000);
+    }
+    assert_int_equal(log_capture_count(event), count);
 }
 
 /* A machine that stood still during a start holds up the other programs no longer than a busy one. */
@@ -210,6 +257,153 @@ static void test_flush(void **state)
     assert_string_equal(start.last, "/b");
 }
 
+/* What a program printed before the end is logged before the end, its last line without a newline, too. */
+static void test_flush_ends_the_output(void **state)
+{
+    (void)state;
+    start.runs = true;
+    start.stays = true;
+    start.text = "one\ntwo";
+    watch(0, &f.watches[0], "/a", 0);
+    switch_master(0);
+    await_log("hook-output", 1);
+    hooks_flush(f.hooks);
+    assert_int_equal(log_capture_count("hook-output"), 2);
+}
+
+static void test_only_a_switch_starts_it(void **state)
+{
+    (void)state;
+    watch(0, &f.watches[0], "/a", 0);
+    tell_change(0, false);
+    assert_int_equal(start.count, 0);
+    switch_master(0);
+    assert_int_equal(start.count, 1);
+}
+
+/* Its retry waits for its turn when the next configuration comes, which has another program. */
+static void test_a_former_program_leaves_the_queue(void **state)
+{
+    struct hook_watch next = {.hook = NULL};
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 200);
+    watch(1, &f.watches[1], "/b", 0);
+    ev_now_update(f.loop);
+    switch_master(0);
+    usleep(210000); /* the pause is over, and the retry is due */
+    start.delay_ms = 20;
+    switch_master(1);
+    ev_run(f.loop, EVRUN_NOWAIT);
+    assert_int_equal(start.count, 2);
+    assert_string_equal(start.last, "/b");
+    hooks_inherit(&next, &f.watches[0]);
+    expect_no_start();
+}
+
+/* A switch that the former configuration saw, and whose program waits for its turn, is not lost. */
+static void test_a_switch_keeps_its_turn_over_a_reload(void **state)
+{
+    struct hook_watch next = {.hook = NULL};
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 0);
+    watch(1, &f.watches[1], "/b", 0);
+    start.delay_ms = 20;
+    switch_master(1);
+    switch_master(0);
+    hooks_inherit(&next, &f.watches[0]);
+    await_starts(2);
+    assert_string_equal(start.last, "/a");
+}
+
+/* The program of the switch before must not run in its place: that one knows an older master. */
+static void test_a_switch_with_too_many_arguments(void **state)
+{
+    static const char words[] =
+        "/a 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30";
+
+    (void)state;
+    watch(0, &f.watches[0], "/a", 0);
+    watch(1, &f.watches[1], "/b", 0);
+    start.delay_ms = 20;
+    switch_master(1);
+    switch_master(0);
+    f.watches[0].program.command = words;
+    uint64_t failures = f.metrics.hook_failures_total;
+    switch_master(0);
+    assert_int_equal(f.metrics.hook_failures_total, failures + 1);
+    assert_string_equal(log_capture_last("hook-failed"),
+                        "warning hook-failed service=a reason=too many arguments");
+    expect_no_start();
+}
+
+/* Each pause is twice as long as the one before. Another switch has all attempts again. */
+static void test_retries(void **state)
+{
+    (void)state;
+    watch(0, &f.watches[0], "/a", 1);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned before = start.count;
+        switch_master(0);
+        await_starts(before + 1);
+        assert_non_null(strstr(log_capture_last("hook-failed"), " retry-ms=1"));
+        await_starts(before + 3);
+        assert_non_null(strstr(log_capture_last("hook-failed"), " retry-ms=4"));
+        await_starts(before + 1 + HOOK_RETRIES);
+        assert_null(strstr(log_capture_last("hook-failed"), "retry-ms"));
+        expect_no_start();
+    }
+}
+
+/* The retry was of the switch before. The program of this one is running, and does not fail. */
+static void test_a_switch_ends_the_retries_of_the_one_before(void **state)
+{
+    (void)state;
+    watch(0, &f.watches[0], "/a", 100);
+    switch_master(0);
+    start.runs = true;
+    start.status = 0;
+    switch_master(0);
+    await_starts(2);
+    expect_no_start();
+    assert_int_equal(log_capture_count("hook-ended"), 1);
+}
+
+/* Of the switches that come while it runs the newest has its turn after it. */
+static void test_switches_while_it_runs(void **state)
+{
+    (void)state;
+    start.runs = true;
+    start.stays = true;
+    watch(0, &f.watches[0], "/a", 0);
+    for (unsigned i = 0; i < 3; i++)
+        switch_master(0);
+    assert_int_equal(log_capture_count("hook-superseded"), 1);
+    expect_no_start();
+    start.stays = false;
+    (void)kill(start.pid, SIGKILL);
+    await_starts(2);
+    await_log("hook-ended", 2);
+    expect_no_start();
+}
+
+/* Whoever is in the queue already keeps its place there, and so do all others. */
+static void test_switches_while_it_waits_for_its_turn(void **state)
+{
+    (void)state;
+    watch(0, &f.watches[0], "/a", 0);
+    watch(1, &f.watches[1], "/b", 0);
+    start.delay_ms = 20;
+    switch_master(1);
+    switch_master(0);
+    switch_master(1);
+    switch_master(0);
+    await_starts(3);
+    assert_string_equal(start.last, "/b");
+    expect_no_start();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -221,6 +415,15 @@ int main(void)
         TEST(a_former_program_is_not_run_again),
         TEST(a_former_program_that_still_runs_is_not_run_again),
         TEST(flush),
+        TEST(flush_ends_the_output),
+        TEST(only_a_switch_starts_it),
+        TEST(a_former_program_leaves_the_queue),
+        TEST(a_switch_keeps_its_turn_over_a_reload),
+        TEST(a_switch_with_too_many_arguments),
+        TEST(retries),
+        TEST(a_switch_ends_the_retries_of_the_one_before),
+        TEST(switches_while_it_runs),
+        TEST(switches_while_it_waits_for_its_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

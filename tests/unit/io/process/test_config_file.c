@@ -206,6 +206,26 @@ static void test_missing_password_file(void **state)
     assert_int_equal(rmdir(secret_path), 0);
 }
 
+/* Those of the first line, and of each other one. */
+static void test_missing_files_of_lines(void **state)
+{
+    static const char *const expected[] = {
+        "2: no certificate in 'tls-cert' '/nowhere/c': No such file or directory",
+        "3: no certificate in 'tls-cert' '/nowhere/d': No such file or directory",
+        "4: cannot read '/nowhere/t': No such file or directory",
+        "5: cannot read '/nowhere/u': No such file or directory",
+        NULL,
+    };
+
+    (void)state;
+    check_errors("[agent]\nlisten = 127.0.0.1:1 tls-cert=/nowhere/c tls-key=/nowhere/k\n"
+                 "listen = 127.0.0.1:2 tls-cert=/nowhere/d tls-key=/nowhere/k\n"
+                 "http = 127.0.0.1:3 token-file=/nowhere/t\nhttp = 127.0.0.1:4 token-file=/nowhere/u\n"
+                 "[sentinels]\naddress = s1:1\naddress = s2:1\naddress = s3:1\n"
+                 "[service m]\nserver = R1 127.0.0.1:5\n",
+                 expected);
+}
+
 static void test_password_for_everybody(void **state)
 {
     static const mode_t modes[] = {0600, 0640, 0644, 0604};
@@ -361,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_password_file),
         cmocka_unit_test(test_bad_password_file),
         cmocka_unit_test(test_missing_password_file),
+        cmocka_unit_test(test_missing_files_of_lines),
         cmocka_unit_test(test_password_for_everybody),
         cmocka_unit_test(test_configuration_for_everybody),
         cmocka_unit_test(test_unreadable_file),
