@@ -505,7 +505,7 @@ static void test_words_of_nodes(void **state)
     (void)service_step(former.service, &word, START);
     change_over(START + 20);
     assert_int_equal(service_node_word(next.service, 2)->saying, NODE_REFUSES);
-    assert_string_equal(service_node_word(next.service, 2)->words, "NOPERM");
+    assert_string_equal(node_word_text(service_node_word(next.service, 2)), "NOPERM");
     assert_int_equal(service_node_word(next.service, 2)->t_ms, START);
     assert_int_equal(service_node_word(next.service, 1)->saying, NODE_NOT_ASKED);
     end();
