@@ -4,6 +4,11 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "proto/names.h"
+
+_Static_assert(sizeof(struct addr) == 24, "an address is small");
+_Static_assert(ADDR_IP_TEXT_MAX == INET6_ADDRSTRLEN, "room for an IP address");
+
 /* The longest sun_path of a UNIX socket, without its NUL. */
 #define UNIX_PATH_MAX 107
 #define UNIX_HOST "unix"
@@ -24,10 +29,21 @@ static bool is_name_character(uint8_t c)
     return isalnum(c) || c == '-' || c == '_' || c == '.';
 }
 
-/* Writes the name in lower case, and the final dot as a flag. Refuses an empty label ("a..b"). Refuses a name of
- * digits and dots: it is a mistyped IPv4 address. Refuses `unix`: with its port it would read as a path. */
-static bool set_name(struct span host, struct addr *addr)
+/* Where the text of a name comes from. */
+typedef const char *(*keep_fn)(struct span text);
+
+static const char *keep_told(struct span text)
 {
+    const char *name = names_keep_told(text);
+
+    return name != NULL ? name : ADDR_FORGOTTEN_NAME;
+}
+
+/* Keeps the name in lower case, and the final dot as a flag. Refuses an empty label ("a..b"). Refuses a name of
+ * digits and dots: it is a mistyped IPv4 address. Refuses `unix`: with its port it would read as a path. */
+static bool set_name(struct span host, keep_fn keep, struct addr *addr)
+{
+    char text[ADDR_HOST_MAX + 1] = "";
     bool has_letter = false;
     uint8_t previous = '.';
 
@@ -40,11 +56,14 @@ static bool set_name(struct span host, struct addr *addr)
         if (!is_name_character(c) || (c == '.' && previous == '.'))
             return false;
         has_letter = has_letter || !(isdigit(c) || c == '.');
-        addr->host[i] = (char)tolower(c);
+        text[i] = (char)tolower(c);
         previous = c;
     }
+    if (!has_letter || previous == '.' || strcmp(text, UNIX_HOST) == 0)
+        return false;
     addr->kind = ADDR_NAME;
-    return has_letter && previous != '.' && strcmp(addr->host, UNIX_HOST) != 0;
+    addr->name = keep(span_of(text, host.len));
+    return addr->name != NULL;
 }
 
 static bool is_mapped_ipv4(const uint8_t ip[16])
@@ -63,8 +82,6 @@ struct addr addr_from_ip(const uint8_t *ip, enum addr_kind kind, uint16_t port)
         ip += ADDR_MAPPED_BITS / 8;
     }
     memcpy(addr.ip, ip, addr.kind == ADDR_IPV4 ? 4 : 16);
-    /* There is room for every address, so this cannot fail. */
-    (void)inet_ntop(addr.kind == ADDR_IPV4 ? AF_INET : AF_INET6, ip, addr.host, sizeof(addr.host));
     return addr;
 }
 
@@ -85,22 +102,32 @@ static bool set_ip(struct span host, struct addr *addr)
     return true;
 }
 
-static bool set_host(struct span host, struct addr *addr)
+static bool set_host(struct span host, keep_fn keep, struct addr *addr)
 {
     /* A NUL inside would end the text early for inet_pton(). */
     if (host.len == 0 || memchr(host.data, '\0', host.len) != NULL)
         return false;
-    return set_ip(host, addr) || set_name(host, addr);
+    return set_ip(host, addr) || set_name(host, keep, addr);
+}
+
+static bool from_parts(struct span host, struct span port, keep_fn keep, struct addr *ret_addr)
+{
+    struct addr addr = {.kind = ADDR_NONE};
+
+    if (!parse_port(port, &addr.port) || !set_host(host, keep, &addr))
+        return false;
+    *ret_addr = addr;
+    return true;
 }
 
 bool addr_from_parts(struct span host, struct span port, struct addr *ret_addr)
 {
-    struct addr addr = {.kind = ADDR_NONE};
+    return from_parts(host, port, names_keep, ret_addr);
+}
 
-    if (!parse_port(port, &addr.port) || !set_host(host, &addr))
-        return false;
-    *ret_addr = addr;
-    return true;
+bool addr_from_peer(struct span host, struct span port, struct addr *ret_addr)
+{
+    return from_parts(host, port, keep_told, ret_addr);
 }
 
 static bool parse_unix(struct span path, struct addr *ret_addr)
@@ -109,7 +136,9 @@ static bool parse_unix(struct span path, struct addr *ret_addr)
 
     if (path.len == 0 || path.len > UNIX_PATH_MAX || memchr(path.data, '\0', path.len) != NULL)
         return false;
-    memcpy(addr.host, path.data, path.len);
+    addr.name = names_keep(path);
+    if (addr.name == NULL)
+        return false;
     *ret_addr = addr;
     return true;
 }
@@ -136,13 +165,18 @@ bool addr_parse(struct span text, struct addr *ret_addr)
     return addr_from_parts(host, port, ret_addr);
 }
 
+bool addr_is_same_host(const struct addr *a, const struct addr *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    /* There is one copy of each name. */
+    return a->kind == ADDR_NAME || a->kind == ADDR_UNIX ? a->name == b->name
+                                                        : memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
 bool addr_equals(const struct addr *a, const struct addr *b)
 {
-    if (a->kind != b->kind || a->port != b->port)
-        return false;
-    if (a->kind == ADDR_IPV4 || a->kind == ADDR_IPV6)
-        return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
-    return strcmp(a->host, b->host) == 0;
+    return a->port == b->port && addr_is_same_host(a, b);
 }
 
 bool addr_is_wildcard(const struct addr *addr)
@@ -173,7 +207,7 @@ bool addr_is_loopback(const struct addr *addr)
     case ADDR_IPV6:
         return memcmp(addr->ip, zeros, 15) == 0 && addr->ip[15] <= 1;
     case ADDR_NAME:
-        return is_localhost(addr->host);
+        return is_localhost(addr->name);
     case ADDR_UNIX:
         return true;
     case ADDR_NONE:
@@ -182,14 +216,49 @@ bool addr_is_loopback(const struct addr *addr)
     return false;
 }
 
+/* Without inet_ntop(), which takes ten times as long: pages of thousands of services are full of addresses. */
+static void write_ipv4(const uint8_t ip[4], char out[ADDR_IP_TEXT_MAX])
+{
+    for (int i = 0; i < 4; i++) {
+        uint8_t byte = ip[i];
+        if (i > 0)
+            *out++ = '.';
+        if (byte >= 100)
+            *out++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *out++ = (char)('0' + byte / 10 % 10);
+        *out++ = (char)('0' + byte % 10);
+    }
+    *out = '\0';
+}
+
+const char *addr_host(const struct addr *addr, char out[ADDR_IP_TEXT_MAX])
+{
+    switch (addr->kind) {
+    case ADDR_IPV4:
+        write_ipv4(addr->ip, out);
+        return out;
+    case ADDR_IPV6:
+        return inet_ntop(AF_INET6, addr->ip, out, ADDR_IP_TEXT_MAX);
+    case ADDR_NAME:
+    case ADDR_UNIX:
+        return addr->name;
+    case ADDR_NONE:
+        break;
+    }
+    return "";
+}
+
 const char *addr_format(const struct addr *addr, char out[ADDR_TEXT_MAX])
 {
     const char *before = addr->kind == ADDR_IPV6 ? "[" : "";
     const char *after = addr->kind == ADDR_IPV6 ? "]" : addr->is_absolute ? "." : "";
+    char ip[ADDR_IP_TEXT_MAX];
+    const char *host = addr_host(addr, ip);
 
     if (addr->kind == ADDR_UNIX)
-        snprintf(out, ADDR_TEXT_MAX, UNIX_PREFIX "%s", addr->host);
+        snprintf(out, ADDR_TEXT_MAX, UNIX_PREFIX "%s", host);
     else
-        snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", before, addr->host, after, (unsigned)addr->port);
+        snprintf(out, ADDR_TEXT_MAX, "%s%s%s:%u", before, host, after, (unsigned)addr->port);
     return out;
 }

@@ -61,7 +61,8 @@ bool network_has(const struct network *network, const struct addr *addr)
 
 const char *network_format(const struct network *network, char out[NETWORK_TEXT_MAX])
 {
-    (void)snprintf(out, NETWORK_TEXT_MAX, "%.*s/%u", NETWORK_TEXT_MAX - 8, network->first.host,
-                   network->bits);
+    char ip[ADDR_IP_TEXT_MAX];
+
+    (void)snprintf(out, NETWORK_TEXT_MAX, "%s/%u", addr_host(&network->first, ip), network->bits);
     return out;
 }

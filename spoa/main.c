@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "proto/names.h"
 #include "spoa/agent.h"
 #include "spoa/cli/check.h"
 #include "spoa/cli/commands.h"
@@ -427,5 +428,6 @@ int main(int argc, char **argv)
         config_destroy(config);
     print_errors(&errors);
     config_errors_finish(&errors);
+    names_forget();
     return code;
 }

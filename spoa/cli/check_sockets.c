@@ -142,11 +142,11 @@ static void check_api(struct check *check, const struct account *agent, const st
     struct stat status;
     char fix[CHECK_FIX_MAX];
 
-    if (addr->kind != ADDR_UNIX || addr->host[0] == '@')
+    if (addr->kind != ADDR_UNIX || addr->name[0] == '@')
         return;
     (void)snprintf(check->user, sizeof(check->user), "%s", agent->name);
-    bool is_there = stat(addr->host, &status) == 0;
-    if (is_there ? may_write(agent, addr->host) : line == NULL || line_allows(agent, line, addr->host))
+    bool is_there = stat(addr->name, &status) == 0;
+    if (is_there ? may_write(agent, addr->name) : line == NULL || line_allows(agent, line, addr->name))
         return;
     if (line != NULL)
         place = (struct finding_place){.file = section->path, .line = line->number};
@@ -168,13 +168,13 @@ static bool listen_allows(const struct account *haproxy, const struct account *a
     const struct group *group = listen->group[0] != '\0' ? getgrnam(listen->group) : NULL;
     struct stat status;
 
-    if (stat(listen->addr.host, &status) == 0)
-        return may_write(haproxy, listen->addr.host);
+    if (stat(listen->addr.name, &status) == 0)
+        return may_write(haproxy, listen->addr.name);
     if ((listen->owner[0] != '\0' && !find_account(listen->owner, NULL, &owner)) ||
         (listen->group[0] != '\0' && group == NULL))
         return true;
     return mode_allows(haproxy, owner.uid,
-                       group != NULL ? group->gr_gid : usual_group(listen->addr.host, agent->gid),
+                       group != NULL ? group->gr_gid : usual_group(listen->addr.name, agent->gid),
                        listen->mode != -1 ? (mode_t)listen->mode : USUAL_MODE);
 }
 
@@ -193,7 +193,7 @@ static void check_listens(struct check *check, const struct account *agent, cons
         return;
     for (size_t i = 0; i < listens->count; i++) {
         const struct config_listen *listen = &listens->list[i];
-        if (listen->addr.kind != ADDR_UNIX || listen->addr.host[0] == '@' ||
+        if (listen->addr.kind != ADDR_UNIX || listen->addr.name[0] == '@' ||
             listen_allows(&haproxy, agent, listen))
             continue;
         (void)addr_format(&listen->addr, text);

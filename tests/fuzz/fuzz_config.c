@@ -38,14 +38,11 @@ static char *dump(const struct config *config, size_t *ret_len)
     return text;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_dump(const struct config *config)
 {
-    struct config *config = load(data, size);
     size_t len;
     size_t again_len;
 
-    if (config == NULL)
-        return 0;
     char *text = dump(config, &len);
     struct config *again = load(text, len);
     CHECK(again != NULL);
@@ -54,6 +51,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(same);
     free(text);
     config_destroy(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct config *config = load(data, size);
+
+    if (config != NULL)
+        check_dump(config);
     config_destroy(config);
+    names_forget();
     return 0;
 }

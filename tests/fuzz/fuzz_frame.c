@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "proto/addr.h"
+#include "proto/names.h"
 #include "proto/network.h"
 #include "proto/spop_data.h"
 #include "proto/spop_frame.h"
@@ -75,5 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_integer(span_of(data, size));
     check_texts(span_of(data, size));
+    names_forget();
     return 0;
 }

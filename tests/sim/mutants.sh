@@ -121,7 +121,7 @@ mutant trust-one-reply 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (vo
 mutant threshold-half 'I1 I2 I3 I4' $quorum 's/if (votes >= threshold) {/if (votes + 1 >= threshold) {/'
 mutant age-from-receipt 'I1 I2 I3 I4' $query 's/struct service_event event = said(voter, SERVICE_SAID_MASTER, request);/&\n    event.t_sent_ms = now_ms;/'
 mutant votes-never-expire 'I1 I2 I3 I4' $quorum \
-    -e 's/ && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;/ \&\& now_ms > 0;/' \
+    -e 's/ && now_ms - vote->t_sent_ms < quorum->config->vote_life_ms;/ \&\& now_ms > 0;/' \
     -e 's/int64_t expiry_ms = .*/int64_t expiry_ms = QUORUM_NEVER;/' \
     -e 's/\*ret_expiry_ms = vote->t_sent_ms + .*/*ret_expiry_ms = QUORUM_NEVER;/'
 mutant one-sentinel-twice 'I1 I2 I3 I4' $group \

@@ -1,5 +1,6 @@
 #include "spoa/core/base/alarms.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "spoa/core/base/log.h"
@@ -26,74 +27,108 @@ const char *alarm_meaning(enum alarm_kind kind)
 
 /* ---- details ---- */
 
-/* The place of the entry of this kind; `details_len` if there is none. */
-static size_t find_detail(const struct alarms *alarms, enum alarm_kind kind)
+/* The place of the entry of this kind; `details->len` if there is none. */
+static size_t find_detail(const struct alarm_details *details, enum alarm_kind kind)
 {
     size_t at = 0;
 
-    while (at < alarms->details_len && alarms->details[at] != (char)kind)
-        at += 1 + strlen(alarms->details + at + 1) + 1;
+    while (at < details->len && details->entries[at] != (char)kind)
+        at += 1 + strlen(details->entries + at + 1) + 1;
     return at;
 }
 
-static void remove_detail(struct alarms *alarms, size_t at)
+static void remove_detail(struct alarm_details *details, size_t at)
 {
-    size_t len = 1 + strlen(alarms->details + at + 1) + 1;
+    size_t len = 1 + strlen(details->entries + at + 1) + 1;
 
-    memmove(alarms->details + at, alarms->details + at + len, alarms->details_len - at - len);
-    alarms->details_len = (uint16_t)(alarms->details_len - len);
+    memmove(details->entries + at, details->entries + at + len, details->len - at - len);
+    details->len = (uint16_t)(details->len - len);
+}
+
+static void write_detail(struct alarm_details *details, enum alarm_kind kind, const char *detail)
+{
+    size_t at = find_detail(details, kind);
+    size_t len = strnlen(detail, ALARM_DETAILS_MAX - 2);
+
+    if (at < details->len && strcmp(details->entries + at + 1, detail) == 0)
+        return;
+    if (at < details->len)
+        remove_detail(details, at);
+    while (details->len + len + 2 > ALARM_DETAILS_MAX)
+        remove_detail(details, 0);
+    char *entry = details->entries + details->len;
+    entry[0] = (char)kind;
+    memcpy(entry + 1, detail, len);
+    entry[1 + len] = '\0';
+    details->len = (uint16_t)(details->len + len + 2);
 }
 
 static void keep_detail(struct alarms *alarms, enum alarm_kind kind, const char *detail)
 {
-    size_t at = find_detail(alarms, kind);
-    size_t len = strnlen(detail, ALARM_DETAILS_MAX - 2);
+    if (alarms->details == NULL && !alarms->is_answering)
+        alarms->details = calloc(1, sizeof(*alarms->details));
+    if (alarms->details != NULL)
+        write_detail(alarms->details, kind, detail);
+}
 
-    if (at < alarms->details_len && strcmp(alarms->details + at + 1, detail) == 0)
-        return;
-    if (at < alarms->details_len)
-        remove_detail(alarms, at);
-    while (alarms->details_len + len + 2 > ALARM_DETAILS_MAX)
-        remove_detail(alarms, 0);
-    char *entry = alarms->details + alarms->details_len;
-    entry[0] = (char)kind;
-    memcpy(entry + 1, detail, len);
-    entry[1 + len] = '\0';
-    alarms->details_len = (uint16_t)(alarms->details_len + len + 2);
+static bool is_lasting(const struct alarms *alarms, enum alarm_kind kind)
+{
+    return alarms->lasting != NULL && alarms->lasting_kind == kind;
 }
 
 static void forget_detail(struct alarms *alarms, enum alarm_kind kind)
 {
-    size_t at = find_detail(alarms, kind);
+    struct alarm_details *details = alarms->details;
 
-    if (at < alarms->details_len)
-        remove_detail(alarms, at);
+    if (is_lasting(alarms, kind))
+        alarms->lasting = NULL;
+    if (details == NULL)
+        return;
+    size_t at = find_detail(details, kind);
+    if (at < details->len)
+        remove_detail(details, at);
+    if (details->len == 0)
+        alarms_finish(alarms);
+}
+
+void alarms_finish(struct alarms *alarms)
+{
+    free(alarms->details);
+    alarms->details = NULL;
 }
 
 const char *alarms_detail(const struct alarms *alarms, enum alarm_kind kind)
 {
-    size_t at = find_detail(alarms, kind);
+    const struct alarm_details *details = alarms->details;
 
-    return at < alarms->details_len ? alarms->details + at + 1 : NULL;
+    if (is_lasting(alarms, kind))
+        return alarms->lasting;
+    if (details == NULL)
+        return NULL;
+    size_t at = find_detail(details, kind);
+    return at < details->len ? details->entries + at + 1 : NULL;
 }
 
 /* ---- alarms ---- */
 
-void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
-                 const char *detail, int64_t now_ms)
+/* Records the condition. True if the alarm is raised by it, or is raised already and goes on. */
+static bool note_condition(struct alarms *alarms, enum alarm_kind kind, bool holds, int64_t now_ms)
 {
     uint32_t bit = UINT32_C(1) << kind;
-    bool was_raised = (alarms->raised & bit) != 0;
 
     if (holds && (alarms->holding & bit) == 0)
         alarms->since_ms[kind] = now_ms;
     alarms->holding = holds ? alarms->holding | bit : alarms->holding & ~bit;
-    bool is_raised = holds && (was_raised || now_ms - alarms->since_ms[kind] >= kinds[kind].hold_ms);
-    if (is_raised && detail != NULL)
-        keep_detail(alarms, kind, detail);
-    if (is_raised == was_raised)
+    return holds &&
+           (alarms_is_raised(alarms, kind) || now_ms - alarms->since_ms[kind] >= kinds[kind].hold_ms);
+}
+
+static void set_raised(struct alarms *alarms, enum alarm_kind kind, bool is_raised,
+                       const struct alarm_subject *subject, const char *detail, int64_t now_ms)
+{
+    if (is_raised == alarms_is_raised(alarms, kind))
         return;
-    alarms->raised ^= bit;
+    alarms->raised ^= UINT32_C(1) << kind;
     if (!is_raised)
         forget_detail(alarms, kind);
     if (is_raised)
@@ -103,6 +138,28 @@ void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const 
         log_event(EVENT_ALARM_CLEARED, log_text("alarm", kinds[kind].text),
                   log_text(subject->key, subject->name),
                   log_number("lasted-ms", now_ms - alarms->since_ms[kind]));
+}
+
+void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
+                 const char *detail, int64_t now_ms)
+{
+    bool is_raised = note_condition(alarms, kind, holds, now_ms);
+
+    if (is_raised && detail != NULL)
+        keep_detail(alarms, kind, detail);
+    set_raised(alarms, kind, is_raised, subject, detail, now_ms);
+}
+
+void alarms_note_lasting(struct alarms *alarms, enum alarm_kind kind, bool holds,
+                         const struct alarm_subject *subject, const char *detail, int64_t now_ms)
+{
+    bool is_raised = note_condition(alarms, kind, holds, now_ms);
+
+    if (is_raised) {
+        alarms->lasting = detail;
+        alarms->lasting_kind = kind;
+    }
+    set_raised(alarms, kind, is_raised, subject, detail, now_ms);
 }
 
 void alarms_inherit(struct alarms *alarms, const struct alarms *former, enum alarm_kind kind)

@@ -94,17 +94,28 @@ enum alarm_kind {
  */
 #define ALARM_DETAILS_MAX 320
 
-/* One per service, per group of voters and so on. All zero is an empty set. */
+struct alarm_details {
+    uint16_t len;
+    /* Entries, the oldest first: the kind, a byte, and the text with its NUL. */
+    char entries[ALARM_DETAILS_MAX];
+};
+
+/* One per service, per group of voters and so on. All zero is an empty set. It must not be copied. */
 struct alarms {
     int64_t since_ms[ALARM_KINDS]; /* when the condition began; valid while it holds */
     uint32_t holding;              /* a bit per kind: the condition holds */
     uint32_t raised;               /* a bit per kind: it has held for long enough */
-    uint32_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
-    uint32_t given_up_roles;       /* a bit per role whose waiting clients HAProxy gives up */
-    uint16_t details_len;
-    /* Entries, the oldest first: the kind, a byte, and the text with its NUL. */
-    char details[ALARM_DETAILS_MAX];
+    /* NULL: there are none. Most sets have none for years, so the room is made for the first one. */
+    struct alarm_details *details;
+    const char *lasting;          /* a detail that is borrowed, see alarms_note_lasting(); or NULL */
+    enum alarm_kind lasting_kind; /* of which alarm */
+    uint8_t unseen_roles;         /* a bit per role of a service whose clients cannot be seen */
+    uint8_t given_up_roles;       /* a bit per role whose waiting clients HAProxy gives up */
+    bool is_answering;            /* a question is being answered: nothing is allocated */
 };
+
+/* Frees the details. */
+void alarms_finish(struct alarms *alarms);
 
 /* What a set of alarms is about, for the log. The key is "service", "sentinels" or "api". */
 struct alarm_subject {
@@ -116,10 +127,17 @@ struct alarm_subject {
  * Records whether the condition behind `kind` holds. The alarm is raised when the condition has held for the
  * kind's time, and cleared when it no longer holds; both are logged. There is no timer: the alarm changes
  * only in this function. `detail` is for the log and the status; it may be NULL. The last one of an alarm that is
- * raised is kept, as far as there is room.
+ * raised is kept, as far as there is room and memory.
  */
 void alarms_note(struct alarms *alarms, enum alarm_kind kind, bool holds, const struct alarm_subject *subject,
                  const char *detail, int64_t now_ms);
+
+/*
+ * The same for a detail that stays valid and may change: it is borrowed until the alarm is cleared. A set has one such
+ * alarm at a time. Allocates nothing.
+ */
+void alarms_note_lasting(struct alarms *alarms, enum alarm_kind kind, bool holds,
+                         const struct alarm_subject *subject, const char *detail, int64_t now_ms);
 
 /* This alarm goes on as it was in `former`. Nothing is logged. */
 void alarms_inherit(struct alarms *alarms, const struct alarms *former, enum alarm_kind kind);

@@ -11,6 +11,8 @@
 struct config_lines {
     struct config_line *list;
     size_t count;
+    const char **texts; /* each section and key once */
+    size_t text_count;
 };
 
 void config_lines_finish(struct config_lines *lines);

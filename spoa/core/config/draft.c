@@ -97,11 +97,11 @@ bool draft_takes_name(const char *master)
 /* IPv4, IPv6, names. */
 static int compare_addrs(const struct addr *one, const struct addr *other)
 {
+    bool is_name = one->kind == ADDR_NAME || one->kind == ADDR_UNIX;
     int order = one->kind != other->kind ? (one->kind < other->kind ? -1 : 1)
+                : is_name                ? strcmp(one->name, other->name)
                                          : memcmp(one->ip, other->ip, sizeof(one->ip));
 
-    if (order == 0)
-        order = strcmp(one->host, other->host);
     return order != 0 ? order : (one->port > other->port) - (one->port < other->port);
 }
 

@@ -74,7 +74,7 @@ static bool leads_to(const struct addr *ours, const struct addr *theirs)
     if (ours->port != 0 && ours->port != theirs->port)
         return false;
     return theirs->kind == ADDR_NAME || addr_is_wildcard(ours) || addr_is_wildcard(theirs) ||
-           (addr_is_loopback(ours) && addr_is_loopback(theirs)) || strcmp(ours->host, theirs->host) == 0;
+           (addr_is_loopback(ours) && addr_is_loopback(theirs)) || addr_is_same_host(ours, theirs);
 }
 
 /* Whether the server is an address where the agent listens. Where it cannot be told it is `otherwise`. */

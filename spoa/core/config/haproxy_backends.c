@@ -167,8 +167,7 @@ static enum likeness compare(const struct addr *ours, const struct addr *theirs)
         return LIKENESS_ALL;
     if (ours->kind != theirs->kind)
         return is_name ? LIKENESS_UNKNOWN : LIKENESS_NONE;
-    if (ours->kind == ADDR_NAME ? !is_same_host(ours->host, theirs->host)
-                                : strcmp(ours->host, theirs->host) != 0)
+    if (is_name ? !is_same_host(ours->name, theirs->name) : !addr_is_same_host(ours, theirs))
         return LIKENESS_NONE;
     return ours->port == theirs->port ? LIKENESS_ALL : LIKENESS_HOST;
 }

@@ -147,8 +147,8 @@ static void add_head(const struct writer *writer)
 
 static void add_socket_path(struct text *out, const struct addr *addr)
 {
-    if (addr->kind == ADDR_UNIX && addr->host[0] == '/')
-        haproxy_add_word(out, addr->host);
+    if (addr->kind == ADDR_UNIX && addr->name[0] == '/')
+        haproxy_add_word(out, addr->name);
     else
         haproxy_add_address(out, addr);
 }
@@ -360,8 +360,9 @@ static void add_defaults(const struct writer *writer, const struct config_servic
         text_add(out, " resolvers system init-addr last,libc,none");
     if (writer->check != NULL) {
         struct addr check = haproxy_reaches(&writer->check->addr);
-        text_printf(out, " agent-check agent-addr %s agent-port %u agent-inter 200ms", check.host,
-                    check.port);
+        char host[ADDR_IP_TEXT_MAX];
+        text_printf(out, " agent-check agent-addr %s agent-port %u agent-inter 200ms",
+                    addr_host(&check, host), check.port);
     }
     text_add(out, "\n");
 }

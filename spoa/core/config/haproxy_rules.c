@@ -86,7 +86,7 @@ static void report_no_socket(const struct haproxy_rules *rules, const struct add
 
     text_add(&fix, "write `stats socket ");
     if (api->kind == ADDR_UNIX)
-        haproxy_add_word(&fix, api->host);
+        haproxy_add_word(&fix, api->name);
     else
         haproxy_add_address(&fix, api);
     text_add(&fix, api->kind == ADDR_UNIX ? " user haproxy group haproxy mode 660 level admin` in global"

@@ -63,7 +63,7 @@ void haproxy_add_sample(struct text *out, const char *value)
 bool haproxy_takes_address(const struct addr *addr)
 {
     if (addr->kind == ADDR_UNIX)
-        return strpbrk(addr->host, ",$") == NULL && strlen(addr->host) <= PATH_MAX_LEN;
+        return strpbrk(addr->name, ",$") == NULL && strlen(addr->name) <= PATH_MAX_LEN;
     return addr->port != 0;
 }
 
@@ -84,7 +84,7 @@ void haproxy_add_address(struct text *out, const struct addr *addr)
     plain.is_absolute = false; /* HAProxy has no search list: every name is whole */
     if (addr->kind == ADDR_UNIX) {
         text_add(out, "unix@");
-        haproxy_add_word(out, addr->host);
+        haproxy_add_word(out, addr->name);
     } else {
         char text[ADDR_TEXT_MAX];
         text_add(out, addr_format(&plain, text));

@@ -143,7 +143,7 @@ static void inherit_words(struct service *next, const struct service *former,
     for (size_t i = 0; i < former->settings->server_count; i++) {
         int server = succession->server(succession->context, i);
         if (server != -1 && former->node_words[i].t_ms > next->node_words[server].t_ms)
-            next->node_words[server] = former->node_words[i];
+            node_word_copy(&next->node_words[server], &former->node_words[i]);
     }
 }
 

@@ -1,12 +1,19 @@
 #include "spoa/core/decision/node_word.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+
+static void set_words(struct node_word *word, const char *words)
+{
+    node_word_finish(word);
+    word->own_words = words[0] != '\0' ? strdup(words) : NULL;
+}
 
 void node_word_note(struct node_word *word, enum node_saying saying, struct span words, int64_t life_ms,
                     int64_t now_ms)
 {
-    size_t len = words.len < sizeof(word->words) - 1 ? words.len : sizeof(word->words) - 1;
+    size_t len = words.len < NODE_WORD_MAX - 1 ? words.len : NODE_WORD_MAX - 1;
     bool has_own_word = word->saying != NODE_NOT_ASKED && word->saying != NODE_LISTED;
     char kept[NODE_WORD_MAX];
 
@@ -15,11 +22,33 @@ void node_word_note(struct node_word *word, enum node_saying saying, struct span
     for (size_t i = 0; i < len; i++)
         kept[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
     kept[len] = '\0';
-    if (saying != word->saying || strcmp(kept, word->words) != 0)
+    bool has_same_words = strcmp(kept, node_word_text(word)) == 0;
+    if (saying != word->saying || !has_same_words)
         word->since_ms = now_ms;
     word->saying = saying;
     word->t_ms = now_ms;
-    memcpy(word->words, kept, len + 1);
+    if (has_same_words)
+        return;
+    set_words(word, kept);
+}
+
+void node_word_finish(struct node_word *word)
+{
+    free(word->own_words);
+    word->own_words = NULL;
+}
+
+const char *node_word_text(const struct node_word *word)
+{
+    return word->own_words != NULL ? word->own_words : "";
+}
+
+void node_word_copy(struct node_word *word, const struct node_word *other)
+{
+    word->saying = other->saying;
+    word->since_ms = other->since_ms;
+    word->t_ms = other->t_ms;
+    set_words(word, node_word_text(other));
 }
 
 const char *node_saying_text(enum node_saying saying)

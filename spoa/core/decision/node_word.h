@@ -7,7 +7,7 @@
 
 #include "proto/span.h"
 
-/* Room for an address or for most of what a peer says, with the NUL. The rest is cut off. */
+/* So much is kept of what a peer says, with the NUL: an address, or most of an error. The rest is cut off. */
 #define NODE_WORD_MAX 96
 
 enum node_saying {
@@ -25,12 +25,22 @@ struct node_word {
     enum node_saying saying;
     int64_t since_ms; /* since when it is the same */
     int64_t t_ms;     /* when it was heard last */
-    char words[NODE_WORD_MAX];
+    char *own_words;  /* NULL: none, as of most nodes; see node_word_text() */
 };
 
-/* What the master lists counts only where the node said nothing itself for `life_ms`. */
+/* Frees the words. */
+void node_word_finish(struct node_word *word);
+
+/* The words, "" if there are none. */
+const char *node_word_text(const struct node_word *word);
+
+/* What the master lists counts only where the node said nothing itself for `life_ms`. If memory is short, the words are
+ * missing. */
 void node_word_note(struct node_word *word, enum node_saying saying, struct span words, int64_t life_ms,
                     int64_t now_ms);
+
+/* `word` becomes what `other` is. If memory is short, the words are missing. */
+void node_word_copy(struct node_word *word, const struct node_word *other);
 
 /* "not-asked", "master", "replica", "loading", "refuses", "unreachable" or "listed". */
 const char *node_saying_text(enum node_saying saying);

@@ -24,6 +24,7 @@ struct service_waiting {
 struct outage {
     bool is_running;
     bool is_grave;            /* nobody was named, and that was more than a question to all voters */
+    bool has_former;          /* `former` is valid */
     bool has_state;           /* the next three are valid */
     enum service_state state; /* with which it began: see outage_note_state() */
     enum service_reason reason;
@@ -34,8 +35,7 @@ struct outage {
     uint64_t waited;         /* clients that had to wait for the master */
     uint64_t refused;        /* clients that were told nobody */
     int64_t longest_wait_ms; /* of one of those clients, as far as it is over */
-    bool has_former;
-    struct addr former; /* with `has_former`: the master that was named last when it began */
+    struct addr former;      /* the master that was named last when it began */
 };
 
 /* All outages of a service that are over and were felt. */

@@ -28,7 +28,7 @@ void quorum_init(struct quorum *quorum, const struct quorum_config *config, stru
 {
     memset(votes, 0, config->voters * sizeof(*votes));
     *quorum = (struct quorum){
-        .config = *config,
+        .config = config,
         .votes = votes,
         .t_start_ms = now_ms,
         .t_suspect_ms = INT64_MIN,
@@ -42,7 +42,7 @@ bool quorum_is_late(const struct quorum_config *config, int64_t t_sent_ms, int64
 
 static bool is_fresh(const struct quorum *quorum, const struct quorum_vote *vote, int64_t now_ms)
 {
-    return vote->ballot != QUORUM_SILENT && now_ms - vote->t_sent_ms < quorum->config.vote_life_ms;
+    return vote->ballot != QUORUM_SILENT && now_ms - vote->t_sent_ms < quorum->config->vote_life_ms;
 }
 
 enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, const struct quorum_vote *vote,
@@ -51,7 +51,7 @@ enum quorum_receipt quorum_note_vote(struct quorum *quorum, unsigned voter, cons
     struct quorum_vote *slot = &quorum->votes[voter];
 
     /* Line 2, for I1 and I4: a vote is dated by its request, never by its arrival. */
-    if (quorum_is_late(&quorum->config, vote->t_sent_ms, now_ms))
+    if (quorum_is_late(quorum->config, vote->t_sent_ms, now_ms))
         return QUORUM_DROPPED;
     if (slot->ballot != QUORUM_SILENT && vote->t_sent_ms < slot->t_sent_ms)
         return QUORUM_DROPPED;
@@ -76,7 +76,7 @@ bool quorum_has_vote(const struct quorum *quorum, unsigned voter, int32_t candid
 
     if (!is_fresh(quorum, vote, now_ms) || vote->ballot != QUORUM_NAMES || vote->candidate != candidate)
         return false;
-    *ret_expiry_ms = vote->t_sent_ms + quorum->config.vote_life_ms;
+    *ret_expiry_ms = vote->t_sent_ms + quorum->config->vote_life_ms;
     return true;
 }
 
@@ -89,10 +89,10 @@ unsigned quorum_count_naming(const struct quorum *quorum, int64_t now_ms)
 {
     uint64_t naming = 0;
 
-    for (unsigned i = 0; i < quorum->config.voters; i++)
+    for (unsigned i = 0; i < quorum->config->voters; i++)
         if (quorum->votes[i].ballot == QUORUM_NAMES && is_fresh(quorum, &quorum->votes[i], now_ms) &&
-            quorum->config.identities[i] != QUORUM_NO_IDENTITY)
-            naming |= (uint64_t)1 << quorum->config.identities[i];
+            quorum->config->identities[i] != QUORUM_NO_IDENTITY)
+            naming |= (uint64_t)1 << quorum->config->identities[i];
     return (unsigned)__builtin_popcountll(naming);
 }
 
@@ -118,7 +118,7 @@ void quorum_note_refusal_of_us(struct quorum *quorum, unsigned voter, bool refus
 bool quorum_suspect(struct quorum *quorum, int64_t now_ms)
 {
     quorum->asks_again = quorum->t_suspect_ms != INT64_MIN &&
-                         now_ms - quorum->t_suspect_ms < quorum->config.suspect_interval_ms;
+                         now_ms - quorum->t_suspect_ms < quorum->config->suspect_interval_ms;
     if (quorum->asks_again)
         return false;
     quorum->t_suspect_ms = now_ms;
@@ -127,7 +127,7 @@ bool quorum_suspect(struct quorum *quorum, int64_t now_ms)
 
 bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
 {
-    bool is_due = quorum->asks_again && now_ms - quorum->t_suspect_ms >= quorum->config.suspect_interval_ms;
+    bool is_due = quorum->asks_again && now_ms - quorum->t_suspect_ms >= quorum->config->suspect_interval_ms;
 
     quorum->asks_again = quorum->asks_again && !is_due;
     return is_due;
@@ -139,9 +139,9 @@ bool quorum_take_ask_again(struct quorum *quorum, int64_t now_ms)
  */
 static bool is_held(const struct quorum *quorum, int64_t now_ms)
 {
-    if (quorum->t_suspect_ms == INT64_MIN || now_ms - quorum->t_suspect_ms >= quorum->config.hold_ms)
+    if (quorum->t_suspect_ms == INT64_MIN || now_ms - quorum->t_suspect_ms >= quorum->config->hold_ms)
         return false;
-    for (unsigned i = 0; i < quorum->config.voters; i++)
+    for (unsigned i = 0; i < quorum->config->voters; i++)
         if (quorum->votes[i].ballot == QUORUM_SILENT || quorum->votes[i].t_sent_ms < quorum->t_suspect_ms)
             return true;
     return false;
@@ -156,12 +156,12 @@ struct ballot_box {
 
 static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t now_ms, struct ballot_box *box)
 {
-    const uint8_t *identities = quorum->config.identities;
+    const uint8_t *identities = quorum->config->identities;
     const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX] = {NULL};
 
     box->count = 0;
     box->earliest_expiry_ms = QUORUM_NEVER;
-    for (unsigned i = 0; i < quorum->config.voters; i++) {
+    for (unsigned i = 0; i < quorum->config->voters; i++) {
         const struct quorum_vote *vote = &quorum->votes[i];
         if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) ||
             vote->t_sent_ms < since_ms)
@@ -174,7 +174,7 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
         if (by_identity[i] == NULL)
             continue;
         box->votes[box->count++] = by_identity[i];
-        int64_t expiry_ms = by_identity[i]->t_sent_ms + quorum->config.vote_life_ms;
+        int64_t expiry_ms = by_identity[i]->t_sent_ms + quorum->config->vote_life_ms;
         review_by(&box->earliest_expiry_ms, expiry_ms);
     }
 }
@@ -233,7 +233,7 @@ static bool says_something(const struct quorum *quorum, unsigned voter, int64_t 
 /* Whether all voters that say nothing of use refuse connections. */
 static bool are_silent_refusing(const struct quorum *quorum, int64_t now_ms)
 {
-    for (unsigned i = 0; i < quorum->config.voters; i++)
+    for (unsigned i = 0; i < quorum->config->voters; i++)
         if (!says_something(quorum, i, now_ms) && (quorum->refusing >> i & 1) == 0)
             return false;
     return true;
@@ -244,9 +244,9 @@ static bool are_missing_refusing_us(const struct quorum *quorum, int64_t now_ms)
 {
     unsigned alive = 0;
 
-    for (unsigned i = 0; i < quorum->config.voters; i++)
+    for (unsigned i = 0; i < quorum->config->voters; i++)
         alive += says_something(quorum, i, now_ms) || (quorum->refusing_us >> i & 1) != 0;
-    return quorum->refusing_us != 0 && alive >= quorum->config.threshold;
+    return quorum->refusing_us != 0 && alive >= quorum->config->threshold;
 }
 
 /* Says more of too few voters in reach. */
@@ -274,9 +274,9 @@ static enum quorum_reason box_reason(const struct ballot_box *box, unsigned thre
 /* At the start a silent voter may be about to answer. After the life of a vote it counts as silent. */
 static bool is_starting(const struct quorum *quorum, int64_t now_ms)
 {
-    if (quorum->is_settled || now_ms - quorum->t_start_ms >= quorum->config.vote_life_ms)
+    if (quorum->is_settled || now_ms - quorum->t_start_ms >= quorum->config->vote_life_ms)
         return false;
-    for (unsigned i = 0; i < quorum->config.voters; i++)
+    for (unsigned i = 0; i < quorum->config->voters; i++)
         if (quorum->votes[i].ballot == QUORUM_SILENT)
             return true;
     return false;
@@ -298,23 +298,23 @@ struct quorum_result quorum_evaluate(const struct quorum *quorum, int64_t now_ms
     if (held)
         box_collect(quorum, quorum->t_suspect_ms, now_ms, &box);
     result.review_ms = box.earliest_expiry_ms;
-    if (box_winner(&box, quorum->config.threshold, &result)) {
+    if (box_winner(&box, quorum->config->threshold, &result)) {
         result.verdict = QUORUM_WON;
     } else if (is_starting(quorum, now_ms)) {
         result.verdict = QUORUM_STARTING;
-        review_by(&result.review_ms, quorum->t_start_ms + quorum->config.vote_life_ms);
+        review_by(&result.review_ms, quorum->t_start_ms + quorum->config->vote_life_ms);
         if (held)
-            review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config.hold_ms);
+            review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config->hold_ms);
     } else if (held) {
         result.verdict = QUORUM_PENDING;
-        result.review_ms = quorum->t_suspect_ms + quorum->config.hold_ms;
+        result.review_ms = quorum->t_suspect_ms + quorum->config->hold_ms;
     } else {
         result.verdict = QUORUM_LOST;
-        result.reason = box_reason(&box, quorum->config.threshold);
+        result.reason = box_reason(&box, quorum->config->threshold);
         if (result.reason == QUORUM_UNREACHABLE)
             result.reason = reason_out_of_reach(quorum, now_ms);
     }
     if (quorum->asks_again)
-        review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config.suspect_interval_ms);
+        review_by(&result.review_ms, quorum->t_suspect_ms + quorum->config->suspect_interval_ms);
     return result;
 }

@@ -61,8 +61,8 @@ struct quorum_config {
 #define QUORUM_SUSPECT_INTERVAL_MS 50
 
 struct quorum {
-    struct quorum_config config;
-    struct quorum_vote *votes; /* one per voter; the caller's memory */
+    const struct quorum_config *config; /* borrowed */
+    struct quorum_vote *votes;          /* one per voter; the caller's memory */
     int64_t t_start_ms;
     int64_t t_suspect_ms; /* INT64_MIN: never */
     uint64_t refusing;    /* a bit per voter: its host refuses connections */
@@ -112,7 +112,7 @@ static inline unsigned quorum_majority(unsigned voters)
     return voters / 2 + 1;
 }
 
-/* `votes` has room for config->voters and stays the caller's; it is cleared. */
+/* `config` is borrowed. `votes` has room for config->voters and stays the caller's; it is cleared. */
 void quorum_init(struct quorum *quorum, const struct quorum_config *config, struct quorum_vote *votes,
                  int64_t now_ms);
 

@@ -27,8 +27,8 @@ struct service *service_create(const struct service_settings *settings, int64_t 
     service->subject = QUORUM_NO_CANDIDATE;
     service->t_won_ms = INT64_MIN;
     doubt_init(&service->doubt);
-    service->sentinel_reports = (struct sentinel_report *)(void *)&service->votes[voters];
-    struct node_report *node_reports = (struct node_report *)(void *)&service->sentinel_reports[voters];
+    struct sentinel_report *reports = (struct sentinel_report *)(void *)&service->votes[voters];
+    struct node_report *node_reports = (struct node_report *)(void *)&reports[voters];
     service->node_words = (struct node_word *)(void *)&node_reports[settings->server_count + 1];
     /*
      * Referred to by each voter's vote, report, strangers (two) and view, the node's report, the decision,
@@ -36,8 +36,7 @@ struct service *service_create(const struct service_settings *settings, int64_t 
      */
     server_map_init(&service->map, settings->servers, settings->server_count, 5 * (size_t)voters + 4);
     quorum_init(&service->quorum, &settings->quorum, service->votes, now_ms);
-    evidence_init(&service->evidence, service->sentinel_reports, node_reports, settings->server_count,
-                  &settings->quorum);
+    evidence_init(&service->evidence, reports, node_reports, settings->server_count, &settings->quorum);
     policy_init(&service->policy, &settings->policy);
     service->decision = (struct service_decision){
         .state = SERVICE_STARTING,
@@ -61,6 +60,9 @@ void service_destroy(struct service *service)
     if (service == NULL)
         return;
     server_map_finish(&service->map);
+    alarms_finish(&service->alarms);
+    for (size_t i = 0; i < service->settings->server_count; i++)
+        node_word_finish(&service->node_words[i]);
     replicas_destroy(service->replicas);
     free(service);
 }
@@ -297,7 +299,7 @@ static void adopt(struct service *service, struct service_decision *after, int32
 static const struct addr *find_loopback(const struct service *service, int64_t now_ms)
 {
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
-        if (service->sentinel_reports[i].names_loopback && quorum_is_heard(&service->quorum, i, now_ms))
+        if (service->evidence.sentinels[i].names_loopback && quorum_is_heard(&service->quorum, i, now_ms))
             return service_vote(service, i).addr;
     return NULL;
 }
@@ -331,6 +333,13 @@ void service_review(struct service *service, int64_t now_ms)
     service_alarms_loopback(&service->alarms, service->settings, find_loopback(service, now_ms), now_ms);
 }
 
+void service_review_to_answer(struct service *service, int64_t now_ms)
+{
+    service->alarms.is_answering = true;
+    service_review(service, now_ms);
+    service->alarms.is_answering = false;
+}
+
 bool service_step(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     bool is_of_use = service_note_event(service, event, now_ms);
@@ -360,7 +369,7 @@ bool service_take_ask_witness(struct service *service)
 
 bool service_wants_facts(const struct service *service, unsigned voter)
 {
-    return service->sentinel_reports[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
+    return service->evidence.sentinels[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
            service->settings->policy.early_fence || service->settings->policy.down_after_ms > 0;
 }
 

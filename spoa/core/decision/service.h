@@ -199,6 +199,10 @@ bool service_step(struct service *service, const struct service_event *event, in
  */
 void service_review(struct service *service, int64_t now_ms);
 
+/* The same while a question is answered: nothing is allocated. The detail of an alarm that this raises is in the log, and
+ * in the status with the next review. */
+void service_review_to_answer(struct service *service, int64_t now_ms);
+
 /* True once after a voter disagreed: all voters are to be asked at once. */
 bool service_take_ask_all(struct service *service);
 

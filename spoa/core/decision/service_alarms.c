@@ -239,20 +239,25 @@ static const char *sight_text(enum service_sight sight)
     return texts[sight];
 }
 
+/* The roles that something holds for, a bit each. */
+static void note_role(uint8_t *roles, enum service_role role, bool holds)
+{
+    unsigned bit = 1U << role;
+
+    *roles = (uint8_t)(holds ? *roles | bit : *roles & ~bit);
+}
+
 void service_alarms_sight(struct alarms *alarms, const struct service_settings *settings,
                           enum service_role role, enum service_sight sight, int64_t now_ms)
 {
     struct alarm_subject subject = subject_of(settings);
-    uint32_t bit = UINT32_C(1) << role;
 
-    alarms->unseen_roles &= ~bit;
+    note_role(&alarms->unseen_roles, role, sight != SERVICE_SIGHT_SEEN && sight != SERVICE_SIGHT_UNKNOWN);
     if (sight == SERVICE_SIGHT_SEEN)
         log_event(EVENT_CLIENTS_SEEN, log_text("service", settings->name),
                   log_text("role", role == SERVICE_ROLE_MASTER ? "master" : "replica"));
-    else if (sight != SERVICE_SIGHT_UNKNOWN)
-        alarms->unseen_roles |= bit;
-    alarms_note(alarms, ALARM_GONE_CLIENTS_UNSEEN, alarms->unseen_roles != 0, &subject, sight_text(sight),
-                now_ms);
+    alarms_note_lasting(alarms, ALARM_GONE_CLIENTS_UNSEEN, alarms->unseen_roles != 0, &subject,
+                        sight_text(sight), now_ms);
 }
 
 /* By so much HAProxy's own time limits should be longer than `park`. */
@@ -263,11 +268,10 @@ void service_alarms_given_up(struct alarms *alarms, const struct service_setting
 {
     struct alarm_subject subject = subject_of(settings);
     int64_t park_ms = park_limit_ms(settings->park_ms, 0);
-    uint32_t bit = UINT32_C(1) << role;
     bool holds = after_ms != SERVICE_NOT_GIVEN_UP;
     char text[160];
 
-    alarms->given_up_roles = holds ? alarms->given_up_roles | bit : alarms->given_up_roles & ~bit;
+    note_role(&alarms->given_up_roles, role, holds);
     (void)snprintf(
         text, sizeof(text),
         "after about %lld ms, 'park' may be %lld ms: set 'timeout processing' and 'timeout client' "
@@ -285,6 +289,6 @@ void service_alarms_inherit(struct alarms *alarms, const struct service_settings
     alarms_inherit(alarms, former, ALARM_PARK_TIMEOUT);
     alarms->given_up_roles = former->given_up_roles;
     if (!settings->replicas.is_enabled)
-        alarms->given_up_roles &= ~(UINT32_C(1) << SERVICE_ROLE_REPLICA);
+        note_role(&alarms->given_up_roles, SERVICE_ROLE_REPLICA, false);
     alarms_note(alarms, ALARM_PARK_TIMEOUT, alarms->given_up_roles != 0, &subject, NULL, now_ms);
 }

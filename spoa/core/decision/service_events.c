@@ -49,7 +49,7 @@ static bool note_vote(struct service *service, const struct service_event *event
         if (vote.candidate == QUORUM_NO_CANDIDATE)
             vote.ballot = QUORUM_INVALID;
     }
-    service->sentinel_reports[event->voter].names_loopback =
+    service->evidence.sentinels[event->voter].names_loopback =
         event->ballot == QUORUM_NAMES && leads_astray(service, event, vote.candidate);
     enum quorum_receipt receipt =
         quorum_note_vote(&service->quorum, event->voter, &vote, service->current, now_ms);
@@ -92,7 +92,7 @@ static bool note_view(struct service *service, const struct service_event *event
 /* The decision does not depend on this, so nothing is evaluated. */
 static bool note_strangers(struct service *service, const struct service_event *event, int64_t now_ms)
 {
-    struct sentinel_strangers *told = &service->sentinel_reports[event->voter].strangers;
+    struct sentinel_strangers *told = &service->evidence.sentinels[event->voter].strangers;
     const struct service_strangers *strangers = event->strangers;
 
     *told = (struct sentinel_strangers){.node = QUORUM_NO_CANDIDATE, .leader = QUORUM_NO_CANDIDATE};

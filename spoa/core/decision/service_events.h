@@ -13,7 +13,6 @@ struct service {
     const struct service_settings *settings;
     struct service_observer *observers;
     struct service_observer *held; /* they wait for handover() */
-    bool holds_observers;
     struct server_map map;
     struct quorum quorum;
     struct evidence evidence;
@@ -26,14 +25,14 @@ struct service {
     struct outage outage; /* the last one */
     struct outage_totals outages;
     struct service_waiting waiting[SERVICE_ROLES];
-    uint32_t down_after_ms; /* see service_down_after_ms() */
     int64_t t_won_ms;       /* asked since then, a majority named a master; INT64_MIN: it never did */
+    uint32_t down_after_ms; /* see service_down_after_ms() */
+    bool holds_observers;
     bool asks_all;
     bool asks_witness;
     bool takes_lone_writes;       /* `current` said that it takes writes while no replica follows it */
-    struct node_word *node_words; /* one per server, behind the nodes' reports */
-    struct sentinel_report *sentinel_reports; /* behind the votes, one per voter as well; the nodes' follow */
-    struct quorum_vote votes[];
+    struct node_word *node_words; /* one per server, behind the reports of the evidence */
+    struct quorum_vote votes[];   /* the reports follow */
 };
 
 /*

@@ -131,7 +131,7 @@ __attribute__((cold, noinline)) static const struct answer_words *
 renew(struct answer *answer, enum service_role role, int64_t now_ms)
 {
     if (now_ms >= answer->decision->review_ms)
-        service_review(answer->service, now_ms);
+        service_review_to_answer(answer->service, now_ms);
     if (role == SERVICE_ROLE_REPLICA)
         return give_replica(answer);
     if (answer->is_stale)

@@ -281,7 +281,7 @@ bool cut_rounds_inherit(struct cut_rounds *rounds, const struct cut_rounds *form
     for (size_t i = 0; i < rounds->options.api_count; i++)
         for (size_t k = 0; k < former->options.api_count; k++)
             if (is_same_api(rounds, i, former, k))
-                rounds->options.healths[i] = former->options.healths[k];
+                runtime_health_inherit(&rounds->options.healths[i], &former->options.healths[k]);
     return cut_debts_inherit(rounds->debts, former->debts, now_ms);
 }
 

@@ -34,7 +34,15 @@ static void note_alarm(struct runtime_health *health, int64_t now_ms)
     const char *reason = runtime_health_reason(health);
     const struct alarm_subject subject = {.key = "api", .name = health->name};
 
-    alarms_note(&health->alarms, ALARM_RUNTIME_API, reason[0] != '\0', &subject, reason, now_ms);
+    alarms_note_lasting(&health->alarms, ALARM_RUNTIME_API, reason[0] != '\0', &subject, reason, now_ms);
+}
+
+void runtime_health_inherit(struct runtime_health *health, const struct runtime_health *former)
+{
+    *health = *former;
+    /* The detail is our own reason, not the former one's. */
+    if (health->alarms.lasting != NULL)
+        health->alarms.lasting = runtime_health_reason(health);
 }
 
 void runtime_health_note_trial(struct runtime_health *health, const char *reason, size_t owed, int64_t now_ms)

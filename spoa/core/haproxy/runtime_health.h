@@ -29,6 +29,9 @@ struct runtime_health {
 
 void runtime_health_init(struct runtime_health *health, const struct addr *addr, bool is_master);
 
+/* `former` was that of the same API under another configuration: all that it knows goes on. */
+void runtime_health_inherit(struct runtime_health *health, const struct runtime_health *former);
+
 /* A trial has ended. `reason` tells why it failed, NULL: it did not. `owed` as in the struct. */
 void runtime_health_note_trial(struct runtime_health *health, const char *reason, size_t owed,
                                int64_t now_ms);

@@ -16,12 +16,13 @@ struct table_entry {
      * follows. */
     struct parking_queue masters;
     struct answer answer;
-    /* The streams that ask for a replica. Not used if the service has replicas disabled. */
-    struct parking_queue replicas;
     /* In a change-over. */
     bool is_over;      /* its successor answers */
     bool is_successor; /* it answers although its table does not yet */
+    bool has_replicas;
     UT_hash_handle hh; /* by the service's name */
+    /* The streams that ask for a replica: with `has_replicas` one queue, else none. */
+    struct parking_queue replicas[];
 };
 
 struct service_table {
@@ -84,7 +85,8 @@ bool service_table_shed(struct service_table *table, size_t *io_budget)
 bool service_table_add(struct service_table *table, struct service *service)
 {
     const char *name = service_settings(service)->name;
-    struct table_entry *entry = calloc(1, sizeof(*entry));
+    bool has_replicas = service_settings(service)->replicas.is_enabled;
+    struct table_entry *entry = calloc(1, sizeof(*entry) + has_replicas * sizeof(*entry->replicas));
     unsigned before = HASH_COUNT(table->entries);
 
     if (entry == NULL)
@@ -102,8 +104,9 @@ bool service_table_add(struct service_table *table, struct service *service)
         return false;
     }
     parking_queue_init(&entry->masters, table->parking, &entry->answer, SERVICE_ROLE_MASTER);
-    if (service_settings(service)->replicas.is_enabled)
-        parking_queue_init(&entry->replicas, table->parking, &entry->answer, SERVICE_ROLE_REPLICA);
+    entry->has_replicas = has_replicas;
+    if (has_replicas)
+        parking_queue_init(entry->replicas, table->parking, &entry->answer, SERVICE_ROLE_REPLICA);
     return true;
 }
 
@@ -127,6 +130,12 @@ static struct table_entry *find_entry(const struct service_table *table, struct 
     return successor != NULL && successor->is_successor ? successor : NULL;
 }
 
+/* NULL if the service has replicas disabled. */
+static struct parking_queue *replica_queue(struct table_entry *entry)
+{
+    return entry->has_replicas ? entry->replicas : NULL;
+}
+
 struct parking_queue *service_table_find(struct service_table *table, const struct service_question *question)
 {
     struct table_entry *entry = find_entry(table, question->service);
@@ -135,8 +144,7 @@ struct parking_queue *service_table_find(struct service_table *table, const stru
         return NULL;
     if (question->role.data == NULL || span_equals_text(question->role, "master"))
         return &entry->masters;
-    return span_equals_text(question->role, "replica") && entry->replicas.service != NULL ? &entry->replicas
-                                                                                          : NULL;
+    return span_equals_text(question->role, "replica") ? replica_queue(entry) : NULL;
 }
 
 /* ---- what is not configured ---- */
@@ -299,10 +307,12 @@ const struct answer_words *service_table_answer(const struct service_table *tabl
     return queue != NULL ? answer_give(queue->answer, queue->role, now_ms) : &table->unknown;
 }
 
-/* `to` is NULL if nobody asks for that any more. */
+/* `from` is NULL if nobody asked for that, `to` if nobody asks for it any more. */
 static void hand_over(struct parking_queue *from, struct parking_queue *to, struct span unknown,
                       int64_t now_ms)
 {
+    if (from == NULL)
+        return;
     if (to != NULL)
         parking_queue_move(from, to, now_ms);
     else
@@ -320,7 +330,6 @@ void service_table_move(struct service_table *table, const char *service, int64_
     const struct span unknown = answer_actions(&table->next->unknown);
     struct table_entry *former = find_own(table, span_of_text(service));
     struct table_entry *successor = find_own(table->next, span_of_text(service));
-    bool has_replicas = successor->replicas.service != NULL;
 
     successor->is_successor = true;
     if (former == NULL)
@@ -328,7 +337,7 @@ void service_table_move(struct service_table *table, const char *service, int64_
     former->is_over = true;
     answer_inherit(&successor->answer, &former->answer);
     hand_over(&former->masters, &successor->masters, unknown, now_ms);
-    hand_over(&former->replicas, has_replicas ? &successor->replicas : NULL, unknown, now_ms);
+    hand_over(replica_queue(former), replica_queue(successor), unknown, now_ms);
 }
 
 void service_table_end(struct service_table *table, int64_t now_ms)
@@ -341,7 +350,7 @@ void service_table_end(struct service_table *table, int64_t now_ms)
         if (entry->is_over)
             continue;
         hand_over(&entry->masters, NULL, unknown, now_ms);
-        hand_over(&entry->replicas, NULL, unknown, now_ms);
+        hand_over(replica_queue(entry), NULL, unknown, now_ms);
     }
     table->next = NULL;
     table->entries = next->entries;
@@ -362,7 +371,7 @@ void service_table_change_over(struct service_table *table, struct service_table
 bool service_table_is_idle(const struct service_table *table)
 {
     for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
-        if (entry->masters.streams != NULL || entry->replicas.streams != NULL)
+        if (entry->masters.streams != NULL || (entry->has_replicas && entry->replicas->streams != NULL))
             return false;
     return true;
 }

@@ -17,7 +17,7 @@ static void note_alarm(struct unknown_service *unknown, bool holds, int64_t now_
 {
     const struct alarm_subject subject = {.key = "service", .name = unknown->name};
 
-    alarms_note(&unknown->alarms, ALARM_UNKNOWN_SERVICE, holds, &subject, unknown->detail, now_ms);
+    alarms_note_lasting(&unknown->alarms, ALARM_UNKNOWN_SERVICE, holds, &subject, unknown->detail, now_ms);
 }
 
 static void describe(struct unknown_service *unknown, const char *nearest)

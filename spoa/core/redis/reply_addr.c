@@ -24,5 +24,5 @@ enum reply_reading reply_read_addr(const struct reply *host, const struct reply 
         return REPLY_READ_NONSENSE;
     (void)snprintf(digits, sizeof(digits), "%" PRId64, port->number);
     struct span text = port->kind == REPLY_INTEGER ? span_of_text(digits) : port->text;
-    return addr_from_parts(host->text, text, ret_addr) ? REPLY_READ_OK : REPLY_READ_BAD_ADDRESS;
+    return addr_from_peer(host->text, text, ret_addr) ? REPLY_READ_OK : REPLY_READ_BAD_ADDRESS;
 }

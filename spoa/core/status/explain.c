@@ -263,7 +263,7 @@ static void add_own_word(const struct subject *subject)
     default:
         text_add(subject->out,
                  word->saying == NODE_REFUSES ? " refuses to say what it is: " : " cannot be asked: ");
-        add_words(subject->out, word->words);
+        add_words(subject->out, node_word_text(word));
         break;
     }
 }

@@ -198,7 +198,7 @@ static void add_nodes(struct json *json, const struct status *status, const stru
         json_string(json, "server", settings->servers[i].name);
         add_addr(json, "addr", &settings->servers[i].addr);
         json_string(json, "says", node_saying_text(word->saying));
-        json_string(json, "words", word->words);
+        json_string(json, "words", node_word_text(word));
         add_optional(json, "age-ms", is_said, status->now_ms - word->t_ms);
         add_optional(json, "since-ms", is_said, status->now_ms - word->since_ms);
         json_bool(json, "named",

@@ -168,8 +168,8 @@ static void add_node(struct text *out, const struct status *status, const struct
     text_add(out, word->saying == NODE_NOT_ASKED ? "not asked"
                   : word->saying == NODE_LISTED  ? "listed as a replica"
                                                  : node_saying_text(word->saying));
-    text_add(out, word->words[0] == '\0' ? "" : word->saying == NODE_SAYS_REPLICA ? " of " : ": ");
-    text_add(out, word->words);
+    text_add(out, node_word_text(word)[0] == '\0' ? "" : word->saying == NODE_SAYS_REPLICA ? " of " : ": ");
+    text_add(out, node_word_text(word));
     if (word->saying != NODE_NOT_ASKED) {
         text_add(out, ", for ");
         sentences_add_duration(out, word->t_ms - word->since_ms);

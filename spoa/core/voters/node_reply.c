@@ -158,8 +158,8 @@ enum reply_reading node_reply_read_link(const struct reply *reply, const struct 
     if (reading != REPLY_READ_OK)
         return reading;
     bool is_master = says_master(reply->text);
-    if (!is_master && !addr_from_parts(find_line(reply->text, "master_host:"),
-                                       find_line(reply->text, "master_port:"), &master))
+    if (!is_master && !addr_from_peer(find_line(reply->text, "master_host:"),
+                                      find_line(reply->text, "master_port:"), &master))
         return REPLY_READ_BAD_ADDRESS;
     if (is_master)
         *ret_facts = (struct sentinel_facts){.is_link_down = false};
@@ -203,11 +203,12 @@ static enum reply_reading read_owner(const struct reply *node, const struct addr
                                      struct addr *ret_owner)
 {
     struct reply host = node->elements[0];
+    char text[ADDR_IP_TEXT_MAX];
 
     if (host.kind == REPLY_NIL || (host.kind == REPLY_TEXT && host.text.len == 0))
         host = (struct reply){
             .kind = REPLY_TEXT,
-            .text = span_of_text(self->kind == ADDR_UNIX ? "" : self->host),
+            .text = span_of_text(self->kind == ADDR_UNIX ? "" : addr_host(self, text)),
         };
     return reply_read_addr(&host, &node->elements[1], ret_owner);
 }

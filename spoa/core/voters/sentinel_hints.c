@@ -92,7 +92,7 @@ static void take_hint(struct sentinel_voter *voter, struct span channel, struct 
     voter->metrics->hints_total++;
     log_event(EVENT_SENTINEL_HINT, log_text("sentinel", voter->name), log_span("channel", channel),
               log_span("payload", payload));
-    if (is_early(channel) && monitor.len > 0 && addr_from_parts(host, port, &addr))
+    if (is_early(channel) && monitor.len > 0 && addr_from_peer(host, port, &addr))
         voter_group_expect_failover(voter->group, monitor, &addr, now_ms);
     voter_group_ask(voter->group, voter->index, monitor);
 }

@@ -108,6 +108,7 @@ void voter_group_destroy(struct voter_group *group)
         return;
     free(group->words);
     free(group->monitored);
+    alarms_finish(&group->alarms);
     free(group);
 }
 

@@ -38,14 +38,14 @@ static int fail_to_lock(char error[LISTEN_SOCKET_ERROR_MAX], const struct addr *
 {
     int code = errno;
 
-    snprintf(error, LISTEN_SOCKET_ERROR_MAX, "cannot lock %.160s.lock: %s", addr->host, reason_of(code));
+    snprintf(error, LISTEN_SOCKET_ERROR_MAX, "cannot lock %.160s.lock: %s", addr->name, reason_of(code));
     return -1;
 }
 
 /* Removes a socket that is left over: nobody accepts on it. What refuses connections and is no socket is not ours. */
 static void remove_abandoned(const struct addr *addr)
 {
-    const struct socket_file file = socket_file_at(addr->host);
+    const struct socket_file file = socket_file_at(addr->name);
     struct sockaddr_storage storage;
     socklen_t len;
 
@@ -55,10 +55,10 @@ static void remove_abandoned(const struct addr *addr)
     if (probe == -1)
         return;
     bool is_abandoned = connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
-                        (errno == ECONNREFUSED || (errno == EACCES && socket_file_is_unfinished(addr->host)));
+                        (errno == ECONNREFUSED || (errno == EACCES && socket_file_is_unfinished(addr->name)));
     close(probe);
     if (is_abandoned)
-        socket_file_remove(addr->host, &file);
+        socket_file_remove(addr->name, &file);
 }
 
 /* What the options say; false with a text in `error` where there is no such user or group. */
@@ -95,14 +95,14 @@ static int open_file(int fd, const struct addr *addr, const struct socket_file_a
     if (listen(fd, LISTEN_SOCKET_BACKLOG) == 0)
         return 0;
     (void)fail(error, "cannot listen on", addr);
-    socket_file_remove(addr->host, ret_file);
+    socket_file_remove(addr->name, ret_file);
     return -1;
 }
 
 static int listen_at_file(int fd, const struct listen_socket_options *options, struct socket_file *ret_file,
                           char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    const char *path = options->addr->host;
+    const char *path = options->addr->name;
     struct socket_file_access access;
 
     if (!find_access(options, &access, error))
@@ -165,7 +165,7 @@ static bool take_open(struct listen_socket *listening)
     listening->is_foreign = is_managed;
     listening->is_lent = !is_managed;
     if (listening->is_lent && listening->addr.kind == ADDR_UNIX)
-        listening->file = socket_file_at(listening->addr.host);
+        listening->file = socket_file_at(listening->addr.name);
     return true;
 }
 
@@ -210,7 +210,7 @@ void listen_socket_share_port(const struct listen_socket *listening)
 /* Where it cannot be locked another process is replacing the file, or we may not write in its folder. */
 static void remove_file(const struct listen_socket *listening)
 {
-    const char *path = listening->addr.host;
+    const char *path = listening->addr.name;
     int lock = socket_file_lock(path);
 
     if (lock == -1)

@@ -72,7 +72,7 @@ static struct lookup *create_lookup(const struct resolver_options *options)
 
     if (lookup == NULL)
         return NULL;
-    (void)snprintf(lookup->name, sizeof(lookup->name), "%s%s", options->name->host,
+    (void)snprintf(lookup->name, sizeof(lookup->name), "%s%s", options->name->name,
                    options->name->is_absolute ? "." : "");
     lookup->family = options->family;
     lookup->is_slow = options->is_slow;

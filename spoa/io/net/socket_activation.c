@@ -56,7 +56,7 @@ static bool is_listener_of(int fd, const struct addr *addr)
     if (storage.ss_family != AF_UNIX)
         return socket_addr_to(&storage, &bound) && addr_equals(&bound, addr);
     const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
-    return addr->kind == ADDR_UNIX && strncmp(path->sun_path, addr->host, sizeof(path->sun_path)) == 0;
+    return addr->kind == ADDR_UNIX && strncmp(path->sun_path, addr->name, sizeof(path->sun_path)) == 0;
 }
 
 /* Ready to be accepted on. */

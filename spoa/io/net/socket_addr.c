@@ -25,7 +25,7 @@ bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_stor
         return true;
     /* addr.h limits the path: it always fits in sun_path with its NUL. */
     case ADDR_UNIX:
-        memcpy(local.sun_path, addr->host, strnlen(addr->host, sizeof(local.sun_path) - 1));
+        memcpy(local.sun_path, addr->name, strnlen(addr->name, sizeof(local.sun_path) - 1));
         memcpy(ret_storage, &local, sizeof(local));
         *ret_len = sizeof(local);
         return true;

@@ -204,7 +204,7 @@ bool socket_file_bind(int fd, const struct addr *addr, const struct socket_file_
 
     if (!bind_without_rights(fd, addr))
         return false;
-    int handle = open_handle(addr->host, &file);
+    int handle = open_handle(addr->name, &file);
     if (handle == -1)
         return false;
     bool is_good = set_access(handle, access);
@@ -213,7 +213,7 @@ bool socket_file_bind(int fd, const struct addr *addr, const struct socket_file_
     if (is_good)
         *ret_file = file;
     else
-        socket_file_remove(addr->host, &file);
+        socket_file_remove(addr->name, &file);
     errno = code;
     return is_good;
 }

@@ -198,10 +198,11 @@ static struct tls_stream *stream_over(const struct tls *tls, int fd)
 struct tls_stream *tls_stream_create(const struct tls *tls, int fd, const struct addr *peer)
 {
     struct tls_stream *stream = stream_over(tls, fd);
+    char ip[ADDR_IP_TEXT_MAX];
 
     if (stream == NULL)
         return NULL;
-    if (!expect_name(stream->ssl, tls->server_name != NULL ? tls->server_name : peer->host)) {
+    if (!expect_name(stream->ssl, tls->server_name != NULL ? tls->server_name : addr_host(peer, ip))) {
         ERR_clear_error();
         tls_stream_destroy(stream);
         return NULL;

@@ -242,7 +242,7 @@ static void allow_listeners(int ruleset, const struct config_listens *listens)
 {
     for (size_t i = 0; i < listens->count; i++)
         if (listens->list[i].addr.kind == ADDR_UNIX)
-            allow_beside(ruleset, listens->list[i].addr.host, SOCKETS);
+            allow_beside(ruleset, listens->list[i].addr.name, SOCKETS);
 }
 
 static void allow_secret(void *context, const char *path)

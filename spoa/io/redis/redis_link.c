@@ -40,10 +40,12 @@ struct redis_link {
     ev_timer timer;
     struct connector *connector;
     struct redis_link_options options;
-    struct tls_stream *stream;   /* only while a socket speaks TLS */
-    struct reply_parser *parser; /* only while connected */
+    struct tls_stream *stream; /* only while a socket speaks TLS */
+    /* Only while a reply has come in part. Thousands of links wait for their next reply: it would take half of their memory. */
+    struct reply_parser *parser;
     struct output output;
     int failed; /* an errno for on_socket() to report, 0: none */
+    bool is_connected;
 };
 
 static bool output_reserve(struct output *output, size_t len)
@@ -124,17 +126,18 @@ static void output_consume(struct output *output, size_t len)
         memmove(output->data, output->data + len, output->len);
 }
 
-static bool is_connected(const struct redis_link *link)
-{
-    return link->parser != NULL;
-}
-
 /* Waits on the socket for `events`. */
 static void watch(struct redis_link *link, int fd, int events)
 {
     ev_io_stop(link->loop, &link->io);
     ev_io_set(&link->io, fd, events);
     ev_io_start(link->loop, &link->io);
+}
+
+static void end_parser(struct redis_link *link)
+{
+    reply_parser_destroy(link->parser);
+    link->parser = NULL;
 }
 
 /* Drops the connection, or the attempt to connect. Does not tell the conversation. */
@@ -147,10 +150,10 @@ static void disconnect(struct redis_link *link)
     ev_io_set(&link->io, -1, EV_NONE);
     tls_stream_destroy(link->stream);
     link->stream = NULL;
-    reply_parser_destroy(link->parser);
-    link->parser = NULL;
+    end_parser(link);
     output_finish(&link->output);
     link->failed = 0;
+    link->is_connected = false;
 }
 
 static void lose(struct redis_link *link, const char *reason, enum conversation_end end)
@@ -187,17 +190,22 @@ static bool keeps(void *context, const struct reply *element)
     return conversation_keeps(context, element);
 }
 
+/* False if memory is short. */
+static bool begin_parser(struct redis_link *link)
+{
+    if (link->parser != NULL)
+        return true;
+    link->parser = reply_parser_create(link->options.everyday);
+    if (link->parser != NULL && conversation_is_choosy(link->options.conversation))
+        reply_parser_set_filter(link->parser,
+                                (struct reply_filter){.keeps = keeps, .context = link->options.conversation});
+    return link->parser != NULL;
+}
+
 static void begin_talking(struct redis_link *link)
 {
     connector_keep(link->connector);
-    link->parser = reply_parser_create(link->options.everyday);
-    if (link->parser == NULL) {
-        lose_by_errno(link, ENOMEM);
-        return;
-    }
-    if (conversation_is_choosy(link->options.conversation))
-        reply_parser_set_filter(link->parser,
-                                (struct reply_filter){.keeps = keeps, .context = link->options.conversation});
+    link->is_connected = true;
     link->options.conversation->is_remote = socket_is_remote(link->io.fd);
     conversation_connected(link->options.conversation, clock_ms());
 }
@@ -271,6 +279,8 @@ static void take_replies(struct redis_link *link)
     }
     if (result == REPLY_PARSER_FAILED)
         lose(link, reply_parser_error(link->parser), CONVERSATION_END_SILENT);
+    else if (reply_parser_is_idle(link->parser))
+        end_parser(link);
 }
 
 static void take_bytes(struct redis_link *link)
@@ -279,7 +289,9 @@ static void take_bytes(struct redis_link *link)
     ssize_t got = link->stream != NULL ? tls_stream_read(link->stream, bytes, sizeof(bytes))
                                        : read(link->io.fd, bytes, PLAIN_READ_SIZE);
 
-    if (got > 0) {
+    if (got > 0 && !begin_parser(link)) {
+        lose_by_errno(link, ENOMEM);
+    } else if (got > 0) {
         reply_parser_feed(link->parser, span_of(bytes, (size_t)got));
         take_replies(link);
     } else if (got == 0) {
@@ -300,12 +312,12 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
     struct redis_link *link = container_of(io, struct redis_link, io);
 
     (void)loop;
-    if (!is_connected(link)) {
+    if (!link->is_connected) {
         handshake(link);
     } else {
         if ((events & EV_READ) != 0 || wants_write(link))
             take_bytes(link);
-        if (is_connected(link) && link->failed != 0)
+        if (link->is_connected && link->failed != 0)
             lose_by_errno(link, link->failed);
     }
     finish_step(link);
@@ -373,7 +385,7 @@ static void send_commands(struct redis_link *link)
 
 void redis_link_pump(struct redis_link *link)
 {
-    if (is_connected(link))
+    if (link->is_connected)
         send_commands(link);
     int64_t wake_ms = conversation_wake_ms(link->options.conversation);
     int64_t patience_ms = clock_ms() + UNSENT_WAIT_MS;

@@ -43,6 +43,7 @@ struct reply_parser {
     redisReader *reader;
     const char *refusal;        /* why we refuse the input, not the reader */
     size_t fed;                 /* bytes since the last complete reply */
+    bool is_idle;               /* and none of them is left */
     struct reply_filter filter; /* keeps is NULL: none */
     struct kept kept;
     struct reply root;
@@ -94,6 +95,7 @@ static void *memory_take(struct reply_parser *parser, size_t size)
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (is_too_large || size > REPLY_PARSER_BYTES_MAX - parser->memory_used) {
         parser->refusal = "reply too large";
+        parser->is_idle = false;
         return NULL;
     }
     parser->memory_used += size;
@@ -321,6 +323,7 @@ struct reply_parser *reply_parser_create(size_t everyday)
         return NULL;
     }
     parser->reader->privdata = parser;
+    parser->is_idle = true;
     return parser;
 }
 
@@ -353,6 +356,7 @@ void reply_parser_feed(struct reply_parser *parser, struct span bytes)
         return;
     }
     parser->fed += bytes.len;
+    parser->is_idle = false;
     /* The next redisReaderGetReply() reports a failure. */
     (void)redisReaderFeed(parser->reader, (const char *)bytes.data, bytes.len);
 }
@@ -373,8 +377,15 @@ enum reply_parser_result reply_parser_next(struct reply_parser *parser, const st
     if (parser->filter.keeps != NULL && parser->root.kind == REPLY_ARRAY)
         finish_array(parser);
     parser->fed = 0;
+    /* Not later: to look for the next reply may take a part of it. */
+    parser->is_idle = parser->reader->pos == parser->reader->len;
     *ret_reply = reply;
     return REPLY_PARSER_REPLY;
+}
+
+bool reply_parser_is_idle(const struct reply_parser *parser)
+{
+    return parser->is_idle;
 }
 
 const char *reply_parser_error(const struct reply_parser *parser)

@@ -38,7 +38,7 @@ enum reply_parser_result {
     REPLY_PARSER_FAILED, /* final: not the protocol, a limit exceeded, or no memory */
 };
 
-/* Create one per connection. Parsing a reply of up to `everyday` bytes in memory costs no allocation. NULL
+/* For one connection. Parsing a reply of up to `everyday` bytes in memory costs no allocation. NULL
  * if memory is short. */
 MUST_CHECK struct reply_parser *reply_parser_create(size_t everyday);
 void reply_parser_destroy(struct reply_parser *parser); /* NULL is fine */
@@ -54,6 +54,9 @@ void reply_parser_feed(struct reply_parser *parser, struct span bytes);
  */
 MUST_CHECK enum reply_parser_result reply_parser_next(struct reply_parser *parser,
                                                       const struct reply **ret_reply);
+
+/* Whether all bytes that were fed are parts of replies that were taken, so that another parser may go on. */
+bool reply_parser_is_idle(const struct reply_parser *parser);
 
 /* Why it failed, for the log. Valid until the parser is destroyed. */
 const char *reply_parser_error(const struct reply_parser *parser);

@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "proto/names.h"
 #include "tests/lib/guarded.h"
 
 static bool parse(const char *text, struct addr *addr)
@@ -177,7 +179,7 @@ static void test_final_dot(void **state)
     assert_true(parse("redis-0.test.:6379", &absolute));
     assert_false(plain.is_absolute);
     assert_true(absolute.is_absolute);
-    assert_string_equal(absolute.host, "redis-0.test");
+    assert_string_equal(absolute.name, "redis-0.test");
     assert_true(addr_equals(&plain, &absolute));
 }
 
@@ -195,6 +197,87 @@ static void test_parts(void **state)
     assert_false(addr_from_parts(span_of_text(""), span_of_text("6379"), &parts));
     assert_false(addr_from_parts(span_of_text("10.0.0.1"), span_of_text("0"), &parts));
     assert_false(addr_from_parts(span_of_text("10.0.0.1"), span_of_text(""), &parts));
+}
+
+/* A peer could tell new names for ever. Of its names that nobody configured only so many are told apart. */
+static void test_names_without_end(void **state)
+{
+    struct addr configured;
+    struct addr told;
+    struct addr first;
+    struct addr one;
+    struct addr other;
+    char name[32];
+
+    (void)state;
+    names_forget();
+    assert_true(parse("redis-0.test:6379", &configured));
+    assert_true(addr_from_peer(span_of_text("first.test"), span_of_text("6379"), &first));
+    for (int i = 1; i < NAMES_TOLD_MAX; i++) {
+        snprintf(name, sizeof(name), "r%d.test", i);
+        assert_true(addr_from_peer(span_of_text(name), span_of_text("6379"), &told));
+        assert_string_equal(told.name, name);
+    }
+    assert_true(addr_from_peer(span_of_text("one.test"), span_of_text("6379"), &one));
+    assert_true(addr_from_peer(span_of_text("other.test"), span_of_text("6379"), &other));
+    assert_string_equal(one.name, ADDR_FORGOTTEN_NAME);
+    assert_int_equal(one.kind, ADDR_NAME);
+    assert_true(addr_equals(&one, &other) && !addr_equals(&one, &told) && !addr_equals(&one, &configured));
+    /* Not even where somebody configured a name like that. */
+    assert_true(parse(ADDR_FORGOTTEN_NAME ":6379", &other) && !addr_equals(&one, &other));
+    /* What is known already, or has no name, is not affected, nor is what the operator writes. */
+    assert_true(addr_from_peer(span_of_text("Redis-0.test."), span_of_text("6379"), &told));
+    assert_true(addr_equals(&told, &configured));
+    assert_true(addr_from_peer(span_of_text("FIRST.test"), span_of_text("6379"), &told));
+    assert_true(addr_equals(&told, &first));
+    assert_true(addr_from_peer(span_of_text("10.0.0.1"), span_of_text("6379"), &told));
+    assert_int_equal(told.kind, ADDR_IPV4);
+    assert_true(parse("one.test:6379", &configured) && !addr_equals(&one, &configured));
+    assert_true(addr_from_peer(span_of_text("one.test"), span_of_text("6379"), &one));
+    assert_true(addr_equals(&one, &configured));
+    /* A name that is configured now counts no more: there is room for one. */
+    assert_true(parse("first.test:6379", &configured) && addr_equals(&first, &configured));
+    assert_true(addr_from_peer(span_of_text("two.test"), span_of_text("6379"), &told));
+    assert_string_equal(told.name, "two.test");
+    assert_true(addr_from_peer(span_of_text("three.test"), span_of_text("6379"), &told));
+    assert_string_equal(told.name, ADDR_FORGOTTEN_NAME);
+    names_forget();
+}
+
+static void test_hosts_as_text(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *host;
+    } cases[] = {{"0.0.0.0:1", "0.0.0.0"},
+                 {"9.10.99.100:1", "9.10.99.100"},
+                 {"255.200.109.1:1", "255.200.109.1"},
+                 {"[2001:DB8::1]:1", "2001:db8::1"},
+                 {"Redis-0.test.:1", "redis-0.test"},
+                 {"unix:/run/Redis.sock", "/run/Redis.sock"}};
+    const struct addr none = {.kind = ADDR_NONE};
+    char ip[ADDR_IP_TEXT_MAX];
+    struct addr addr;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        assert_true(parse(cases[i].text, &addr));
+        assert_string_equal(addr_host(&addr, ip), cases[i].host);
+    }
+    assert_string_equal(addr_host(&none, ip), "");
+}
+
+static void test_same_host(void **state)
+{
+    struct addr one;
+    struct addr other;
+
+    (void)state;
+    assert_true(parse("redis.test:1", &one) && parse("redis.test:2", &other));
+    assert_true(addr_is_same_host(&one, &other) && !addr_equals(&one, &other));
+    assert_true(parse("10.0.0.1:1", &one) && !addr_is_same_host(&one, &other));
+    assert_true(parse("10.0.0.1:2", &other) && addr_is_same_host(&one, &other));
+    assert_true(parse("10.0.0.2:1", &other) && !addr_is_same_host(&one, &other));
 }
 
 static void test_different_addresses_differ(void **state)
@@ -273,17 +356,13 @@ static void test_wildcards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wildcards),
-        cmocka_unit_test(test_forms_and_their_normal_form),
-        cmocka_unit_test(test_refused_forms),
-        cmocka_unit_test(test_limits_of_length),
-        cmocka_unit_test(test_nul_is_refused),
-        cmocka_unit_test(test_every_cut),
-        cmocka_unit_test(test_final_dot),
-        cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_different_addresses_differ),
-        cmocka_unit_test(test_from_ip),
-        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_wildcards),         cmocka_unit_test(test_forms_and_their_normal_form),
+        cmocka_unit_test(test_refused_forms),     cmocka_unit_test(test_limits_of_length),
+        cmocka_unit_test(test_nul_is_refused),    cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_final_dot),         cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_names_without_end), cmocka_unit_test(test_hosts_as_text),
+        cmocka_unit_test(test_same_host),         cmocka_unit_test(test_different_addresses_differ),
+        cmocka_unit_test(test_from_ip),           cmocka_unit_test(test_loopback),
     };
 
     return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

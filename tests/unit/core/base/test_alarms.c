@@ -33,7 +33,7 @@ static void test_details_of_what_is_raised(void **state)
     assert_null(alarms_detail(&alarms, ALARM_VOTER_COUNT));
     assert_string_equal(alarms_detail(&alarms, ALARM_PARK), "second");
     note(&alarms, ALARM_PARK, false, NULL, 1);
-    assert_int_equal(alarms.details_len, 0);
+    assert_null(alarms.details); /* nor is there room for any */
 }
 
 /* What was told first makes place, and a text that is too long is cut off. */
@@ -52,7 +52,8 @@ static void test_the_room_is_bounded(void **state)
     assert_null(alarms_detail(&alarms, ALARM_PARK));
     assert_null(alarms_detail(&alarms, ALARM_LOOPBACK));
     assert_int_equal(strlen(alarms_detail(&alarms, ALARM_DOWN_AFTER)), ALARM_DETAILS_MAX - 2);
-    assert_int_equal(alarms.details_len, ALARM_DETAILS_MAX);
+    assert_int_equal(alarms.details->len, ALARM_DETAILS_MAX);
+    alarms_finish(&alarms);
 }
 
 static void test_a_detail_is_inherited(void **state)
@@ -68,6 +69,47 @@ static void test_a_detail_is_inherited(void **state)
     assert_int_equal(next.since_ms[ALARM_PARK], 5);
     assert_string_equal(alarms_detail(&next, ALARM_PARK), "park");
     assert_false(alarms_is_raised(&next, ALARM_LOOPBACK));
+    alarms_finish(&former);
+    alarms_finish(&next);
+}
+
+static void test_a_lasting_detail_takes_no_memory(void **state)
+{
+    struct alarms alarms = {.raised = 0};
+    char lasting[] = "first";
+
+    (void)state;
+    alarms_note_lasting(&alarms, ALARM_RUNTIME_API, true, &subject, lasting, 0);
+    assert_null(alarms_detail(&alarms, ALARM_RUNTIME_API)); /* it does not hold for long enough */
+    alarms_note_lasting(&alarms, ALARM_RUNTIME_API, true, &subject, lasting, 3000);
+    assert_ptr_equal(alarms_detail(&alarms, ALARM_RUNTIME_API), lasting);
+    assert_null(alarms_detail(&alarms, ALARM_PARK));
+    assert_null(alarms.details);
+    note(&alarms, ALARM_PARK, true, "park", 3000);
+    assert_string_equal(alarms_detail(&alarms, ALARM_PARK), "park");
+    note(&alarms, ALARM_PARK, false, NULL, 3000);
+    assert_string_equal(alarms_detail(&alarms, ALARM_RUNTIME_API), "first");
+    alarms_note_lasting(&alarms, ALARM_RUNTIME_API, false, &subject, lasting, 3001);
+    assert_null(alarms_detail(&alarms, ALARM_RUNTIME_API));
+}
+
+/* The room is made later; what is there already is used. */
+static void test_no_memory_is_taken_to_answer(void **state)
+{
+    struct alarms alarms = {.is_answering = true};
+
+    (void)state;
+    note(&alarms, ALARM_PARK, true, "park", 0);
+    assert_true(alarms_is_raised(&alarms, ALARM_PARK));
+    assert_null(alarms.details);
+    assert_null(alarms_detail(&alarms, ALARM_PARK));
+    alarms.is_answering = false;
+    note(&alarms, ALARM_PARK, true, "park", 1);
+    assert_string_equal(alarms_detail(&alarms, ALARM_PARK), "park");
+    alarms.is_answering = true;
+    note(&alarms, ALARM_LOOPBACK, true, "loopback", 2);
+    assert_string_equal(alarms_detail(&alarms, ALARM_LOOPBACK), "loopback");
+    alarms_finish(&alarms);
 }
 
 int main(void)
@@ -76,6 +118,8 @@ int main(void)
         cmocka_unit_test(test_details_of_what_is_raised),
         cmocka_unit_test(test_the_room_is_bounded),
         cmocka_unit_test(test_a_detail_is_inherited),
+        cmocka_unit_test(test_a_lasting_detail_takes_no_memory),
+        cmocka_unit_test(test_no_memory_is_taken_to_answer),
     };
 
     return cmocka_run_group_tests_name("alarms", tests, NULL, NULL);

@@ -83,7 +83,8 @@ static void test_every_key(void **state)
     assert_int_equal(config->services[0].servers[1].weight, 10);
     assert_int_equal(config->services[0].servers[0].alias_count, 0);
     assert_int_equal(config->services[0].servers[1].alias_count, 2);
-    assert_string_equal(config->services[0].servers[1].aliases[1].host, "2001:db8::2");
+    char alias[ADDR_TEXT_MAX];
+    assert_string_equal(addr_format(&config->services[0].servers[1].aliases[1], alias), "[2001:db8::2]:6379");
     assert_int_equal(config->services[0].max_lag.unit, LAG_BYTES);
     assert_int_equal(config->services[1].group, 0);
     assert_true(config->services[1].allow_any_address);

@@ -54,7 +54,7 @@ static void test_comments_and_blanks(void **state)
                 (const char *const[]){"t.conf:16: '=' is missing behind 'quorum:'",
                                       "t.conf:17: '=' is missing behind 'check-delay:'", NULL});
     assert_int_equal(loaded.config->agent.listens.count, 2);
-    assert_string_equal(loaded.config->agent.listens.list[1].addr.host, "/a;b");
+    assert_string_equal(loaded.config->agent.listens.list[1].addr.name, "/a;b");
     assert_int_equal(loaded.config->agent.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(loaded.config->groups[0].address_count, 3);
     assert_int_equal(loaded.config->groups[0].line, 9);
@@ -248,13 +248,13 @@ static void test_dollars_in_addresses(void **state)
     struct loaded again = load_good(dumped);
 
     (void)state;
-    assert_string_equal(loaded.config->agent.listens.list[0].addr.host, "/a$b");
-    assert_string_equal(again.config->agent.listens.list[0].addr.host, "/a$b");
+    assert_string_equal(loaded.config->agent.listens.list[0].addr.name, "/a$b");
+    assert_string_equal(again.config->agent.listens.list[0].addr.name, "/a$b");
     assert_string_equal(again.config->agent.listens.list[0].owner, "$o");
     assert_string_equal(again.config->agent.listens.list[0].group, "g$");
-    assert_string_equal(again.config->haproxy.runtime_apis[0].addr.host, "/m${x}");
-    assert_string_equal(again.config->groups[0].addresses[0].host, "/s$");
-    assert_string_equal(again.config->services[0].servers[0].addr.host, "/r$1");
+    assert_string_equal(again.config->haproxy.runtime_apis[0].addr.name, "/m${x}");
+    assert_string_equal(again.config->groups[0].addresses[0].name, "/s$");
+    assert_string_equal(again.config->services[0].servers[0].addr.name, "/r$1");
     assert_string_equal(again.config->services[0].name, "$${m}"); /* only values are expanded */
     end(&again);
     free(dumped);

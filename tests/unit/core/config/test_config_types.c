@@ -108,7 +108,7 @@ static void test_listens(void **state)
             fail_msg("taken: '%s'", bad[i]);
     assert_int_equal(listens.count, sizeof(good) / sizeof(*good));
     assert_int_equal(listens.list[6].addr.port, 0); /* a path may end in ":0" */
-    assert_string_equal(listens.list[6].addr.host, "/a:0");
+    assert_string_equal(listens.list[6].addr.name, "/a:0");
     free(listens.list);
 }
 

@@ -347,7 +347,9 @@ static void test_the_head(void **state)
 
 static bool is_own_host(const struct addr *addr)
 {
-    return strcmp(addr->host, "10.0.0.1") == 0;
+    char ip[ADDR_IP_TEXT_MAX];
+
+    return strcmp(addr_host(addr, ip), "10.0.0.1") == 0;
 }
 
 /* The second file is elsewhere, and the ports of a node on HAProxy's own host are taken. */

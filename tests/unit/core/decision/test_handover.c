@@ -511,7 +511,7 @@ static void test_words_of_nodes(void **state)
     (void)service_step(next.service, &word, START + 10);
     change_over(START + 20);
     assert_int_equal(service_node_word(next.service, 1)->saying, NODE_REFUSES); /* A */
-    assert_string_equal(service_node_word(next.service, 1)->words, "NOPERM");
+    assert_string_equal(node_word_text(service_node_word(next.service, 1)), "NOPERM");
     assert_int_equal(service_node_word(next.service, 1)->t_ms, START);
     assert_int_equal(service_node_word(next.service, 2)->saying, NODE_SAYS_LOADING); /* B */
     assert_int_equal(service_node_word(next.service, 0)->saying, NODE_NOT_ASKED);

@@ -18,12 +18,13 @@ struct fixture {
     struct quorum quorum;
     struct quorum_vote votes[QUORUM_VOTERS_MAX];
     uint8_t identities[QUORUM_VOTERS_MAX];
+    struct quorum_config config;
     int32_t current;
 };
 
 static void begin(struct fixture *f, unsigned voters)
 {
-    const struct quorum_config config = {
+    f->config = (struct quorum_config){
         .identities = f->identities,
         .voters = voters,
         .threshold = quorum_majority(voters),
@@ -33,7 +34,7 @@ static void begin(struct fixture *f, unsigned voters)
         .suspect_interval_ms = QUORUM_SUSPECT_INTERVAL_MS,
     };
 
-    quorum_init(&f->quorum, &config, f->votes, START);
+    quorum_init(&f->quorum, &f->config, f->votes, START);
     for (unsigned i = 0; i < QUORUM_VOTERS_MAX; i++)
         f->identities[i] = (uint8_t)i;
     f->current = QUORUM_NO_CANDIDATE;
@@ -100,7 +101,7 @@ static void test_raised_threshold(void **state)
 
     (void)state;
     begin(&f, 3);
-    f.quorum.config.threshold = 3;
+    f.config.threshold = 3;
     quorum_note_settled(&f.quorum);
     name(&f, 0, A, START);
     name(&f, 1, A, START);

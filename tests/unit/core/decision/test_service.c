@@ -402,11 +402,36 @@ static void test_strangers_are_never_mixed_up(void **state)
     end(&f);
 }
 
+/* What an answer finds out allocates nothing: the status has the detail of an alarm with the next review. */
+static void test_an_alarm_that_an_answer_raises(void **state)
+{
+    struct addr outside = addr_of("10.0.0.9:6379");
+    const struct service_event older = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &outside, .t_sent_ms = START + 999};
+    struct spop_value value;
+    struct fixture f;
+
+    (void)state;
+    begin(&f, false);
+    agree(&f, "10.0.0.1:6379", START);
+    vote(&f, 0, "10.0.0.9:6379", START + 1000);
+    assert_true(step_as(f.service, 1, &older, START + 1001)); /* it waits until the suspicion is over */
+    assert_false(alarms_is_raised(service_alarms(f.service), ALARM_UNKNOWN_ADDRESS));
+    /* The suspicion is over, and no timer has said so. */
+    assert_true(answered(&f, "state", START + 1000 + QUORUM_HOLD_MS, &value));
+    assert_true(alarms_is_raised(service_alarms(f.service), ALARM_UNKNOWN_ADDRESS));
+    assert_null(alarms_detail(service_alarms(f.service), ALARM_UNKNOWN_ADDRESS));
+    service_review(f.service, START + 1001 + QUORUM_HOLD_MS);
+    assert_non_null(strstr(alarms_detail(service_alarms(f.service), ALARM_UNKNOWN_ADDRESS), "10.0.0.9:6379"));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_starts_without_a_name),
         cmocka_unit_test(test_names_what_the_majority_names),
+        cmocka_unit_test(test_an_alarm_that_an_answer_raises),
         cmocka_unit_test(test_never_answers_from_expired_votes),
         cmocka_unit_test(test_switch_and_back),
         cmocka_unit_test(test_observers_hear_of_changes_only),

@@ -90,12 +90,32 @@ static void test_cuts(void **state)
     assert_true(runtime_health_is_well(&health));
 }
 
+/* A reload: nothing of it is the former one's, which goes. */
+static void test_what_is_inherited_stays(void **state)
+{
+    struct runtime_health former = begin(false);
+    struct runtime_health next = begin(false);
+
+    (void)state;
+    runtime_health_note_trial(&former, "Permission denied", 2, START);
+    runtime_health_note_trial(&former, "Permission denied", 2, START + HOLD);
+    runtime_health_inherit(&next, &former);
+    memset(&former, 'x', sizeof(former));
+    assert_true(is_raised(&next));
+    assert_string_equal(alarms_detail(&next.alarms, ALARM_RUNTIME_API), "Permission denied");
+    runtime_health_note_cut(&next, "timeout", 2, START + HOLD + 1);
+    assert_string_equal(alarms_detail(&next.alarms, ALARM_RUNTIME_API), "timeout");
+    runtime_health_note_trial(&next, NULL, 0, START + HOLD + 2);
+    assert_null(alarms_detail(&next.alarms, ALARM_RUNTIME_API));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_trials),
         cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_what_is_inherited_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

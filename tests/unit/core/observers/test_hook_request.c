@@ -125,7 +125,8 @@ static void test_the_longest_command(void **state)
     char command[HOOK_COMMAND_MAX + 2] = "/";
     char server[SERVER_NAME_MAX + 1];
     char name[CONFIG_NAME_MAX + 1];
-    struct addr addr = {.kind = ADDR_NAME, .port = 65535};
+    char host[ADDR_HOST_MAX + 1];
+    const struct addr addr = {.kind = ADDR_NAME, .port = 65535, .name = host};
     const struct service_decision after = {
         .addr = &addr, .server = server, .votes = UINT_MAX, .generation = UINT64_MAX};
     const struct service_change change = {
@@ -135,7 +136,7 @@ static void test_the_longest_command(void **state)
     fill_text(command + 1, HOOK_COMMAND_MAX - 1);
     fill_text(server, SERVER_NAME_MAX);
     fill_text(name, CONFIG_NAME_MAX);
-    fill_text(addr.host, ADDR_HOST_MAX);
+    fill_text(host, ADDR_HOST_MAX);
     settings.name = name;
     assert_true(hook_command_is_good(command));
     assert_true(fill(command, &change));

@@ -41,7 +41,8 @@ static void test_credentials(void **state)
                         "warning role-probe-refused monitor=m node=10.0.0.1:6379 reason=WRONGPASS invalid "
                         "username-password pair meaning=the password is missing or wrong");
     /* What follows AUTH is only told that a password is missing: AUTH's words are the cause. */
-    assert_string_equal(service_node_word(f.service, 0)->words, "WRONGPASS invalid username-password pair");
+    assert_string_equal(node_word_text(service_node_word(f.service, 0)),
+                        "WRONGPASS invalid username-password pair");
     assert_string_equal(alarms_detail(service_alarms(f.service), ALARM_NODE_PASSWORD),
                         "WRONGPASS invalid username-password pair");
 }
@@ -502,7 +503,7 @@ static void expect_word(unsigned server, enum node_saying saying, const char *wo
     const struct node_word *word = service_node_word(f.service, server);
 
     assert_string_equal(node_saying_text(word->saying), node_saying_text(saying));
-    assert_string_equal(word->words, words);
+    assert_string_equal(node_word_text(word), words);
 }
 
 static void test_what_a_node_says_is_kept(void **state)

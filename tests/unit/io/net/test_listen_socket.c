@@ -91,7 +91,7 @@ static bool accepts(const struct addr *addr)
 
 static void tcp(void **state)
 {
-    const struct addr addr = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}, .host = "127.0.0.1"};
+    const struct addr addr = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
     struct listen_socket listening;
     struct listen_socket second;
     char text[ADDR_TEXT_MAX];
@@ -135,14 +135,14 @@ static void unix_socket(void **state)
     options.mode = 0620;
     assert_int_equal(listen_socket_open(&options, &listening, error), 0);
     assert_true(addr_equals(&listening.addr, &addr));
-    assert_int_equal(stat(addr.host, &status), 0);
+    assert_int_equal(stat(addr.name, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0620);
     assert_true(accepts(&addr));
     assert_int_equal(open_at(&addr, &second), -1); /* in use: it stays */
-    assert_non_null(strstr(error, addr.host));
+    assert_non_null(strstr(error, addr.name));
     assert_true(accepts(&addr));
     listen_socket_close(&listening);
-    assert_int_equal(access(addr.host, F_OK), -1);
+    assert_int_equal(access(addr.name, F_OK), -1);
 }
 
 /* What a killed agent leaves behind is replaced. */
@@ -154,7 +154,7 @@ static void abandoned_unix_socket(void **state)
     (void)state;
     assert_int_equal(open_at(&addr, &listening), 0);
     close(listening.fd);
-    assert_int_equal(access(addr.host, F_OK), 0);
+    assert_int_equal(access(addr.name, F_OK), 0);
     assert_int_equal(open_at(&addr, &listening), 0);
     assert_true(accepts(&addr));
     listen_socket_close(&listening);
@@ -168,13 +168,13 @@ static void file_is_not_replaced(void **state)
     struct stat status;
 
     (void)state;
-    int fd = open(addr.host, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(addr.name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_int_not_equal(fd, -1);
     close(fd);
     assert_int_equal(open_at(&addr, &listening), -1);
-    assert_int_equal(lstat(addr.host, &status), 0);
+    assert_int_equal(lstat(addr.name, &status), 0);
     assert_true(S_ISREG(status.st_mode));
-    unlink(addr.host);
+    unlink(addr.name);
 }
 
 /* Nothing is bound then. */
@@ -192,7 +192,7 @@ static void unknown_owner(void **state)
     options.group = "no-such-group-here";
     assert_int_equal(listen_socket_open(&options, &listening, error), -1);
     assert_string_equal(error, "unknown group 'no-such-group-here'");
-    assert_int_equal(access(addr.host, F_OK), -1);
+    assert_int_equal(access(addr.name, F_OK), -1);
 }
 
 /* ---- another user may write in the folder ---- */
@@ -245,7 +245,7 @@ static void never_more_rights_than_asked_for(void **state)
         options.mode = modes[i];
         assert_int_equal(listen_socket_open(&options, &listening, error), 0);
         assert_int_equal(mode_after_bind & ~wanted, 0);
-        assert_int_equal(status_of(addr.host).st_mode & 0777, wanted);
+        assert_int_equal(status_of(addr.name).st_mode & 0777, wanted);
         listen_socket_close(&listening);
     }
     assert_int_equal(umask(mask), 0027);
@@ -264,7 +264,7 @@ static void owner(void **state)
     options.group = "nogroup";
     options.mode = 0660;
     assert_int_equal(listen_socket_open(&options, &listening, error), 0);
-    struct stat status = status_of(addr.host);
+    struct stat status = status_of(addr.name);
     assert_int_equal(status.st_uid, NOBODY);
     assert_int_equal(status.st_gid, NOBODY);
     assert_int_equal(status.st_mode & 0777, 0660);
@@ -299,13 +299,13 @@ static void check_swap(void (*attack)(void), const char *victim)
     options.owner = geteuid() == 0 ? "nobody" : "";
     after_bind = attack;
     assert_int_equal(listen_socket_open(&options, &listening, error), -1);
-    assert_non_null(strstr(error, addr.host));
+    assert_non_null(strstr(error, addr.name));
     assert_non_null(strstr(error, "another process has replaced its file"));
     struct stat status = status_of(beside(victim));
     assert_int_equal(status.st_uid, geteuid());
     assert_int_equal(status.st_mode & 0777, 0600);
     unlink(beside("victim"));
-    unlink(addr.host);
+    unlink(addr.name);
 }
 
 static void link_in_place_of_the_socket(void **state)
@@ -318,12 +318,14 @@ static void link_in_place_of_the_socket(void **state)
 /* That of a HAProxy in the same folder, for example. */
 static void root_socket_in_place_of_ours(void **state)
 {
-    struct addr addr = local_addr();
+    struct addr addr = {.kind = ADDR_UNIX};
     struct listen_socket_options options = options_of(&addr);
     struct listen_socket theirs;
+    char path[128];
 
     (void)state;
-    snprintf(addr.host, sizeof(addr.host), "%s", beside("victim"));
+    snprintf(path, sizeof(path), "%s", beside("victim"));
+    addr.name = path;
     options.mode = 0600;
     assert_int_equal(listen_socket_open(&options, &theirs, error), 0);
     check_swap(put_victim, "socket");
@@ -409,7 +411,7 @@ static void successor_keeps_its_socket(void **state)
 
     (void)state;
     assert_int_equal(open_at(&addr, &former), 0);
-    assert_int_equal(unlink(addr.host), 0); /* by hand, or by a clean-up of /run */
+    assert_int_equal(unlink(addr.name), 0); /* by hand, or by a clean-up of /run */
     assert_int_equal(open_at(&addr, &next), 0);
     listen_socket_close(&former);
     assert_true(accepts(&addr));
@@ -440,7 +442,7 @@ static void two_starts_at_once(void **state)
     after_bind = open_second;
     assert_int_equal(open_at(&addr, &listening), 0);
     assert_int_equal(second_result, -1);
-    assert_non_null(strstr(second_error, addr.host));
+    assert_non_null(strstr(second_error, addr.name));
     assert_non_null(strstr(second_error, "another process is opening it"));
     assert_true(accepts(&addr));
     listen_socket_close(&listening);
@@ -472,7 +474,7 @@ static void run_starter(const struct race *race)
     int result = open_at(&addr, &listening);
     (void)!write(race->tried[1], &byte, 1);
     (void)!read(race->end[0], &byte, 1);
-    _exit(result == 0 ? 0 : strstr(error, addr.host) != NULL ? 1 : 2);
+    _exit(result == 0 ? 0 : strstr(error, addr.name) != NULL ? 1 : 2);
 }
 
 static void close_pipe(const int ends[2])
@@ -538,7 +540,7 @@ static void lock_that_is_kept(void **state)
     int lock = open(beside("socket.lock"), O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
     assert_int_equal(flock(lock, LOCK_EX), 0);
     listen_socket_close(&listening); /* leaves the file */
-    assert_int_equal(access(addr.host, F_OK), 0);
+    assert_int_equal(access(addr.name, F_OK), 0);
     assert_int_equal(open_at(&addr, &listening), -1);
     assert_non_null(strstr(error, beside("socket.lock: another process is opening it")));
     close(lock); /* a lock file that is left over locks nobody out */
@@ -567,7 +569,7 @@ static void borrowed_socket(void **state)
     listen_socket_close(&former);
     assert_true(accepts(&addr));
     listen_socket_close(&next);
-    assert_int_equal(access(addr.host, F_OK), -1);
+    assert_int_equal(access(addr.name, F_OK), -1);
     socket_activation_drop();
 }
 

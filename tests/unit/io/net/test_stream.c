@@ -24,7 +24,7 @@
 #define LONG ((size_t)1024 * 1024)
 #define TURNS 100000
 
-static const struct addr peer = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}, .host = "127.0.0.1"};
+static const struct addr peer = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
 
 static struct tls *server_tls;
 static struct tls *client_tls;

@@ -319,7 +319,7 @@ static inline int set_up(void **state)
         return -1;
     ev_timer_init(&deadline, on_deadline, DEADLINE_S, 0.0);
     ev_timer_start(loop, &deadline);
-    addr = (struct addr){.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}, .host = "127.0.0.1"};
+    addr = (struct addr){.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
     ev_io_init(&peer.accepting, on_peer_accept, bind_loopback("127.0.0.1", 0, &addr.port), EV_READ);
     ev_io_init(&peer.talking, on_peer_readable, -1, EV_NONE);
     ev_io_init(&peer.idle, on_peer_idle, -1, EV_NONE);

@@ -369,8 +369,7 @@ static void unix_socket(void **state)
     ev_io_set(&peer.accepting, fd, EV_READ);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     peer_listen(4);
-    addr = (struct addr){.kind = ADDR_UNIX};
-    snprintf(addr.host, sizeof(addr.host), "%s", address.sun_path);
+    addr = (struct addr){.kind = ADDR_UNIX, .name = address.sun_path};
     talk.commands = 1;
     peer_says("+local\r\n");
     start_link(NULL);

@@ -11,7 +11,7 @@ static struct resolver *open_resolver(void)
     struct resolver *resolver = resolver_create(loop);
     assert_non_null(resolver);
     addr.kind = ADDR_NAME;
-    snprintf(addr.host, sizeof(addr.host), "sentinel.test");
+    addr.name = "sentinel.test";
     return resolver;
 }
 
@@ -178,7 +178,7 @@ static void not_the_address_of_another_name(void **state)
 
     (void)state;
     AWAIT(talk.lost == 1);
-    snprintf(addr.host, sizeof(addr.host), "other.test");
+    addr.name = "other.test";
     unsigned before = talk.connected;
     settings.connect_timeout_ms = 20;
     AWAIT(talk.lost >= 3);
@@ -216,7 +216,7 @@ static void not_the_address_of_the_attempt_before(void **state)
     start_link(resolver);
     ev_run(loop, EVRUN_ONCE);
     name_service_await_held(1);
-    snprintf(addr.host, sizeof(addr.host), "other.test");
+    addr.name = "other.test";
     name_service_hold(NULL);
     AWAIT(talk.connected == 1);
     name_service_hold("");

@@ -399,10 +399,42 @@ static void random_bytes(void **state)
     }
 }
 
+/* Between two replies another parser may go on. Within one it would lose what was read. */
+static void idle_between_replies_only(void **state)
+{
+    static const char text[] = "*2\r\n+a\r\n$3\r\nabc\r\n";
+
+    (void)state;
+    assert_true(reply_parser_is_idle(parser));
+    for (size_t i = 0; i < sizeof(text) - 2; i++) {
+        feed(text + i, 1);
+        check_needs_more();
+        assert_false(reply_parser_is_idle(parser));
+    }
+    feed_text("\n");
+    (void)next_reply();
+    check_needs_more();
+    assert_true(reply_parser_is_idle(parser));
+    /* The next one has begun: of an array only the head is there, and it was taken. */
+    feed_text("+a\r\n*1\r\n");
+    (void)next_reply();
+    check_needs_more();
+    assert_false(reply_parser_is_idle(parser));
+    feed_text("+b\r\n+c\r\n");
+    (void)next_reply();
+    assert_false(reply_parser_is_idle(parser));
+    (void)next_reply();
+    assert_true(reply_parser_is_idle(parser));
+    feed_text("?");
+    check_failed("");
+    assert_false(reply_parser_is_idle(parser));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(scalars, create_parser, destroy_parser),
+        cmocka_unit_test_setup_teardown(idle_between_replies_only, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(nested_at_every_cut, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(nested_byte_by_byte, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(large_replies_in_a_row, create_parser, destroy_parser),

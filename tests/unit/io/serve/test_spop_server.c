@@ -108,7 +108,7 @@ static void listen_on(const struct addr *where)
 
 static void listen_on_loopback(void)
 {
-    const struct addr where = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}, .host = "127.0.0.1"};
+    const struct addr where = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
 
     listen_on(&where);
 }
