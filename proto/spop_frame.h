@@ -2,6 +2,7 @@
 #ifndef PROTO_SPOP_FRAME_H
 #define PROTO_SPOP_FRAME_H
 
+#include "proto/chunk.h"
 #include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/spop_data.h"
@@ -157,6 +158,24 @@ static inline void spop_len_write(uint8_t *frame, uint32_t len)
     frame[3] = (uint8_t)len;
 }
 
+/* Writes an ACK at `frame`, where there must be room for SPOP_LEN_BYTES, SPOP_HEADER_MAX and the actions. Returns its
+ * end. */
+__attribute__((always_inline)) static inline uint8_t *spop_ack_put(uint8_t *frame, uint64_t stream_id,
+                                                                   uint64_t frame_id, struct span actions)
+{
+    static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
+    uint8_t *at = frame + SPOP_LEN_BYTES;
+
+    memcpy(at, head, sizeof(head));
+    at += sizeof(head);
+    at += varint_encode(stream_id, at);
+    at += varint_encode(frame_id, at);
+    chunks_copy(at, actions.data, actions.len);
+    at += actions.len;
+    spop_len_write(frame, (uint32_t)((size_t)(at - frame) - SPOP_LEN_BYTES));
+    return at;
+}
+
 /* Whether an ACK with `len` bytes of actions fits exactly. */
 __attribute__((cold)) bool spop_ack_fits(const struct sink *sink, uint64_t stream_id, uint64_t frame_id,
                                          size_t len);
@@ -164,22 +183,12 @@ __attribute__((cold)) bool spop_ack_fits(const struct sink *sink, uint64_t strea
 __attribute__((always_inline)) static inline void spop_ack_write(struct sink *sink, uint64_t stream_id,
                                                                  uint64_t frame_id, struct span actions)
 {
-    static const uint8_t head[] = {SPOP_ACK, 0, 0, 0, SPOP_FLAG_FIN};
-    uint8_t *frame = sink->at;
-    uint8_t *at = frame + SPOP_LEN_BYTES;
-
     if (sink_room(sink) < SPOP_LEN_BYTES + SPOP_HEADER_MAX + actions.len &&
         !spop_ack_fits(sink, stream_id, frame_id, actions.len)) {
         sink->full = true;
         return;
     }
-    memcpy(at, head, sizeof(head));
-    at += sizeof(head);
-    at += varint_encode(stream_id, at);
-    at += varint_encode(frame_id, at);
-    memcpy(at, actions.data, actions.len);
-    sink->at = at + actions.len;
-    spop_len_write(frame, (uint32_t)((size_t)(sink->at - frame) - SPOP_LEN_BYTES));
+    sink->at = spop_ack_put(sink->at, stream_id, frame_id, actions);
 }
 
 #endif

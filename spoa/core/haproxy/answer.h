@@ -35,22 +35,23 @@ static inline struct span answer_actions(const struct answer_words *words)
 struct answer_replicas;
 
 struct answer {
-    struct service_observer observer;
-    struct service *service;
+    /* Every question looks at these. */
     const struct service_decision *decision; /* the service's */
     bool is_stale;                           /* the decision has changed since `master` was written */
     bool is_first_due;                       /* no client was told of the last switch yet */
     struct answer_words master;              /* for that role */
     struct answer_counters counters;
+    /* Few do at these. */
+    struct service_observer observer;
+    struct service *service;
     struct answer_replicas *replicas; /* NULL if the service has replicas disabled */
 };
 
-/* Begins to fetch from memory what answer_give() looks at. */
+/* Begins to fetch from memory what answer_give() looks at, but for the beginning of `answer`. */
 static inline void answer_fetch(const struct answer *answer)
 {
     __builtin_prefetch(answer->decision);
     __builtin_prefetch(&answer->counters);
-    __builtin_prefetch(answer->master.actions);
     __builtin_prefetch(answer->master.actions + 64);
 }
 
@@ -70,11 +71,34 @@ void answer_inherit(struct answer *answer, const struct answer *former);
  */
 const struct answer_words *answer_give(struct answer *answer, enum service_role role, int64_t now_ms);
 
+/*
+ * What answer_give() would answer for the master, if that is known without work and a new connection may be sent there
+ * at once; else NULL. It holds until the service changes or time passes.
+ */
+static inline const struct answer_words *answer_at_hand(const struct answer *answer, int64_t now_ms);
+
+/* Notes that such an answer was sent to so many. */
+static inline void answer_note_at_hand(struct answer *answer, uint64_t times, int64_t now_ms);
+
 /* Notes that the last answer of answer_give() for this role was sent. `is_named`: it named a node. */
 static inline void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms);
 
 /* Tells the service's observers of the first answer after a switch. */
 __attribute__((cold)) void answer_tell_first(struct answer *answer, int64_t now_ms);
+
+static inline const struct answer_words *answer_at_hand(const struct answer *answer, int64_t now_ms)
+{
+    bool is_at_hand = !answer->is_stale && now_ms < answer->decision->review_ms && answer->master.is_open;
+
+    return is_at_hand ? &answer->master : NULL;
+}
+
+static inline void answer_note_at_hand(struct answer *answer, uint64_t times, int64_t now_ms)
+{
+    answer->counters.masters[answer->decision->state] += times;
+    if (answer->is_first_due)
+        answer_tell_first(answer, now_ms);
+}
 
 static inline void answer_note(struct answer *answer, enum service_role role, bool is_named, int64_t now_ms)
 {

@@ -64,78 +64,59 @@ struct client client_of(const struct client_arguments *arguments)
 
 /* ---- the usual form, which nearly every question has ---- */
 
-/* Inline, because every question comes through here: the compiler then knows the length of each comparison. */
-#define INLINE static inline __attribute__((always_inline))
+/* A name with its length before it, and the type of a value. The bits that are the same in each integer of three bytes
+ * (proto/varint.h). The same for masks: which bits of all that count. */
+#define SRC "\3src"
+#define DST "\3dst"
+#define SRC_PORT "\10src_port\4\xf0\x80\0"
+#define DST_PORT "\10dst_port\4\xf0\x80\0"
+#define NAME_MASK "\xff\xff\xff\xff"
+#define PORT_MASK "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0\x80\x80"
+#define TYPE_MASK "\xff"
+#define IPV4_ANY "\0\0\0\0"
+#define IPV6_ANY IPV4_ANY IPV4_ANY IPV4_ANY IPV4_ANY
 
-/* The name of an argument, with its length before it, and the type of its value. */
-#define NAMED(name_and_type) span_of((name_and_type), sizeof(name_and_type) - 1)
+const char client_ipv4_bytes[] = SRC "\6" IPV4_ANY SRC_PORT DST "\6" IPV4_ANY DST_PORT;
+const char client_ipv4_mask[] = NAME_MASK TYPE_MASK IPV4_ANY PORT_MASK NAME_MASK TYPE_MASK IPV4_ANY PORT_MASK;
+const char client_ipv6_bytes[] = SRC "\7" IPV6_ANY SRC_PORT DST "\7" IPV6_ANY DST_PORT;
+const char client_ipv6_mask[] = NAME_MASK TYPE_MASK IPV6_ANY PORT_MASK NAME_MASK TYPE_MASK IPV6_ANY PORT_MASK;
 
-INLINE bool begins(const uint8_t *bytes, struct span with)
+_Static_assert(sizeof(client_ipv4_bytes) == CLIENT_IPV4_LEN + 1 &&
+                   sizeof(client_ipv4_mask) == CLIENT_IPV4_LEN + 1 &&
+                   sizeof(client_ipv6_bytes) == CLIENT_IPV6_LEN + 1 &&
+                   sizeof(client_ipv6_mask) == CLIENT_IPV6_LEN + 1,
+               "the forms are as long as they say");
+
+/* Takes `wanted` off the front of `cursor`, and `any` bytes more. */
+static bool skip(struct span *cursor, const char *wanted, size_t any)
 {
-    return memcmp(bytes, with.data, with.len) == 0;
+    struct span taken;
+    size_t len = strlen(wanted);
+
+    return span_take(cursor, len + any, &taken) && memcmp(taken.data, wanted, len) == 0;
 }
 
-/* Whether the `len` bytes at `in`, one to three, are a port: a varint (proto/varint.h). A longer one is no
- * port. */
-INLINE bool is_port(const uint8_t *in, size_t len)
+/* Takes an integer of one to three bytes off the front of `cursor`. */
+static bool skip_port(struct span *cursor)
 {
-    uint32_t number = in[0];
+    size_t before = cursor->len;
+    uint64_t number;
 
-    if ((in[0] >= VARINT_ONE_BYTE_LIMIT) != (len > 1) || (len > 1 && (in[1] >= 128) != (len > 2)))
-        return false;
-    if (len > 1)
-        number += (uint32_t)in[1] << 4;
-    if (len > 2)
-        number += (uint32_t)in[2] << 11; /* if more bytes follow this one, that is too much for a port */
-    return number > 0 && number <= UINT16_MAX;
+    return spop_integer_read(cursor, &number) && before - cursor->len <= 3;
 }
 
-/* The names of two arguments and the types of their values; how long these are. */
-struct form {
-    struct span address;
-    size_t address_len;
-    struct span port;
-    size_t port_len;
-};
-
-INLINE size_t size_of(const struct form *form)
+static bool is_tcp(struct span bytes, const char *src, const char *dst, size_t address_len)
 {
-    return form->address.len + form->address_len + form->port.len + form->port_len;
+    return skip(&bytes, src, address_len) && skip(&bytes, "\10src_port\4", 0) && skip_port(&bytes) &&
+           skip(&bytes, dst, address_len) && skip(&bytes, "\10dst_port\4", 0) && skip_port(&bytes) &&
+           bytes.len == 0;
 }
 
-INLINE bool has_form(const uint8_t *at, const struct form *form)
-{
-    const uint8_t *port = at + form->address.len + form->address_len;
-
-    return begins(at, form->address) && begins(port, form->port) &&
-           is_port(port + form->port.len, form->port_len);
-}
-
-/* `len` is that of an address. */
-INLINE bool is_tcp(struct span bytes, struct span src, struct span dst, size_t len)
-{
-    struct form from = {.address = src, .address_len = len, .port = NAMED("\10src_port\4")};
-    struct form to = {.address = dst, .address_len = len, .port = NAMED("\10dst_port\4")};
-    size_t ports_len = bytes.len - size_of(&from) - size_of(&to); /* if there are fewer bytes, it is huge */
-
-    /* The usual port has three bytes. It comes first, so that the compiler knows all lengths. */
-    from.port_len = to.port_len = 3;
-    if (ports_len == 6)
-        return has_form(bytes.data, &from) && has_form(bytes.data + size_of(&from), &to);
-    for (from.port_len = 1; from.port_len <= 3; from.port_len++) {
-        to.port_len = ports_len - from.port_len;
-        if (to.port_len >= 1 && to.port_len <= 3 && has_form(bytes.data, &from))
-            return has_form(bytes.data + size_of(&from), &to);
-    }
-    return false;
-}
-
-bool client_is_usual(struct span bytes)
+bool client_is_usual_otherwise(struct span bytes)
 {
     static const char local[] =
         "\3src\0\10src_port\0\3dst\0\10dst_port"; /* the NUL at the end is the type SPOP_NULL */
 
-    return is_tcp(bytes, NAMED("\3src\6"), NAMED("\3dst\6"), 4) ||
-           is_tcp(bytes, NAMED("\3src\7"), NAMED("\3dst\7"), 16) ||
+    return is_tcp(bytes, SRC "\6", DST "\6", 4) || is_tcp(bytes, SRC "\7", DST "\7", 16) ||
            (bytes.len == sizeof(local) && memcmp(bytes.data, local, sizeof(local)) == 0);
 }

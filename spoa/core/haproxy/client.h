@@ -5,6 +5,7 @@
 #ifndef SPOA_CORE_HAPROXY_CLIENT_H
 #define SPOA_CORE_HAPROXY_CLIENT_H
 
+#include "proto/chunk.h"
 #include "proto/must_check.h"
 #include "proto/span.h"
 #include "proto/spop_data.h"
@@ -63,9 +64,57 @@ void client_take_argument(struct client_arguments *arguments, struct span name,
 struct client client_of(const struct client_arguments *arguments);
 
 /*
- * Whether `bytes` have the usual form, which the recipes send: exactly the four arguments, in the order src,
- * src_port, dst, dst_port. Any other form may still be valid (question_read() takes all forms).
+ * Whether `bytes` have the usual form, which the recipes send: exactly the four arguments, in the order src, src_port,
+ * dst, dst_port. A port is any integer of one to three bytes: what it is worth, client_of() says. Any other form may
+ * still be valid (question_read() takes all forms).
  */
-bool client_is_usual(struct span bytes);
+static inline bool client_is_usual(struct span bytes);
+
+/* ---- In nearly all questions both ports have three bytes. Then all lengths are known: that case is inline. ---- */
+
+#define CLIENT_IPV4_LEN 44
+#define CLIENT_IPV6_LEN 68
+
+/* Where a bit of a mask is set, the bytes say what it is. (The last byte is the NUL of the text.) */
+extern const char client_ipv4_bytes[CLIENT_IPV4_LEN + 1];
+extern const char client_ipv4_mask[CLIENT_IPV4_LEN + 1];
+extern const char client_ipv6_bytes[CLIENT_IPV6_LEN + 1];
+extern const char client_ipv6_mask[CLIENT_IPV6_LEN + 1];
+
+/* For all other lengths. */
+bool client_is_usual_otherwise(struct span bytes);
+
+/* The bits in which sixteen bytes do not fit. */
+CHUNK_INLINE chunk_bits client_misfit(const uint8_t *in, const char *bytes, const char *mask, size_t at)
+{
+    return (chunk_at(in + at) ^ chunk_at(bytes + at)) & chunk_at(mask + at);
+}
+
+/* Whether these CLIENT_IPV4_LEN bytes have the usual form. The last sixteen overlap those before. */
+CHUNK_INLINE bool client_is_usual_ipv4(const uint8_t *in)
+{
+    return chunk_is_zero(client_misfit(in, client_ipv4_bytes, client_ipv4_mask, 0) |
+                         client_misfit(in, client_ipv4_bytes, client_ipv4_mask, 16) |
+                         client_misfit(in, client_ipv4_bytes, client_ipv4_mask, CLIENT_IPV4_LEN - 16));
+}
+
+/* Whether these CLIENT_IPV6_LEN bytes have the usual form. */
+CHUNK_INLINE bool client_is_usual_ipv6(const uint8_t *in)
+{
+    return chunk_is_zero(client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 0) |
+                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 16) |
+                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 32) |
+                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 48) |
+                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, CLIENT_IPV6_LEN - 16));
+}
+
+CHUNK_INLINE bool client_is_usual(struct span bytes)
+{
+    if (__builtin_expect(bytes.len == CLIENT_IPV4_LEN, 1))
+        return client_is_usual_ipv4(bytes.data);
+    if (bytes.len == CLIENT_IPV6_LEN)
+        return client_is_usual_ipv6(bytes.data);
+    return client_is_usual_otherwise(bytes);
+}
 
 #endif

@@ -1,21 +1,16 @@
 #include "spoa/core/haproxy/question_cache.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Inline, because with many services every question comes through here. */
+#define INLINE static inline __attribute__((always_inline))
 
 #define SLOTS_MIN 16
 /* A service is asked for its master and for its replicas. */
 #define QUESTIONS_PER_SERVICE 2
-/* A question may be in any of this many slots. */
-#define WAYS 4
-
-struct question_slot {
-    struct parking_queue *queue; /* NULL: the slot is empty */
-    uint8_t len;
-    uint8_t part; /* an enum question_part */
-    uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
-};
+/* A question may be in any of this many slots: a set. It is a power of two. */
+#define WAYS 8
 
 /* The size of a cache line. Most questions fit into the first line of their slot. */
 #define SLOT_ALIGNMENT ((size_t)64)
@@ -54,20 +49,19 @@ void question_cache_finish(struct question_cache *cache)
 /* 2^64 divided by the golden ratio. */
 #define FACTOR UINT64_C(0x9e3779b97f4a7c15)
 
-static uint64_t mix(uint64_t sum, const uint8_t word[8])
+/* Takes sixteen bytes at a time; the last sixteen may overlap those before. An attacker who makes many
+ * questions share one set of slots gains nothing: they only replace each other there. */
+static uint64_t mix(uint64_t sum, const uint8_t bytes[CHUNK_BYTES])
 {
-    uint64_t bits;
+    chunk_bits bits = chunk_at(bytes);
 
-    memcpy(&bits, word, sizeof(bits));
-    return (sum ^ bits) * FACTOR;
+    return ((sum ^ bits[0]) * FACTOR ^ bits[1]) * FACTOR;
 }
 
-/* Takes eight bytes at a time; the last eight may overlap those before. An attacker who makes many
- * questions share one set of slots gains nothing: they only replace each other there. */
 static size_t hash(struct span bytes)
 {
     uint64_t sum = bytes.len;
-    uint8_t last[8] = {0};
+    uint8_t last[CHUNK_BYTES] = {0};
     size_t at = 0;
 
     for (; at + sizeof(last) < bytes.len; at += sizeof(last))
@@ -82,27 +76,37 @@ static size_t hash(struct span bytes)
     return (size_t)((sum ^ sum >> 32) * FACTOR >> 32);
 }
 
-static bool has(const struct question_slot *slot, struct span bytes, enum question_part part)
+INLINE bool has(const struct question_slot *slot, struct span bytes, enum question_part part)
 {
-    return slot->queue != NULL && slot->part == part && span_equals(span_of(slot->payload, slot->len), bytes);
+    return slot->queue != NULL && slot->part == part && slot->len == bytes.len &&
+           chunks_equal(slot->payload, bytes.data, bytes.len);
 }
 
-/* The first of the WAYS consecutive slots where these bytes may be. NULL if they cannot be kept. */
-static struct question_slot *set_of(const struct question_cache *cache, struct span bytes)
+/* The slot where these bytes should be; they may also be in the other slots of its set. NULL if they cannot be kept. */
+static struct question_slot *place_of(const struct question_cache *cache, struct span bytes)
 {
     if (cache->slot_count == 0 || bytes.len > QUESTION_CACHE_PAYLOAD_MAX)
         return NULL;
-    return &cache->slots[hash(bytes) & (cache->slot_count - 1) & ~(size_t)(WAYS - 1)];
+    return &cache->slots[hash(bytes) & (cache->slot_count - 1)];
+}
+
+/* The slots of a set, that of `place` first. `way` is below WAYS. */
+static struct question_slot *slot_of(const struct question_cache *cache, const struct question_slot *place,
+                                     size_t way)
+{
+    return &cache->slots[(size_t)(place - cache->slots) ^ way];
 }
 
 struct parking_queue *question_cache_find_in(struct question_cache *cache, struct question_slot *fetched,
                                              struct span bytes, enum question_part part)
 {
-    for (size_t i = 0; fetched != NULL && i < WAYS; i++)
-        if (has(&fetched[i], bytes, part)) {
-            cache->latest = &fetched[i];
-            return fetched[i].queue;
+    for (size_t way = 0; fetched != NULL && way < WAYS; way++) {
+        struct question_slot *slot = slot_of(cache, fetched, way);
+        if (has(slot, bytes, part)) {
+            cache->latest = slot;
+            return slot->queue;
         }
+    }
     return NULL;
 }
 
@@ -111,47 +115,36 @@ struct parking_queue *question_cache_find(struct question_cache *cache, struct s
 {
     if (cache->latest != NULL && has(cache->latest, bytes, part))
         return cache->latest->queue;
-    return question_cache_find_in(cache, set_of(cache, bytes), bytes, part);
+    return question_cache_find_in(cache, place_of(cache, bytes), bytes, part);
 }
 
 struct question_slot *question_cache_fetch(const struct question_cache *cache, struct span bytes)
 {
-    struct question_slot *set = set_of(cache, bytes);
+    struct question_slot *place = place_of(cache, bytes);
 
-    __builtin_prefetch(set);
-    return set;
-}
-
-struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
-                                                 size_t *ret_len)
-{
-    const struct question_slot *latest = cache->latest;
-
-    if (latest == NULL || latest->part != QUESTION_COMMON || latest->len >= bytes.len ||
-        memcmp(latest->payload, bytes.data, latest->len) != 0)
-        return NULL;
-    *ret_len = latest->len;
-    return latest->queue;
+    __builtin_prefetch(place);
+    return place;
 }
 
 void question_cache_add(struct question_cache *cache, struct span bytes, enum question_part part,
                         struct parking_queue *queue)
 {
-    struct question_slot *set = set_of(cache, bytes);
-    size_t way = 0;
+    struct question_slot *place = place_of(cache, bytes);
+    struct question_slot *slot = place;
 
-    if (set == NULL)
+    if (place == NULL)
         return;
-    while (way < WAYS && set[way].queue != NULL && !has(&set[way], bytes, part))
-        way++;
-    /* One must be replaced, and any will do. It must not always be the oldest: if all are asked in turn,
-     * that is the one that is asked next. */
-    if (way == WAYS)
-        way = cache->victim++ % WAYS;
-    set[way].queue = queue;
-    set[way].len = (uint8_t)bytes.len;
-    set[way].part = (uint8_t)part;
+    for (size_t way = 1; slot->queue != NULL && !has(slot, bytes, part); way++) {
+        /* One must be replaced, and any will do. It must not always be the oldest: if all are asked in turn,
+         * that is the one that is asked next. */
+        slot = slot_of(cache, place, way < WAYS ? way : cache->victim++ % WAYS);
+        if (way == WAYS)
+            break;
+    }
+    slot->queue = queue;
+    slot->len = (uint8_t)bytes.len;
+    slot->part = (uint8_t)part;
     if (bytes.len > 0)
-        memcpy(set[way].payload, bytes.data, bytes.len);
-    cache->latest = &set[way];
+        memcpy(slot->payload, bytes.data, bytes.len);
+    cache->latest = slot;
 }

@@ -6,10 +6,13 @@
 #ifndef SPOA_CORE_HAPROXY_QUESTION_CACHE_H
 #define SPOA_CORE_HAPROXY_QUESTION_CACHE_H
 
+#include "proto/chunk.h"
 #include "proto/span.h"
+#include "spoa/core/haproxy/client.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Longer payloads are not kept, because they carry more than a question. */
 #define QUESTION_CACHE_PAYLOAD_MAX 118
@@ -19,7 +22,14 @@
 enum question_part { QUESTION_WHOLE, QUESTION_COMMON };
 
 struct parking_queue;
-struct question_slot;
+
+/* A question that is kept. */
+struct question_slot {
+    struct parking_queue *queue; /* NULL: the slot is empty */
+    uint8_t len;
+    uint8_t part; /* an enum question_part */
+    uint8_t payload[QUESTION_CACHE_PAYLOAD_MAX];
+};
 
 /* All zero is an empty cache without room. */
 struct question_cache {
@@ -40,12 +50,6 @@ void question_cache_finish(struct question_cache *cache);
 struct parking_queue *question_cache_find(struct question_cache *cache, struct span bytes,
                                           enum question_part part);
 
-/* The same, but compares only with the question that was found or added last. It must be QUESTION_COMMON,
- * and `bytes` must begin with it; `ret_len` gets its length. The caller must check that a client's address
- * follows (client_is_usual()); otherwise this is another question. */
-struct parking_queue *question_cache_find_latest(const struct question_cache *cache, struct span bytes,
-                                                 size_t *ret_len);
-
 /*
  * question_cache_find() in two steps, for questions of which many come at once. The first one begins to fetch
  * from memory what the second one looks at; it returns NULL if these bytes cannot be kept.
@@ -57,5 +61,14 @@ struct parking_queue *question_cache_find_in(struct question_cache *cache, struc
 /* Keeps `queue` as the answer for these bytes, if the cache can hold them. `queue` is borrowed. */
 void question_cache_add(struct question_cache *cache, struct span bytes, enum question_part part,
                         struct parking_queue *queue);
+
+/* Whether a NOTIFY with these bytes asks what the question in `slot` asks, for whatever client. The slot is not empty. */
+CHUNK_INLINE bool question_is_same(const struct question_slot *slot, struct span bytes)
+{
+    return __builtin_expect(slot->part == QUESTION_COMMON && slot->len < bytes.len &&
+                                chunks_equal(slot->payload, bytes.data, slot->len) &&
+                                client_is_usual(span_of(bytes.data + slot->len, bytes.len - slot->len)),
+                            1);
+}
 
 #endif

@@ -7,23 +7,52 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "proto/spop_frame.h"
 #include "spoa/core/base/words.h"
 #include "spoa/core/haproxy/answer.h"
 #include "spoa/core/haproxy/question_cache.h"
 
+#define CACHE_LINE 64
+
 struct table_entry {
-    /* The streams that ask for the master. An answer needs the end of this, and the beginning of what
-     * follows. */
-    struct parking_queue masters;
-    struct answer answer;
     /* In a change-over. */
     bool is_over;      /* its successor answers */
     bool is_successor; /* it answers although its table does not yet */
+    /* The streams that ask for the master. An answer needs the end of this, and the beginning of what
+     * follows: two lines of the cache. */
+    struct parking_queue masters;
+    struct answer answer;
     bool has_replicas;
+    void *memory;      /* of the entry, which begins with a line of the cache */
     UT_hash_handle hh; /* by the service's name */
     /* The streams that ask for a replica: with `has_replicas` one queue, else none. */
     struct parking_queue replicas[];
 };
+
+_Static_assert(offsetof(struct table_entry, masters.sight_ms) % CACHE_LINE == 0,
+               "an answer begins with a line");
+_Static_assert(offsetof(struct table_entry, answer.master.actions) % CACHE_LINE < CACHE_LINE - 16 &&
+                   offsetof(struct table_entry, answer.master.actions) / CACHE_LINE ==
+                       offsetof(struct table_entry, masters.sight_ms) / CACHE_LINE,
+               "its actions begin in the same one");
+
+static struct table_entry *create_entry(bool has_replicas)
+{
+    struct table_entry *entry = NULL;
+    void *memory = calloc(1, sizeof(*entry) + has_replicas * sizeof(*entry->replicas) + CACHE_LINE);
+
+    if (memory == NULL)
+        return NULL;
+    entry = (struct table_entry *)(void *)((uint8_t *)memory + (CACHE_LINE - (uintptr_t)memory % CACHE_LINE));
+    entry->memory = memory;
+    return entry;
+}
+
+static void destroy_entry(struct table_entry *entry)
+{
+    answer_finish(&entry->answer);
+    free(entry->memory);
+}
 
 struct service_table {
     struct table_entry *entries;
@@ -76,8 +105,7 @@ bool service_table_shed(struct service_table *table, size_t *io_budget)
         if (!progress_spend(io_budget))
             return true;
         table->ended = entry->hh.next;
-        answer_finish(&entry->answer);
-        free(entry);
+        destroy_entry(entry);
     }
     return false;
 }
@@ -86,21 +114,20 @@ bool service_table_add(struct service_table *table, struct service *service)
 {
     const char *name = service_settings(service)->name;
     bool has_replicas = service_settings(service)->replicas.is_enabled;
-    struct table_entry *entry = calloc(1, sizeof(*entry) + has_replicas * sizeof(*entry->replicas));
+    struct table_entry *entry = create_entry(has_replicas);
     unsigned before = HASH_COUNT(table->entries);
 
     if (entry == NULL)
         return false;
     if (!answer_init(&entry->answer, service)) {
-        free(entry);
+        free(entry->memory);
         return false;
     }
     /* Without room in the cache, questions are only answered more slowly. */
     (void)question_cache_reserve(&table->questions, before + 1);
     HASH_ADD_KEYPTR(hh, table->entries, name, strlen(name), entry);
     if (HASH_COUNT(table->entries) == before) {
-        answer_finish(&entry->answer);
-        free(entry);
+        destroy_entry(entry);
         return false;
     }
     parking_queue_init(&entry->masters, table->parking, &entry->answer, SERVICE_ROLE_MASTER);
@@ -210,15 +237,26 @@ static struct span without(struct span payload, size_t len)
     return span_of(payload.data + len, payload.len - len);
 }
 
+/* The length of what a payload has in common with others, before a client in the usual form; else that of all of it. */
+static size_t common_len(const struct service_table *table, struct span payload)
+{
+    if (!table->has_clients)
+        return payload.len;
+    /* Where the client begins is a guess here. That does no harm: a beginning that is known is followed by a client. */
+    if (payload.len > CLIENT_IPV4_LEN && client_is_usual_ipv4(payload.data + payload.len - CLIENT_IPV4_LEN))
+        return payload.len - CLIENT_IPV4_LEN;
+    size_t len = question_common_len(payload);
+    return len < payload.len && client_is_usual(without(payload, len)) ? len : payload.len;
+}
+
 /* The part of a payload by which the cache knows it. */
 static struct span key_of(const struct service_table *table, struct span payload,
                           enum question_part *ret_part)
 {
-    size_t len = table->has_clients ? question_common_len(payload) : payload.len;
-    bool is_common = len < payload.len && client_is_usual(without(payload, len));
+    size_t len = common_len(table, payload);
 
-    *ret_part = is_common ? QUESTION_COMMON : QUESTION_WHOLE;
-    return is_common ? span_of(payload.data, len) : payload;
+    *ret_part = len < payload.len ? QUESTION_COMMON : QUESTION_WHOLE;
+    return span_of(payload.data, len);
 }
 
 /* A function of its own, so that the rest of service_table_recall() is small enough to be inlined. */
@@ -236,13 +274,17 @@ __attribute__((noinline)) static struct parking_queue *search(struct service_tab
 
 struct parking_queue *service_table_recall(struct service_table *table, struct span payload)
 {
-    size_t len;
-    struct parking_queue *latest = question_cache_find_latest(&table->questions, payload, &len);
+    const struct question_slot *latest = table->questions.latest;
 
-    if (latest == NULL || !client_is_usual(without(payload, len)))
+    if (latest == NULL || !question_is_same(latest, payload))
         return search(table, payload);
     table->is_mixed = false;
-    return latest;
+    return latest->queue;
+}
+
+const struct question_slot *service_table_latest(const struct service_table *table)
+{
+    return table->questions.latest;
 }
 
 bool service_table_is_mixed(const struct service_table *table)
@@ -250,7 +292,7 @@ bool service_table_is_mixed(const struct service_table *table)
     return table->is_mixed;
 }
 
-void service_table_recall_all(struct service_table *table, const struct span *payloads, size_t count,
+void service_table_recall_all(struct service_table *table, const struct spop_frame *frames, size_t count,
                               struct parking_queue **ret_queues)
 {
     enum question_part parts[SERVICE_TABLE_AHEAD_MAX];
@@ -258,7 +300,7 @@ void service_table_recall_all(struct service_table *table, const struct span *pa
     struct question_slot *slots[SERVICE_TABLE_AHEAD_MAX];
 
     for (size_t i = 0; i < count; i++) {
-        keys[i] = key_of(table, payloads[i], &parts[i]);
+        keys[i] = key_of(table, frames[i].payload, &parts[i]);
         slots[i] = question_cache_fetch(&table->questions, keys[i]);
     }
     for (size_t i = 0; i < count; i++) {

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct question_slot;
+struct spop_frame;
 struct service_table;
 
 /* `parking` is borrowed; if it is NULL, every question is answered at once. Returns NULL if memory is
@@ -40,6 +42,9 @@ struct parking_queue *service_table_find(struct service_table *table,
 /* The same for the payload of a NOTIFY that is known from before. NULL if it is not. */
 struct parking_queue *service_table_recall(struct service_table *table, struct span payload);
 
+/* The question that was recalled or kept last, for question_is_same(); NULL: there is none. */
+const struct question_slot *service_table_latest(const struct service_table *table);
+
 /* Whether questions about several services come by turns: then service_table_recall_all() is faster. */
 bool service_table_is_mixed(const struct service_table *table);
 
@@ -47,11 +52,11 @@ bool service_table_is_mixed(const struct service_table *table);
 #define SERVICE_TABLE_AHEAD_MAX 32
 
 /*
- * service_table_recall() for many payloads at once. It also begins to fetch from memory what their answers
+ * service_table_recall() for the payloads of many NOTIFYs at once. It also begins to fetch from memory what their answers
  * need: with thousands of services no cache has it, and answers one by one would wait for one part after the
  * other. The queues stay valid until a change-over.
  */
-void service_table_recall_all(struct service_table *table, const struct span *payloads, size_t count,
+void service_table_recall_all(struct service_table *table, const struct spop_frame *frames, size_t count,
                               struct parking_queue **ret_queues);
 
 /* The same for any payload, which is then known. False if it is malformed. Allocates nothing. */

@@ -1,6 +1,7 @@
 #include "spoa/core/haproxy/spop_session.h"
 
 #include "spoa/core/haproxy/actions.h"
+#include "spoa/core/haproxy/question_cache.h"
 
 _Static_assert(ACTIONS_MAX + SPOP_HEADER_MAX <= SPOP_FRAME_SIZE_MIN,
                "an ACK must fit the smallest frame size");
@@ -114,32 +115,6 @@ static bool is_question(const struct spop_frame *frame)
     return frame->type == SPOP_NOTIFY && is_whole(frame);
 }
 
-/* Questions that were looked up ahead: those that come next. */
-struct ahead {
-    size_t next;
-    size_t count;
-    struct parking_queue *queues[SERVICE_TABLE_AHEAD_MAX]; /* NULL: not known from before */
-};
-
-__attribute__((noinline)) static void look_ahead(const struct spop_session *session, struct span in,
-                                                 struct ahead *ahead)
-{
-    struct span payloads[SERVICE_TABLE_AHEAD_MAX];
-    struct spop_frame frame;
-    size_t count = 0;
-    int size;
-
-    while (count < SERVICE_TABLE_AHEAD_MAX &&
-           (size = spop_frame_parse(in.data, in.len, session->max_frame_size, &frame)) > 0 &&
-           is_question(&frame)) {
-        payloads[count++] = frame.payload;
-        in = span_of(in.data + size, in.len - (size_t)size);
-    }
-    service_table_recall_all(session->table, payloads, count, ahead->queues);
-    ahead->count = count;
-    ahead->next = 0;
-}
-
 /* The queue for a question that was not met before, or is not kept. NULL: it is answered, or the session is
  * closed. */
 RARE struct parking_queue *meet(struct spop_session *session, struct span payload, uint64_t stream_id,
@@ -178,12 +153,10 @@ RARE bool park(struct spop_session *session, struct parking_queue *queue, struct
     return is_parked;
 }
 
-INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame, struct ahead *ahead,
-                        int64_t now_ms, struct sink *out)
+/* `queue` is NULL if it is not known from before. */
+INLINE void take_notify(struct spop_session *session, const struct spop_frame *frame,
+                        struct parking_queue *queue, int64_t now_ms, struct sink *out)
 {
-    struct parking_queue *queue =
-        ahead != NULL ? ahead->queues[ahead->next++] : service_table_recall(session->table, frame->payload);
-
     if (queue == NULL)
         queue = meet(session, frame->payload, frame->stream_id, frame->frame_id, now_ms, out);
     if (queue == NULL)
@@ -237,18 +210,15 @@ RARE void take_other(struct spop_session *session, const struct spop_frame *fram
     /* The specification does not know the other types: they may be skipped. */
 }
 
-/* `ahead` is empty; NULL: questions are looked up one by one. */
-INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *ahead, int64_t now_ms,
-                   struct sink *out)
+/* A function of its own, so that the rest of spop_session_feed() needs few registers. */
+__attribute__((noinline)) static size_t feed(struct spop_session *session, struct span in, int64_t now_ms,
+                                             struct sink *out)
 {
     size_t taken = 0;
 
     while (session->phase != SPOP_SESSION_CLOSED && sink_room(out) >= SPOP_SESSION_REPLY_MAX) {
-        struct span rest = span_of(in.data + taken, in.len - taken);
         struct spop_frame frame;
-        if (ahead != NULL && ahead->next == ahead->count && session->phase == SPOP_SESSION_ACTIVE)
-            look_ahead(session, rest, ahead);
-        int size = spop_frame_parse(rest.data, rest.len, session->max_frame_size, &frame);
+        int size = spop_frame_parse(in.data + taken, in.len - taken, session->max_frame_size, &frame);
         if (size == 0)
             break;
         if (size < 0) {
@@ -257,7 +227,7 @@ INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *a
         }
         taken += (size_t)size;
         if (is_question(&frame) && session->phase == SPOP_SESSION_ACTIVE) {
-            take_notify(session, &frame, ahead, now_ms, out);
+            take_notify(session, &frame, service_table_recall(session->table, frame.payload), now_ms, out);
         } else {
             struct spop_frame copy = frame; /* then `frame` itself needs no memory */
             take_other(session, &copy, out);
@@ -266,24 +236,133 @@ INLINE size_t feed(struct spop_session *session, struct span in, struct ahead *a
     return taken;
 }
 
-/* A function of its own, so that the rest of spop_session_feed() is small enough to be inlined. */
+/* What was sent to so many. */
+INLINE void note_at_hand(const struct spop_session *session, struct answer *answer, uint64_t times,
+                         int64_t now_ms)
+{
+    session->metrics->notifies_total += times;
+    session->metrics->answers_named_total += times;
+    answer_note_at_hand(answer, times, now_ms);
+}
+
+/* What a question for this queue gets if its answer is at hand, and its client need not be looked at; else NULL. */
+INLINE const struct answer_words *words_at_hand(const struct parking_queue *queue, int64_t now_ms)
+{
+    bool is_simple = queue->role == SERVICE_ROLE_MASTER && now_ms < queue->sight_ms;
+
+    return is_simple ? answer_at_hand(queue->answer, now_ms) : NULL;
+}
+
+/* ---- questions about several services by turns ---- */
+
+/* The questions at the front of `in`. */
+static size_t parse_questions(const struct spop_session *session, struct span in,
+                              struct spop_frame frames[SERVICE_TABLE_AHEAD_MAX])
+{
+    size_t count = 0;
+    int size;
+
+    while (count < SERVICE_TABLE_AHEAD_MAX &&
+           (size = spop_frame_parse(in.data, in.len, session->max_frame_size, &frames[count])) > 0 &&
+           is_question(&frames[count])) {
+        in = span_of(in.data + size, in.len - (size_t)size);
+        count++;
+    }
+    return count;
+}
+
+INLINE void answer_one(struct spop_session *session, const struct spop_frame *frame,
+                       struct parking_queue *queue, int64_t now_ms, struct sink *out)
+{
+    const struct answer_words *words = queue != NULL ? words_at_hand(queue, now_ms) : NULL;
+
+    if (words == NULL) {
+        take_notify(session, frame, queue, now_ms, out);
+        return;
+    }
+    out->at = spop_ack_put(out->at, frame->stream_id, frame->frame_id, answer_actions(words));
+    note_at_hand(session, queue->answer, 1, now_ms);
+}
+
+/* Questions are looked up for many of them at once. */
 __attribute__((noinline)) static size_t feed_mixed(struct spop_session *session, struct span in,
                                                    int64_t now_ms, struct sink *out)
 {
-    struct ahead ahead;
+    struct spop_frame frames[SERVICE_TABLE_AHEAD_MAX];
+    struct parking_queue *queues[SERVICE_TABLE_AHEAD_MAX]; /* NULL: not known from before */
+    const uint8_t *at = in.data;
+    size_t count;
+    size_t next;
 
-    ahead.next = ahead.count = 0;
-    return feed(session, in, &ahead, now_ms, out);
+    do {
+        struct span rest = span_of(at, in.len - (size_t)(at - in.data));
+        count = session->phase == SPOP_SESSION_ACTIVE ? parse_questions(session, rest, frames) : 0;
+        service_table_recall_all(session->table, frames, count, queues);
+        for (next = 0; next < count && session->phase == SPOP_SESSION_ACTIVE &&
+                       sink_room(out) >= SPOP_SESSION_REPLY_MAX;
+             next++) {
+            answer_one(session, &frames[next], queues[next], now_ms, out);
+            at = frames[next].payload.data + frames[next].payload.len;
+        }
+    } while (count > 0 && next == count);
+    size_t taken = (size_t)(at - in.data);
+    return taken + feed(session, span_of(at, in.len - taken), now_ms, out);
 }
+
+/* ---- the usual case: all questions of a read are the one that came last ---- */
 
 static bool has_one_frame(struct span in)
 {
     return in.len < SPOP_LEN_BYTES || in.len - SPOP_LEN_BYTES <= spop_u32_read(in.data);
 }
 
+/* The same words for the questions at the front of `in`, as long as each is this one. Returns how many there were. */
+INLINE uint64_t repeat(const struct spop_session *session, const struct question_slot *question,
+                       struct span actions, struct span *in, struct sink *out)
+{
+    uint32_t max_frame_size = session->max_frame_size;
+    struct span rest = *in;
+    const uint8_t *end = out->end;
+    uint8_t *at = out->at;
+    uint64_t count = 0;
+    struct spop_frame frame;
+    int size;
+
+    while ((size_t)(end - at) >= SPOP_SESSION_REPLY_MAX &&
+           __builtin_expect((size = spop_frame_parse(rest.data, rest.len, max_frame_size, &frame)) > 0 &&
+                                is_question(&frame) && question_is_same(question, frame.payload),
+                            1)) {
+        at = spop_ack_put(at, frame.stream_id, frame.frame_id, actions);
+        rest = span_of(rest.data + size, rest.len - (size_t)size);
+        count++;
+    }
+    *in = rest;
+    out->at = at;
+    return count;
+}
+
+/* Answers the questions at the front of `in` that are the one that came last, if its answer is at hand. Takes them off. */
+INLINE void answer_latest(struct spop_session *session, int64_t now_ms, struct span *in, struct sink *out)
+{
+    const struct question_slot *question = service_table_latest(session->table);
+
+    if (session->phase != SPOP_SESSION_ACTIVE || question == NULL || out->full)
+        return;
+    const struct answer_words *words = words_at_hand(question->queue, now_ms);
+    if (words == NULL)
+        return;
+    uint64_t count = repeat(session, question, answer_actions(words), in, out);
+    if (count > 0)
+        note_at_hand(session, question->queue->answer, count, now_ms);
+}
+
 size_t spop_session_feed(struct spop_session *session, struct span in, int64_t now_ms, struct sink *out)
 {
-    return service_table_is_mixed(session->table) && !has_one_frame(in)
-               ? feed_mixed(session, in, now_ms, out)
-               : feed(session, in, NULL, now_ms, out);
+    struct span rest = in;
+
+    if (!service_table_is_mixed(session->table))
+        answer_latest(session, now_ms, &rest, out);
+    else if (!has_one_frame(in))
+        return feed_mixed(session, in, now_ms, out);
+    return in.len - rest.len + (rest.len > 0 ? feed(session, rest, now_ms, out) : 0);
 }

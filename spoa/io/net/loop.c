@@ -7,7 +7,7 @@ int64_t clock_us(void)
     struct timespec now;
 
     clock_gettime(CLOCK_BOOTTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + (int64_t)((uint32_t)now.tv_nsec / 1000);
 }
 
 int64_t clock_ms(void)

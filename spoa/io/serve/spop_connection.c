@@ -15,7 +15,9 @@
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/stream.h"
+#include "spoa/io/serve/spop_connection_struct.h"
 #include "spoa/io/serve/spop_context.h"
+#include "spoa/io/serve/spop_kept.h"
 
 /* How much of our answers the kernel may hold. Without a limit it holds megabytes for a peer that does not
  * read. */
@@ -37,34 +39,12 @@
 /* A frame must be complete within this time, s, after its first byte. */
 #define FRAME_TIMEOUT_S 10.0
 
-/* What all connections together may keep from one event to the next. Beyond it the one goes that keeps the most. */
-#define KEPT_MAX ((size_t)16 * 1024 * 1024)
-
 /* Finds a host that vanished: probes it after this time without traffic, s, then at this interval. */
 #define KEEP_IDLE_S 60
 #define KEEP_INTERVAL_S 10
 
-struct spop_connection {
-    struct stream stream;
-    ev_io readable;
-    ev_io writable;
-    /* One timer for all deadlines: for HELLO, for writing, for lingering, for the rest of a frame, for the
-     * next frame. */
-    ev_timer deadline;
-    ev_tstamp watch_until; /* when it fires, for the last two; else 0 */
-    ev_tstamp t_heard;     /* when the last input came */
-    ev_tstamp t_partial;   /* when an incomplete frame began; 0: none */
-    int64_t opened_ms;     /* by clock_ms() */
-    struct spop_session session;
-    struct spop_context *context;
-    struct spop_connection *next;
-    struct spop_connection *prev;
-    /* The beginning of a frame. Up to SPOP_IN_SIZE while `out` is not empty. */
-    struct buffer in;
-    /* Output that the socket did not take. Nothing is read until it is sent. */
-    struct buffer out;
-    bool lingering; /* our side is shut down, input is dropped */
-};
+/* Inline, because every read comes through here. */
+#define INLINE static inline __attribute__((always_inline))
 
 struct spop_connection *spop_connection_next(const struct spop_connection *connection)
 {
@@ -93,9 +73,7 @@ void spop_connection_close(struct spop_connection *connection)
         context->visited_next = connection->next;
     DL_DELETE(context->connections, connection);
     spop_session_finish(&connection->session, clock_ms());
-    context->kept -= connection->in.size + connection->out.size;
-    buffer_finish(&connection->in);
-    buffer_finish(&connection->out);
+    spop_kept_finish(connection);
     free(connection);
     context->connection_count--;
     context->metrics->connections_closed_total++;
@@ -125,81 +103,28 @@ static void linger(struct spop_connection *connection)
     set_deadline(connection, LINGER_S);
 }
 
-static size_t weight(const struct spop_connection *connection)
+/* What is left after a write, of which `sent` is the result. False if the connection had to be closed. */
+__attribute__((noinline)) static bool keep_unsent(struct spop_connection *connection, struct span bytes,
+                                                  ssize_t sent)
 {
-    return connection->in.size + connection->out.size;
-}
+    bool is_broken = sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+    size_t taken = sent > 0 ? (size_t)sent : 0;
 
-/* The one of the others that keeps the most; NULL where there is none that keeps more than `least`. */
-static struct spop_connection *find_fattest(const struct spop_connection *connection, size_t least)
-{
-    struct spop_connection *fattest = NULL;
-    struct spop_connection *other;
-    size_t most = least;
-
-    DL_FOREACH (connection->context->connections, other) {
-        if (other == connection || weight(other) <= most)
-            continue;
-        fattest = other;
-        most = weight(other);
-    }
-    return fattest;
-}
-
-/*
- * Sees to it that this connection may keep so many bytes more. For that others that keep more than it have to go: they do
- * not take their answers. False where it is the one that keeps the most.
- */
-static bool make_room(const struct spop_connection *connection, size_t more)
-{
-    const struct spop_context *context = connection->context;
-
-    while (context->kept + more > KEPT_MAX) {
-        struct spop_connection *fattest = find_fattest(connection, weight(connection) + more);
-        log_event(EVENT_SPOP_MEMORY_LIMIT, log_number("bytes", (int64_t)KEPT_MAX));
-        if (fattest == NULL)
-            return false;
-        spop_connection_close(fattest);
+    if (is_broken ||
+        !spop_kept_store(connection, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
+        spop_connection_close(connection);
+        return false;
     }
     return true;
-}
-
-/*
- * Stores `bytes` until the next event, in one of the connection's buffers. False if it may not keep so much, or memory is
- * short. Other connections may be closed by this call.
- */
-static bool keep(struct spop_connection *connection, struct buffer *buffer, struct span bytes)
-{
-    struct spop_context *context = connection->context;
-    size_t more = bytes.len > buffer->size ? bytes.len - buffer->size : 0;
-
-    if (!make_room(connection, more))
-        return false;
-    context->kept -= buffer->size;
-    bool is_kept = buffer_store(buffer, bytes);
-    context->kept += buffer->size;
-    return is_kept;
 }
 
 /* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
-static bool send_or_keep(struct spop_connection *connection, struct span bytes)
+INLINE bool send_or_keep(struct spop_connection *connection, struct span bytes)
 {
-    ssize_t sent = 0;
+    ssize_t sent = bytes.len > 0 ? stream_write(&connection->stream, bytes) : 0;
+    bool is_usual = sent == (ssize_t)bytes.len && connection->out.size == 0;
 
-    if (bytes.len > 0)
-        sent = stream_write(&connection->stream, bytes);
-    if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-        spop_connection_close(connection);
-        return false;
-    }
-    size_t taken = sent > 0 ? (size_t)sent : 0;
-    if (taken == bytes.len && connection->out.size == 0) /* the usual case */
-        return true;
-    if (!keep(connection, &connection->out, span_of(bytes.data + taken, bytes.len - taken))) {
-        spop_connection_close(connection);
-        return false;
-    }
-    return true;
+    return is_usual || keep_unsent(connection, bytes, sent);
 }
 
 /* Called after every event. Reads only while no output waits. */
@@ -283,7 +208,7 @@ static void watch_peer(struct spop_connection *connection)
 }
 
 /* The usual case after an event: all is answered, and the timer for an idle peer fires early enough. */
-static bool is_settled(struct spop_connection *connection)
+INLINE bool is_settled(struct spop_connection *connection)
 {
     const struct spop_context *context = connection->context;
 
@@ -295,10 +220,10 @@ static bool is_settled(struct spop_connection *connection)
     return connection->watch_until <= connection->t_heard + context->idle_timeout_s;
 }
 
-/* Called after every event: does what the session's phase requires. */
-static void settle(struct spop_connection *connection)
+/* Does what the session's phase requires. */
+__attribute__((noinline)) static void settle_phase(struct spop_connection *connection)
 {
-    if (is_settled(connection) || !say_goodbye(connection))
+    if (!say_goodbye(connection))
         return;
     enum spop_session_phase phase = connection->session.phase;
     if (phase == SPOP_SESSION_CLOSED && connection->out.len == 0 && !connection->lingering)
@@ -306,6 +231,13 @@ static void settle(struct spop_connection *connection)
     else if (phase == SPOP_SESSION_ACTIVE && connection->out.len == 0)
         watch_peer(connection);
     update_watchers(connection);
+}
+
+/* Called after every event. */
+INLINE void settle(struct spop_connection *connection)
+{
+    if (!is_settled(connection))
+        settle_phase(connection);
 }
 
 /* Answers the parked streams that are due, with one write() for all if SPOP_OUT_SIZE is enough. False if the
@@ -326,7 +258,7 @@ static bool release(struct spop_connection *connection)
 }
 
 /* Gives `in` to the session and sends its replies, with one write() for all if SPOP_OUT_SIZE is enough. */
-static void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
+INLINE void answer(struct spop_connection *connection, struct span in, int64_t now_ms)
 {
     struct spop_context *context = connection->context;
     bool is_full = true;
@@ -347,14 +279,14 @@ static void answer(struct spop_connection *connection, struct span in, int64_t n
         spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
-    if (in.len + connection->in.size == 0 || keep(connection, &connection->in, in))
+    if (in.len + connection->in.size == 0 || spop_kept_store(connection, &connection->in, in))
         settle(connection);
     else
         spop_connection_close(connection);
 }
 
 /* All frames of one read count with the time of the read. The connection may be freed by this call. */
-static void answer_timed(struct spop_connection *connection, struct span in)
+INLINE void answer_timed(struct spop_connection *connection, struct span in)
 {
     struct metrics *metrics = connection->context->metrics;
     uint64_t answered = metrics->notifies_total;
@@ -367,19 +299,10 @@ static void answer_timed(struct spop_connection *connection, struct span in)
                       answered);
 }
 
-/* Reads once, after the bytes that are kept from the last read, and answers. */
-static void receive(struct spop_connection *connection)
+/* A read has brought nothing: `got` is its result. */
+__attribute__((noinline)) static void take_nothing(struct spop_connection *connection, ssize_t got)
 {
-    uint8_t *in = connection->context->in;
-    size_t kept = connection->in.len;
-
-    if (kept > 0)
-        memcpy(in, buffer_span(&connection->in).data, kept);
-    ssize_t got = stream_read(&connection->stream, in + kept, SPOP_READ_SIZE);
-    if (got > 0) {
-        if (!connection->lingering)
-            answer_timed(connection, span_of(in, kept + (size_t)got));
-    } else if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
         settle(connection);
     } else if (got == -1 && errno == EPROTO && stream_is_secure(&connection->stream)) {
         connection->context->metrics->protocol_errors_total++;
@@ -390,6 +313,21 @@ static void receive(struct spop_connection *connection)
         log_event(EVENT_SPOP_CLOSED, log_text("reason", got == 0 ? "eof" : strerror(errno)));
         spop_connection_close(connection);
     }
+}
+
+/* Reads once, after the bytes that are kept from the last read, and answers. */
+static void receive(struct spop_connection *connection)
+{
+    uint8_t *in = connection->context->in;
+    size_t kept = connection->in.len;
+
+    if (kept > 0)
+        memcpy(in, buffer_span(&connection->in).data, kept);
+    ssize_t got = stream_read(&connection->stream, in + kept, SPOP_READ_SIZE);
+    if (got <= 0)
+        take_nothing(connection, got);
+    else if (!connection->lingering)
+        answer_timed(connection, span_of(in, kept + (size_t)got));
 }
 
 void spop_connection_answer_parked(struct spop_session *session)
@@ -413,9 +351,7 @@ __attribute__((noinline)) static void flush_output(struct spop_connection *conne
             update_watchers(connection);
         return;
     }
-    context->kept -= connection->out.size;
-    buffer_consume(&connection->out, (size_t)sent);
-    context->kept += connection->out.size;
+    spop_kept_consume(connection, &connection->out, (size_t)sent);
     if (connection->out.len > 0) {
         set_deadline(connection, WRITE_TIMEOUT_S);
         update_watchers(connection);

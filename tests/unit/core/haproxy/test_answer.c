@@ -187,6 +187,39 @@ static void test_the_first_answer_is_told_once(void **state)
     assert_int_equal(first_answers, 2);
 }
 
+static bool has_at_hand(int64_t now_ms)
+{
+    const struct answer_words *words = answer_at_hand(&answer, now_ms);
+
+    assert_true(words == NULL || words == answer_give(&answer, SERVICE_ROLE_MASTER, now_ms));
+    return words != NULL;
+}
+
+/* What needs no work: written, not expired, and open to new connections. */
+static void test_at_hand(void **state)
+{
+    (void)state;
+    settings.park_ms = 500;
+    name(0, START);
+    assert_false(has_at_hand(START)); /* not written yet */
+    assert_true(says(SERVICE_ROLE_MASTER, "R0", START));
+    assert_true(has_at_hand(START + F - 1));
+    assert_false(has_at_hand(START + F));
+    answer_note_at_hand(&answer, 7, START);
+    answer_note_at_hand(&answer, 2, START);
+    assert_int_equal(answer.counters.masters[SERVICE_OK], 9);
+    assert_int_equal(first_answers, 1);
+    assert_true(says(SERVICE_ROLE_MASTER, "R0", START));
+    assert_true(has_at_hand(START));
+    name(1, START + 1);
+    assert_false(has_at_hand(START + 1));
+    assert_true(says(SERVICE_ROLE_MASTER, "R1", START + 1));
+    assert_true(has_at_hand(START + 1));
+    (void)step_link(service, SERVICE_LINK_CLOSED, &servers[1].addr, 0, START + 10);
+    assert_true(says(SERVICE_ROLE_MASTER, "doubted", START + 10));
+    assert_false(has_at_hand(START + 10)); /* a client may have to wait */
+}
+
 /*
  * A reload: the next configuration goes on counting where the former one stopped, with all that it counted
  * until then.
@@ -220,6 +253,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns_of_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_first_answer_is_told_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_at_hand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counters_never_fall, set_up, tear_down),
     };
 

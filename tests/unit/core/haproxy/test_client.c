@@ -83,12 +83,51 @@ static void test_any_other_form_is_not_usual(void **state)
     for (size_t len = 0; len < good.len; len++)
         assert_false(client_is_usual(span_of(good.data, len)));
     assert_false(client_is_usual(span_of(good.data, good.len + 1)));
-    assert_false(client_is_usual(usual(ipv4(7), spop_int64(0), ipv4(9), spop_int64(6379))));
-    assert_false(client_is_usual(usual(ipv4(7), spop_int64(65536), ipv4(9), spop_int64(6379))));
     assert_false(client_is_usual(usual(ipv4(7), spop_int64(-1), ipv4(9), spop_int64(6379))));
-    assert_false(client_is_usual(usual(ipv4(7), spop_int64(1), ipv4(9), spop_int64(0))));
+    assert_false(client_is_usual(usual(ipv4(7), spop_int64(1), ipv4(9), spop_int64(1 << 24))));
     assert_false(client_is_usual(usual(ipv4(7), spop_int64(1), ipv6(9), spop_int64(6379))));
     assert_false(client_is_usual(usual(nothing, spop_int64(1), ipv6(9), spop_int64(6379))));
+}
+
+/* Each bit of the usual form counts, but for those of the addresses and of the ports. */
+static void check_bits(struct span form, size_t address_len)
+{
+    const size_t port_at = 5 + address_len + 10;
+    const size_t half = form.len / 2;
+
+    assert_int_equal(half, port_at + 3);
+    assert_true(client_is_usual(form));
+    for (size_t bit = 0; bit < 8 * form.len; bit++) {
+        size_t at = bit / 8 % half;
+        bool is_address = at >= 5 && at < 5 + address_len;
+        bool is_port = (at == port_at && bit % 8 < 4) || (at > port_at && bit % 8 < 7);
+        space[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_equal(client_is_usual(form), is_address || is_port);
+        if (is_address || is_port)
+            assert_int_not_equal(client_in(form).kind, CLIENT_NOT_GIVEN);
+        space[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+}
+
+static void test_each_bit_of_the_usual_form(void **state)
+{
+    (void)state;
+    check_bits(usual(ipv4(7), spop_int64(40000), ipv4(9), spop_int64(6379)), 4);
+    check_bits(usual(ipv6(7), spop_int64(40000), ipv6(9), spop_int64(6379)), 16);
+}
+
+/* The form is usual, and the client is not: that is seen where the client matters. */
+static void test_a_port_that_is_none(void **state)
+{
+    static const int64_t none[] = {0, UINT16_MAX + 1, 264431}; /* the last is the largest of three bytes */
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        assert_int_equal(client_in(usual(ipv4(7), spop_int64(none[i]), ipv4(9), spop_int64(6379))).kind,
+                         CLIENT_ODD);
+        assert_int_equal(client_in(usual(ipv6(7), spop_int64(6379), ipv6(9), spop_int64(none[i]))).kind,
+                         CLIENT_ODD);
+    }
 }
 
 /* ---- within a question ---- */
@@ -180,9 +219,10 @@ static void test_common_part(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_usual_form), cmocka_unit_test(test_any_other_form_is_not_usual),
-        cmocka_unit_test(test_any_order),      cmocka_unit_test(test_what_is_no_address),
-        cmocka_unit_test(test_common_part),
+        cmocka_unit_test(test_the_usual_form),      cmocka_unit_test(test_any_other_form_is_not_usual),
+        cmocka_unit_test(test_any_order),           cmocka_unit_test(test_what_is_no_address),
+        cmocka_unit_test(test_common_part),         cmocka_unit_test(test_each_bit_of_the_usual_form),
+        cmocka_unit_test(test_a_port_that_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
