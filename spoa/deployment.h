@@ -39,6 +39,12 @@
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/redis/voter_links.h"
 
+/*
+ * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
+ * wait longer than a millisecond or two for an answer.
+ */
+#define DEPLOYMENT_SLICE 64
+
 struct deployment;
 struct runtime_health;
 
