@@ -58,6 +58,7 @@ void endings_init(struct endings *endings, struct ev_loop *loop, void (*ended)(v
 void endings_add(struct endings *endings, struct deployment *deployment, struct service_table *table)
 {
     assert(endings->count < ENDINGS_MAX);
+    deployment_give_up(deployment);
     endings->list[endings->count++] = (struct ending){.deployment = deployment, .table = table};
     go_on(endings);
 }

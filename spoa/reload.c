@@ -58,6 +58,7 @@ struct reload {
 
     struct deployment *retired; /* was replaced; NULL: it has ended */
     struct service_table *retired_table;
+    bool is_unlinked; /* its links have ended */
     ev_timer retire;
 
     struct endings endings; /* of those that nobody needs any more */
@@ -74,6 +75,7 @@ static struct deployment *create_deployment(const struct reload *reload, struct 
     const struct deployment_options options = {
         .loop = reload->options.loop,
         .config = config,
+        .former = reload->running,
         .resolver = reload->options.resolver,
         .metrics = reload->options.metrics,
         .history = reload->options.history,
@@ -92,12 +94,25 @@ static void arm(const struct reload *reload, ev_timer *timer, double after_s)
 
 /* ---- the end of a deployment ---- */
 
+/* At once: its passwords may be taken from the nodes and the Sentinels now. */
+static void unlink_retired(struct reload *reload)
+{
+    size_t budget = DEPLOYMENT_SLICE;
+
+    reload->is_unlinked = !deployment_unlink(reload->retired, &budget);
+    arm(reload, &reload->retire, reload->is_unlinked ? RETIRE_S : 0.0);
+}
+
 static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct reload *reload = container_of(timer, struct reload, retire);
 
     (void)loop;
     (void)events;
+    if (!reload->is_unlinked) {
+        unlink_retired(reload);
+        return;
+    }
     if (!service_table_is_idle(reload->retired_table)) {
         arm(reload, timer, RETIRE_S);
         return;
@@ -111,7 +126,9 @@ static void retire(struct reload *reload, struct deployment *deployment, struct 
 {
     reload->retired = deployment;
     reload->retired_table = table;
-    arm(reload, &reload->retire, RETIRE_S);
+    reload->is_unlinked = false;
+    deployment_give_up(deployment);
+    arm(reload, &reload->retire, 0.0);
 }
 
 /* ---- change over ---- */
