@@ -60,6 +60,10 @@ void ghost_set_created(struct world *world, const struct sim_set *set);
 /* Whom a set names now, or would name. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
+/* `next` was told of a service's nodes what `former` knows. */
+void ghost_shares_roles(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                        unsigned service);
+
 /*
  * `next` is about to take the place of `former`: checks that it may. What one of them was told, both were
  * from now on.

@@ -144,6 +144,7 @@ struct sim_counts {
     uint64_t told_doubts;  /* answers with the state "doubted" */
     uint64_t reloads;      /* sets that were built beside another */
     uint64_t change_overs; /* of them took over */
+    uint64_t kept_probes;  /* moved with them */
     uint64_t sessions;     /* of clients */
     uint64_t rounds;       /* of calls to HAProxys, to cut sessions */
     uint64_t moved;        /* of them, those that a change-over found under way */

@@ -35,7 +35,7 @@ void reload_begin(struct world *world, unsigned agent, const struct sim_file *fi
     world_trace(world, "agent %u reloads", agent);
     world->counts.reloads++;
     set_destroy(world, self->next);
-    self->next = set_create(world, agent, file);
+    self->next = set_create(world, agent, file, self->running);
     self->deadline_ms = agent_now_ms(world, agent) + file->vote_life_ms + READY_SLACK_MS;
     self->reloads++;
     look_again(world, agent, READY_INTERVAL_MS);
@@ -63,6 +63,8 @@ void reload_activate(struct world *world, struct sim_set *set, struct sim_set *f
             voter_group_match(set->group, former->group, voters);
         handover(set->services[i], same, voters, now_ms);
     }
+    if (former != NULL)
+        set_take_probes(world, set, former);
     set_catch_up(world, set);
     cutter_begin(world, set, former);
 }
@@ -99,15 +101,18 @@ static void change_over(struct world *world, unsigned agent)
 
 /* ---- waiting ---- */
 
-static bool is_ready(const struct world *world, unsigned agent)
+static bool is_ready(struct world *world, unsigned agent)
 {
     const struct sim_agent *self = &world->agents[agent];
 
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (self->next->services[i] != NULL &&
-            handover_lack(self->next->services[i], self->running->services[i], agent_now_ms(world, agent)) !=
-                HANDOVER_READY)
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (self->next->services[i] == NULL)
+            continue;
+        set_look(world, self->next, i);
+        if (handover_lack(self->next->services[i], self->running->services[i], agent_now_ms(world, agent)) !=
+            HANDOVER_READY)
             return false;
+    }
     return true;
 }
 

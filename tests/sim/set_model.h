@@ -7,14 +7,21 @@
 
 #include "tests/sim/world.h"
 
-/* A new set of `agent`; there is room for SIM_SETS. */
-struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file);
+/* A new set of `agent`, which is to replace `former` (or NULL); there is room for SIM_SETS. */
+struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file,
+                           const struct sim_set *former);
 
 /* NULL is fine. Nothing that is under way will reach it. */
 void set_destroy(struct world *world, struct sim_set *set);
 
 /* Sends all that there is to be sent. */
 void set_pump(struct world *world, struct sim_set *set);
+
+/* Before the change-over, as role_links_look(): a service that is to take a probe is told what that knows. */
+void set_look(struct world *world, struct sim_set *set, unsigned service);
+
+/* The change-over: it takes the probes of `former` that it keeps. */
+void set_take_probes(struct world *world, struct sim_set *set, struct sim_set *former);
 
 /* A change-over has evaluated its services, as voter_links_catch_up() is told. */
 void set_catch_up(struct world *world, struct sim_set *set);
