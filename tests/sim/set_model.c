@@ -141,12 +141,27 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
     return wake_ms;
 }
 
+/* After a change-over a probe, be it kept or not, asks the node that its service is about. */
+static void check_aim(struct world *world, const struct sim_set *set, unsigned service)
+{
+    const struct addr *addr = service_decision(set->services[service])->addr;
+    const struct role_probe *probe = &set->probes[service]->probe;
+
+    if (addr != NULL && service_may_name(set->services[service], addr) &&
+        !(probe->is_aimed && addr_equals(&probe->target, addr)))
+        ghost_broken(world, "probe", "agent %u service %u: its probe does not ask node %d", set->agent,
+                     service, reply_number(addr));
+}
+
 void set_catch_up(struct world *world, struct sim_set *set)
 {
-    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
-        if (set->services[i] != NULL && set->file.policy.role_check != ROLE_CHECK_OFF)
-            role_probe_catch_up(&set->probes[i]->probe, service_decision(set->services[i]),
-                                now_ms_of(world, set));
+    for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
+        if (set->services[i] == NULL || set->file.policy.role_check == ROLE_CHECK_OFF)
+            continue;
+        role_probe_catch_up(&set->probes[i]->probe, service_decision(set->services[i]),
+                            now_ms_of(world, set));
+        check_aim(world, set, i);
+    }
     for (size_t i = 0; i < voter_group_service_count(set->group); i++)
         voter_group_catch_up(set->group, i);
 }
