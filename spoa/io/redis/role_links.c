@@ -170,8 +170,8 @@ void role_links_look(struct role_links *links, size_t index, int64_t now_ms)
         follow(slot, service_decision(service_of(slot))->addr, now_ms);
 }
 
-/* The kept link becomes the slot's own. */
-static void take_link(struct role_slot *slot)
+/* The kept link becomes the slot's own. One that is down is tried at once: the certificates may be others now. */
+static void take_link(struct role_slot *slot, int64_t now_ms)
 {
     const struct role_links_options *options = &slot->links->options;
     struct role_link *link = slot->link;
@@ -180,8 +180,10 @@ static void take_link(struct role_slot *slot)
     link->slot->link = NULL;
     link->slot = slot;
     redis_link_move(link->link, options->tls[index], options->stepped, options->context);
-    if (role_probe_move(&link->probe, &options->settings[index], options->group, index))
+    if (role_probe_move(&link->probe, &options->settings[index], options->group, index)) {
+        conversation_hurry(&link->probe.conversation, now_ms);
         return;
+    }
     redis_link_reset(link->link);
     init_probe(slot, &link->probe);
 }
@@ -193,7 +195,7 @@ void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms)
     if (slot->link == NULL)
         return;
     if (has_kept_link(slot))
-        take_link(slot);
+        take_link(slot, now_ms);
     role_probe_catch_up(&slot->link->probe, service_decision(service_of(slot)), now_ms);
     redis_link_pump(slot->link->link);
 }
