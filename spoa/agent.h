@@ -25,13 +25,14 @@ struct agent *agent_create(struct ev_loop *loop, struct config *config, const st
 /*
  * Changes over to another configuration, as soon as the Sentinels have said who the masters are by it, and
  * two seconds later at the latest: connections stay, streams that wait go on waiting, and until then all is
- * answered as before. Another reload that waits is abandoned. What became of it is logged. `config` as above.
+ * answered as before. Another reload that waits is abandoned; for one that takes over already, this one waits. What became
+ * of it is logged. `config` as above.
  */
 void agent_reload(struct agent *agent, struct config *config);
 
 /*
- * Another configuration was asked for and cannot be used: nothing changes, and a reload that waits is
- * abandoned. `error` says why, for log and status.
+ * Another configuration was asked for and cannot be used: a reload that waits is abandoned, and one that takes over goes
+ * on. `error` says why, for log and status.
  */
 void agent_reload_failed(struct agent *agent, const char *error);
 

@@ -49,6 +49,35 @@ static struct role_probe_settings probe_settings(const struct config_service *se
     };
 }
 
+static const struct config_tls *tls_of(const struct config *config, const struct config_service *service)
+{
+    return config_node_tls(service, &config->groups[service->group]);
+}
+
+static bool is_same_tls(const struct config_tls *one, const struct config_tls *other)
+{
+    return one->is_on == other->is_on && (!one->is_on || config_same_tls(one, other));
+}
+
+/* The link to the node of the former service, if this one would have the same. */
+static struct role_link *find_kept(const struct deployment *deployment, size_t index,
+                                   const struct role_probe_settings *probe)
+{
+    const struct deployment *former = deployment->options.former;
+    const struct config *config = deployment->options.config;
+    const struct deployment_service *same = deployment_find_service(former, config->services[index].name);
+
+    if (same == NULL)
+        return NULL;
+    const struct config *former_config = former->options.config;
+    const struct config_service *former_service = &former_config->services[same - former->services];
+    const struct deployment_group *group = &former->groups[former_service->group];
+    if (!role_probe_is_alike(probe, &group->probes[same->place]) ||
+        !is_same_tls(tls_of(config, &config->services[index]), tls_of(former_config, former_service)))
+        return NULL;
+    return voter_links_find_role(group->links, same->place);
+}
+
 /* The services of a group stand in the order of the configuration. */
 static bool join_group(struct deployment *deployment, size_t index)
 {
@@ -61,6 +90,8 @@ static bool join_group(struct deployment *deployment, size_t index)
     if (!find_tls(deployment, config_node_tls(service, voters), &group->node_tls[place]))
         return false;
     group->probes[place] = probe_settings(service, voters);
+    if (group->kept != NULL)
+        group->kept[place] = find_kept(deployment, index, &group->probes[place]);
     group->services[place] = deployment->services[index].service;
     group->early = group->early || service->early_fence;
     group->service_count++;
@@ -176,6 +207,7 @@ static bool create_group(struct deployment *deployment, size_t index)
         .services = group->services,
         .probes = group->probes,
         .node_tls = group->node_tls,
+        .kept = group->kept,
         .service_count = group->service_count,
         .identities = group->identities,
     };
@@ -212,6 +244,10 @@ static bool create_lists(struct deployment *deployment)
         group->probes = calloc(counts[i] + 1, sizeof(*group->probes));
         group->node_tls = calloc(counts[i] + 1, sizeof(const struct tls *));
         is_good = group->services != NULL && group->probes != NULL && group->node_tls != NULL;
+        if (deployment->options.former == NULL)
+            continue;
+        group->kept = calloc(counts[i] + 1, sizeof(struct role_link *));
+        is_good = is_good && group->kept != NULL;
     }
     free(counts);
     return is_good;
@@ -287,6 +323,12 @@ enum progress deployment_build(struct deployment *deployment, size_t *io_budget)
 
 /* ---- the end ---- */
 
+void deployment_give_up(struct deployment *deployment)
+{
+    for (size_t i = 0; i < deployment->options.config->group_count; i++)
+        voter_links_give_up(deployment->groups[i].links);
+}
+
 bool deployment_unlink(struct deployment *deployment, size_t *io_budget)
 {
     size_t count =
@@ -297,9 +339,11 @@ bool deployment_unlink(struct deployment *deployment, size_t *io_budget)
         if (!progress_spend(io_budget) || voter_links_shed(group->links, io_budget))
             return true;
         voter_links_destroy(group->links);
+        group->links = NULL;
         free(group->services);
         free(group->probes);
         free(group->node_tls);
+        free(group->kept);
     }
     return false;
 }

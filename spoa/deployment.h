@@ -4,16 +4,16 @@
  *
  *     create
  *     build       services and links are made; the Sentinels are asked. Nobody acts on what they say.
- *     wait        until deployment_check_ready() finds nothing lacking. The other one answers. A
- *                 deployment that is abandoned here goes straight to its end.
+ *     wait        until deployment_check_ready() finds nothing lacking. The other one answers. Links to nodes that stay
+ *                 the same are its; see role_links.h. A deployment that is abandoned here is given up.
  *     prepare     its services are put into a table for questions, and get observers, which are told nothing yet.
- *     take over   each service takes the place of its former self: handover.h. Its changes are logged from then on, and
- *                 hooks run.
+ *     take over   each service takes the place of its former self: handover.h. Its link to its node moves. Its changes are
+ *                 logged from then on, and hooks run.
  *     finish      sessions are cut.
  *     run         all connections answer from its table, all listeners are its own.
- *     retire      another deployment runs, and owes the cuts that this one owed. Streams that waited for a service that is
- *                 gone are answered.
+ *     give up     another deployment runs, and owes the cuts that this one owed. Nothing is made of what is still heard.
  *     unlink      links end.
+ *     retire      streams that waited for a service that is gone are answered.
  *     shed        services end.
  *     destroy     the rest. The configuration goes with it.
  *
@@ -39,6 +39,12 @@
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/redis/voter_links.h"
 
+/*
+ * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
+ * wait longer than a millisecond or two for an answer.
+ */
+#define DEPLOYMENT_SLICE 64
+
 struct deployment;
 struct runtime_health;
 
@@ -46,6 +52,8 @@ struct runtime_health;
 struct deployment_options {
     struct ev_loop *loop;
     struct config *config;
+    struct deployment
+        *former; /* that it is to replace: runs until it has done so, or is given up; NULL: none */
     struct resolver *resolver;
     struct metrics *metrics;
     struct history *history;
@@ -70,6 +78,7 @@ struct deployment_look {
 
 /*
  * Looks whether the services are ready for handover(); each costs a unit. `former` (or NULL) is what they would replace.
+ * Links to nodes that cannot be kept are made.
  * Done: all are. A look that is not done says what is lacking in `lack`, unless the budget is used up. The next one
  * begins there, because with thousands of services most looks end there.
  */
@@ -94,6 +103,9 @@ enum progress deployment_take_over(struct deployment *deployment, struct deploym
  * short: it is to be tried again. With `by_force` debts of `former` may be lost then.
  */
 bool deployment_finish(struct deployment *deployment, struct deployment *former, bool by_force);
+
+/* It is used no more: it makes nothing of what it still hears. */
+void deployment_give_up(struct deployment *deployment);
 
 /* Nobody is asked any more, and links end; each costs a unit. True while there are more. NULL is fine. */
 bool deployment_unlink(struct deployment *deployment, size_t *io_budget);

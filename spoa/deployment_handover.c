@@ -6,11 +6,18 @@
 
 /* ---- wait ---- */
 
-static enum handover_lack service_lack(const struct deployment_service *service,
-                                       const struct deployment *former, int64_t now_ms)
+static struct deployment_group *group_of(const struct deployment *deployment,
+                                         const struct deployment_service *service)
 {
-    const struct deployment_service *same = deployment_find_service(former, service->settings.name);
+    return &deployment->groups[deployment->options.config->services[service - deployment->services].group];
+}
 
+/* `same` is what it replaces, or NULL. */
+static enum handover_lack service_lack(const struct deployment *deployment,
+                                       const struct deployment_service *service,
+                                       const struct deployment_service *same, int64_t now_ms)
+{
+    voter_links_look(group_of(deployment, service)->links, service->place, now_ms);
     return handover_lack(service->service, same != NULL ? same->service : NULL, now_ms);
 }
 
@@ -24,7 +31,9 @@ enum progress deployment_check_ready(const struct deployment *deployment, const 
         if (!progress_spend(io_budget))
             return PROGRESS_MORE;
         look->at %= deployment->service_count;
-        look->lack = service_lack(&deployment->services[look->at], former, now_ms);
+        const struct deployment_service *service = &deployment->services[look->at];
+        look->lack = service_lack(deployment, service,
+                                  deployment_find_service(former, service->settings.name), now_ms);
         if (look->lack != HANDOVER_READY) {
             look->good = 0;
             return PROGRESS_MORE;
@@ -110,11 +119,6 @@ enum progress deployment_prepare(struct deployment *deployment, struct service_t
 
 /* ---- take over ---- */
 
-static size_t group_of(const struct deployment *deployment, const struct deployment_service *service)
-{
-    return deployment->options.config->services[service - deployment->services].group;
-}
-
 static void inherit_group(struct deployment_group *group, const struct deployment *former, const char *name)
 {
     const struct deployment_group *same = NULL;
@@ -129,17 +133,17 @@ static void inherit_group(struct deployment_group *group, const struct deploymen
 static void hand_over(struct deployment *deployment, struct deployment_service *service,
                       const struct deployment *former, struct deployment_service *same, int64_t now_ms)
 {
-    size_t index = group_of(deployment, service);
-    struct deployment_group *group = &deployment->groups[index];
+    struct deployment_group *group = group_of(deployment, service);
+    const struct voter_group *voter_group = voter_links_group(group->links);
     int voters[QUORUM_VOTERS_MAX];
 
     if (former != NULL && !group->is_inherited)
-        inherit_group(group, former, voter_group_name(deployment->voters[index]));
+        inherit_group(group, former, voter_group_name(voter_group));
     if (former != NULL && same != NULL) {
         decision_log_inherit(&service->log, &same->log);
         hooks_inherit(&service->hook, &same->hook);
         agent_checks_inherit(deployment->checks, former->checks, service->settings.name);
-        voter_group_match(deployment->voters[index], former->voters[group_of(former, same)], voters);
+        voter_group_match(voter_group, voter_links_group(group_of(former, same)->links), voters);
     }
     handover(service->service, same != NULL ? same->service : NULL, voters, now_ms);
     voter_links_catch_up(group->links, service->place, now_ms);
@@ -155,7 +159,7 @@ static bool take_place(struct deployment *deployment, struct deployment_service 
     struct deployment_service *same = deployment_find_service(former, service->settings.name);
     int64_t now_ms = clock_ms();
 
-    *ret_lack = handover_lack(service->service, same != NULL ? same->service : NULL, now_ms);
+    *ret_lack = service_lack(deployment, service, same, now_ms);
     if (former != NULL && !by_force && *ret_lack != HANDOVER_READY)
         return false;
     hand_over(deployment, service, former, same, now_ms);

@@ -32,6 +32,7 @@ struct deployment_group {
     struct service **services;
     struct role_probe_settings *probes; /* one per service */
     const struct tls **node_tls;        /* one per service */
+    struct role_link **kept; /* one per service, of what is to be replaced; NULL: there is nothing */
     size_t service_count;
     bool early;        /* one of them has early-fence */
     bool is_inherited; /* it knows what its former self knew */

@@ -6,16 +6,11 @@
 
 #include "spoa/core/base/container_of.h"
 #include "spoa/core/base/log.h"
+#include "spoa/endings.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/process/log_sink.h"
 #include "spoa/io/process/service_manager.h"
 
-/*
- * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
- * wait longer than a millisecond or two for an answer. Not sliced are: reading the file, the end of a change-over, what is
- * moved by force, and the end of a deployment while another one still ends.
- */
-#define SLICE 64
 /*
  * How often we look whether the next deployment is ready; less often once it has failed. It is expected to be
  * ready soon after the longest life of a vote: by then no service can be starting any more.
@@ -23,7 +18,7 @@
 #define READY_INTERVAL_S 0.01
 #define FAILED_INTERVAL_S 0.1
 #define READY_SLACK_MS 500
-/* Services move one after another for no longer than this, and the cuts of the former deployment are inherited in it. */
+/* Nobody waits longer than this for a service that is not ready, nor then for the cuts of the former deployment. */
 #define TAKE_OVER_MS 500
 /*
  * How often we look whether a deployment that was replaced can end: nobody waits any more for a service that
@@ -56,15 +51,17 @@ struct reload {
     struct deployment_look look; /* at its services */
     ev_timer go_on;
     int64_t ready_deadline_ms;
-    int64_t take_over_deadline_ms; /* what is not ready then moves by force, all in one turn of the loop */
+    int64_t take_over_deadline_ms; /* from then on they move by force */
+    struct config *waiting;        /* the one after `next`: cannot begin yet; NULL: none */
+    bool fails_meanwhile;          /* another one was asked for while `next` takes over, and is no good */
+    bool is_ending;                /* nothing begins any more */
 
     struct deployment *retired; /* was replaced; NULL: it has ended */
     struct service_table *retired_table;
+    bool is_unlinked; /* its links have ended */
     ev_timer retire;
 
-    struct deployment *dying; /* ends in slices; NULL: none does */
-    struct service_table *dying_table;
-    ev_timer die;
+    struct endings endings; /* of those that nobody needs any more */
 };
 
 static const struct config *config_of(const struct reload *reload)
@@ -78,6 +75,7 @@ static struct deployment *create_deployment(const struct reload *reload, struct 
     const struct deployment_options options = {
         .loop = reload->options.loop,
         .config = config,
+        .former = reload->running,
         .resolver = reload->options.resolver,
         .metrics = reload->options.metrics,
         .history = reload->options.history,
@@ -96,39 +94,13 @@ static void arm(const struct reload *reload, ev_timer *timer, double after_s)
 
 /* ---- the end of a deployment ---- */
 
-static void end_dying(struct reload *reload)
+/* At once: its passwords may be taken from the nodes and the Sentinels now. */
+static void unlink_retired(struct reload *reload)
 {
-    size_t budget = PROGRESS_UNLIMITED;
+    size_t budget = DEPLOYMENT_SLICE;
 
-    ev_timer_stop(reload->options.loop, &reload->die);
-    (void)deployment_unlink(reload->dying, &budget);
-    service_table_destroy(reload->dying_table);
-    deployment_destroy(reload->dying);
-    reload->dying_table = NULL;
-    reload->dying = NULL;
-}
-
-static void on_die(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    struct reload *reload = container_of(timer, struct reload, die);
-    size_t budget = SLICE;
-
-    (void)loop;
-    (void)events;
-    if (deployment_unlink(reload->dying, &budget) || service_table_shed(reload->dying_table, &budget) ||
-        deployment_shed(reload->dying, &budget))
-        arm(reload, timer, 0.0);
-    else
-        end_dying(reload);
-}
-
-/* `table`, which may be NULL, has its services, and answers nothing. */
-static void let_die(struct reload *reload, struct deployment *deployment, struct service_table *table)
-{
-    end_dying(reload);
-    reload->dying = deployment;
-    reload->dying_table = table;
-    arm(reload, &reload->die, 0.0);
+    reload->is_unlinked = !deployment_unlink(reload->retired, &budget);
+    arm(reload, &reload->retire, reload->is_unlinked ? RETIRE_S : 0.0);
 }
 
 static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
@@ -137,11 +109,15 @@ static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
 
     (void)loop;
     (void)events;
+    if (!reload->is_unlinked) {
+        unlink_retired(reload);
+        return;
+    }
     if (!service_table_is_idle(reload->retired_table)) {
         arm(reload, timer, RETIRE_S);
         return;
     }
-    let_die(reload, reload->retired, reload->retired_table);
+    endings_add(&reload->endings, reload->retired, reload->retired_table);
     reload->retired_table = NULL;
     reload->retired = NULL;
 }
@@ -150,7 +126,9 @@ static void retire(struct reload *reload, struct deployment *deployment, struct 
 {
     reload->retired = deployment;
     reload->retired_table = table;
-    arm(reload, &reload->retire, RETIRE_S);
+    reload->is_unlinked = false;
+    deployment_give_up(deployment);
+    arm(reload, &reload->retire, 0.0);
 }
 
 /* ---- change over ---- */
@@ -172,11 +150,17 @@ static void tell_what_needs_a_restart(const struct reload *reload, const struct 
     listeners_tell_rights(reload->options.listeners, old, new);
 }
 
+/* The service manager waits for what became of the last one. */
+static void tell_manager(const struct reload *reload, const struct config *config)
+{
+    if (reload->is_good && reload->waiting == NULL && !reload->is_ending)
+        service_manager_send("READY=1\nSTATUS=%zu services", config->service_count);
+}
+
 static void log_reload(const struct config *config)
 {
     for (size_t i = 0; i < config->warnings.count; i++)
         log_event(EVENT_CONFIGURATION_WARNING, log_text("warning", config->warnings.texts[i]));
-    service_manager_send("READY=1\nSTATUS=%zu services", config->service_count);
     log_event(EVENT_RELOADED, log_number("services", (int64_t)config->service_count),
               log_number("sentinel-groups", (int64_t)config->group_count));
 }
@@ -185,10 +169,14 @@ static void log_reload(const struct config *config)
 static void run(struct reload *reload, struct deployment *deployment)
 {
     reload->running = deployment;
-    reload->is_good = true;
+    reload->is_good = !reload->fails_meanwhile;
+    reload->fails_meanwhile = false;
     reload->t_loaded_ms = clock_ms();
     reload->options.use(reload->options.context, deployment);
 }
+
+/* Defined below: completing one reload begins the next. */
+static void begin_waiting(struct reload *reload);
 
 static void complete(struct reload *reload)
 {
@@ -207,43 +195,51 @@ static void complete(struct reload *reload)
     listeners_settle(reload->options.listeners, &config->agent);
     log_sink_choose(config->agent.syslog, config->agent.log_format, config->agent.log_level);
     reload->options.metrics->reloads_total++;
+    tell_manager(reload, config);
     log_reload(config);
-}
-
-/*
- * Services have taken their places already, and cannot go back. Another reload does not wait for the others: they move in
- * one turn of the loop.
- */
-static void complete_by_force(struct reload *reload)
-{
-    size_t budget = PROGRESS_UNLIMITED;
-
-    (void)deployment_take_over(reload->next, reload->running, reload->options.table, true, &reload->look,
-                               &budget);
-    (void)deployment_finish(reload->next, reload->running, true);
-    complete(reload);
+    begin_waiting(reload);
 }
 
 /* ---- abandon ---- */
 
+/* Services take their places already, and cannot go back: nothing keeps the next deployment from running. */
+static bool is_moving(const struct reload *reload)
+{
+    return reload->next != NULL && reload->step >= STEP_TAKE_OVER;
+}
+
+/* It is not moving. */
 static void drop_next(struct reload *reload)
 {
     if (reload->next == NULL)
         return;
-    if (reload->step >= STEP_TAKE_OVER) {
-        complete_by_force(reload);
-        return;
-    }
     ev_timer_stop(reload->options.loop, &reload->go_on);
-    let_die(reload, reload->next, reload->next_table);
+    endings_add(&reload->endings, reload->next, reload->next_table);
     reload->next = NULL;
     reload->next_table = NULL;
 }
 
+static void drop_waiting(struct reload *reload)
+{
+    config_destroy(reload->waiting);
+    reload->waiting = NULL;
+}
+
+/* What is certain to run stays, with its listeners. */
+static void abandon(struct reload *reload)
+{
+    const struct deployment *last = is_moving(reload) ? reload->next : reload->running;
+
+    drop_waiting(reload);
+    if (!is_moving(reload))
+        drop_next(reload);
+    listeners_settle(reload->options.listeners, &deployment_config(last)->agent);
+}
+
 void reload_abandon(struct reload *reload)
 {
-    drop_next(reload);
-    listeners_settle(reload->options.listeners, &config_of(reload)->agent);
+    reload->is_ending = true;
+    abandon(reload);
 }
 
 static void note_failure(struct reload *reload, const char *error)
@@ -255,16 +251,21 @@ static void note_failure(struct reload *reload, const char *error)
     log_event(EVENT_RELOAD_FAILED, log_text("error", error));
 }
 
-static void give_up(struct reload *reload, const char *error)
-{
-    reload_abandon(reload);
-    note_failure(reload, error);
-}
-
 void reload_fail(struct reload *reload, const char *error)
 {
     reload->asked++;
-    give_up(reload, error);
+    reload->fails_meanwhile = is_moving(reload);
+    abandon(reload);
+    note_failure(reload, error);
+}
+
+/* The next deployment cannot be. It has not begun to move. */
+static void give_up(struct reload *reload, const char *error)
+{
+    drop_next(reload);
+    listeners_settle(reload->options.listeners, &config_of(reload)->agent);
+    note_failure(reload, error);
+    begin_waiting(reload);
 }
 
 /* ---- build, wait, prepare, take over: each function does a slice, and says when the next one is due ---- */
@@ -313,7 +314,7 @@ static void look_at_deadline(struct reload *reload)
 
 static enum progress build(struct reload *reload, double *ret_after_s)
 {
-    size_t budget = SLICE;
+    size_t budget = DEPLOYMENT_SLICE;
 
     *ret_after_s = 0.0;
     return deployment_build(reload->next, &budget);
@@ -321,7 +322,7 @@ static enum progress build(struct reload *reload, double *ret_after_s)
 
 static enum progress wait_for_it(struct reload *reload, double *ret_after_s)
 {
-    size_t budget = SLICE;
+    size_t budget = DEPLOYMENT_SLICE;
 
     *ret_after_s = reload->ready_deadline_ms == INT64_MAX ? FAILED_INTERVAL_S : READY_INTERVAL_S;
     if (reload->retired != NULL)
@@ -336,7 +337,7 @@ static enum progress wait_for_it(struct reload *reload, double *ret_after_s)
 
 static enum progress prepare(struct reload *reload, double *ret_after_s)
 {
-    size_t budget = SLICE;
+    size_t budget = DEPLOYMENT_SLICE;
 
     *ret_after_s = 0.0;
     if (reload->next_table == NULL)
@@ -350,7 +351,7 @@ static enum progress prepare(struct reload *reload, double *ret_after_s)
 static enum progress take_over(struct reload *reload, double *ret_after_s)
 {
     bool is_late = clock_ms() >= reload->take_over_deadline_ms;
-    size_t budget = is_late ? PROGRESS_UNLIMITED : SLICE;
+    size_t budget = DEPLOYMENT_SLICE;
 
     reload->look = (struct deployment_look){.lack = HANDOVER_READY};
     enum progress progress = deployment_take_over(reload->next, reload->running, reload->options.table,
@@ -408,11 +409,12 @@ static void on_go_on(struct ev_loop *loop, ev_timer *timer, int events)
     go_on(container_of(timer, struct reload, go_on));
 }
 
-void reload_prepare(struct reload *reload, struct config *config)
+/* ---- begin ---- */
+
+static void begin(struct reload *reload, struct config *config)
 {
     char error[LISTEN_SOCKET_ERROR_MAX];
 
-    reload->asked++;
     /*
      * Not its listeners: this configuration may have the same, and those that nobody has are closed in the
      * end.
@@ -432,6 +434,36 @@ void reload_prepare(struct reload *reload, struct config *config)
     reload->ready_deadline_ms = 0;
     begin_step(reload, STEP_BUILD);
     go_on(reload);
+}
+
+/* Whether one more deployment may be there: each may have to end, and then needs a place among the endings. */
+static bool has_room(const struct reload *reload)
+{
+    return reload->endings.count + (reload->next != NULL) + (reload->retired != NULL) < ENDINGS_MAX;
+}
+
+static void begin_waiting(struct reload *reload)
+{
+    struct config *config = reload->waiting;
+
+    if (config == NULL || is_moving(reload) || !has_room(reload))
+        return;
+    reload->waiting = NULL;
+    begin(reload, config);
+}
+
+static void on_ended(void *context)
+{
+    begin_waiting(context);
+}
+
+void reload_prepare(struct reload *reload, struct config *config)
+{
+    reload->asked++;
+    reload->fails_meanwhile = false;
+    drop_waiting(reload);
+    reload->waiting = config;
+    begin_waiting(reload);
 }
 
 /* ---- the first and the last ---- */
@@ -459,7 +491,7 @@ struct reload *reload_create(const struct reload_options *options, struct config
     reload->options = *options;
     ev_timer_init(&reload->go_on, on_go_on, 0.0, 0.0);
     ev_timer_init(&reload->retire, on_retire, 0.0, 0.0);
-    ev_timer_init(&reload->die, on_die, 0.0, 0.0);
+    endings_init(&reload->endings, options->loop, on_ended, reload);
     struct deployment *first = create_deployment(reload, config);
     if (first == NULL || !start(first, options->table)) {
         deployment_destroy(first);
@@ -476,7 +508,8 @@ void reload_destroy(struct reload *reload)
         return;
     ev_timer_stop(reload->options.loop, &reload->go_on);
     ev_timer_stop(reload->options.loop, &reload->retire);
-    end_dying(reload);
+    drop_waiting(reload);
+    endings_finish(&reload->endings);
     service_table_destroy(reload->next_table);
     deployment_destroy(reload->next);
     service_table_destroy(reload->retired_table);
@@ -502,7 +535,9 @@ uint64_t reload_asked(const struct reload *reload)
 
 bool reload_is_open(const struct reload *reload)
 {
-    return reload->next != NULL && reload->ready_deadline_ms != INT64_MAX;
+    bool has_failed = reload->fails_meanwhile || reload->ready_deadline_ms == INT64_MAX;
+
+    return reload->waiting != NULL || (reload->next != NULL && !has_failed);
 }
 
 const char *reload_error(const struct reload *reload)

@@ -1,7 +1,10 @@
 /*
  * Reloads: another configuration is prepared beside the one that runs, and takes over when it is ready. One
  * deployment runs at any time, one may wait to take its place, and one that was replaced may still finish its
- * work. deployment.h has the order of a deployment's life.
+ * work. Some may end (endings.h). deployment.h has the order of a deployment's life.
+ *
+ * Nothing is done for thousands of services in one turn of the loop. So what has begun to take over does so in its time,
+ * whatever is asked for meanwhile.
  */
 #ifndef SPOA_RELOAD_H
 #define SPOA_RELOAD_H
@@ -54,18 +57,23 @@ void reload_destroy(struct reload *reload);
  * Prepares another configuration: opens its listeners, asks its Sentinels, and changes over once all its
  * services are as good as those that run (see handover_lack()). Until then all is answered as before. If that
  * takes longer than the life of a vote, the reload has failed; the configuration goes on trying, and takes
- * over when it becomes good. A configuration that waits already is abandoned: the last one counts. What
- * becomes of it is logged as "reloaded" or "reload-failed". `config` as above.
+ * over when it becomes good. What becomes of it is logged as "reloaded" or "reload-failed". `config` as above.
+ *
+ * The last one counts: a configuration that has not begun to take over is abandoned. While one takes over, or too many
+ * still end, this one does not begin; it does so by itself, unless another one comes in between.
  */
 void reload_prepare(struct reload *reload, struct config *config);
 
 /*
- * Another configuration was asked for and cannot be used: what waits is abandoned. `error` goes to log and
- * status.
+ * Another configuration was asked for and cannot be used. `error` goes to log and status at once. What waits is
+ * abandoned; what has begun to take over goes on, and this stays the last reload, which failed.
  */
 void reload_fail(struct reload *reload, const char *error);
 
-/* Drops what waits, if anything, with the listeners that only it has. What runs goes on. */
+/*
+ * The agent stops, or another one takes its place: drops what waits, with the listeners that only it has. What runs, or
+ * takes over, goes on. Nothing may be asked for afterwards.
+ */
 void reload_abandon(struct reload *reload);
 
 /* Valid until the next change-over. */

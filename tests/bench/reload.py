@@ -12,8 +12,7 @@ from field import Field
 from stalls import longest_bound, over, stalls
 from storm import LONGEST_MS, ask, hurry
 
-# With role-check a reload has two links to each node for a moment: more services would take more descriptors than are usual.
-SIZES = [(1000, "off"), (1000, "veto"), (10000, "off"), (5000, "veto")]
+SIZES = [(1000, "off"), (1000, "veto"), (10000, "off"), (5000, "veto"), (10000, "veto")]
 TIMES = min(4, ROUNDS)
 WATCH_S = 3.0  # a reload is over by then
 # Thousands of nodes on one CPU, with the client: asked every second they would be late by themselves.

@@ -404,3 +404,59 @@ def test_command_signals_nobody_else():
             assert other.poll() is None
         finally:
             other.kill()
+
+
+def links_of_the_agent(redis):
+    """The agent's connections to a node: number and user, by their names in CLIENT LIST."""
+    lines = [line.split() for line in redis.call("CLIENT", "LIST").splitlines()]
+    clients = [dict(word.split("=", 1) for word in line) for line in lines]
+    return {(client["id"], client["user"]) for client in clients if client["name"] == "sentinel-spoa"}
+
+
+def info(connection, section, name):
+    """A line of INFO, without its name."""
+    (line,) = [line for line in connection.call("INFO", section).splitlines() if line.startswith(f"{name}:")] or [f"{name}:"]
+    return line[len(name) + 1:]
+
+
+def test_links_to_nodes_are_kept():
+    """Five reloads: the master has the one connection of the agent that it had, and got no other."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        cluster.start_sentinels()
+        cluster.start_agent()
+        master = cluster.redis[0]
+        wait_until(lambda: len(links_of_the_agent(master)) == 1, 15, "the agent asks the master")
+        before = links_of_the_agent(master)
+        with master.connect() as asker:
+            received = info(asker, "stats", "total_connections_received")
+            for _ in range(5):
+                mark = cluster.agent.mark()
+                cluster.agent.signal(signal.SIGHUP)
+                cluster.agent.wait_log(event="reloaded", since=mark, timeout=15)
+            assert info(asker, "stats", "total_connections_received") == received
+        assert links_of_the_agent(master) == before
+        check_clean(cluster.agent)
+
+
+def test_a_user_goes_when_the_new_file_is_used():
+    """Links of the former user end with the reload: Redis may forget him at once, and nobody is refused."""
+    with Cluster() as cluster:
+        cluster.start_redis()
+        master = cluster.redis[0]
+        for user in ("old", "new"):
+            master.call("ACL", "SETUSER", user, "on", f">{user}", "+role", "+ping", "+info", "+client")
+        cluster.start_sentinels()
+        cluster.start_agent({"server = R1 ": "username = old\npassword = old\nserver = R1 "})
+        wait_until(lambda: [user for _, user in links_of_the_agent(master)] == ["old"], 15, "the first user")
+        config = cluster.agent.config_path
+        config.write_text(config.read_text().replace("= old", "= new"))
+        mark = cluster.agent.mark()
+        cluster.agent.signal(signal.SIGHUP)
+        cluster.agent.wait_log(event="reloaded", since=mark, timeout=15)
+        master.call("ACL", "DELUSER", "old")
+        master.call("CONFIG", "RESETSTAT")
+        wait_until(lambda: "calls=3," in info(master, "commandstats", "cmdstat_role"), 15, "the second user asks on")
+        assert [user for _, user in links_of_the_agent(master)] == ["new"]
+        assert not cluster.agent.find_log(event="role-probe-refused", since=mark)
+        assert not cluster.agent.find_log(event="alarm", since=mark, alarm="node-password")

@@ -169,6 +169,26 @@ def test_reload_takes_new_certificates(ca, tmp_path):
         assert rig.ask()["master"] == "R1"
 
 
+def test_a_reload_keeps_the_link_to_a_node(ca):
+    """A connection that speaks TLS goes on in the hands of the next configuration, and what follows it does, too."""
+    guarded = Guarded(ca)
+
+    def links():
+        lines = guarded.redis.call("CLIENT", "LIST").splitlines()
+        return [line.split()[0] for line in lines if "name=sentinel-spoa " in line]
+
+    with guarded as rig:
+        assert rig.wait_state("ok")["master"] == "R1"
+        before = links()
+        assert len(before) == 1
+        for _ in range(3):
+            rig.reload()
+        assert links() == before
+        guarded.redis.call("CLIENT", "KILL", "ID", before[0].partition("=")[2])
+        wait_until(lambda: len(links()) == 1 and links() != before, 15, "the agent has connected anew")
+        assert rig.wait_state("ok")["master"] == "R1"
+
+
 def refused(tmp_path, lines, where="sentinels"):
     """What -t says of a configuration with these lines."""
     text = "[sentinels]\naddress = 127.0.0.1:26379\n[service m]\nserver = R1 127.0.0.1:6379\n"

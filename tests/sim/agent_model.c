@@ -198,7 +198,7 @@ void agent_start(struct world *world, unsigned agent, const struct sim_file *fil
     struct sim_agent *self = &world->agents[agent];
 
     cutter_forget(world, agent);
-    self->running = set_create(world, agent, file);
+    self->running = set_create(world, agent, file, NULL);
     self->next = NULL;
     self->next_table = NULL;
     self->has_wanted = false;

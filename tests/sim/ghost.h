@@ -60,6 +60,10 @@ void ghost_set_created(struct world *world, const struct sim_set *set);
 /* Whom a set names now, or would name. */
 void ghost_note_names(struct world *world, const struct sim_set *set);
 
+/* `next` was told of a service's nodes what `former` knows. */
+void ghost_shares_roles(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                        unsigned service);
+
 /*
  * A service is about to move from `former` to `next`: checks that it may, unless it must (`by_force`). What one of the
  * two was told of it, both were from now on.

@@ -131,14 +131,21 @@ static void merge_leaving(struct ghost_leaving *next, const struct ghost_leaving
     next->heard_ms = heard_ms;
 }
 
+void ghost_shares_roles(struct world *world, const struct sim_set *former, const struct sim_set *next,
+                        unsigned service)
+{
+    for (unsigned i = 0; i <= SIM_SERVERS; i++)
+        merge_role(&world->ghost.sets[next->number].roles[service][i],
+                   &world->ghost.sets[former->number].roles[service][i]);
+}
+
 static void merge_service(struct world *world, const struct sim_set *former, const struct sim_set *next,
                           unsigned service)
 {
     const struct ghost_set *told = &world->ghost.sets[former->number];
     struct ghost_set *ghost = &world->ghost.sets[next->number];
 
-    for (unsigned i = 0; i <= SIM_SERVERS; i++)
-        merge_role(&ghost->roles[service][i], &told->roles[service][i]);
+    ghost_shares_roles(world, former, next, service);
     for (unsigned i = 0; i < next->file.voters; i++)
         for (unsigned k = 0; k < former->file.voters; k++)
             if (is_same_voter(next, i, former, k))

@@ -144,6 +144,7 @@ struct sim_counts {
     uint64_t told_doubts;       /* answers with the state "doubted" */
     uint64_t reloads;           /* sets that were built beside another */
     uint64_t change_overs;      /* of them took over */
+    uint64_t kept_probes;       /* moved with them */
     uint64_t reloads_meanwhile; /* asked for while services moved */
     uint64_t moved_by_force;    /* services that were not ready, and moved when the time was over */
     uint64_t mixed;             /* answers while some services had moved and others had not */

@@ -65,8 +65,8 @@ static bool is_covered(const struct sim_counts *counts)
            counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
            counts->told_doubts > 0 && counts->outages > 0 && counts->reloads > 0 &&
            counts->change_overs > 0 && counts->mixed > 0 && counts->mixed_switches > 0 &&
-           counts->moved_by_force > 0 && counts->reloads_meanwhile > 0 && counts->moved > 0 &&
-           counts->shut > 0 && counts->shut_old > 0 && counts->shut_late > 0;
+           counts->moved_by_force > 0 && counts->reloads_meanwhile > 0 && counts->kept_probes > 0 &&
+           counts->moved > 0 && counts->shut > 0 && counts->shut_old > 0 && counts->shut_late > 0;
 }
 
 static void print_counts(const struct sim_counts *counts)
@@ -88,10 +88,11 @@ static void print_counts(const struct sim_counts *counts)
            " were told of the doubt\n",
            counts->parked, counts->released, counts->doubted, counts->silences, counts->distrusted,
            counts->told_doubts);
-    printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9); %" PRIu64
-           " answers while services moved one after another, %" PRIu64 " switches then, %" PRIu64
-           " services moved by force, %" PRIu64 " reloads were asked for meanwhile\n",
-           counts->reloads, counts->change_overs, counts->mixed, counts->mixed_switches,
+    printf("sim: %" PRIu64 " reloads, of which %" PRIu64 " took over (I9), with %" PRIu64
+           " probes that they kept; %" PRIu64 " answers while services moved one after another, %" PRIu64
+           " switches then, %" PRIu64 " services moved by force, %" PRIu64
+           " reloads were asked for meanwhile\n",
+           counts->reloads, counts->change_overs, counts->kept_probes, counts->mixed, counts->mixed_switches,
            counts->moved_by_force, counts->reloads_meanwhile);
     printf("sim: %" PRIu64 " sessions, of which %" PRIu64 " were cut (I8), %" PRIu64
            " by an old process of HAProxy, %" PRIu64 " late; %" PRIu64 " rounds of cuts, %" PRIu64

@@ -46,21 +46,21 @@ void node_stop(struct world *world, unsigned service, unsigned address, int64_t 
 
 static void send_event(struct world *world, struct sim_set *set, unsigned service, struct event *event)
 {
-    struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = set->probes[service];
     int64_t at_ms = world->now_ms + rng_between(&world->rng, 0, probe->delay_ms);
 
     if (at_ms < probe->last_ms[event->kind == EVENT_PROBE])
         at_ms = probe->last_ms[event->kind == EVENT_PROBE];
     probe->last_ms[event->kind == EVENT_PROBE] = at_ms;
     event->at_ms = at_ms;
-    event->target = (uint8_t)(set->number * SIM_SERVICES_MAX + service);
+    event->target = probe->number;
     event->generation = probe->generation;
     event_queue_push(&world->queue, event);
 }
 
 void node_connect(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = set->probes[service];
     struct event event = {.kind = EVENT_NODE, .count = 1, .items = {{.kind = NODE_ITEM_CONNECT}}};
 
     if (!probe->probe.is_aimed) {
@@ -80,7 +80,7 @@ void node_connect(struct world *world, struct sim_set *set, unsigned service)
 
 void node_close(struct sim_set *set, unsigned service)
 {
-    set->probes[service].is_open = false;
+    set->probes[service]->is_open = false;
 }
 
 static enum node_item read_command(const struct conversation_command *command)
@@ -101,7 +101,7 @@ static enum node_item read_command(const struct conversation_command *command)
 
 void node_pump(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = set->probes[service];
     struct conversation_command command;
     struct event event = {.kind = EVENT_NODE, .sent_ms = agent_now_ms(world, set->agent)};
 
@@ -118,7 +118,7 @@ void node_pump(struct world *world, struct sim_set *set, unsigned service)
 /* Two PINGs had no answer in time, on a link that has worked. */
 void node_note_silence(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = set->probes[service];
     const struct conversation *conversation = &probe->probe.conversation;
     int64_t waited_ms = agent_now_ms(world, set->agent) - probe->unheard_ms;
 
@@ -152,9 +152,9 @@ static bool is_kept_from(struct world *world, const struct event *event, unsigne
 /* The node answers with what it is now; one that is down refuses. */
 void node_receive(struct world *world, const struct event *event)
 {
-    struct sim_set *set = &world->sets[event->target / SIM_SERVICES_MAX];
+    struct sim_probe *probe = &world->probes[event->target];
+    struct sim_set *set = probe->set;
     unsigned service = event->target % SIM_SERVICES_MAX;
-    struct sim_probe *probe = &set->probes[service];
     struct event answer = *event;
 
     if (!probe->is_open || probe->generation != event->generation ||
@@ -197,7 +197,7 @@ static void build_reply(const struct event_item *item, struct reply *reply, stru
 static bool take_item(struct world *world, struct sim_set *set, unsigned service, const struct event *event,
                       const struct event_item *item)
 {
-    struct sim_probe *probe = &set->probes[service];
+    struct sim_probe *probe = set->probes[service];
     struct conversation *conversation = &probe->probe.conversation;
     struct reply reply;
     struct reply element;
@@ -235,9 +235,9 @@ static bool take_item(struct world *world, struct sim_set *set, unsigned service
 
 void node_reply(struct world *world, const struct event *event)
 {
-    struct sim_set *set = &world->sets[event->target / SIM_SERVICES_MAX];
+    const struct sim_probe *probe = &world->probes[event->target];
+    struct sim_set *set = probe->set;
     unsigned service = event->target % SIM_SERVICES_MAX;
-    const struct sim_probe *probe = &set->probes[service];
 
     if (!probe->is_open || probe->generation != event->generation)
         return;

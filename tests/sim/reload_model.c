@@ -37,7 +37,7 @@ static void build_next(struct world *world, unsigned agent, const struct sim_fil
     struct sim_agent *self = &world->agents[agent];
 
     set_destroy(world, self->next);
-    self->next = set_create(world, agent, file);
+    self->next = set_create(world, agent, file, self->running);
     self->deadline_ms = agent_now_ms(world, agent) + file->vote_life_ms + READY_SLACK_MS;
     self->reloads++;
     look_again(world, agent, READY_INTERVAL_MS);
@@ -75,8 +75,7 @@ static void prepare(struct world *world, struct sim_set *set, struct service_tab
     cutter_create(world, set);
 }
 
-static void hand_over(struct world *world, struct sim_set *set, const struct sim_set *former,
-                      unsigned service)
+static void hand_over(struct world *world, struct sim_set *set, struct sim_set *former, unsigned service)
 {
     struct service *same = former != NULL ? former->services[service] : NULL;
     int voters[QUORUM_VOTERS_MAX];
@@ -84,6 +83,8 @@ static void hand_over(struct world *world, struct sim_set *set, const struct sim
     if (same != NULL)
         voter_group_match(set->group, former->group, voters);
     handover(set->services[service], same, voters, agent_now_ms(world, set->agent));
+    if (former != NULL)
+        set_take_probe(world, set, former, service);
     set_catch_up(world, set, service);
 }
 
@@ -129,10 +130,11 @@ static void move_service(struct world *world, unsigned agent, unsigned service, 
     ghost_check_counters(world, agent);
 }
 
-static bool is_ready(const struct world *world, unsigned agent, unsigned service)
+static bool is_ready(struct world *world, unsigned agent, unsigned service)
 {
     const struct sim_agent *self = &world->agents[agent];
 
+    set_look(world, self->next, service);
     return handover_lack(self->next->services[service], self->running->services[service],
                          agent_now_ms(world, agent)) == HANDOVER_READY;
 }
@@ -202,7 +204,7 @@ static void go_on(struct world *world, unsigned agent)
 
 /* ---- waiting ---- */
 
-static bool are_ready(const struct world *world, unsigned agent)
+static bool are_ready(struct world *world, unsigned agent)
 {
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (world->agents[agent].next->services[i] != NULL && !is_ready(world, agent, i))

@@ -101,7 +101,7 @@ static void tick(struct world *world, struct sim_set *set, struct sim_link *link
 
 static void tick_probe(struct world *world, struct sim_set *set, unsigned service)
 {
-    struct conversation *conversation = &set->probes[service].probe.conversation;
+    struct conversation *conversation = &set->probes[service]->probe.conversation;
 
     node_note_silence(world, set, service);
     enum conversation_action action = conversation_tick(conversation, now_ms_of(world, set));
@@ -137,7 +137,7 @@ int64_t set_wake_ms(struct world *world, struct sim_set *set)
                 wake_ms, conversation_wake_ms(conversation_of(world, network_link(world, set, i, k == 1))));
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (set->services[i] != NULL)
-            wake_ms = earlier(wake_ms, conversation_wake_ms(&set->probes[i].probe.conversation));
+            wake_ms = earlier(wake_ms, conversation_wake_ms(&set->probes[i]->probe.conversation));
     return wake_ms;
 }
 
@@ -147,16 +147,36 @@ void set_hold_observers(struct sim_set *set)
         service_hold_observers(set->listed[i]);
 }
 
+/* In the group. */
+static size_t place_of(const struct sim_set *set, unsigned service)
+{
+    size_t place = 0;
+
+    for (unsigned i = 0; i < service; i++)
+        place += set->services[i] != NULL;
+    return place;
+}
+
+/* After a change-over a probe, be it kept or not, asks the node that its service is about. */
+static void check_aim(struct world *world, const struct sim_set *set, unsigned service)
+{
+    const struct addr *addr = service_decision(set->services[service])->addr;
+    const struct role_probe *probe = &set->probes[service]->probe;
+
+    if (addr != NULL && service_may_name(set->services[service], addr) &&
+        !(probe->is_aimed && addr_equals(&probe->target, addr)))
+        ghost_broken(world, "probe", "agent %u service %u: its probe does not ask node %d", set->agent,
+                     service, reply_number(addr));
+}
+
 void set_catch_up(struct world *world, struct sim_set *set, unsigned service)
 {
-    unsigned place = 0;
-
-    if (set->file.policy.role_check != ROLE_CHECK_OFF)
-        role_probe_catch_up(&set->probes[service].probe, service_decision(set->services[service]),
+    if (set->file.policy.role_check != ROLE_CHECK_OFF) {
+        role_probe_catch_up(&set->probes[service]->probe, service_decision(set->services[service]),
                             now_ms_of(world, set));
-    while (set->listed[place] != set->services[service])
-        place++;
-    voter_group_catch_up(set->group, place);
+        check_aim(world, set, service);
+    }
+    voter_group_catch_up(set->group, place_of(set, service));
 }
 
 /* ---- what comes ---- */
@@ -359,18 +379,82 @@ static void start_voters(struct world *world, struct sim_set *set)
         start_voter(world, set, i);
 }
 
-/* As io/role_links.c. */
+/* ---- probes, as io/role_links.c ---- */
+
+static bool serves(const struct world *world, const struct sim_set *set, unsigned service)
+{
+    const struct sim_set *running = world->agents[set->agent].running;
+
+    return role_probe_serves(&running->probes[service]->probe, set->services[service]);
+}
+
+static void follow(const struct world *world, struct sim_set *set, unsigned service, const struct addr *addr)
+{
+    set->keeps[service] = set->keeps[service] && serves(world, set, service);
+    if (!set->keeps[service])
+        role_probe_aim(&set->probes[service]->probe, addr, now_ms_of(world, set));
+}
+
 static void aim_probe(struct service_observer *self, const struct service *service,
                       const struct service_change *change)
 {
-    struct sim_probe *probe = container_of(self, struct sim_probe, observer);
+    struct sim_aim *aim = container_of(self, struct sim_aim, observer);
 
     (void)service;
     if (change->after->addr != NULL)
-        role_probe_aim(&probe->probe, change->after->addr, change->now_ms);
+        follow(aim->world, aim->set, aim->service, change->after->addr);
 }
 
-static void start_probes(struct world *world, struct sim_set *set)
+void set_look(struct world *world, struct sim_set *set, unsigned service)
+{
+    const struct sim_set *running = world->agents[set->agent].running;
+
+    if (!set->keeps[service])
+        return;
+    if (!serves(world, set, service)) {
+        follow(world, set, service, service_decision(set->services[service])->addr);
+        return;
+    }
+    role_probe_tell(&running->probes[service]->probe, set->group, place_of(set, service),
+                    now_ms_of(world, set));
+    ghost_shares_roles(world, running, set, service);
+}
+
+static void init_probe(struct world *world, struct sim_set *set, unsigned service)
+{
+    struct sim_probe *probe = set->probes[service];
+
+    role_probe_init(&probe->probe, &set->probe_settings, set->group, place_of(set, service),
+                    &world->agents[set->agent].metrics, rng_next(&world->rng));
+    probe->is_open = false;
+    probe->generation++;
+}
+
+void set_take_probe(struct world *world, struct sim_set *set, struct sim_set *former, unsigned service)
+{
+    struct sim_probe *kept = set->keeps[service] ? former->probes[service] : NULL;
+
+    if (kept == NULL)
+        return;
+    former->probes[service] = set->probes[service];
+    former->probes[service]->set = former;
+    set->probes[service] = kept;
+    kept->set = set;
+    set->keeps[service] = false;
+    world->counts.kept_probes++;
+    if (!role_probe_move(&kept->probe, &set->probe_settings, set->group, place_of(set, service)))
+        init_probe(world, set, service);
+}
+
+/* Whether the probe of the former service would ask in the same way. */
+static bool can_keep(const struct sim_set *set, const struct sim_set *former, unsigned service)
+{
+    return former != NULL && former->services[service] != NULL &&
+           former->file.policy.role_check != ROLE_CHECK_OFF &&
+           role_probe_is_alike(&set->probe_settings, &former->probe_settings);
+}
+
+static void start_probes(struct world *world, struct sim_set *set, const struct sim_set *former)
 {
     uint32_t poll_ms = (uint32_t)set->file.poll_ms;
 
@@ -380,22 +464,26 @@ static void start_probes(struct world *world, struct sim_set *set)
         .reply_timeout_ms = (uint32_t)set->file.reply_timeout_ms,
         .conversation = peer_times(SIM_CONNECT_TIMEOUT_MS, poll_ms, (uint32_t)set->file.reply_timeout_ms),
     };
-    size_t listed = 0;
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++) {
-        struct sim_probe *probe = &set->probes[i];
+        if (set->probes[i] == NULL)
+            set->probes[i] = &world->probes[set->number * SIM_SERVICES_MAX + i];
+        set->probes[i]->number = (uint8_t)(set->probes[i] - world->probes);
+        set->probes[i]->set = set;
+        set->keeps[i] = false;
         if (set->services[i] == NULL)
             continue;
-        role_probe_init(&probe->probe, &set->probe_settings, set->group, listed++,
-                        &world->agents[set->agent].metrics, rng_next(&world->rng));
-        probe->is_open = false;
-        probe->generation++;
-        probe->observer.changed = aim_probe;
-        if (set->file.policy.role_check != ROLE_CHECK_OFF)
-            service_observe(set->services[i], &probe->observer);
+        init_probe(world, set, i);
+        if (set->file.policy.role_check == ROLE_CHECK_OFF)
+            continue;
+        set->keeps[i] = can_keep(set, former, i);
+        set->aims[i] =
+            (struct sim_aim){.observer = {.changed = aim_probe}, .world = world, .set = set, .service = i};
+        service_observe(set->services[i], &set->aims[i].observer);
     }
 }
 
-struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file)
+struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file,
+                           const struct sim_set *former)
 {
     struct sim_set *set = &world->sets[agent * SIM_SETS];
 
@@ -407,7 +495,7 @@ struct sim_set *set_create(struct world *world, unsigned agent, const struct sim
     set->file = *file;
     start_services(world, set);
     start_voters(world, set);
-    start_probes(world, set);
+    start_probes(world, set, former);
     ghost_set_created(world, set);
     return set;
 }

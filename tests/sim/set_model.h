@@ -7,8 +7,9 @@
 
 #include "tests/sim/world.h"
 
-/* A new set of `agent`; there is room for SIM_SETS. */
-struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file);
+/* A new set of `agent`, which is to replace `former` (or NULL); there is room for SIM_SETS. */
+struct sim_set *set_create(struct world *world, unsigned agent, const struct sim_file *file,
+                           const struct sim_set *former);
 
 /* NULL is fine. Nothing that is under way will reach it. */
 void set_destroy(struct world *world, struct sim_set *set);
@@ -18,6 +19,12 @@ void set_pump(struct world *world, struct sim_set *set);
 
 /* Nobody observes its services until they take the places of others. */
 void set_hold_observers(struct sim_set *set);
+
+/* Before the change-over, as role_links_look(): a service that is to take a probe is told what that knows. */
+void set_look(struct world *world, struct sim_set *set, unsigned service);
+
+/* The change-over: the service takes the probe of `former` that it keeps, if any. */
+void set_take_probe(struct world *world, struct sim_set *set, struct sim_set *former, unsigned service);
 
 /* A change-over has evaluated a service, as voter_links_catch_up() is told. */
 void set_catch_up(struct world *world, struct sim_set *set, unsigned service);

@@ -150,10 +150,11 @@ struct sim_link {
 #define SIM_NODE_DOWN 10
 #define SIM_NODE_GONE 11
 
-/* A set's ROLE probe for one service. */
+/* A set's ROLE probe for one service, with its connection. It may move to another set. */
 struct sim_probe {
     struct role_probe probe;
-    struct service_observer observer;
+    struct sim_set *set; /* that it is of */
+    uint8_t number;      /* among all */
     bool is_open;
     bool is_proven;     /* the node has told what it is, over this link */
     bool is_dead;       /* what is sent on it vanishes */
@@ -168,6 +169,14 @@ struct sim_probe {
 
 /* Of a Redis Cluster: the service's slot, the first of so many. */
 #define SIM_SLOTS 4096
+
+/* Aims the probe of a service of a set. */
+struct sim_aim {
+    struct service_observer observer;
+    struct world *world;
+    struct sim_set *set;
+    unsigned service;
+};
 
 /* An observer of a service that is answered for: see ghost_watch(). */
 struct sim_watch {
@@ -201,7 +210,9 @@ struct sim_set {
     };
     struct addr node_addresses[SIM_SENTINELS_MAX];
     struct role_probe_settings probe_settings;
-    struct sim_probe probes[SIM_SERVICES_MAX];
+    struct sim_probe *probes[SIM_SERVICES_MAX];
+    bool keeps[SIM_SERVICES_MAX]; /* it is to take the probe of the running set, and does not use its own */
+    struct sim_aim aims[SIM_SERVICES_MAX];
     struct sim_watch watches[SIM_SERVICES_MAX];
     struct sim_cutter cutter;
 };
@@ -265,6 +276,7 @@ struct world {
     struct sim_sentinel sentinels[SIM_SENTINELS_MAX];
     struct sim_link links[SIM_LINKS_MAX];
     struct sim_set sets[SIM_SETS_MAX];
+    struct sim_probe probes[SIM_SETS_MAX * SIM_SERVICES_MAX]; /* of the sets */
     struct sim_agent agents[SIM_AGENTS_MAX];
     int8_t nodes[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* enum node_role, SIM_NODE_DOWN or SIM_NODE_GONE */
     int64_t node_stopped_until_ms[SIM_SERVICES_MAX][SIM_ADDRESSES]; /* its process: its kernel goes on */

@@ -142,7 +142,8 @@
     X(CONFIGURATION_ERROR, "configuration-error", ERROR, COMMON, "`error`: a mistake in the new file")       \
     X(FILE_CHANGED, "file-changed", INFO, COMMON, "`autoreload` has seen that `file` changed")               \
     X(RELOADED, "reloaded", INFO, COMMON, "the new configuration is used; `services`, `sentinel-groups`")    \
-    X(RELOAD_FAILED, "reload-failed", ERROR, COMMON, "the old configuration stays in use; `error`")          \
+    X(RELOAD_FAILED, "reload-failed", ERROR, COMMON,                                                         \
+      "the new file is not used. The one before stays, or takes over where it has begun to; `error`")        \
     X(RESTART_NEEDED, "restart-needed", WARNING, COMMON,                                                     \
       "`key` has another value in the new file, and only a restart uses it")                                 \
     X(TLS_FAILED, "tls-failed", ERROR, COMMON,                                                               \

@@ -240,6 +240,13 @@ bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_
            (limit_ms == 0 || hears_peers(report, limit_ms, now_ms, ret_expiry_ms));
 }
 
+const struct node_report *evidence_node(const struct evidence *evidence, int32_t candidate)
+{
+    const struct node_report *node = node_of(evidence, candidate);
+
+    return candidate != QUORUM_NO_CANDIDATE && node->candidate == candidate ? node : NULL;
+}
+
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms)
 {

@@ -139,6 +139,9 @@ bool evidence_is_witness(const struct evidence *evidence, unsigned voter, int64_
 enum node_role evidence_role(const struct evidence *evidence, int32_t candidate, int64_t now_ms,
                              int64_t *ret_expiry_ms);
 
+/* What `candidate` said of itself last, however long ago that is; NULL: it never did. */
+const struct node_report *evidence_node(const struct evidence *evidence, int32_t candidate);
+
 /* The longest down-after-milliseconds that a Sentinel has told that is heard still; 0 if there is none. */
 uint32_t evidence_longest_down_after_ms(const struct evidence *evidence, const struct quorum *quorum,
                                         int64_t now_ms);

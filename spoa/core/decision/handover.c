@@ -83,6 +83,22 @@ enum handover_lack handover_lack(const struct service *next, const struct servic
     return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;
 }
 
+bool handover_tell_role(const struct service *next, const struct service *former,
+                        struct service_event *ret_event)
+{
+    const struct addr *addr = server_map_addr(&next->map, next->subject);
+
+    if (addr == NULL)
+        return false;
+    const struct node_report *known = evidence_node(&next->evidence, next->subject);
+    const struct node_report *told = evidence_node(&former->evidence, server_map_lookup(&former->map, addr));
+    if (told == NULL || (known != NULL && known->t_sent_ms >= told->t_sent_ms))
+        return false;
+    *ret_event = (struct service_event){
+        .kind = SERVICE_SAID_ROLE, .t_sent_ms = told->t_sent_ms, .addr = addr, .role = told->role};
+    return true;
+}
+
 /* ---- the change-over ---- */
 
 struct translation {

@@ -27,6 +27,13 @@ enum handover_lack {
 enum handover_lack handover_lack(const struct service *next, const struct service *former, int64_t now_ms);
 
 /*
+ * Where `next` does not ask its node itself: what that node told `former` of its role, as an event for `next`. False if
+ * `former` was told nothing that `next` does not know.
+ */
+bool handover_tell_role(const struct service *next, const struct service *former,
+                        struct service_event *ret_event);
+
+/*
  * The change-over, once per service; `former` is NULL for a service that is new. `next`
  * - takes over what is dated (evidence, views and offsets of replicas) and what is remembered (the master named last, the
  *   switches so far, doubt, an expected failover, since when there is no majority);

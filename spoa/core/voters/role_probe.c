@@ -1,8 +1,10 @@
 #include "spoa/core/voters/role_probe.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/decision/handover.h"
 #include "spoa/core/redis/refusal.h"
 #include "spoa/core/redis/reply_addr.h"
 #include "spoa/core/voters/node_reply.h"
@@ -477,4 +479,47 @@ void role_probe_catch_up(struct role_probe *probe, const struct service_decision
     role_probe_aim(probe, decision->addr, now_ms);
     if (decision->state == SERVICE_DOUBTED)
         conversation_hurry(&probe->conversation, now_ms);
+}
+
+/* ---- a reload ---- */
+
+static bool is_same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+bool role_probe_is_alike(const struct role_probe_settings *one, const struct role_probe_settings *other)
+{
+    return is_same_text(one->credentials.username, other->credentials.username) &&
+           is_same_text(one->credentials.password, other->credentials.password) &&
+           one->interval_ms == other->interval_ms && one->reply_timeout_ms == other->reply_timeout_ms &&
+           memcmp(&one->conversation, &other->conversation, sizeof(one->conversation)) == 0;
+}
+
+bool role_probe_serves(const struct role_probe *probe, const struct service *next)
+{
+    const struct addr *addr = service_decision(next)->addr;
+
+    return addr == NULL || (probe->is_aimed && addr_equals(&probe->target, addr));
+}
+
+void role_probe_tell(const struct role_probe *probe, struct voter_group *group, size_t service,
+                     int64_t now_ms)
+{
+    struct service_event event;
+
+    if (handover_tell_role(voter_group_service(group, service),
+                           voter_group_service(probe->group, probe->service), &event))
+        (void)voter_group_step(group, service, &event, now_ms);
+}
+
+bool role_probe_move(struct role_probe *probe, const struct role_probe_settings *settings,
+                     struct voter_group *group, size_t service)
+{
+    probe->settings = settings;
+    probe->group = group;
+    probe->service = service;
+    probe->conversation.settings = &settings->conversation;
+    probe->peer.credentials = &settings->credentials;
+    return probe->is_aimed && service_may_name(voter_group_service(group, service), &probe->target);
 }

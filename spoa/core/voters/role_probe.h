@@ -71,6 +71,27 @@ void role_probe_init(struct role_probe *probe, const struct role_probe_settings 
  */
 void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t now_ms);
 
+/*
+ * A reload. The service of the next configuration may have no probe of its own, if it would ask with the same settings
+ * (role_probe_is_alike()). While both services are about the same node, it is told what the former one was told. Then the
+ * probe, with its connection, moves to it.
+ */
+bool role_probe_is_alike(const struct role_probe_settings *one, const struct role_probe_settings *other);
+
+/* Whether it asks the node that the next service is about, if any; if not, that needs a probe of its own. */
+bool role_probe_serves(const struct role_probe *probe, const struct service *next);
+
+/* Tells the next service, which is `service` of `group`, what the former one knows of its node's role. */
+void role_probe_tell(const struct role_probe *probe, struct voter_group *group, size_t service,
+                     int64_t now_ms);
+
+/*
+ * From now on it asks for `service` of `group`. `settings` are alike. Its former group and settings may end. False if that
+ * service may not name the node: then the probe must begin anew by role_probe_init(), and its connection must end.
+ */
+bool role_probe_move(struct role_probe *probe, const struct role_probe_settings *settings,
+                     struct voter_group *group, size_t service);
+
 /* A reload has handed this decision over, perhaps without a change: aims at its node. If the node is in doubt,
  * and the probe waits for its next attempt, the attempt is made at once. */
 void role_probe_catch_up(struct role_probe *probe, const struct service_decision *decision, int64_t now_ms);

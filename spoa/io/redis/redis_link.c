@@ -416,6 +416,19 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
     return link;
 }
 
+void redis_link_move(struct redis_link *link, const struct tls *tls, redis_link_stepped_fn stepped,
+                     void *context)
+{
+    link->options.tls = tls;
+    link->options.stepped = stepped;
+    link->options.context = context;
+}
+
+void redis_link_reset(struct redis_link *link)
+{
+    disconnect(link);
+}
+
 void redis_link_destroy(struct redis_link *link)
 {
     if (link == NULL)

@@ -41,6 +41,16 @@ MUST_CHECK struct redis_link *redis_link_create(struct ev_loop *loop, struct res
  * Must not be called from `stepped`. */
 void redis_link_destroy(struct redis_link *link);
 
+/*
+ * Another one owns the link: `stepped` and `context` are called from now on, and later connections use `tls`, which wants
+ * the same as the former one. The connection stays, with what is under way.
+ */
+void redis_link_move(struct redis_link *link, const struct tls *tls, redis_link_stepped_fn stepped,
+                     void *context);
+
+/* Closes the connection, or stops the attempt. The conversation is not told: it begins anew. Not from `stepped`. */
+void redis_link_reset(struct redis_link *link);
+
 /* Sends what the conversation has to say, in one write if the socket takes it, and sets the timer. May be
  * called from `stepped`. */
 void redis_link_pump(struct redis_link *link);

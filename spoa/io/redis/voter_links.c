@@ -83,6 +83,7 @@ static bool create_roles(struct voter_links *links)
         .services = links->options.services,
         .settings = links->options.probes,
         .tls = links->options.node_tls,
+        .kept = links->options.kept,
         .service_count = links->options.service_count,
         .metrics = links->metrics,
         .stepped = on_stepped,
@@ -170,12 +171,30 @@ enum progress voter_links_build(struct voter_links *links, size_t *io_budget)
     return PROGRESS_DONE;
 }
 
+void voter_links_look(struct voter_links *links, size_t service, int64_t now_ms)
+{
+    role_links_look(links->roles, service, now_ms);
+}
+
+struct role_link *voter_links_find_role(const struct voter_links *links, size_t service)
+{
+    return role_links_find(links->roles, service);
+}
+
+void voter_links_give_up(struct voter_links *links)
+{
+    if (links == NULL)
+        return;
+    ev_timer_stop(links->loop, &links->review);
+    links->is_ending = true;
+    role_links_give_up(links->roles);
+}
+
 bool voter_links_shed(struct voter_links *links, size_t *io_budget)
 {
     if (links == NULL)
         return false;
-    ev_timer_stop(links->loop, &links->review);
-    links->is_ending = true;
+    voter_links_give_up(links);
     for (unsigned i = 0; i < links->options.count; i++) {
         struct voter_link *voter = &links->voters[i];
         if (voter->query == NULL && voter->hints == NULL)

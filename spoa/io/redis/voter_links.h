@@ -19,6 +19,7 @@
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/tls.h"
 
+struct role_link;
 struct voter_links;
 
 struct voter_links_options {
@@ -33,6 +34,7 @@ struct voter_links_options {
     struct service *const *services;
     const struct role_probe_settings *probes; /* one per service */
     const struct tls *const *node_tls;        /* one per service, NULL: no TLS */
+    struct role_link *const *kept;            /* see role_links_options */
     size_t service_count;
     uint8_t *identities; /* see voter_group_options */
 };
@@ -50,6 +52,15 @@ MUST_CHECK struct voter_links *voter_links_create(struct ev_loop *loop, struct r
  * their votes up to date from then on. It also connects to the nodes that they name, to learn their roles.
  */
 MUST_CHECK enum progress voter_links_build(struct voter_links *links, size_t *io_budget);
+
+/* A reload, before the change-over: see role_links_look(). `service` is its place in the group. */
+void voter_links_look(struct voter_links *links, size_t service, int64_t now_ms);
+
+/* The link to the node of this service; NULL: there is none. */
+struct role_link *voter_links_find_role(const struct voter_links *links, size_t service);
+
+/* Nobody uses them any more, and nothing is made of what is heard: see role_links_give_up(). NULL is fine. */
+void voter_links_give_up(struct voter_links *links);
 
 /* Asks nobody any more, and ends links; each costs a unit. True while there are more. NULL is fine. */
 bool voter_links_shed(struct voter_links *links, size_t *io_budget);

@@ -137,6 +137,33 @@ static void test_a_bare_majority_is_enough(void **state)
     end();
 }
 
+/* The next one does not ask the node itself: it is told what the former one knows, once, with its date. */
+static void test_told_by_the_former_one(void **state)
+{
+    struct service_event event;
+
+    (void)state;
+    build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+    assert_false(handover_tell_role(next.service, former.service, &event)); /* it is about no node */
+    agree(&former, A, START);
+    agree(&next, A, START);
+    assert_false(handover_tell_role(next.service, former.service, &event)); /* nobody was told anything */
+    say_role(&former, B, NODE_ROLE_MASTER, START + 1);
+    assert_false(handover_tell_role(next.service, former.service, &event)); /* of another node */
+    say_role(&former, A, NODE_ROLE_REPLICA, START + 2);
+    assert_int_equal(handover_lack(next.service, former.service, START + 3), HANDOVER_UNPROBED);
+    assert_true(handover_tell_role(next.service, former.service, &event));
+    assert_int_equal(event.role, NODE_ROLE_REPLICA);
+    assert_int_equal(event.t_sent_ms, START + 2);
+    (void)service_step(next.service, &event, START + 3);
+    assert_int_equal(service_decision(next.service)->state, SERVICE_NOT_MASTER);
+    assert_int_equal(handover_lack(next.service, former.service, START + 3), HANDOVER_READY);
+    assert_false(handover_tell_role(next.service, former.service, &event)); /* it knows */
+    say_role(&next, A, NODE_ROLE_MASTER, START + 4);
+    assert_false(handover_tell_role(next.service, former.service, &event)); /* it knows more */
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_a_moment_without_a_name_and_another_map),
         cmocka_unit_test(test_outside_both_maps),
         cmocka_unit_test(test_a_bare_majority_is_enough),
+        cmocka_unit_test(test_told_by_the_former_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
