@@ -67,11 +67,12 @@ const char *names_keep_told(struct span text)
 
 void names_forget(void)
 {
+    struct name *rest = names;
     struct name *name;
-    struct name *next;
 
-    HASH_ITER (hh, names, name, next) {
-        HASH_DEL(names, name);
+    HASH_CLEAR(hh, names);
+    while ((name = rest) != NULL) {
+        rest = name->hh.next;
         free(name);
     }
     told = 0;

@@ -204,12 +204,10 @@ static enum reply_reading read_owner(const struct reply *node, const struct addr
 {
     struct reply host = node->elements[0];
     char text[ADDR_IP_TEXT_MAX];
+    struct span asked = span_of_text(self->kind == ADDR_UNIX ? "" : addr_host(self, text));
 
     if (host.kind == REPLY_NIL || (host.kind == REPLY_TEXT && host.text.len == 0))
-        host = (struct reply){
-            .kind = REPLY_TEXT,
-            .text = span_of_text(self->kind == ADDR_UNIX ? "" : addr_host(self, text)),
-        };
+        host = (struct reply){.kind = REPLY_TEXT, .text = asked};
     return reply_read_addr(&host, &node->elements[1], ret_owner);
 }
 

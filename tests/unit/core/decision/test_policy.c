@@ -342,7 +342,7 @@ static void test_no_witness_against_dissent(void **state)
     f.now_ms += QUORUM_HOLD_MS;
     say_witness(0, true);
     say_witness(1, true);
-    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_DISAGREE, NULL);
+    expect(SERVICE_NO_QUORUM, SERVICE_BECAUSE_UNREACHABLE, NULL);
     end();
 }
 

@@ -1,4 +1,5 @@
 /* Listening sockets on the loopback and in the file system. */
+#include "proto/names.h"
 #include "spoa/io/net/listen_socket.h"
 
 #include <fcntl.h>
@@ -318,14 +319,11 @@ static void link_in_place_of_the_socket(void **state)
 /* That of a HAProxy in the same folder, for example. */
 static void root_socket_in_place_of_ours(void **state)
 {
-    struct addr addr = {.kind = ADDR_UNIX};
+    const struct addr addr = {.kind = ADDR_UNIX, .name = names_keep(span_of_text(beside("victim")))};
     struct listen_socket_options options = options_of(&addr);
     struct listen_socket theirs;
-    char path[128];
 
     (void)state;
-    snprintf(path, sizeof(path), "%s", beside("victim"));
-    addr.name = path;
     options.mode = 0600;
     assert_int_equal(listen_socket_open(&options, &theirs, error), 0);
     check_swap(put_victim, "socket");
