@@ -320,6 +320,56 @@ static void test_other_ways(void **state)
     }
 }
 
+/* Whether HAProxy's server R1 has an address of ours. */
+static void check_address(const char *ours, const char *theirs, bool is_same)
+{
+    char server[128];
+
+    read_recipe("haproxy-conf/runtime-api", &files);
+    (void)snprintf(server, sizeof(server), "server = R1 %s", ours);
+    edit(files.text[AGENT], "server = R1 10.0.0.11:6379", server);
+    (void)snprintf(server, sizeof(server), "server R1 %s", theirs);
+    edit(files.text[HAPROXY], "server R1 10.0.0.11:6379", server);
+    struct findings findings = check(&files, true);
+    if (findings.count != (is_same ? 0 : 1))
+        fail_msg("%s, %s: %zu findings", ours, theirs, findings.count);
+    if (!is_same)
+        assert_int_equal(findings.list[0].code, FINDING_SERVER_ADDRESS);
+    findings_finish(&findings);
+}
+
+/* A name with its domain and the same name without are one host. Any other two names are two. */
+static void test_names_of_hosts(void **state)
+{
+    (void)state;
+    check_address("redis-1:6379", "redis-1:6379", true);
+    check_address("redis-1:6379", "redis-1.example.org:6379", true);
+    check_address("redis-1.example.org:6379", "redis-1:6379", true);
+    check_address("redis-1:6379", "redis-1:6380", false);
+    check_address("redis-1:6379", "redis-1.example.org:6380", false);
+    check_address("redis-1:6379", "redis-2:6379", false);
+    check_address("redis-1:6379", "redis-10:6379", false);
+    check_address("redis-1:6379", "valkey7.example.org:6379", false);
+    check_address("valkey7.example.org:6379", "redis-1:6379", false);
+    check_address("redis-1.example.org:6379", "redis-1.example.net:6379", false);
+}
+
+/* Any of a server's addresses will do. A name may stand for any address. */
+static void test_aliases(void **state)
+{
+    static const char three[] = "10.0.0.11:6379 alias=10.0.0.21:6379 alias=10.0.0.31:6379";
+
+    (void)state;
+    check_address(three, "10.0.0.11:6379", true);
+    check_address(three, "10.0.0.21:6379", true);
+    check_address(three, "10.0.0.31:6379", true);
+    check_address(three, "10.0.0.41:6379", false);
+    check_address(three, "10.0.0.21:6380", false);
+    check_address("10.0.0.11:6379 alias=redis-1:6379", "redis-1:6379", true);
+    check_address("10.0.0.11:6379 alias=redis-1:6379", "10.0.0.99:6379", true);
+    check_address("redis-1:6379 alias=10.0.0.11:6379", "10.0.0.99:6379", true);
+}
+
 /* ---- several services, replicas ---- */
 
 static void test_services_of_variables(void **state)
@@ -380,6 +430,8 @@ int main(void)
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_other_ways),
+        cmocka_unit_test(test_names_of_hosts),
+        cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_services_of_variables),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_defaults),
