@@ -17,19 +17,24 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proto/addr.h"
 #include "spoa/core/config/config.h"
 #include "tests/lib/log_capture.h"
 
 #define CREATE_RULESET_VERSION 1U /* linux/landlock.h */
+#define LISTS 4
 
 static char directory[64];
-static char path[96]; /* of a file in it, the configuration's */
-static int listening; /* of another process: an abstract socket */
+static char path[96];         /* of a file in it, the configuration's */
+static char sockets[96];      /* a folder beside it */
+static char socket_name[128]; /* of a socket there, as a configuration has it */
+static int listening;         /* of another process: an abstract socket */
 static struct sockaddr_un abstract;
 static socklen_t abstract_len;
 
@@ -52,6 +57,9 @@ static int set_up(void **state)
     int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_int_equal(write(file, "x", 1), 1);
     close(file);
+    (void)snprintf(sockets, sizeof(sockets), "%s.d", directory);
+    (void)snprintf(socket_name, sizeof(socket_name), "unix:%s/s", sockets);
+    assert_int_equal(mkdir(sockets, 0700), 0);
     make_abstract_socket();
     return 0;
 }
@@ -61,7 +69,32 @@ static int tear_down(void **state)
     (void)state;
     close(listening);
     unsetenv("NOTIFY_SOCKET");
-    return unlink(path) | rmdir(directory);
+    return unlink(path) | rmdir(directory) | rmdir(sockets);
+}
+
+/* The lists of addresses in the configuration. */
+static struct config_listens *list_of(struct config *config, unsigned number)
+{
+    struct config_listens *const lists[LISTS] = {&config->agent.listens, &config->agent.checks,
+                                                 &config->agent.web, &config->agent.takeovers};
+
+    return lists[number];
+}
+
+/* The configuration has the addresses in this list; LISTS: in none. */
+static unsigned listed_in = LISTS;
+
+/* Two addresses: the second is a UNIX socket in the folder `sockets`. */
+static void list_addresses(struct config *config)
+{
+    if (listed_in == LISTS)
+        return;
+    struct config_listens *list = list_of(config, listed_in);
+    list->list = calloc(2, sizeof(*list->list));
+    if (list->list == NULL || !addr_parse(span_of_text("127.0.0.1:1"), &list->list[0].addr) ||
+        !addr_parse(span_of_text(socket_name), &list->list[1].addr))
+        _exit(255);
+    list->count = 2;
 }
 
 /* The kernel's version of Landlock. */
@@ -80,6 +113,7 @@ static int inside(int (*attempt)(void))
         struct config *config = config_create();
         log_capture_begin(LOG_LEVEL_DEBUG);
         config->agent.sandbox = true;
+        list_addresses(config);
         (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         sandbox_enter(config, path);
         config_destroy(config);
@@ -118,6 +152,18 @@ static int ask_device(void)
     return device == -1 ? 255 : code_of(ioctl(device, RNDGETENTCNT, &count));
 }
 
+/* As a listener does, at its begin and at its end. */
+static int bind_socket(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", strchr(socket_name, '/'));
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1)
+        return errno;
+    return code_of(unlink(address.sun_path));
+}
+
 static int connect_abstract(void)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -153,6 +199,17 @@ static void first_version(void **state)
     assert_int_equal(inside(version_in_log), 0);
 }
 
+/* Sockets come and go where the configuration has some, and nowhere else. */
+static void folders_of_sockets(void **state)
+{
+    (void)state;
+    if (landlock_version() < 1)
+        skip();
+    assert_int_equal(inside(bind_socket), EACCES);
+    for (listed_in = 0; listed_in < LISTS; listed_in++)
+        assert_int_equal(inside(bind_socket), 0);
+}
+
 /* All that the kernel can forbid is forbidden. */
 static void later_versions(void **state)
 {
@@ -182,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(first_version),
+        TEST(folders_of_sockets),
         TEST(later_versions),
         TEST(manager_with_an_abstract_socket),
     };
