@@ -54,9 +54,9 @@ static int set_up(void **state)
     (void)snprintf(directory, sizeof(directory), "/tmp/sandbox-XXXXXX");
     assert_non_null(mkdtemp(directory));
     (void)snprintf(path, sizeof(path), "%s/a.conf", directory);
-    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_int_equal(write(file, "x", 1), 1);
-    close(file);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
     (void)snprintf(sockets, sizeof(sockets), "%s.d", directory);
     (void)snprintf(socket_name, sizeof(socket_name), "unix:%s/s", sockets);
     assert_int_equal(mkdir(sockets, 0700), 0);
@@ -84,15 +84,15 @@ static struct config_listens *list_of(struct config *config, unsigned number)
 /* The configuration has the addresses in this list; LISTS: in none. */
 static unsigned listed_in = LISTS;
 
-/* Two addresses: the second is a UNIX socket in the folder `sockets`. */
+/* Two addresses: one of them is a UNIX socket in the folder `sockets`. */
 static void list_addresses(struct config *config)
 {
     if (listed_in == LISTS)
         return;
     struct config_listens *list = list_of(config, listed_in);
     list->list = calloc(2, sizeof(*list->list));
-    if (list->list == NULL || !addr_parse(span_of_text("127.0.0.1:1"), &list->list[0].addr) ||
-        !addr_parse(span_of_text(socket_name), &list->list[1].addr))
+    if (list->list == NULL || !addr_parse(span_of_text("127.0.0.1:1"), &list->list[listed_in % 2].addr) ||
+        !addr_parse(span_of_text(socket_name), &list->list[1 - listed_in % 2].addr))
         _exit(255);
     list->count = 2;
 }
@@ -102,6 +102,8 @@ static int landlock_version(void)
 {
     return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 }
+
+static const char *file = path; /* the configuration, as it is named */
 
 /* Runs `attempt` in a child that has entered the sandbox; what it returns. */
 static int inside(int (*attempt)(void))
@@ -115,7 +117,7 @@ static int inside(int (*attempt)(void))
         config->agent.sandbox = true;
         list_addresses(config);
         (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        sandbox_enter(config, path);
+        sandbox_enter(config, file);
         config_destroy(config);
         _exit(attempt());
     }
@@ -199,6 +201,50 @@ static void first_version(void **state)
     assert_int_equal(inside(version_in_log), 0);
 }
 
+/* The file may be a link into another folder, or its name may have no folder. */
+static void names_of_the_file(void **state)
+{
+    char link[sizeof(sockets) + 2];
+    char before[256];
+
+    (void)state;
+    if (landlock_version() < 1)
+        skip();
+    (void)snprintf(link, sizeof(link), "%s/l", sockets);
+    assert_int_equal(symlink(path, link), 0);
+    file = link;
+    int through_link = inside(read_file);
+    assert_int_equal(unlink(link), 0);
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_int_equal(chdir(directory), 0);
+    file = strrchr(path, '/') + 1;
+    int in_this_folder = inside(read_file);
+    assert_int_equal(chdir(before), 0);
+    file = path;
+    assert_int_equal(through_link, 0);
+    assert_int_equal(in_this_folder, 0);
+}
+
+static int read_system(void)
+{
+    static const char *const paths[] = {
+        "/etc", "/etc/hosts", "/etc/resolv.conf", "/proc/self/stat",         "/usr/lib",
+        "/lib", "/usr/share", "/dev/urandom",     "/sys/devices/system/cpu",
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+        if (open(paths[i], O_RDONLY | O_CLOEXEC) == -1 && errno != ENOENT)
+            return errno;
+    return 0;
+}
+
+/* What the C library reads later on. */
+static void files_of_the_system(void **state)
+{
+    (void)state;
+    assert_int_equal(inside(read_system), 0);
+}
+
 /* Sockets come and go where the configuration has some, and nowhere else. */
 static void folders_of_sockets(void **state)
 {
@@ -238,10 +284,8 @@ static void manager_with_an_abstract_socket(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(first_version),
-        TEST(folders_of_sockets),
-        TEST(later_versions),
-        TEST(manager_with_an_abstract_socket),
+        TEST(first_version),      TEST(names_of_the_file), TEST(files_of_the_system),
+        TEST(folders_of_sockets), TEST(later_versions),    TEST(manager_with_an_abstract_socket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

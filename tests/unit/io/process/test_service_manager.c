@@ -90,6 +90,18 @@ static void test_messages(void **state)
     assert_string_equal(received(), "");
 }
 
+/* A message a second would use up the descriptors. */
+static void test_nothing_is_left_open(void **state)
+{
+    (void)state;
+    int before = dup(listening);
+    close(before);
+    service_manager_send("READY=1");
+    int after = dup(listening);
+    close(after);
+    assert_int_equal(after, before);
+}
+
 static void test_an_abstract_socket(void **state)
 {
     char name[64];
@@ -145,9 +157,10 @@ static void test_a_reload(void **state)
     assert_string_equal(status, "reloading");
 }
 
-static int interval_ms(void)
+/* In units in which the least that the manager can allow is 1. */
+static int interval_half_us(void)
 {
-    return (int)(service_manager_watchdog_interval() * 1000);
+    return (int)(service_manager_watchdog_interval() * 2e6);
 }
 
 /* It is half of what the manager allows this process. */
@@ -156,14 +169,14 @@ static void test_watchdog(void **state)
     char pid[32];
 
     (void)state;
-    assert_int_equal(interval_ms(), 0);
+    assert_int_equal(interval_half_us(), 0);
     setenv("WATCHDOG_USEC", "30000000", 1);
-    assert_int_equal(interval_ms(), 15000);
+    assert_int_equal(interval_half_us(), 30000000);
     (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
     setenv("WATCHDOG_PID", pid, 1);
-    assert_int_equal(interval_ms(), 15000);
+    assert_int_equal(interval_half_us(), 30000000);
     setenv("WATCHDOG_PID", "1", 1);
-    assert_int_equal(interval_ms(), 0);
+    assert_int_equal(interval_half_us(), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -171,8 +184,9 @@ static void test_watchdog(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_messages), TEST(test_an_abstract_socket), TEST(test_no_manager),
-        TEST(test_a_reload), TEST(test_watchdog),
+        TEST(test_messages),           TEST(test_nothing_is_left_open),
+        TEST(test_an_abstract_socket), TEST(test_no_manager),
+        TEST(test_a_reload),           TEST(test_watchdog),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
