@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/lib/events.h"
+#include "tests/lib/guarded.h"
 
 enum { T = 500, F = 2000, VOTERS = 3, FENCE = 5000 };
 #define START 100000
@@ -322,6 +324,12 @@ static const struct {
     {"zz", 0},
 };
 
+/* A name as a message has it: nothing that may be read stands behind its end. */
+static struct span name_of(const char *text)
+{
+    return span_of(guarded_copy(text, strlen(text)), strlen(text));
+}
+
 static void test_asks_about_a_name(void **state)
 {
     struct voter_group *asking = create_many();
@@ -329,7 +337,7 @@ static void test_asks_about_a_name(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(known_as) / sizeof(*known_as); i++) {
         for (enum voter_question question = VOTER_ASK_MASTER; question <= VOTER_ASK_FACTS; question++) {
-            voter_group_ask(asking, 1, span_of_text(known_as[i].monitor));
+            voter_group_ask(asking, 1, name_of(known_as[i].monitor));
             assert_int_equal(take_questions(asking, 1, question), known_as[i].services);
         }
         assert_false(voter_group_wants(asking, 0));
@@ -351,7 +359,7 @@ static void test_a_failover_of_a_name(void **state)
         for (size_t service = 0; service < MANY; service++)
             for (unsigned voter = 0; voter < VOTERS; voter++)
                 vote(many[service], voter, A, START);
-        voter_group_expect_failover(expecting, span_of_text(known_as[i].monitor), &addr, START);
+        voter_group_expect_failover(expecting, name_of(known_as[i].monitor), &addr, START);
         for (size_t service = 0; service < MANY; service++)
             fenced |= service_decision(many[service])->is_fenced ? 1U << service : 0;
         assert_int_equal(fenced, known_as[i].services);
