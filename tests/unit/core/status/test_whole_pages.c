@@ -254,6 +254,16 @@ static void say_word(size_t i, unsigned server, enum node_saying saying, const c
     tell(i, &event, now_ms);
 }
 
+/* Two voters turn out to be one. */
+static void be_the_same(int group)
+{
+    char identity[VOTER_IDENTITY_LEN + 1];
+
+    memset(identity, 'a', VOTER_IDENTITY_LEN);
+    identity[VOTER_IDENTITY_LEN] = '\0';
+    voter_group_identify(groups[group], 2, span_of_text(identity), START + 5000);
+}
+
 static void ask_stranger(const char *name, int64_t now_ms)
 {
     const struct spop_value stranger = spop_text(span_of_text(name));
@@ -420,6 +430,7 @@ static void test_much_is_wrong(void **state)
     service_note_refusal(services[0]);
     service_note_given_up(services[1], SERVICE_ROLE_MASTER, 1000, now_ms + 2600);
     ask_stranger("m7", now_ms + 2700);
+    be_the_same(NODES);
     runtime_health_note_trial(&apis[0], NULL, 0, now_ms);
     runtime_health_note_trial(&apis[1], "Permission denied", 2, now_ms);
     runtime_health_note_trial(&apis[1], "Permission denied", 2, now_ms + 60000);
@@ -464,6 +475,19 @@ static void test_the_past(void **state)
     check_page(HTTP_PAGE_STATUS, "past.json");
 }
 
+/* More than are shown in full, and all is well. */
+static void test_a_few_more_are_well(void **state)
+{
+    int64_t now_ms = START + 5000;
+
+    (void)state;
+    make_world(4, 1);
+    for (size_t i = 0; i < 5; i++)
+        vote(i, 7, "10.0.0.1:6379", now_ms);
+    look_at(now_ms + 100);
+    check_page(HTTP_PAGE_STATUS_TEXT, "more.txt");
+}
+
 /* More than are shown in full. Some in the middle are in trouble, more than one has an alarm. */
 static void test_many_services(void **state)
 {
@@ -480,6 +504,7 @@ static void test_many_services(void **state)
             service_note_given_up(services[i], SERVICE_ROLE_MASTER, (int64_t)(1000 + i), now_ms);
     }
     voter_group_lost(groups[NODES], 1, &refused, now_ms + 100);
+    be_the_same(NODES);
     ask_stranger("x", now_ms + 100);
     runtime_health_note_trial(&apis[0], NULL, 0, now_ms);
     status.is_reload_good = false;
@@ -498,10 +523,8 @@ static void test_many_services(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_all_is_well),
-        TEST(test_much_is_wrong),
-        TEST(test_the_past),
-        TEST(test_many_services),
+        TEST(test_all_is_well),         TEST(test_much_is_wrong), TEST(test_the_past),
+        TEST(test_a_few_more_are_well), TEST(test_many_services),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
