@@ -370,6 +370,7 @@ static void test_all_is_well(void **state)
     make_world(1, 1);
     for (size_t i = 0; i < APIS; i++)
         runtime_health_note_trial(&apis[i], NULL, 0, now_ms);
+    voter_group_lost(groups[SENTINELS], 1, &refused, now_ms - 1000); /* that is over */
     for (unsigned i = 0; i < 2; i++) {
         vote(i, 7, "10.0.0.1:6379", now_ms + 10 * i);
         say_word(i, 0, NODE_SAYS_MASTER, "", now_ms + 100);
@@ -384,6 +385,17 @@ static void test_all_is_well(void **state)
     check_page(HTTP_PAGE_STATUS, "well.json");
     check_page(HTTP_PAGE_METRICS, "well.metrics");
     check_page(HTTP_PAGE_OPENMETRICS, "well.openmetrics");
+}
+
+/* Nobody has answered yet, and the kernel does not say since when the process is there. */
+static void test_at_the_start(void **state)
+{
+    (void)state;
+    make_world(1, 1);
+    status.process.t_start_unix_ms = 0;
+    look_at(START + 100);
+    check_page(HTTP_PAGE_STATUS_TEXT, "start.txt");
+    check_page(HTTP_PAGE_STATUS, "start.json");
 }
 
 /* Of the first service all voters and nodes have something to say. The second one is switched. */
@@ -523,8 +535,8 @@ static void test_many_services(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_all_is_well),         TEST(test_much_is_wrong), TEST(test_the_past),
-        TEST(test_a_few_more_are_well), TEST(test_many_services),
+        TEST(test_at_the_start), TEST(test_all_is_well),         TEST(test_much_is_wrong),
+        TEST(test_the_past),     TEST(test_a_few_more_are_well), TEST(test_many_services),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

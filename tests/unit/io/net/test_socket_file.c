@@ -15,6 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "spoa/io/net/listen_socket.h"
+
+#define NOBODY 65534
+
 static char directory[64];
 static char path[96];
 static char lock_path[128];
@@ -146,6 +150,31 @@ static void test_no_socket(void **state)
     assert_false(file.is_known);
 }
 
+/* Somebody accepts on it. That we may not connect to it does not make it ours. Root may: so we are another user here. */
+static void test_a_socket_that_we_may_not_use(void **state)
+{
+    const struct listen_socket_options options = {.addr = &addr, .mode = 0400, .owner = "", .group = ""};
+    char error[LISTEN_SOCKET_ERROR_MAX];
+    struct listen_socket listening;
+    struct listen_socket second;
+
+    (void)state;
+    if (getuid() == 0) {
+        assert_int_equal(chown(directory, NOBODY, (gid_t)-1), 0);
+        assert_int_equal(seteuid(NOBODY), 0);
+    }
+    int first_result = listen_socket_open(&options, &listening, error);
+    struct socket_file file = socket_file_at(path);
+    int result = listen_socket_open(&options, &second, error);
+    struct socket_file now = socket_file_at(path);
+    if (getuid() == 0)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(first_result, 0);
+    assert_int_equal(result, -1);
+    assert_true(now.is_known && now.inode == file.inode);
+    listen_socket_close(&listening);
+}
+
 /* Only the file that is remembered is removed. */
 static void test_remove(void **state)
 {
@@ -233,6 +262,7 @@ int main(void)
         TEST(test_owner),
         TEST(test_a_file_that_is_there),
         TEST(test_no_socket),
+        TEST(test_a_socket_that_we_may_not_use),
         TEST(test_remove),
         TEST(test_another_kind_of_file),
         TEST(test_lock),
