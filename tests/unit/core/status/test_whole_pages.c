@@ -371,8 +371,9 @@ static void test_all_is_well(void **state)
     for (size_t i = 0; i < APIS; i++)
         runtime_health_note_trial(&apis[i], NULL, 0, now_ms);
     voter_group_lost(groups[SENTINELS], 1, &refused, now_ms - 1000); /* that is over */
+    vote_for_none(1, 2, QUORUM_UNKNOWN_NAME, now_ms + 9);
     for (unsigned i = 0; i < 2; i++) {
-        vote(i, 7, "10.0.0.1:6379", now_ms + 10 * i);
+        vote(i, i == 0 ? 7 : 3, "10.0.0.1:6379", now_ms + 10 * i);
         say_word(i, 0, NODE_SAYS_MASTER, "", now_ms + 100);
         say_word(i, 1, NODE_SAYS_REPLICA, "10.0.0.1:6379", now_ms + 110);
     }
@@ -490,6 +491,8 @@ static void test_the_past(void **state)
 /* More than are shown in full, and all is well. */
 static void test_a_few_more_are_well(void **state)
 {
+    enum { MANY = 2 * PAGE_PIECE + 2 };
+    const struct voter_group *many[MANY]; /* one of them again and again */
     int64_t now_ms = START + 5000;
 
     (void)state;
@@ -498,6 +501,11 @@ static void test_a_few_more_are_well(void **state)
         vote(i, 7, "10.0.0.1:6379", now_ms);
     look_at(now_ms + 100);
     check_page(HTTP_PAGE_STATUS_TEXT, "more.txt");
+    for (size_t i = 0; i < MANY; i++)
+        many[i] = groups[i == 0 ? SENTINELS : NODES];
+    status.groups = many;
+    status.group_count = MANY;
+    check_page(HTTP_PAGE_STATUS_TEXT, "groups.txt");
 }
 
 /* More than are shown in full. Some in the middle are in trouble, more than one has an alarm. */
