@@ -260,6 +260,57 @@ static void test_mistakes(void **state)
     }
 }
 
+/* The first line that begins like this, and where its section begins. False if it is the first of its section, or none. */
+static bool find_line(char *text, const char *begin, char **ret_section, char **ret_line)
+{
+    char *section = text;
+
+    for (char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        bool is_indented = strchr(" \t\n#[", *line) != NULL;
+        if (!is_indented)
+            section = strchr(line, '\n') + 1;
+        *ret_section = section;
+        *ret_line = line;
+        if (is_indented && strncmp(line + strspn(line, " \t"), begin, strlen(begin)) == 0)
+            return line != section;
+    }
+    return false;
+}
+
+/* Where they stand in their section does not matter. */
+static void test_mistakes_in_the_first_line(void **state)
+{
+    char moved[512];
+    char *section = NULL;
+    char *line = NULL;
+    unsigned count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+        const struct mistake *mistake = &mistakes[i];
+        read_recipe("haproxy-conf/runtime-api", &files);
+        edit(files.text[mistake->file], mistake->old, mistake->new);
+        if (!find_line(files.text[mistake->where], mistake->line, &section, &line))
+            continue;
+        size_t len = strcspn(line, "\n");
+        /* Above the `default-server` a server has no weight of it. */
+        const char *weight =
+            strncmp(mistake->line, "server ", 7) == 0 && mistake->code != FINDING_SERVER_WEIGHT ? " weight 0"
+                                                                                                : "";
+        (void)snprintf(moved, sizeof(moved), "%.*s%s\n", (int)len, line, weight);
+        memmove(line, line + len + 1, strlen(line + len + 1) + 1);
+        memmove(section + strlen(moved), section, strlen(section) + 1);
+        memcpy(section, moved, strlen(moved));
+        struct findings findings = check(&files, true);
+        if (findings.count != 1 || findings.list[0].code != mistake->code)
+            fail_msg("'%s' in the first line: %zu findings", mistake->line, findings.count);
+        check_line(files.text[mistake->where], findings.list[0].line, mistake->line);
+        findings_finish(&findings);
+        count++;
+    }
+    assert_true(count > 30);
+}
+
 /* Other ways to write the same are no mistakes. */
 static const struct {
     enum file file;
@@ -428,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_what_haproxy_conf_writes),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_mistakes_in_the_first_line),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_other_ways),
         cmocka_unit_test(test_names_of_hosts),
