@@ -91,13 +91,6 @@ static void test_what_haproxy_conf_writes(void **state)
 #define SORRY                                                                                                \
     "backend be_sorry\n    mode http\n    server sorry 10.0.0.99:80 check\n"                                 \
     "frontend other\n"
-/* A website with a filter of its own. */
-#define WEBSITE                                                                                              \
-    "frontend web\n    mode http\n    bind :80\n    filter spoe engine coraza config coraza.conf\n"          \
-    "    default_backend web_servers\n"                                                                      \
-    "backend web_servers\n    mode http\n"                                                                   \
-    "    default-server check on-marked-down shutdown-sessions\n    server w1 10.0.1.1:80\n"                 \
-    "backend be_coraza\n    mode tcp\n    server coraza 127.0.0.1:9000\n"
 #define STATS "stats socket /run/haproxy/admin.sock"
 
 static const struct mistake mistakes[] = {

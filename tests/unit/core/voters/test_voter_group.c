@@ -269,7 +269,7 @@ static struct voter_group *create_many(void)
 {
     static struct service_settings many_settings[MANY];
     static const char *const names[VOTERS] = {"a", "b", "c"};
-    static uint8_t numbers[VOTERS];
+    static uint8_t numbers[VOTERS] = {0};
     const struct voter_group_options options = {
         .name = "",
         .source = VOTER_SOURCE_SENTINEL,

@@ -75,10 +75,16 @@ static int tear_down(void **state)
 /* The lists of addresses in the configuration. */
 static struct config_listens *list_of(struct config *config, unsigned number)
 {
-    struct config_listens *const lists[LISTS] = {&config->agent.listens, &config->agent.checks,
-                                                 &config->agent.web, &config->agent.takeovers};
-
-    return lists[number];
+    switch (number) {
+    case 0:
+        return &config->agent.listens;
+    case 1:
+        return &config->agent.checks;
+    case 2:
+        return &config->agent.web;
+    default:
+        return &config->agent.takeovers;
+    }
 }
 
 /* The configuration has the addresses in this list; LISTS: in none. */
