@@ -2,6 +2,7 @@
 #include "spoa/io/process/file_watch.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -185,16 +186,21 @@ static int set_up(void **state)
     return 0;
 }
 
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
 static int tear_down(void **state)
 {
-    char command[96];
-
     (void)state;
     for (int i = 0; i < COUNT; i++)
         file_watch_destroy(all[i].watch);
     ev_loop_destroy(loop);
-    (void)snprintf(command, sizeof(command), "rm -r %s", directory);
-    return system(command);
+    return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static void stop(struct ev_loop *stopped, ev_timer *timer, int events)
