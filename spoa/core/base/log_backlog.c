@@ -37,6 +37,4 @@ struct span log_backlog_oldest(const struct log_backlog *backlog)
 void log_backlog_drop(struct log_backlog *backlog)
 {
     backlog->begin += LENGTH_BYTES + log_backlog_oldest(backlog).len;
-    if (backlog->begin == backlog->end)
-        backlog->begin = backlog->end = 0;
 }

@@ -46,7 +46,7 @@ struct config_tls {
     char *cert_file; /* ours, with its chain; NULL: none */
     char *key_file;  /* of that certificate */
     char *server_name; /* in the peer's certificate; NULL: the peer's host */
-    unsigned line;     /* of one of these keys; 0: none is given */
+    unsigned line;     /* of `listen`, or of the `tls` of a service; 0: there is none */
     bool
         is_inherited; /* of a service that gives none: the settings of its group of nodes hold; config_finish() sets it */
 };

@@ -22,14 +22,15 @@ static enum haproxy_mention mention_of_word(const struct haproxy_route *route, c
 
     for (const char *at = strstr(word, opening); at != NULL; at = strstr(at + 1, opening)) {
         const char *full = at + strlen(opening);
-        size_t len = strcspn(full, "),");
-        size_t name_at = len;
-        while (name_at > 0 && full[name_at - 1] != '.')
-            name_at--;
+        const char *end = full + strcspn(full, "),");
+        const char *name = end;
+        while (name[-1] != '.') /* `opening` ends with one */
+            name--;
+        size_t len = (size_t)(end - name);
         for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-            if (len - name_at != strlen(names[i]) || memcmp(full + name_at, names[i], len - name_at) != 0)
+            if (len != strlen(names[i]) || memcmp(name, names[i], len) != 0)
                 continue;
-            bool is_ours = name_at == prefix_len + 1 && memcmp(full, route->prefix, prefix_len) == 0;
+            bool is_ours = name == full + prefix_len + 1 && memcmp(full, route->prefix, prefix_len) == 0;
             return is_ours ? HAPROXY_MENTION_OURS : HAPROXY_MENTION_FOREIGN;
         }
     }

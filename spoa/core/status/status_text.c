@@ -85,7 +85,7 @@ static enum tone voice_tone(const struct status *status, const struct voter_grou
         return TONE_BAD;
     /* A vote counts for its life, also where the link to who gave it has broken. */
     bool is_faulty = voter_group_fault(group, voter)[0] != '\0';
-    if (is_faulty || service_is_in_trouble(service) || vote.addr == NULL || named == NULL)
+    if (is_faulty || service_is_in_trouble(service) || vote.addr == NULL)
         return TONE_WAIT;
     return service_is_same_node(service, vote.addr, named) ? TONE_GOOD : TONE_WAIT;
 }

@@ -171,16 +171,15 @@ static socklen_t socket_len(const struct sockaddr_storage *address)
 static unsigned weight_of(int code)
 {
     switch (code) {
-    case 0:
-        return 0;
+    case 0: /* none has failed yet */
     case ENETUNREACH:
     case EADDRNOTAVAIL:
     case EAFNOSUPPORT:
-        return 1;
+        return 0;
     case ECONNREFUSED:
-        return 2;
+        return 1;
     default:
-        return 3;
+        return 2;
     }
 }
 

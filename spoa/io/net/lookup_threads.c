@@ -147,10 +147,7 @@ struct lookup_threads *lookup_threads_create(lookup_finished_fn finished, void *
 
     if (threads == NULL)
         return NULL;
-    if (pthread_mutex_init(&threads->mutex, NULL) != 0) {
-        free(threads);
-        return NULL;
-    }
+    threads->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     threads->finished = finished;
     threads->context = context;
     return threads;

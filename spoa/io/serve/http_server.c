@@ -123,12 +123,12 @@ static void forget_page(struct http_client *client)
     client->answer.page = HTTP_PAGE_NONE;
 }
 
+/* It holds no page: on_completed() is called before. */
 static void remove_client(struct http_client *client)
 {
     struct http_server *server = client->server;
 
     ev_timer_stop(server->loop, &client->deadline);
-    forget_page(client);
     DL_DELETE(server->clients, client);
     explicit_bzero(client->token, strlen(client->token));
     free(client);

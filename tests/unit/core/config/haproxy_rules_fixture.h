@@ -210,4 +210,12 @@ static inline void check_mistake(const struct mistake *mistake)
 
 #define REJECT "    tcp-request content reject unless { var(txn.redis.master) -m found }\n"
 
+/* A website with a filter of its own. */
+#define WEBSITE                                                                                              \
+    "frontend web\n    mode http\n    bind :80\n    filter spoe engine coraza config coraza.conf\n"          \
+    "    default_backend web_servers\n"                                                                      \
+    "backend web_servers\n    mode http\n"                                                                   \
+    "    default-server check on-marked-down shutdown-sessions\n    server w1 10.0.1.1:80\n"                 \
+    "backend be_coraza\n    mode tcp\n    server coraza 127.0.0.1:9000\n"
+
 #endif

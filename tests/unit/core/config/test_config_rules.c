@@ -79,6 +79,7 @@ static const struct rule errors[] = {
     {GROUP("tls = yes\ntls-key = /k.pem"), "'tls-cert' and 'tls-key' need each other"},
     {GROUP("tls = yes\naddress = unix:/s.sock"), "there is no TLS to a UNIX socket"},
     {OF_SERVICE("tls-key = /k.pem"), "nothing without 'tls = yes'"},
+    {NODES("source = replication\ntls = yes", "tls-ca = /ca.pem"), "nothing without 'tls = yes'"},
     {OF_SERVICE("check-pulse = 50ms"),
      "bad value '50ms' for 'check-pulse': it takes a duration such as 500ms, 3s or 2m, 100 ms or more"},
     {OF_SERVICE("down-after = 1499ms"), "bad value '1499ms' for 'down-after': it takes a duration such as "

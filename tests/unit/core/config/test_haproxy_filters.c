@@ -96,6 +96,22 @@ static void test_no_filter(void **state)
                     0);
 }
 
+/* A name that its file does not have is our business where the file is ours. */
+static void test_unknown_engines(void **state)
+{
+    const struct mistake ours = {HAPROXY,           "engine sentinel",
+                                 "engine sentinal", FINDING_UNKNOWN_ENGINE,
+                                 HAPROXY,           "filter spoe engine sentinal",
+                                 "sentinal",        "sentinel"};
+
+    (void)state;
+    read_recipe("haproxy-conf/runtime-api", &files);
+    edit(files.text[HAPROXY], "frontend fe_redis\n", WEBSITE "frontend fe_redis\n");
+    edit(files.text[HAPROXY], "engine coraza", "engine corazza");
+    check_none("the engine of another program", &files);
+    check_mistake(&ours);
+}
+
 /* A group of messages is another way to ask: a rule sends it, so it needs no event. */
 static void test_group(void **state)
 {
@@ -170,9 +186,13 @@ static void test_replicas_that_are_not_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hanging), cmocka_unit_test(test_no_filter),
-        cmocka_unit_test(test_group),   cmocka_unit_test(test_filter_in_a_backend),
-        cmocka_unit_test(test_listen),  cmocka_unit_test(test_replicas_that_are_not_named),
+        cmocka_unit_test(test_hanging),
+        cmocka_unit_test(test_no_filter),
+        cmocka_unit_test(test_unknown_engines),
+        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_filter_in_a_backend),
+        cmocka_unit_test(test_listen),
+        cmocka_unit_test(test_replicas_that_are_not_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,13 +91,6 @@ static void test_what_haproxy_conf_writes(void **state)
 #define SORRY                                                                                                \
     "backend be_sorry\n    mode http\n    server sorry 10.0.0.99:80 check\n"                                 \
     "frontend other\n"
-/* A website with a filter of its own. */
-#define WEBSITE                                                                                              \
-    "frontend web\n    mode http\n    bind :80\n    filter spoe engine coraza config coraza.conf\n"          \
-    "    default_backend web_servers\n"                                                                      \
-    "backend web_servers\n    mode http\n"                                                                   \
-    "    default-server check on-marked-down shutdown-sessions\n    server w1 10.0.1.1:80\n"                 \
-    "backend be_coraza\n    mode tcp\n    server coraza 127.0.0.1:9000\n"
 #define STATS "stats socket /run/haproxy/admin.sock"
 
 static const struct mistake mistakes[] = {
@@ -260,6 +253,57 @@ static void test_mistakes(void **state)
     }
 }
 
+/* The first line that begins like this, and where its section begins. False if it is the first of its section, or none. */
+static bool find_line(char *text, const char *begin, char **ret_section, char **ret_line)
+{
+    char *section = text;
+
+    for (char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        bool is_indented = strchr(" \t\n#[", *line) != NULL;
+        if (!is_indented)
+            section = strchr(line, '\n') + 1;
+        *ret_section = section;
+        *ret_line = line;
+        if (is_indented && strncmp(line + strspn(line, " \t"), begin, strlen(begin)) == 0)
+            return line != section;
+    }
+    return false;
+}
+
+/* Where they stand in their section does not matter. */
+static void test_mistakes_in_the_first_line(void **state)
+{
+    char moved[512];
+    char *section = NULL;
+    char *line = NULL;
+    unsigned count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+        const struct mistake *mistake = &mistakes[i];
+        read_recipe("haproxy-conf/runtime-api", &files);
+        edit(files.text[mistake->file], mistake->old, mistake->new);
+        if (!find_line(files.text[mistake->where], mistake->line, &section, &line))
+            continue;
+        size_t len = strcspn(line, "\n");
+        /* Above the `default-server` a server has no weight of it. */
+        const char *weight =
+            strncmp(mistake->line, "server ", 7) == 0 && mistake->code != FINDING_SERVER_WEIGHT ? " weight 0"
+                                                                                                : "";
+        (void)snprintf(moved, sizeof(moved), "%.*s%s\n", (int)len, line, weight);
+        memmove(line, line + len + 1, strlen(line + len + 1) + 1);
+        memmove(section + strlen(moved), section, strlen(section) + 1);
+        memcpy(section, moved, strlen(moved));
+        struct findings findings = check(&files, true);
+        if (findings.count != 1 || findings.list[0].code != mistake->code)
+            fail_msg("'%s' in the first line: %zu findings", mistake->line, findings.count);
+        check_line(files.text[mistake->where], findings.list[0].line, mistake->line);
+        findings_finish(&findings);
+        count++;
+    }
+    assert_true(count > 30);
+}
+
 /* Other ways to write the same are no mistakes. */
 static const struct {
     enum file file;
@@ -320,6 +364,56 @@ static void test_other_ways(void **state)
     }
 }
 
+/* Whether HAProxy's server R1 has an address of ours. */
+static void check_address(const char *ours, const char *theirs, bool is_same)
+{
+    char server[128];
+
+    read_recipe("haproxy-conf/runtime-api", &files);
+    (void)snprintf(server, sizeof(server), "server = R1 %s", ours);
+    edit(files.text[AGENT], "server = R1 10.0.0.11:6379", server);
+    (void)snprintf(server, sizeof(server), "server R1 %s", theirs);
+    edit(files.text[HAPROXY], "server R1 10.0.0.11:6379", server);
+    struct findings findings = check(&files, true);
+    if (findings.count != (is_same ? 0 : 1))
+        fail_msg("%s, %s: %zu findings", ours, theirs, findings.count);
+    if (!is_same)
+        assert_int_equal(findings.list[0].code, FINDING_SERVER_ADDRESS);
+    findings_finish(&findings);
+}
+
+/* A name with its domain and the same name without are one host. Any other two names are two. */
+static void test_names_of_hosts(void **state)
+{
+    (void)state;
+    check_address("redis-1:6379", "redis-1:6379", true);
+    check_address("redis-1:6379", "redis-1.example.org:6379", true);
+    check_address("redis-1.example.org:6379", "redis-1:6379", true);
+    check_address("redis-1:6379", "redis-1:6380", false);
+    check_address("redis-1:6379", "redis-1.example.org:6380", false);
+    check_address("redis-1:6379", "redis-2:6379", false);
+    check_address("redis-1:6379", "redis-10:6379", false);
+    check_address("redis-1:6379", "valkey7.example.org:6379", false);
+    check_address("valkey7.example.org:6379", "redis-1:6379", false);
+    check_address("redis-1.example.org:6379", "redis-1.example.net:6379", false);
+}
+
+/* Any of a server's addresses will do. A name may stand for any address. */
+static void test_aliases(void **state)
+{
+    static const char three[] = "10.0.0.11:6379 alias=10.0.0.21:6379 alias=10.0.0.31:6379";
+
+    (void)state;
+    check_address(three, "10.0.0.11:6379", true);
+    check_address(three, "10.0.0.21:6379", true);
+    check_address(three, "10.0.0.31:6379", true);
+    check_address(three, "10.0.0.41:6379", false);
+    check_address(three, "10.0.0.21:6380", false);
+    check_address("10.0.0.11:6379 alias=redis-1:6379", "redis-1:6379", true);
+    check_address("10.0.0.11:6379 alias=redis-1:6379", "10.0.0.99:6379", true);
+    check_address("redis-1:6379 alias=10.0.0.11:6379", "10.0.0.99:6379", true);
+}
+
 /* ---- several services, replicas ---- */
 
 static void test_services_of_variables(void **state)
@@ -378,8 +472,11 @@ int main(void)
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_what_haproxy_conf_writes),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_mistakes_in_the_first_line),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_other_ways),
+        cmocka_unit_test(test_names_of_hosts),
+        cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_services_of_variables),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_defaults),

@@ -488,7 +488,10 @@ static void test_a_new_service_had_no_outage(void **state)
     service_review(next.service, START + F);
     assert_true(service_outage(next.service)->is_running);
     handover(next.service, NULL, strangers, START + F + 100);
+    assert_int_equal(service_outage_totals(next.service)->count, 0);
+    assert_int_equal(service_outage_totals(next.service)->ms, 0);
     agree(&next, A, START + F + 200);
+    assert_int_equal(service_outage_totals(next.service)->count, 1);
     assert_int_equal(service_outage_totals(next.service)->ms, 100);
     end();
 }

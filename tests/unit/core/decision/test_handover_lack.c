@@ -20,6 +20,36 @@ static void test_what_it_lacks(void **state)
     end();
 }
 
+/* What a node says of itself is waited for where both go by it. */
+static void test_the_word_of_the_node(void **state)
+{
+    static const struct {
+        enum role_check former;
+        enum role_check next;
+        enum handover_lack lack;
+    } cases[] = {
+        {ROLE_CHECK_VETO, ROLE_CHECK_VETO, HANDOVER_UNPROBED},
+        {ROLE_CHECK_VETO, ROLE_CHECK_OFF, HANDOVER_READY},
+        {ROLE_CHECK_OFF, ROLE_CHECK_VETO, HANDOVER_READY},
+        {ROLE_CHECK_OFF, ROLE_CHECK_OFF, HANDOVER_READY},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        build((struct policy_config){.role_check = ROLE_CHECK_VETO});
+        former.settings.policy.role_check = cases[i].former;
+        next.settings.policy.role_check = cases[i].next;
+        agree(&former, A, START);
+        agree(&next, A, START);
+        assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_READY);
+        say_role(&former, A, NODE_ROLE_MASTER, START);
+        assert_int_equal(handover_lack(next.service, former.service, START), cases[i].lack);
+        say_role(&next, A, NODE_ROLE_MASTER, START);
+        assert_int_equal(handover_lack(next.service, former.service, START), HANDOVER_READY);
+        end();
+    }
+}
+
 /* A voter says something else: the former one names nobody for a moment. */
 static void dispute(int64_t now_ms)
 {
@@ -168,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_it_lacks),
+        cmocka_unit_test(test_the_word_of_the_node),
         cmocka_unit_test(test_a_moment_without_a_name),
         cmocka_unit_test(test_a_moment_without_a_name_nor_voters),
         cmocka_unit_test(test_a_name_that_has_run_out),

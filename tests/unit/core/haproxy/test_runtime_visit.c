@@ -113,6 +113,29 @@ static void test_cut(void **state)
     expect_over("cc", NULL);
 }
 
+/* A reload while it lasts: the next configuration has another HAProxy before this one. */
+static void test_moved(void **state)
+{
+    static const char *const next_names[] = {"B", "A"};
+    const struct cut_service service = {
+        .name = "m", .servers = servers, .server_count = 3, .backends = backends, .backend_count = 1};
+    struct cut_debts *next = cut_debts_create(next_names, 2, &metrics);
+
+    (void)state;
+    assert_non_null(next);
+    assert_true(cut_debts_add(next, &service));
+    begin(&plain);
+    assert_true(cut_debts_inherit(next, f.debts, START));
+    cut_debts_adopt(next, f.debts, &f.items);
+    cut_debts_destroy(f.debts);
+    f.debts = next;
+    assert_false(cut_debts_is_owed(next, 0, f.items.list[0].place));
+    runtime_visit_move(f.visit, next, 1, &f.items);
+    answer("show info\n", INFO_26);
+    answer(WHOLE, "\n\n");
+    expect_over("cc", NULL);
+}
+
 /* Each server's answer is its own. */
 static void test_unknown_server(void **state)
 {
@@ -420,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_moved),
         cmocka_unit_test(test_unknown_server),
         cmocka_unit_test(test_stray),
         cmocka_unit_test(test_rights),

@@ -92,6 +92,30 @@ static void test_what_is_wrong_is_told(void **state)
     }
 }
 
+/* Half of a short name may be wrong, and three letters of a long one. */
+static void test_which_service_is_meant(void **state)
+{
+    static const struct {
+        const char *asked;
+        const char *meant; /* NULL: none */
+    } cases[] = {
+        {"123aster", "mymaster"}, {"1234ster", NULL}, {"123ond", "second"}, {"1234nd", NULL}, {"12", NULL},
+    };
+    char expected[100];
+
+    (void)state;
+    add_service(1, "second", "R2", "127.0.0.1:7002");
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        int64_t now_ms = NOW_MS + (int64_t)i * UNKNOWN_SERVICE_HOLD_MS;
+        service_table_tick(f.table, now_ms);
+        ask_later(cases[i].asked, NULL, now_ms);
+        (void)snprintf(expected, sizeof(expected), "'%s' is asked for%s%s%s", cases[i].asked,
+                       cases[i].meant != NULL ? ": did you mean '" : "",
+                       cases[i].meant != NULL ? cases[i].meant : "", cases[i].meant != NULL ? "'?" : "");
+        assert_string_equal(unknown()->detail, expected);
+    }
+}
+
 static void test_one_of_several_must_be_named(void **state)
 {
     (void)state;
@@ -187,10 +211,11 @@ static void test_cleared_by_a_reload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNKNOWN_TEST(test_a_misspelt_service),           UNKNOWN_TEST(test_what_is_wrong_is_told),
-        UNKNOWN_TEST(test_the_service_that_is_meant),    UNKNOWN_TEST(test_an_empty_name),
-        UNKNOWN_TEST(test_one_of_several_must_be_named), UNKNOWN_TEST(test_many_different_names),
-        UNKNOWN_TEST(test_cleared_when_nobody_asks),     UNKNOWN_TEST(test_cleared_by_a_reload),
+        UNKNOWN_TEST(test_a_misspelt_service),        UNKNOWN_TEST(test_what_is_wrong_is_told),
+        UNKNOWN_TEST(test_the_service_that_is_meant), UNKNOWN_TEST(test_an_empty_name),
+        UNKNOWN_TEST(test_which_service_is_meant),    UNKNOWN_TEST(test_one_of_several_must_be_named),
+        UNKNOWN_TEST(test_many_different_names),      UNKNOWN_TEST(test_cleared_when_nobody_asks),
+        UNKNOWN_TEST(test_cleared_by_a_reload),
     };
 
     return cmocka_run_group_tests_name("unknown_service", tests, NULL, NULL);

@@ -30,6 +30,9 @@ static void test_kinds(void **state)
         {"BUSY Redis is busy running a script.", REFUSAL_BUSY},
         {"BUSY", REFUSAL_BUSY},
         {"NOREPLICAS Not enough good replicas to write.", REFUSAL_NO_REPLICAS},
+        {"XBUSY", REFUSAL_OTHER},
+        {"BUS", REFUSAL_OTHER},
+        {"XOAUTH Authentication required.", REFUSAL_OTHER},
         {"BUSYKEY Target key name already exists.", REFUSAL_OTHER},
         {"ERR Client sent AUTH, but no password is set", REFUSAL_OTHER},
         {"", REFUSAL_OTHER},
@@ -42,6 +45,16 @@ static void test_kinds(void **state)
         assert_int_equal(refusal_of(&error), cases[i].refusal);
         assert_int_equal(refusal_of(&text), REFUSAL_NONE);
     }
+}
+
+/* The text ends where it says so, whatever stands behind it. */
+static void test_text_in_a_buffer(void **state)
+{
+    static const char buffer[] = "BUSYKEY";
+    const struct span words = {(const uint8_t *)buffer, strlen("BUSY")};
+
+    (void)state;
+    assert_int_equal(refusal_of_words(words), REFUSAL_BUSY);
 }
 
 static void test_what_follows(void **state)
@@ -58,6 +71,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_text_in_a_buffer),
         cmocka_unit_test(test_what_follows),
     };
 

@@ -206,8 +206,12 @@ static void test_refused_writes(void **state)
     fail_over();
     text_finish(&out);
     note(REHEARSAL_REFUSED, REHEARSAL_NOBODY, 3000);
-    note(REHEARSAL_REFUSED, REHEARSAL_NOBODY, 3100);
     assert_string_equal(out.data, "   +3000 ms  first write refused: a reason\n");
+    assert_false(report());
+    assert_says("Clients were refused.");
+    text_finish(&out);
+    note(REHEARSAL_REFUSED, REHEARSAL_NOBODY, 3100);
+    assert_null(out.data);
     assert_int_equal(sum().misrouted, 0);
     assert_false(report());
     assert_says("  refused        2 of 6 attempts\n");
@@ -221,6 +225,8 @@ static void test_misrouted_writes(void **state)
     assert_int_equal(sum().misrouted, 0);
     acknowledge(R1, 2000); /* it is replaced */
     assert_int_equal(sum().misrouted, 1);
+    assert_false(report());
+    assert_says("Clients reached a node that was not the master.\n");
     acknowledge(R3, 2010); /* it never was the master */
     acknowledge(REHEARSAL_NOBODY, 2020);
     assert_int_equal(sum().misrouted, 3);
@@ -276,6 +282,106 @@ static void test_a_session_that_stays(void **state)
     assert_silent_about("The old session");
 }
 
+/* Of two that are as long, the first is told. */
+static void test_gaps(void **state)
+{
+    (void)state;
+    rehearsal_note_order(&rehearsal, ORDERED);
+    acknowledge(R1, 0);
+    assert_int_equal(sum().gap_ms, -1);
+    acknowledge(R1, 0);
+    assert_int_equal(sum().gap_ms, 0);
+    (void)report();
+    assert_says("  gap            0 ms without a write, from +0 to +0 ms\n");
+    acknowledge(R1, 100);
+    acknowledge(R1, 150);
+    acknowledge(R1, 250);
+    assert_int_equal(sum().gap_ms, 100);
+    assert_int_equal(sum().t_gap_ms, ORDERED);
+}
+
+static void test_a_gap_after_the_first_write(void **state)
+{
+    (void)state;
+    acknowledge(R1, 0);
+    acknowledge(R1, 100);
+    acknowledge(R1, 150);
+    assert_int_equal(sum().gap_ms, 100);
+}
+
+/* What is seen again was seen before. */
+static void test_once_each(void **state)
+{
+    (void)state;
+    fail_over();
+    text_finish(&out);
+    rehearsal_note_cut(&rehearsal, ORDERED + 3000, &out);
+    rehearsal_note_followed(&rehearsal, ORDERED + 3000, &out);
+    vote(R2, R2, R2, 3000);
+    acknowledge(R2, 3000);
+    assert_null(out.data);
+    assert_int_equal(rehearsal.t_cut_ms, ORDERED + 1150);
+    assert_int_equal(rehearsal.t_followed_ms, ORDERED + 1900);
+    assert_int_equal(rehearsal.t_all_ms, ORDERED + 1200);
+}
+
+/* Whichever Sentinel is the first, and whichever write: R1 is the new master here. */
+static void test_writes_before_the_first_vote(void **state)
+{
+    (void)state;
+    rehearsal.old = R2;
+    rehearsal_note_order(&rehearsal, ORDERED);
+    acknowledge(R1, 10);
+    vote(R1, R2, R2, 20);
+    assert_int_equal(rehearsal.new, R1);
+    assert_int_equal(rehearsal.new_count, 1);
+    assert_int_equal(rehearsal.t_first_ms, ORDERED + 20);
+}
+
+static void test_no_write_at_the_new_master(void **state)
+{
+    (void)state;
+    rehearsal_note_order(&rehearsal, ORDERED);
+    acknowledge(R1, 10);
+    (void)report();
+    assert_silent_about("No write reached");
+    vote(R2, R2, R2, 20);
+    assert_false(report());
+    assert_says("No write reached the new master through HAProxy.\n");
+    acknowledge(R2, 30);
+    (void)report();
+    assert_silent_about("No write reached");
+}
+
+/* A session that was never cut was not cut late. */
+static void test_a_session_that_is_never_cut(void **state)
+{
+    (void)state;
+    fail_over();
+    rehearsal.t_cut_ms = REHEARSAL_NEVER;
+    assert_false(report());
+    assert_says("The session that was open before was not cut");
+    assert_silent_about("The old session stayed");
+}
+
+/* Each write has its own bit, in the second byte, too. */
+static void test_the_bit_of_each_write(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 20; lost++) {
+        rehearsal.count = 0;
+        memset(bits, 0, sizeof(bits));
+        for (unsigned i = 0; i < 20; i++) {
+            if (i == lost)
+                note(REHEARSAL_ACKNOWLEDGED, R1, i);
+            else
+                acknowledge(R1, i);
+        }
+        assert_int_equal(sum().lost, 1);
+        assert_int_equal(sum().t_lost_first_ms, ORDERED + lost);
+    }
+}
+
 static void test_room_for_writes(void **state)
 {
     (void)state;
@@ -300,6 +406,13 @@ int main(void)
         T(test_nothing_happens),
         T(test_the_new_master_cannot_be_asked),
         T(test_a_session_that_stays),
+        T(test_once_each),
+        T(test_gaps),
+        T(test_a_gap_after_the_first_write),
+        T(test_writes_before_the_first_vote),
+        T(test_no_write_at_the_new_master),
+        T(test_a_session_that_is_never_cut),
+        T(test_the_bit_of_each_write),
         T(test_room_for_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

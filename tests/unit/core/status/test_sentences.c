@@ -315,6 +315,37 @@ static void test_a_majority_is_lost(void **state)
     assert_state("Too few Sentinels answer");
 }
 
+/* What does not pass by itself is bad at once. */
+static void test_tones(void **state)
+{
+    const struct addr *addr = &servers[0].addr;
+    const struct service_event none = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_UNKNOWN_NAME, .t_sent_ms = START + 30};
+
+    (void)state;
+    settings.policy.role_check = ROLE_CHECK_VETO;
+    assert_int_equal(service_decision(service)->state, SERVICE_STARTING);
+    assert_int_equal(service_tone(service, START), TONE_WAIT);
+    name_all("10.9.9.9:6379", START);
+    assert_int_equal(service_decision(service)->state, SERVICE_UNKNOWN_ADDRESS);
+    assert_int_equal(service_tone(service, START), TONE_BAD);
+    name_all("[2001:db8::1]:6379", START + 10);
+    step_role(service, addr, NODE_ROLE_REPLICA, START + 10);
+    assert_int_equal(service_decision(service)->state, SERVICE_NOT_MASTER);
+    assert_int_equal(service_tone(service, START + 10), TONE_WAIT);
+    assert_int_equal(service_tone(service, START + 10 + 3000), TONE_BAD);
+    step_role(service, addr, NODE_ROLE_MASTER, START + 20);
+    assert_int_equal(service_tone(service, START + 20), TONE_GOOD);
+    (void)step_link(service, SERVICE_LINK_CLOSED, addr, 0, START + 20);
+    assert_int_equal(service_decision(service)->state, SERVICE_DOUBTED);
+    assert_int_equal(service_tone(service, START + 20), TONE_WAIT);
+    step_role(service, addr, NODE_ROLE_MASTER, START + 30);
+    (void)step_as(service, 0, &none, START + 30);
+    assert_int_equal(service_decision(service)->state, SERVICE_PENDING);
+    assert_int_equal(service_tone(service, START + 30), TONE_WAIT);
+    assert_int_equal(service_tone(service, START + 30 + 3000), TONE_BAD);
+}
+
 static void test_nobody_waits_without_park(void **state)
 {
     (void)state;
@@ -468,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_the_past),
         cmocka_unit_test(test_each_state_has_a_sentence),
         T(test_a_majority_is_lost),
+        T(test_tones),
         T(test_nobody_waits_without_park),
         T(test_a_master_that_is_kept),
         cmocka_unit_test_setup_teardown(test_nodes_are_no_sentinels, set_up_nodes, tear_down),

@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/lib/events.h"
+#include "tests/lib/guarded.h"
 
 enum { T = 500, F = 2000, VOTERS = 3, FENCE = 5000 };
 #define START 100000
@@ -255,6 +257,116 @@ static void test_a_fault_that_is_over(void **state)
     voter_group_destroy(later);
 }
 
+/* ---- services by the name that the voters know ---- */
+
+/* One name begins like another, two services share a name, and they come in no order. */
+enum { MANY = 6 };
+static const char *const monitors[MANY] = {"mm", "b", "m", "za", "b", "ma"};
+static struct service *many[MANY];
+
+/* A group with these services. */
+static struct voter_group *create_many(void)
+{
+    static struct service_settings many_settings[MANY];
+    static const char *const names[VOTERS] = {"a", "b", "c"};
+    static uint8_t numbers[VOTERS] = {0};
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = many,
+        .service_count = MANY,
+        .identities = numbers,
+        .metrics = &metrics,
+    };
+
+    for (size_t i = 0; i < MANY; i++) {
+        many_settings[i] = settings;
+        many_settings[i].monitor = monitors[i];
+        many_settings[i].policy.early_fence = true;
+        many_settings[i].policy.early_fence_max_ms = 1000;
+        many[i] = service_create(&many_settings[i], START);
+        assert_non_null(many[i]);
+    }
+    struct voter_group *created = voter_group_create(&options, START);
+    assert_non_null(created);
+    return created;
+}
+
+static void destroy_many(struct voter_group *created)
+{
+    voter_group_destroy(created);
+    for (size_t i = 0; i < MANY; i++)
+        service_destroy(many[i]);
+}
+
+/* Takes all questions for a voter: the services that they are about, as bits. */
+static unsigned take_questions(struct voter_group *asking, unsigned voter, enum voter_question wanted)
+{
+    enum voter_question question;
+    size_t service;
+    unsigned asked = 0;
+
+    while (voter_group_next(asking, voter, &question, &service))
+        asked |= question == wanted ? 1U << service : 0;
+    return asked;
+}
+
+static const struct {
+    const char *monitor;
+    unsigned services; /* as bits */
+} known_as[] = {
+    {"mm", 1 << 0}, {"b", 1 << 1 | 1 << 4},
+    {"m", 1 << 2},  {"za", 1 << 3},
+    {"ma", 1 << 5}, {"a", 0},
+    {"mmm", 0},     {"z", 0},
+    {"zz", 0},
+};
+
+/* A name as a message has it: nothing that may be read stands behind its end. */
+static struct span name_of(const char *text)
+{
+    return span_of(guarded_copy(text, strlen(text)), strlen(text));
+}
+
+static void test_asks_about_a_name(void **state)
+{
+    struct voter_group *asking = create_many();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(known_as) / sizeof(*known_as); i++) {
+        for (enum voter_question question = VOTER_ASK_MASTER; question <= VOTER_ASK_FACTS; question++) {
+            voter_group_ask(asking, 1, name_of(known_as[i].monitor));
+            assert_int_equal(take_questions(asking, 1, question), known_as[i].services);
+        }
+        assert_false(voter_group_wants(asking, 0));
+    }
+    voter_group_ask(asking, 2, span_of_text(""));
+    assert_int_equal(take_questions(asking, 2, VOTER_ASK_MASTER), (1 << MANY) - 1);
+    destroy_many(asking);
+}
+
+/* The master that a Sentinel is about to replace is that of the services with this name, and of no other. */
+static void test_a_failover_of_a_name(void **state)
+{
+    struct addr addr = addr_of(A);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(known_as) / sizeof(*known_as); i++) {
+        struct voter_group *expecting = create_many();
+        unsigned fenced = 0;
+        for (size_t service = 0; service < MANY; service++)
+            for (unsigned voter = 0; voter < VOTERS; voter++)
+                vote(many[service], voter, A, START);
+        voter_group_expect_failover(expecting, name_of(known_as[i].monitor), &addr, START);
+        for (size_t service = 0; service < MANY; service++)
+            fenced |= service_decision(many[service])->is_fenced ? 1U << service : 0;
+        assert_int_equal(fenced, known_as[i].services);
+        destroy_many(expecting);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +376,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_was_who, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asks_about_a_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_failover_of_a_name, setup, teardown),
     };
 
     return cmocka_run_group_tests_name("voter_group", tests, NULL, NULL);

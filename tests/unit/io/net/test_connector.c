@@ -1,12 +1,16 @@
 /* The connector: what it tells its caller while it tries the addresses of a name. */
 #include "spoa/io/net/connector.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "spoa/io/net/loop.h"
@@ -16,10 +20,30 @@
 /* Far beyond what any of this takes: only a defect gets there. */
 #define DEADLINE_MS 20000
 
+/* Addresses that fail at once, each in its way. */
+#define NO_WAY "127.0.1.1"
+#define REFUSES "127.0.1.2"
+#define SILENT "127.0.1.3"
+
+static bool fails_by_address;
+
+/* In place of the C library's. */
+int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+    static const int codes[] = {ENETUNREACH, ECONNREFUSED, ETIMEDOUT};
+
+    if (fails_by_address && addr.__sockaddr__->sa_family == AF_INET) {
+        errno = codes[(ntohl(addr.__sockaddr_in__->sin_addr.s_addr) & 0xff) - 1];
+        return -1;
+    }
+    return (int)syscall(SYS_connect, fd, addr.__sockaddr__, len);
+}
+
 struct told {
     unsigned found;
     unsigned done;
     int fd;
+    int code;
 };
 
 static void on_found(void *context)
@@ -35,10 +59,11 @@ static void on_done(void *context, const struct connector_result *result)
 
     told->done++;
     told->fd = result->fd;
+    told->code = result->code;
 }
 
-/* The caller's time limit for connecting begins once, whatever the number of addresses. Nobody listens there. */
-static void test_addresses_are_found_once(void **state)
+/* Tries these addresses of one name until none is left. */
+static struct told try_addresses(const char *first, const char *second, const char *third)
 {
     struct told told = {.fd = -1};
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -48,31 +73,52 @@ static void test_addresses_are_found_once(void **state)
     int64_t deadline_ms = clock_ms() + DEADLINE_MS;
     struct addr peer;
 
-    (void)state;
     assert_true(resolver != NULL && connector != NULL);
     name_service_reset();
-    name_service.ipv4[0] = "127.0.0.1";
-    name_service.ipv4[1] = "127.0.0.2";
-    name_service.ipv4[2] = "127.0.0.3";
+    name_service.ipv4[0] = first;
+    name_service.ipv4[1] = second;
+    name_service.ipv4[2] = third;
     assert_true(addr_parse(span_of_text("peer.test:1"), &peer));
     connector_start(connector, &peer, 1000);
     while (told.done == 0 && clock_ms() < deadline_ms) {
         ev_run(loop, EVRUN_NOWAIT);
         usleep(1000);
     }
-    assert_int_equal(told.done, 1);
-    assert_int_equal(told.fd, -1);
-    assert_int_equal(told.found, 1);
     connector_destroy(connector);
     resolver_destroy(resolver);
     name_service_await_idle();
     ev_loop_destroy(loop);
+    assert_int_equal(told.done, 1);
+    assert_int_equal(told.fd, -1);
+    return told;
+}
+
+/* The caller's time limit for connecting begins once, whatever the number of addresses. Nobody listens there. */
+static void test_addresses_are_found_once(void **state)
+{
+    (void)state;
+    assert_int_equal(try_addresses("127.0.0.1", "127.0.0.2", "127.0.0.3").found, 1);
+}
+
+/* Whatever their order: no way there tells nothing of the peer, and a refusal all only where no address is silent. */
+static void test_what_the_failures_tell(void **state)
+{
+    (void)state;
+    fails_by_address = true;
+    assert_int_equal(try_addresses(NO_WAY, REFUSES, NULL).code, ECONNREFUSED);
+    assert_int_equal(try_addresses(REFUSES, NO_WAY, NULL).code, ECONNREFUSED);
+    assert_int_equal(try_addresses(NO_WAY, REFUSES, SILENT).code, ETIMEDOUT);
+    assert_int_equal(try_addresses(SILENT, REFUSES, NO_WAY).code, ETIMEDOUT);
+    assert_int_equal(try_addresses(REFUSES, SILENT, NO_WAY).code, ETIMEDOUT);
+    assert_int_equal(try_addresses(NO_WAY, NULL, NULL).code, ENETUNREACH);
+    fails_by_address = false;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_are_found_once),
+        cmocka_unit_test(test_what_the_failures_tell),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

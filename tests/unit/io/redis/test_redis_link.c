@@ -40,6 +40,21 @@ static void commands_in_one_segment(void **state)
     assert_true(talk.stepped >= 3 && talk.stepped <= 5);
 }
 
+/* Where there is nothing to write it does not wait to be let write: that would keep the processor busy. */
+static void an_idle_link_sleeps(void **state)
+{
+    (void)state;
+    talk.commands = 1;
+    peer_says("+a\r\n");
+    peer_listen(4);
+    start_link(NULL);
+    AWAIT(talk.replies == 1);
+    unsigned stepped = talk.stepped;
+    for (unsigned i = 0; i < 20; i++)
+        ev_run(loop, EVRUN_NOWAIT);
+    assert_int_equal(talk.stepped, stepped);
+}
+
 static void replies_byte_by_byte(void **state)
 {
     (void)state;
@@ -396,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(commands_in_one_segment),
+        TEST(an_idle_link_sleeps),
         TEST(replies_byte_by_byte),
         TEST(subscription_goes_on),
         TEST(unsolicited_reply),
