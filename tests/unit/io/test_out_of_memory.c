@@ -422,10 +422,12 @@ static void test_whole_or_not_at_all(void **state)
 
 /* ---- a deployment has all its parts, or says that it has not ---- */
 
-/* Two groups and three services, with TLS of two kinds. */
+/* Two groups and three services, with TLS of two kinds. With three Sentinels there is no alarm, whose words may be lost. */
 #define DEPLOYMENT                                                                                           \
-    "[sentinels]\naddress = 127.0.0.1:1\ntls = yes\ntls-server-name = a\n"                                   \
-    "[sentinels other]\naddress = unix:/nowhere/2\n[service m]\nserver = R1 127.0.0.1:1\n"                   \
+    "[sentinels]\naddress = 127.0.0.1:1\naddress = 127.0.0.1:2\naddress = 127.0.0.1:3\ntls = "               \
+    "yes\ntls-server-name = a\n"                                                                             \
+    "[sentinels other]\naddress = unix:/a\naddress = unix:/b\naddress = unix:/c\n"                           \
+    "[service m]\nserver = R1 127.0.0.1:1\n"                                                                 \
     "[service n]\nserver = R1 127.0.0.1:1\nreplicas = yes\n"                                                 \
     "[service o]\nsentinels = other\nserver = R1 127.0.0.1:1\ntls = yes\ntls-server-name = b\n"
 

@@ -126,7 +126,7 @@ static void test_moved(void **state)
     assert_true(cut_debts_add(next, &service));
     begin(&plain);
     assert_true(cut_debts_inherit(next, f.debts, START));
-    cut_debts_adopt(next, f.debts, &f.items);
+    cut_debts_adopt(next, &f.items);
     cut_debts_destroy(f.debts);
     f.debts = next;
     assert_false(cut_debts_is_owed(next, 0, f.items.list[0].place));
