@@ -39,7 +39,7 @@ static const char *const group_names[GROUPS] = {"", "east"};
 /* The world. Each group has so many of the services, one after another. */
 static struct service_server servers[SERVERS];
 static struct service_settings settings[SERVICES_MAX];
-static char service_names[SERVICES_MAX][16];
+static char service_names[SERVICES_MAX][24];
 static struct service *services[SERVICES_MAX];
 static size_t counts[GROUPS];
 static uint8_t identities[GROUPS][VOTERS];
