@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "proto/names.h"
 #include "spoa/core/config/config.h"
 #include "spoa/io/process/config_file.h"
 #include "tests/fuzz/fuzz.h"

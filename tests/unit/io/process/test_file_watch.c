@@ -236,8 +236,8 @@ static void test_changes(void **state)
     for (int i = 0; i < COUNT; i++) {
         struct watched *watched = &all[i];
         (void)snprintf(watched->folder, sizeof(watched->folder), "%s/%d", directory, i);
-        (void)snprintf(watched->path, sizeof(watched->path), "%.90s/file", watched->folder);
-        (void)snprintf(watched->other, sizeof(watched->other), "%.90s/other", watched->folder);
+        (void)snprintf(watched->path, sizeof(watched->path), "%s/%d/file", directory, i);
+        (void)snprintf(watched->other, sizeof(watched->other), "%s/%d/other", directory, i);
         assert_int_equal(mkdir(watched->folder, 0700), 0);
         watched->prepare(watched);
         watched->watch = file_watch_create(loop, on_change, watched);
