@@ -289,10 +289,11 @@ static void none_before_hello(void **state)
 static void replicas_take_turns(void **state)
 {
     static const char *const names[] = {"A", "B", "C"};
-    struct service_server servers[3];
-    struct service_settings settings = f.settings[0];
+    static struct service_server servers[3];
+    static struct service_settings settings;
 
     (void)state;
+    settings = f.settings[0]; /* the service borrows them until the end */
     for (size_t i = 0; i < 3; i++) {
         char text[] = "10.0.0.1:6379";
         text[7] = (char)('1' + i);
