@@ -163,7 +163,8 @@ void agent_reload(struct agent *agent, struct config *config)
 
 void agent_reload_failed(struct agent *agent, const char *error)
 {
-    reload_fail(agent->reload, error);
+    if (!agent->is_stopping && !agent->is_taken)
+        reload_fail(agent->reload, error);
 }
 
 /* ---- start and stop ---- */

@@ -32,7 +32,7 @@ void agent_reload(struct agent *agent, struct config *config);
 
 /*
  * Another configuration was asked for and cannot be used: a reload that waits is abandoned, and one that takes over goes
- * on. `error` says why, for log and status.
+ * on. `error` says why, for log and status. Ignored, as agent_reload() is, once the agent stops or another one has taken over.
  */
 void agent_reload_failed(struct agent *agent, const char *error);
 

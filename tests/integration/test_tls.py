@@ -185,7 +185,7 @@ def test_a_reload_keeps_the_link_to_a_node(ca):
             rig.reload()
         assert links() == before
         guarded.redis.call("CLIENT", "KILL", "ID", before[0].partition("=")[2])
-        wait_until(lambda: len(links()) == 1 and links() != before, 15, "the agent has connected anew")
+        wait_until(lambda: len(links()) == 1 and links() != before, 15, "the agent has a new connection")
         assert rig.wait_state("ok")["master"] == "R1"
 
 

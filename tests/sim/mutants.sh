@@ -226,7 +226,7 @@ mutant reload-unheard 'ready' $handover 's/^        return HANDOVER_UNHEARD;/   
 mutant reload-starting 'ready' $handover 's/^        return HANDOVER_STARTING;/        (void)next;/'
 mutant reload-unprobed 'ready' $handover 's/^    return is_probed(next, former, now_ms) ? HANDOVER_READY : HANDOVER_UNPROBED;/    return HANDOVER_READY;/'
 mutant kept-probe-tells-the-former-set 'I6' $probe '/^bool role_probe_move/,/^}/ s/^    probe->group = group;//'
-mutant kept-role-is-dated-anew 'I6' $handover '/^bool handover_tell_role/,/^}/ s/told->t_sent_ms, .addr/told->t_sent_ms + 60000, .addr/'
+mutant kept-role-gets-another-date 'I6' $handover '/^bool handover_tell_role/,/^}/ s/told->t_sent_ms, .addr/told->t_sent_ms + 60000, .addr/'
 mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^    follow_up(group, service);/    (void)group;\n    (void)service;/'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'

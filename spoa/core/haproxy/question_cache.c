@@ -136,7 +136,7 @@ void question_cache_add(struct question_cache *cache, struct span bytes, enum qu
         return;
     for (size_t way = 1; slot->queue != NULL && !has(slot, bytes, part); way++) {
         /* One must be replaced, and any will do. It must not always be the oldest: if all are asked in turn,
-         * that is the one that is asked next. */
+         * it is asked next. */
         slot = slot_of(cache, place, way < WAYS ? way : cache->victim++ % WAYS);
         if (way == WAYS)
             break;

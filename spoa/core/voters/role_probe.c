@@ -90,6 +90,7 @@ static void probe_connected(void *context, int64_t now_ms)
     probe->step = PROBE_PING;
     probe->next_ms = now_ms;
     probe->info_ms = now_ms;
+    probe->is_refused = false;
 }
 
 static bool is_info_due(const struct role_probe *probe, int64_t now_ms)
@@ -141,18 +142,29 @@ static int64_t ask_ms(const struct role_probe *probe)
     return late_ms < probe->next_ms ? late_ms : probe->next_ms;
 }
 
+/* Begins the next poll when it is due. */
+static void begin_poll(struct role_probe *probe, int64_t now_ms)
+{
+    if (probe->step != PROBE_IDLE || now_ms < ask_ms(probe) || now_ms < probe->next_ms)
+        return;
+    probe->step = PROBE_PING;
+    /* The password may have been corrected at the node. While replies are outstanding there may be no room for it. */
+    if (probe->is_refused && probe->settings->credentials.password != NULL &&
+        probe->conversation.awaited.count == 0)
+        peer_greet_again(&probe->peer);
+}
+
 static bool probe_next(void *context, int64_t now_ms, struct conversation_command *ret_command,
                        struct awaited_request *ret_request)
 {
     struct role_probe *probe = context;
 
     (void)peer_prove(&probe->peer, now_ms);
+    begin_poll(probe, now_ms);
     if (peer_greet(&probe->peer, ret_command, ret_request))
         return true;
     if (now_ms < ask_ms(probe))
         return false;
-    if (probe->step == PROBE_IDLE && now_ms >= probe->next_ms)
-        probe->step = PROBE_PING;
     ask(probe, probe->step == PROBE_IDLE ? PROBE_PING : take_step(probe, now_ms), now_ms, ret_command,
         ret_request);
     return true;
@@ -305,6 +317,7 @@ static void take_role(struct role_probe *probe, const struct awaited_request *re
         .addr = &probe->target,
         .role = role,
     };
+    probe->is_refused = reply->kind == REPLY_ERROR;
     if (role == NODE_ROLE_UNKNOWN) {
         take_no_role(probe, reply, now_ms);
         return;
@@ -483,6 +496,12 @@ void role_probe_catch_up(struct role_probe *probe, const struct service_decision
 
 /* ---- a reload ---- */
 
+/* Only a new connection looks the name up again: the present one may go on to a host that has the name no more. */
+static bool is_by_name(const struct role_probe *probe)
+{
+    return probe->target.kind == ADDR_NAME;
+}
+
 static bool is_same_text(const char *one, const char *other)
 {
     return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
@@ -500,7 +519,7 @@ bool role_probe_serves(const struct role_probe *probe, const struct service *nex
 {
     const struct addr *addr = service_decision(next)->addr;
 
-    return addr == NULL || (probe->is_aimed && addr_equals(&probe->target, addr));
+    return addr == NULL || (probe->is_aimed && !is_by_name(probe) && addr_equals(&probe->target, addr));
 }
 
 void role_probe_tell(const struct role_probe *probe, struct voter_group *group, size_t service,
@@ -521,5 +540,6 @@ bool role_probe_move(struct role_probe *probe, const struct role_probe_settings 
     probe->service = service;
     probe->conversation.settings = &settings->conversation;
     probe->peer.credentials = &settings->credentials;
-    return probe->is_aimed && service_may_name(voter_group_service(group, service), &probe->target);
+    return probe->is_aimed && !is_by_name(probe) &&
+           service_may_name(voter_group_service(group, service), &probe->target);
 }

@@ -57,6 +57,7 @@ struct role_probe {
     int64_t silent_ms; /* with two of them: the node is silent from then on; INT64_MAX: not, or it was told */
     /* Before this time, a link that was closed is not connected again at once. */
     int64_t return_ms;
+    bool is_refused; /* the last reply to ROLE was an error */
     bool is_loading; /* PING said LOADING or MASTERDOWN; the reply to ROLE comes next */
 };
 
@@ -78,7 +79,10 @@ void role_probe_aim(struct role_probe *probe, const struct addr *target, int64_t
  */
 bool role_probe_is_alike(const struct role_probe_settings *one, const struct role_probe_settings *other);
 
-/* Whether it asks the node that the next service is about, if any; if not, that needs a probe of its own. */
+/*
+ * Whether it asks the node that the next service is about, if any; if not, that needs a probe of its own. A node that has a
+ * name in place of an address needs one, too: a reload looks names up again.
+ */
 bool role_probe_serves(const struct role_probe *probe, const struct service *next);
 
 /* Tells the next service, which is `service` of `group`, what the former one knows of its node's role. */
@@ -87,7 +91,7 @@ void role_probe_tell(const struct role_probe *probe, struct voter_group *group, 
 
 /*
  * From now on it asks for `service` of `group`. `settings` are alike. Its former group and settings may end. False if that
- * service may not name the node: then the probe must begin anew by role_probe_init(), and its connection must end.
+ * service may not name the node, or if the node has a name: then call role_probe_init(), and end the connection.
  */
 bool role_probe_move(struct role_probe *probe, const struct role_probe_settings *settings,
                      struct voter_group *group, size_t service);

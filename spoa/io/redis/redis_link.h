@@ -48,7 +48,7 @@ void redis_link_destroy(struct redis_link *link);
 void redis_link_move(struct redis_link *link, const struct tls *tls, redis_link_stepped_fn stepped,
                      void *context);
 
-/* Closes the connection, or stops the attempt. The conversation is not told: it begins anew. Not from `stepped`. */
+/* Closes the connection, or stops the attempt. The conversation is not told: the owner starts it again. Must not be called from `stepped`. */
 void redis_link_reset(struct redis_link *link);
 
 /* Sends what the conversation has to say, in one write if the socket takes it, and sets the timer. May be

@@ -19,7 +19,8 @@ struct role_link {
 struct role_slot {
     struct role_links *links;
     struct service_observer observer;
-    struct role_link *link; /* that of another slot is to be kept; NULL: the service is not probed */
+    struct role_link *link; /* NULL: the service is not probed */
+    bool is_kept;           /* `link` is another slot's still, and perhaps gone after role_links_give_up() */
 };
 
 struct role_links {
@@ -43,13 +44,7 @@ static struct service *service_of(const struct role_slot *slot)
 
 static bool has_own_link(const struct role_slot *slot)
 {
-    return slot->link != NULL && slot->link->slot == slot;
-}
-
-/* Another slot's link, which is to be kept. */
-static bool has_kept_link(const struct role_slot *slot)
-{
-    return slot->link != NULL && slot->link->slot != slot;
+    return slot->link != NULL && !slot->is_kept;
 }
 
 static void init_probe(const struct role_slot *slot, struct role_probe *probe)
@@ -85,6 +80,7 @@ static bool create_link(struct role_slot *slot)
         return false;
     }
     slot->link = link;
+    slot->is_kept = false;
     return true;
 }
 
@@ -98,7 +94,7 @@ static void aim(struct role_slot *slot, const struct addr *target, int64_t now_m
 /* If memory is short the slot goes on with the kept link, which does not ask this node. */
 static void follow(struct role_slot *slot, const struct addr *target, int64_t now_ms)
 {
-    bool needs_own = has_kept_link(slot) && !role_probe_serves(&slot->link->probe, service_of(slot));
+    bool needs_own = slot->is_kept && !role_probe_serves(&slot->link->probe, service_of(slot));
 
     if (needs_own && !create_link(slot))
         return;
@@ -126,6 +122,7 @@ static bool build_slot(struct role_links *links, size_t index)
     if (service_settings(service)->policy.role_check == ROLE_CHECK_OFF)
         return true;
     slot->link = options->kept != NULL ? options->kept[index] : NULL;
+    slot->is_kept = slot->link != NULL;
     if (slot->link == NULL && !create_link(slot))
         return false;
     slot->observer.changed = on_changed;
@@ -162,7 +159,7 @@ void role_links_look(struct role_links *links, size_t index, int64_t now_ms)
 {
     struct role_slot *slot = &links->slots[index];
 
-    if (!has_kept_link(slot))
+    if (!slot->is_kept)
         return;
     if (role_probe_serves(&slot->link->probe, service_of(slot)))
         role_probe_tell(&slot->link->probe, links->options.group, index, now_ms);
@@ -179,6 +176,7 @@ static void take_link(struct role_slot *slot, int64_t now_ms)
 
     link->slot->link = NULL;
     link->slot = slot;
+    slot->is_kept = false;
     redis_link_move(link->link, options->tls[index], options->stepped, options->context);
     if (role_probe_move(&link->probe, &options->settings[index], options->group, index)) {
         conversation_hurry(&link->probe.conversation, now_ms);
@@ -194,7 +192,7 @@ void role_links_catch_up(struct role_links *links, size_t index, int64_t now_ms)
 
     if (slot->link == NULL)
         return;
-    if (has_kept_link(slot))
+    if (slot->is_kept)
         take_link(slot, now_ms);
     role_probe_catch_up(&slot->link->probe, service_decision(service_of(slot)), now_ms);
     redis_link_pump(slot->link->link);

@@ -337,6 +337,16 @@ static void a_group_subscribes_to_what_it_needs(void **state)
     }
 }
 
+/* It does not tell the service manager that it is ready again. */
+static void an_end_takes_no_reload(void **state)
+{
+    (void)state;
+    start("", "");
+    agent_stop(f.agent);
+    agent_reload_failed(f.agent, "the file is bad");
+    assert_int_equal(log_capture_count("reload-failed"), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -350,6 +360,7 @@ int main(void)
         TEST(a_fault_goes_on),
         TEST(a_group_subscribes_to_what_it_needs),
         TEST(a_pulse_goes_on),
+        TEST(an_end_takes_no_reload),
         TEST(a_hook_ignores_no_signal),
         TEST(a_hook_that_cannot_be_started),
     };

@@ -245,6 +245,46 @@ static void test_refusal_where_the_role_is_required(void **state)
     assert_false(has_alarm(ALARM_NODE_PASSWORD));
 }
 
+/* A link that was refused stays, also over a reload. The password is sent again: it may have been corrected at the node. */
+static void test_a_password_that_is_corrected(void **state)
+{
+    (void)state;
+    f.settings.credentials = (struct redis_credentials){.username = "probe", .password = "secret"};
+    aim_and_connect(0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_string_equal(sent(), "AUTH CLIENT PING ROLE");
+        reply(error_reply("WRONGPASS invalid username-password pair"));
+        for (unsigned k = 0; k < 3; k++)
+            reply(error_reply("NOAUTH Authentication required."));
+        f.now_ms += INTERVAL;
+        name(0);
+    }
+    assert_string_equal(sent(), "AUTH CLIENT PING ROLE");
+    reply(text_reply("OK"));
+    reply(text_reply("OK"));
+    reply(text_reply("PONG"));
+    reply_role("replica");
+    expect(SERVICE_NOT_MASTER);
+    assert_false(alarms_is_raised(service_alarms(f.service), ALARM_NODE_PASSWORD));
+    f.now_ms += INTERVAL;
+    name(0);
+    assert_string_equal(sent(), "PING ROLE");
+}
+
+/* A reload looks a name up again, so it keeps no connection to one. */
+static void test_a_name_is_not_kept_over_a_reload(void **state)
+{
+    (void)state;
+    assert_false(role_probe_serves(&f.probe, f.service));
+    aim_and_connect(0);
+    assert_true(role_probe_serves(&f.probe, f.service));
+    assert_true(role_probe_move(&f.probe, &f.settings, f.group, 0));
+    assert_true(addr_parse(span_of_text("node.example:6379"), &f.probe.target));
+    f.servers[0].addr = f.probe.target;
+    assert_false(role_probe_serves(&f.probe, f.service));
+    assert_false(role_probe_move(&f.probe, &f.settings, f.group, 0));
+}
+
 /* A node that closes each connection with an error refuses as well. */
 static void test_node_that_sends_us_away(void **state)
 {
@@ -273,6 +313,8 @@ int main(void)
         PROBE_TEST(test_each_kind_of_refusal_is_told),
         PROBE_TEST(test_refusals_raise_alarms),
         PROBE_TEST(test_refusal_where_the_role_is_required),
+        PROBE_TEST(test_a_password_that_is_corrected),
+        PROBE_TEST(test_a_name_is_not_kept_over_a_reload),
         PROBE_TEST(test_node_that_sends_us_away),
         PROBE_TEST(test_a_role_that_is_none),
         PROBE_TEST(test_a_replica_by_another_name),

@@ -167,7 +167,7 @@ static struct watched all[] = {
     {.what = "removed", .prepare = make_file, .change = take_away, .is_told = true},
     {.what = "added once more", .prepare = make_file, .change = write_and_add, .is_told = true},
     {.what = "left as it is", .prepare = make_file, .change = make_nothing, .is_told = false},
-    {.what = "beside one that is written", .prepare = make_both, .change = write_other, .is_told = false},
+    {.what = "the file beside it is written", .prepare = make_both, .change = write_other, .is_told = false},
     {.what = "looked at", .prepare = make_file, .change = write_and_look, .is_told = false},
     {.what = "watched no more", .prepare = make_file, .change = clear_and_write, .is_told = false},
 };

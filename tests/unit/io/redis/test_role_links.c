@@ -1,4 +1,4 @@
-/* Links to nodes over a reload: kept where the next configuration would make the same, and made anew where not. */
+/* Links to nodes over a reload: those that the next configuration would make as well are kept, the others are not. */
 #include "spoa/io/redis/role_links.h"
 
 #include <stdio.h>
@@ -307,6 +307,20 @@ static void test_abandoned(void **state)
     end(&f.former);
 }
 
+/* The former one is ended first: what is abandoned may have a long way to its end, and does not touch its link. */
+static void test_abandoned_and_outlived(void **state)
+{
+    (void)state;
+    begin(&f.next, 0, 2, role_links_find(f.former.links, 0));
+    name(&f.next, 0);
+    assert_int_equal(lack(), HANDOVER_READY);
+    role_links_give_up(f.next.links);
+    end(&f.former);
+    assert_null(role_links_find(f.next.links, 0));
+    end(&f.next);
+    wait_open(&f.nodes[0], 0);
+}
+
 /* The next map does not have the node: the link ends, and nobody calls there. */
 static void test_not_in_the_next_map(void **state)
 {
@@ -332,6 +346,7 @@ int main(void)
         TEST(test_another_node),
         TEST(test_the_former_one_leaves),
         TEST(test_abandoned),
+        TEST(test_abandoned_and_outlived),
         TEST(test_not_in_the_next_map),
     };
 

@@ -114,7 +114,7 @@ static void check_states(bool is_ipv6)
     close(given_up.client);
     close(given_up.haproxy);
     stranger.src[0] ^= 0x40;
-    assert_state(&stranger, CLIENT_STATE_ABSENT); /* the kernel finds who listens */
+    assert_state(&stranger, CLIENT_STATE_ABSENT); /* the kernel finds the listener */
     close(listening);
     assert_state(&stranger, CLIENT_STATE_ABSENT); /* and nobody */
 }
