@@ -141,7 +141,8 @@ build/$(1)/obj/%.o: %.c build/$(1)/flags
 
 build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% build/$(1)/reference build/$(1)/bench/%: VARIANT := $(1)
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
-$(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS)
+# Without link-time optimisation: over a hundred programs, and seconds for each.
+$(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS) -fno-lto
 build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
 build/$(1)/tests/core/haproxy/test_cut_debts_growth: TEST_LIBS += -Wl,--wrap=strcmp
 build/$(1)/obj/spoa/core/status/status_page.o: build/status_page.inc

@@ -412,7 +412,7 @@ def test_many_scrapes_share_a_text():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
             text = read_all(sock).partition(b"\r\n\r\n")[2].decode()
             assert text.count('redis_spoa_master_agreed{service="s') == MORE_THAN_SOCKETS_HOLD
-            assert samples(text)['redis_spoa_master_agreed{service="s00999"}'] == "1"
+            assert 'redis_spoa_master_agreed{service="s00999"}' in samples(text)
 
 
 def test_a_reader_that_takes_nothing_is_given_up():
