@@ -228,3 +228,12 @@ class Process(Log):
     def descriptors(self):
         """How many it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def holds(self, sock):
+        """Whether it has accepted the connection of `sock` (TCP over IPv4) and not closed it yet."""
+        ends = f"{sock.getpeername()[1]:04X} {sock.getsockname()[1]:04X}"
+        for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]:
+            words = line.split()
+            if " ".join(end.partition(":")[2] for end in words[1:3]) == ends:
+                return words[9] != "0"  # the inode: one that no program has is 0
+        return False

@@ -1,13 +1,17 @@
 /* What is done in slices: a slice does what its budget allows, and no more, however many services there are. */
 #include "spoa/deployment.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "spoa/io/net/loop.h"
 #include "tests/unit/core/config/config_fixture.h"
 
 #define SERVICES 100
 #define SLICE 7
+#define WAIT_S 0.05
 
 struct fixture {
     struct ev_loop *loop;
@@ -20,14 +24,15 @@ struct fixture {
 
 static struct fixture f;
 
-/* Of two groups; nobody is there. */
-static struct config *make_config(void)
+/* Of two groups; nobody is there. `haproxy`: a section, or "". */
+static struct config *make_config(const char *haproxy)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
     assert_non_null(out);
+    fputs(haproxy, out);
     fputs("[sentinels]\naddress = unix:/nowhere/1\n[sentinels other]\naddress = unix:/nowhere/2\n", out);
     for (unsigned i = 0; i < SERVICES; i++)
         fprintf(out, "[service s%u]\nserver = R1 127.0.0.1:1\n%s\n", i,
@@ -48,11 +53,11 @@ static void set_up(void)
     assert_true(f.table != NULL && f.resolver != NULL && f.hooks != NULL);
 }
 
-static struct deployment *create(void)
+static struct deployment *create_with(const char *haproxy)
 {
     const struct deployment_options options = {
         .loop = f.loop,
-        .config = make_config(),
+        .config = make_config(haproxy),
         .resolver = f.resolver,
         .metrics = &f.metrics,
         .history = &f.history,
@@ -62,6 +67,11 @@ static struct deployment *create(void)
 
     assert_non_null(deployment);
     return deployment;
+}
+
+static struct deployment *create(void)
+{
+    return create_with("");
 }
 
 static void tear_down(void)
@@ -122,9 +132,10 @@ static size_t take_over(struct deployment *deployment, struct deployment *former
 {
     struct deployment_look look = {.at = 0};
     enum progress progress = PROGRESS_MORE;
+    size_t done = former != NULL ? count_answering(f.table, deployment) : 0;
     size_t slices = 0;
 
-    for (size_t done = 0; progress == PROGRESS_MORE; slices++) {
+    for (; progress == PROGRESS_MORE; slices++) {
         size_t budget = SLICE;
         progress =
             deployment_take_over(deployment, former, former != NULL ? f.table : NULL, true, &look, &budget);
@@ -242,6 +253,77 @@ static void test_abandoned(void **state)
     tear_down();
 }
 
+/* A HAProxy that can be called. Writes its section; the socket it listens on. */
+static int listen_as_haproxy(char *section, size_t size)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(addr);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+    (void)snprintf(section, size, "[haproxy]\nruntime-api = 127.0.0.1:%u\nbackend = be\n",
+                   ntohs(addr.sin_port));
+    return fd;
+}
+
+static void on_time(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* Whether it is called soon. */
+static bool is_called(int haproxy)
+{
+    ev_timer timer;
+
+    ev_timer_init(&timer, on_time, WAIT_S, 0.0);
+    ev_now_update(f.loop);
+    ev_timer_start(f.loop, &timer);
+    ev_run(f.loop, 0);
+    int fd = accept(haproxy, NULL, NULL);
+
+    if (fd != -1)
+        (void)close(fd);
+    return fd != -1;
+}
+
+/* The next configuration has no HAProxy: nobody is called once the first service has moved. */
+static void test_the_next_one_calls_nobody(void **state)
+{
+    struct deployment_look look = {.at = 0};
+    char section[128];
+    int haproxy = listen_as_haproxy(section, sizeof(section));
+
+    (void)state;
+    for (size_t moved = 0; moved <= 1; moved++) {
+        set_up();
+        struct deployment *first = create_with(section);
+        struct deployment *next = create();
+        struct service_table *table = service_table_create(NULL);
+        size_t budget = moved;
+        (void)build(first);
+        prepare(first, f.table);
+        (void)take_over(first, NULL); /* now HAProxy is due to be called */
+        (void)build(next);
+        prepare(next, table);
+        service_table_begin(f.table, table);
+        if (moved > 0)
+            assert_int_equal(deployment_take_over(next, first, f.table, true, &look, &budget), PROGRESS_MORE);
+        assert_true(is_called(haproxy) == (moved == 0));
+        (void)take_over(next, first);
+        service_table_end(f.table, clock_ms());
+        die(first, table);
+        service_table_destroy(f.table);
+        deployment_destroy(next);
+        tear_down();
+    }
+    (void)close(haproxy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_not_ready),
         cmocka_unit_test(test_price),
         cmocka_unit_test(test_abandoned),
+        cmocka_unit_test(test_the_next_one_calls_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

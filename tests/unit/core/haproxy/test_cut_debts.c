@@ -14,7 +14,7 @@
 #define START 100000
 #define NEVER INT64_MAX
 
-static const char *const api_names[] = {"A", "B", "C"};
+static const char *const api_names[] = {"A", "B", "C", "A"}; /* any two neighbours */
 static char first_backend[] = "be";
 static char second_backend[] = "be2";
 static char *const backends[] = {first_backend, second_backend};
@@ -456,6 +456,22 @@ static void test_inherit_without_the_server(void **state)
     cut_debts_destroy(debts);
 }
 
+/* A HAProxy that is new is owed no cut of what the configuration no longer has. It is the first in the list. */
+static void test_inherit_with_a_new_first_api(void **state)
+{
+    struct cut_debts *former = begin_settled();
+    const char *name = NULL;
+    const char *server = NULL;
+
+    (void)state;
+    cut_debts_name(former, 0, "R2", START + 1000);
+    struct cut_debts *debts = begin_next(former, 1, 2, START + 2000);
+    cut_debts_destroy(former);
+    settle(debts, 1, START + 2000);
+    assert_true(cut_debts_is_cut(debts, 3, &name, &server));
+    cut_debts_destroy(debts);
+}
+
 /* The whole service is taken out while sessions of its old master are not cut, and put back. Before it names
  * anybody, the same is owed, and nothing else. */
 static void test_inherit_with_the_service_again(void **state)
@@ -572,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_inherit_with_another_api),
         cmocka_unit_test(test_inherit_in_a_fence),
         cmocka_unit_test(test_inherit_without_the_server),
+        cmocka_unit_test(test_inherit_with_a_new_first_api),
         cmocka_unit_test(test_inherit_with_the_service_again),
         cmocka_unit_test(test_adopt_what_is_gone),
         cmocka_unit_test(test_adopt_twice),
