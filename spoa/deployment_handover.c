@@ -63,6 +63,15 @@ static bool watch_for_cuts(struct deployment *deployment, struct service *servic
                                 config_service_backends(deployment->options.config, settings));
 }
 
+/* Nobody asks where there is no listener. A connection that the former configuration let in may still ask. */
+static bool needs_checks(const struct deployment *deployment)
+{
+    const struct deployment *former = deployment->options.former;
+
+    return deployment->options.config->agent.checks.count > 0 ||
+           (former != NULL && former->options.config->agent.checks.count > 0);
+}
+
 static bool watch_for_checks(struct deployment *deployment, struct service *service,
                              const struct config_service *config)
 {
@@ -72,7 +81,7 @@ static bool watch_for_checks(struct deployment *deployment, struct service *serv
         .pulse_ms = config->check_pulse_ms,
     };
 
-    return agent_checks_add(deployment->checks, service, &settings);
+    return !needs_checks(deployment) || agent_checks_add(deployment->checks, service, &settings);
 }
 
 static bool watch_for_hook(struct deployment *deployment, struct deployment_service *service,

@@ -42,13 +42,12 @@ struct config_credentials {
 /* TLS settings for Sentinels or nodes, or for those who connect to us. */
 struct config_tls {
     bool is_on;
+    bool is_inherited; /* of a service that gives none: its group of nodes decides; config_finish() sets it */
+    unsigned line;     /* of `listen`, or of the `tls` of a service; 0: there is none */
     char *ca_file;   /* who may have signed the peer's; NULL: the system's, or no certificate is asked for */
     char *cert_file; /* ours, with its chain; NULL: none */
     char *key_file;  /* of that certificate */
     char *server_name; /* in the peer's certificate; NULL: the peer's host */
-    unsigned line;     /* of `listen`, or of the `tls` of a service; 0: there is none */
-    bool
-        is_inherited; /* of a service that gives none: the settings of its group of nodes hold; config_finish() sets it */
 };
 
 /* An address to accept connections on. */
@@ -149,36 +148,37 @@ struct config_slot {
 
 struct config_service {
     char *name;
-    unsigned line;
     char *monitor;                  /* its name in Sentinel; NULL: the service's name */
     char *sentinels;                /* the group's name; NULL: the group without a name */
     char *nodes;                    /* or the name of a group of nodes; else NULL */
     size_t group;                   /* the group's index; config_finish() sets it */
     struct service_server *servers; /* the service owns their names and aliases */
     size_t server_count;
+    unsigned line;
+    unsigned quorum; /* votes needed; 0: config_finish() sets the majority */
     struct config_slot slot;
     enum when_alone when_alone;
-    unsigned quorum; /* votes needed; 0: config_finish() sets the majority */
+    /* There may be thousands of services: what is small stands together. */
     bool allow_any_address;
+    bool witness;
+    bool early_fence;
+    bool replicas;
     struct config_credentials credentials; /* of the nodes */
     struct config_tls tls;                 /* of the nodes */
     enum role_check role_check;
-    bool witness;
-    unsigned keep_ms;
     enum keep_when keep_when;
+    unsigned keep_ms;
     unsigned debounce_ms;
     unsigned fence_ms;
     unsigned down_after_ms;
-    bool early_fence;
     unsigned early_fence_max_ms;
-    int64_t park_ms; /* or PARK_AUTO */
     enum gone_clients gone_clients;
+    int64_t park_ms; /* or PARK_AUTO */
     enum check_mode check_mode;
     unsigned check_delay_ms;
     unsigned check_pulse_ms;
-    bool replicas;
-    struct lag_limit max_lag;
     enum replica_fallback replica_fallback;
+    struct lag_limit max_lag;
     char *on_switch; /* a program and its arguments, or NULL */
     unsigned on_switch_timeout_ms;
     unsigned on_switch_retry_ms;  /* 0: never */

@@ -17,15 +17,15 @@
 struct policy_config {
     enum role_check role_check;
     enum keep_when keep_when;
-    bool witness;    /* if a majority is out of reach, a voter that sees one may stand in for it */
-    int64_t keep_ms; /* how long the last master is named after too few voters are in reach; 0: not at all */
+    bool witness;     /* if a majority is out of reach, a voter that sees one may stand in for it */
+    bool early_fence; /* a master that is about to be replaced is not named, and its sessions are cut */
+    int64_t keep_ms;  /* how long the last master is named after too few voters are in reach; 0: not at all */
     /*
      * After this time without a name existing sessions are to be cut; 0: never. With `down_after_ms` it begins
      * when a majority, or a witness, was there for the last time, and not when that has run out.
      */
     int64_t fence_ms;
-    int64_t debounce_ms; /* a loss that is shorter is `pending` */
-    bool early_fence;    /* a master that is about to be replaced is not named, and its sessions are cut */
+    int64_t debounce_ms;        /* a loss that is shorter is `pending` */
     int64_t early_fence_max_ms; /* the longest time of that */
     int64_t down_after_ms;      /* a master that a majority has not heard for this long is down; 0: off */
     int64_t witness_age_ms; /* within this time a witness must have heard a majority; 0: CKQUORUM will do */
@@ -40,12 +40,12 @@ struct policy {
     int64_t t_lost_ms;                  /* reachability was lost; POLICY_NEVER while it is there */
     int64_t t_unnamed_ms;               /* naming ended for want of a majority; POLICY_NEVER else */
     int64_t t_unconfirmed_ms;           /* since when `unconfirmed` is waited for */
-    int32_t unconfirmed;                /* a winner that has not said that it is a master */
     int64_t t_leaving_ms;               /* since when `leaving` is about to be replaced */
-    int32_t leaving;                    /* the candidate named last, or QUORUM_NO_CANDIDATE */
-    bool may_keep;                      /* the last that a majority said was a master that could be named */
-    int32_t silenced;    /* the candidate named last: silent, and nobody was named since; or none */
     int64_t t_backed_ms; /* a majority or a witness backed the name for the last time; POLICY_NEVER */
+    int32_t unconfirmed; /* a winner that has not said that it is a master */
+    int32_t leaving;     /* the candidate named last, or QUORUM_NO_CANDIDATE */
+    int32_t silenced;    /* the candidate named last: silent, and nobody was named since; or none */
+    bool may_keep;       /* the last that a majority said was a master that could be named */
 };
 
 /* What it judges by. */

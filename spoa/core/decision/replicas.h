@@ -19,8 +19,8 @@
 
 struct replicas_config {
     bool is_enabled;
-    struct lag_limit max_lag;
     bool fall_back; /* the master is named if no replica can be */
+    struct lag_limit max_lag;
 };
 
 /* What one Sentinel said last. */

@@ -23,14 +23,14 @@
 #include <stdint.h>
 
 struct service_settings {
-    const char *name;    /* what HAProxy asks for */
-    const char *monitor; /* what Sentinel calls it */
-    unsigned slot;       /* of a Redis Cluster: its owner is the master */
+    const char *name;       /* what HAProxy asks for */
+    const char *monitor;    /* what Sentinel calls it */
+    unsigned slot;          /* of a Redis Cluster: its owner is the master */
+    bool allow_any_address; /* name addresses outside the map too, without a server name */
+    bool refuses_gone;      /* a client that has left before its answer gets no name */
     const struct service_server *servers;
     size_t server_count;
-    bool allow_any_address; /* name addresses outside the map too, without a server name */
-    int64_t park_ms;        /* longest time for which an answer without a name is kept back, or PARK_AUTO */
-    bool refuses_gone;      /* a client that has left before its answer gets no name */
+    int64_t park_ms; /* longest time for which an answer without a name is kept back, or PARK_AUTO */
     struct quorum_config quorum;
     struct policy_config policy;
     struct replicas_config replicas;
@@ -62,10 +62,10 @@ struct service_decision {
     enum service_state ruled;     /* what the policy rules: `state`, or what it would be without the doubt */
     enum service_reason reason;   /* for `ruled` */
     enum doubt_cause doubt_cause; /* with SERVICE_DOUBTED */
+    unsigned votes;               /* for `addr` */
     const struct addr
         *addr;          /* the node that the state is about: named, vetoed, down, outside the map; or NULL */
     const char *server; /* with a name: the master's server, NULL outside the map; without a name NULL */
-    unsigned votes;     /* for `addr` */
     int64_t oldest_sent_ms; /* with `votes`: when the oldest of them was asked for */
     uint64_t generation;    /* switches so far; the first master counts as one */
     int64_t t_switched_ms;  /* when the generation began; INT64_MIN before the first */

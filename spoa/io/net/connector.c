@@ -256,6 +256,7 @@ static void try(struct connector *connector, const struct sockaddr_storage *addr
     attempt->connector = connector;
     attempt->address = address;
     ev_io_init(&attempt->io, on_socket, fd, EV_WRITE);
+    loop_put_first(&attempt->io);
     if (code != 0)
         note_failure(now, code);
     else

@@ -28,3 +28,8 @@ void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms)
     ev_timer_set(timer, wait_s, 0.0);
     ev_timer_start(loop, timer);
 }
+
+void loop_put_first(ev_io *io)
+{
+    ev_set_priority(io, 1);
+}

@@ -15,4 +15,10 @@ int64_t clock_us(void);
 /* Arms `timer` for `wake_ms` (clock_ms() time); it never fires earlier. INT64_MAX stops it. */
 void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms);
 
+/*
+ * Events of `io` come before timers that expire in the same turn of the loop. What a peer has said in time is then read
+ * before a timer finds the peer late, also after the loop stood still. Must be called before `io` is started.
+ */
+void loop_put_first(ev_io *io);
+
 #endif

@@ -410,6 +410,7 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
     link->loop = loop;
     link->options = *options;
     ev_io_init(&link->io, on_socket, -1, EV_NONE);
+    loop_put_first(&link->io);
     ev_timer_init(&link->timer, on_timer, 0.0, 0.0);
     /* Starts by the timer, so that `stepped` is never called from here. */
     loop_arm(loop, &link->timer, conversation_wake_ms(options->conversation));

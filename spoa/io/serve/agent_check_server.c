@@ -112,6 +112,7 @@ bool agent_check_server_take(void *context, int fd, const struct acceptor_peer *
         return false;
     connection->server = server;
     ev_io_init(&connection->readable, on_readable, fd, EV_READ);
+    loop_put_first(&connection->readable);
     ev_timer_init(&connection->deadline, on_deadline, QUESTION_TIMEOUT_S, 0.0);
     ev_io_start(server->loop, &connection->readable);
     ev_timer_start(server->loop, &connection->deadline);

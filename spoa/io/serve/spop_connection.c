@@ -431,6 +431,8 @@ static struct spop_connection *add(struct spop_context *context, int fd, const s
     context->metrics->connections_total++;
     ev_io_init(&connection->readable, on_ready, fd, EV_READ);
     ev_io_init(&connection->writable, on_ready, fd, EV_WRITE);
+    loop_put_first(&connection->readable);
+    loop_put_first(&connection->writable);
     connection->readable.data = connection->writable.data = connection;
     ev_timer_init(&connection->deadline, on_deadline, HELLO_TIMEOUT_S, 0.0);
     ev_io_start(context->loop, &connection->readable);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/un.h>
 
@@ -394,6 +395,23 @@ static void unix_socket(void **state)
     rmdir(directory);
 }
 
+/* The loop stands still for so long that a reply is overdue. But the reply came in time, and is read first. */
+static void reply_during_a_stall(void **state)
+{
+    (void)state;
+    settings.silence_ms = 1000;
+    talk.commands = 1;
+    peer_says("");
+    peer_listen(4);
+    start_link(NULL);
+    AWAIT(peer.reads == 1);
+    assert_int_equal(send(peer.talking.fd, "+yes\r\n", 6, MSG_NOSIGNAL), 6);
+    (void)poll(NULL, 0, (int)settings.silence_ms + 100);
+    ev_run(loop, EVRUN_ONCE);
+    assert_int_equal(talk.lost, 0);
+    assert_int_equal(talk.replies, 1);
+}
+
 static void destroyed_while_connecting(void **state)
 {
     (void)state;
@@ -433,6 +451,7 @@ int main(void)
         TEST(slow_reader),
         TEST(socket_options),
         TEST(unix_socket),
+        TEST(reply_during_a_stall),
         TEST(destroyed_while_connecting),
     };
 
