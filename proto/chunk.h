@@ -13,6 +13,10 @@
 #define CHUNK_BYTES 16
 #define CHUNK_INLINE __attribute__((always_inline)) static inline
 
+/* Where a machine has no such registers, gcc warns of how they are handed to functions. All of these are inline. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 /* Sixteen bytes that the compiler keeps in one register. */
 typedef uint64_t chunk_bits __attribute__((vector_size(CHUNK_BYTES)));
 
@@ -74,5 +78,7 @@ CHUNK_INLINE void chunks_copy(uint8_t *to, const uint8_t *from, size_t len)
         memcpy(to, from, len);
     }
 }
+
+#pragma GCC diagnostic pop
 
 #endif

@@ -76,7 +76,9 @@ PROGRAM_DEADLINE_S = 60
 SIM_DEADLINE_S = 300
 INTEGRATION_DEADLINE_S = 600
 
-WRAPPED = {"test_out_of_memory": [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")]}
+# As in the Makefile: these programs replace functions of the C library, in our code as well.
+WRAPPED = {"test_out_of_memory": [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")],
+           "test_cut_debts_growth": ["-Wl,--wrap=strcmp"]}
 
 
 # ---- mutations ----

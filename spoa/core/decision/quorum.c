@@ -157,10 +157,12 @@ struct ballot_box {
 static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t now_ms, struct ballot_box *box)
 {
     const uint8_t *identities = quorum->config->identities;
-    const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX] = {NULL};
+    const struct quorum_vote *by_identity[QUORUM_VOTERS_MAX];
 
     box->count = 0;
     box->earliest_expiry_ms = QUORUM_NEVER;
+    for (unsigned i = 0; i < quorum->config->voters; i++)
+        by_identity[i] = NULL;
     for (unsigned i = 0; i < quorum->config->voters; i++) {
         const struct quorum_vote *vote = &quorum->votes[i];
         if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) ||
@@ -170,7 +172,7 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
         if (*slot == NULL || (*slot)->t_sent_ms < vote->t_sent_ms)
             *slot = vote;
     }
-    for (unsigned i = 0; i < QUORUM_VOTERS_MAX; i++) {
+    for (unsigned i = 0; i < quorum->config->voters; i++) {
         if (by_identity[i] == NULL)
             continue;
         box->votes[box->count++] = by_identity[i];

@@ -145,6 +145,12 @@ enum service_event_kind {
     SERVICE_VOTER_FORGOTTEN,  /* a voter turned out to be another one: what it said before does not count */
 };
 
+/* Whether a voter said this. */
+static inline bool service_is_said_by_voter(enum service_event_kind kind)
+{
+    return kind <= SERVICE_SAID_STRANGERS;
+}
+
 /*
  * One event. Of the last members only those count that the kind names. Pointers are borrowed during the call.
  */

@@ -29,12 +29,15 @@ struct table_entry {
     struct parking_queue replicas[];
 };
 
+/* With pointers of 32 bits it is all smaller, and lies elsewhere. */
+#if UINTPTR_MAX > UINT32_MAX
 _Static_assert(offsetof(struct table_entry, masters.sight_ms) % CACHE_LINE == 0,
                "an answer begins with a line");
 _Static_assert(offsetof(struct table_entry, answer.master.actions) % CACHE_LINE < CACHE_LINE - 16 &&
                    offsetof(struct table_entry, answer.master.actions) / CACHE_LINE ==
                        offsetof(struct table_entry, masters.sight_ms) / CACHE_LINE,
                "its actions begin in the same one");
+#endif
 
 static struct table_entry *create_entry(bool has_replicas)
 {

@@ -11,6 +11,17 @@ void marks_add(struct marks *marks, size_t service)
         marks->first_word = service / MARKS_WORD_BITS;
 }
 
+void marks_add_all(struct marks *marks, const struct marks *other, size_t words)
+{
+    if (other->count == 0)
+        return;
+    for (size_t i = 0; i < words; i++) {
+        marks->count += (unsigned)__builtin_popcountll(other->words[i] & ~marks->words[i]);
+        marks->words[i] |= other->words[i];
+    }
+    marks->first_word = 0;
+}
+
 size_t marks_take(struct marks *marks)
 {
     while (marks->words[marks->first_word] == 0)

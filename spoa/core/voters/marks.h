@@ -17,6 +17,9 @@ struct marks {
 
 void marks_add(struct marks *marks, size_t service);
 
+/* Adds the marks of `other`, which has as many words. It costs little per service. */
+void marks_add_all(struct marks *marks, const struct marks *other, size_t words);
+
 /* Removes the first mark and returns its service. There must be a mark. */
 size_t marks_take(struct marks *marks);
 

@@ -113,7 +113,7 @@ static enum conversation_verdict take_subscription(struct sentinel_voter *voter,
     if (span_equals_text(reply->elements[0].text, "message") && reply->elements[2].kind == REPLY_TEXT)
         take_hint(voter, reply->elements[1].text, reply->elements[2].text, now_ms);
     else /* just subscribed: earlier events were missed */
-        voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
+        voter_group_ask_all(voter->group, voter->index);
     return CONVERSATION_GOES_ON;
 }
 

@@ -31,8 +31,8 @@ static void query_connected(void *context, int64_t now_ms)
     voter->myid_asked = false;
     voter->myid_refused = false;
     voter->next_poll_ms = now_ms;
-    voter_group_ask(voter->group, voter->index, span_of(NULL, 0));
     voter_group_connected(voter->group, voter->index, now_ms);
+    voter_group_ask_all(voter->group, voter->index);
 }
 
 static bool query_greet(struct sentinel_voter *voter, struct conversation_command *ret_command,

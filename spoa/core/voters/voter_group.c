@@ -6,39 +6,7 @@
 
 #include "spoa/core/base/log.h"
 #include "spoa/core/redis/refusal.h"
-#include "spoa/core/voters/marks.h"
-#include "spoa/core/voters/poll_parts.h"
-
-struct voter {
-    const char *name;
-    char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
-    bool collides;                         /* a voter before it has the same identity, and that was logged */
-    bool is_refusing;
-    char words[CONVERSATION_WORDS_MAX]; /* with which it refuses us; "" if it does not */
-    size_t words_subject;               /* what it refuses */
-    char fault[CONVERSATION_WORDS_MAX]; /* why it has no vote; "" if it has answered since */
-    int64_t fault_ms;                   /* since when */
-    unsigned parts_polled;              /* tells which part is next, and which services are asked for facts */
-    int64_t part_ms;                    /* when the last one was due; 0: none since it was connected */
-    struct marks marks[VOTER_QUESTIONS];
-};
-
-/* A service and the name by which the voters know it. */
-struct monitored {
-    const char *monitor;
-    size_t service;
-};
-
-struct voter_group {
-    struct voter_group_options options;
-    int64_t wake_ms;
-    int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
-    struct marks watched; /* services that are asked about before the next poll */
-    uint64_t *words;      /* the marks of all voters, in one piece */
-    struct monitored *monitored; /* sorted by monitor: events name a monitor, and there may be thousands */
-    struct alarms alarms;
-    struct voter voters[];
-};
+#include "spoa/core/voters/voter_group_parts.h"
 
 /* ---- the group ---- */
 
@@ -50,12 +18,27 @@ static int by_monitor(const void *a, const void *b)
     return strcmp(left->monitor, right->monitor);
 }
 
+static void list_service(struct voter_group *group, size_t i)
+{
+    const struct service *service = group->options.services[i];
+    const struct service_settings *settings = service_settings(service);
+
+    group->monitored[i] = (struct monitored){.monitor = settings->monitor, .service = i};
+    marks_add(&group->every, i);
+    if (service_wants_replicas(service, true))
+        marks_add(&group->replicated, i);
+    group->has_witnesses = group->has_witnesses || settings->policy.witness;
+}
+
 static bool create_lists(struct voter_group *group)
 {
     const struct voter_group_options *options = &group->options;
     size_t words = (options->service_count + MARKS_WORD_BITS - 1) / MARKS_WORD_BITS;
+    struct marks *const of_group[] = {&group->watched, &group->every, &group->replicated};
+    size_t of_voters = (size_t)VOTER_QUESTIONS * options->voter_count;
 
-    group->words = calloc(words * (VOTER_QUESTIONS * options->voter_count + 1) + 1, sizeof(*group->words));
+    group->word_count = words;
+    group->words = calloc(words * (of_voters + 3) + 1, sizeof(*group->words));
     group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
     if (group->words == NULL || group->monitored == NULL)
         return false;
@@ -64,10 +47,10 @@ static bool create_lists(struct voter_group *group)
         for (unsigned k = 0; k < VOTER_QUESTIONS; k++)
             group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
     }
-    group->watched.words = group->words + (size_t)VOTER_QUESTIONS * options->voter_count * words;
+    for (size_t i = 0; i < 3; i++)
+        of_group[i]->words = group->words + (of_voters + i) * words;
     for (size_t i = 0; i < options->service_count; i++)
-        group->monitored[i] =
-            (struct monitored){.monitor = service_settings(options->services[i])->monitor, .service = i};
+        list_service(group, i);
     qsort(group->monitored, options->service_count, sizeof(*group->monitored), by_monitor);
     return true;
 }
@@ -168,13 +151,6 @@ const struct alarms *voter_group_alarms(const struct voter_group *group)
     return &group->alarms;
 }
 
-/* Marks a question for all voters. */
-static void ask_all(struct voter_group *group, enum voter_question question, size_t service)
-{
-    for (unsigned i = 0; i < group->options.voter_count; i++)
-        marks_add(&group->voters[i].marks[question], service);
-}
-
 /* To be called after each evaluation of the service. A voter may have disagreed, so that all voters must
  * be asked, and the next review may be due earlier. `wake_ms` may be too early, which only costs a look. */
 static void follow_up(struct voter_group *group, size_t service)
@@ -185,14 +161,14 @@ static void follow_up(struct voter_group *group, size_t service)
     if (review_ms < group->wake_ms)
         group->wake_ms = review_ms;
     if (service_take_ask_witness(one)) {
-        ask_all(group, VOTER_ASK_WITNESS, service);
+        voter_group_ask_voters(group, VOTER_ASK_WITNESS, service);
         if (service_wants_peers(one))
-            ask_all(group, VOTER_ASK_PEERS, service);
+            voter_group_ask_voters(group, VOTER_ASK_PEERS, service);
     }
     if (!service_take_ask_all(one))
         return;
     group->options.metrics->suspicions_total++;
-    ask_all(group, VOTER_ASK_MASTER, service);
+    voter_group_ask_voters(group, VOTER_ASK_MASTER, service);
 }
 
 /* What `voter` said may be a reason to ask all voters again soon. */
@@ -228,6 +204,8 @@ bool voter_group_step(struct voter_group *group, size_t service, const struct se
     struct metrics *metrics = group->options.metrics;
     bool is_of_use = service_step(group->options.services[service], event, now_ms);
 
+    if (service_is_said_by_voter(event->kind))
+        group->voters[event->voter].has_said = true;
     if (event->kind == SERVICE_SAID_MASTER && is_of_use) {
         metrics->votes_total++;
         note_fault(&group->voters[event->voter], span_of_text(group->voters[event->voter].words), now_ms);
@@ -249,6 +227,15 @@ static void step_all(struct voter_group *group, const struct service_event *even
 {
     for (size_t i = 0; i < group->options.service_count; i++)
         (void)voter_group_step(group, i, event, now_ms);
+}
+
+/* With thousands of services that costs: nothing is done where the voter has said nothing. */
+static void forget(struct voter_group *group, unsigned voter, int64_t now_ms)
+{
+    if (!group->voters[voter].has_said)
+        return;
+    step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
+    group->voters[voter].has_said = false;
 }
 
 /* ---- who is who ---- */
@@ -319,10 +306,11 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
     number_identities(group, now_ms);
     /* What the voter said under its former identity must not count for the new one. */
     if (was_known) {
-        step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
+        who->has_said = true; /* a handover may have told it: voter_group_match() */
+        forget(group, voter, now_ms);
         return;
     }
-    for (size_t i = 0; i < group->options.service_count; i++) {
+    for (size_t i = 0; i < group->options.service_count && who->has_said; i++) {
         service_review(group->options.services[i], now_ms);
         follow_up(group, i);
     }
@@ -347,9 +335,9 @@ void voter_group_connected(struct voter_group *group, unsigned voter, int64_t no
 {
     note_refusing(group, voter, false, now_ms);
     group->voters[voter].part_ms = 0;
-    if (group->voters[voter].identity[0] != '\0')
-        return;
-    step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
+    group->voters[voter].is_asked_all = false;
+    if (group->voters[voter].identity[0] == '\0')
+        forget(group, voter, now_ms);
 }
 
 void voter_group_lost(struct voter_group *group, unsigned voter, const struct conversation_loss *loss,
@@ -420,152 +408,6 @@ const char *voter_group_words(const struct voter_group *group, unsigned voter)
     return group->voters[voter].words;
 }
 
-/* ---- what is asked ---- */
-
-static unsigned part_count(const struct voter_group *group, uint32_t poll_ms)
-{
-    return group->options.source == VOTER_SOURCE_SENTINEL
-               ? poll_parts_count(group->options.service_count, poll_ms)
-               : 1;
-}
-
-int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
-                                 int64_t now_ms)
-{
-    int64_t offset_ms = voter * (int64_t)poll_ms / group->options.voter_count;
-    int64_t step_ms = poll_ms / part_count(group, poll_ms);
-
-    return now_ms + step_ms - (now_ms - offset_ms) % step_ms;
-}
-
-bool voter_group_begins_poll(const struct voter_group *group, unsigned voter, uint32_t poll_ms)
-{
-    return group->voters[voter].parts_polled % part_count(group, poll_ms) == 0;
-}
-
-static void poll_service(struct voter_group *group, unsigned voter, size_t i, bool is_its_turn)
-{
-    struct marks *marks = group->voters[voter].marks;
-    const struct service *service = group->options.services[i];
-
-    marks_add(&marks[VOTER_ASK_MASTER], i);
-    if (is_its_turn || service_wants_facts(service, voter))
-        marks_add(&marks[VOTER_ASK_FACTS], i);
-    if (service_wants_witness(service))
-        marks_add(&marks[VOTER_ASK_WITNESS], i);
-    if (service_wants_peers(service))
-        marks_add(&marks[VOTER_ASK_PEERS], i);
-    if (service_wants_replicas(service, is_its_turn))
-        marks_add(&marks[VOTER_ASK_REPLICAS], i);
-}
-
-static void poll_part(struct voter_group *group, unsigned voter, unsigned parts)
-{
-    unsigned polled = group->voters[voter].parts_polled++;
-    unsigned turns = polled / parts % VOTER_FACTS_POLLS;
-    struct poll_part part = poll_part_of(0, group->options.service_count, polled % parts, parts);
-    struct poll_part turn = poll_part_of(part.begin, part.end, turns, VOTER_FACTS_POLLS);
-
-    for (size_t i = part.begin; i < part.end; i++)
-        poll_service(group, voter, i, i >= turn.begin && i < turn.end);
-}
-
-void voter_group_poll(struct voter_group *group, unsigned voter, uint32_t poll_ms, int64_t now_ms)
-{
-    struct voter *who = &group->voters[voter];
-    unsigned parts = part_count(group, poll_ms);
-    int64_t step_ms = poll_ms / parts;
-    int64_t part_ms = voter_group_next_poll_ms(group, voter, poll_ms, now_ms) - step_ms;
-    int64_t due = who->part_ms != 0 ? (part_ms - who->part_ms) / step_ms : parts;
-
-    who->part_ms = part_ms;
-    for (int64_t i = 0; i < due && i < parts; i++)
-        poll_part(group, voter, parts);
-}
-
-static void ask(struct voter_group *group, unsigned voter, size_t service)
-{
-    marks_add(&group->voters[voter].marks[VOTER_ASK_MASTER], service);
-    marks_add(&group->voters[voter].marks[VOTER_ASK_FACTS], service);
-    if (service_wants_replicas(group->options.services[service], true))
-        marks_add(&group->voters[voter].marks[VOTER_ASK_REPLICAS], service);
-}
-
-/* Compares a name from an event with one of ours, like strcmp(). */
-static int compare_monitor(struct span monitor, const char *ours)
-{
-    size_t len = strlen(ours);
-    int order = memcmp(monitor.data, ours, monitor.len < len ? monitor.len : len);
-
-    return order != 0 ? order : (monitor.len > len) - (monitor.len < len);
-}
-
-/* The services that the voters know as `monitor`: `*ret_count` entries of `monitored`, from the returned
- * one on. */
-static const struct monitored *find_monitored(const struct voter_group *group, struct span monitor,
-                                              size_t *ret_count)
-{
-    size_t low = 0;
-    size_t high = group->options.service_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_monitor(monitor, group->monitored[middle].monitor) > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    while (high < group->options.service_count &&
-           compare_monitor(monitor, group->monitored[high].monitor) == 0)
-        high++;
-    *ret_count = high - low;
-    return &group->monitored[low];
-}
-
-void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
-{
-    size_t count = group->options.service_count;
-    const struct monitored *monitored =
-        monitor.len > 0 ? find_monitored(group, monitor, &count) : group->monitored;
-
-    for (size_t i = 0; i < count; i++)
-        ask(group, voter, monitored[i].service);
-}
-
-void voter_group_expect_failover(struct voter_group *group, struct span monitor, const struct addr *addr,
-                                 int64_t now_ms)
-{
-    const struct service_event event = {.kind = SERVICE_FAILOVER_BEGINS, .addr = addr};
-    size_t count = 0;
-    const struct monitored *monitored = find_monitored(group, monitor, &count);
-
-    for (size_t i = 0; i < count; i++)
-        (void)voter_group_step(group, monitored[i].service, &event, now_ms);
-}
-
-bool voter_group_wants(const struct voter_group *group, unsigned voter)
-{
-    for (unsigned i = 0; i < VOTER_QUESTIONS; i++)
-        if (group->voters[voter].marks[i].count > 0)
-            return true;
-    return false;
-}
-
-bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_question *ret_question,
-                      size_t *ret_service)
-{
-    struct marks *marks = group->voters[voter].marks;
-
-    for (enum voter_question i = VOTER_ASK_MASTER; i < VOTER_QUESTIONS; i++) {
-        if (marks[i].count == 0)
-            continue;
-        *ret_question = i;
-        *ret_service = marks_take(&marks[i]);
-        return true;
-    }
-    return false;
-}
-
 /* ---- time ---- */
 
 int64_t voter_group_wake_ms(const struct voter_group *group)
@@ -573,24 +415,11 @@ int64_t voter_group_wake_ms(const struct voter_group *group)
     return group->wake_ms;
 }
 
-static void ask_watched(struct voter_group *group, int64_t now_ms)
-{
-    if (now_ms < group->watch_ms)
-        return;
-    group->watch_ms = QUORUM_NEVER;
-    while (group->watched.count > 0) {
-        size_t service = marks_take(&group->watched);
-        ask_all(group, VOTER_ASK_FACTS, service);
-        if (service_wants_peers(group->options.services[service]))
-            ask_all(group, VOTER_ASK_PEERS, service);
-    }
-}
-
 void voter_group_tick(struct voter_group *group, int64_t now_ms)
 {
     if (now_ms < group->wake_ms)
         return;
-    ask_watched(group, now_ms);
+    voter_group_ask_watched(group, now_ms);
     group->wake_ms = group->watch_ms;
     for (size_t i = 0; i < group->options.service_count; i++) {
         if (now_ms >= service_decision(group->options.services[i])->review_ms)

@@ -142,7 +142,7 @@ int64_t voter_group_fault_since_ms(const struct voter_group *group, unsigned vot
 /*
  * Marks what `voter` is asked now. Within `poll_ms` it is asked for its vote on every service. With many services a
  * Sentinel is polled in parts, one after another, so that neither it nor we have to do everything at once. All parts
- * that became due since the last call are marked, and all after it was connected. Nodes answer for all services at
+ * that became due since the last call are marked, and all after it was connected, unless voter_group_ask_all() did. Nodes answer for all services at
  * once. Facts are asked in turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision
  * depends on them. Replicas are asked with the facts, or in every poll where the service names them. Witness and peers
  * are asked for the services that use them. While a master is nearly down by `down-after`, or a witness stands in for
@@ -160,8 +160,11 @@ bool voter_group_begins_poll(const struct voter_group *group, unsigned voter, ui
 int64_t voter_group_next_poll_ms(const struct voter_group *group, unsigned voter, uint32_t poll_ms,
                                  int64_t now_ms);
 
-/* Marks the questions about the services that `voter` knows as `monitor`, or about all services if
- * `monitor` is empty: vote, facts and replicas. */
+/* Marks all questions about all services. */
+void voter_group_ask_all(struct voter_group *group, unsigned voter);
+
+/* Marks the questions about the services that `voter` knows as `monitor`: vote, facts and replicas. If `monitor` is empty
+ * it is as voter_group_ask_all(). */
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor);
 
 /* Whether there is something to ask `voter`. */

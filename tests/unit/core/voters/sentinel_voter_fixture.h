@@ -102,10 +102,30 @@ static inline void make_service(unsigned index)
     assert_non_null(f.services[index]);
 }
 
+/* The voters of the services as these are now. */
+static inline void make_group(void)
+{
+    static const char *const names[VOTERS] = {"s0", "s1", "s2"};
+    struct voter_group_options options = {
+        .name = "",
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = f.services,
+        .service_count = f.service_count,
+        .identities = f.identities,
+        .metrics = &f.metrics,
+    };
+
+    voter_group_destroy(f.group);
+    f.group = voter_group_create(&options, f.now_ms);
+    assert_non_null(f.group);
+    for (unsigned i = 0; i < VOTERS; i++)
+        sentinel_voter_init(&f.voters[i], &f.settings, f.group, i, names[i], &f.metrics, i + 1, f.now_ms);
+}
+
 /* Three Sentinels of one mind: 127.0.0.1:7001, which is R1. */
 static inline void build(unsigned service_count)
 {
-    static const char *const names[VOTERS] = {"s0", "s1", "s2"};
     static const char *const myids[VOTERS] = {MYID_A, MYID_B, MYID_C};
 
     memset(&f, 0, sizeof(f));
@@ -122,19 +142,8 @@ static inline void build(unsigned service_count)
         .query = peer_times(500, POLL_MS, REPLY_TIMEOUT_MS),
         .hints = peer_times_of_listener(500, REPLY_TIMEOUT_MS),
     };
-    struct voter_group_options options = {
-        .name = "",
-        .voter_count = VOTERS,
-        .voter_names = names,
-        .services = f.services,
-        .service_count = service_count,
-        .identities = f.identities,
-        .metrics = &f.metrics,
-    };
-    f.group = voter_group_create(&options, f.now_ms);
-    assert_non_null(f.group);
+    make_group();
     for (unsigned i = 0; i < VOTERS; i++) {
-        sentinel_voter_init(&f.voters[i], &f.settings, f.group, i, names[i], &f.metrics, i + 1, f.now_ms);
         f.fakes[i].auth = f.fakes[i].setname = text_reply("OK");
         f.fakes[i].myid = text_reply(myids[i]);
         f.fakes[i].facts = f.fakes[i].witness = f.fakes[i].peers = f.fakes[i].replicas =

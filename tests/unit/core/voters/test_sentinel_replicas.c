@@ -52,6 +52,7 @@ static void begin_with(bool names_replicas)
     f.servers[1].weight = 1;
     service_destroy(f.services[0]);
     f.services[0] = service_create(&f.service_settings[0], f.now_ms);
+    make_group();
     greet_all();
     assert_int_equal(decision()->state, SERVICE_OK);
 }
@@ -159,7 +160,7 @@ static void not_asked_where_any_address_is_named(void **state)
     f.service_settings[0].allow_any_address = true;
     begin_with(false);
     assert_int_equal(f.fakes[0].replicas_asked, 0);
-    f.service_settings[0].replicas.is_enabled = true;
+    begin_with(true);
     put(0, "10.0.0.9", "127.0.0.1", "slave", "100");
     say(3, 1);
     assert_true(f.fakes[0].replicas_asked > 0);

@@ -94,6 +94,19 @@ static void vote(struct service *service, unsigned voter, const char *address, i
     (void)step_as(service, voter, &said, now_ms);
 }
 
+/* The same, by the group. */
+static void hear(unsigned voter, const char *address, int64_t now_ms)
+{
+    struct addr addr = addr_of(address);
+    const struct service_event said = {.kind = SERVICE_SAID_MASTER,
+                                       .voter = voter,
+                                       .t_sent_ms = now_ms,
+                                       .addr = &addr,
+                                       .ballot = QUORUM_NAMES};
+
+    (void)voter_group_step(group, 0, &said, now_ms);
+}
+
 static void change_over(int64_t now_ms)
 {
     static const int voters[VOTERS] = {0, 1, 2};
@@ -152,14 +165,69 @@ static void test_an_identity_that_is_known_late(void **state)
     for (unsigned i = 0; i < VOTERS; i++)
         identities[i] = QUORUM_NO_IDENTITY;
     voter_group_identify(group, 0, span_of_text("0000000000000000000000000000000000000000"), now_ms);
-    vote(next, 1, A, now_ms - 400);
-    vote(next, 0, A, now_ms - 200);
+    hear(1, A, now_ms - 400);
+    hear(0, A, now_ms - 200);
     voter_group_tick(group, now_ms);
     assert_true(voter_group_wake_ms(group) > now_ms - 400 + F);
     assert_false(service_state_names(service_decision(next)->state));
     voter_group_identify(group, 1, span_of_text("1111111111111111111111111111111111111111"), now_ms);
     assert_true(service_state_names(service_decision(next)->state));
     assert_true(voter_group_wake_ms(group) <= now_ms - 400 + F);
+}
+
+/* Takes all questions for a voter: the services that they are about, as bits. */
+static unsigned take_questions(struct voter_group *asking, unsigned voter, enum voter_question wanted)
+{
+    enum voter_question question;
+    size_t service;
+    unsigned asked = 0;
+
+    while (voter_group_next(asking, voter, &question, &service))
+        asked |= question == wanted ? 1U << service : 0;
+    return asked;
+}
+
+/* What was said by whoever had this address before does not count for the next one there. */
+static void test_a_connection_to_somebody(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VOTERS; i++)
+        identities[i] = (uint8_t)i;
+    hear(0, A, START);
+    hear(1, A, START);
+    assert_true(service_state_names(service_decision(next)->state));
+    for (unsigned times = 0; times < 2; times++) {
+        hear(0, A, START + times);
+        assert_true(service_state_names(service_decision(next)->state));
+        voter_group_connected(group, 0, START + times);
+        assert_int_equal(service_vote(next, 0).ballot, QUORUM_SILENT);
+        assert_false(service_state_names(service_decision(next)->state));
+    }
+}
+
+/* All at once, each question once; the first poll after it has nothing to add. */
+static void test_asks_all(void **state)
+{
+    enum voter_question question;
+    size_t service;
+    unsigned asked[VOTER_QUESTIONS] = {0};
+
+    (void)state;
+    voter_group_connected(group, 1, START);
+    voter_group_ask_all(group, 1);
+    voter_group_ask_all(group, 1);
+    while (voter_group_next(group, 1, &question, &service))
+        asked[question]++;
+    assert_int_equal(asked[VOTER_ASK_MASTER], 1);
+    assert_int_equal(asked[VOTER_ASK_FACTS], 1);
+    voter_group_poll(group, 1, 1000, START);
+    assert_false(voter_group_wants(group, 1));
+    voter_group_poll(group, 1, 1000, START + 1000);
+    assert_true(voter_group_wants(group, 1));
+    (void)take_questions(group, 1, VOTER_ASK_MASTER);
+    voter_group_connected(group, 1, START + 1001); /* a connection that nobody asks by yet */
+    voter_group_poll(group, 1, 1000, START + 1001);
+    assert_true(voter_group_wants(group, 1));
 }
 
 static const struct conversation_loss refused = {.reason = "Connection refused",
@@ -301,18 +369,6 @@ static void destroy_many(struct voter_group *created)
         service_destroy(many[i]);
 }
 
-/* Takes all questions for a voter: the services that they are about, as bits. */
-static unsigned take_questions(struct voter_group *asking, unsigned voter, enum voter_question wanted)
-{
-    enum voter_question question;
-    size_t service;
-    unsigned asked = 0;
-
-    while (voter_group_next(asking, voter, &question, &service))
-        asked |= question == wanted ? 1U << service : 0;
-    return asked;
-}
-
 static const struct {
     const char *monitor;
     unsigned services; /* as bits */
@@ -373,6 +429,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_fence_that_is_due_earlier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_question_that_is_due, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_identity_that_is_known_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_connection_to_somebody, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_asks_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_was_who, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),

@@ -1,0 +1,51 @@
+/* The parts of a group of voters, for voter_group.c and voter_questions.c. */
+#ifndef SPOA_CORE_VOTERS_VOTER_GROUP_PARTS_H
+#define SPOA_CORE_VOTERS_VOTER_GROUP_PARTS_H
+
+#include "spoa/core/voters/marks.h"
+#include "spoa/core/voters/voter_group.h"
+
+struct voter {
+    const char *name;
+    char identity[VOTER_IDENTITY_LEN + 1]; /* empty: not known */
+    bool collides;                         /* a voter before it has the same identity, and that was logged */
+    bool is_refusing;
+    char words[CONVERSATION_WORDS_MAX]; /* with which it refuses us; "" if it does not */
+    size_t words_subject;               /* what it refuses */
+    char fault[CONVERSATION_WORDS_MAX]; /* why it has no vote; "" if it has answered since */
+    int64_t fault_ms;                   /* since when */
+    unsigned parts_polled;              /* tells which part is next, and which services are asked for facts */
+    int64_t part_ms;                    /* when the last one was due; 0: none since it was connected */
+    bool is_asked_all;                  /* since it was connected: the first poll has nothing to add */
+    bool has_said;                      /* something that can be forgotten */
+    struct marks marks[VOTER_QUESTIONS];
+};
+
+/* A service and the name by which the voters know it. */
+struct monitored {
+    const char *monitor;
+    size_t service;
+};
+
+struct voter_group {
+    struct voter_group_options options;
+    int64_t wake_ms;
+    int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
+    struct marks watched; /* services that are asked about before the next poll */
+    struct marks every;   /* of the services: all, and those whose replicas are asked for with the facts */
+    struct marks replicated;
+    bool has_witnesses;          /* for one of the services */
+    size_t word_count;           /* of each of the marks */
+    uint64_t *words;             /* all marks, in one piece */
+    struct monitored *monitored; /* sorted by monitor: events name a monitor, and there may be thousands */
+    struct alarms alarms;
+    struct voter voters[];
+};
+
+/* Marks a question for all voters. */
+void voter_group_ask_voters(struct voter_group *group, enum voter_question question, size_t service);
+
+/* Marks what the watched services want to know, if it is time. */
+void voter_group_ask_watched(struct voter_group *group, int64_t now_ms);
+
+#endif
