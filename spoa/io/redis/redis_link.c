@@ -21,9 +21,9 @@
 #define PLAIN_READ_SIZE 4096
 /*
  * While this many bytes wait to be sent, the conversation is not asked for more commands. One turn of the loop writes
- * no more: some 3,000 questions, half a millisecond.
+ * no more: some 700 questions, up to half a millisecond where what they ask about is in no cache.
  */
-#define UNSENT_MAX ((size_t)128 * 1024)
+#define UNSENT_MAX ((size_t)32 * 1024)
 /* Then the conversation may stay overdue, so the timer fires no earlier than after this time. */
 #define UNSENT_WAIT_MS 20
 
