@@ -14,12 +14,12 @@
 
 #define ONE_LINE "global\n"
 
-/* Two variables are set. */
+/* Three variables are set. */
 static char *some_variables(const char *name)
 {
     static char values[2][16] = {"redis one", ""};
 
-    if (strcmp(name, "HOST") == 0)
+    if (strcmp(name, "HOST") == 0 || strcmp(name, "H") == 0)
         return values[0];
     return strcmp(name, "EMPTY") == 0 ? values[1] : NULL;
 }
@@ -83,6 +83,7 @@ static void test_variables(void **state)
     (void)state;
     check_words("a \"$HOST:1\"", "a|redis one:1");
     check_words("a \"${HOST}x\"", "a|redis onex");
+    check_words("a \"$H\"", "a|redis one");
     check_words("a \"b${EMPTY}c\"", "a|bc");
     check_words("a \"${NONE-other}\"", "a|other");
     check_words("a \"${NONE}:1\"", "a|${NONE}:1");
