@@ -34,6 +34,12 @@ CHUNK_INLINE chunk_bits chunk_difference(const uint8_t *a, const uint8_t *b)
     return chunk_at(a) ^ chunk_at(b);
 }
 
+/* The bits in which the two differ, of those that are set in `mask`. */
+CHUNK_INLINE chunk_bits chunk_masked_difference(const void *a, const void *b, const void *mask)
+{
+    return (chunk_at(a) ^ chunk_at(b)) & chunk_at(mask);
+}
+
 CHUNK_INLINE bool chunk_is_zero(chunk_bits bits)
 {
     return (bits[0] | bits[1]) == 0;

@@ -84,28 +84,26 @@ extern const char client_ipv6_mask[CLIENT_IPV6_LEN + 1];
 /* For all other lengths. */
 bool client_is_usual_otherwise(struct span bytes);
 
-/* The bits in which sixteen bytes do not fit. */
-CHUNK_INLINE chunk_bits client_misfit(const uint8_t *in, const char *bytes, const char *mask, size_t at)
-{
-    return (chunk_at(in + at) ^ chunk_at(bytes + at)) & chunk_at(mask + at);
-}
-
 /* Whether these CLIENT_IPV4_LEN bytes have the usual form. The last sixteen overlap those before. */
 CHUNK_INLINE bool client_is_usual_ipv4(const uint8_t *in)
 {
-    return chunk_is_zero(client_misfit(in, client_ipv4_bytes, client_ipv4_mask, 0) |
-                         client_misfit(in, client_ipv4_bytes, client_ipv4_mask, 16) |
-                         client_misfit(in, client_ipv4_bytes, client_ipv4_mask, CLIENT_IPV4_LEN - 16));
+    return chunk_is_zero(chunk_masked_difference(in, client_ipv4_bytes, client_ipv4_mask) |
+                         chunk_masked_difference(in + 16, client_ipv4_bytes + 16, client_ipv4_mask + 16) |
+                         chunk_masked_difference(in + CLIENT_IPV4_LEN - 16,
+                                                 client_ipv4_bytes + CLIENT_IPV4_LEN - 16,
+                                                 client_ipv4_mask + CLIENT_IPV4_LEN - 16));
 }
 
 /* Whether these CLIENT_IPV6_LEN bytes have the usual form. */
 CHUNK_INLINE bool client_is_usual_ipv6(const uint8_t *in)
 {
-    return chunk_is_zero(client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 0) |
-                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 16) |
-                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 32) |
-                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, 48) |
-                         client_misfit(in, client_ipv6_bytes, client_ipv6_mask, CLIENT_IPV6_LEN - 16));
+    return chunk_is_zero(chunk_masked_difference(in, client_ipv6_bytes, client_ipv6_mask) |
+                         chunk_masked_difference(in + 16, client_ipv6_bytes + 16, client_ipv6_mask + 16) |
+                         chunk_masked_difference(in + 32, client_ipv6_bytes + 32, client_ipv6_mask + 32) |
+                         chunk_masked_difference(in + 48, client_ipv6_bytes + 48, client_ipv6_mask + 48) |
+                         chunk_masked_difference(in + CLIENT_IPV6_LEN - 16,
+                                                 client_ipv6_bytes + CLIENT_IPV6_LEN - 16,
+                                                 client_ipv6_mask + CLIENT_IPV6_LEN - 16));
 }
 
 CHUNK_INLINE bool client_is_usual(struct span bytes)
