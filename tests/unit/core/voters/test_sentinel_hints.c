@@ -248,6 +248,17 @@ static void nonsense(void **state)
     check_broken(text_reply("OK"));
 }
 
+/* A message without words says nothing of a master: all is asked. */
+static void message_without_words(void **state)
+{
+    const struct reply number = {.kind = REPLY_INTEGER, .number = 1};
+
+    (void)state;
+    assert_int_equal(tell(0, text_reply("message"), text_reply("+odown"), number), CONVERSATION_NOTHING);
+    assert_int_equal(f.metrics.hints_total, 0);
+    assert_int_equal(collect(0), 3);
+}
+
 /* A new connection may have missed events: all is asked. */
 static void reconnect_asks_all(void **state)
 {
@@ -303,6 +314,7 @@ int main(void)
         HINTS_TEST(subscription_has_no_deadline),
         HINTS_TEST(subscription_refused),
         HINTS_TEST(nonsense),
+        HINTS_TEST(message_without_words),
         HINTS_TEST(reconnect_asks_all),
         HINTS_TEST(confirms_and_closes),
     };

@@ -23,7 +23,7 @@ static struct {
     const char *ipv6[4];
     int code;               /* EAI_..., 0: the addresses above */
     const char *slow_names; /* names that begin like this are held; "": all; NULL: none */
-    bool drops_ipv6;        /* holds what asks for IPv6 */
+    int only_family;        /* holds what does not ask for this family alone; 0: nothing */
     /* Read these with name_service_count(). */
     unsigned asked;
     unsigned held;
@@ -38,7 +38,7 @@ static inline void name_service_reset(void)
     memset(name_service.ipv6, 0, sizeof(name_service.ipv6));
     name_service.code = 0;
     name_service.slow_names = NULL;
-    name_service.drops_ipv6 = false;
+    name_service.only_family = 0;
     name_service.asked = 0;
     name_service.most_running = name_service.running;
     pthread_cond_broadcast(&name_service.changed);
@@ -85,7 +85,7 @@ static inline bool name_service_holds(const char *name, int family)
     const char *slow = name_service.slow_names;
 
     return (slow != NULL && strncmp(name, slow, strlen(slow)) == 0) ||
-           (name_service.drops_ipv6 && family != AF_INET);
+           (name_service.only_family != 0 && family != name_service.only_family);
 }
 
 static inline struct addrinfo *name_service_node(int family, const char *text)

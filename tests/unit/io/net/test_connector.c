@@ -62,8 +62,8 @@ static void on_done(void *context, const struct connector_result *result)
     told->code = result->code;
 }
 
-/* Tries these addresses of one name until none is left. */
-static struct told try_addresses(const char *first, const char *second, const char *third)
+/* Looks a name up, and tries its addresses until none is left. */
+static struct told try_name(void)
 {
     struct told told = {.fd = -1};
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -74,10 +74,6 @@ static struct told try_addresses(const char *first, const char *second, const ch
     struct addr peer;
 
     assert_true(resolver != NULL && connector != NULL);
-    name_service_reset();
-    name_service.ipv4[0] = first;
-    name_service.ipv4[1] = second;
-    name_service.ipv4[2] = third;
     assert_true(addr_parse(span_of_text("peer.test:1"), &peer));
     connector_start(connector, &peer, 1000);
     while (told.done == 0 && clock_ms() < deadline_ms) {
@@ -86,6 +82,7 @@ static struct told try_addresses(const char *first, const char *second, const ch
     }
     connector_destroy(connector);
     resolver_destroy(resolver);
+    name_service_reset();
     name_service_await_idle();
     ev_loop_destroy(loop);
     assert_int_equal(told.done, 1);
@@ -93,11 +90,32 @@ static struct told try_addresses(const char *first, const char *second, const ch
     return told;
 }
 
+/* A name with these addresses. */
+static struct told try_addresses(const char *first, const char *second, const char *third)
+{
+    name_service.ipv4[0] = first;
+    name_service.ipv4[1] = second;
+    name_service.ipv4[2] = third;
+    return try_name();
+}
+
 /* The caller's time limit for connecting begins once, whatever the number of addresses. Nobody listens there. */
 static void test_addresses_are_found_once(void **state)
 {
     (void)state;
     assert_int_equal(try_addresses("127.0.0.1", "127.0.0.2", "127.0.0.3").found, 1);
+}
+
+/* Only questions for one family are answered, whichever that is. Nobody listens at the address. */
+static void test_one_family_is_answered(void **state)
+{
+    (void)state;
+    name_service.only_family = AF_INET6;
+    name_service.ipv6[0] = "::1";
+    assert_int_equal(try_name().found, 1);
+    name_service.only_family = AF_INET;
+    name_service.ipv4[0] = "127.0.0.1";
+    assert_int_equal(try_name().found, 1);
 }
 
 /* Whatever their order: no way there tells nothing of the peer, and a refusal all only where no address is silent. */
@@ -118,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_are_found_once),
+        cmocka_unit_test(test_one_family_is_answered),
         cmocka_unit_test(test_what_the_failures_tell),
     };
 

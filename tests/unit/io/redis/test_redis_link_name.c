@@ -87,7 +87,7 @@ static void name_server_that_drops_one_family(void **state)
 
     (void)state;
     name_service.ipv4[0] = "127.0.0.1";
-    name_service.drops_ipv6 = true;
+    name_service.only_family = AF_INET;
     peer_listen(4);
     int64_t begun_ms = clock_ms();
     start_link(resolver);
