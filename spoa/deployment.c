@@ -261,9 +261,11 @@ static bool create_parts(struct deployment *deployment)
     deployment->groups = calloc(config->group_count, sizeof(*deployment->groups));
     deployment->voters = calloc(config->group_count, sizeof(const struct voter_group *));
     deployment->tls = calloc(config->group_count + config->service_count, sizeof(*deployment->tls));
-    deployment->checks = agent_checks_create();
+    if (config->agent.checks.count > 0)
+        deployment->checks = agent_checks_create();
     return deployment->tls != NULL && deployment->services != NULL && deployment->groups != NULL &&
-           deployment->voters != NULL && deployment->checks != NULL && create_lists(deployment);
+           deployment->voters != NULL && (deployment->checks != NULL || config->agent.checks.count == 0) &&
+           create_lists(deployment);
 }
 
 struct deployment *deployment_create(const struct deployment_options *options)

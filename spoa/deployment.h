@@ -116,6 +116,7 @@ bool deployment_shed(struct deployment *deployment, size_t *io_budget);
 /* What is left ends at once. NULL is fine. */
 void deployment_destroy(struct deployment *deployment);
 
+/* NULL: no listener asks for them. */
 const struct agent_checks *deployment_checks(const struct deployment *deployment);
 /* One for each 'runtime-api'; valid as long as the deployment, and as things stand now. */
 const struct runtime_health *deployment_runtime_apis(const struct deployment *deployment, size_t *ret_count);

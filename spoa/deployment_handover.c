@@ -63,15 +63,6 @@ static bool watch_for_cuts(struct deployment *deployment, struct service *servic
                                 config_service_backends(deployment->options.config, settings));
 }
 
-/* Nobody asks where there is no listener. A connection that the former configuration let in may still ask. */
-static bool needs_checks(const struct deployment *deployment)
-{
-    const struct deployment *former = deployment->options.former;
-
-    return deployment->options.config->agent.checks.count > 0 ||
-           (former != NULL && former->options.config->agent.checks.count > 0);
-}
-
 static bool watch_for_checks(struct deployment *deployment, struct service *service,
                              const struct config_service *config)
 {
@@ -81,7 +72,7 @@ static bool watch_for_checks(struct deployment *deployment, struct service *serv
         .pulse_ms = config->check_pulse_ms,
     };
 
-    return !needs_checks(deployment) || agent_checks_add(deployment->checks, service, &settings);
+    return deployment->checks == NULL || agent_checks_add(deployment->checks, service, &settings);
 }
 
 static bool watch_for_hook(struct deployment *deployment, struct deployment_service *service,
@@ -151,7 +142,8 @@ static void hand_over(struct deployment *deployment, struct deployment_service *
     if (former != NULL && same != NULL) {
         decision_log_inherit(&service->log, &same->log);
         hooks_inherit(&service->hook, &same->hook);
-        agent_checks_inherit(deployment->checks, former->checks, service->settings.name);
+        if (deployment->checks != NULL && former->checks != NULL)
+            agent_checks_inherit(deployment->checks, former->checks, service->settings.name);
         voter_group_match(voter_group, voter_links_group(group_of(former, same)->links), voters);
     }
     handover(service->service, same != NULL ? same->service : NULL, voters, now_ms);

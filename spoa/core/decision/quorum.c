@@ -19,6 +19,7 @@
  */
 #include "spoa/core/decision/quorum.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "spoa/core/decision/review.h"
@@ -168,6 +169,7 @@ static void box_collect(const struct quorum *quorum, int64_t since_ms, int64_t n
         if (identities[i] == QUORUM_NO_IDENTITY || !is_fresh(quorum, vote, now_ms) ||
             vote->t_sent_ms < since_ms)
             continue;
+        assert(identities[i] < quorum->config->voters);
         const struct quorum_vote **slot = &by_identity[identities[i]];
         if (*slot == NULL || (*slot)->t_sent_ms < vote->t_sent_ms)
             *slot = vote;

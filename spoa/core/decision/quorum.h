@@ -45,7 +45,7 @@ struct quorum_config {
     /*
      * One for each voter, borrowed; the group of voters keeps it up to date. It is equal for voters that are
      * the same Sentinel (the newest of their votes counts, once), QUORUM_NO_IDENTITY for a voter that has not
-     * said who it is, and below QUORUM_VOTERS_MAX for the others.
+     * said who it is, and below `voters` for the others.
      */
     const uint8_t *identities;
     unsigned voters;             /* n: distinct voters configured, 1 to QUORUM_VOTERS_MAX */

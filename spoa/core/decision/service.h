@@ -146,10 +146,7 @@ enum service_event_kind {
 };
 
 /* Whether a voter said this. */
-static inline bool service_is_said_by_voter(enum service_event_kind kind)
-{
-    return kind <= SERVICE_SAID_STRANGERS;
-}
+bool service_is_said_by_voter(enum service_event_kind kind);
 
 /*
  * One event. Of the last members only those count that the kind names. Pointers are borrowed during the call.

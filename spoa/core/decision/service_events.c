@@ -231,6 +231,34 @@ static void forget_voter(struct service *service, unsigned voter)
         replicas_forget(service->replicas, voter);
 }
 
+bool service_is_said_by_voter(enum service_event_kind kind)
+{
+    switch (kind) {
+    case SERVICE_SAID_MASTER:
+    case SERVICE_SAID_FACTS:
+    case SERVICE_SAID_WITNESS:
+    case SERVICE_SAID_PEERS:
+    case SERVICE_SAID_REPLICAS:
+    case SERVICE_SAID_STRANGERS:
+        return true;
+    case SERVICE_SAID_ROLE:
+    case SERVICE_SAID_OFFSETS:
+    case SERVICE_SAID_MIN_REPLICAS:
+    case SERVICE_SAID_NO_ROLE:
+    case SERVICE_SAID_ANYTHING:
+    case SERVICE_NODE_WORD:
+    case SERVICE_LINK_CLOSED:
+    case SERVICE_LINK_SILENT:
+    case SERVICE_LINK_REFUSED:
+    case SERVICE_FAILOVER_BEGINS:
+    case SERVICE_VOTER_REFUSES:
+    case SERVICE_VOTER_REFUSES_US:
+    case SERVICE_VOTER_FORGOTTEN:
+        return false;
+    }
+    return false;
+}
+
 bool service_note_event(struct service *service, const struct service_event *event, int64_t now_ms)
 {
     switch (event->kind) {

@@ -11,6 +11,11 @@ void marks_add(struct marks *marks, size_t service)
         marks->first_word = service / MARKS_WORD_BITS;
 }
 
+bool marks_has(const struct marks *marks, size_t service)
+{
+    return (marks->words[service / MARKS_WORD_BITS] >> (service % MARKS_WORD_BITS) & 1) != 0;
+}
+
 void marks_add_all(struct marks *marks, const struct marks *other, size_t words)
 {
     if (other->count == 0)

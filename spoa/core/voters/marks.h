@@ -2,6 +2,7 @@
 #ifndef SPOA_CORE_VOTERS_MARKS_H
 #define SPOA_CORE_VOTERS_MARKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct marks {
 };
 
 void marks_add(struct marks *marks, size_t service);
+
+bool marks_has(const struct marks *marks, size_t service);
 
 /* Adds the marks of `other`, which has as many words. It costs little per service. */
 void marks_add_all(struct marks *marks, const struct marks *other, size_t words);

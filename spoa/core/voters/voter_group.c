@@ -27,18 +27,20 @@ static void list_service(struct voter_group *group, size_t i)
     marks_add(&group->every, i);
     if (service_wants_replicas(service, true))
         marks_add(&group->replicated, i);
-    group->has_witnesses = group->has_witnesses || settings->policy.witness;
+    if (settings->policy.witness)
+        marks_add(&group->witnessed, i);
 }
 
 static bool create_lists(struct voter_group *group)
 {
     const struct voter_group_options *options = &group->options;
     size_t words = (options->service_count + MARKS_WORD_BITS - 1) / MARKS_WORD_BITS;
-    struct marks *const of_group[] = {&group->watched, &group->every, &group->replicated};
+    struct marks *const of_group[] = {&group->watched, &group->every, &group->replicated, &group->witnessed};
+    size_t of_group_count = sizeof(of_group) / sizeof(*of_group);
     size_t of_voters = (size_t)VOTER_QUESTIONS * options->voter_count;
 
     group->word_count = words;
-    group->words = calloc(words * (of_voters + 3) + 1, sizeof(*group->words));
+    group->words = calloc(words * (of_voters + of_group_count) + 1, sizeof(*group->words));
     group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
     if (group->words == NULL || group->monitored == NULL)
         return false;
@@ -47,7 +49,7 @@ static bool create_lists(struct voter_group *group)
         for (unsigned k = 0; k < VOTER_QUESTIONS; k++)
             group->voters[i].marks[k].words = group->words + ((size_t)i * VOTER_QUESTIONS + k) * words;
     }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < of_group_count; i++)
         of_group[i]->words = group->words + (of_voters + i) * words;
     for (size_t i = 0; i < options->service_count; i++)
         list_service(group, i);
@@ -229,11 +231,9 @@ static void step_all(struct voter_group *group, const struct service_event *even
         (void)voter_group_step(group, i, event, now_ms);
 }
 
-/* With thousands of services that costs: nothing is done where the voter has said nothing. */
+/* What the voter said before does not count. */
 static void forget(struct voter_group *group, unsigned voter, int64_t now_ms)
 {
-    if (!group->voters[voter].has_said)
-        return;
     step_all(group, &(struct service_event){.kind = SERVICE_VOTER_FORGOTTEN, .voter = voter}, now_ms);
     group->voters[voter].has_said = false;
 }
@@ -306,7 +306,6 @@ void voter_group_identify(struct voter_group *group, unsigned voter, struct span
     number_identities(group, now_ms);
     /* What the voter said under its former identity must not count for the new one. */
     if (was_known) {
-        who->has_said = true; /* a handover may have told it: voter_group_match() */
         forget(group, voter, now_ms);
         return;
     }
@@ -336,7 +335,8 @@ void voter_group_connected(struct voter_group *group, unsigned voter, int64_t no
     note_refusing(group, voter, false, now_ms);
     group->voters[voter].part_ms = 0;
     group->voters[voter].is_asked_all = false;
-    if (group->voters[voter].identity[0] == '\0')
+    /* Thousands of services need not be told where nothing was said. A handover tells only of voters that are known. */
+    if (group->voters[voter].identity[0] == '\0' && group->voters[voter].has_said)
         forget(group, voter, now_ms);
 }
 

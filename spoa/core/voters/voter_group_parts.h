@@ -32,9 +32,10 @@ struct voter_group {
     int64_t wake_ms;
     int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
     struct marks watched; /* services that are asked about before the next poll */
-    struct marks every;   /* of the services: all, and those whose replicas are asked for with the facts */
+    /* Of the services: all, those whose replicas are asked for with the facts, and those that a witness may help. */
+    struct marks every;
     struct marks replicated;
-    bool has_witnesses;          /* for one of the services */
+    struct marks witnessed;
     size_t word_count;           /* of each of the marks */
     uint64_t *words;             /* all marks, in one piece */
     struct monitored *monitored; /* sorted by monitor: events name a monitor, and there may be thousands */

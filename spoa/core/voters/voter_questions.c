@@ -99,8 +99,9 @@ void voter_group_ask_all(struct voter_group *group, unsigned voter)
     marks_add_all(&marks[VOTER_ASK_MASTER], &group->every, group->word_count);
     marks_add_all(&marks[VOTER_ASK_FACTS], &group->every, group->word_count);
     marks_add_all(&marks[VOTER_ASK_REPLICAS], &group->replicated, group->word_count);
-    for (size_t i = 0; i < group->options.service_count && group->has_witnesses; i++)
-        ask_for_witness(group, voter, i);
+    for (size_t i = 0; i < group->options.service_count && group->witnessed.count > 0; i++)
+        if (marks_has(&group->witnessed, i))
+            ask_for_witness(group, voter, i);
 }
 
 /* Compares a name from an event with one of ours, like strcmp(). */
@@ -137,12 +138,12 @@ static const struct monitored *find_monitored(const struct voter_group *group, s
 void voter_group_ask(struct voter_group *group, unsigned voter, struct span monitor)
 {
     size_t count = 0;
-    const struct monitored *monitored = find_monitored(group, monitor, &count);
 
     if (monitor.len == 0) {
         voter_group_ask_all(group, voter);
         return;
     }
+    const struct monitored *monitored = find_monitored(group, monitor, &count);
     for (size_t i = 0; i < count; i++)
         ask(group, voter, monitored[i].service);
 }

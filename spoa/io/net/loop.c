@@ -19,6 +19,9 @@ void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms)
 {
     int64_t now_ms = clock_ms();
 
+    /* It has expired, and its turn comes after the sockets'. If each of their events put it off, it would never run. */
+    if (ev_is_pending(timer) && wake_ms <= now_ms)
+        return;
     ev_timer_stop(loop, timer);
     if (wake_ms == INT64_MAX)
         return;

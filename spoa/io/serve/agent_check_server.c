@@ -62,6 +62,10 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 static void answer(const struct check_connection *connection)
 {
     struct agent_check_server *server = connection->server;
+
+    /* The listener that let it in is gone. HAProxy ignores a check without an answer: "fail" would be wrong. */
+    if (server->checks == NULL)
+        return;
     struct span question = span_of(connection->question, connection->len);
     bool is_known = false;
     struct span line = agent_checks_answer(server->checks, question, clock_ms(), &is_known);

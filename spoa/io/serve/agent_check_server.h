@@ -17,7 +17,8 @@ struct metrics;
 /* Borrows its arguments. NULL if memory is short. */
 struct agent_check_server *agent_check_server_create(struct ev_loop *loop, struct metrics *metrics);
 
-/* Sets the checks that answer from now on; they are borrowed. Must be called before the first connection. */
+/* Sets the checks that answer from now on; they are borrowed. NULL: nobody is answered. Must be called before the first
+ * connection. */
 void agent_check_server_use(struct agent_check_server *server, const struct agent_checks *checks);
 
 /* Closes all connections at once. NULL is fine. */

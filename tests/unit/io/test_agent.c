@@ -18,6 +18,7 @@ struct fixture {
     struct ev_loop *loop;
     struct agent *agent;
     bool subscribes;
+    bool has_no_checks;
     char folder[32];
 };
 
@@ -29,17 +30,20 @@ static struct fixture f;
 static struct config *make_config(const char *agent_lines, const char *service_lines)
 {
     char text[2048];
+    char check[64] = "";
     struct config *config = config_create();
     struct config_errors errors = {.texts = NULL};
     struct config_reader reader;
 
-    (void)snprintf(
-        text, sizeof(text),
-        "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\ncheck = unix:%s/check\nlog-level = error\n%s\n"
-        "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = %s\npoll = 100ms\n"
-        "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
-        "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
-        f.folder, f.folder, f.folder, agent_lines, f.folder, f.subscribes ? "yes" : "no", service_lines);
+    if (!f.has_no_checks)
+        (void)snprintf(check, sizeof(check), "check = unix:%s/check\n", f.folder);
+    (void)snprintf(text, sizeof(text),
+                   "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\n%slog-level = error\n%s\n"
+                   "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = %s\npoll = 100ms\n"
+                   "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
+                   "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
+                   f.folder, f.folder, check, agent_lines, f.folder, f.subscribes ? "yes" : "no",
+                   service_lines);
     assert_non_null(config);
     config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
     config_reader_feed(&reader, text, strlen(text));
@@ -108,13 +112,20 @@ static void wait_status(const char *text)
     assert_true(says("/status", text));
 }
 
-static void wait_reload(void)
+static void wait_reloads(unsigned count)
 {
     int64_t begin_ms = clock_ms();
+    char line[64];
 
-    while (!says("/metrics", "redis_spoa_reloads_total 1\n") && clock_ms() < begin_ms + ANSWER_DEADLINE_MS)
+    (void)snprintf(line, sizeof(line), "redis_spoa_reloads_total %u\n", count);
+    while (!says("/metrics", line) && clock_ms() < begin_ms + ANSWER_DEADLINE_MS)
         (void)usleep(1000);
-    assert_true(says("/status", "\"last-reload-good\":true"));
+    assert_true(says("/metrics", line) && says("/status", "\"last-reload-good\":true"));
+}
+
+static void wait_reload(void)
+{
+    wait_reloads(1);
 }
 
 static int set_up(void **state)
@@ -207,6 +218,32 @@ static void a_pulse_goes_on(void **state)
     wait_reload();
     assert_string_equal(check("m R1\n"), "down #its sessions are to be cut\n");
     assert_string_equal(check("m R2\n"), "up\n");
+}
+
+/* A reload adds the listener for agent-checks, and another one removes it. Whoever it let in before gets no answer then: a
+ * wrong one would hold a server down. */
+static void checks_come_and_go(void **state)
+{
+    char answer[16];
+
+    (void)state;
+    f.has_no_checks = true;
+    start("", "");
+    (void)wait_log("master-switch");
+    f.has_no_checks = false;
+    agent_reload(f.agent, make_config("", ""));
+    wait_reloads(1);
+    assert_string_equal(check("m R1\n"), "up\n");
+    int fd = connect_and_send(f.folder, "check", "m ", 2);
+    assert_int_not_equal(fd, -1);
+    run_for(50);
+    f.has_no_checks = true;
+    agent_reload(f.agent, make_config("", ""));
+    wait_reloads(2);
+    assert_int_equal(send(fd, "R1\n", 3, MSG_NOSIGNAL), 3);
+    run_for(50);
+    assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT), 0);
+    close(fd);
 }
 
 /* A program gets the signals as they are by default, whatever we ignore. */
@@ -360,6 +397,7 @@ int main(void)
         TEST(a_fault_goes_on),
         TEST(a_group_subscribes_to_what_it_needs),
         TEST(a_pulse_goes_on),
+        TEST(checks_come_and_go),
         TEST(an_end_takes_no_reload),
         TEST(a_hook_ignores_no_signal),
         TEST(a_hook_that_cannot_be_started),

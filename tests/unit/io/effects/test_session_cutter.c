@@ -166,6 +166,46 @@ static void test_a_decision_of_a_service_that_has_moved_calls(void **state)
     end(&f);
 }
 
+static struct fixture *flooded;
+
+/* Another decision in each turn of the loop. */
+static void on_flood(struct ev_loop *loop, ev_io *io, int events)
+{
+    static unsigned turns;
+    const struct service_event ballot = {.kind = SERVICE_SAID_MASTER,
+                                         .ballot = QUORUM_NAMES,
+                                         .addr = &flooded->servers[turns++ % 2].addr,
+                                         .t_sent_ms = clock_ms()};
+
+    (void)loop;
+    (void)io;
+    (void)events;
+    (void)step_as(flooded->service, 0, &ballot, clock_ms());
+}
+
+/* Decisions change all the time. HAProxy is called in the midst of it, not after it. */
+static void test_a_flood_of_decisions_calls(void **state)
+{
+    struct fixture f = {.loop = NULL};
+    int ends[2];
+    ev_io flood;
+
+    (void)state;
+    begin(&f);
+    assert_true(is_called(&f)); /* the trial at the start */
+    flooded = &f;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    ev_io_init(&flood, on_flood, ends[0], EV_READ);
+    loop_put_first(&flood);
+    ev_io_start(f.loop, &flood);
+    assert_true(is_called(&f));
+    ev_io_stop(f.loop, &flood);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    end(&f);
+}
+
 /* The next configuration has no HAProxy to call. */
 static void test_the_next_one_calls_nobody(void **state)
 {
@@ -237,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_decision_calls),
         cmocka_unit_test(test_a_decision_of_a_service_that_has_moved_calls),
+        cmocka_unit_test(test_a_flood_of_decisions_calls),
         cmocka_unit_test(test_the_next_one_calls_nobody),
         cmocka_unit_test(test_the_master_is_spared_at_the_last_moment),
     };
