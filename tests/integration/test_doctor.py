@@ -8,7 +8,7 @@ import time
 import pytest
 from cluster import Cluster
 from fake_api import FakeApi
-from fake_sentinel import GET_MASTER, Endless, FakeSentinel, error
+from fake_sentinel import GET_MASTER, HANG, Endless, FakeSentinel, error
 from resp import Resp
 from rig import SERVERS, Rig, run_agent
 
@@ -228,6 +228,16 @@ def test_sentinels_that_refuse_or_disagree():
     assert codes(findings) == [("same-identity", fakes[2].where), ("no-majority", "mymaster"), ("node-unreachable", "R1", "R2"),
                                ("voter-rights", fakes[1].where)]
     assert findings[-1]["fix"] == "there: `ACL SETUSER default &+switch-master +sentinel|master`"
+
+
+@pytest.mark.parametrize("reply, code", [(HANG, "voter-unreachable"), (error("NOPERM no permission"), "voter-rights")])
+def test_an_identity_that_is_not_told(reply, code):
+    """One finding says why, and no other follows from it."""
+    fakes = [FakeSentinel(SERVERS["R1"]) for _ in range(3)]
+    fakes[0].reply("SENTINEL MYID", reply)
+    with Rig(fakes=fakes) as rig:
+        _, findings = examine(rig.agent.config_path)
+    assert [finding for finding in codes(findings) if fakes[0].where in finding] == [(code, fakes[0].where)]
 
 
 def test_a_reply_without_an_end():

@@ -398,6 +398,21 @@ def begin(rig, path, buffers=None):
     return sock
 
 
+def test_a_probe_says_why():
+    """`--readycheck` prints what the page says, where that is the reason."""
+    with Rig(listen=LISTEN) as rig:
+        rig.wait_votes(3)
+        path = rig.directory / "probe.conf"
+        path.write_text(rig.config.replace("http = 127.0.0.1:0", f"http = {rig.agent.http_address}"))
+        probe = run_agent("-f", path, "--readycheck")
+        assert (probe.returncode, probe.stdout, probe.stderr) == (0, "", "")
+        for fake in rig.fakes:
+            fake.master = None
+        wait_until(lambda: ask(rig, "/readyz")[0] != 200, 20, "nobody is named")
+        probe = run_agent("-f", path, "--readycheck")
+        assert probe.returncode == 1 and "mymaster" in probe.stderr
+
+
 def test_many_scrapes_share_a_text():
     """60 who take nothing for a while: their answers are not sixty copies, and whole."""
     with many_services(MORE_THAN_SOCKETS_HOLD) as rig, contextlib.ExitStack() as stack:

@@ -355,6 +355,15 @@ def test_takeover_needs_its_key():
         assert done.returncode == 1 and "--takeover needs 'takeover' in [agent]" in done.stderr
 
 
+def test_takeover_where_no_socket_can_be(tmp_path):
+    """An agent that is there, and cannot be asked, must not be fought for its listeners."""
+    path = tmp_path / "agent.conf"
+    path.write_text("[agent]\nlisten = 127.0.0.1:0\ntakeover = unix:/etc/passwd/takeover.sock\n"
+                    "[sentinels]\naddress = 127.0.0.1:1\n[service m]\nserver = R1 127.0.0.1:2\n")
+    done = run_agent("-f", path, "--takeover")
+    assert done.returncode == 1 and done.stderr.endswith("\ncannot take over: Not a directory\n")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_takeover_by_another_user():
     """Whatever the rights of the file are."""

@@ -32,7 +32,7 @@ static int end(void **state)
 }
 
 static const struct finding_place nowhere = {.file = NULL};
-static const struct finding_place here = {.file = "a.conf", .line = 7};
+static const struct finding_place here = {.file = "a.conf", .line = 1};
 
 static void check_text(const char *expected)
 {
@@ -59,7 +59,7 @@ static void test_one_cause_is_one_finding(void **state)
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S2", "set it", "refused");
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S2", "set it", "refused");
     findings_add(&findings, FINDING_VOTER_PASSWORD, here, "S3", "set it", "refused");
-    check_text("error: a.conf:7: S1, S2 and S3: refused [voter-password]\n  -> set it\n1 finding\n");
+    check_text("error: a.conf:1: S1, S2 and S3: refused [voter-password]\n  -> set it\n1 finding\n");
     assert_true(findings_have(&findings, FINDING_VOTER_PASSWORD, "S2"));
     assert_true(findings_have(&findings, FINDING_VOTER_PASSWORD, NULL));
     assert_false(findings_have(&findings, FINDING_VOTER_PASSWORD, "S4"));
@@ -70,7 +70,7 @@ static void test_one_cause_is_one_finding(void **state)
 static void test_other_causes(void **state)
 {
     const struct finding_place other_line = {.file = "a.conf", .line = 8};
-    const struct finding_place other_file = {.file = "b.conf", .line = 7};
+    const struct finding_place other_file = {.file = "b.conf", .line = 1};
 
     (void)state;
     findings_add(&findings, FINDING_RETRIES, here, "S1", "x", "m");
@@ -105,7 +105,7 @@ static void test_json(void **state)
     json_end(&json);
     assert_string_equal(
         out.data,
-        "{\"findings\":[{\"code\":\"voter-password\",\"severity\":\"error\",\"file\":\"a.conf\",\"line\":7,"
+        "{\"findings\":[{\"code\":\"voter-password\",\"severity\":\"error\",\"file\":\"a.conf\",\"line\":1,"
         "\"subject\":[\"S1\"],\"message\":\"m\",\"fix\":\"set \\\"it\\\"\"},"
         "{\"code\":\"no-memory\",\"severity\":\"error\",\"file\":null,\"line\":null,\"subject\":[],"
         "\"message\":\"n\",\"fix\":null}]}");

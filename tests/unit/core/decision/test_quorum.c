@@ -137,6 +137,23 @@ static void test_votes_expire_by_the_time_of_asking(void **state)
     assert_int_equal(judge(&f, START + F).review_ms, QUORUM_NEVER);
 }
 
+/* A vote for a candidate, and until when it counts. */
+static void test_whose_vote_it_is(void **state)
+{
+    struct fixture f;
+    int64_t expiry_ms = 0;
+
+    (void)state;
+    begin(&f, 2);
+    name(&f, 0, A, START + 10);
+    assert_true(quorum_has_vote(&f.quorum, 0, A, START + 20, &expiry_ms));
+    assert_int_equal(expiry_ms, START + 10 + F);
+    assert_true(quorum_has_vote(&f.quorum, 0, A, START + 10 + F - 1, &expiry_ms));
+    assert_false(quorum_has_vote(&f.quorum, 0, A, START + 10 + F, &expiry_ms));
+    assert_false(quorum_has_vote(&f.quorum, 0, B, START + 20, &expiry_ms));
+    assert_false(quorum_has_vote(&f.quorum, 1, A, START + 20, &expiry_ms));
+}
+
 static void test_older_replies_never_replace_newer_ones(void **state)
 {
     struct fixture f;
@@ -341,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_raised_threshold),
         cmocka_unit_test(test_late_replies_are_dropped),
         cmocka_unit_test(test_votes_expire_by_the_time_of_asking),
+        cmocka_unit_test(test_whose_vote_it_is),
         cmocka_unit_test(test_older_replies_never_replace_newer_ones),
         cmocka_unit_test(test_review_is_the_first_expiry),
         cmocka_unit_test(test_one_vote_per_identity),

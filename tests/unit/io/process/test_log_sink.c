@@ -291,6 +291,16 @@ static void goes_to_syslog(void **state)
     assert_non_null(strstr(written(), "event=stopping"));
 }
 
+/* The descriptor that would be opened next. */
+static int next_descriptor(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    assert_int_not_equal(fd, -1);
+    close(fd);
+    return fd;
+}
+
 /* While there is no daemon, stderr serves. It is used as soon as it is there. */
 static void syslog_that_comes_later_is_used(void **state)
 {
@@ -303,6 +313,9 @@ static void syslog_that_comes_later_is_used(void **state)
     assert_non_null(strstr(written(), "event=no-syslog"));
     log_event(EVENT_STARTING, log_number("n", 1));
     assert_non_null(strstr(written(), "event=starting"));
+    int free_one = next_descriptor();
+    log_sink_tick(0);
+    assert_int_equal(next_descriptor(), free_one); /* in vain, and nothing is left open */
     int fd = listen_as_syslog();
     log_sink_tick(0);
     assert_non_null(strstr(heard(fd), "event=syslog path="));
