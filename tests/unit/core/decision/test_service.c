@@ -426,6 +426,24 @@ static void test_an_alarm_that_an_answer_raises(void **state)
     end(&f);
 }
 
+/* There is room for what one node outside the map says, whichever of them it is. */
+static void test_roles_of_strangers(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f, true);
+    vote(&f, 0, "10.0.0.8:6379", START);
+    vote(&f, 1, "10.0.0.9:6379", START);
+    vote(&f, 2, "10.0.0.9:6379", START);
+    struct addr last = addr_of("10.0.0.9:6379");
+    const struct service_event role = {
+        .kind = SERVICE_SAID_ROLE, .t_sent_ms = START + 1, .addr = &last, .role = NODE_ROLE_MASTER};
+    assert_true(step_as(f.service, 0, &role, START + 1));
+    assert_state(&f, START + 1, "ok", NULL);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -441,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_same_node),
         cmocka_unit_test(test_loopback_of_another_host),
         cmocka_unit_test(test_strangers_are_never_mixed_up),
+        cmocka_unit_test(test_roles_of_strangers),
     };
 
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);
