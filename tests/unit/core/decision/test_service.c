@@ -426,9 +426,10 @@ static void test_an_alarm_that_an_answer_raises(void **state)
     end(&f);
 }
 
-/* There is room for what one node outside the map says, whichever of them it is. */
+/* What a node outside the map says has one place, whichever of them it is, and nothing else is written over. */
 static void test_roles_of_strangers(void **state)
 {
+    static const struct node_word nothing;
     struct fixture f;
 
     (void)state;
@@ -441,6 +442,8 @@ static void test_roles_of_strangers(void **state)
         .kind = SERVICE_SAID_ROLE, .t_sent_ms = START + 1, .addr = &last, .role = NODE_ROLE_MASTER};
     assert_true(step_as(f.service, 0, &role, START + 1));
     assert_state(&f, START + 1, "ok", NULL);
+    for (size_t i = 0; i < SERVERS; i++)
+        assert_memory_equal(service_node_word(f.service, i), &nothing, sizeof(nothing));
     end(&f);
 }
 
