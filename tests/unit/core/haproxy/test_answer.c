@@ -119,6 +119,20 @@ static void test_a_doubt_is_told_with_the_name(void **state)
     assert_int_equal(service_decision(service)->generation, 1);
 }
 
+/* `addr` has only numeric addresses. What it was before is taken back where the master has a name. */
+static void test_the_address_of_a_name(void **state)
+{
+    (void)state;
+    assert_true(addr_parse(span_of_text("redis-1:6380"), &servers[1].addr));
+    name(1, START);
+    assert_true(says(SERVICE_ROLE_MASTER, "R1", START));
+    assert_true(says(SERVICE_ROLE_MASTER,
+                     "\x04"
+                     "addr",
+                     START));
+    assert_true(says(SERVICE_ROLE_MASTER, "\x04port", START));
+}
+
 static void test_follows_the_decision(void **state)
 {
     (void)state;
@@ -248,6 +262,7 @@ static void test_counters_never_fall(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_address_of_a_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_follows_the_decision, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_told_with_the_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_turns, set_up, tear_down),

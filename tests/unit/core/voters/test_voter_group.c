@@ -230,6 +230,20 @@ static void test_asks_all(void **state)
     assert_true(voter_group_wants(group, 1));
 }
 
+/* However short the words are with which it refuses us, they are taken back when it answers. */
+static void test_words_are_taken_back(void **state)
+{
+    static const char *const words[] = {"NOAUTH Authentication required.", "x"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        voter_group_note_words(group, 0, 0, span_of_text(words[i]), START);
+        assert_string_equal(voter_group_words(group, 0), words[i]);
+        voter_group_note_words(group, 0, 0, span_of_text(""), START);
+        assert_string_equal(voter_group_words(group, 0), "");
+    }
+}
+
 static const struct conversation_loss refused = {.reason = "Connection refused",
                                                  .end = CONVERSATION_END_REFUSED};
 
@@ -431,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_identity_that_is_known_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_connection_to_somebody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_asks_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_words_are_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_was_who, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fault_that_is_over, setup, teardown),
