@@ -30,19 +30,19 @@ static struct fixture f;
 static struct config *make_config(const char *agent_lines, const char *service_lines)
 {
     char text[2048];
-    char check[64] = "";
+    char listener[64] = "";
     struct config *config = config_create();
     struct config_errors errors = {.texts = NULL};
     struct config_reader reader;
 
     if (!f.has_no_checks)
-        (void)snprintf(check, sizeof(check), "check = unix:%s/check\n", f.folder);
+        (void)snprintf(listener, sizeof(listener), "check = unix:%s/check\n", f.folder);
     (void)snprintf(text, sizeof(text),
                    "[agent]\nlisten = unix:%s/spop\nhttp = unix:%s/http\n%slog-level = error\n%s\n"
                    "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = %s\npoll = 100ms\n"
                    "connect-timeout = 400ms\nreply-timeout = 200ms\nvote-life = 1s\n"
                    "[service m]\nserver = R1 127.0.0.1:1\nserver = R2 127.0.0.1:2\n%s\n",
-                   f.folder, f.folder, check, agent_lines, f.folder, f.subscribes ? "yes" : "no",
+                   f.folder, f.folder, listener, agent_lines, f.folder, f.subscribes ? "yes" : "no",
                    service_lines);
     assert_non_null(config);
     config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);

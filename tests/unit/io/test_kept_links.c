@@ -32,8 +32,8 @@ static struct config *make_config(const char *sentinel_lines, const char *servic
                    "[sentinels]\naddress = unix:%s/sentinel\nsubscribe = no\npoll = 100ms\n"
                    "connect-timeout = 400ms\nvote-life = 1s\n%s\n%s\n"
                    "[service m]\nserver = R1 127.0.0.1:%u\n%s\n",
-                   f.folder, f.folder, f.folder, has_limit ? "" : "reply-timeout = 200ms", sentinel_lines, f.node.port,
-                   service_lines);
+                   f.folder, f.folder, f.folder, has_limit ? "" : "reply-timeout = 200ms", sentinel_lines,
+                   f.node.port, service_lines);
     struct loaded loaded = load(text);
     for (size_t i = 0; i < loaded.errors.count; i++)
         print_error("%s\n", loaded.errors.texts[i]);

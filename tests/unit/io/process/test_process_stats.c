@@ -21,7 +21,9 @@ static void the_start_stays(void **state)
     struct process_stats later;
 
     (void)state;
+    int64_t now_ms = clock_to_unix_ms(clock_ms());
     process_stats_read(&first);
+    assert_in_range(first.t_start_unix_ms, now_ms - 600000, now_ms + 1000); /* the process has just begun */
     for (int i = 0; i < TIMES; i++) {
         process_stats_read(&later);
         assert_int_equal(later.t_start_unix_ms, first.t_start_unix_ms);
