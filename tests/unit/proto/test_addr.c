@@ -262,6 +262,7 @@ static void test_hosts_as_text(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         assert_true(parse(cases[i].text, &addr));
+        memset(ip, '0', sizeof(ip));
         assert_string_equal(addr_host(&addr, ip), cases[i].host);
     }
     assert_string_equal(addr_host(&none, ip), "");

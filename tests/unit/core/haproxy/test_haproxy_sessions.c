@@ -105,6 +105,7 @@ static void test_which_ones_hang(void **state)
     (void)state;
     assert_true(haproxy_hangs(0)); /* not known */
     assert_false(haproxy_hangs(206));
+    assert_true(haproxy_hangs(207));
     assert_true(haproxy_hangs(208));
     assert_true(haproxy_hangs(300));
     assert_true(haproxy_hangs(301));

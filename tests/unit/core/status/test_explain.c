@@ -205,6 +205,7 @@ static void test_nothing_is_known_of_the_nodes(void **state)
     assert_says("the agent does not notice it by itself ('role-check').");
     assert_says("after their down-after-milliseconds, which they have not told yet.");
     assert_says("New clients are refused at once ('park' is 0).");
+    assert_silent_about("wait up to");
     assert_says("knows of no replica that can be promoted.\n");
 }
 
