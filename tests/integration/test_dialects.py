@@ -112,6 +112,11 @@ def test_protected_mode(start_nodes):
 
 # ---- a missing password ----
 
+def wait_errors(rig, error):
+    """Until this is what the group's status shows of each voter: a majority of them settles what is decided, and no more."""
+    wait_until(lambda: {one["error"] for one in status(rig)["groups"][0]["sentinels"]} == {error}, 20, f"each voter says {error!r}")
+
+
 def test_missing_password(start_nodes):
     """They live, and want a password: a reason of its own, and their words wherever a voter's state is shown."""
     nodes = start_nodes(3)
@@ -119,6 +124,7 @@ def test_missing_password(start_nodes):
         node.call("CONFIG", "SET", "requirepass", "secret")
     with NodesRig("replication", map_of(nodes), agent=f"http = {HOST}:0") as rig:
         rig.agent.wait_log(event="quorum-lost", reason="refused-us")
+        wait_errors(rig, "NOAUTH Authentication required.")
         seen = status(rig)
         service, = seen["services"]
         assert (service["state"], service["reason"]) == ("no-quorum", "refused-us")
@@ -137,6 +143,7 @@ def test_missing_password(start_nodes):
             connection.call("AUTH", "secret")
             connection.call("CONFIG", "SET", "requirepass", "")
         rig.wait_master("R1")
+        wait_errors(rig, "")
         assert {one["error"] for one in status(rig)["services"][0]["sentinels"]} == {""}
 
 
@@ -154,7 +161,7 @@ def test_sentinels_want_a_password(start_nodes):
         rig.config = rig.config.replace("[sentinels]\n", "[sentinels]\n" + "".join(f"address = {one.where}\n" for one in sentinels))
         with rig:
             rig.agent.wait_log(event="quorum-lost", reason="refused-us")
-            assert {one["error"] for one in status(rig)["groups"][0]["sentinels"]} == {"NOAUTH Authentication required."}
+            wait_errors(rig, "NOAUTH Authentication required.")
     finally:
         for sentinel in sentinels:
             sentinel.kill()
