@@ -13,7 +13,8 @@
 #define CHUNK_BYTES 16
 #define CHUNK_INLINE __attribute__((always_inline)) static inline
 
-/* Where a machine has no such registers, gcc warns of how they are handed to functions. All of these are inline. */
+/* Some machines have no registers of this size. There gcc warns that functions get such values in another way. These
+ * functions are inline, so it does not matter. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 
@@ -34,7 +35,7 @@ CHUNK_INLINE chunk_bits chunk_difference(const uint8_t *a, const uint8_t *b)
     return chunk_at(a) ^ chunk_at(b);
 }
 
-/* The bits in which the two differ, of those that are set in `mask`. */
+/* The bits in which the two differ. A bit that `mask` does not have does not count. Each has CHUNK_BYTES bytes. */
 CHUNK_INLINE chunk_bits chunk_masked_difference(const void *a, const void *b, const void *mask)
 {
     return (chunk_at(a) ^ chunk_at(b)) & chunk_at(mask);

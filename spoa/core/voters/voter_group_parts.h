@@ -17,7 +17,7 @@ struct voter {
     unsigned parts_polled;              /* tells which part is next, and which services are asked for facts */
     int64_t part_ms;                    /* when the last one was due; 0: none since it was connected */
     bool is_asked_all;                  /* since it was connected: the first poll has nothing to add */
-    bool has_said;                      /* something that can be forgotten */
+    bool has_said;                      /* since it was forgotten last */
     struct marks marks[VOTER_QUESTIONS];
 };
 

@@ -52,7 +52,7 @@ static void look_soon(void *context)
     for (size_t i = 0; i < cutter->count; i++) {
         ev_timer *timer = &cutter->targets[i].timer;
         if (ev_is_pending(timer))
-            continue;
+            continue; /* it runs in this turn */
         if (!ev_is_active(timer) || ev_timer_remaining(cutter->loop, timer) > MOMENT_MS / 1000.)
             loop_arm(cutter->loop, timer, clock_ms() + MOMENT_MS);
     }

@@ -19,7 +19,8 @@ void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms)
 {
     int64_t now_ms = clock_ms();
 
-    /* It has expired, and its turn comes after the sockets'. If each of their events put it off, it would never run. */
+    /* The timer has expired. It runs in this turn, after the sockets. If each event of a socket put it off, it would
+     * never run. */
     if (ev_is_pending(timer) && wake_ms <= now_ms)
         return;
     ev_timer_stop(loop, timer);

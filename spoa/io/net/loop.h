@@ -12,12 +12,13 @@ int64_t clock_ms(void);
 /* Microseconds of the same clock, for durations. */
 int64_t clock_us(void);
 
-/* Arms `timer` for `wake_ms` (clock_ms() time); it never fires earlier. INT64_MAX stops it. */
+/* Arms `timer` for `wake_ms` (clock_ms() time); it never fires earlier. INT64_MAX stops it. A timer that
+ * has expired and is still due runs in this turn of the loop. */
 void loop_arm(struct ev_loop *loop, ev_timer *timer, int64_t wake_ms);
 
 /*
- * Events of `io` come before timers that expire in the same turn of the loop. What a peer has said in time is then read
- * before a timer finds the peer late, also after the loop stood still. Must be called before `io` is started.
+ * Events of `io` come before the timers of the same turn of the loop. After the loop stood still, a reply that came in
+ * time is read before a timer finds the peer late. Must be called before `io` is started.
  */
 void loop_put_first(ev_io *io);
 
