@@ -1,6 +1,7 @@
 """Child processes that never outlive their parent, conditions with a deadline, and free ports."""
 
 import collections
+import contextlib
 import ctypes
 import os
 import random
@@ -11,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+TCP_ESTABLISHED = "01"  # in /proc/net/tcp
 PR_SET_PDEATHSIG = 1
 POLL = 0.005  # seconds between two looks at a condition
 SHARES = 8
@@ -225,15 +227,23 @@ class Process(Log):
         words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
-    def descriptors(self):
-        """How many it has open."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def descriptors(self, besides=None):
+        """How many it has open; without the connections of peers to the port `besides` (TCP over IPv4), if given."""
+        links = []
+        for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(descriptor))
+        peers = {f"socket:[{inode}]" for own, _, state, inode in self.connections() if own == besides and state == TCP_ESTABLISHED}
+        return sum(link not in peers for link in links)
 
     def holds(self, sock):
         """Whether it has accepted the connection of `sock` (TCP over IPv4) and not closed it yet."""
-        ends = f"{sock.getpeername()[1]:04X} {sock.getsockname()[1]:04X}"
+        ends = sock.getpeername()[1], sock.getsockname()[1]
+        return any((own, peer) == ends and inode != "0" for own, peer, _, inode in self.connections())
+
+    def connections(self):
+        """(own port, the peer's port, state, inode) of each TCP connection over IPv4 in its network. No program has inode 0."""
         for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]:
             words = line.split()
-            if " ".join(end.partition(":")[2] for end in words[1:3]) == ends:
-                return words[9] != "0"  # the inode: one that no program has is 0
-        return False
+            own, peer = (int(end.partition(":")[2], 16) for end in words[1:3])
+            yield own, peer, words[3], words[9]
