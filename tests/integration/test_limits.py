@@ -228,6 +228,13 @@ def test_thousands_of_connections():
         wait_until(lambda: rig.agent.descriptors() <= files, 15, "all descriptors are given back")
 
 
+def test_clients_that_never_wait_take_no_memory():
+    """park-max is a limit, not a store: a million places would be 160 MiB."""
+    with Rig(agent="park-max = 1000000") as rig:
+        rig.wait_votes(3)
+        assert rig.agent.resident_kib() < 40000 or rig.agent.is_sanitized
+
+
 def test_descriptors_run_out():
     """It pauses, and does not spin; who is connected is served, and the Sentinels are asked; then it goes on."""
     with Rig(agent=ALL_LISTENERS, sentinels=FAST) as rig:

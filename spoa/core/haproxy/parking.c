@@ -9,8 +9,7 @@
 #define SIGHT_DOUBT_MS 100
 #define SIGHT_UNSEEN_MS 1000
 #define SIGHT_SEEN_MS 10000
-/* After this many misses in a row it is clear that clients cannot be seen. A single client may just have
- * left. */
+/* After so many misses in a row it is clear that clients cannot be seen. A single client may just have left. */
 #define MISSES_MAX 10
 
 /* Why a stream's client is to be looked at. */
@@ -50,14 +49,15 @@ struct parking {
     struct parking_client *woken;
     int64_t wake_ms; /* no deadline is earlier; it may be too early, which only costs a look */
     size_t count;
+    size_t max;
     client_look_fn *look; /* NULL: clients are not looked at */
     void *look_context;
     int64_t t_sight_ms; /* of the last parking_check_sight() */
     struct parked_stream *looks[LOOKS];
     size_t gone_len;
-    uint8_t gone[ACTIONS_MAX]; /* the actions for a client that has gone */
-    struct parked_stream *free;
-    struct parked_stream streams[];
+    uint8_t gone[ACTIONS_MAX];      /* the actions for a client that has gone */
+    struct parked_stream *free;     /* of those that were used before */
+    struct parked_stream streams[]; /* those that were never used have no memory yet */
 };
 
 struct parking *parking_create(size_t max, parking_wake_fn wake, void *context)
@@ -70,8 +70,7 @@ struct parking *parking_create(size_t max, parking_wake_fn wake, void *context)
     parking->context = context;
     parking->wake_ms = INT64_MAX;
     parking->gone_len = actions_encode(&(struct actions){.state = "client-gone"}, parking->gone);
-    for (size_t i = 0; i < max; i++)
-        LL_PREPEND2(parking->free, &parking->streams[i], next_of_queue);
+    parking->max = max;
     return parking;
 }
 
@@ -369,11 +368,13 @@ bool parking_park(struct parking_queue *queue, struct parking_client *client, co
 {
     struct parking *parking = queue->parking;
 
-    if (!parking_may_park(queue) || parking->free == NULL)
+    if (!parking_may_park(queue) || parking->count == parking->max)
         return false;
     int64_t park_ms = service_decision(queue->service)->park_ms;
-    struct parked_stream *stream = parking->free;
-    LL_DELETE2(parking->free, stream, next_of_queue);
+    /* With none on the list, those that were used before are all in use. */
+    struct parked_stream *stream = parking->free != NULL ? parking->free : &parking->streams[parking->count];
+    if (parking->free != NULL)
+        LL_DELETE2(parking->free, stream, next_of_queue);
     *stream = (struct parked_stream){
         .stream_id = stream_id,
         .frame_id = frame_id,
@@ -475,8 +476,7 @@ static void unpark(struct parked_stream *stream, int64_t now_ms)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* Whether the first due stream must go on waiting. It must if the name is gone again before its deadline,
- * or if the last look at its client is too old. */
+/* The first due stream waits on if the name is gone again before its deadline, or if the last look is too old. */
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;
