@@ -1,5 +1,6 @@
 /* sentinel-spoa: command line, configuration, signals; the rest is agent.c. */
 #include <ev.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -279,6 +280,14 @@ static bool confine(const struct config *config, const char *file)
     return true;
 }
 
+/* free() joins small pieces at once. Otherwise the first large one joins tens of thousands of them, and the loop stands still. */
+static void join_small_pieces(void)
+{
+#ifdef M_MXFAST /* glibc */
+    (void)mallopt(M_MXFAST, 0);
+#endif
+}
+
 /* `config` is the agent's. */
 static int run(const struct options *options, struct config *config)
 {
@@ -303,6 +312,7 @@ static int run(const struct options *options, struct config *config)
     hold_hangup(false);
     log_event(EVENT_STARTING, log_text("configuration", origin(options)));
     log_warnings(config);
+    join_small_pieces();
     raise_descriptor_limit();
     keep_descriptors();
     sandbox_harden();

@@ -216,8 +216,10 @@ static void end_retired(struct world *world, struct sim_agent *self)
 {
     if (self->retired == NULL || world->now_ms < self->retire_ms)
         return;
-    self->retire_ms = world->now_ms + RETIRE_MS;
-    if (!service_table_is_idle(self->retired_table))
+    size_t budget = 1;
+    bool is_idle = service_table_is_idle(self->retired_table, &budget);
+    self->retire_ms = world->now_ms + (budget > 0 ? RETIRE_MS : 0);
+    if (!is_idle)
         return;
     service_table_destroy(self->retired_table);
     set_destroy(world, self->retired);

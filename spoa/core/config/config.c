@@ -121,11 +121,22 @@ static void finish_listens(struct config_listens *listens)
     free(listens->list);
 }
 
+/* Gives back what the services had that are gone. The memory of 10,000 takes milliseconds in one go. */
+static void shrink_services(struct config *config)
+{
+    struct config_service *rest = realloc(config->services, config->service_count * sizeof(*rest));
+
+    if (rest != NULL)
+        config->services = rest;
+}
+
 bool config_shed(struct config *config, size_t *io_budget)
 {
     while (config->service_count > 0) {
-        if (!progress_spend(io_budget))
+        if (!progress_spend(io_budget)) {
+            shrink_services(config);
             return true;
+        }
         finish_service(&config->services[--config->service_count]);
     }
     while (config->group_count > 0) {

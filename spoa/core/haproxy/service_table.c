@@ -59,7 +59,10 @@ static void destroy_entry(struct table_entry *entry)
 
 struct service_table {
     struct table_entry *entries;
-    struct table_entry *ended;       /* a list of entries that must still be freed */
+    struct table_entry *ended; /* a list of entries that must still be freed */
+    struct table_entry
+        *unchecked;  /* of service_table_is_idle(): somebody may wait for it or for a later one */
+    bool is_checked; /* `unchecked` is set */
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
     struct service_table *next; /* in a change-over */
@@ -413,12 +416,19 @@ void service_table_change_over(struct service_table *table, struct service_table
     service_table_end(table, now_ms);
 }
 
-bool service_table_is_idle(const struct service_table *table)
+static bool is_awaited(const struct table_entry *entry)
 {
-    for (const struct table_entry *entry = table->entries; entry != NULL; entry = entry->hh.next)
-        if (entry->masters.streams != NULL || (entry->has_replicas && entry->replicas->streams != NULL))
-            return false;
-    return true;
+    return entry->masters.streams != NULL || (entry->has_replicas && entry->replicas->streams != NULL);
+}
+
+bool service_table_is_idle(struct service_table *table, size_t *io_budget)
+{
+    if (!table->is_checked)
+        table->unchecked = table->entries;
+    table->is_checked = true;
+    while (table->unchecked != NULL && progress_spend(io_budget) && !is_awaited(table->unchecked))
+        table->unchecked = table->unchecked->hh.next;
+    return table->unchecked == NULL;
 }
 
 bool service_table_is_ready(const struct service_table *table)

@@ -103,8 +103,11 @@ void service_table_change_over(struct service_table *table, struct service_table
  */
 bool service_table_shed(struct service_table *table, size_t *io_budget);
 
-/* Whether no stream waits for a service of this table. */
-bool service_table_is_idle(const struct service_table *table);
+/*
+ * Whether no stream waits for a service of this table, which answers nothing any more. A look at a service costs a unit.
+ * It begins where the last call ended: what nobody waits for, nobody will wait for. False, too, if the budget is used up.
+ */
+bool service_table_is_idle(struct service_table *table, size_t *io_budget);
 
 /* Whether no service is starting any more. */
 bool service_table_is_ready(const struct service_table *table);

@@ -11,6 +11,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/address_race.h"
 #include "spoa/io/net/loop.h"
+#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_addr.h"
 
@@ -213,8 +214,9 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
     int code = 0;
     socklen_t len = sizeof(code);
 
-    (void)loop;
     (void)events;
+    if (loop_stalls_is_long(loop))
+        return;
     if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
         code = errno;
     if (code == 0) {
@@ -356,8 +358,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct connector *connector = container_of(timer, struct connector, timer);
 
-    (void)loop;
     (void)events;
+    if (loop_stalls_puts_off(loop, timer))
+        return;
     if (connector->now == NULL)
         fail_by_errno(connector, ENOMEM);
     else

@@ -9,6 +9,7 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/connector.h"
 #include "spoa/io/net/loop.h"
+#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/net/socket_addr.h"
 #include "spoa/io/net/tls.h"
 #include "spoa/io/redis/reply_parser.h"
@@ -311,7 +312,9 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 {
     struct redis_link *link = container_of(io, struct redis_link, io);
 
-    (void)loop;
+    /* A failure is not told again. */
+    if (link->failed == 0 && loop_stalls_is_long(loop))
+        return;
     if (!link->is_connected) {
         handshake(link);
     } else {
@@ -327,8 +330,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct redis_link *link = container_of(timer, struct redis_link, timer);
 
-    (void)loop;
     (void)events;
+    if (loop_stalls_puts_off(loop, timer))
+        return;
     switch (conversation_tick(link->options.conversation, clock_ms())) {
     case CONVERSATION_NOTHING:
         break;

@@ -245,6 +245,13 @@ static void test_no_name_unsets(void **state)
     assert_null(memmem(out, len, "master", 6));
 }
 
+static bool is_idle(struct service_table *table)
+{
+    size_t budget = PROGRESS_UNLIMITED;
+
+    return service_table_is_idle(table, &budget);
+}
+
 static void ignore_wake(void *context)
 {
     (void)context;
@@ -285,14 +292,14 @@ static void test_change_over(void **state)
         assert_ptr_equal(queue != NULL ? queue->service : NULL, i == 0 ? services[2] : NULL);
         check_resolved(table, &question, queue);
     }
-    assert_false(service_table_is_idle(next));
+    assert_false(is_idle(next));
     assert_false(parking_next(&clients[0], START, &answer));
     name_master(services[1]); /* it lives on for a while, but nobody is sent to its master */
     assert_true(parking_next(&clients[1], START, &answer));
     assert_false(answer.is_named);
     assert_non_null(memmem(answer.actions.data, answer.actions.len, "unknown-service", 15));
     assert_null(answer.queue);
-    assert_true(service_table_is_idle(next));
+    assert_true(is_idle(next));
     name_master(services[2]);
     assert_true(parking_next(&clients[0], START, &answer));
     assert_true(answer.is_named);
@@ -303,6 +310,35 @@ static void test_change_over(void **state)
     for (size_t i = 0; i < 3; i++)
         service_destroy(services[i]);
     parking_destroy(parking);
+}
+
+/* Whether somebody waits is found out in slices. Each goes on where the last one ended. */
+static void test_idle_in_slices(void **state)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    struct service_table *table = service_table_create(NULL);
+    struct service_settings settings[3];
+    struct service *services[3];
+    size_t budget = 2;
+
+    (void)state;
+    assert_non_null(table);
+    for (size_t i = 0; i < 3; i++) {
+        settings[i] = settings_of(names[i]);
+        services[i] = service_create(&settings[i], START);
+        assert_true(services[i] != NULL && service_table_add(table, services[i]));
+    }
+    assert_false(service_table_is_idle(table, &budget));
+    assert_int_equal(budget, 0);
+    assert_false(service_table_is_idle(table, &budget));
+    budget = 2;
+    assert_true(service_table_is_idle(table, &budget));
+    assert_int_equal(budget, 1);
+    assert_true(service_table_is_idle(table, &budget));
+    assert_int_equal(budget, 1);
+    service_table_destroy(table);
+    for (size_t i = 0; i < 3; i++)
+        service_destroy(services[i]);
 }
 
 /* The NOTIFY of a client at this port; the bytes are in `space`. */
@@ -368,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_the_longest_answer_fits),
         cmocka_unit_test(test_no_name_unsets),
         cmocka_unit_test(test_change_over),
+        cmocka_unit_test(test_idle_in_slices),
         cmocka_unit_test(test_clients_of_a_known_question),
     };
 

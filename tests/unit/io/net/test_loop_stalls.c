@@ -107,12 +107,95 @@ static void ends(void **state)
     end(&run);
 }
 
+/* ---- what can wait for the next turn ---- */
+
+#define WAITERS 3
+
+struct waiter {
+    ev_timer timer;
+    unsigned put_off;
+    double t_ran_s;
+};
+
+static void run_if_short(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct waiter *waiter = timer->data;
+
+    (void)events;
+    if (loop_stalls_puts_off(loop, timer))
+        waiter->put_off++;
+    else
+        waiter->t_ran_s = ev_now(loop);
+}
+
+static void note_length(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    bool *is_long = timer->data;
+
+    (void)events;
+    is_long[0] = loop_stalls_is_long(loop);
+    usleep(STALL_US);
+    is_long[1] = loop_stalls_is_long(loop);
+}
+
+/* A turn is long by what it has taken, not by what those before it took. */
+static void knows_a_long_turn(void **state)
+{
+    bool is_long[2] = {true, false};
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    assert_false(loop_stalls_is_long(run.loop)); /* no turn has begun */
+    run.timer.data = is_long;
+    for (unsigned i = 0; i < 2; i++) {
+        take_turn(&run, note_length, 0.0);
+        assert_false(is_long[0]);
+        assert_true(is_long[1]);
+    }
+    loop_stalls_stop(run.loop);
+    take_turn(&run, note_length, 0.0);
+    assert_false(is_long[1]);
+    ev_loop_destroy(run.loop);
+}
+
+/* They run later, and not all in one turn. */
+static void puts_timers_off(void **state)
+{
+    struct waiter waiters[WAITERS];
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    for (size_t i = 0; i < WAITERS; i++) {
+        waiters[i] = (struct waiter){.put_off = 0};
+        ev_timer_init(&waiters[i].timer, run_if_short, 0.0, 0.0);
+        waiters[i].timer.data = &waiters[i];
+        ev_timer_start(run.loop, &waiters[i].timer);
+    }
+    ev_timer_init(&run.timer, sleep_in_turn, 0.0, 0.0);
+    ev_set_priority(&run.timer, EV_MAXPRI);
+    ev_timer_start(run.loop, &run.timer);
+    ev_run(run.loop, EVRUN_ONCE);
+    double first_s = 1.0, last_s = -1.0;
+    for (size_t i = 0; i < WAITERS; i++) {
+        double due_s = ev_timer_remaining(run.loop, &waiters[i].timer);
+        assert_int_equal(waiters[i].put_off, 1);
+        first_s = due_s < first_s ? due_s : first_s;
+        last_s = due_s > last_s ? due_s : last_s;
+    }
+    assert_true(last_s - first_s > 30e-6);
+    ev_run(run.loop, 0);
+    for (size_t i = 0; i < WAITERS; i++)
+        assert_true(waiters[i].t_ran_s > 0.0);
+    end(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_the_work),
-        cmocka_unit_test(counts_no_wait),
-        cmocka_unit_test(ends),
+        cmocka_unit_test(counts_the_work),   cmocka_unit_test(counts_no_wait),  cmocka_unit_test(ends),
+        cmocka_unit_test(knows_a_long_turn), cmocka_unit_test(puts_timers_off),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

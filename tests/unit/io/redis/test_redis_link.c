@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/redis/reply_parser.h"
 
 /* Runs a connection on which the peer says `text`, and the one loss that must follow. */
@@ -412,6 +413,64 @@ static void reply_during_a_stall(void **state)
     assert_int_equal(talk.replies, 1);
 }
 
+/* Makes each turn of the loop long before the link gets to it. */
+static void on_always(struct ev_loop *running, ev_io *io, int events)
+{
+    (void)running;
+    (void)io;
+    (void)events;
+    (void)usleep(2000);
+}
+
+static void take_turns(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        ev_run(loop, EVRUN_NOWAIT);
+}
+
+/* While turns are long the link neither connects nor reads. It does all of it as soon as they are short again. */
+static void long_turns(void **state)
+{
+    struct metrics metrics = {.switches_total = 0};
+    struct loop_stalls stalls;
+    ev_io always;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    ev_io_init(&always, on_always, ends[1], EV_WRITE);
+    ev_set_priority(&always, EV_MAXPRI);
+    loop_stalls_start(&stalls, loop, &metrics);
+    talk.commands = 1;
+    peer_says("+a\r\n");
+    peer_listen(4);
+    start_link(NULL);
+    ev_io_start(loop, &always);
+    take_turns(5);
+    assert_int_equal(conversation.phase, CONVERSATION_WAITING);
+    ev_io_stop(loop, &always);
+    AWAIT(talk.stepped == 1);
+    ev_io_start(loop, &always);
+    take_turns(5);
+    assert_int_equal(find_socket(), -1);
+    ev_io_stop(loop, &always);
+    AWAIT(find_socket() != -1);
+    ev_io_start(loop, &always);
+    take_turns(5);
+    assert_int_equal(talk.connected, 0);
+    ev_io_stop(loop, &always);
+    AWAIT(peer.said == peer.says_len);
+    ev_io_start(loop, &always);
+    take_turns(5);
+    assert_int_equal(talk.replies, 0);
+    ev_io_stop(loop, &always);
+    AWAIT(talk.replies == 1);
+    assert_int_equal(talk.lost, 0);
+    loop_stalls_stop(loop);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void destroyed_while_connecting(void **state)
 {
     (void)state;
@@ -452,6 +511,7 @@ int main(void)
         TEST(socket_options),
         TEST(unix_socket),
         TEST(reply_during_a_stall),
+        TEST(long_turns),
         TEST(destroyed_while_connecting),
     };
 
