@@ -26,13 +26,14 @@ PROGRAM_DEADLINE_S = 600
 INTEGRATION_DEADLINE_S = 1800
 # Integration tests that run beside each other, in groups that take about the same time; the others are one more group.
 GROUPS = {
-    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_manager", "test_rehearse", "test_reload",
+    "scripted": ("test_acl", "test_autoreload", "test_cli", "test_hooks", "test_http", "test_limits", "test_manager", "test_reload",
                  "test_rule", "test_sandbox", "test_sentinels", "test_spop", "test_tls"),
-    "sessions": ("test_cutting", "test_ghosts", "test_hangs", "test_real_clients", "test_silence"),
-    "faults": ("test_cluster", "test_demo", "test_mistakes", "test_monitoring", "test_page", "test_partitions", "test_recipes",
-               "test_restart", "test_scenarios", "test_soak"),
+    "sessions": ("test_cutting", "test_hangs", "test_silence"),
+    "faults": ("test_cluster", "test_demo", "test_mistakes", "test_monitoring", "test_partitions", "test_recipes", "test_restart",
+               "test_scenarios", "test_soak"),
     "switches": ("test_clients", "test_down_after", "test_failover", "test_failover_shown", "test_haproxy_log", "test_haproxy_reload",
-                 "test_replicas", "test_troubleshooting"),
+                 "test_replicas"),
+    "guides": ("test_ghosts", "test_init", "test_page", "test_real_clients", "test_rehearse", "test_troubleshooting"),
 }
 VALGRIND = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect,possible",
             "--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]
