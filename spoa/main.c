@@ -280,7 +280,7 @@ static bool confine(const struct config *config, const char *file)
     return true;
 }
 
-/* free() joins small pieces at once. Otherwise the first large one joins tens of thousands of them, and the loop stands still. */
+/* free() joins small pieces at once. Otherwise the first large piece that is freed makes it join tens of thousands of them. */
 static void join_small_pieces(void)
 {
 #ifdef M_MXFAST /* glibc */

@@ -121,7 +121,7 @@ static void finish_listens(struct config_listens *listens)
     free(listens->list);
 }
 
-/* Gives back what the services had that are gone. The memory of 10,000 takes milliseconds in one go. */
+/* Gives back the memory of the services that are gone. That of 10,000 takes milliseconds in one go. */
 static void shrink_services(struct config *config)
 {
     struct config_service *rest = realloc(config->services, config->service_count * sizeof(*rest));

@@ -476,7 +476,7 @@ static void unpark(struct parked_stream *stream, int64_t now_ms)
     LL_PREPEND2(parking->free, stream, next_of_queue);
 }
 
-/* The first due stream waits on if the name is gone again before its deadline, or if the last look is too old. */
+/* The first due stream goes on waiting if the name is gone before its deadline, or if the last look is too old. */
 static bool goes_on_waiting(struct parking_client *client, int64_t now_ms)
 {
     struct parked_stream *stream = client->due;

@@ -60,9 +60,9 @@ static void destroy_entry(struct table_entry *entry)
 struct service_table {
     struct table_entry *entries;
     struct table_entry *ended; /* a list of entries that must still be freed */
-    struct table_entry
-        *unchecked;  /* of service_table_is_idle(): somebody may wait for it or for a later one */
-    bool is_checked; /* `unchecked` is set */
+    /* Of service_table_is_idle(): somebody may wait for it or for a later one. */
+    struct table_entry *unchecked;
+    bool is_checked;                 /* `unchecked` is set */
     struct question_cache questions; /* about `entries` */
     struct parking *parking;
     struct service_table *next; /* in a change-over */
@@ -403,6 +403,7 @@ void service_table_end(struct service_table *table, int64_t now_ms)
     table->next = NULL;
     table->entries = next->entries;
     next->entries = former;
+    table->is_checked = next->is_checked = false;
     table->questions = next->questions;
     next->questions = (struct question_cache){.slots = NULL};
     review_unknown(table, now_ms);
@@ -426,7 +427,7 @@ bool service_table_is_idle(struct service_table *table, size_t *io_budget)
     if (!table->is_checked)
         table->unchecked = table->entries;
     table->is_checked = true;
-    while (table->unchecked != NULL && progress_spend(io_budget) && !is_awaited(table->unchecked))
+    while (table->unchecked != NULL && !is_awaited(table->unchecked) && progress_spend(io_budget))
         table->unchecked = table->unchecked->hh.next;
     return table->unchecked == NULL;
 }

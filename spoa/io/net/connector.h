@@ -21,13 +21,18 @@ struct connector_result {
     const char *reason; /* the same as text; valid during the call */
 };
 
-/* Both are not called from connector_start(), nor after connector_cancel(). */
+/* The functions are not called from connector_start(), nor after connector_cancel(). */
 struct connector_options {
     /* An address of the peer's name is known: connecting begins. Not called for a peer without a name. */
     void (*found)(void *context);
     /* The attempt has ended. The connector may be started again from here, or destroyed. */
     void (*done)(void *context, const struct connector_result *result);
     void *context;
+    /*
+     * One of thousands: it leaves work to later turns of the loop, see loop_stalls_puts_off(). Its peer is asked all the time, so
+     * the connection needs no keep-alive: the kernel would look at thousands of them in one moment.
+     */
+    bool is_patient;
 };
 
 /* Borrows `loop` and `resolver`, and copies the options. NULL if memory is short. */

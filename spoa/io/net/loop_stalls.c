@@ -3,9 +3,10 @@
 #include "spoa/io/net/loop.h"
 
 #define NOT_AWAKE (-1)
-#define LONG_US 1000
+#define SHARE_US 1000
 /* About what a timer's work takes: a command that is sent, or a connection that is begun. */
 #define APART_S 20e-6
+#define APART_MAX 10000
 
 /*
  * libev calls these around the wait itself, and so the changes of watched descriptors belong to the turn. Watchers
@@ -25,7 +26,8 @@ static void on_woken(struct ev_loop *loop)
     struct loop_stalls *stalls = ev_userdata(loop);
 
     stalls->t_woken_us = clock_us();
-    stalls->is_long = false;
+    stalls->t_links_us = 0;
+    stalls->is_used_up = false;
     stalls->put_off = 0;
 }
 
@@ -42,25 +44,45 @@ void loop_stalls_stop(struct ev_loop *loop)
     ev_set_userdata(loop, NULL);
 }
 
-bool loop_stalls_is_long(struct ev_loop *loop)
+/* The share begins with the first link of a turn: whatever came before it, the links get on in each turn. */
+static bool is_used_up(struct loop_stalls *stalls)
 {
-    struct loop_stalls *stalls = ev_userdata(loop);
+    int64_t now_us = stalls->is_used_up ? 0 : clock_us();
 
-    if (stalls == NULL || stalls->t_woken_us == NOT_AWAKE)
-        return false;
-    if (!stalls->is_long)
-        stalls->is_long = clock_us() - stalls->t_woken_us >= LONG_US;
-    return stalls->is_long;
+    if (stalls->t_links_us == 0)
+        stalls->t_links_us = now_us;
+    else if (!stalls->is_used_up)
+        stalls->is_used_up = now_us - stalls->t_links_us >= SHARE_US;
+    return stalls->is_used_up;
 }
 
-bool loop_stalls_puts_off(struct ev_loop *loop, ev_timer *timer)
+bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms)
 {
     struct loop_stalls *stalls = ev_userdata(loop);
 
-    if (!loop_stalls_is_long(loop))
+    if (stalls != NULL && is_used_up(stalls)) {
+        int64_t now_ms = clock_ms();
+        if (*io_since_ms == 0)
+            *io_since_ms = now_ms;
+        if (now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MAX_MS)
+            return true;
+    }
+    *io_since_ms = 0;
+    return false;
+}
+
+bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms)
+{
+    struct loop_stalls *stalls = ev_userdata(loop);
+
+    if (!loop_stalls_puts_off(loop, io_since_ms))
         return false;
+    if (stalls->put_off == 0)
+        ev_now_update(loop); /* a timer counts from the loop's time, which lags behind in a long turn */
+    if (stalls->put_off < APART_MAX)
+        stalls->put_off++;
     ev_timer_stop(loop, timer);
-    ev_timer_set(timer, ++stalls->put_off * APART_S, 0.0);
+    ev_timer_set(timer, stalls->put_off * APART_S, 0.0);
     ev_timer_start(loop, timer);
     return true;
 }

@@ -1,6 +1,9 @@
 /*
  * A watchdog: how long the loop does not look at its sockets, because a turn of it takes so long. A turn is all that
  * happens between two waits in the kernel. A process that is stopped while it waits has no stall.
+ *
+ * It also keeps turns short. The links to thousands of nodes have a millisecond of each turn, and leave the rest of their work to later ones.
+ * A question should not wait for all of them.
  */
 #ifndef SPOA_IO_NET_LOOP_STALLS_H
 #define SPOA_IO_NET_LOOP_STALLS_H
@@ -14,9 +17,13 @@
 struct loop_stalls {
     struct metrics *metrics;
     int64_t t_woken_us;
-    bool is_long;
-    unsigned put_off; /* timers in this turn */
+    int64_t t_links_us; /* when the links began in this turn; 0: not yet */
+    bool is_used_up;    /* their share of it */
+    unsigned put_off;   /* timers in this turn */
 };
+
+/* Nothing is put off for longer, even if no turn has time for it. */
+#define LOOP_STALLS_PUT_OFF_MAX_MS 250
 
 /*
  * Counts each turn of `loop` in `metrics->loop_stalls` until loop_stalls_stop(), from the next one on. Both structs
@@ -27,16 +34,16 @@ void loop_stalls_start(struct loop_stalls *stalls, struct ev_loop *loop, struct 
 void loop_stalls_stop(struct ev_loop *loop);
 
 /*
- * Whether this turn has taken a millisecond. Links to thousands of nodes leave the rest of their work to the next turn
- * then, so that a question does not wait for all of them. A handler of a descriptor may just return: the loop tells it
- * again. False without a watchdog.
+ * For a handler of a link's descriptor: true if the links have had their share of this turn. The handler just returns
+ * then, for the loop tells the event again. `*io_since_ms` is 0 at first, and then this function's. Always false
+ * without a watchdog.
  */
-bool loop_stalls_is_long(struct ev_loop *loop);
+bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms);
 
 /*
- * For the handler of `timer`, which has expired: false in a short turn. In a long one it starts the timer again, for a later
- * turn, and returns true. Many timers that are put off do not come back all at once.
+ * The same for the handler of a link's `timer`, which has expired. If it returns true, it has started the timer again. Many
+ * timers that are put off do not come back all at once.
  */
-bool loop_stalls_puts_off(struct ev_loop *loop, ev_timer *timer);
+bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms);
 
 #endif

@@ -82,7 +82,7 @@ void socket_tune_tcp(int fd, int idle_s, int interval_s)
         {IPPROTO_TCP, TCP_KEEPCNT, 3},
     };
 
-    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
+    for (size_t i = 0; i < (idle_s != 0 ? sizeof(options) / sizeof(*options) : 1); i++)
         (void)setsockopt(fd, options[i].level, options[i].option, &options[i].value,
                          sizeof(options[i].value));
 }

@@ -20,8 +20,8 @@ bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_add
  * ours. */
 bool socket_is_remote(int fd);
 
-/* Sets no-delay and keep-alive: a vanished peer is found dead after `idle_s` + 3 * `interval_s`. Does
- * nothing to a UNIX socket. Errors are ignored: they show later as a dead or slow connection. */
+/* Sets no-delay and, if `idle_s` is not 0, keep-alive: a vanished peer is found dead after `idle_s` + 3 * `interval_s`.
+ * Does nothing to a UNIX socket. Errors are ignored: they show later as a dead or slow connection. */
 void socket_tune_tcp(int fd, int idle_s, int interval_s);
 
 #endif

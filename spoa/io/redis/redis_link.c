@@ -45,7 +45,8 @@ struct redis_link {
     /* Only while a reply has come in part. Thousands of links wait for their next reply: it would take half of their memory. */
     struct reply_parser *parser;
     struct output output;
-    int failed; /* an errno for on_socket() to report, 0: none */
+    int64_t put_off_ms; /* see loop_stalls_puts_off() */
+    int failed;         /* an errno for on_socket() to report, 0: none */
     bool is_connected;
 };
 
@@ -312,8 +313,8 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 {
     struct redis_link *link = container_of(io, struct redis_link, io);
 
-    /* A failure is not told again. */
-    if (link->failed == 0 && loop_stalls_is_long(loop))
+    /* The loop tells a failure only once. */
+    if (link->options.is_patient && link->failed == 0 && loop_stalls_puts_off(loop, &link->put_off_ms))
         return;
     if (!link->is_connected) {
         handshake(link);
@@ -331,7 +332,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     struct redis_link *link = container_of(timer, struct redis_link, timer);
 
     (void)events;
-    if (loop_stalls_puts_off(loop, timer))
+    if (link->options.is_patient && loop_stalls_puts_off_timer(loop, timer, &link->put_off_ms))
         return;
     switch (conversation_tick(link->options.conversation, clock_ms())) {
     case CONVERSATION_NOTHING:
@@ -405,7 +406,8 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
 
     if (link == NULL)
         return NULL;
-    const struct connector_options connects = {.found = on_found, .done = on_connected, .context = link};
+    const struct connector_options connects = {
+        .found = on_found, .done = on_connected, .context = link, .is_patient = options->is_patient};
     link->connector = connector_create(loop, resolver, &connects);
     if (link->connector == NULL) {
         free(link);

@@ -26,6 +26,8 @@ struct redis_link_options {
     const struct tls *tls; /* NULL: no TLS */
     struct conversation *conversation;
     size_t everyday; /* for reply_parser_create() */
+    bool
+        is_patient; /* one of thousands: leaves work to later turns of the loop, see loop_stalls_puts_off() */
     redis_link_stepped_fn stepped;
     void *context;
 };

@@ -71,6 +71,7 @@ static bool create_link(struct role_slot *slot)
         .tls = links->options.tls[index_of(slot)],
         .conversation = &link->probe.conversation,
         .everyday = EVERYDAY_SIZE,
+        .is_patient = true,
         .stepped = links->options.stepped,
         .context = links->options.context,
     };

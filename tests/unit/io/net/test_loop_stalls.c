@@ -107,56 +107,52 @@ static void ends(void **state)
     end(&run);
 }
 
-/* ---- what can wait for the next turn ---- */
+/* ---- what can wait for a later turn ---- */
 
 #define WAITERS 3
 
 struct waiter {
     ev_timer timer;
+    int64_t since_ms;
     unsigned put_off;
-    double t_ran_s;
+    bool has_run;
 };
 
-static void run_if_short(struct ev_loop *loop, ev_timer *timer, int events)
+static void run_if_there_is_time(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct waiter *waiter = timer->data;
 
     (void)events;
-    if (loop_stalls_puts_off(loop, timer))
+    if (loop_stalls_puts_off_timer(loop, timer, &waiter->since_ms))
         waiter->put_off++;
     else
-        waiter->t_ran_s = ev_now(loop);
+        waiter->has_run = true;
 }
 
-static void note_length(struct ev_loop *loop, ev_timer *timer, int events)
+static void start_waiter(struct run *run, struct waiter *waiter)
 {
-    bool *is_long = timer->data;
+    *waiter = (struct waiter){.has_run = false};
+    ev_timer_init(&waiter->timer, run_if_there_is_time, 0.0, 0.0);
+    waiter->timer.data = waiter;
+    ev_timer_start(run->loop, &waiter->timer);
+}
 
+/* Before what waits: the links have their share of the turn. */
+static void use_share(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    int64_t since_ms = 0;
+
+    (void)timer;
     (void)events;
-    is_long[0] = loop_stalls_is_long(loop);
+    assert_false(loop_stalls_puts_off(loop, &since_ms)); /* the first in its turn */
     usleep(STALL_US);
-    is_long[1] = loop_stalls_is_long(loop);
 }
 
-/* A turn is long by what it has taken, not by what those before it took. */
-static void knows_a_long_turn(void **state)
+static void start_user(struct run *run)
 {
-    bool is_long[2] = {true, false};
-    struct run run;
-
-    (void)state;
-    begin(&run);
-    assert_false(loop_stalls_is_long(run.loop)); /* no turn has begun */
-    run.timer.data = is_long;
-    for (unsigned i = 0; i < 2; i++) {
-        take_turn(&run, note_length, 0.0);
-        assert_false(is_long[0]);
-        assert_true(is_long[1]);
-    }
-    loop_stalls_stop(run.loop);
-    take_turn(&run, note_length, 0.0);
-    assert_false(is_long[1]);
-    ev_loop_destroy(run.loop);
+    ev_timer_init(&run->timer, use_share, 0.0, 0.0);
+    ev_set_priority(&run->timer, EV_MAXPRI);
+    ev_timer_start(run->loop, &run->timer);
 }
 
 /* They run later, and not all in one turn. */
@@ -167,35 +163,91 @@ static void puts_timers_off(void **state)
 
     (void)state;
     begin(&run);
-    for (size_t i = 0; i < WAITERS; i++) {
-        waiters[i] = (struct waiter){.put_off = 0};
-        ev_timer_init(&waiters[i].timer, run_if_short, 0.0, 0.0);
-        waiters[i].timer.data = &waiters[i];
-        ev_timer_start(run.loop, &waiters[i].timer);
-    }
-    ev_timer_init(&run.timer, sleep_in_turn, 0.0, 0.0);
-    ev_set_priority(&run.timer, EV_MAXPRI);
-    ev_timer_start(run.loop, &run.timer);
+    for (size_t i = 0; i < WAITERS; i++)
+        start_waiter(&run, &waiters[i]);
+    start_user(&run);
     ev_run(run.loop, EVRUN_ONCE);
     double first_s = 1.0, last_s = -1.0;
     for (size_t i = 0; i < WAITERS; i++) {
         double due_s = ev_timer_remaining(run.loop, &waiters[i].timer);
         assert_int_equal(waiters[i].put_off, 1);
+        assert_true(waiters[i].since_ms > 0);
         first_s = due_s < first_s ? due_s : first_s;
         last_s = due_s > last_s ? due_s : last_s;
     }
     assert_true(last_s - first_s > 30e-6);
+    assert_true(first_s > 0.0);
     ev_run(run.loop, 0);
-    for (size_t i = 0; i < WAITERS; i++)
-        assert_true(waiters[i].t_ran_s > 0.0);
+    for (size_t i = 0; i < WAITERS; i++) {
+        assert_true(waiters[i].has_run);
+        assert_int_equal(waiters[i].since_ms, 0);
+    }
     end(&run);
+}
+
+/* What comes before the links does not count: they get on in each turn. */
+static void shares_a_long_turn(void **state)
+{
+    struct waiter waiter;
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    start_waiter(&run, &waiter);
+    ev_timer_init(&run.timer, sleep_in_turn, 0.0, 0.0);
+    ev_set_priority(&run.timer, EV_MAXPRI);
+    ev_timer_start(run.loop, &run.timer);
+    ev_run(run.loop, EVRUN_ONCE);
+    assert_int_equal(waiter.put_off, 0);
+    assert_true(waiter.has_run);
+    end(&run);
+}
+
+/* Where no turn has time it runs all the same. */
+static void puts_nothing_off_for_ever(void **state)
+{
+    struct waiter waiter;
+    struct run run;
+    int64_t begun_ms = clock_ms();
+
+    (void)state;
+    begin(&run);
+    start_waiter(&run, &waiter);
+    while (!waiter.has_run) {
+        start_user(&run);
+        ev_run(run.loop, EVRUN_ONCE);
+    }
+    assert_true(waiter.put_off > 0);
+    assert_true(clock_ms() - begun_ms >= LOOP_STALLS_PUT_OFF_MAX_MS);
+    end(&run);
+}
+
+/* Other loops than the agent's have none. */
+static void puts_nothing_off_without_a_watchdog(void **state)
+{
+    struct waiter waiter;
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    loop_stalls_stop(run.loop);
+    start_waiter(&run, &waiter);
+    start_user(&run);
+    ev_run(run.loop, EVRUN_ONCE);
+    assert_true(waiter.has_run);
+    ev_loop_destroy(run.loop);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_the_work),   cmocka_unit_test(counts_no_wait),  cmocka_unit_test(ends),
-        cmocka_unit_test(knows_a_long_turn), cmocka_unit_test(puts_timers_off),
+        cmocka_unit_test(counts_the_work),
+        cmocka_unit_test(counts_no_wait),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(puts_timers_off),
+        cmocka_unit_test(shares_a_long_turn),
+        cmocka_unit_test(puts_nothing_off_for_ever),
+        cmocka_unit_test(puts_nothing_off_without_a_watchdog),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,7 @@ static struct addr addr;
 static struct conversation conversation;
 static struct conversation_settings settings;
 static struct redis_link *redis_link;
+static bool is_patient;
 static char large[LARGE_ARG];
 
 /* --- the topic --- */
@@ -315,6 +316,7 @@ static inline int set_up(void **state)
     memset(&talk, 0, sizeof(talk));
     loop = ev_loop_new(EVFLAG_AUTO);
     is_late = false;
+    is_patient = true;
     if (loop == NULL)
         return -1;
     ev_timer_init(&deadline, on_deadline, DEADLINE_S, 0.0);
@@ -358,6 +360,7 @@ static inline void start_link(struct resolver *resolver)
         .peer = &addr,
         .conversation = &conversation,
         .everyday = 1024,
+        .is_patient = is_patient,
         .stepped = on_stepped,
         .context = &talk,
     };
