@@ -4,10 +4,15 @@ programs make of it is in test_doctor.py and test_mistakes.py."""
 import contextlib
 import json
 import re
+import subprocess
 
 import pytest
 from fake_sentinel import GET_MASTER, HANG, FakeSentinel, Raw, error
-from rig import run_agent
+from netns import Network, inside, why_not
+from rig import agent_words, run_agent
+
+NOT_HERE = why_not()
+needs_namespaces = pytest.mark.skipif(NOT_HERE is not None, reason=str(NOT_HERE))
 
 ID = "{:040x}"
 TURNED_DOWN = error("NOPERM no right")
@@ -179,15 +184,15 @@ def test_a_sentinel_that_is_not_listed(world):
 def test_a_listed_sentinel_that_is_lost_counts(world):
     """The missing one may be it; it is no Sentinel, which is found already."""
     world.facts["num-other-sentinels"] = 1
-    world.sentinels[2].reply("SENTINEL MYID", error("ERR unknown command 'SENTINEL'"))
-    world.sentinels[2].reply("ROLE", ["master", 0, []])
-    assert world.only() == ("not-a-sentinel", [world.sentinels[2].where], f"address = {world.sentinels[2].where}",
+    world.sentinels[0].reply("SENTINEL MYID", error("ERR unknown command 'SENTINEL'"))
+    world.sentinels[0].reply("ROLE", ["master", 0, []])
+    assert world.only() == ("not-a-sentinel", [world.sentinels[0].where], f"address = {world.sentinels[0].where}",
                             "this is a Redis, not a Sentinel: it has no vote",
                             "write the address of the Sentinel there: its port is 26379 as a rule")
     world.facts["num-other-sentinels"] = 2
     assert [one[0] for one in world.find()] == ["not-a-sentinel"]
     world.facts["num-other-sentinels"] = 0
-    assert world.find()[1][:4] == ("sentinel-count", all_of(world)[:2], "[sentinels]", "it knows of 1 Sentinels, configured are 2")
+    assert world.find()[1][:4] == ("sentinel-count", all_of(world)[1:], "[sentinels]", "it knows of 1 Sentinels, configured are 2")
 
 
 # ---- replicas ----
@@ -302,6 +307,25 @@ def test_a_master_without_a_server(world, any_address):
     assert world.find() == ([] if any_address == "yes" else [
         ("unmapped-master", ["127.0.0.1:7009"], "[service mymaster]", "a majority names this address, which no 'server' has: nobody will be named",
          "write `server = NAME 127.0.0.1:7009` in [service mymaster], or `alias=127.0.0.1:7009` behind the server that it is")])
+
+
+@needs_namespaces
+@pytest.mark.parametrize("is_far, named, server, is_found", [
+    (True, "127.0.0.1", "10.0.0.1", True), (False, "127.0.0.1", "10.0.0.1", False), (True, "10.0.0.1", "10.0.0.1", False),
+    (True, "127.0.0.1", "10.0.0.1:7001 alias=127.0.0.1", False), (True, "127.0.0.1", "127.0.0.1", True)])
+def test_a_loopback_address_of_another_host(tmp_path, is_far, named, server, is_found):
+    path = tmp_path / "agent.conf"
+    with Network(2) as network:
+        ours, theirs = network.hosts
+        host = theirs if is_far else ours
+        with inside(host.name), FakeSentinel((named, 7001), host=host.address) as fake:
+            path.write_text(f"[agent]\n[sentinels]\naddress = {fake.where}\n[service mymaster]\nserver = R1 {server}:7001\nrole-check = off\n")
+            done = subprocess.run([*ours.words(), *agent_words("-f", path, "check", "--json")], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=60, check=False)
+        found = [one for one in json.loads(done.stdout)["findings"] if one["code"] == "loopback-address"]
+    assert [(one["subject"], one["line"], one["message"], one["fix"]) for one in found] == ([
+        ([fake.where], 4, "it is on another host and names 127.0.0.1:7001, which leads to this host here",
+         "let it monitor the master by an address that all hosts reach, and write this address in 'server'")] if is_found else [])
 
 
 # ---- identity, subscription, refusals ----
