@@ -226,7 +226,6 @@ static void set_services(struct config *config, int argc, char *const *argv, str
         if (option == OPTION_SERVICE) {
             begin_service(config, optarg, errors);
             is_begun = true;
-            continue;
         }
         const char *key = find_key(of_service, option);
         if (key != NULL && !is_begun)

@@ -6,6 +6,7 @@
         agent.asked                             # the requests, each with all its lines
 """
 
+import contextlib
 import socket
 import time
 
@@ -43,4 +44,5 @@ class FakeAgent(Background):
             time.sleep(self.delay)
             reply = self.says.get(self.asked[-1].split()[1], (404, "no such page\n"))
             reply = reply(self) if callable(reply) else reply
-            sock.sendall(reply if isinstance(reply, bytes) else f"HTTP/1.0 {reply[0]} X\r\nA: b\r\n\r\n{reply[1]}".encode())
+            with contextlib.suppress(OSError):  # who asked may have enough of it
+                sock.sendall(reply if isinstance(reply, bytes) else f"HTTP/1.0 {reply[0]} X\r\nA: b\r\n\r\n{reply[1]}".encode())
