@@ -3,7 +3,10 @@
 import contextlib
 import json
 import re
+import socket
+import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -238,3 +241,45 @@ def test_reload_where_nobody_answers(tmp_path):
     path = tmp_path / "gone.conf"
     path.write_text(f"[agent]\nhttp = 127.0.0.1:1\n{REST}")
     assert said(path, "reload") == (1, "", "no answer from 127.0.0.1:1: Connection refused\n")
+
+
+# ---- --takeover ----
+
+LISTENER, LISTED, OTHER = 1, 2, 4
+
+
+@contextlib.contextmanager
+def giving(path, kind, descriptor):
+    """An agent at the socket that gives one record of this kind, with a descriptor or without."""
+    def give(listener):
+        sock, _ = listener.accept()
+        with sock:
+            if kind is not None:
+                socket.send_fds(sock, [struct.pack("II", kind, 0)], [] if descriptor is None else [descriptor.fileno()])
+            sock.settimeout(5)
+            with contextlib.suppress(OSError):
+                sock.recv(100)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=give, args=(listener,))
+        thread.start()
+        yield
+        thread.join(10)
+    path.unlink()
+
+
+def test_a_takeover_that_fails(tmp_path):
+    path, place = tmp_path / "agent.conf", tmp_path / "takeover.sock"
+
+    def take_over(where):
+        path.write_text(f"[agent]\nlisten = unix:{tmp_path}/spop.sock\n{where}\n{REST}")
+        done = run_agent("-f", path, "--takeover")
+        return done.returncode, done.stderr.splitlines()[-1]
+    assert take_over("") == (1, "--takeover needs 'takeover' in [agent]") or take_over("")[0] == 2
+    assert take_over(f"takeover = unix:{path}/sock")[1] == "cannot take over: Not a directory"
+    with open("/dev/null", "rb") as file, socket.create_server(("127.0.0.1", 0)) as listener:
+        for kind, descriptor in ((None, None), (LISTENER, None), (LISTENER, file), (LISTED, file), (OTHER, listener), (OTHER, None)):
+            with giving(place, kind, descriptor):
+                assert take_over(f"takeover = unix:{place}") == (
+                    1, "cannot take over: the agent that runs does not give its listeners; its log says why"), (kind, descriptor)
