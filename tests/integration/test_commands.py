@@ -276,7 +276,7 @@ def test_a_takeover_that_fails(tmp_path):
         path.write_text(f"[agent]\nlisten = unix:{tmp_path}/spop.sock\n{where}\n{REST}")
         done = run_agent("-f", path, "--takeover")
         return done.returncode, done.stderr.splitlines()[-1]
-    assert take_over("") == (1, "--takeover needs 'takeover' in [agent]") or take_over("")[0] == 2
+    assert take_over("") == (1, "--takeover needs 'takeover' in [agent]")
     assert take_over(f"takeover = unix:{path}/sock")[1] == "cannot take over: Not a directory"
     with open("/dev/null", "rb") as file, socket.create_server(("127.0.0.1", 0)) as listener:
         for kind, descriptor in ((None, None), (LISTENER, None), (LISTENER, file), (LISTED, file), (OTHER, listener), (OTHER, None)):
