@@ -186,7 +186,7 @@ def test_how_fellows_know_the_asked_one(told):
         assert told.written()[0] == in_order(same, *told.sentinels[1:])
     for sentinel in told.sentinels[1:]:
         sentinel.reply("SENTINEL SENTINELS", error("ERR odd"))
-    assert told.noted() == []
+    assert told.noted() == [] and told.written()[0] == in_order(*told.sentinels)
 
 
 def test_another_master_address(told):

@@ -222,7 +222,7 @@ class Way(FakeSentinel):
 
 @pytest.mark.parametrize("loses", [False, True])
 def test_a_failover_that_is_played(world, loses):
-    """HAProxy leads to the new master at once, and the old one follows it."""
+    """HAProxy leads to the new master at once, and the old one follows it. A Sentinel whose connection breaks is called again."""
     bits = Bits()
     with Way() as haproxy:
         def promote(_):
@@ -232,6 +232,7 @@ def test_a_failover_that_is_played(world, loses):
             world.nodes[0].reply("ROLE", ["slave", *map(str, world.address(1)), "connected", 0])
             haproxy.reply("INFO SERVER", f"run_id:{ID.format(0xabd)}\r\n")
             haproxy.cut_idle()
+            world.sentinels[2].drop()
             if loses:
                 bits.bits[:12] = bytes(12)
             return OK_REPLY
@@ -249,3 +250,4 @@ def test_a_failover_that_is_played(world, loses):
         assert text.endswith("OK: all writes ended on R2.\n") != loses, text
         assert world.nodes[1].times_asked("GET") == world.nodes[1].times_asked("DEL") == 1
         assert haproxy.times_asked("SETBIT") >= 300
+        assert [sentinel.accepted for sentinel in world.sentinels] == [1, 1, 2]
