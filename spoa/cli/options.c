@@ -393,7 +393,6 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
     char letter[OPTIONS_LETTER_MAX];
     int option;
 
-    opterr = 0;
     while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
         if (option == ':')
             config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);

@@ -41,7 +41,7 @@ static bool parse(const char *text)
     /* getopt_long() forgets the words of before. */
     optind = 0;
     (void)getopt_long(1, words, "", (struct option[]){{NULL, 0, NULL, 0}}, NULL);
-    opterr = 1;
+    optind = 2;
     bool is_right = init_options_parse(count, words, &options);
     fflush(stderr);
     assert_true(dup2(kept, STDERR_FILENO) != -1);
