@@ -370,7 +370,8 @@ def test_settings_that_are_refused(world):
 
 def test_rights_of_another_user(world):
     """A right that lacks twice is written once."""
-    world.edit(sentinels="username = agent\npassword = s", more=f"[service other]\nmonitor = mymaster\nserver = R1 {world.nodes[0].where}\nserver = R2 {world.nodes[1].where}\npark = 20s\n")
+    servers = "".join(f"server = R{i + 1} {node.where}\n" for i, node in enumerate(world.nodes))
+    world.edit(sentinels="username = agent\npassword = s", more=f"[service other]\nmonitor = mymaster\n{servers}park = 20s\n")
     for sentinel in world.sentinels:
         sentinel.password = "s"
         sentinel.reply("SENTINEL MASTER ", TURNED_DOWN)
