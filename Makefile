@@ -93,8 +93,8 @@ IO := $(filter-out $(if $(WITH_TLS),spoa/io/net/tls_none.c,spoa/io/net/tls.c),$(
 TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c spoa/cli/*.c))
 TEST_LIB := $(wildcard tests/lib/*.c)
 UNIT := $(wildcard tests/unit/proto/test_*.c tests/unit/core/*/test_*.c)
-# Those of io/ link the whole program but main.c.
-UNIT_IO := $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c)
+# Those of io/ and cli/ link the whole program but main.c.
+UNIT_IO := $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c tests/unit/cli/test_*.c)
 SIM := $(wildcard tests/sim/*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)

@@ -125,11 +125,11 @@ static void check_level(struct check *check, struct checked_api *api)
 
 void check_apis(struct check *check)
 {
-    for (size_t i = 0; i < check->config->haproxy.runtime_api_count; i++) {
-        if (!check->apis[i].is_asked)
-            continue;
-        check_level(check, &check->apis[i]);
+    const struct checked_api *end = check->apis + check->config->haproxy.runtime_api_count;
+
+    for (struct checked_api *api = check->apis; api < end; api++) {
+        check_level(check, api);
         for (size_t k = 0; k < check->config->service_count; k++)
-            check_backends(check, &check->apis[i], k);
+            check_backends(check, api, k);
     }
 }

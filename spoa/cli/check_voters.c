@@ -165,7 +165,7 @@ static void ask_subscribe(struct check *check, const struct checked_group *group
     const struct reply *reply = redis_client_ask(&client, words);
 
     bool is_channel = reply != NULL && reply->kind == REPLY_ERROR &&
-                      memmem(reply->text.data, reply->text.len, "channel", 7) != NULL;
+                      memmem(reply->text.data, reply->text.len, "channel", strlen("channel")) != NULL;
     (void)check_is_refused(check, group, voter, reply, "SUBSCRIBE",
                            is_channel ? "&+switch-master" : "+subscribe");
     redis_client_close(&client);

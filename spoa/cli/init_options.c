@@ -92,7 +92,6 @@ bool init_options_parse(int argc, char *const *argv, struct init_options *ret_op
     struct init_options options = {.haproxy = HAPROXY_OLDEST};
     int option;
 
-    opterr = 0;
     optind = 1;
     while ((option = getopt_long(argc, argv, ":o:h", long_options, NULL)) != -1)
         if (!take(option, argv, &options))

@@ -324,7 +324,7 @@ static bool ask_fellow_master(struct redis_client *client, const char *name, str
 static bool is_expected(const struct draft_address *fellow, const char *name, const struct reply *reply)
 {
     if (reply == NULL || reply->kind != REPLY_TEXT || !redis_is_id(reply->text))
-        init_note("%s does not say who it is: %.*s", name,
+        init_note("%s does not say who it is: %.*s.", name,
                   SPAN_PRINTED(init_without_stop(reply != NULL ? reply->text : span_of_text("no reply"))));
     else if (fellow->id[0] != '\0' && !span_equals_text(reply->text, fellow->id))
         init_note("At %s there is another Sentinel than the one that is announced there: it is %.*s.", name,

@@ -226,7 +226,6 @@ static void set_services(struct config *config, int argc, char *const *argv, str
         if (option == OPTION_SERVICE) {
             begin_service(config, optarg, errors);
             is_begun = true;
-            continue;
         }
         const char *key = find_key(of_service, option);
         if (key != NULL && !is_begun)
@@ -394,7 +393,6 @@ bool options_parse(int argc, char *const *argv, struct options *ret_options, str
     char letter[OPTIONS_LETTER_MAX];
     int option;
 
-    opterr = 0;
     while ((option = getopt_long(argc, argv, SHORT_OPTIONS, long_options, NULL)) != -1) {
         if (option == ':')
             config_error(errors, &command_line, "%s needs a value", argv[optind - 1]);

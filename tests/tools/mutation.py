@@ -42,7 +42,8 @@ EQUIVALENTS = pathlib.Path(__file__).with_name("mutation-equivalents.txt")
 INTEGRATION_TESTS = {
     "proto": "test_spop",
     "spoa": "test_cli test_reload test_handover",
-    "spoa/cli": "test_cli test_doctor test_mistakes test_init test_restart test_status test_rehearse",
+    "spoa/cli": "test_check test_check_haproxy test_commands test_rehearse_refused test_init_played "
+                "test_cli test_doctor test_mistakes test_init test_restart test_status test_rehearse",
     "spoa/core": "test_cli test_rule test_http",
     "spoa/core/config": "test_cli test_recipes test_mistakes",
     "spoa/core/decision": "test_rule test_handover test_replicas test_parking",
