@@ -116,6 +116,7 @@ static void a_connection_is_tuned(void **state)
 static void from_ours(void **state)
 {
     static const char *const texts[] = {"10.1.2.3:6379", "[2001:db8::7]:443"};
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + sizeof("unix:")] = "unix:/";
     struct sockaddr_storage storage;
     struct sockaddr_un local;
     struct addr addr;
@@ -134,6 +135,11 @@ static void from_ours(void **state)
     memcpy(&local, &storage, sizeof(local));
     assert_int_equal(local.sun_family, AF_UNIX);
     assert_string_equal(local.sun_path, "/run/a.sock");
+    memset(path + strlen("unix:/"), 'p', sizeof(local.sun_path) - 2);
+    assert_true(addr_parse(span_of_text(path), &addr));
+    assert_true(socket_addr_from(&addr, &storage, &len));
+    memcpy(&local, &storage, sizeof(local));
+    assert_string_equal(local.sun_path, path + strlen("unix:"));
     assert_true(addr_parse(span_of_text("redis-1:6379"), &addr));
     assert_false(socket_addr_from(&addr, &storage, &len));
 }
