@@ -210,6 +210,25 @@ static void test_start_without_a_majority(void **state)
     }
 }
 
+/* A master outside the map has no name, and yet the servers of the map are to be cut. */
+static void test_start_with_a_master_outside_the_map(void **state)
+{
+    struct fixture *f = begin();
+    struct addr addr;
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+
+    (void)state;
+    assert_true(addr_parse(span_of_text("10.0.0.9:6379"), &addr));
+    f->settings.allow_any_address = true;
+    (void)step_as(f->service, 0, &ballot, START);
+    assert_int_equal(service_decision(f->service)->generation, 1);
+    service_review(f->service, START + 2000); /* no majority */
+    cut_rounds_start(f->rounds, START + 2001);
+    assert_string_equal(run(f->rounds, NULL, START + 2001), "cut R1 R2");
+    end(f);
+}
+
 /* Each of two services has its own debts from the start. */
 static void test_start_of_two_services(void **state)
 {
@@ -541,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_trials),
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_start_without_a_majority),
+        cmocka_unit_test(test_start_with_a_master_outside_the_map),
         cmocka_unit_test(test_start_of_two_services),
         cmocka_unit_test(test_a_cut_after_a_failed_trial),
         cmocka_unit_test(test_switch),

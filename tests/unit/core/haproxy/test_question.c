@@ -110,12 +110,32 @@ static void test_several_messages(void **state)
     }
 }
 
+/* Without any service, the last client that is given counts. */
+static void test_the_client_of_several_messages(void **state)
+{
+    static const char local[] = "\1m\4\3src\0\10src_port\0\3dst\0\10dst_port\0";
+    uint8_t space[200];
+    struct sink out = sink_of(space, sizeof(space));
+    struct service_question question;
+
+    (void)state;
+    sink_put(&out, local, sizeof(local) - 1);
+    add_message(&out, NULL, "replica");
+    assert_true(question_read(span_of(space, (size_t)(out.at - space)), &question));
+    assert_int_equal(question.client.kind, CLIENT_LOCAL);
+    add_message(&out, "m", NULL);
+    assert_true(question_read(span_of(space, (size_t)(out.at - space)), &question));
+    assert_int_equal(question.client.kind, CLIENT_NOT_GIVEN); /* that of the service's message */
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_client_begins_with_src), cmocka_unit_test(test_a_long_name),
-        cmocka_unit_test(test_where_no_client_begins), cmocka_unit_test(test_cut_off_anywhere),
-        cmocka_unit_test(test_several_messages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_client_begins_with_src),
+                                       cmocka_unit_test(test_a_long_name),
+                                       cmocka_unit_test(test_where_no_client_begins),
+                                       cmocka_unit_test(test_cut_off_anywhere),
+                                       cmocka_unit_test(test_several_messages),
+                                       cmocka_unit_test(test_the_client_of_several_messages)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
