@@ -181,7 +181,7 @@ static int take_by_path(void)
     struct addr addr;
     struct addr other;
     bool is_managed = false;
-    char text[64];
+    char text[sizeof(local.sun_path) + sizeof("unix:")];
 
     snprintf(local.sun_path, sizeof(local.sun_path), "/tmp/activation.%d", (int)getpid());
     snprintf(text, sizeof(text), "unix:%s", local.sun_path);
