@@ -58,27 +58,37 @@ static int find_server(const struct checked_service *checked, struct span name)
     return -1;
 }
 
-/* The new pulse of `server`. It begins after the delay, when no client is connecting to the server any
- * more. But if the service was fenced before, the pulse keeps the beginning that it got then. */
-static struct pulse pulse_of(const struct checked_service *checked, const char *server,
-                             const struct service_change *change)
+/* NULL for a node outside the map. HAProxy does not ask about such a node. */
+static struct pulse *find_pulse(struct checked_service *checked, const char *server)
 {
-    int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
-    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
-
-    if (index != -1 && change->before->is_fenced && checked->pulses[index].from_ms != INT64_MIN)
-        from_ms = checked->pulses[index].from_ms;
-    int64_t down_ms = from_ms > change->now_ms ? from_ms : change->now_ms;
-    return (struct pulse){from_ms, down_ms + checked->settings.pulse_ms};
+    if (server == NULL)
+        return NULL;
+    int index = find_server(checked, span_of_text(server));
+    return index != -1 ? &checked->pulses[index] : NULL;
 }
 
-/* `server` is NULL for a node outside the map. HAProxy does not ask about such a node. */
-static void set_pulse(struct checked_service *checked, const char *server, struct pulse pulse)
+/* Begins a pulse of `server` after the delay, when no client is connecting to the server any more. But if the
+ * service was fenced before, the pulse keeps the beginning that it got then. */
+static void begin_pulse(struct checked_service *checked, const char *server,
+                        const struct service_change *change)
 {
-    int index = server != NULL ? find_server(checked, span_of_text(server)) : -1;
+    struct pulse *pulse = find_pulse(checked, server);
+    int64_t from_ms = change->now_ms + checked->settings.delay_ms;
 
-    if (index != -1)
-        checked->pulses[index] = pulse;
+    if (pulse == NULL)
+        return;
+    if (change->before->is_fenced && pulse->from_ms != INT64_MIN)
+        from_ms = pulse->from_ms;
+    int64_t down_ms = from_ms > change->now_ms ? from_ms : change->now_ms;
+    *pulse = (struct pulse){from_ms, down_ms + checked->settings.pulse_ms};
+}
+
+static void set_pulse(struct checked_service *checked, const char *server, struct pulse value)
+{
+    struct pulse *pulse = find_pulse(checked, server);
+
+    if (pulse != NULL)
+        *pulse = value;
 }
 
 static void decision_changed(struct service_observer *self, const struct service *service,
@@ -87,11 +97,9 @@ static void decision_changed(struct service_observer *self, const struct service
     struct checked_service *checked = container_of(self, struct checked_service, observer);
 
     if (change->switched)
-        set_pulse(checked, change->replaced_server, pulse_of(checked, change->replaced_server, change));
-    if (change->after->is_fenced && !change->before->is_fenced) {
-        const char *master = service_last_server(service);
-        set_pulse(checked, master, pulse_of(checked, master, change));
-    }
+        begin_pulse(checked, change->replaced_server, change);
+    if (change->after->is_fenced && !change->before->is_fenced)
+        begin_pulse(checked, service_last_server(service), change);
     /* A second switch may come soon. The node that is named now must not stay down because of the switch
      * before. */
     set_pulse(checked, change->after->server, no_pulse);

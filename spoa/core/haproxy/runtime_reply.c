@@ -43,7 +43,7 @@ bool reply_answer_take(struct reply_answer *answer, const char *line)
 unsigned reply_workers_take(struct reply_workers *workers, const char *line)
 {
     struct span rest = span_of_text(line);
-    uint64_t pid = 0;
+    uint64_t pid;
 
     if (line[0] == '#') {
         workers->is_old = strcmp(line, "# old workers") == 0;

@@ -253,8 +253,6 @@ static void begin_shut(struct runtime_visit *visit)
     begin_step(visit, STEP_SHUT);
     visit->commands = visit->shut;
     visit->shut = (struct text){.data = NULL};
-    if (visit->commands.len == 0 && !visit->commands.has_failed)
-        finish(visit);
 }
 
 static void judge_info(struct runtime_visit *visit)
@@ -330,7 +328,7 @@ static bool is_single(const struct runtime_visit *visit, size_t first, size_t co
 static bool is_single_server(const struct runtime_visit *visit, size_t index)
 {
     const struct cut_item *item = item_at(visit, index);
-    size_t first = 0;
+    size_t first;
     size_t count = cut_items_find(visit->options.items, item->backend, strlen(item->backend), item->server,
                                   strlen(item->server), &first);
 
@@ -440,7 +438,7 @@ static void note_connecting(struct runtime_visit *visit, size_t first, size_t co
 static void note_session(struct runtime_visit *visit, const char *line)
 {
     struct haproxy_session session;
-    size_t first = 0;
+    size_t first;
 
     if (!haproxy_session_read(line, &session) || session.state == HAPROXY_SESSION_ENDING)
         return;
@@ -485,7 +483,7 @@ static void judge_whole(struct runtime_visit *visit, size_t index, const char *a
 
 static void judge_weight(struct runtime_visit *visit, size_t index, const char *answer)
 {
-    unsigned weight = 0;
+    unsigned weight;
     char text[64];
 
     if (!reply_weight_read(answer, &weight)) {

@@ -88,11 +88,13 @@ static void try_tls(const struct config_tls *settings, create_tls_fn create, con
     if (tls == NULL)
         config_error(errors, &place, "%s", reason);
     tls_destroy(tls);
-    int key = settings->key_file != NULL ? open(settings->key_file, O_RDONLY | O_CLOEXEC) : -1;
-    if (key != -1) {
-        warn_if_public(key, "key", settings->key_file, &place, warnings);
-        close(key);
-    }
+    if (settings->key_file == NULL)
+        return;
+    int key = open(settings->key_file, O_RDONLY | O_CLOEXEC);
+    if (key == -1)
+        return;
+    warn_if_public(key, "key", settings->key_file, &place, warnings);
+    close(key);
 }
 
 /* Tries whether the program can be run. */

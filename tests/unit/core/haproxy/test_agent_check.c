@@ -136,11 +136,55 @@ static void test_pulse_over_a_reload(void **state)
     assert_non_null(next.checks);
     assert_true(agent_checks_add(next.checks, next.service, &pulse));
     agent_checks_inherit(next.checks, former.checks, "m");
+    agent_checks_inherit(next.checks, former.checks, "new");
     assert_string_equal(answer_to(&next, "m R1\n", START + 200), "down #its sessions are to be cut\n");
     assert_string_equal(answer_to(&next, "m R3\n", START + 200), "up\n");
     assert_string_equal(answer_to(&next, "m R1\n", START + 100 + PULSE), "up\n");
     end(&next);
     end(&former);
+}
+
+/* A service that only one of the files has: nothing is known of it. */
+static void test_a_service_of_one_file(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+    struct agent_checks *none = agent_checks_create();
+
+    (void)state;
+    assert_non_null(none);
+    name_server(&f, 0, START);
+    name_server(&f, 1, START + 100);
+    agent_checks_inherit(f.checks, none, "m");
+    assert_string_equal(ask_all(&f, START + 100), "duu");
+    agent_checks_inherit(none, f.checks, "m");
+    agent_checks_destroy(none);
+    end(&f);
+}
+
+/* A node outside the map has no pulse, and it changes none. */
+static void test_a_master_outside_the_map(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+    struct addr addr;
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+
+    (void)state;
+    end(&f);
+    assert_true(addr_parse(span_of_text("10.0.0.9:6379"), &addr));
+    f.settings.allow_any_address = true;
+    f.service = service_create(&f.settings, START);
+    f.checks = agent_checks_create();
+    assert_non_null(f.service);
+    assert_non_null(f.checks);
+    assert_true(agent_checks_add(f.checks, f.service, &(struct agent_check_settings){.pulse_ms = PULSE}));
+    (void)step_as(f.service, 0, &ballot, START);
+    assert_int_equal(service_decision(f.service)->generation, 1);
+    assert_string_equal(ask_all(&f, START), "uuu");
+    name_server(&f, 1, START + 100);
+    assert_int_equal(service_decision(f.service)->generation, 2);
+    assert_string_equal(ask_all(&f, START + 100), "uuu");
+    end(&f);
 }
 
 /* Until nobody is connecting any more the old master is up, in both modes. */
@@ -183,6 +227,29 @@ static void test_delay_after_a_fence(void **state)
     assert_string_equal(ask_all(&f, fenced_ms + 400), "dud");
     assert_string_equal(ask_all(&f, fenced_ms + 600), "dud");
     end(&f);
+}
+
+/* The checks are younger than the fence, as after a reload: there is no earlier beginning to keep. */
+static void test_delay_after_a_fence_that_was_not_seen(void **state)
+{
+    struct fixture f = begin(CHECK_MODE_PULSE);
+    const struct agent_check_settings settings = {
+        .mode = CHECK_MODE_PULSE, .delay_ms = 300, .pulse_ms = PULSE};
+    struct agent_checks *late = agent_checks_create();
+    int64_t fenced_ms = START + 2000 + FENCE;
+
+    (void)state;
+    assert_non_null(late);
+    name_server(&f, 0, START);
+    service_review(f.service, START + 2000);
+    service_review(f.service, fenced_ms);
+    assert_true(agent_checks_add(late, f.service, &settings));
+    const struct fixture second = {.checks = late};
+    name_server(&f, 1, fenced_ms + 400);
+    assert_string_equal(ask_all(&second, fenced_ms + 699), "uuu");
+    assert_string_equal(ask_all(&second, fenced_ms + 700), "duu");
+    end(&f);
+    agent_checks_destroy(late);
 }
 
 static void test_second_switch_within_a_pulse(void **state)
@@ -295,8 +362,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pulse),
         cmocka_unit_test(test_pulse_over_a_reload),
+        cmocka_unit_test(test_a_service_of_one_file),
+        cmocka_unit_test(test_a_master_outside_the_map),
         cmocka_unit_test(test_delay),
         cmocka_unit_test(test_delay_after_a_fence),
+        cmocka_unit_test(test_delay_after_a_fence_that_was_not_seen),
         cmocka_unit_test(test_second_switch_within_a_pulse),
         cmocka_unit_test(test_fence_is_a_pulse),
         cmocka_unit_test(test_a_fence_that_ends_gives_the_master_back),

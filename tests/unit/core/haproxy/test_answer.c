@@ -145,6 +145,11 @@ static void test_follows_the_decision(void **state)
     assert_false(says(SERVICE_ROLE_MASTER, "R0", START + F));
     name(1, START + F + 1);
     assert_true(says(SERVICE_ROLE_MASTER, "R1", START + F + 1));
+    assert_true(says(SERVICE_ROLE_MASTER, "\x05votes\x04\x01", START + F + 1));
+    assert_true(says(SERVICE_ROLE_MASTER,
+                     "\x0a"
+                     "generation\x04\x02",
+                     START + F + 1));
 }
 
 /* The next `count` replicas that are named, as the last digits of their names. */
@@ -259,6 +264,27 @@ static void test_counters_never_fall(void **state)
     service_destroy(next);
 }
 
+/* A reload between a switch and its first answer: whichever of them comes first, it is still to be told. */
+static void test_the_first_answer_after_a_reload(void **state)
+{
+    struct service *next = service_create(&settings, START);
+    struct answer successor;
+
+    (void)state;
+    assert_true(answer_init(&successor, next));
+    assert_false(successor.is_first_due);
+    name(0, START);
+    assert_true(answer.is_first_due);
+    answer_inherit(&successor, &answer);
+    assert_true(successor.is_first_due);
+    answer_note(&answer, SERVICE_ROLE_MASTER, true, START);
+    assert_false(answer.is_first_due);
+    answer_inherit(&successor, &answer);
+    assert_true(successor.is_first_due);
+    answer_finish(&successor);
+    service_destroy(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns_of_the_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_first_answer_is_told_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_at_hand, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_first_answer_after_a_reload, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_counters_never_fall, set_up, tear_down),
     };
 

@@ -168,6 +168,24 @@ static void test_any_order(void **state)
     assert_int_equal(question_common_len(written), written.len); /* a number comes first */
 }
 
+/* A port is an integer of any type, and nothing else. */
+static void test_types_of_a_port(void **state)
+{
+    (void)state;
+    for (enum spop_type type = SPOP_NULL; type <= SPOP_BINARY; type++) {
+        const struct client_arguments arguments = {
+            .given = 15,
+            .src = ipv4(1),
+            .dst = ipv4(2),
+            .src_port = {.type = type, .integer = 40000},
+            .dst_port = {.type = SPOP_INT64, .integer = 6379},
+        };
+        bool is_integer = type >= SPOP_INT32 && type <= SPOP_UINT64;
+        assert_int_equal(client_of(&arguments).kind, is_integer ? CLIENT_TCP : CLIENT_ODD);
+        assert_int_equal(client_of(&arguments).src_port, is_integer ? 40000 : 0);
+    }
+}
+
 static void test_what_is_no_address(void **state)
 {
     (void)state;
@@ -219,9 +237,13 @@ static void test_common_part(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_usual_form),      cmocka_unit_test(test_any_other_form_is_not_usual),
-        cmocka_unit_test(test_any_order),           cmocka_unit_test(test_what_is_no_address),
-        cmocka_unit_test(test_common_part),         cmocka_unit_test(test_each_bit_of_the_usual_form),
+        cmocka_unit_test(test_the_usual_form),
+        cmocka_unit_test(test_any_other_form_is_not_usual),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_types_of_a_port),
+        cmocka_unit_test(test_what_is_no_address),
+        cmocka_unit_test(test_common_part),
+        cmocka_unit_test(test_each_bit_of_the_usual_form),
         cmocka_unit_test(test_a_port_that_is_none),
     };
 

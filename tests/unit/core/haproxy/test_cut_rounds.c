@@ -194,6 +194,77 @@ static void test_start(void **state)
     end(f);
 }
 
+/* The same where the majority is gone meanwhile, up to a fence. */
+static void test_start_without_a_majority(void **state)
+{
+    (void)state;
+    for (int is_fenced = 0; is_fenced < 2; is_fenced++) {
+        struct fixture *f = begin();
+        name_server(f, 0, START);
+        service_review(f->service, START + 2000);
+        if (is_fenced)
+            service_review(f->service, START + 2000 + FENCE);
+        cut_rounds_start(f->rounds, START + 6000);
+        assert_string_equal(run(f->rounds, NULL, START + 6000), is_fenced ? "cut R1 R2" : "cut R2");
+        end(f);
+    }
+}
+
+/* A master outside the map has no name, and yet the servers of the map are to be cut. */
+static void test_start_with_a_master_outside_the_map(void **state)
+{
+    struct fixture *f = begin();
+    struct addr addr;
+    const struct service_event ballot = {
+        .kind = SERVICE_SAID_MASTER, .ballot = QUORUM_NAMES, .addr = &addr, .t_sent_ms = START};
+
+    (void)state;
+    assert_true(addr_parse(span_of_text("10.0.0.9:6379"), &addr));
+    f->settings.allow_any_address = true;
+    (void)step_as(f->service, 0, &ballot, START);
+    assert_int_equal(service_decision(f->service)->generation, 1);
+    service_review(f->service, START + 2000); /* no majority */
+    cut_rounds_start(f->rounds, START + 2001);
+    assert_string_equal(run(f->rounds, NULL, START + 2001), "cut R1 R2");
+    end(f);
+}
+
+/* Each of two services has its own debts from the start. */
+static void test_start_of_two_services(void **state)
+{
+    struct fixture *f = begin();
+    struct service_settings settings = f->settings;
+    struct fixture other = *f;
+
+    (void)state;
+    settings.name = "other";
+    other.service = service_create(&settings, START);
+    assert_non_null(other.service);
+    assert_true(cut_rounds_watch(f->rounds, other.service, backends, 1));
+    name_server(f, 0, START);
+    name_server(&other, 1, START);
+    cut_rounds_start(f->rounds, START);
+    assert_string_equal(run(f->rounds, NULL, START), "cut R1 R2");
+    service_destroy(other.service);
+    end(f);
+}
+
+/* A cut that goes well although the last trial did not: a trial follows at once. */
+static void test_a_cut_after_a_failed_trial(void **state)
+{
+    struct fixture *f = begin();
+
+    (void)state;
+    cut_rounds_start(f->rounds, START);
+    assert_string_equal(run(f->rounds, "no such file", START), "trial R1 R2");
+    name_server(f, 0, START + 10);
+    assert_string_equal(run(f->rounds, NULL, START + 10), "cut R2");
+    assert_int_equal(cut_rounds_due_ms(f->rounds, 0), START + 10);
+    assert_string_equal(run(f->rounds, NULL, START + 10), "trial R1 R2");
+    assert_int_equal(cut_rounds_due_ms(f->rounds, 0), START + 10 + CUT_INTERVAL_MS);
+    end(f);
+}
+
 static void test_switch(void **state)
 {
     struct fixture *f = begin_settled();
@@ -282,6 +353,7 @@ static void test_reload_moves_a_cut(void **state)
     assert_string_equal(take(f->rounds, START + 1000, &what), "cut R1");
     (void)begin_next(&next, f, "unix:/run/admin.sock", START + 1001);
     assert_true(runtime_health_is_well(&next.health));
+    assert_string_equal(run(next.rounds, NULL, START + 1001), "trial R1 R2");
     assert_true(cut_rounds_move(next.rounds, 0, f->rounds, 0, &what));
     cut_rounds_stop(f->rounds);
     cut_rounds_start(next.rounds, START + 1001);
@@ -296,6 +368,48 @@ static void test_reload_moves_a_cut(void **state)
     assert_string_equal(run(next.rounds, NULL, START + 1000 + CUT_SETTLE_MS), "cut R1");
     assert_int_equal(cut_rounds_owed(next.rounds, 0), 0);
     assert_false(cut_rounds_move(next.rounds, 0, f->rounds, 0, &what));
+    cut_rounds_destroy(next.rounds);
+    end(f);
+}
+
+/* The next file has the servers in another order: the cut that is under way is about the same one. */
+static void test_reload_in_another_order(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.servers = {f->servers[1], f->servers[0]}, .settings = f->settings};
+    struct runtime_visit_options what;
+
+    (void)state;
+    name_server(f, 1, START + 1000);
+    assert_string_equal(take(f->rounds, START + 1000, &what), "cut R1");
+    next.settings.servers = next.servers;
+    next.service = service_create(&next.settings, START + 1001);
+    (void)begin_rounds(&next, "unix:/run/admin.sock");
+    assert_true(cut_rounds_inherit(next.rounds, f->rounds, START + 1001));
+    assert_true(cut_rounds_move(next.rounds, 0, f->rounds, 0, &what));
+    assert_true(cut_debts_is_owed(what.debts, what.api, what.items->list[0].place));
+    what.items->list[0].outcome = CUT_CONFIRMED;
+    cut_rounds_end(next.rounds, 0, NULL, START + 1002);
+    assert_string_equal(told.cuts, "m/R1@1002 ");
+    end(&next);
+    end(f);
+}
+
+/* A fence that ends before the next rounds begin. */
+static void test_reload_after_a_fence(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+
+    (void)state;
+    service_review(f->service, START + 2000);
+    service_review(f->service, START + 2000 + FENCE);
+    (void)begin_next(&next, f, "unix:/run/admin.sock", START + 5001);
+    assert_int_equal(cut_rounds_owed(next.rounds, 0), 1);
+    cut_rounds_stop(f->rounds);
+    name_server(f, 0, START + 6000);
+    cut_rounds_start(next.rounds, START + 6001);
+    assert_int_equal(cut_rounds_owed(next.rounds, 0), 0);
     cut_rounds_destroy(next.rounds);
     end(f);
 }
@@ -339,6 +453,23 @@ static struct cut_rounds *end_mixed(struct fixture *next, struct fixture *f, int
     assert_true(cut_rounds_inherit(next->rounds, f->rounds, now_ms));
     cut_rounds_start(next->rounds, now_ms);
     return next->rounds;
+}
+
+/* Rounds that have started and stopped tell the former ones nothing any more: those may be gone. */
+static void test_stopped_after_a_reload(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture next = {.service = NULL};
+
+    (void)state;
+    (void)begin_mixed(&next, f);
+    (void)end_mixed(&next, f, START + 1000);
+    cut_rounds_stop(next.rounds);
+    name_server(f, 1, START + 1001);
+    assert_int_equal(told.changes, 0);
+    assert_int_equal(cut_rounds_owed(f->rounds, 0), 0);
+    cut_rounds_destroy(next.rounds);
+    end(f);
 }
 
 /* Until all services have moved, the former rounds cut what those that have moved owe. */
@@ -428,11 +559,18 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trials),
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_start_without_a_majority),
+        cmocka_unit_test(test_start_with_a_master_outside_the_map),
+        cmocka_unit_test(test_start_of_two_services),
+        cmocka_unit_test(test_a_cut_after_a_failed_trial),
         cmocka_unit_test(test_switch),
         cmocka_unit_test(test_fence),
         cmocka_unit_test(test_switch_during_trial),
         cmocka_unit_test(test_failed_cut),
         cmocka_unit_test(test_reload_moves_a_cut),
+        cmocka_unit_test(test_reload_in_another_order),
+        cmocka_unit_test(test_reload_after_a_fence),
+        cmocka_unit_test(test_stopped_after_a_reload),
         cmocka_unit_test(test_reload_moves_no_more),
         cmocka_unit_test(test_reload_service_by_service),
         cmocka_unit_test(test_reload_there_and_back),

@@ -76,7 +76,9 @@ static void test_what_is_no_session(void **state)
     assert_string_equal(read_pieces("0x1: be=b srv=R1\n0x2: be=b scb=[8,\n0x3: srv=R1 scb=[8,\n", 7), "");
     assert_string_equal(read_pieces("0x1: be=b srv=R1 scb=[8,1h", 7), ""); /* no end of the line */
     assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[88,1h\n", 7), "0x1 b/R1 ending;");
+    assert_string_equal(read_pieces("0x1: fe=f be=b srv=R1 scb=[9,1h\n", 7), "0x1 b/R1 ending;");
     /* An id goes into a command. */
+    assert_string_equal(read_pieces("0y1: fe=f be=b srv=R1 scb=[8,1h\n", 7), "");
     assert_string_equal(
         read_pieces("0x1;show info: fe=f be=b srv=R1 scb=[8,1h\n0x: fe=f be=b srv=R1 scb=[8,1h\n", 7), "");
     /* Nothing is written behind the line, and the next one is read. */
@@ -95,9 +97,27 @@ static void test_versions(void **state)
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.0.11"), 300);
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: \n"), 0);
     assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.0.00000000000000000000\n"), 0);
+    assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.0.00000000000\n"), 300);
+    assert_int_equal(haproxy_info_version("Name: HAProxy\nVersion: 3.0.000000000000\n"), 0);
     assert_int_equal(haproxy_info_version("Name: HAProxy\n"), 0);
     assert_int_equal(haproxy_info_version("-ERR unknown command\n"), 0);
     assert_int_equal(haproxy_info_version(""), 0);
+}
+
+static void test_versions_as_options(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned version;
+    } cases[] = {
+        {"2.6", 206}, {"3.1-dev", 301}, {"99.99", 9999}, {"2.99.1", 299}, {"100.1", 0}, {"2.100", 0},
+        {"2.6x", 0},  {"2.6x1", 0},     {"3", 0},        {"3,2", 0},      {"2.", 0},    {".6", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        if (haproxy_version(cases[i].text) != cases[i].version)
+            fail_msg("'%s' is %u", cases[i].text, haproxy_version(cases[i].text));
 }
 
 static void test_which_ones_hang(void **state)
@@ -118,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_sessions_of_several_versions),
         cmocka_unit_test(test_what_is_no_session),
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_versions_as_options),
         cmocka_unit_test(test_which_ones_hang),
     };
 

@@ -273,6 +273,81 @@ static void test_a_reload_cuts_the_wait(void **state)
     service_destroy(next_service);
 }
 
+/* With a longer park, too: who waits already waits no longer than before. And back again. */
+static void test_a_reload_there_and_back(void **state)
+{
+    struct service_settings longer = f.settings;
+    struct answer answer;
+    struct parking_queue queue;
+
+    (void)state;
+    longer.park_ms = 2 * PARK;
+    struct service *next_service = service_create(&longer, f.now_ms);
+    assert_true(answer_init(&answer, next_service));
+    parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
+    assert_true(park(0, 0, 1));
+    f.now_ms += 10;
+    parking_queue_move(&f.queues[0], &queue, f.now_ms);
+    assert_int_equal(f.queues[0].count, 0);
+    assert_int_equal(queue.count, 1);
+    assert_int_equal(f.wakes, 0);
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK);
+    parking_queue_move(&queue, &f.queues[0], f.now_ms);
+    assert_int_equal(queue.count, 0);
+    assert_int_equal(f.queues[0].count, 1);
+    assert_true(park(1, 1, 2));
+    f.now_ms = START + PARK;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    expect_next(1, 0, false);
+    f.now_ms += 10;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(1, 2, false);
+    service_destroy(next_service);
+}
+
+/* A wait that a reload cuts may still end later than that of another service. */
+static void test_a_reload_cuts_to_a_later_time(void **state)
+{
+    struct service_settings shorter = f.settings;
+    struct answer answer;
+    struct parking_queue queue;
+
+    (void)state;
+    shorter.park_ms = PARK / 2;
+    struct service *next_service = service_create(&shorter, f.now_ms);
+    assert_true(answer_init(&answer, next_service));
+    parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
+    assert_true(park(1, 1, 2));
+    f.now_ms += PARK * 3 / 4;
+    assert_true(park(0, 0, 1));
+    parking_queue_move(&f.queues[0], &queue, f.now_ms);
+    assert_int_equal(f.wakes, 0);
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK);
+    f.now_ms = START + PARK;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(1, 2, false);
+    f.now_ms = START + PARK * 5 / 4 - 1;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 0, false);
+    f.now_ms += 1;
+    parking_tick(f.parking, f.now_ms);
+    expect_next(0, 1, false);
+    service_destroy(next_service);
+}
+
+/* Where nobody can look, there is nothing to look at. */
+static void test_no_looks(void **state)
+{
+    (void)state;
+    f.settings.refuses_gone = true;
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = 1, .dst_port = 6379};
+    assert_true(park(0, 0, 1));
+    assert_int_equal(f.wakes, 0);
+    assert_false(parking_look(f.parking, f.now_ms));
+    assert_int_equal(parking_wake_ms(f.parking), START + PARK);
+}
+
 /* `park = auto`, and a Sentinel tells of a shorter failover while somebody waits: the order of deadlines stays. */
 static void test_park_that_becomes_shorter(void **state)
 {
@@ -313,6 +388,9 @@ int main(void)
         PARKING_TEST(test_the_service_knows_who_waits),
         PARKING_TEST(test_a_wait_that_ends_with_the_connection),
         PARKING_TEST(test_a_reload_cuts_the_wait),
+        PARKING_TEST(test_a_reload_there_and_back),
+        PARKING_TEST(test_a_reload_cuts_to_a_later_time),
+        PARKING_TEST(test_no_looks),
         PARKING_TEST(test_doubt_that_goes_on),
         PARKING_TEST(test_park_that_becomes_shorter),
     };

@@ -247,6 +247,99 @@ static void test_sight(void **state)
     assert_true(f.queues[0].sight_ms > f.now_ms);
 }
 
+/* Soon while it is not clear, later once it is. One that is seen is counted from the beginning. */
+static void test_when_sight_is_checked(void **state)
+{
+    (void)state;
+    f.states[1] = CLIENT_STATE_ABSENT;
+    for (int i = 0; i < 2; i++) {
+        check_sight(CLIENT_TCP, 1, 9);
+        assert_int_equal(f.queues[0].sight_ms, f.now_ms + 100);
+        assert_int_not_equal(f.queues[0].sight, SERVICE_SIGHT_ABSENT);
+        check_sight(CLIENT_TCP, 2, 1);
+        assert_int_equal(f.queues[0].sight_ms, f.now_ms + 10000);
+        assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_SEEN);
+    }
+    check_sight(CLIENT_TCP, 1, 10);
+    assert_int_equal(f.queues[0].sight_ms, f.now_ms + 1000);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_ABSENT);
+    check_sight(CLIENT_TCP, 1, 1);
+    assert_int_equal(f.queues[0].sight_ms, f.now_ms + 1000);
+    check_sight(CLIENT_LOCAL, 0, 1);
+    assert_int_equal(f.queues[0].sight_ms, f.now_ms + 10000);
+    f.states[3] = CLIENT_STATE_UNKNOWN; /* the look has failed */
+    check_sight(CLIENT_TCP, 3, 1);
+    assert_int_equal(f.queues[0].sight, SERVICE_SIGHT_IMPOSSIBLE);
+}
+
+/* Only where clients are parked, and refused if they have gone. */
+static void test_whose_sight_is_checked(void **state)
+{
+    struct parking_queue queue;
+
+    (void)state;
+    parking_queue_init(&queue, NULL, &f.answers[0], SERVICE_ROLE_MASTER);
+    assert_int_equal(queue.sight_ms, INT64_MAX);
+    f.settings.park_ms = 0;
+    parking_queue_init(&queue, NULL, &f.answers[0], SERVICE_ROLE_MASTER);
+    assert_int_equal(queue.sight_ms, INT64_MAX);
+    struct service *service = service_create(&f.settings, START);
+    struct answer answer;
+    assert_true(answer_init(&answer, service));
+    parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
+    assert_int_equal(queue.sight_ms, INT64_MAX);
+    service_destroy(service);
+    f.settings.park_ms = PARK;
+    service = service_create(&f.settings, START);
+    assert_true(answer_init(&answer, service));
+    parking_queue_init(&queue, f.parking, &answer, SERVICE_ROLE_MASTER);
+    assert_true(queue.sight_ms < START);
+    service_destroy(service);
+}
+
+/* So many at once, and the others in the next call: each for the first time, each before it is answered. */
+static void test_many_looks(void **state)
+{
+    enum { MANY = CLIENT_LOOK_MAX + 2 };
+    struct parking *parking = parking_create(MANY, count_wake, &f);
+    struct parking_client client = {.count = 0};
+    struct parking_queue queue;
+    struct parking_answer answer;
+
+    (void)state;
+    assert_non_null(parking);
+    parking_look_with(parking, look, &f);
+    struct service *service = service_create(&f.settings, START);
+    struct answer words;
+    assert_true(answer_init(&words, service));
+    parking_queue_init(&queue, parking, &words, SERVICE_ROLE_MASTER);
+    f.asker = (struct client){.kind = CLIENT_TCP, .src_port = 1, .dst_port = 6379};
+    for (uint64_t i = 0; i < MANY; i++)
+        assert_true(parking_park(&queue, &client, &f.asker, i, 7, f.now_ms));
+    assert_int_equal(f.wakes, 1);
+    assert_true(parking_look(parking, f.now_ms));
+    assert_int_equal(f.looks, CLIENT_LOOK_MAX);
+    assert_false(parking_look(parking, f.now_ms));
+    assert_int_equal(f.looks, MANY);
+    f.now_ms += PARKING_LOOK_MS;
+    assert_true(parking_look(parking, f.now_ms));
+    assert_false(parking_look(parking, f.now_ms));
+    assert_int_equal(f.looks, 2 * MANY);
+    parking_hurry(&client);
+    f.wakes = 0;
+    parking_tick(parking, f.now_ms); /* some wait for a look before they are answered */
+    assert_true(f.wakes > 0);
+    assert_true(parking_look(parking, f.now_ms));
+    assert_false(parking_look(parking, f.now_ms));
+    size_t told = 0;
+    while (parking_next(&client, f.now_ms, &answer))
+        told++;
+    assert_int_equal(told, MANY);
+    assert_int_equal(f.most, CLIENT_LOOK_MAX);
+    service_destroy(service);
+    parking_destroy(parking);
+}
+
 /* However many services the questions of one read are about. */
 static void test_one_look_for_sight_in_a_read(void **state)
 {
@@ -480,6 +573,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_looks_follow_the_streams, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_hurry_looks, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_sight, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_when_sight_is_checked, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_whose_sight_is_checked, set_up_looks, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_looks, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_one_look_for_sight_in_a_read, set_up_looks, tear_down),
         cmocka_unit_test_setup_teardown(test_a_stale_look_does_not_count, set_up_looks, tear_down),
     };

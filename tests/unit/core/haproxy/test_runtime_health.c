@@ -80,11 +80,14 @@ static void test_cuts(void **state)
     runtime_health_note_cut(&health, "timeout", 1, START + 4000);
     runtime_health_note_cut(&health, "be/R1: No such server.", 1, START + 5000);
     assert_int_equal(log_capture_count("runtime-api-failed"), 2);
+    runtime_health_note_cut(&health, "?", 3, START + 5500);
+    assert_int_equal(health.owed, 3);
+    assert_string_equal(runtime_health_reason(&health), "?");
     runtime_health_note_cut(&health, NULL, 1, START + 6000);
     assert_true(runtime_health_is_well(&health));
     assert_false(is_raised(&health));
     runtime_health_note_cut(&health, "timeout", 1, START + 7000);
-    assert_int_equal(log_capture_count("runtime-api-failed"), 3);
+    assert_int_equal(log_capture_count("runtime-api-failed"), 4);
     /* The debt was dropped. */
     runtime_health_note_trial(&health, NULL, 0, START + 8000);
     assert_true(runtime_health_is_well(&health));

@@ -79,6 +79,26 @@ static void test_answers(void **state)
     assert_int_equal(strlen(answers(long_line)), REPLY_TEXT_MAX - 1 + 2);
 }
 
+static void count_bytes(void *context, const char *line)
+{
+    *(size_t *)context = strlen(line);
+}
+
+/* Of a line that is too long, the beginning is kept: as much as there is room for. */
+static void test_long_lines(void **state)
+{
+    static char text[REPLY_LINE_MAX + 100];
+    size_t kept = 0;
+
+    (void)state;
+    for (size_t len = REPLY_LINE_MAX - 2; len <= REPLY_LINE_MAX + 1; len++) {
+        memset(text, 'x', len);
+        memcpy(text + len, "\n", 2);
+        (void)read_all(text, count_bytes, &kept);
+        assert_int_equal(kept, len < REPLY_LINE_MAX ? len : REPLY_LINE_MAX - 1);
+    }
+}
+
 static void test_workers(void **state)
 {
     (void)state;
@@ -108,6 +128,8 @@ static void test_weights(void **state)
     assert_int_equal(weight, 0);
     assert_true(reply_weight_read("256 (initial 1)", &weight));
     assert_int_equal(weight, 256);
+    assert_true(reply_weight_read("7", &weight));
+    assert_int_equal(weight, 7);
     assert_false(reply_weight_read("No such server.", &weight));
     assert_false(reply_weight_read("", &weight));
     assert_false(reply_weight_read("0x", &weight));
@@ -118,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_long_lines),
         cmocka_unit_test(test_workers),
         cmocka_unit_test(test_weights),
     };

@@ -32,16 +32,17 @@ struct fixture {
 static struct fixture f;
 
 /* The last of these servers is the master: the others are to be cut. */
-static void begin_with(const struct service_server *list, const struct runtime_visit_options *how)
+static void begin_with(const struct service_server *list, size_t count,
+                       const struct runtime_visit_options *how)
 {
     const struct cut_service service = {
-        .name = "m", .servers = list, .server_count = 3, .backends = backends, .backend_count = 1};
+        .name = "m", .servers = list, .server_count = count, .backends = backends, .backend_count = 1};
     struct runtime_visit_options options = *how;
 
     f.debts = cut_debts_create(api_names, 1, &metrics);
     assert_non_null(f.debts);
     assert_true(cut_debts_add(f.debts, &service));
-    cut_debts_name(f.debts, 0, list[2].name, START);
+    cut_debts_name(f.debts, 0, list[count - 1].name, START);
     assert_true(options.is_trial ? cut_debts_list(f.debts, &f.items)
                                  : cut_debts_take(f.debts, 0, START, &f.items));
     options.debts = f.debts;
@@ -53,7 +54,7 @@ static void begin_with(const struct service_server *list, const struct runtime_v
 /* R3 is the master: be/R1 and be/R2 are to be cut. */
 static void begin(const struct runtime_visit_options *how)
 {
-    begin_with(servers, how);
+    begin_with(servers, 3, how);
 }
 
 static void end(void)
@@ -120,6 +121,7 @@ static void test_moved(void **state)
     const struct cut_service service = {
         .name = "m", .servers = servers, .server_count = 3, .backends = backends, .backend_count = 1};
     struct cut_debts *next = cut_debts_create(next_names, 2, &metrics);
+    struct cut_items items;
 
     (void)state;
     assert_non_null(next);
@@ -130,10 +132,56 @@ static void test_moved(void **state)
     cut_debts_destroy(f.debts);
     f.debts = next;
     assert_false(cut_debts_is_owed(next, 0, f.items.list[0].place));
-    runtime_visit_move(f.visit, next, 1, &f.items);
+    items = f.items;
+    f.items = (struct cut_items){.list = NULL};
+    runtime_visit_move(f.visit, next, 1, &items);
     answer("show info\n", INFO_26);
     answer(WHOLE, "\n\n");
+    f.items = items;
     expect_over("cc", NULL);
+}
+
+/* Items with numbers of two digits. */
+static void test_many_servers(void **state)
+{
+    static const char replies[] = "\n\n\n\n\n\n\n\n\n\nNo such server.\n\n\n";
+    static char names[13][3];
+    struct service_server many[13] = {{.name = NULL}};
+
+    (void)state;
+    for (size_t i = 0; i < 13; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "R%c", (char)('a' + i));
+        many[i].name = names[i];
+    }
+    begin_with(many, 13, &plain);
+    answer("show info\n", INFO_26);
+    assert_non_null(strstr(said(), ";shutdown sessions server be/Rk;shutdown sessions server be/Rl\n"));
+    (void)runtime_visit_take(f.visit, replies, strlen(replies));
+    runtime_visit_end_reply(f.visit, NULL);
+    expect_over("ccccccccccfc", "be/Rk: No such server.");
+}
+
+/* A line may be filled to its last byte. What does not fit into it is said in the next one. */
+static void test_a_full_line(void **state)
+{
+    static const char first[] = "@!4711 shutdown sessions server be/R1";
+    enum { FITS = RUNTIME_LINE_MAX - 2 * (sizeof(first) - 1) - sizeof(";quit\n") + sizeof("R1") - 1 };
+    static char name[FITS + 2];
+    static char line[RUNTIME_LINE_MAX + 1];
+    const struct service_server list[] = {{.name = "R1"}, {.name = name}, {.name = "R3"}};
+
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        memset(name, 'a', FITS + more);
+        begin_with(list, 3, &old_worker);
+        answer("@!4711 show info;quit\n", INFO_26);
+        line[RUNTIME_LINE_MAX] = 'x';
+        assert_int_equal(runtime_visit_say(f.visit, line),
+                         more == 0 ? RUNTIME_LINE_MAX : strlen(first) + strlen(";quit\n"));
+        assert_int_equal(line[RUNTIME_LINE_MAX], 'x');
+        assert_memory_equal(line, first, strlen(first));
+        end();
+    }
 }
 
 /* Each server's answer is its own. */
@@ -196,6 +244,10 @@ static void test_cut_short(void **state)
     assert_string_equal(said(), "show info\n");
     runtime_visit_end_reply(f.visit, "timeout");
     expect_over("ff", "timeout");
+    begin(&plain);
+    assert_string_equal(said(), "show info\n");
+    runtime_visit_end_reply(f.visit, "?");
+    expect_over("ff", "?");
 }
 
 static void test_no_haproxy(void **state)
@@ -296,6 +348,13 @@ static void test_ended_worker(void **state)
     assert_string_equal(said(), "@!4711 show info;quit\n");
     assert_false(runtime_visit_take(f.visit, gone, strlen(gone)));
     expect_over("cc", NULL);
+    /* It ends while some of its sessions connect. */
+    begin(&old_worker);
+    answer("@!4711 show info;quit\n", INFO_30);
+    answer("@!4711 show sess;quit\n", SESSION("0xa1", "R1", 5) OWN_LINE "\n");
+    assert_string_equal(said(), "@!4711 shutdown sessions server be/R2;quit\n");
+    assert_false(runtime_visit_take(f.visit, gone, strlen(gone)));
+    expect_over("cc", NULL);
     struct runtime_visit_options tried = old_worker;
     tried.is_trial = true;
     begin(&tried);
@@ -333,7 +392,7 @@ static void test_master_again_between_lines(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++)
         memset(names[i], i == 0 ? 'a' : 'b', sizeof(names[i]) - 1);
-    begin_with(list, &plain);
+    begin_with(list, 3, &plain);
     answer("show info\n", INFO_26);
     assert_non_null(strstr(said(), "be/aaa"));
     assert_true(runtime_visit_take(f.visit, "\n", 1));
@@ -411,6 +470,39 @@ static void test_thousands(void **state)
     expect_over("cc", NULL);
 }
 
+/* As many as it shuts, so many are new: it is not looked for ever. Each command takes 256 bytes here, and a look has room
+ * for 257 of them: once there are 64 KiB, it is full. */
+static void test_sessions_without_end(void **state)
+{
+    enum { A_LOOK = 257, ID_DIGITS = 256 - sizeof("0 shutdown session 0x;") + 1 };
+    static char sessions[(A_LOOK + 1) * (ID_DIGITS + 100)];
+    size_t len = 0;
+    size_t shut = 0;
+    size_t looks = 0;
+
+    (void)state;
+    for (int i = 0; i <= A_LOOK; i++)
+        len += (size_t)snprintf(sessions + len, sizeof(sessions) - len, SESSION("0x%0*d", "R1", 8), ID_DIGITS,
+                                i);
+    (void)snprintf(sessions + len, sizeof(sessions) - len, OWN_LINE "\n");
+    begin(&old_worker);
+    answer("@!4711 show info;quit\n", INFO_26);
+    answer("@!4711 shutdown sessions server be/R1;@!4711 shutdown sessions server be/R2;quit\n",
+           "Proxy is disabled.\n\n\n");
+    for (const char *line = said(); line[0] != '\0'; line = said()) {
+        if (strcmp(line, "@!4711 show sess;quit\n") == 0) {
+            looks++;
+            (void)runtime_visit_take(f.visit, sessions, strlen(sessions));
+        }
+        for (const char *at = line; (at = strstr(at, "shutdown session 0x")) != NULL; at++, shut++)
+            (void)runtime_visit_take(f.visit, "\n", 1);
+        runtime_visit_end_reply(f.visit, NULL);
+    }
+    assert_int_equal(looks, 100);
+    assert_int_equal(shut, 100 * A_LOOK);
+    expect_over("ic", NULL);
+}
+
 /* ---- trials ---- */
 
 #define TRY "shutdown sessions server -/-;get weight be/R1;get weight be/R2;get weight be/R3\n"
@@ -444,6 +536,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_many_servers),
+        cmocka_unit_test(test_a_full_line),
         cmocka_unit_test(test_unknown_server),
         cmocka_unit_test(test_stray),
         cmocka_unit_test(test_rights),
@@ -457,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_master_again_between_lines),
         cmocka_unit_test(test_master_again_between_sessions),
         cmocka_unit_test(test_thousands),
+        cmocka_unit_test(test_sessions_without_end),
         cmocka_unit_test(test_trial),
     };
 

@@ -341,6 +341,207 @@ static void test_idle_in_slices(void **state)
         service_destroy(services[i]);
 }
 
+/* The queue of a service by its name; NULL: it is not known. */
+static struct parking_queue *find(struct service_table *table, const char *service, const char *role)
+{
+    const struct service_question question = {.service = span_of_text(service), .role = span_of_text(role)};
+
+    return service_table_find(table, &question);
+}
+
+static const struct service *find_service(struct service_table *table, const char *service)
+{
+    const struct parking_queue *queue = find(table, service, "master");
+
+    return queue != NULL ? queue->service : NULL;
+}
+
+/* Services move one by one: each is asked where it is, and what does not move is asked until the end. */
+static void test_change_over_in_steps(void **state)
+{
+    static const char *const names[] = {"stays", "goes", "stays", "comes"};
+    struct service_table *table = service_table_create(NULL);
+    struct service_table *next = service_table_create(NULL);
+    struct service_settings settings[4];
+    struct service *services[4];
+
+    (void)state;
+    assert_true(table != NULL && next != NULL);
+    for (size_t i = 0; i < 4; i++) {
+        settings[i] = settings_of(names[i]);
+        services[i] = service_create(&settings[i], START);
+        assert_true(service_table_add(i < 2 ? table : next, services[i]));
+    }
+    service_table_begin(table, next);
+    assert_ptr_equal(find_service(table, "stays"), services[0]);
+    assert_null(find_service(table, "comes"));
+    service_table_move(table, "stays", START);
+    assert_ptr_equal(find_service(table, "stays"), services[2]);
+    assert_ptr_equal(find_service(table, "goes"), services[1]);
+    assert_null(find_service(table, "comes"));
+    service_table_move(table, "comes", START);
+    assert_ptr_equal(find_service(table, "comes"), services[3]);
+    assert_string_equal(ask(table, "stays", NULL), "starting");
+    assert_null(service_table_latest(table)); /* nothing is kept for repeats meanwhile */
+    service_table_end(table, START);
+    assert_ptr_equal(find_service(table, "stays"), services[2]);
+    assert_ptr_equal(find_service(table, "comes"), services[3]);
+    assert_null(find_service(table, "goes"));
+    assert_string_equal(ask(table, "stays", NULL), "starting");
+    assert_non_null(service_table_latest(table));
+    service_table_destroy(next);
+    assert_null(find_service(table, "goes"));
+    service_table_destroy(table);
+    for (size_t i = 0; i < 4; i++)
+        service_destroy(services[i]);
+}
+
+/* Who waits for a replica stays with the service, too, and is told where it is gone. */
+static void test_change_over_of_replicas(void **state)
+{
+    static const char *const names[] = {"stays", "goes", "stays"};
+    struct parking *parking = parking_create(10, ignore_wake, NULL);
+    struct service_table *table = service_table_create(parking);
+    struct service_table *next = service_table_create(parking);
+    struct service_settings settings[3];
+    struct service *services[3];
+    struct parking_client clients[2] = {{.count = 0}};
+    struct parking_answer answer;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        settings[i] = settings_of(names[i]);
+        settings[i].park_ms = 1000;
+        settings[i].replicas.is_enabled = true;
+        services[i] = service_create(&settings[i], START);
+        assert_true(service_table_add(i < 2 ? table : next, services[i]));
+    }
+    for (size_t i = 0; i < 2; i++)
+        assert_true(parking_park(find(table, names[i], "replica"), &clients[i],
+                                 &(struct client){.kind = CLIENT_NOT_GIVEN}, i, i, START));
+    assert_false(is_idle(table));
+    assert_true(is_idle(next));
+    service_table_change_over(table, next, START);
+    assert_false(parking_next(&clients[0], START, &answer));
+    assert_int_equal(find(table, "stays", "replica")->count, 1);
+    assert_true(parking_next(&clients[1], START, &answer));
+    assert_non_null(memmem(answer.actions.data, answer.actions.len, "unknown-service", 15));
+    assert_true(is_idle(next));
+    service_table_destroy(next); /* nobody looks at the former queues any more */
+    parking_tick(parking, START + 1000);
+    assert_true(parking_next(&clients[0], START + 1000, &answer));
+    assert_int_equal(answer.stream_id, 0);
+    assert_int_equal(parking_count(parking), 0);
+    service_table_destroy(table);
+    for (size_t i = 0; i < 3; i++)
+        service_destroy(services[i]);
+    parking_destroy(parking);
+}
+
+/* A table is freed piece by piece. */
+static void test_shed(void **state)
+{
+    struct service_settings settings[] = {settings_of("one"), settings_of("two")};
+    struct service *services[] = {service_create(&settings[0], START), service_create(&settings[1], START)};
+    struct service_table *table = service_table_create(NULL);
+    size_t budget = 1;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_true(service_table_add(table, services[i]));
+    for (size_t i = 0; i < 2; i++)
+        service_destroy(services[i]);
+    assert_true(service_table_shed(table, &budget));
+    budget = 2;
+    assert_false(service_table_shed(table, &budget));
+    assert_int_equal(budget, 1);
+    assert_false(service_table_shed(NULL, &budget));
+    service_table_destroy(table);
+}
+
+/* A NOTIFY without any argument but the service. */
+static struct spop_frame frame_for(uint8_t *space, size_t size, const char *service)
+{
+    struct sink out = sink_of(space, size);
+    struct spop_value name = spop_text(span_of_text(service));
+
+    spop_name_write(&out, span_of_text("find-master"));
+    sink_put_byte(&out, 1);
+    spop_kv_write(&out, "service", &name);
+    return (struct spop_frame){.payload = span_of(space, (size_t)(out.at - space))};
+}
+
+/* What says whether questions are looked up one by one, or many at once. */
+static void test_mixed_questions(void **state)
+{
+    struct service_settings settings[] = {settings_of("one"), settings_of("two")};
+    struct service *services[] = {service_create(&settings[0], START), service_create(&settings[1], START)};
+    struct service_table *table = service_table_create(NULL);
+    uint8_t space[3][64];
+    struct spop_frame frames[3];
+    struct parking_queue *queues[3];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_true(service_table_add(table, services[i]));
+    for (size_t i = 0; i < 3; i++)
+        frames[i] = frame_for(space[i], sizeof(space[i]), i < 2 ? settings[i].name : "nobody");
+    const struct spop_frame by_turns[] = {frames[0], frames[0], frames[1]};
+    const struct spop_frame alike[] = {frames[1], frames[1]};
+    for (size_t i = 0; i < 2; i++)
+        assert_true(service_table_resolve(table, frames[i].payload, &queues[i]));
+    service_table_recall_all(table, by_turns, 3, queues);
+    assert_ptr_equal(queues[1]->service, services[0]);
+    assert_ptr_equal(queues[2]->service, services[1]);
+    assert_true(service_table_is_mixed(table));
+    service_table_recall_all(table, alike, 1, queues); /* one alone proves nothing */
+    assert_true(service_table_is_mixed(table));
+    service_table_recall_all(table, alike, 2, queues);
+    assert_false(service_table_is_mixed(table));
+    service_table_recall_all(table, frames + 1, 2, queues); /* one that is not known */
+    assert_null(queues[1]);
+    assert_true(service_table_is_mixed(table));
+    (void)service_table_recall(table, frames[0].payload);
+    (void)service_table_recall(table, frames[0].payload);
+    assert_false(service_table_is_mixed(table));
+    (void)service_table_recall(table, frames[1].payload);
+    assert_true(service_table_is_mixed(table));
+    (void)service_table_recall(table, frames[1].payload);
+    assert_false(service_table_is_mixed(table));
+    service_table_destroy(table);
+    for (size_t i = 0; i < 2; i++)
+        service_destroy(services[i]);
+}
+
+/* A name is meant if it differs in half of its letters or fewer. What is no question is not counted. */
+static void test_what_is_meant(void **state)
+{
+    struct service_settings settings[] = {settings_of("abcd"), settings_of("abcdwxyz")};
+    struct service *services[] = {service_create(&settings[0], START), service_create(&settings[1], START)};
+    struct service_table *table = service_table_create(NULL);
+    const struct unknown_service *unknown = service_table_unknown(table);
+    uint8_t space[64];
+    struct spop_frame frame = frame_for(space, sizeof(space), "abXX");
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        assert_true(service_table_add(table, services[i]));
+    service_table_note_unknown(table, span_of(space, frame.payload.len - 1), START);
+    assert_int_equal(unknown->asked, 0);
+    service_table_note_unknown(table, frame.payload, START);
+    assert_int_equal(unknown->asked, 1);
+    assert_string_equal(unknown->detail, "'abXX' is asked for: did you mean 'abcd'?");
+    frame = frame_for(space, sizeof(space), "aXXX");
+    service_table_note_unknown(table, frame.payload, START + UNKNOWN_SERVICE_HOLD_MS);
+    assert_string_equal(unknown->detail, "'aXXX' is asked for");
+    frame = frame_for(space, sizeof(space), "abcdwXXX");
+    service_table_note_unknown(table, frame.payload, START + 2 * UNKNOWN_SERVICE_HOLD_MS);
+    assert_string_equal(unknown->detail, "'abcdwXXX' is asked for: did you mean 'abcdwxyz'?");
+    service_table_destroy(table);
+    for (size_t i = 0; i < 2; i++)
+        service_destroy(services[i]);
+}
+
 /* The NOTIFY of a client at this port; the bytes are in `space`. */
 static struct span with_client(uint8_t *space, size_t size, const char *service, int64_t src_port)
 {
@@ -405,6 +606,11 @@ int main(void)
         cmocka_unit_test(test_no_name_unsets),
         cmocka_unit_test(test_change_over),
         cmocka_unit_test(test_idle_in_slices),
+        cmocka_unit_test(test_change_over_in_steps),
+        cmocka_unit_test(test_change_over_of_replicas),
+        cmocka_unit_test(test_shed),
+        cmocka_unit_test(test_mixed_questions),
+        cmocka_unit_test(test_what_is_meant),
         cmocka_unit_test(test_clients_of_a_known_question),
     };
 

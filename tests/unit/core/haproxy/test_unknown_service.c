@@ -79,6 +79,7 @@ static void test_what_is_wrong_is_told(void **state)
         {NULL, "replica", "'mymaster' has no replicas: write 'replicas = yes' in its section"},
         {"", NULL, "the name in 'service' is empty: write 'service=str(NAME)'"},
         {"mymas\nter", NULL, "'mymas?ter' is asked for: did you mean 'mymaster'?"},
+        {"other ~\x7f", NULL, "'other ~?' is asked for"},
     };
 
     (void)state;
@@ -145,6 +146,7 @@ static void test_an_empty_name(void **state)
 
     (void)state;
     ask_later("", NULL, NOW_MS);
+    assert_string_equal(unknown()->detail, "the name in 'service' is empty: write 'service=str(NAME)'");
     assert_true(unknown_service_question(unknown(), &question));
     assert_non_null(question.service.data);
     assert_int_equal(question.service.len, 0);
@@ -171,6 +173,9 @@ static void test_many_different_names(void **state)
     ask_later(name, name, NOW_MS + 1000000);
     assert_int_equal(strlen(unknown()->name), UNKNOWN_SERVICE_NAME_MAX);
     assert_int_equal(strlen(unknown()->role), UNKNOWN_SERVICE_ROLE_MAX);
+    name[UNKNOWN_SERVICE_NAME_MAX - 1] = '\0'; /* what follows it in the question is no part of it */
+    ask_later(name, "slave", NOW_MS + 2000000);
+    assert_int_equal(strlen(unknown()->name), UNKNOWN_SERVICE_NAME_MAX - 1);
 }
 
 static void test_cleared_when_nobody_asks(void **state)

@@ -28,7 +28,11 @@ static struct {
     bool stays;       /* with `runs`: it ends when it is killed */
     int status;       /* with which it ends otherwise */
     const char *text; /* what it prints; NULL: nothing */
-    int output;       /* where to */
+    bool is_polite;   /* with `stays`: it ends at SIGTERM, with 0 */
+    int files[4];     /* its descriptors, as we have them */
+    short flags;
+    sigset_t blocked;
+    sigset_t defaults;
     pid_t pid;
     unsigned count;
     char last[32]; /* what was started */
@@ -57,15 +61,26 @@ static const struct service_settings settings[SERVICES] = {
 int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *files, int fd, int new_fd)
 {
     (void)files;
-    if (new_fd == STDOUT_FILENO)
-        start.output = fd;
+    assert_in_range(new_fd, 0, 3);
+    start.files[new_fd] = fd;
     return 0;
 }
 
-static void live(void)
+static void end_well(int number)
 {
+    (void)number;
+    _exit(0);
+}
+
+/* Writes a byte to `ready` once it can be ended. */
+static void live(int ready)
+{
+    (void)setsid();
+    (void)signal(SIGTERM, start.is_polite ? end_well : SIG_DFL);
+    if (write(ready, "", 1) != 1)
+        _exit(99);
     if (start.text != NULL)
-        (void)dprintf(start.output, "%s", start.text);
+        (void)dprintf(start.files[STDOUT_FILENO], "%s", start.text);
     while (start.stays)
         pause();
     _exit(start.status);
@@ -75,18 +90,27 @@ static void live(void)
 int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *files,
                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
+    int ready[2];
+    char byte;
+
     (void)files;
-    (void)attributes;
     (void)argv;
     (void)envp;
     start.count++;
+    assert_int_equal(posix_spawnattr_getflags(attributes, &start.flags), 0);
+    assert_int_equal(posix_spawnattr_getsigmask(attributes, &start.blocked), 0);
+    assert_int_equal(posix_spawnattr_getsigdefault(attributes, &start.defaults), 0);
     (void)snprintf(start.last, sizeof(start.last), "%s", path);
     usleep(start.delay_ms * 1000);
     if (!start.runs)
         return ENOENT;
+    assert_int_equal(pipe(ready), 0);
     *pid = start.pid = fork();
     if (*pid == 0)
-        live();
+        live(ready[1]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
     return *pid == -1 ? errno : 0;
 }
 
@@ -271,6 +295,74 @@ static void test_flush_ends_the_output(void **state)
     assert_int_equal(log_capture_count("hook-output"), 2);
 }
 
+/* In a session of its own, with the signals of a program that a shell starts. It reads its request, and prints to us. */
+static void test_how_it_is_started(void **state)
+{
+    static const int numbers[] = {SIGPIPE, SIGTERM, SIGINT, SIGUSR1, SIGCHLD};
+
+    (void)state;
+    memset(start.files, -1, sizeof(start.files));
+    watch(0, &f.watches[0], "/a", 0);
+    switch_master(0);
+    assert_int_equal(start.count, 1);
+    assert_int_equal(start.flags, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        assert_int_equal(sigismember(&start.blocked, numbers[i]), 0);
+        assert_int_equal(sigismember(&start.defaults, numbers[i]), 1);
+    }
+    for (size_t i = 0; i < 4; i++)
+        assert_int_not_equal(start.files[i], -1);
+    assert_int_equal(start.files[STDOUT_FILENO], start.files[STDERR_FILENO]);
+    assert_int_not_equal(start.files[STDIN_FILENO], start.files[3]);
+    assert_int_not_equal(start.files[STDOUT_FILENO], start.files[3]);
+}
+
+/* Only one that ends by itself, and with 0, is well. */
+static void test_how_it_ended(void **state)
+{
+    (void)state;
+    start.runs = true;
+    start.status = 0;
+    watch(0, &f.watches[0], "/a", 0);
+    switch_master(0);
+    await_log("hook-ended", 1);
+    assert_non_null(strstr(log_capture_last("hook-ended"), "info hook-ended service=a status=0 ms="));
+    assert_int_equal(f.metrics.hook_failures_total, 0);
+    start.status = 3;
+    switch_master(0);
+    await_log("hook-ended", 2);
+    assert_non_null(strstr(log_capture_last("hook-ended"), "warning hook-ended service=a status=3 ms="));
+    start.stays = true;
+    switch_master(0);
+    await_log("hook-started", 3);
+    assert_int_equal(kill(start.pid, SIGKILL), 0);
+    await_log("hook-ended", 3);
+    assert_non_null(strstr(log_capture_last("hook-ended"), " signal=9 reason=killed ms="));
+    assert_int_equal(f.metrics.hook_failures_total, 2);
+    start.stays = false;
+}
+
+/* One that takes too long is told to end. That it ends well then makes nothing good. */
+static void test_one_that_takes_too_long(void **state)
+{
+    const struct hook_program program = {.command = "/a", .timeout_ms = 20};
+
+    (void)state;
+    start.runs = true;
+    start.stays = true;
+    assert_true(hooks_watch(f.hooks, &f.watches[0], f.services[0], &program));
+    switch_master(0);
+    await_log("hook-ended", 1);
+    assert_non_null(strstr(log_capture_last("hook-ended"), " signal=15 reason=on-switch-timeout ms="));
+    start.is_polite = true;
+    switch_master(0);
+    await_log("hook-ended", 2);
+    assert_non_null(strstr(log_capture_last("hook-ended"),
+                           "warning hook-ended service=a status=0 reason=on-switch-timeout ms="));
+    assert_int_equal(f.metrics.hook_failures_total, 2);
+    start.stays = false;
+}
+
 static void test_only_a_switch_starts_it(void **state)
 {
     (void)state;
@@ -416,6 +508,9 @@ int main(void)
         TEST(a_former_program_that_still_runs_is_not_run_again),
         TEST(flush),
         TEST(flush_ends_the_output),
+        TEST(how_it_is_started),
+        TEST(how_it_ended),
+        TEST(one_that_takes_too_long),
         TEST(only_a_switch_starts_it),
         TEST(a_former_program_leaves_the_queue),
         TEST(a_switch_keeps_its_turn_over_a_reload),

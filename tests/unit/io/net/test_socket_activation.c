@@ -2,6 +2,7 @@
 #include "spoa/io/net/socket_activation.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,9 +12,13 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "spoa/io/net/socket_addr.h"
 
 #define FIRST_FD 3
 
@@ -22,10 +27,187 @@ static bool is_open(int fd)
     return fcntl(fd, F_GETFD) != -1;
 }
 
+/* All of it in a child, whose descriptors are its own: what `work` returns must be 0. */
+static void check_in_child(int (*work)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(work());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* What was passed to the process `pid`. */
+static void set_passed(pid_t pid, const char *count)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%d", (int)pid);
+    setenv("LISTEN_PID", text, 1);
+    setenv("LISTEN_FDS", count, 1);
+}
+
+/* A listener at a free port of the loopback, as descriptor `fd`. */
+static struct addr listen_as(int fd)
+{
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(storage);
+    struct addr addr = {.kind = ADDR_NONE};
+    int sock = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    if (bind(sock, (const struct sockaddr *)&local, sizeof(local)) == -1 || listen(sock, 1) == -1 ||
+        getsockname(sock, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &addr))
+        _exit(99);
+    if (sock != fd) {
+        if (dup2(sock, fd) == -1)
+            _exit(99);
+        close(sock);
+    }
+    return addr;
+}
+
+static bool is_prepared(int fd)
+{
+    return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+/* Each by its address, and once. */
+static int take_two(void)
+{
+    struct addr addrs[2] = {listen_as(FIRST_FD), listen_as(FIRST_FD + 1)};
+    bool is_managed = false;
+
+    set_passed(getpid(), "2");
+    if (is_prepared(FIRST_FD + 1) || socket_activation_take(&addrs[1], &is_managed) != FIRST_FD + 1)
+        return 1;
+    if (!is_managed || !is_prepared(FIRST_FD + 1))
+        return 2;
+    if (socket_activation_take(&addrs[1], &is_managed) != -1)
+        return 3;
+    socket_activation_drop();
+    if (is_open(FIRST_FD) || !is_open(FIRST_FD + 1))
+        return 4;
+    return socket_activation_take(&addrs[0], &is_managed) != -1 ? 5 : 0;
+}
+
+static void each_is_taken_once(void **state)
+{
+    (void)state;
+    check_in_child(take_two);
+}
+
+/* What was passed to another process, or what nobody has counted, is not ours. */
+static int leave_those_of_others(void)
+{
+    struct addr addr = listen_as(FIRST_FD);
+    bool is_managed = false;
+
+    set_passed(getppid(), "1");
+    socket_activation_drop();
+    if (!is_open(FIRST_FD) || socket_activation_take(&addr, &is_managed) != -1)
+        return 1;
+    set_passed(getpid(), "1");
+    unsetenv("LISTEN_FDS");
+    if (socket_activation_take(&addr, &is_managed) != -1)
+        return 2;
+    set_passed(getpid(), "1");
+    unsetenv("LISTEN_PID");
+    if (socket_activation_take(&addr, &is_managed) != -1)
+        return 3;
+    return is_managed ? 4 : 0;
+}
+
+static void those_of_others_stay(void **state)
+{
+    (void)state;
+    check_in_child(leave_those_of_others);
+}
+
+/* There is room for 64. */
+static int pass_too_many(void)
+{
+    (void)listen_as(FIRST_FD + 63);
+    (void)listen_as(FIRST_FD + 64);
+    set_passed(getpid(), "65");
+    socket_activation_drop();
+    return is_open(FIRST_FD + 63) || !is_open(FIRST_FD + 64);
+}
+
+static void too_many_are_left_alone(void **state)
+{
+    (void)state;
+    check_in_child(pass_too_many);
+}
+
+/* What another agent gave us: found by its address, once, and still known as the service manager's or not. */
+static int take_what_was_added(void)
+{
+    struct addr addrs[3] = {listen_as(100), listen_as(101), listen_as(102)};
+    bool is_managed = true;
+
+    unsetenv("LISTEN_FDS");
+    for (int i = 0; i < 3; i++)
+        if (!socket_activation_add(100 + i, i == 1))
+            return 1;
+    if (socket_activation_take(&addrs[0], &is_managed) != 100 || is_managed || !is_prepared(100))
+        return 2;
+    if (socket_activation_take(&addrs[1], &is_managed) != 101 || !is_managed)
+        return 3;
+    if (socket_activation_take(&addrs[0], &is_managed) != -1)
+        return 4;
+    socket_activation_drop();
+    if (!is_open(100) || !is_open(101) || is_open(102))
+        return 5;
+    for (int i = 0; i < 64; i++)
+        if (!socket_activation_add(listen_as(200 + i).port != 0 ? 200 + i : -1, false))
+            return 6;
+    return socket_activation_add(100, false) ? 7 : 0;
+}
+
+static void what_was_added_is_taken_once(void **state)
+{
+    (void)state;
+    check_in_child(take_what_was_added);
+}
+
+/* By the path of a UNIX socket, whole. */
+static int take_by_path(void)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    struct addr addr;
+    struct addr other;
+    bool is_managed = false;
+    char text[sizeof(local.sun_path) + sizeof("unix:")];
+
+    snprintf(local.sun_path, sizeof(local.sun_path), "/tmp/activation.%d", (int)getpid());
+    snprintf(text, sizeof(text), "unix:%s", local.sun_path);
+    if (!addr_parse(span_of_text(text), &addr) || !addr_parse(span_of_text("unix:/tmp/activation"), &other))
+        return 1;
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(sock, (struct sockaddr *)&local, sizeof(local)) == -1 || listen(sock, 1) == -1)
+        return 2;
+    unlink(local.sun_path);
+    if (!socket_activation_add(sock, false) || socket_activation_take(&other, &is_managed) != -1)
+        return 3;
+    const struct addr port = listen_as(100);
+    if (socket_activation_take(&port, &is_managed) != -1)
+        return 4;
+    return socket_activation_take(&addr, &is_managed) != sock ? 5 : 0;
+}
+
+static void a_path_is_known_whole(void **state)
+{
+    (void)state;
+    check_in_child(take_by_path);
+}
+
 /* Passes a socket that listens, one that does not, and a file. 0 if only the first is closed. */
 static int drop_three(void)
 {
-    char pid[32];
     int files[] = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM, 0),
                    open("/dev/null", O_RDONLY)};
 
@@ -36,30 +218,26 @@ static int drop_three(void)
     for (int i = 0; i < 3; i++)
         if (dup2(files[i], FIRST_FD + i) == -1)
             return 2;
-    snprintf(pid, sizeof(pid), "%d", (int)getpid());
-    setenv("LISTEN_PID", pid, 1);
-    setenv("LISTEN_FDS", "3", 1);
+    set_passed(getpid(), "3");
     socket_activation_drop();
     return is_open(FIRST_FD) || !is_open(FIRST_FD + 1) || !is_open(FIRST_FD + 2);
 }
 
 static void only_listening_sockets_are_closed(void **state)
 {
-    int status;
-
     (void)state;
-    pid_t child = fork();
-    if (child == 0)
-        _exit(drop_three());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    check_in_child(drop_three);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_listening_sockets_are_closed),
+        cmocka_unit_test(each_is_taken_once),
+        cmocka_unit_test(those_of_others_stay),
+        cmocka_unit_test(too_many_are_left_alone),
+        cmocka_unit_test(what_was_added_is_taken_once),
+        cmocka_unit_test(a_path_is_known_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "spoa/io/net/socket_addr.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,12 +87,71 @@ static void own_host_is_not_remote(void **state)
     assert_false(socket_is_remote(-1));
 }
 
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, option, &value, &len), 0);
+    return value;
+}
+
+/* A peer that is gone without a word is found out after three probes that get no answer. */
+static void a_connection_is_tuned(void **state)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_int_not_equal(fd, -1);
+    socket_tune_tcp(fd, 17, 5);
+    assert_true(option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    assert_true(option_of(fd, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 17);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
+    assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+    close(fd);
+}
+
+/* There and back, of each kind. A name is no address of a socket. */
+static void from_ours(void **state)
+{
+    static const char *const texts[] = {"10.1.2.3:6379", "[2001:db8::7]:443"};
+    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + sizeof("unix:")] = "unix:/";
+    struct sockaddr_storage storage;
+    struct sockaddr_un local;
+    struct addr addr;
+    socklen_t len = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(addr_parse(span_of_text(texts[i]), &addr));
+        assert_true(socket_addr_from(&addr, &storage, &len));
+        assert_int_equal(len, i == 0 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+        check_text(&storage, texts[i]);
+    }
+    assert_true(addr_parse(span_of_text("unix:/run/a.sock"), &addr));
+    assert_true(socket_addr_from(&addr, &storage, &len));
+    assert_int_equal(len, sizeof(local));
+    memcpy(&local, &storage, sizeof(local));
+    assert_int_equal(local.sun_family, AF_UNIX);
+    assert_string_equal(local.sun_path, "/run/a.sock");
+    memset(path + strlen("unix:/"), 'p', sizeof(local.sun_path) - 2);
+    assert_true(addr_parse(span_of_text(path), &addr));
+    assert_true(socket_addr_from(&addr, &storage, &len));
+    memcpy(&local, &storage, sizeof(local));
+    assert_string_equal(local.sun_path, path + strlen("unix:"));
+    assert_true(addr_parse(span_of_text("redis-1:6379"), &addr));
+    assert_false(socket_addr_from(&addr, &storage, &len));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(to_ours),
         cmocka_unit_test(mapped_ipv4_is_ipv4),
         cmocka_unit_test(own_host_is_not_remote),
+        cmocka_unit_test(a_connection_is_tuned),
+        cmocka_unit_test(from_ours),
     };
 
     return cmocka_run_group_tests_name("socket_addr", tests, NULL, NULL);

@@ -226,6 +226,60 @@ static void test_missing_files_of_lines(void **state)
                  expected);
 }
 
+/* Those of each section, and the program of a service, which may have arguments. */
+static void test_missing_files_of_sections(void **state)
+{
+    static const char *const expected[] = {
+        "7: [service m]: cannot run '/nowhere/p': No such file or directory",
+        "10: no certificates in 'tls-ca' '/nowhere/b': No such file or directory",
+        " no certificates in 'tls-ca' '/nowhere/a': No such file or directory",
+        NULL,
+    };
+
+    (void)state;
+    check_errors(
+        "[sentinels]\ntls = yes\ntls-ca = /nowhere/a\naddress = s1:1\naddress = s2:1\naddress = s3:1\n"
+        "[service m]\non-switch = /nowhere/p one two\nserver = R1 127.0.0.1:5\n"
+        "tls = yes\ntls-ca = /nowhere/b\nrole-check = veto\n"
+        "[service n]\non-switch = /bin/true one two\nserver = R1 127.0.0.1:5\n",
+        expected);
+}
+
+static void test_key_for_everybody(void **state)
+{
+    static const mode_t modes[] = {0640, 0604};
+    char text[300];
+    char expected[160];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), "[agent]\nlisten = 127.0.0.1:1 tls-cert=/nowhere/c tls-key=%s\n" GOOD,
+                   secret_path);
+    (void)snprintf(expected, sizeof(expected), "2: everybody can read the key in '%s'", secret_path);
+    write_file(secret_path, "x", 1);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(chmod(secret_path, modes[i]), 0);
+        struct loaded loaded = load(text);
+        assert_int_equal(loaded.errors.count, 1);
+        assert_int_equal(loaded.config->warnings.count, i);
+        if (i == 1)
+            check_text(loaded.config->warnings.texts[0], expected);
+        end(&loaded);
+    }
+}
+
+/* What the command line says, in place of a file. */
+static void test_without_a_file(void **state)
+{
+    struct loaded loaded = {.config = config_create()};
+
+    (void)state;
+    assert_non_null(loaded.config);
+    assert_false(config_file_finish("options", loaded.config, &loaded.errors));
+    assert_true(loaded.errors.count > 0);
+    assert_memory_equal(loaded.errors.texts[0], "options", strlen("options"));
+    end(&loaded);
+}
+
 static void test_password_for_everybody(void **state)
 {
     static const mode_t modes[] = {0600, 0640, 0644, 0604};
@@ -382,6 +436,9 @@ int main(void)
         cmocka_unit_test(test_bad_password_file),
         cmocka_unit_test(test_missing_password_file),
         cmocka_unit_test(test_missing_files_of_lines),
+        cmocka_unit_test(test_missing_files_of_sections),
+        cmocka_unit_test(test_key_for_everybody),
+        cmocka_unit_test(test_without_a_file),
         cmocka_unit_test(test_password_for_everybody),
         cmocka_unit_test(test_configuration_for_everybody),
         cmocka_unit_test(test_unreadable_file),

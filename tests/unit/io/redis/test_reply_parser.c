@@ -346,6 +346,31 @@ static void all_ranges_of_a_cluster(void **state)
     }
 }
 
+/* Between two complete elements, or replies, there may be as many bytes as the limit says, and no more. */
+static void as_much_as_the_limit(void **state)
+{
+    static char filler[REPLY_PARSER_BYTES_MAX];
+
+    (void)state;
+    memset(filler, 'x', sizeof(filler));
+    feed_text(":1\r\n");
+    (void)next_reply();
+    feed_text("+");
+    feed(filler, sizeof(filler) - 1);
+    check_needs_more();
+    feed(filler, 1);
+    check_failed("reply too large");
+    destroy_parser(state);
+    assert_int_equal(create_parser(state), 0);
+    int64_t step = 1;
+    set_filter(&step);
+    feed_text("*3\r\n:1\r\n:2\r\n");
+    check_needs_more();
+    feed_text("+");
+    feed(filler, sizeof(filler) - 1);
+    check_needs_more();
+}
+
 /* What is kept has a limit, and so has each element. */
 static void filtered_too_large(void **state)
 {
@@ -443,6 +468,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_lengths, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(huge_bulk, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(endless_line, create_parser, destroy_parser),
+        cmocka_unit_test_setup_teardown(as_much_as_the_limit, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(huge_arrays, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(deep_nesting, create_parser, destroy_parser),
         cmocka_unit_test_setup_teardown(resp3_is_refused, create_parser, destroy_parser),
