@@ -381,6 +381,7 @@ static void test_all_is_well(void **state)
     }
     look_at(now_ms + 400);
     check_page(HTTP_PAGE_STATUS_TEXT, "well.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "well.explain.txt");
     check_page(HTTP_PAGE_STATUS, "well.json");
     check_page(HTTP_PAGE_METRICS, "well.metrics");
     check_page(HTTP_PAGE_OPENMETRICS, "well.openmetrics");
@@ -394,6 +395,7 @@ static void test_at_the_start(void **state)
     status.process.t_start_unix_ms = 0;
     look_at(START + 100);
     check_page(HTTP_PAGE_STATUS_TEXT, "start.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "start.explain.txt");
     check_page(HTTP_PAGE_STATUS, "start.json");
 }
 
@@ -453,6 +455,7 @@ static void test_much_is_wrong(void **state)
     count();
     look_at(now_ms + 2900);
     check_page(HTTP_PAGE_STATUS_TEXT, "wrong.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "wrong.explain.txt");
     check_page(HTTP_PAGE_STATUS, "wrong.json");
     check_page(HTTP_PAGE_METRICS, "wrong.metrics");
 }
@@ -528,6 +531,7 @@ static void test_many_services(void **state)
     status.is_reload_good = false;
     look_at(now_ms + 500);
     check_page(HTTP_PAGE_STATUS_TEXT, "many.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "many.explain.txt");
     for (size_t i = 0; i < SERVICES_MAX; i++)
         vote_for_none(i, 1, QUORUM_UNKNOWN_NAME, now_ms);
     look_at(now_ms + LIFE);
