@@ -51,7 +51,7 @@ static int set_up(void **state)
                                                            .hold_ms = QUORUM_HOLD_MS}};
         services[i] = service_create(&settings[i], START);
     }
-    const struct voter_group_options options = {.name = "eu",
+    const struct voter_group_options options = {.name = "e",
                                                 .voter_count = 3,
                                                 .voter_names = voters,
                                                 .services = services,
@@ -188,7 +188,7 @@ static void test_alarms_of_groups(void **state)
     assert_int_equal(summary.tone, TONE_WAIT);
     assert_int_equal(summary.alarms[ALARM_SAME_SENTINEL].count, 1);
     summary_add_names(&out, &summary.alarms[ALARM_SAME_SENTINEL]);
-    assert_string_equal(out.data, "Sentinels eu");
+    assert_string_equal(out.data, "Sentinels e");
 }
 
 static void test_names_of_an_alarm(void **state)

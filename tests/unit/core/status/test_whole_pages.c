@@ -34,7 +34,7 @@ enum { VOTERS = 3, SERVERS = 6, SERVICES_MAX = 30, APIS = 2 };
 static const char *const voter_names[GROUPS][VOTERS] = {
     {"10.0.0.1:26379", "10.0.0.2:26379", "s3.example.org:26379"},
     {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}};
-static const char *const group_names[GROUPS] = {"", "east"};
+static const char *group_names[GROUPS] = {"", "east"};
 
 /* The world. Each group has so many of the services, one after another. */
 static struct service_server servers[SERVERS];
@@ -489,6 +489,29 @@ static void test_the_past(void **state)
     check_page(HTTP_PAGE_STATUS, "past.json");
 }
 
+/* Names and words of one character are no empty ones. */
+static void test_short_words(void **state)
+{
+    static const struct conversation_loss lost = {.reason = "?", .end = CONVERSATION_END_CLOSED};
+    int64_t now_ms = START + 5000;
+
+    (void)state;
+    make_world(1, 1);
+    for (size_t i = 0; i < 2; i++) {
+        vote(i, 3, "10.0.0.1:6379", now_ms);
+        say_word(i, 0, NODE_REFUSES, "E", now_ms + 10);
+        say_word(i, 1, NODE_SAYS_LOADING, "L", now_ms + 20);
+    }
+    for (int group = 0; group < GROUPS; group++)
+        voter_group_lost(groups[group], 0, &lost, now_ms + 30);
+    voter_group_lost(groups[NODES], 2, &lost, now_ms + 30);
+    voter_group_note_words(groups[SENTINELS], 2, 0, span_of_text("N"), now_ms + 40);
+    look_at(now_ms + 100);
+    check_page(HTTP_PAGE_STATUS_TEXT, "short.txt");
+    check_page(HTTP_PAGE_STATUS, "short.json");
+    check_page(HTTP_PAGE_EXPLANATION, "short.explain.txt");
+}
+
 /* More than are shown in full, and all is well. */
 static void test_a_few_more_are_well(void **state)
 {
@@ -497,7 +520,9 @@ static void test_a_few_more_are_well(void **state)
     int64_t now_ms = START + 5000;
 
     (void)state;
+    group_names[NODES] = "e";
     make_world(4, 1);
+    group_names[NODES] = "east";
     for (size_t i = 0; i < 5; i++)
         vote(i, 7, "10.0.0.1:6379", now_ms);
     look_at(now_ms + 100);
@@ -547,6 +572,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_at_the_start), TEST(test_all_is_well),         TEST(test_much_is_wrong),
         TEST(test_the_past),     TEST(test_a_few_more_are_well), TEST(test_many_services),
+        TEST(test_short_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
