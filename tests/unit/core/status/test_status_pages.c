@@ -211,6 +211,23 @@ static void test_tones(void **state)
     assert_int_equal(service_tone(service, START + LIFE + 3001), TONE_BAD);
 }
 
+/* The next section begins at the beginning, wherever the last one ended. */
+static void test_a_cursor(void **state)
+{
+    struct page_cursor cursor = {.section = 2, .group = 0, .service = 1};
+
+    (void)state;
+    assert_false(page_cursor_is_first(&cursor));
+    cursor = (struct page_cursor){.section = 2, .group = 1, .service = 0};
+    assert_false(page_cursor_is_first(&cursor));
+    cursor.service = 1;
+    page_cursor_next_section(&cursor);
+    assert_int_equal(cursor.section, 3);
+    assert_int_equal(cursor.group, 0);
+    assert_int_equal(cursor.service, 0);
+    assert_true(page_cursor_is_first(&cursor));
+}
+
 static void test_methods(void **state)
 {
     static const char *const others[] = {"POST", "PUT", "DELETE", "get", "GET ", ""};
@@ -234,6 +251,7 @@ int main(void)
         T(test_faults_of_the_agent),
         T(test_explanations_of_some),
         T(test_tones),
+        T(test_a_cursor),
         T(test_methods),
     };
 
