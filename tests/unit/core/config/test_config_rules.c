@@ -284,14 +284,14 @@ static const struct idle {
     const char *suffix;
 } idle[] = {
     {"fence = 5s", "'fence' cuts no sessions " CUTTER, API, ""},
-    {"fence = 5s", "'fence' cuts no sessions " CUTTER, CHECK, ""},
+    {"fence = 1ms", "'fence' cuts no sessions " CUTTER, CHECK, ""},
     {"down-after = 2s", "'down-after' cuts no sessions " CUTTER, API, ""},
     {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, CHECK, ""},
     {"early-fence-max = 1s", "'early-fence-max' does nothing without 'early-fence = yes'", CHECK,
      "early-fence = yes"},
     {"check-mode = master", "'check-mode' does nothing without a 'check' in [agent]", CHECK, ""},
     {"check-pulse = 1s", "'check-pulse' does nothing without a 'check' in [agent]", CHECK, ""},
-    {"check-delay = 1s", "'check-delay' does nothing without a 'check' in [agent]", CHECK, ""},
+    {"check-delay = 1ms", "'check-delay' does nothing without a 'check' in [agent]", CHECK, ""},
     {"max-lag = 5s", "'max-lag' does nothing without 'replicas = yes'", "", "replicas = yes"},
     {"server = R2 10.0.0.2:1 weight=0", "'weight=' does nothing without 'replicas = yes'", "",
      "replicas = yes"},
@@ -307,7 +307,7 @@ static const struct idle {
     {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, API, ""},
     {"replica-fallback = master", "'replica-fallback' does nothing without 'replicas = yes'", "",
      "replicas = yes"},
-    {"keep-when = refused", "'keep-when' does nothing without 'keep'", "", "keep = 1s"},
+    {"keep-when = refused", "'keep-when' does nothing without 'keep'", "", "keep = 1ms"},
     {"gone-clients = serve\npark = 0", "'gone-clients' does nothing without 'park'", NULL, NULL},
     {"tls = yes\nrole-check = off", "'tls' does nothing without 'role-check'", NULL, NULL},
 };

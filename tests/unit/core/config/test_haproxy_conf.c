@@ -143,6 +143,11 @@ static void test_where_the_agent_is(void **state)
     check_agent_address("listen = 0.0.0.0:9012", "\n    server agent1 127.0.0.1:9012\n");
     check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k",
                         "server agent1 10.0.0.1:9012 ssl verify required ca-file /etc/haproxy/ca.crt\n");
+    check_agent_address(
+        "listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
+        "mark-down\n    # ca.crt: who has signed the agent's certificate. Add 'verifyhost NAME' where it "
+        "signs for others, too.\n    # haproxy.pem: HAProxy's own certificate and key.\n"
+        "    # An agent on a UNIX socket: ");
     check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
                         " ca-file /etc/haproxy/ca.crt crt /etc/haproxy/haproxy.pem\n");
     check_agent_address("listen = [::]:9012", "\n    server agent1 [::1]:9012\n");
@@ -397,6 +402,26 @@ static void test_ports_that_are_taken(void **state)
     has("    bind 127.0.0.1:6383\n");
 }
 
+/* The last port goes to the first frontend: none is left for the second. */
+static void test_no_port_is_left(void **state)
+{
+    const struct haproxy_conf_options options = {.version = 206, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+
+    (void)state;
+    made = load_good(GOOD "[service n]\nserver = A a:1\n");
+    struct config_haproxy *haproxy = &made.config->haproxy;
+    haproxy->runtime_api_count = 65535 - 6379;
+    haproxy->runtime_apis = calloc(haproxy->runtime_api_count, sizeof(*haproxy->runtime_apis));
+    assert_non_null(haproxy->runtime_apis);
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        haproxy->runtime_apis[i].addr =
+            addr_from_ip((const uint8_t[]){127, 0, 0, 1}, ADDR_IPV4, (uint16_t)(6379 + i));
+    haproxy_conf_write(made.config, &options, &printed);
+    has("    bind 127.0.0.1:65535\n");
+    has("    # No port is left: give it a 'bind'.\n");
+    assert_int_equal(count_lines("    bind "), 1);
+}
+
 /* The first UNIX socket that is HAProxy's own, or else the first address; a master's is none of them. */
 static void test_its_own_runtime_api(void **state)
 {
@@ -493,6 +518,7 @@ int main(void)
         cmocka_unit_test_teardown(test_another_place_and_host, tear_down),
         cmocka_unit_test_teardown(test_patience, tear_down),
         cmocka_unit_test_teardown(test_ports_that_are_taken, tear_down),
+        cmocka_unit_test_teardown(test_no_port_is_left, tear_down),
         cmocka_unit_test_teardown(test_its_own_runtime_api, tear_down),
         cmocka_unit_test_teardown(test_one_of_several, tear_down),
         cmocka_unit_test(test_versions),

@@ -69,6 +69,18 @@ static void get_many(size_t count, char *text, size_t size)
     get_page_of_many("/status.txt", count, text, size);
 }
 
+/* Nobody has asked for them: the table has no counters of theirs. */
+static void test_services_that_nobody_counts(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_page_of_many("/metrics", 2, text, sizeof(text));
+    (void)find(text, "\nredis_spoa_service_answers_total{service=\"m1\",role=\"master\",outcome=\"ok\"} 0\n");
+    (void)find(text,
+               "\nredis_spoa_service_answers_total{service=\"m1\",role=\"replica\",outcome=\"ok\"} 0\n");
+}
+
 /* A master that no server has is among the nodes. */
 static void test_any_address(void **state)
 {
@@ -244,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_a_switch_after_an_outage),
+        T(test_services_that_nobody_counts),
         T(test_any_address),
         T(test_many_services),
         T(test_few_services),

@@ -506,10 +506,30 @@ static void test_short_words(void **state)
         voter_group_lost(groups[group], 0, &lost, now_ms + 30);
     voter_group_lost(groups[NODES], 2, &lost, now_ms + 30);
     voter_group_note_words(groups[SENTINELS], 2, 0, span_of_text("N"), now_ms + 40);
+    be_the_same(SENTINELS);
     look_at(now_ms + 100);
     check_page(HTTP_PAGE_STATUS_TEXT, "short.txt");
     check_page(HTTP_PAGE_STATUS, "short.json");
     check_page(HTTP_PAGE_EXPLANATION, "short.explain.txt");
+}
+
+/* One client waits in each role, for a millisecond; one was refused. */
+static void test_one_of_each(void **state)
+{
+    int64_t now_ms = START + 5000 + LIFE;
+    const struct service_waiting one = {.count = 1, .oldest_ms = now_ms};
+
+    (void)state;
+    make_world(1, 1);
+    vote(0, 7, "10.0.0.1:6379", now_ms - LIFE);
+    service_review(services[0], now_ms);
+    service_note_refusal(services[0]);
+    service_note_waiting(services[0], SERVICE_ROLE_MASTER, &one);
+    service_note_waiting(services[0], SERVICE_ROLE_REPLICA, &one);
+    look_at(now_ms + 1);
+    check_page(HTTP_PAGE_STATUS_TEXT, "one.txt");
+    check_page(HTTP_PAGE_STATUS, "one.json");
+    check_page(HTTP_PAGE_METRICS, "one.metrics");
 }
 
 /* More than are shown in full, and all is well. */
@@ -573,7 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_at_the_start), TEST(test_all_is_well),         TEST(test_much_is_wrong),
         TEST(test_the_past),     TEST(test_a_few_more_are_well), TEST(test_many_services),
-        TEST(test_short_words),
+        TEST(test_short_words),  TEST(test_one_of_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
