@@ -276,6 +276,19 @@ static void test_words(void **state)
     check_words(&config_type_when_alone, (const char *const[]){"refuse", "name", NULL}, WHEN_ALONE_REFUSE);
 }
 
+/* Blanks around the sign are not needed. */
+static void test_keys_without_blanks(void **state)
+{
+    struct loaded loaded =
+        load_good(SENTINELS "[service m]\nserver=R1 10.0.0.1:6379\nquorum=3\nmonitor\t=\tx\n");
+
+    (void)state;
+    assert_int_equal(loaded.config->services[0].quorum, 3);
+    assert_string_equal(loaded.config->services[0].monitor, "x");
+    end(&loaded);
+    check_error(GOOD "monitor=\n", "t.conf:7: bad value '' for 'monitor': it takes a text");
+}
+
 /* The later text takes the place of the former. One character is a text. */
 static void test_texts(void **state)
 {
@@ -318,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_names_of_sections),
         cmocka_unit_test(test_dump_of_short_names),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_keys_without_blanks),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_slots),
     };

@@ -277,6 +277,42 @@ static void test_what_is_meant(void **state)
     CHECK_ALL(MANY, edges);
 }
 
+/* Beside the filter of another program ours is the one that leads to the agent, or asks as ours does. */
+static void test_whose_filter_it_is(void **state)
+{
+#define BESIDE                                                                                               \
+    {                                                                                                        \
+        HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"                                        \
+    }
+    static const struct edge edges[] = {
+        {{BESIDE, {SPOE, ARGS, "src=src"}}, "", NULL},
+        {{BESIDE,
+          {SPOE, ARGS, "src=src"},
+          {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 127.0.0.1:9013"}},
+         "no-filter",
+         NULL},
+        {{BESIDE,
+          {SPOE, ARGS, "role=str(master)"},
+          {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 127.0.0.1:9013"}},
+         "agent-server",
+         NULL},
+        {{BESIDE, {SPOE, ARGS, "service=str(mymaster)"}, {SPOE, "    use-backend be_sentinel_spoa\n", ""}},
+         "agent-backend",
+         NULL},
+        {{BESIDE, {SPOE, ARGS, "src=src"}, {SPOE, "    use-backend be_sentinel_spoa\n", ""}},
+         "no-filter",
+         NULL},
+        {{BESIDE,
+          {SPOE, ARGS, "src=src"},
+          {HAPROXY, "server agent1 127.0.0.1:9012", "server agent1 \"${AGENT}\""}},
+         "no-filter",
+         NULL},
+    };
+
+    (void)state;
+    CHECK_ALL(ONE, edges);
+}
+
 /* ---- rules that refuse ---- */
 
 static void test_rules_that_refuse(void **state)
@@ -306,14 +342,128 @@ static void test_rules_that_refuse(void **state)
     CHECK_ALL(ONE, edges);
 }
 
+/* ---- where a line stands ---- */
+
+#define FILTER "    filter spoe engine sentinel config /etc/haproxy/spoe.conf\n"
+#define NAMED_SERVER "    use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }\n"
+#define R1 "    server R1 10.0.0.11:6379 tcp-ut 3s\n"
+#define R2 "    server R2 10.0.0.12:6379 tcp-ut 3s\n"
+#define R3 "    server R3 10.0.0.13:6379 tcp-ut 3s\n"
+#define API "    stats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level admin\n"
+
+/* What is needed may stand in the first line of its section. */
+static void test_the_first_line(void **state)
+{
+    static const struct edge edges[] = {
+        {{{HAPROXY, FILTER, ""}, {HAPROXY, "frontend fe_redis\n", "frontend fe_redis\n" FILTER}}, "", NULL},
+        {{{HAPROXY, API, ""}, {HAPROXY, "global\n", "global\n" API}}, "", NULL},
+        {{{HAPROXY, NAMED_SERVER, ""}, {HAPROXY, "backend be_redis\n", "backend be_redis\n" NAMED_SERVER}},
+         "",
+         NULL},
+        {{{HAPROXY, R1, ""},
+          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
+         "",
+         NULL},
+        /* Its port is the only one that fits: so the others are wrong. */
+        {{{HAPROXY, R1 R2 R3, "    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"},
+          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
+         "server-address server-address",
+         NULL},
+        {{{HAPROXY, R1 R2 R3,
+           "    server R1 10.0.0.11:1\n    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"}},
+         "",
+         NULL},
+        {{{HAPROXY, R1 R2 R3, ""},
+          {HAPROXY, "    retries 0\n", ""},
+          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server-template R 3 r:6379 weight 0\n"}},
+         "retries",
+         NULL},
+        {{{HAPROXY, "timeout queue 500ms", "timeout queue 5s"},
+          {HAPROXY, R1, ""},
+          {HAPROXY, "backend be_redis\n",
+           "backend be_redis\n    server R1 10.0.0.11:6379 weight 0 maxconn 1\n"}},
+         "long-queue",
+         NULL},
+        /* The agent's server, and another beside it. */
+        {{{HAPROXY, "    server agent1 127.0.0.1:9012\n", ""},
+          {HAPROXY, "backend be_sentinel_spoa\n",
+           "backend be_sentinel_spoa\n    server agent1 127.0.0.1:9012\n"}},
+         "",
+         NULL},
+        /* A backend without a server of the map is one of Redis if it takes the name that the agent gives. */
+        {{{HAPROXY, REJECT,
+           REJECT
+           "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n" NAMED_SERVER
+           "    server x 10.9.9.9:1 weight 0\n    server-template R 3 r:6379 weight 0\nfrontend other\n"}},
+         "retries extra-server",
+         NULL},
+        {{{HAPROXY, REJECT,
+           REJECT
+           "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n    mode http\n"
+           "    server x 10.9.9.9:1\nfrontend other\n"}},
+         "",
+         NULL},
+        /* One with a server of the map is, too. */
+        {{{HAPROXY, REJECT,
+           REJECT "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n"
+                  "    server x 10.0.0.12:6379 weight 0\n    retries 0\n    server-template R 3 r:6379 "
+                  "weight 0\nfrontend other\n"}},
+         "no-use-server",
+         NULL},
+    };
+
+    (void)state;
+    CHECK_ALL(ONE, edges);
+}
+
+/* Files that begin with the frontend, or have a server alone. */
+static void test_the_first_section(void **state)
+{
+    char *text = files.text[HAPROXY];
+
+    (void)state;
+    read_recipe(ONE, &files);
+    char *begin = strstr(text, "frontend fe_redis");
+    assert_non_null(begin);
+    memmove(text, begin, strlen(begin) + 1);
+    struct findings findings = check(&files, true);
+    assert_int_equal(findings.count, 1);
+    assert_string_equal(finding_code_name(findings.list[0].code), "api-socket");
+    assert_string_equal(findings.list[0].file, names[HAPROXY]);
+    assert_int_equal(findings.list[0].line, 0);
+    findings_finish(&findings);
+    read_recipe("haproxy-conf", &files);
+    (void)snprintf(text, FILE_SIZE, "listen redis_in\n    server one 10.0.0.11:6379\n");
+    findings = check(&files, true);
+    assert_int_equal(findings.count, 1);
+    assert_string_equal(finding_code_name(findings.list[0].code), "no-filter");
+    assert_int_equal(findings.list[0].line, 1);
+    findings_finish(&findings);
+    (void)snprintf(text, FILE_SIZE, "listen redis_in\n    server one 10.0.0.11:6379 check port 9912\n");
+    findings = check(&files, true);
+    assert_int_equal(findings.count, 0); /* health checks ask the agent */
+    findings_finish(&findings);
+    (void)snprintf(text, FILE_SIZE, "listen redis_in\n    server one 10.0.0.11:6379 check port 9913\n");
+    findings = check(&files, true);
+    assert_int_equal(findings.count, 1);
+    findings_finish(&findings);
+}
+
 #define T(test) cmocka_unit_test(test)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_ways_to_the_agent), T(test_times),  T(test_sockets),
-        T(test_questions),         T(test_events), T(test_what_is_meant),
+        T(test_ways_to_the_agent),
+        T(test_times),
+        T(test_sockets),
+        T(test_questions),
+        T(test_events),
+        T(test_what_is_meant),
         T(test_rules_that_refuse),
+        T(test_whose_filter_it_is),
+        T(test_the_first_line),
+        T(test_the_first_section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,6 +60,40 @@ static void test_nobody_is_named(void **state)
     assert_int_equal(get("/master/m/R2", later + 2), HTTP_UNAVAILABLE);
 }
 
+static int set_up_with_replicas(void **state)
+{
+    has_replicas = true;
+    servers[0].weight = servers[1].weight = 1;
+    int result = set_up(state);
+    has_replicas = false;
+    return result;
+}
+
+static void say_replicas(uint64_t servers_up, int64_t now_ms)
+{
+    const struct service_event event = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = now_ms, .addr = &servers[0].addr, .servers = servers_up};
+
+    (void)voter_group_step(group, 0, &event, now_ms);
+}
+
+/* Only the servers that are replicas; with a fallback, and without any replica, the master. */
+static void test_replicas(void **state)
+{
+    (void)state;
+    say_replicas(2, START);
+    assert_int_equal(get("/replica/m", START), HTTP_OK);
+    assert_int_equal(get("/replica/m/R2", START), HTTP_OK);
+    assert_int_equal(get("/replica/m/R1", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m/R9", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R1", START), HTTP_OK);
+    assert_int_equal(get("/master/m/R2", START), HTTP_UNAVAILABLE);
+    say_replicas(0, START + 1);
+    assert_int_equal(get("/replica/m/R2", START + 1), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m/R1", START + 1), HTTP_OK);
+    assert_int_equal(get("/replica/m", START + 1), HTTP_OK);
+}
+
 static int set_up_with_a_fence(void **state)
 {
     int status = set_up(state);
@@ -454,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_service_with_a_slash, set_up_with_a_slash, tear_down),
         cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_replicas, set_up_with_replicas, tear_down),
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),

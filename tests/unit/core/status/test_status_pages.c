@@ -203,6 +203,7 @@ static void test_explanations_of_some(void **state)
     (void)state;
     get_page_of_many("/explain.txt", 3, text, sizeof(text));
     assert_memory_equal(text, "m0: ", 4);
+    (void)find(text, "    1 of 1 Sentinel names it, 1 is needed.");
     const char *second = find(text, "\n\nm1: ");
     const char *third = find(second, "\n\nm2: ");
     assert_ptr_equal(strstr(text, "\n\n"), second);
