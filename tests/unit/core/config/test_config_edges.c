@@ -239,6 +239,34 @@ static void test_dump_of_short_names(void **state)
     end(&loaded);
 }
 
+/* Each key of TLS by itself asks for `tls = yes`. */
+static void test_half_of_tls(void **state)
+{
+    static const char *const lines[] = {"tls-cert = /c", "tls-key = /c"};
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(text, sizeof(text), SENTINELS "%s\n" SERVICE, lines[i]);
+        check_errors(text,
+                     (const char *const[]){"t.conf:1: 'tls-ca' and its like do nothing without 'tls = yes'",
+                                           "t.conf:1: 'tls-cert' and 'tls-key' need each other", NULL});
+    }
+    check_errors(
+        "[agent]\ncheck = [::]:2 tls-cert=/c\nhttp = [::]:2 tls-key=/c\nlisten = [::]:1 tls-cert=/c "
+        "tls-client-ca=/a\n"
+        "check = [::]:3 tls-client-ca=/a token-file=/t\n" GOOD,
+        (const char *const[]){"t.conf:2: 'tls-cert=', 'tls-key=' and 'tls-client-ca=' are for 'listen' only",
+                              "t.conf:3: 'tls-cert=', 'tls-key=' and 'tls-client-ca=' are for 'listen' only",
+                              "t.conf:4: 'tls-cert=' and 'tls-key=' need each other",
+                              "t.conf:5: 'tls-cert=', 'tls-key=' and 'tls-client-ca=' are for 'listen' only",
+                              "t.conf:5: 'token-file=' is for 'http' only", NULL});
+    check_error(
+        "[agent]\nhttp = [::1]:1 allow=10.0.0.0/8 allow=::ffff:10.0.0.0/95\n" GOOD,
+        "t.conf:2: bad value '[::1]:1 allow=10.0.0.0/8 allow=::ffff:10.0.0.0/95' for 'http': an IPv4-mapped "
+        "network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8");
+}
+
 /* ---- values ---- */
 
 /* Each word is read as its number, and written as it was. */
@@ -330,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_long_message),
         cmocka_unit_test(test_names_of_sections),
         cmocka_unit_test(test_dump_of_short_names),
+        cmocka_unit_test(test_half_of_tls),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_keys_without_blanks),
         cmocka_unit_test(test_texts),
