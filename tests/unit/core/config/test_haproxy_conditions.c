@@ -216,6 +216,7 @@ static void test_terms(void **state)
         {"", "use_backend b if TRUE FALSE or FALSE TRUE", HAPROXY_MENTION_NONE, "NNNN"},
         {"", "use_backend b unless " NET " or " FOUND, HAPROXY_MENTION_OURS, "PNNN"},
         {"", "use_backend b if { var(txn.redis.master) -m found", HAPROXY_MENTION_OURS, "NAAA"},
+        {"", "use_backend b if { var(txn.redis.master) -m str R3", HAPROXY_MENTION_OURS, "NPNN"},
     };
 
     (void)state;

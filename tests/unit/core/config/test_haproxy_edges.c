@@ -449,6 +449,66 @@ static void test_the_first_section(void **state)
     findings_finish(&findings);
 }
 
+/* ---- what is said ---- */
+
+/* The numbers and words in the messages are those of the files. */
+static void test_messages(void **state)
+{
+    static const struct {
+        enum file file;
+        const char *old;
+        const char *new;
+        const char *message;
+    } cases[] = {
+        {HAPROXY, "server R2 10.0.0.12:6379", "server R2 10.0.0.99:6379",
+         "its address is 10.0.0.99:6379 here, and 10.0.0.12:6379 in [service mymaster]: clients reach "
+         "another node "
+         "than the one that is named"},
+        {HAPROXY, "    server R2 10", "    server R4 10.0.0.14:6379\n    server R2 10",
+         "no 'server' of [service mymaster] has this name: it is never named"},
+        {SPOE, PROCESSING, "timeout processing 3s",
+         "`timeout processing` is 3000 ms, and 'park' 8000 ms: HAProxy refuses the clients that wait, before "
+         "the "
+         "agent names the new master"},
+        {HAPROXY, "backend be_redis\n    mode tcp\n", "backend be_redis\n    mode http\n",
+         "its mode is http"},
+        {HAPROXY, "admin.sock", "other.sock",
+         "'runtime-api' in sentinel-spoa.conf is no `stats socket` of this HAProxy: its sessions are not "
+         "cut"},
+        {HAPROXY, "engine sentinel", "engine sentinal", "there is no such engine in /etc/haproxy/spoe.conf"},
+        {HAPROXY, REJECT, "    tcp-request content reject unless { var(txn.other.master) -m found }\n",
+         "the variables of this engine begin with `txn.redis.`, those in this line do not: it never finds "
+         "one"},
+        {SPOE, "    event on-client-session if", "    #", "it has no `event`: HAProxy never sends it"},
+        {SPOE, "on-client-session", "on-server-session",
+         "this event never comes here, or comes after a server was chosen"},
+        {SPOE, "    timeout processing 10s\n", "", "there is no `timeout processing`"},
+        {SPOE, "role=str(master)", "role=str(x)", "the agent knows no such role: every client is refused"},
+        {SPOE, "option var-prefix redis", "option pipelining", "`txn.sentinel.`"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        read_recipe(ONE, &files);
+        edit(files.text[cases[i].file], cases[i].old, cases[i].new);
+        struct findings findings = check(&files, true);
+        assert_true(findings.count > 0);
+        if (strstr(findings.list[0].message, cases[i].message) == NULL)
+            fail_msg("no '%s' in '%s'", cases[i].message, findings.list[0].message);
+        findings_finish(&findings);
+    }
+    read_recipe(ONE, &files);
+    edit(files.text[HAPROXY], REJECT, "    http-request allow\n" REJECT);
+    struct findings findings = check(&files, true);
+    assert_int_equal(findings.count, 1);
+    check_line(files.text[HAPROXY], findings.list[0].line, "http-request allow");
+    char expected[64];
+    (void)snprintf(expected, sizeof(expected), "before the one in line %u that refuses",
+                   findings.list[0].line + 1);
+    assert_non_null(strstr(findings.list[0].message, expected));
+    findings_finish(&findings);
+}
+
 #define T(test) cmocka_unit_test(test)
 
 int main(void)
@@ -464,6 +524,7 @@ int main(void)
         T(test_whose_filter_it_is),
         T(test_the_first_line),
         T(test_the_first_section),
+        T(test_messages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

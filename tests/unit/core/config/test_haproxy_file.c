@@ -92,6 +92,44 @@ static void test_variables(void **state)
     check_words("a $HOST '$HOST'", "a|$HOST|$HOST");
 }
 
+/* A name that is too long for any variable stays as it is. One whose end is missing is taken as far as it goes. */
+static void test_odd_variables(void **state)
+{
+    char line[512];
+    char expected[512];
+    char name[256];
+
+    (void)state;
+    for (size_t len = 120; len < 140; len++) {
+        memset(name, 'N', len);
+        name[len] = '\0';
+        (void)snprintf(line, sizeof(line), "a \"${%s-x}\"", name);
+        check_words(line, "a|x");
+        (void)snprintf(line, sizeof(line), "a \"$%s\"", name);
+        (void)snprintf(expected, sizeof(expected), "a|$%s", name);
+        check_words(line, expected);
+    }
+    check_words("a \"${HOST", "a|redis one");
+    check_words("a \"${NONE-b c", "a|b c");
+    check_words("a \"${NONE", "a|${NONE");
+    check_words("a \"${NONE-}\"", "a|");
+    check_words("a \"${HOSTx-y}\"", "a|y");
+    check_words("a \"${-y}\"", "a|y");
+    check_words("a\\rb\\nc\\td", "a\rb\nc\td");
+}
+
+static void test_most_words(void **state)
+{
+    char text[2048] = "global\n";
+
+    (void)state;
+    for (unsigned i = 0; i < 300; i++)
+        strcat(text, "w ");
+    struct haproxy_file file = read_text(text);
+    assert_int_equal(file.sections[0]->lines[0].count, 256);
+    haproxy_file_finish(&file);
+}
+
 /* No byte behind the end is read, wherever the file ends. */
 static void test_ends(void **state)
 {
@@ -264,11 +302,12 @@ static void test_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_quotes),
-        cmocka_unit_test(test_variables),   cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_sections),    cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_scopes),      cmocka_unit_test(test_words_that_are_no_scopes),
+        cmocka_unit_test(test_words),         cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_variables),     cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_odd_variables), cmocka_unit_test(test_most_words),
+        cmocka_unit_test(test_sections),      cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_environment),   cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_scopes),        cmocka_unit_test(test_words_that_are_no_scopes),
         cmocka_unit_test(test_times),
     };
 
