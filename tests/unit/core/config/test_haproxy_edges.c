@@ -285,6 +285,8 @@ static void test_whose_filter_it_is(void **state)
         HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"                                        \
     }
     static const struct edge edges[] = {
+        /* HAProxy refuses a filter without a file by itself. */
+        {{{HAPROXY, " config /etc/haproxy/spoe.conf", ""}}, "", NULL},
         {{BESIDE, {SPOE, ARGS, "src=src"}}, "", NULL},
         {{BESIDE,
           {SPOE, ARGS, "src=src"},
