@@ -354,68 +354,67 @@ static void test_rules_that_refuse(void **state)
 #define API "    stats socket /run/haproxy/admin.sock user haproxy group haproxy mode 660 level admin\n"
 
 /* What is needed may stand in the first line of its section. */
+static const struct edge first_lines[] = {
+    {{{HAPROXY, FILTER, ""}, {HAPROXY, "frontend fe_redis\n", "frontend fe_redis\n" FILTER}}, "", NULL},
+    {{{HAPROXY, API, ""}, {HAPROXY, "global\n", "global\n" API}}, "", NULL},
+    {{{HAPROXY, NAMED_SERVER, ""}, {HAPROXY, "backend be_redis\n", "backend be_redis\n" NAMED_SERVER}},
+     "",
+     NULL},
+    {{{HAPROXY, R1, ""},
+      {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
+     "",
+     NULL},
+    /* Its port is the only one that fits: so the others are wrong. */
+    {{{HAPROXY, R1 R2 R3, "    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"},
+      {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
+     "server-address server-address",
+     NULL},
+    {{{HAPROXY, R1 R2 R3,
+       "    server R1 10.0.0.11:1\n    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"}},
+     "",
+     NULL},
+    {{{HAPROXY, R1 R2 R3, ""},
+      {HAPROXY, "    retries 0\n", ""},
+      {HAPROXY, "backend be_redis\n", "backend be_redis\n    server-template R 3 r:6379 weight 0\n"}},
+     "retries",
+     NULL},
+    {{{HAPROXY, "timeout queue 500ms", "timeout queue 5s"},
+      {HAPROXY, R1, ""},
+      {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0 maxconn 1\n"}},
+     "long-queue",
+     NULL},
+    /* The agent's server, and another beside it. */
+    {{{HAPROXY, "    server agent1 127.0.0.1:9012\n", ""},
+      {HAPROXY, "backend be_sentinel_spoa\n",
+       "backend be_sentinel_spoa\n    server agent1 127.0.0.1:9012\n"}},
+     "",
+     NULL},
+    /* A backend without a server of the map is one of Redis if it takes the name that the agent gives. */
+    {{{HAPROXY, REJECT,
+       REJECT
+       "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n" NAMED_SERVER
+       "    server x 10.9.9.9:1 weight 0\n    server-template R 3 r:6379 weight 0\nfrontend other\n"}},
+     "retries extra-server",
+     NULL},
+    {{{HAPROXY, REJECT,
+       REJECT
+       "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n    mode http\n"
+       "    server x 10.9.9.9:1\nfrontend other\n"}},
+     "",
+     NULL},
+    /* One with a server of the map is, too. */
+    {{{HAPROXY, REJECT,
+       REJECT "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n"
+              "    server x 10.0.0.12:6379 weight 0\n    retries 0\n    server-template R 3 r:6379 "
+              "weight 0\nfrontend other\n"}},
+     "no-use-server",
+     NULL},
+};
+
 static void test_the_first_line(void **state)
 {
-    static const struct edge edges[] = {
-        {{{HAPROXY, FILTER, ""}, {HAPROXY, "frontend fe_redis\n", "frontend fe_redis\n" FILTER}}, "", NULL},
-        {{{HAPROXY, API, ""}, {HAPROXY, "global\n", "global\n" API}}, "", NULL},
-        {{{HAPROXY, NAMED_SERVER, ""}, {HAPROXY, "backend be_redis\n", "backend be_redis\n" NAMED_SERVER}},
-         "",
-         NULL},
-        {{{HAPROXY, R1, ""},
-          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
-         "",
-         NULL},
-        /* Its port is the only one that fits: so the others are wrong. */
-        {{{HAPROXY, R1 R2 R3, "    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"},
-          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server R1 10.0.0.11:6379 weight 0\n"}},
-         "server-address server-address",
-         NULL},
-        {{{HAPROXY, R1 R2 R3,
-           "    server R1 10.0.0.11:1\n    server R2 10.0.0.12:1\n    server R3 10.0.0.13:1\n"}},
-         "",
-         NULL},
-        {{{HAPROXY, R1 R2 R3, ""},
-          {HAPROXY, "    retries 0\n", ""},
-          {HAPROXY, "backend be_redis\n", "backend be_redis\n    server-template R 3 r:6379 weight 0\n"}},
-         "retries",
-         NULL},
-        {{{HAPROXY, "timeout queue 500ms", "timeout queue 5s"},
-          {HAPROXY, R1, ""},
-          {HAPROXY, "backend be_redis\n",
-           "backend be_redis\n    server R1 10.0.0.11:6379 weight 0 maxconn 1\n"}},
-         "long-queue",
-         NULL},
-        /* The agent's server, and another beside it. */
-        {{{HAPROXY, "    server agent1 127.0.0.1:9012\n", ""},
-          {HAPROXY, "backend be_sentinel_spoa\n",
-           "backend be_sentinel_spoa\n    server agent1 127.0.0.1:9012\n"}},
-         "",
-         NULL},
-        /* A backend without a server of the map is one of Redis if it takes the name that the agent gives. */
-        {{{HAPROXY, REJECT,
-           REJECT
-           "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n" NAMED_SERVER
-           "    server x 10.9.9.9:1 weight 0\n    server-template R 3 r:6379 weight 0\nfrontend other\n"}},
-         "retries extra-server",
-         NULL},
-        {{{HAPROXY, REJECT,
-           REJECT
-           "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n    mode http\n"
-           "    server x 10.9.9.9:1\nfrontend other\n"}},
-         "",
-         NULL},
-        /* One with a server of the map is, too. */
-        {{{HAPROXY, REJECT,
-           REJECT "    use_backend b if { src 10.0.0.0/8 }\n    default_backend be_redis\nbackend b\n"
-                  "    server x 10.0.0.12:6379 weight 0\n    retries 0\n    server-template R 3 r:6379 "
-                  "weight 0\nfrontend other\n"}},
-         "no-use-server",
-         NULL},
-    };
-
     (void)state;
-    CHECK_ALL(ONE, edges);
+    CHECK_ALL(ONE, first_lines);
 }
 
 /* Files that begin with the frontend, or have a server alone. */
