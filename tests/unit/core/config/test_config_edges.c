@@ -267,6 +267,20 @@ static void test_half_of_tls(void **state)
         "network has 96 bits or more; write it as IPv4, such as 10.0.0.0/8");
 }
 
+/* A section that is refused has no keys. */
+static void test_sections_that_are_refused(void **state)
+{
+    struct loaded loaded =
+        load("[agent x]\nlog-level = debug\n" GOOD "[service]\nserver = A a:1\n[nodes]\npoll = 2s\n");
+
+    (void)state;
+    assert_int_equal(loaded.errors.count, 3);
+    assert_int_equal(loaded.config->agent.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(loaded.config->service_count, 1);
+    assert_int_equal(loaded.config->group_count, 1);
+    end(&loaded);
+}
+
 /* ---- values ---- */
 
 /* Each word is read as its number, and written as it was. */
@@ -359,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_names_of_sections),
         cmocka_unit_test(test_dump_of_short_names),
         cmocka_unit_test(test_half_of_tls),
+        cmocka_unit_test(test_sections_that_are_refused),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_keys_without_blanks),
         cmocka_unit_test(test_texts),

@@ -285,6 +285,14 @@ static void test_whose_filter_it_is(void **state)
         HAPROXY, "frontend fe_redis\n", WEBSITE "frontend fe_redis\n"                                        \
     }
     static const struct edge edges[] = {
+        {{{HAPROXY, "    option spop-check\n", "    option spop-check\n    mode http\n"}},
+         "wrong-mode",
+         NULL},
+        /* Defaults have defaults. */
+        {{{HAPROXY, "timeout queue 500ms", "timeout queue 5s"},
+          {HAPROXY, "defaults\n", "defaults one\n    default-server maxconn 1\ndefaults two from one\n"}},
+         "long-queue",
+         NULL},
         /* HAProxy refuses a filter without a file by itself. */
         {{{HAPROXY, " config /etc/haproxy/spoe.conf", ""}}, "", NULL},
         {{BESIDE, {SPOE, ARGS, "src=src"}}, "", NULL},

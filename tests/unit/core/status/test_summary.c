@@ -198,6 +198,11 @@ static void test_names_of_an_alarm(void **state)
     for (size_t i = 0; i < SERVICES; i++) {
         struct summary summary = sum_up(SERVICES);
         assert_int_equal(summary.alarms[ALARM_PARK_TIMEOUT].count, i);
+        if (i == SUMMARY_NAMES) {
+            summary_add_names(&out, &summary.alarms[ALARM_PARK_TIMEOUT]);
+            assert_string_equal(out.data, "a, b, c");
+            text_clear(&out);
+        }
         service_note_given_up(services[i], SERVICE_ROLE_MASTER, 100, START);
     }
     struct summary summary = sum_up(SERVICES);
