@@ -124,6 +124,18 @@ static void test_many_services(void **state)
     assert_null(strstr(alarms + 20, "what to do"));
 }
 
+/* All of them are in the JSON, which has more than a piece. */
+static void test_many_services_as_data(void **state)
+{
+    static char text[512 * 1024];
+
+    (void)state;
+    get_page_of_many("/status", MANY, text, sizeof(text));
+    const char *last = find(text, "{\"service\":\"m39\",");
+    (void)find(last, "\"quarters-sentence\":");
+    assert_string_equal(text + strlen(text) - 2, "}\n");
+}
+
 /* Few are all shown in full. */
 static void test_few_services(void **state)
 {
@@ -260,6 +272,7 @@ int main(void)
         T(test_services_that_nobody_counts),
         T(test_any_address),
         T(test_many_services),
+        T(test_many_services_as_data),
         T(test_few_services),
         T(test_an_unknown_service),
         T(test_faults_of_the_agent),
