@@ -11,7 +11,7 @@
 #define LISTEN_MODE_MAX 0777
 #define WEIGHT_MAX 256
 
-/* Adds a zero element at the end of a list and returns it. NULL if memory is short. */
+/* Adds an element at the end of a list and returns it: the caller writes it. NULL if memory is short. */
 static void *grow(void **list, size_t *count, size_t size)
 {
     char *larger = realloc(*list, (*count + 1) * size);
@@ -19,10 +19,7 @@ static void *grow(void **list, size_t *count, size_t size)
     if (larger == NULL)
         return NULL;
     *list = larger;
-    void *element = larger + *count * size;
-    memset(element, 0, size);
-    (*count)++;
-    return element;
+    return larger + (*count)++ * size;
 }
 
 /* A listener's port may be 0. addr_parse() refuses that, because nobody can connect to it. */

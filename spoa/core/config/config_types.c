@@ -8,6 +8,9 @@
 #include "spoa/core/haproxy/check_mode.h"
 #include "spoa/core/voters/voter_source.h"
 
+/* A day is the limit of durations: long enough for everything, and far from overflow. */
+#define LONGEST_MS (24u * 60 * 60 * 1000)
+
 /* Reads a decimal number at the front of `text`. False if there is none or it is over `max`. */
 static bool read_number(const char *text, unsigned max, unsigned *ret_number, const char **ret_rest)
 {
@@ -31,11 +34,10 @@ static enum config_reading read_duration(void *field, const char *value)
     unsigned number;
     const char *unit;
 
-    /* A day is the limit: long enough for everything, and far from overflow. */
-    if (!read_number(value, 24u * 60 * 60 * 1000, &number, &unit))
+    if (!read_number(value, LONGEST_MS, &number, &unit))
         return CONFIG_READ_BAD;
     for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-        if (strcmp(unit, units[i].unit) == 0 && number <= 24u * 60 * 60 * 1000 / units[i].ms) {
+        if (strcmp(unit, units[i].unit) == 0 && number <= LONGEST_MS / units[i].ms) {
             *ms = number * units[i].ms;
             return CONFIG_READ_OK;
         }

@@ -19,7 +19,6 @@ bool haproxy_read_address(const char *word, struct addr *ret_addr, bool *ret_por
     static const char unix_family[] = "unix@";
     char text[ADDR_TEXT_MAX + 8];
 
-    *ret_port_only = false;
     for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
         if (strncmp(word, families[i], strlen(families[i])) == 0) {
             word += strlen(families[i]);

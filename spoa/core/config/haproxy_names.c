@@ -34,6 +34,7 @@ struct haproxy_names {
     struct taken *list;
     const char *agent;
     struct of_service *services;
+    bool out_of_memory;
 };
 
 static bool is_taken(const struct haproxy_names *names, const char *name)
@@ -44,19 +45,22 @@ static bool is_taken(const struct haproxy_names *names, const char *name)
     return found != NULL;
 }
 
-/* Keeps a name that nobody has. NULL if memory is short. */
+/* Keeps a name that nobody has. "", which is noted, if memory is short. */
 static const char *keep(struct haproxy_names *names, const char *name)
 {
     unsigned before = HASH_COUNT(names->taken);
     struct taken *entry = calloc(1, sizeof(*entry));
 
-    if (entry == NULL)
-        return NULL;
+    if (entry == NULL) {
+        names->out_of_memory = true;
+        return "";
+    }
     (void)snprintf(entry->name, sizeof(entry->name), "%s", name);
     HASH_ADD_STR(names->taken, name, entry);
     if (HASH_COUNT(names->taken) == before) {
         free(entry);
-        return NULL;
+        names->out_of_memory = true;
+        return "";
     }
     LL_PREPEND(names->list, entry);
     return entry->name;
@@ -90,43 +94,35 @@ static const char *configured_backend(const struct haproxy_names *names, const s
 }
 
 /* Backends of the configuration come first: the agent calls them so when it cuts sessions. */
-static bool keep_configured(struct haproxy_names *names, const struct config *config)
+static void keep_configured(struct haproxy_names *names, const struct config *config)
 {
     for (size_t i = 0; i < config->service_count; i++) {
         const char *backend = configured_backend(names, config, &config->services[i]);
         names->services[i].backends[0] = backend != NULL ? keep(names, backend) : NULL;
-        if (backend != NULL && names->services[i].backends[0] == NULL)
-            return false;
     }
-    return true;
 }
 
 /* `name` is what the names of its sections are made of. */
-static bool give_service(struct haproxy_names *names, struct of_service *service, const char *name)
+static void give_service(struct haproxy_names *names, struct of_service *service, const char *name)
 {
     if (service->backends[0] == NULL)
         service->backends[0] = give(names, "be_", name, "");
-    if (service->backends[0] == NULL)
-        return false;
     service->backends[1] = give(names, "", service->backends[0], "_read");
     service->frontends[0] = give(names, "fe_", name, "");
     service->frontends[1] = give(names, "fe_", name, "_read");
-    return service->backends[1] != NULL && service->frontends[0] != NULL && service->frontends[1] != NULL;
 }
 
 static bool give_all(struct haproxy_names *names, const struct config *config)
 {
-    names->services = calloc(config->service_count + 1, sizeof(*names->services));
-    if (names->services == NULL || !keep_configured(names, config))
+    names->services = calloc(config->service_count, sizeof(*names->services));
+    if (names->services == NULL)
         return false;
+    keep_configured(names, config);
     names->agent = give(names, "", "be_sentinel_spoa", "");
-    if (names->agent == NULL)
-        return false;
     for (size_t i = 0; i < config->service_count; i++)
-        if (!give_service(names, &names->services[i],
-                          config->service_count == 1 ? ONLY_SERVICE : config->services[i].name))
-            return false;
-    return true;
+        give_service(names, &names->services[i],
+                     config->service_count == 1 ? ONLY_SERVICE : config->services[i].name);
+    return !names->out_of_memory;
 }
 
 struct haproxy_names *haproxy_names_create(const struct config *config)

@@ -536,16 +536,15 @@ bool prometheus_write(const struct status *status, bool is_openmetrics, struct p
         write_agent(&exposition);
         write_counters(&exposition);
         page_cursor_next_section(cursor);
-        return true;
-    }
-    if (cursor->section <= FAMILIES) {
+    } else if (cursor->section <= FAMILIES) {
         if (!write_family_piece(&exposition, &families[cursor->section - 1], cursor))
             page_cursor_next_section(cursor);
-        return true;
+    } else {
+        write_apis(&exposition);
+        write_process(&exposition);
+        if (is_openmetrics)
+            text_add(out, "# EOF\n");
+        return false;
     }
-    write_apis(&exposition);
-    write_process(&exposition);
-    if (is_openmetrics)
-        text_add(out, "# EOF\n");
-    return false;
+    return true;
 }

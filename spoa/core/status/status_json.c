@@ -27,7 +27,7 @@ static void add_addr(struct json *json, const char *key, const struct addr *addr
 /* What was put together in `words`, which is empty then. */
 static void add_words(struct json *json, const char *key, struct text *words)
 {
-    json_string(json, key, words->len > 0 ? words->data : "");
+    json_string(json, key, words->data != NULL ? words->data : "");
     json->out->has_failed = json->out->has_failed || words->has_failed;
     text_clear(words);
 }

@@ -113,9 +113,9 @@ static void test_every_file(void **state)
 
     (void)state;
     config_each_file(loaded.config, note_file, &files);
-    assert_non_null(strstr(files.text, "/etc/a$b.pem\n/etc/a.key\n/etc/token\n"));
-    assert_non_null(strstr(files.text, "/etc/peers.pem\n"));
-    assert_non_null(strstr(files.text, "/run/a secret\n"));
+    assert_string_equal(files.text, "/etc/peers.pem\n/etc/a$b.pem\n/etc/a.key\n/etc/token\n/etc/ca.pem\n"
+                                    "/etc/cert.pem\n/etc/key.pem\n/run/a secret\n/etc/ca.pem\n"
+                                    "/etc/cert.pem\n/etc/key.pem\n/run/node secret\n");
     end(&loaded);
 }
 

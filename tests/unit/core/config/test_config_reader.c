@@ -324,6 +324,40 @@ static void test_quotes(void **state)
     end(&loaded);
 }
 
+/* Where the first password stands that can be read in the file itself; one of a variable cannot. */
+static void test_line_of_a_password(void **state)
+{
+    static const struct {
+        const char *lines;
+        unsigned line;
+    } cases[] = {
+        {"password = x\n", 7},
+        {"monitor = x\n", 0},
+        {"password = ${A}\n", 0},
+        {"password = ${A}x\n", 7},
+        {"password = x${A}\n", 7},
+        {"password = ${A}${B}\n", 7},
+        {"password = {A}\n", 7},
+        {"password-file = /x\n", 0},
+        {"password = x\n" SENTINELS "password = y\n", 7},
+        {"password = ${A}\n[service n]\nserver = R1 h:1\npassword = y\n", 10},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct loaded loaded = begin();
+        struct config_reader reader;
+        char text[512];
+        (void)snprintf(text, sizeof(text), GOOD "%s", cases[i].lines);
+        config_reader_init(&reader, loaded.config, FILE_NAME, variable, &loaded.errors);
+        config_reader_feed(&reader, text, strlen(text));
+        config_reader_end(&reader);
+        assert_int_equal(reader.password_line, cases[i].line);
+        assert_int_equal(loaded.errors.count, 0);
+        end(&loaded);
+    }
+}
+
 /* Nothing that may be a password is in a message. */
 static void test_messages_keep_secrets(void **state)
 {
@@ -361,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_dollars_in_addresses),
         cmocka_unit_test(test_doubtful_comments),
         cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_line_of_a_password),
         cmocka_unit_test(test_messages_keep_secrets),
     };
 

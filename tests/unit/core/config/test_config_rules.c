@@ -30,6 +30,15 @@ static bool contains(char *const *texts, size_t count, const char *part)
     return false;
 }
 
+/* A rule that says its message twice, or another rule that joins in, is a mistake, too. */
+static void check_says(char *const *texts, size_t count, const struct rule *rule)
+{
+    if (!contains(texts, count, rule->says))
+        fail_msg("not said: %s", rule->says);
+    if (count != 1)
+        fail_msg("%zu messages beside: %s", count - 1, rule->says);
+}
+
 static const struct rule errors[] = {
     {AGENT("max-connections = 0"), "t.conf:2: bad value '0' for 'max-connections'"},
     {AGENT("group = redis"), "t.conf: 'group' needs 'user'"},
@@ -59,6 +68,17 @@ static const struct rule errors[] = {
      "t.conf: 'listen = [::]:1' is listed twice, each with other options"},
     {AGENT("http = [::]:1 token-file=/a\nhttp = [::]:1 token-file=/b"),
      "t.conf: 'http = [::]:1' is listed twice, each with other options"},
+    {AGENT("listen = unix:/x owner=a\nlisten = unix:/x owner=b"), "'listen = unix:/x' is listed twice"},
+    {AGENT("listen = unix:/x group=a\nlisten = unix:/x group=b"), "'listen = unix:/x' is listed twice"},
+    {AGENT("http = [::]:1 allow=10.0.0.0/8\nhttp = [::]:1 allow=11.0.0.0/8"), "[::]:1' is listed twice"},
+    {AGENT("http = [::]:1 allow=10.0.0.0/8\nhttp = [::]:1 allow=10.0.0.0/8 allow=::1"), "is listed twice"},
+    {AGENT("http = [::]:1 allow=::1 allow=::2\nhttp = [::]:1 allow=::1 allow=::3"), "is listed twice"},
+    {AGENT("http = [::]:1 allow=::1\nhttp = [::]:2\nhttp = [::]:1 allow=::3"), "[::]:1' is listed twice"},
+    {AGENT("listen = [::]:1 tls-cert=/c tls-key=/k\nlisten = [::]:1 tls-cert=/d tls-key=/k"), "listed twice"},
+    {AGENT("listen = [::]:1 tls-cert=/c tls-key=/k\nlisten = [::]:1 tls-cert=/c tls-key=/l"), "listed twice"},
+    {AGENT("listen = [::]:1 tls-cert=/c tls-key=/k\n"
+           "listen = [::]:1 tls-cert=/c tls-key=/k tls-client-ca=/a"),
+     "listed twice"},
     {AGENT("listen = [::]:1\nlisten = [::]:2 tls-cert=/c"),
      "t.conf:3: 'tls-cert=' and 'tls-key=' need each other"},
     {AGENT("listen = [::]:2 tls-key=/k"), "t.conf:2: 'tls-cert=' and 'tls-key=' need each other"},
@@ -75,10 +95,12 @@ static const struct rule errors[] = {
     {AGENT("check = [::]:2 token-file=/t"), "t.conf:2: 'token-file=' is for 'http' only"},
     {GROUP("tls-ca = /ca.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
     {GROUP("tls = no\ntls-server-name = x"), "nothing without 'tls = yes'"},
+    {GROUP("tls-server-name = x"), "'tls-ca' and its like do nothing without 'tls = yes'"},
+    {GROUP("tls-cert = /c.pem\ntls-key = /k.pem"), "'tls-ca' and its like do nothing without 'tls = yes'"},
     {GROUP("tls = yes\ntls-cert = /c.pem"), "'tls-cert' and 'tls-key' need each other"},
     {GROUP("tls = yes\ntls-key = /k.pem"), "'tls-cert' and 'tls-key' need each other"},
     {GROUP("tls = yes\naddress = unix:/s.sock"), "there is no TLS to a UNIX socket"},
-    {OF_SERVICE("tls-key = /k.pem"), "nothing without 'tls = yes'"},
+    {OF_SERVICE("tls-server-name = x"), "nothing without 'tls = yes'"},
     {NODES("source = replication\ntls = yes", "tls-ca = /ca.pem"), "nothing without 'tls = yes'"},
     {OF_SERVICE("check-pulse = 50ms"),
      "bad value '50ms' for 'check-pulse': it takes a duration such as 500ms, 3s or 2m, 100 ms or more"},
@@ -109,18 +131,32 @@ static const struct rule errors[] = {
     {"[nodes]\nsource = cluster\n" GOOD, "[nodes NAME] needs a name"},
     {NODES("source = replication\nsauce = 1", ""), "unknown key 'sauce' in [nodes n]"},
     {NODES("", ""), "'source' is replication or cluster in [nodes NAME]"},
-    {GROUP("source = cluster"), "and nothing else in [sentinels]"},
+    {GROUP("source = cluster") "slot = 0\n", "and nothing else in [sentinels]"},
     {"[nodes n]\nsource = replication\n" GOOD, "[nodes n] has no 'address', and no service refers to it"},
     {NODES("source = replication", "sentinels = x"), "'nodes' and 'sentinels' exclude each other"},
     {GOOD "nodes = x\n", "there is no section [nodes x]"},
     {"[nodes m]\nsource = replication\naddress = 10.0.0.1:1\n" SERVICE, "there is no section [sentinels]"},
     {NODES("source = cluster", ""), "'slot' and 'source = cluster' need each other"},
     {NODES("source = replication", "slot = 1"), "'slot' and 'source = cluster' need each other"},
-    {NODES("source = cluster", "slot = 16384"),
+    {NODES("source = replication", "slot = 16384"),
      "bad value '16384' for 'slot': it takes a number, 0 to 16383"},
     {NODES("source = cluster", "slot = 0\nwhen-alone = name"), "'when-alone' needs 'source = replication'"},
     {NODES("source = replication", "witness = yes"),
      "'witness', 'early-fence' and 'replicas' need Sentinels"},
+    {NODES("source = replication", "early-fence = yes"),
+     "'witness', 'early-fence' and 'replicas' need Sentinels"},
+    {NODES("source = replication", "replicas = yes"),
+     "'witness', 'early-fence' and 'replicas' need Sentinels"},
+    {OF_SERVICE("when-alone = name"), "'when-alone' needs 'source = replication'"},
+    {OF_SERVICE("slot = 0"), "'slot' and 'source = cluster' need each other"},
+    {"[haproxy]\nbackend = b\nruntime-api = /a\nruntime-api = /b\nruntime-api = /a\n" GOOD,
+     "'runtime-api' has unix:/a twice"},
+    {"[haproxy]\nbackend = a/b\n" GOOD, "'a/b' cannot be a backend's name in HAProxy"},
+    {OF_SERVICE("backend = a/b c"), "'a/b' cannot be a backend's name in HAProxy"},
+    {GOOD SERVICE, "t.conf:7: a section [service m] is there already"},
+    {GOOD SENTINELS, "t.conf:7: a section [sentinels] is there already"},
+    {"[sentinels x]\naddress = a:1\n" GOOD "sentinels = x\n[nodes x]\nsource = replication\naddress = b:1\n",
+     "a section [sentinels x] is there already"},
     {NODES("source = cluster", "slot = 0\ndown-after = 2s"),
      "'down-after' needs Sentinels or 'source = replication'"},
     {NODES("source = replication\naddress = 10.0.0.1:1\naddress = 10.0.0.1:1", ""),
@@ -133,8 +169,73 @@ static void test_errors(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
         struct loaded loaded = load(errors[i].text);
-        if (!contains(loaded.errors.texts, loaded.errors.count, errors[i].says))
-            fail_msg("not said: %s", errors[i].says);
+        check_says(loaded.errors.texts, loaded.errors.count, &errors[i]);
+        end(&loaded);
+    }
+}
+
+/* As long, as many or as short as it may be. Nothing is said of these. */
+static const char *const silent[] = {
+    GROUP("vote-life = 5s"),
+    NODES("source = replication\nvote-life = 6s", ""),
+    NODES("source = cluster", "slot = 0"),
+    GROUP("tls = yes\ntls-cert = /c.pem\ntls-key = /k.pem"),
+    GROUP("tls = yes"),
+    GROUP("username = u\npassword = p"),
+    GROUP("username = u\npassword-file = /p"),
+    "[agent]\ncheck = 127.0.0.1:9013\n" GOOD "early-fence = yes\nearly-fence-max = 3s\npark = 3s\n",
+    OF_SERVICE("keep = 5s\nkeep-when = refused"),
+    OF_SERVICE("on-switch = /bin/x a"),
+    OF_SERVICE("max-lag = 3s\nreplicas = yes"),
+    OF_SERVICE("max-lag = 1b\nreplicas = yes"),
+    OF_SERVICE("backend = a b"),
+    OF_SERVICE("monitor = x"),
+    SENTINELS "[service m]\nallow-any-address = yes\n",
+    "[haproxy]\nbackend = b\nruntime-api = /a\nruntime-api = master:/a\n" GOOD,
+    "[haproxy]\nbackend = b\nruntime-api = /a\n" NODES("source = replication\naddress = 10.0.0.1:6379\n"
+                                                       "address = 10.0.0.2:6379\naddress = 10.0.0.3:6379",
+                                                       "server = R3 10.0.0.3:6379\ndown-after = 2s"),
+    "[nodes n]\nsource = replication\naddress = 10.0.0.1:1\naddress = 10.0.0.2:1\n"
+    "[service m]\nnodes = n\nallow-any-address = yes\n",
+    "[nodes n]\nsource = replication\naddress = 10.0.0.1:1\naddress = 10.0.0.2:1\n"
+    "[service m]\nnodes = n\nserver = R1 h:1 alias=10.0.0.2:1\nserver = R2 10.0.0.1:1\n",
+    AGENT("check = 127.0.0.1:1"),
+    AGENT("takeover = unix:/t.sock"),
+    AGENT("user = a\ngroup = b"),
+    AGENT("user = a"),
+    AGENT("listen = unix:/x mode=600 owner=a group=b\nlisten = unix:/x mode=600 owner=a group=b"),
+    AGENT("listen = [::]:1 allow=::1 tls-cert=/c tls-key=/k tls-client-ca=/a\n"
+          "listen = [::]:1 allow=::1 tls-cert=/c tls-key=/k tls-client-ca=/a"),
+    AGENT("http = [::]:1 token-file=/t\nhttp = [::]:1 token-file=/t"),
+    AGENT("syslog = "
+          "/012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012"
+          "3456789012345"),
+    /* whom `allow` is for */
+    AGENT("listen = 127.0.0.1:1\nallow = 10.0.0.0/8"),
+    AGENT("listen = unix:/l.sock\ncheck = 127.0.0.1:1\nallow = 10.0.0.0/8"),
+    AGENT("listen = unix:/l.sock\nhttp = 127.0.0.1:1\nallow = 10.0.0.0/8"),
+    AGENT("listen = unix:/l.sock\nlisten = 127.0.0.1:1\nallow = 10.0.0.0/8"),
+    AGENT("listen = 127.0.0.1:1 allow=::1\nlisten = 127.0.0.1:2\nallow = 10.0.0.0/8"),
+    AGENT("listen = 127.0.0.1:1\nlisten = 127.0.0.1:2 allow=::1\nallow = 10.0.0.0/8"),
+    AGENT("listen = 127.0.0.1:1 allow=::1\ncheck = 127.0.0.1:2\nallow = 10.0.0.0/8"),
+    AGENT("listen = 127.0.0.1:1 allow=::1\nhttp = 127.0.0.1:2\nallow = 10.0.0.0/8"),
+    /* one service of two is enough */
+    AGENT("park-max = 5"),
+    AGENT("park-max = 5") "park = 0\n[service n]\nserver = R1 10.0.0.1:6379\n",
+    AGENT("park-max = 5") "[service n]\nserver = R1 10.0.0.1:6379\npark = 0\n",
+    "[haproxy]\nbackend = x\n" GOOD,
+    "[haproxy]\nbackend = x\n" GOOD "backend = y\n[service n]\nserver = R1 10.0.0.1:6379\n",
+    "[haproxy]\nbackend = x\n" GOOD "[service n]\nserver = R1 10.0.0.1:6379\nbackend = y\n",
+    AGENT("check = [::1]:1") "check-mode = master\n[service n]\nserver = R1 10.0.0.1:6379\n",
+};
+
+static void test_nothing_is_said(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(silent) / sizeof(*silent); i++) {
+        struct loaded loaded = load_good(silent[i]);
+        if (loaded.config->warnings.count > 0)
+            fail_msg("%s:\n%s", silent[i], loaded.config->warnings.texts[0]);
         end(&loaded);
     }
 }
@@ -144,9 +245,9 @@ static void test_warnings(void **state)
     static const struct rule rules[] = {
         {GROUP("vote-life = 6s"),
          "'vote-life' is 6000 ms: an agent that is cut off names the old master for so long"},
-        {OF_SERVICE("early-fence = yes\npark = 1s"),
+        {AGENT("check = [::1]:1") "early-fence = yes\npark = 1s\n",
          "'park' (1000 ms) is shorter than 'early-fence-max' (3000 ms)"},
-        {OF_SERVICE("early-fence = yes\nearly-fence-max = 9s"),
+        {AGENT("check = [::1]:1") "early-fence = yes\nearly-fence-max = 9s\n",
          "'park' (8000 ms) is shorter than 'early-fence-max' (9000 ms)"},
         {OF_SERVICE("keep = 5s"), "'keep' names the last master without a majority for 5000 ms"},
         {OF_SERVICE("keep-when = refused"), "'keep-when' does nothing without 'keep'"},
@@ -155,7 +256,8 @@ static void test_warnings(void **state)
          "'on-switch' is run without a shell: quotes do not hold words together"},
         {NODES("source = replication", "when-alone = name"),
          "'when-alone = name' believes a master that no majority names"},
-        {NODES("source = replication", "down-after = 2s"), "'down-after' has no effect: it takes all nodes"},
+        {"[agent]\ncheck = [::1]:1\n" NODES("source = replication", "down-after = 2s"),
+         "'down-after' has no effect: it takes all nodes"},
         {NODES("source = replication\naddress = 10.0.0.1:6379\naddress = 10.0.0.9:6379", ""),
          "node 10.0.0.9:6379 votes on [service m], and no 'server' there has its address"},
         {"[nodes n]\nsource = replication\n[service m]\nnodes = n\nserver = R1 10.0.0.1:6379\n",
@@ -165,8 +267,7 @@ static void test_warnings(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
         struct loaded loaded = load_good(rules[i].text);
-        if (!contains(loaded.config->warnings.texts, loaded.config->warnings.count, rules[i].says))
-            fail_msg("not said: %s", rules[i].says);
+        check_says(loaded.config->warnings.texts, loaded.config->warnings.count, &rules[i]);
         end(&loaded);
     }
 }
@@ -183,23 +284,31 @@ static const struct idle {
     const char *suffix;
 } idle[] = {
     {"fence = 5s", "'fence' cuts no sessions " CUTTER, API, ""},
-    {"fence = 5s", "'fence' cuts no sessions " CUTTER, CHECK, ""},
+    {"fence = 1ms", "'fence' cuts no sessions " CUTTER, CHECK, ""},
     {"down-after = 2s", "'down-after' cuts no sessions " CUTTER, API, ""},
     {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, CHECK, ""},
     {"early-fence-max = 1s", "'early-fence-max' does nothing without 'early-fence = yes'", CHECK,
      "early-fence = yes"},
     {"check-mode = master", "'check-mode' does nothing without a 'check' in [agent]", CHECK, ""},
     {"check-pulse = 1s", "'check-pulse' does nothing without a 'check' in [agent]", CHECK, ""},
-    {"check-delay = 1s", "'check-delay' does nothing without a 'check' in [agent]", CHECK, ""},
+    {"check-delay = 1ms", "'check-delay' does nothing without a 'check' in [agent]", CHECK, ""},
     {"max-lag = 5s", "'max-lag' does nothing without 'replicas = yes'", "", "replicas = yes"},
     {"server = R2 10.0.0.2:1 weight=0", "'weight=' does nothing without 'replicas = yes'", "",
      "replicas = yes"},
-    {"gone-clients = serve\npark = 0", "'gone-clients' does nothing without 'park'", NULL, NULL},
     {"on-switch-timeout = 1s", "'on-switch-timeout' does nothing without 'on-switch'", "",
      "on-switch = /bin/true"},
     {"on-switch-retry = 2s", "'on-switch-retry' does nothing without 'on-switch'", "",
      "on-switch = /bin/true"},
     {"password = x\nrole-check = off", "'password' does nothing without 'role-check'", NULL, NULL},
+    {"password-file = /p\nrole-check = off", "'password' does nothing without 'role-check'", NULL, NULL},
+    {"server = R2 10.0.0.2:1\nserver = R3 10.0.0.3:1 weight=2",
+     "'weight=' does nothing without 'replicas = yes'", "", "replicas = yes"},
+    {"down-after = 2s", "'down-after' cuts no sessions " CUTTER, CHECK, ""},
+    {"early-fence = yes", "'early-fence' cuts no sessions " CUTTER, API, ""},
+    {"replica-fallback = master", "'replica-fallback' does nothing without 'replicas = yes'", "",
+     "replicas = yes"},
+    {"keep-when = refused", "'keep-when' does nothing without 'keep'", "", "keep = 1ms"},
+    {"gone-clients = serve\npark = 0", "'gone-clients' does nothing without 'park'", NULL, NULL},
     {"tls = yes\nrole-check = off", "'tls' does nothing without 'role-check'", NULL, NULL},
 };
 
@@ -212,6 +321,7 @@ static void check_idle(const struct idle *key, bool has_effect)
     struct loaded loaded = load_good(text);
     if (contains(loaded.config->warnings.texts, loaded.config->warnings.count, key->says) == has_effect)
         fail_msg("%s:\n%s", has_effect ? "said" : "not said", key->says);
+    assert_int_equal(loaded.config->warnings.count, !has_effect);
     /* A complete file with all defaults gets no other warning. */
     char *dumped = dump(loaded.config);
     struct loaded again = load(dumped);
@@ -244,8 +354,10 @@ static void test_idle_elsewhere(void **state)
          "t.conf: 'park-max' does nothing without a service that has 'park'"},
         {"[haproxy]\nbackend = x\n" GOOD "backend = y\n",
          "'backend' in [haproxy] does nothing: each service has its own"},
-        {"[sentinels x]\naddress = a:1\n" GOOD, "t.conf:1: no service refers to [sentinels x]"},
-        {"[nodes x]\nsource = replication\naddress = a:1\n" GOOD, "t.conf:1: no service refers to [nodes x]"},
+        {"[sentinels x]\naddress = a:1\naddress = b:1\naddress = c:1\n" GOOD,
+         "t.conf:1: no service refers to [sentinels x]"},
+        {"[nodes x]\nsource = replication\naddress = a:1\naddress = b:1\n" GOOD,
+         "t.conf:1: no service refers to [nodes x]"},
         {NODES("source = replication\nsubscribe = no", ""),
          "t.conf:1: 'subscribe' does nothing without Sentinels"},
         {NODES("source = replication", "monitor = x"), "'monitor' does nothing without Sentinels"},
@@ -254,8 +366,7 @@ static void test_idle_elsewhere(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
         struct loaded loaded = load_good(rules[i].text);
-        if (!contains(loaded.config->warnings.texts, loaded.config->warnings.count, rules[i].says))
-            fail_msg("not said: %s", rules[i].says);
+        check_says(loaded.config->warnings.texts, loaded.config->warnings.count, &rules[i]);
         end(&loaded);
     }
 }
@@ -322,9 +433,10 @@ static void test_node_credentials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gathered_voters), cmocka_unit_test(test_node_credentials),
-        cmocka_unit_test(test_errors),          cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_idle_keys),       cmocka_unit_test(test_idle_elsewhere),
+        cmocka_unit_test(test_nothing_is_said),  cmocka_unit_test(test_gathered_voters),
+        cmocka_unit_test(test_node_credentials), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_warnings),         cmocka_unit_test(test_idle_keys),
+        cmocka_unit_test(test_idle_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

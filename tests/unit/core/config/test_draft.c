@@ -130,6 +130,26 @@ static void test_aliases(void **state)
         "server = R2 10.0.0.12:6379 alias=redis-2:6379\n;");
 }
 
+/* Of several addresses that were reached the first that was found is the main one; a name's kind has its own order. */
+static void test_several_are_reached(void **state)
+{
+    (void)state;
+    announce(&draft.sentinels, "10.0.0.11:26379", 'a', true);
+    struct draft_service *service = add_service("m");
+    announce(&service->nodes, "10.0.0.14:6379", 'b', false);
+    add(&service->nodes, "10.0.0.13:6379", 'b')->is_reached = true;
+    add(&service->nodes, "10.0.0.12:6379", 'b')->is_reached = true;
+    announce(&service->nodes, "unix:/b", 'c', true);
+    announce(&service->nodes, "unix:/a", 'd', true);
+    assert_ptr_equal(draft_add_address(&service->nodes, &service->nodes.list[1].addr),
+                     &service->nodes.list[1]);
+    assert_int_equal(service->nodes.count, 5);
+    draft_sort(&draft);
+    draft_write(&draft, &printed);
+    has("\nserver = R1 10.0.0.13:6379 alias=10.0.0.14:6379 alias=10.0.0.12:6379\nserver = R2 unix:/a\n"
+        "server = R3 unix:/b\n;");
+}
+
 /* An address that only others know is worth nothing, unless it is another one of a node that was announced. */
 static void test_strangers(void **state)
 {
@@ -205,6 +225,7 @@ int main(void)
         cmocka_unit_test_teardown(test_one_master, tear_down),
         cmocka_unit_test_teardown(test_logins, tear_down),
         cmocka_unit_test_teardown(test_aliases, tear_down),
+        cmocka_unit_test_teardown(test_several_are_reached, tear_down),
         cmocka_unit_test_teardown(test_strangers, tear_down),
         cmocka_unit_test_teardown(test_order, tear_down),
         cmocka_unit_test_teardown(test_many_and_odd_names, tear_down),

@@ -92,6 +92,36 @@ static void test_variables(void **state)
     CHECK_ALL(cases, "master");
 }
 
+/* A server may be called as a word of the condition is, and by one letter. */
+static void test_odd_names_of_servers(void **state)
+{
+    static const struct {
+        const char *rule;
+        const char *name;
+        enum haproxy_truth truth;
+    } cases[] = {
+        {"use_backend b if { var(txn.redis.master) -m str R1 }", "str", HAPROXY_NEVER},
+        {"use_backend b if { var(txn.redis.master) -m str R1 }", "-m", HAPROXY_NEVER},
+        {"use_backend b if { var(txn.redis.master) -m str R1 str }", "str", HAPROXY_ALWAYS},
+        {"use_backend b if { var(txn.redis.master) -m str A }", "A", HAPROXY_ALWAYS},
+        {"use_backend b if { var(txn.redis.master) -m str A }", "B", HAPROXY_NEVER},
+        {"use_backend b if { var(txn.redis.master) -m str R- }", "R-", HAPROXY_ALWAYS},
+    };
+    const struct haproxy_route route = {.prefix = "redis", .variable = "master"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct haproxy_file file = {.sections = NULL};
+        char text[128];
+        int len = snprintf(text, sizeof(text), "frontend f\n %s\n", cases[i].rule);
+        haproxy_file_read(&file, "h.cfg", "h.cfg", text, (size_t)len, no_variable);
+        assert_int_equal(
+            haproxy_applies(&route, file.sections[0], &file.sections[0]->lines[0], cases[i].name),
+            cases[i].truth);
+        haproxy_file_finish(&file);
+    }
+}
+
 /* Where clients are sent to an address, the name of a server says nothing of them. */
 static void test_variables_of_other_routes(void **state)
 {
@@ -186,6 +216,7 @@ static void test_terms(void **state)
         {"", "use_backend b if TRUE FALSE or FALSE TRUE", HAPROXY_MENTION_NONE, "NNNN"},
         {"", "use_backend b unless " NET " or " FOUND, HAPROXY_MENTION_OURS, "PNNN"},
         {"", "use_backend b if { var(txn.redis.master) -m found", HAPROXY_MENTION_OURS, "NAAA"},
+        {"", "use_backend b if { var(txn.redis.master) -m str R3", HAPROXY_MENTION_OURS, "NPNN"},
     };
 
     (void)state;
@@ -197,7 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_variables),   cmocka_unit_test(test_variables_of_other_routes),
         cmocka_unit_test(test_other_names), cmocka_unit_test(test_acls),
-        cmocka_unit_test(test_terms),
+        cmocka_unit_test(test_terms),       cmocka_unit_test(test_odd_names_of_servers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@ static int tear_down(void **state)
     (void)state;
     text_finish(&printed);
     end(&made);
+    made = (struct loaded){.config = NULL};
     return 0;
 }
 
@@ -142,6 +143,11 @@ static void test_where_the_agent_is(void **state)
     check_agent_address("listen = 0.0.0.0:9012", "\n    server agent1 127.0.0.1:9012\n");
     check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k",
                         "server agent1 10.0.0.1:9012 ssl verify required ca-file /etc/haproxy/ca.crt\n");
+    check_agent_address(
+        "listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
+        "mark-down\n    # ca.crt: who has signed the agent's certificate. Add 'verifyhost NAME' where it "
+        "signs for others, too.\n    # haproxy.pem: HAProxy's own certificate and key.\n"
+        "    # An agent on a UNIX socket: ");
     check_agent_address("listen = 10.0.0.1:9012 tls-cert=/c tls-key=/k tls-client-ca=/p",
                         " ca-file /etc/haproxy/ca.crt crt /etc/haproxy/haproxy.pem\n");
     check_agent_address("listen = [::]:9012", "\n    server agent1 [::1]:9012\n");
@@ -365,6 +371,97 @@ static void test_another_place_and_host(void **state)
     has("    filter spoe engine sentinel config /home/a\\ b/spoe.conf\n");
 }
 
+/* Whatever has a port on this host: clients get the next one. */
+static void test_ports_that_are_taken(void **state)
+{
+    static const char *const texts[] = {
+        "[agent]\nlisten = 127.0.0.1:1\nlisten = 127.0.0.1:6379\n" GOOD,
+        "[agent]\ncheck = 127.0.0.1:6379\n" GOOD,
+        "[agent]\nhttp = 127.0.0.1:6379\n" GOOD,
+        "[agent]\nhttp = 127.0.0.1:1\nhttp = 0.0.0.0:6379\n" GOOD,
+        SENTINELS "address = 127.0.0.1:6379\n" SERVICE,
+        "[sentinels]\naddress = 127.0.0.1:6379\naddress = a:1\naddress = b:1\n" SERVICE,
+        GOOD "server = R2 127.0.0.1:6379\n",
+        SENTINELS "[service m]\nserver = R1 127.0.0.1:6379\n",
+        "[haproxy]\nruntime-api = 127.0.0.1:6379\nbackend = be\n" GOOD,
+        "[haproxy]\nruntime-api = /a\nruntime-api = 127.0.0.1:6379\nbackend = be\n" GOOD,
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        (void)tear_down(state);
+        (void)written(texts[i], 206);
+        has("    bind 127.0.0.1:6380\n");
+    }
+    (void)tear_down(state);
+    (void)written(GOOD
+                  "server = R2 127.0.0.1:6380\nserver = R3 127.0.0.1:6381\n[service n]\nserver = A a:6379\n"
+                  "[service o]\nserver = A a:6379\n",
+                  206);
+    has("    bind 127.0.0.1:6379\n");
+    has("    bind 127.0.0.1:6382\n");
+    has("    bind 127.0.0.1:6383\n");
+}
+
+/* The last port goes to the first frontend: none is left for the second. */
+static void test_no_port_is_left(void **state)
+{
+    const struct haproxy_conf_options options = {.version = 206, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+
+    (void)state;
+    made = load_good(GOOD "[service n]\nserver = A a:1\n");
+    struct config_haproxy *haproxy = &made.config->haproxy;
+    haproxy->runtime_api_count = 65535 - 6379;
+    haproxy->runtime_apis = calloc(haproxy->runtime_api_count, sizeof(*haproxy->runtime_apis));
+    assert_non_null(haproxy->runtime_apis);
+    for (size_t i = 0; i < haproxy->runtime_api_count; i++)
+        haproxy->runtime_apis[i].addr =
+            addr_from_ip((const uint8_t[]){127, 0, 0, 1}, ADDR_IPV4, (uint16_t)(6379 + i));
+    haproxy_conf_write(made.config, &options, &printed);
+    has("    bind 127.0.0.1:65535\n");
+    has("    # No port is left: give it a 'bind'.\n");
+    assert_int_equal(count_lines("    bind "), 1);
+}
+
+/* The first UNIX socket that is HAProxy's own, or else the first address; a master's is none of them. */
+static void test_its_own_runtime_api(void **state)
+{
+    static const char *const cases[][2] = {
+        {"10.0.0.5:1\nruntime-api = /a\nruntime-api = /b", "\n    stats socket /a user"},
+        {"10.0.0.5:1\nruntime-api = 10.0.0.6:1", "\n    stats socket 10.0.0.5:1 level admin\n"},
+        {"master:10.0.0.5:1\nruntime-api = 10.0.0.6:1", "\n    stats socket 10.0.0.6:1 level admin\n"},
+        {"/a$b\nruntime-api = 10.0.0.6:1", "\n    stats socket 10.0.0.6:1 level admin\n"},
+        {"/a$b",
+         "    # HAProxy cannot take this path: a shorter one, without ',' and '$'.\n    # stats socket /a$b"},
+        {"master:10.0.0.5:1", "rules this HAProxy.\n    # It is the master's: haproxy -W -S 10.0.0.5:1\n"},
+        {"/a", "rules this HAProxy. The agent's user must be in the group.\n    stats socket /a user"},
+    };
+    char text[512];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        (void)tear_down(state);
+        (void)snprintf(text, sizeof(text), "[haproxy]\nruntime-api = %s\nbackend = be\n" GOOD, cases[i][0]);
+        (void)written(text, 206);
+        has(cases[i][1]);
+    }
+}
+
+/* One service, or one server, of several has it. */
+static void test_one_of_several(void **state)
+{
+    (void)state;
+    (void)written(GOOD "server = R2 h:1\n[service n]\nserver = A 10.0.0.1:1\nreplicas = yes\n", 206);
+    has("\nresolvers system\n");
+    assert_int_equal(count_lines(" resolvers system init-addr"), 1);
+    has("# One more port leads to the replicas");
+    text_finish(&printed);
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("[sentinel-replica]\n");
+    (void)tear_down(state);
+    (void)written(SENTINELS "[service n]\nserver = A 10.0.0.1:1\n[service m]\nserver = R2 h:1\n", 206);
+    has("\nresolvers system\n");
+    assert_int_equal(count_lines(" resolvers system init-addr"), 1);
+}
+
 /* 2 s longer than the longest `park`; `auto` may come to 8 s. */
 static void test_patience(void **state)
 {
@@ -377,6 +474,17 @@ static void test_patience(void **state)
     made = load_good(GOOD "park = 2500ms\n");
     haproxy_conf_write_spoe(made.config, 206, &printed);
     has("timeout processing 4s");
+    end(&made);
+    text_finish(&printed);
+    made = load_good(
+        GOOD "park = 0\n[service n]\nserver = A a:1\npark = 3s\n[service o]\nserver = A a:1\npark = 1s\n");
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 5s");
+    end(&made);
+    text_finish(&printed);
+    made = load_good(GOOD "park = 0\n");
+    haproxy_conf_write_spoe(made.config, 206, &printed);
+    has("timeout processing 2s");
 }
 
 static void test_versions(void **state)
@@ -409,6 +517,10 @@ int main(void)
         cmocka_unit_test(test_the_head),
         cmocka_unit_test_teardown(test_another_place_and_host, tear_down),
         cmocka_unit_test_teardown(test_patience, tear_down),
+        cmocka_unit_test_teardown(test_ports_that_are_taken, tear_down),
+        cmocka_unit_test_teardown(test_no_port_is_left, tear_down),
+        cmocka_unit_test_teardown(test_its_own_runtime_api, tear_down),
+        cmocka_unit_test_teardown(test_one_of_several, tear_down),
         cmocka_unit_test(test_versions),
     };
 

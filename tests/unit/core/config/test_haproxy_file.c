@@ -92,6 +92,44 @@ static void test_variables(void **state)
     check_words("a $HOST '$HOST'", "a|$HOST|$HOST");
 }
 
+/* A name that is too long for any variable stays as it is. One whose end is missing is taken as far as it goes. */
+static void test_odd_variables(void **state)
+{
+    char line[512];
+    char expected[512];
+    char name[256];
+
+    (void)state;
+    for (size_t len = 120; len < 140; len++) {
+        memset(name, 'N', len);
+        name[len] = '\0';
+        (void)snprintf(line, sizeof(line), "a \"${%s-x}\"", name);
+        check_words(line, "a|x");
+        (void)snprintf(line, sizeof(line), "a \"$%s\"", name);
+        (void)snprintf(expected, sizeof(expected), "a|$%s", name);
+        check_words(line, expected);
+    }
+    check_words("a \"${HOST", "a|redis one");
+    check_words("a \"${NONE-b c", "a|b c");
+    check_words("a \"${NONE", "a|${NONE");
+    check_words("a \"${NONE-}\"", "a|");
+    check_words("a \"${HOSTx-y}\"", "a|y");
+    check_words("a \"${-y}\"", "a|y");
+    check_words("a\\rb\\nc\\td", "a\rb\nc\td");
+}
+
+static void test_most_words(void **state)
+{
+    char text[2048] = "global\n";
+
+    (void)state;
+    for (unsigned i = 0; i < 300; i++)
+        strcat(text, "w ");
+    struct haproxy_file file = read_text(text);
+    assert_int_equal(file.sections[0]->lines[0].count, 256);
+    haproxy_file_finish(&file);
+}
+
 /* No byte behind the end is read, wherever the file ends. */
 static void test_ends(void **state)
 {
@@ -191,6 +229,27 @@ static void test_blocks(void **state)
     haproxy_file_finish(&file);
 }
 
+/* A word in brackets alone is a scope, and nothing else. */
+static void test_words_that_are_no_scopes(void **state)
+{
+    static const char *const lines[] = {"x]", "[x", "[", "]", "[x] y", "x [y]"};
+    char text[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        (void)snprintf(text, sizeof(text), "global\n%s\n[s]\nbackend b\n", lines[i]);
+        struct haproxy_file file = read_text(text);
+        assert_int_equal(file.count, 2);
+        assert_int_equal(file.sections[0]->count, 1);
+        assert_string_equal(file.sections[1]->scope, "s");
+        haproxy_file_finish(&file);
+    }
+    struct haproxy_file file = read_text("[s]\nglobal\n x\n[]\n y\nbackend b\n");
+    assert_int_equal(file.sections[0]->count, 1); /* a scope ends a section */
+    assert_string_equal(file.sections[1]->scope, "");
+    haproxy_file_finish(&file);
+}
+
 /* Files of SPOE have scopes. */
 static void test_scopes(void **state)
 {
@@ -211,8 +270,24 @@ static void test_times(void **state)
     static const struct {
         const char *word;
         unsigned ms;
-    } good[] = {{"500ms", 500}, {"500", 500}, {"5s", 5000}, {"2m", 120000}, {"1h", 3600000}, {"1500us", 2}};
-    static const char *const bad[] = {"", "s", "5 s", "5x", "-1s", "99999999999s"};
+    } good[] = {{"500ms", 500},
+                {"500", 500},
+                {"5s", 5000},
+                {"2m", 120000},
+                {"1h", 3600000},
+                {"1500us", 2},
+                {"0", 0},
+                {"5ms", 5},
+                {"1us", 1},
+                {"1000us", 1},
+                {"1001us", 2},
+                {"1d", 86400000},
+                {"49d", 4233600000},
+                {"4294967295", 4294967295},
+                {"4294967s", 4294967000},
+                {"9999999999us", 10000000}};
+    static const char *const bad[] = {"",           "s",        "5 s", "5x",   "-1s",         "99999999999s",
+                                      "4294967296", "4294968s", "50d", "1us ", "12345678901", "5ss"};
     unsigned ms = 0;
 
     (void)state;
@@ -227,9 +302,12 @@ static void test_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),       cmocka_unit_test(test_quotes),   cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_ends),        cmocka_unit_test(test_sections), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_blocks),   cmocka_unit_test(test_scopes),
+        cmocka_unit_test(test_words),         cmocka_unit_test(test_quotes),
+        cmocka_unit_test(test_variables),     cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_odd_variables), cmocka_unit_test(test_most_words),
+        cmocka_unit_test(test_sections),      cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_environment),   cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_scopes),        cmocka_unit_test(test_words_that_are_no_scopes),
         cmocka_unit_test(test_times),
     };
 

@@ -84,6 +84,31 @@ static void test_what_haproxy_conf_writes(void **state)
     }
 }
 
+/* Byte for byte. The other recipes have lines that were written by hand. */
+static void test_recipes_are_what_is_written(void **state)
+{
+    static const char *const folders[] = {"active-backup",    "agent-check", "any-address", "cluster",
+                                          "read-write-split", "replication", "runtime-api"};
+    const struct haproxy_conf_options options = {.version = 206, .spoe_path = HAPROXY_CONF_SPOE_PATH};
+    char folder[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+        struct text haproxy = {.data = NULL};
+        struct text spoe = {.data = NULL};
+        (void)snprintf(folder, sizeof(folder), "haproxy-conf/%s", folders[i]);
+        read_recipe(folder, &files);
+        struct config *config = load(files.text[AGENT]);
+        haproxy_conf_write(config, &options, &haproxy);
+        haproxy_conf_write_spoe(config, options.version, &spoe);
+        config_destroy(config);
+        assert_string_equal(spoe.data, files.text[SPOE]);
+        assert_string_equal(haproxy.data, files.text[HAPROXY]);
+        text_finish(&haproxy);
+        text_finish(&spoe);
+    }
+}
+
 /* ---- one mistake, one finding ---- */
 
 #define USE_SERVER "use-server %[var(txn.redis.master)] if { var(txn.redis.master) -m found }"
@@ -471,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_recipes),
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_what_haproxy_conf_writes),
+        cmocka_unit_test(test_recipes_are_what_is_written),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_mistakes_in_the_first_line),
         cmocka_unit_test(test_addresses),

@@ -37,6 +37,7 @@ static struct history history;
 static struct runtime_health api;
 
 static const char *name = "m"; /* of the service */
+static bool has_replicas;      /* the service names them, or else the master */
 
 static inline int set_up(void **state)
 {
@@ -58,6 +59,7 @@ static inline int set_up(void **state)
                    .threshold = 1,
                    .reply_timeout_ms = 500,
                    .vote_life_ms = LIFE},
+        .replicas = {.is_enabled = has_replicas, .fall_back = has_replicas},
     };
     service = service_create(&settings, START);
     const struct voter_group_options options = {.name = "",

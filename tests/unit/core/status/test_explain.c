@@ -194,6 +194,108 @@ static void test_no_sentinel_to_spare(void **state)
     assert_silent_about("one more");
 }
 
+/* As many as can be missed. */
+static void test_sentinels_to_spare(void **state)
+{
+    (void)state;
+    settings.quorum.threshold = 1;
+    name_all("10.0.0.1:6379", START);
+    explain(START);
+    assert_says("    3 of 3 Sentinels name it, 1 is needed.");
+    assert_says("    If one of these Sentinels died now: 2 of 3 would be left, which is enough.\n"
+                "    If 2 died: the same. If one more Sentinel died: nobody would be named.\n");
+}
+
+/* Rounded, and never below 0. */
+static void test_times(void **state)
+{
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {{0, " 0.0 s old and counts for 2.0 s"},   {49, " 0.0 s old and counts for 2.0 s"},
+                 {50, " 0.1 s old and counts for 2.0 s"},  {149, " 0.1 s old and counts for 1.9 s"},
+                 {951, " 1.0 s old and counts for 1.0 s"}, {1999, " 2.0 s old and counts for 0.0 s"},
+                 {2100, " 2.1 s old and counts for 0.0 s"}};
+
+    (void)state;
+    name_all("10.0.0.1:6379", START);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        explain(START + cases[i].ms);
+        assert_says(cases[i].text);
+    }
+}
+
+/* A vote that is as old as it may be is none. */
+static void test_a_vote_that_has_expired(void **state)
+{
+    (void)state;
+    name_all("10.0.0.1:6379", START);
+    say(1, QUORUM_NAMES, "10.0.0.1:6379", START + 100);
+    say(2, QUORUM_NAMES, "10.0.0.1:6379", START + 100);
+    explain(START + LIFE - 1);
+    assert_silent_about("    The Sentinel");
+    explain(START + LIFE);
+    assert_says("    The Sentinel s0:26379 named R1 (10.0.0.1:6379) 2.0 s ago.\n");
+    assert_silent_about("s1:26379");
+}
+
+/* Its votes are gone: nothing is said of their age. */
+static void test_a_master_that_is_kept(void **state)
+{
+    (void)state;
+    settings.policy.keep_ms = 60000;
+    settings.policy.keep_when = KEEP_WHEN_UNREACHABLE;
+    name_all("10.0.0.1:6379", START);
+    service_review(service, START + LIFE);
+    explain(START + LIFE);
+    assert_says("m: R1 (10.0.0.1:6379) is the master.\n    0 of 3 Sentinels name it, 2 are needed.");
+    assert_says("Too few answer. The last master is named for a while ('keep').\n");
+    assert_says("    New connections are sent there.\n");
+    assert_silent_about("The oldest");
+    assert_silent_about("If one of these");
+    say(0, QUORUM_NAMES, "10.0.0.1:6379", START + LIFE + 10);
+    explain(START + LIFE + 10);
+    assert_says("    1 of 3 Sentinels names it, 2 are needed.");
+    assert_silent_about("The oldest");
+}
+
+/* What each node says of itself, and who could be the next master. */
+static void test_words_of_nodes(void **state)
+{
+    const struct service_waiting waiting = {.count = 1, .oldest_ms = START};
+
+    (void)state;
+    name_all("10.0.0.1:6379", START);
+    note_word(0, NODE_SAYS_LOADING, "", START);
+    note_word(2, NODE_SAYS_REPLICA, "", START);
+    service_note_waiting(service, SERVICE_ROLE_MASTER, &waiting);
+    explain(START);
+    assert_says(" R1 itself says that it is loading its data.\n");
+    assert_says(" Then R3 can be promoted.\n");
+    assert_says(" 1 waits now, the oldest for 0.0 s.\n");
+    note_word(0, NODE_REFUSES, "NOAUTH.", START);
+    note_word(1, NODE_LISTED, "", START);
+    explain(START);
+    assert_says(" R1 refuses to say what it is: NOAUTH.\n");
+    assert_says(" Then R2 or R3 can be promoted.\n");
+    note_word(0, NODE_SAYS_REPLICA, "", START);
+    explain(START);
+    assert_says(" R1 itself says that it is a replica.\n");
+    assert_says(" Then R1, R2 or R3 can be promoted.\n");
+    assert_says("the agent notices a broken connection at once");
+}
+
+/* That others list it as a replica is no word of its own. */
+static void test_a_master_that_is_listed(void **state)
+{
+    (void)state;
+    name_all("10.0.0.1:6379", START);
+    note_word(0, NODE_LISTED, "", START);
+    explain(START);
+    assert_says(" 0.0 s old and counts for 2.0 s more.\n");
+    assert_says(" Then R1 can be promoted.\n");
+}
+
 /* Its own word is not known, and nobody follows it. */
 static void test_nothing_is_known_of_the_nodes(void **state)
 {
@@ -355,6 +457,7 @@ static void test_nodes_in_trouble(void **state)
         step_facts(service, i, &servers[1].addr, &facts, START + 40);
     explain(START + 50);
     assert_says("(down).\n");
+    assert_says("A majority holds R2 to be down.\n");
     assert_says("What to do: Promote another node, or bring R2 back.");
     assert_silent_about("entinel");
     for (unsigned i = 0; i < VOTERS; i++)
@@ -402,6 +505,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_all_is_well),
         T(test_no_sentinel_to_spare),
+        T(test_sentinels_to_spare),
+        T(test_times),
+        T(test_a_vote_that_has_expired),
+        T(test_a_master_that_is_kept),
+        T(test_words_of_nodes),
+        T(test_a_master_that_is_listed),
         T(test_nothing_is_known_of_the_nodes),
         T(test_it_starts),
         T(test_no_majority),

@@ -60,6 +60,40 @@ static void test_nobody_is_named(void **state)
     assert_int_equal(get("/master/m/R2", later + 2), HTTP_UNAVAILABLE);
 }
 
+static int set_up_with_replicas(void **state)
+{
+    has_replicas = true;
+    servers[0].weight = servers[1].weight = 1;
+    int result = set_up(state);
+    has_replicas = false;
+    return result;
+}
+
+static void say_replicas(uint64_t servers_up, int64_t now_ms)
+{
+    const struct service_event event = {
+        .kind = SERVICE_SAID_REPLICAS, .t_sent_ms = now_ms, .addr = &servers[0].addr, .servers = servers_up};
+
+    (void)voter_group_step(group, 0, &event, now_ms);
+}
+
+/* Only the servers that are replicas; with a fallback, and without any replica, the master. */
+static void test_replicas(void **state)
+{
+    (void)state;
+    say_replicas(2, START);
+    assert_int_equal(get("/replica/m", START), HTTP_OK);
+    assert_int_equal(get("/replica/m/R2", START), HTTP_OK);
+    assert_int_equal(get("/replica/m/R1", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m/R9", START), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/master/m/R1", START), HTTP_OK);
+    assert_int_equal(get("/master/m/R2", START), HTTP_UNAVAILABLE);
+    say_replicas(0, START + 1);
+    assert_int_equal(get("/replica/m/R2", START + 1), HTTP_UNAVAILABLE);
+    assert_int_equal(get("/replica/m/R1", START + 1), HTTP_OK);
+    assert_int_equal(get("/replica/m", START + 1), HTTP_OK);
+}
+
 static int set_up_with_a_fence(void **state)
 {
     int status = set_up(state);
@@ -306,6 +340,77 @@ static void test_other_paths_and_methods(void **state)
     assert_int_equal(get("/", START), HTTP_OK);
 }
 
+#define JSON "application/json"
+#define TEXT "text/plain; charset=utf-8"
+#define MASTER "{\"service\":\"m\",\"state\":\"ok\",\"master\":\"R1\",\"generation\":1}\n"
+
+/* The type, the page or the body, and the header Allow of each answer. */
+static void test_what_each_answer_is(void **state)
+{
+    static const struct {
+        const char *method;
+        const char *path;
+        const char *accept;
+        unsigned code;
+        const char *type;
+        enum http_page page;
+        const char *body;
+        bool is_methods_allowed;
+    } cases[] = {
+        {"GET", "/", NULL, HTTP_OK, "text/html; charset=utf-8", HTTP_PAGE_NONE, status_page, false},
+        {"GET", "/healthz", NULL, HTTP_OK, TEXT, HTTP_PAGE_NONE, "ok\n", false},
+        {"HEAD", "/readyz", NULL, HTTP_OK, JSON, HTTP_PAGE_NONE,
+         "{\"ready\":true,\"service\":null,\"reason\":null}\n", false},
+        {"GET", "/metrics", NULL, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", HTTP_PAGE_METRICS, "",
+         false},
+        {"GET", "/metrics", "text/plain", HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+         HTTP_PAGE_METRICS, "", false},
+        {"GET", "/metrics", "a, application/openmetrics-text;version=1.0.0", HTTP_OK,
+         "application/openmetrics-text; version=1.0.0; charset=utf-8", HTTP_PAGE_OPENMETRICS, "", false},
+        {"GET", "/status", NULL, HTTP_OK, JSON, HTTP_PAGE_STATUS, "", false},
+        {"GET", "/status.txt", NULL, HTTP_OK, TEXT, HTTP_PAGE_STATUS_TEXT, "", false},
+        {"GET", "/explain.txt", NULL, HTTP_OK, TEXT, HTTP_PAGE_EXPLANATION, "", false},
+        {"GET", "/explain/x", NULL, HTTP_NOT_FOUND, TEXT, HTTP_PAGE_NONE, "no such service\n", false},
+        {"GET", "/master/m", NULL, HTTP_OK, JSON, HTTP_PAGE_NONE, MASTER, false},
+        {"GET", "/replica/m", NULL, HTTP_UNAVAILABLE, JSON, HTTP_PAGE_NONE, MASTER, false},
+        {"GET", "/master/x", NULL, HTTP_NOT_FOUND, TEXT, HTTP_PAGE_NONE, "no such service\n", false},
+        {"GET", "/replica/x", NULL, HTTP_NOT_FOUND, TEXT, HTTP_PAGE_NONE, "no such service\n", false},
+        {"GET", "/x", NULL, HTTP_NOT_FOUND, TEXT, HTTP_PAGE_NONE, "not found\n", false},
+        {"OPTIONS", "/x", NULL, HTTP_OK, TEXT, HTTP_PAGE_NONE, "", true},
+        {"POST", "/", NULL, HTTP_METHOD_NOT_ALLOWED, TEXT, HTTP_PAGE_NONE, "method not allowed\n", true},
+        {"POST", "/healthz", NULL, HTTP_METHOD_NOT_ALLOWED, TEXT, HTTP_PAGE_NONE, "method not allowed\n",
+         true},
+    };
+    const struct voter_group *const groups[] = {group};
+    const struct status status = {.groups = groups, .group_count = 1, .now_ms = START};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct http_request request = {
+            .method = cases[i].method, .path = cases[i].path, .accept = cases[i].accept};
+        struct http_answer answer;
+        http_respond(&status, &request, &answer);
+        assert_int_equal(answer.code, cases[i].code);
+        assert_string_equal(answer.type, cases[i].type);
+        assert_int_equal(answer.page, cases[i].page);
+        assert_string_equal(answer.body.data != NULL ? answer.body.data : "", cases[i].body);
+        assert_int_equal(answer.is_methods_allowed, cases[i].is_methods_allowed);
+        text_finish(&answer.body);
+    }
+}
+
+/* A page that does not exist has nothing to write. */
+static void test_no_page(void **state)
+{
+    const struct status status = {.now_ms = START};
+    struct page_cursor cursor = {.section = 0};
+    struct text out = {.data = NULL};
+
+    (void)state;
+    assert_false(http_page_write(HTTP_PAGE_NONE, &status, &cursor, &out));
+    assert_int_equal(out.len, 0);
+}
+
 /* A counter's family has its whole name for Prometheus. */
 static void test_families_of_metrics(void **state)
 {
@@ -322,13 +427,16 @@ static void test_who_is_limited(void **state)
     static const char *const others[] = {"/explain.txt", "/explain/m",  "/",         "/metrics",
                                          "/status",      "/status.txt", "/master/m", "/replica/m",
                                          "/healthz/",    "/healthzz",   "/x",        ""};
+    char text[128];
 
     (void)state;
     is_limited = true;
     assert_int_equal(get("/healthz", START), HTTP_OK);
     assert_int_equal(get("/readyz", START), HTTP_OK);
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
-        assert_int_equal(get(others[i], START), HTTP_FORBIDDEN);
+        assert_int_equal(get_text(others[i], START, text, sizeof(text)), HTTP_FORBIDDEN);
+    assert_string_equal(text,
+                        "'allow' does not have this address: it may only ask for /healthz and /readyz\n");
     is_limited = false;
     assert_int_equal(get("/metrics", START), HTTP_OK);
 }
@@ -349,12 +457,14 @@ static void test_a_token(void **state)
         "Basic secret",
         "secret",
     };
+    char text[256];
 
     (void)state;
     token = "secret";
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         authorization = wrong[i];
-        assert_int_equal(get("/status", START), HTTP_UNAUTHORIZED);
+        assert_int_equal(get_text("/status", START, text, sizeof(text)), HTTP_UNAUTHORIZED);
+        assert_memory_equal(text, "a token is asked for: ", 22);
         assert_int_equal(get("/x", START), HTTP_UNAUTHORIZED);
         assert_int_equal(get("/healthz", START), HTTP_OK);
         assert_int_equal(get("/readyz", START), HTTP_OK);
@@ -378,6 +488,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_service_with_a_slash, set_up_with_a_slash, tear_down),
         cmocka_unit_test_setup_teardown(test_a_decision_that_has_run_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_replicas, set_up_with_replicas, tear_down),
         cmocka_unit_test_setup_teardown(test_a_fence_closes, set_up_with_a_fence, tear_down),
         cmocka_unit_test_setup_teardown(test_apis_are_shown, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_doubt_is_shown, set_up, tear_down),
@@ -389,6 +500,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_is_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_explanations, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_each_answer_is, set_up, tear_down),
+        cmocka_unit_test(test_no_page),
         cmocka_unit_test_setup_teardown(test_other_paths_and_methods, set_up, tear_down),
     };
 

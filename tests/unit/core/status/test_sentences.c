@@ -80,9 +80,10 @@ static void test_times(void **state)
         int64_t day; /* since 1970 */
         const char *text;
     } dates[] = {
-        {0, "1 Jan "},     {58, "28 Feb "},    {59, "1 Mar "},     {11015, "28 Feb "}, {11016, "29 Feb "},
-        {11017, "1 Mar "}, {11382, "1 Mar "},  {19782, "29 Feb "}, {19783, "1 Mar "},  {20088, "31 Dec "},
-        {20089, "1 Jan "}, {20783, "26 Nov "}, {47540, "28 Feb "}, {47541, "1 Mar "},
+        {0, "1 Jan "},      {58, "28 Feb "},    {59, "1 Mar "},     {11015, "28 Feb "}, {11016, "29 Feb "},
+        {11017, "1 Mar "},  {11382, "1 Mar "},  {19782, "29 Feb "}, {19783, "1 Mar "},  {20088, "31 Dec "},
+        {20089, "1 Jan "},  {18808, "30 Jun "}, {18809, "1 Jul "},  {18961, "30 Nov "}, {18962, "1 Dec "},
+        {20783, "26 Nov "}, {47540, "28 Feb "}, {47541, "1 Mar "},
     };
     char expected[64];
 
@@ -134,6 +135,30 @@ static void test_the_past(void **state)
                                      .longest_wait_ms = 4000};
     sentences_add_outage(&out, &outage);
     assert_added("m: 26.0 s without a master (down), 1 client waited, 4.0 s at most, 3 refused");
+}
+
+/* A name of one character is no empty one. */
+static void test_short_names(void **state)
+{
+    struct history_switch entry = {.service = "m",
+                                   .old_server = "A",
+                                   .old_addr = "10.0.0.1:1",
+                                   .new_server = "B",
+                                   .new_addr = "10.0.0.2:1",
+                                   .t_named_ms = 2,
+                                   .t_cut_ms = 3};
+    const struct history_outage outage = {.service = "m", .state = SERVICE_DOWN, .reason = "r"};
+
+    (void)state;
+    sentences_add_switch(&out, &entry, NULL);
+    assert_added("m: A → B in 2 ms, sessions cut after 3 ms");
+    sentences_add_outage(&out, &outage);
+    assert_added("m: 0 ms without a master (down, r), nobody waited, nobody refused");
+    entry.old_server[0] = '\0';
+    entry.new_server[0] = '\0';
+    sentences_add_switch(&out, &entry, &outage);
+    assert_added(
+        "m: 10.0.0.1:1 → 10.0.0.2:1 in 2 ms, nobody waited, nobody refused, sessions cut after 3 ms");
 }
 
 /* ---- states ---- */
@@ -459,6 +484,10 @@ static void test_an_api(void **state)
     assert_api(&api, TONE_WAIT, "1 cut owed");
     runtime_health_note_cut(&api, "Permission denied", 2, START);
     assert_api(&api, TONE_BAD, "cannot cut sessions: Permission denied · 2 cuts owed");
+    runtime_health_note_cut(&api, "?", 0, START);
+    assert_api(&api, TONE_BAD, "cannot cut sessions: ?");
+    runtime_health_note_cut(&api, "?", 1, START);
+    assert_api(&api, TONE_BAD, "cannot cut sessions: ? · 1 cut owed");
 }
 
 static void test_a_day(void **state)
@@ -497,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_the_past),
+        cmocka_unit_test(test_short_names),
         cmocka_unit_test(test_each_state_has_a_sentence),
         T(test_a_majority_is_lost),
         T(test_tones),

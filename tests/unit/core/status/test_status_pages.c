@@ -69,6 +69,18 @@ static void get_many(size_t count, char *text, size_t size)
     get_page_of_many("/status.txt", count, text, size);
 }
 
+/* Nobody has asked for them: the table has no counters of theirs. */
+static void test_services_that_nobody_counts(void **state)
+{
+    static char text[64 * 1024];
+
+    (void)state;
+    get_page_of_many("/metrics", 2, text, sizeof(text));
+    (void)find(text, "\nredis_spoa_service_answers_total{service=\"m1\",role=\"master\",outcome=\"ok\"} 0\n");
+    (void)find(text,
+               "\nredis_spoa_service_answers_total{service=\"m1\",role=\"replica\",outcome=\"ok\"} 0\n");
+}
+
 /* A master that no server has is among the nodes. */
 static void test_any_address(void **state)
 {
@@ -110,6 +122,18 @@ static void test_many_services(void **state)
     assert_true(full == text && full < alarms && alarms < first && first < same && same < last);
     assert_null(strstr(text, "m0:"));
     assert_null(strstr(alarms + 20, "what to do"));
+}
+
+/* All of them are in the JSON, which has more than a piece. */
+static void test_many_services_as_data(void **state)
+{
+    static char text[512 * 1024];
+
+    (void)state;
+    get_page_of_many("/status", MANY, text, sizeof(text));
+    const char *last = find(text, "{\"service\":\"m39\",");
+    (void)find(last, "\"quarters-sentence\":");
+    assert_string_equal(text + strlen(text) - 2, "}\n");
 }
 
 /* Few are all shown in full. */
@@ -191,6 +215,7 @@ static void test_explanations_of_some(void **state)
     (void)state;
     get_page_of_many("/explain.txt", 3, text, sizeof(text));
     assert_memory_equal(text, "m0: ", 4);
+    (void)find(text, "    1 of 1 Sentinel names it, 1 is needed.");
     const char *second = find(text, "\n\nm1: ");
     const char *third = find(second, "\n\nm2: ");
     assert_ptr_equal(strstr(text, "\n\n"), second);
@@ -211,6 +236,23 @@ static void test_tones(void **state)
     assert_int_equal(service_tone(service, START + LIFE + 3001), TONE_BAD);
 }
 
+/* The next section begins at the beginning, wherever the last one ended. */
+static void test_a_cursor(void **state)
+{
+    struct page_cursor cursor = {.section = 2, .group = 0, .service = 1};
+
+    (void)state;
+    assert_false(page_cursor_is_first(&cursor));
+    cursor = (struct page_cursor){.section = 2, .group = 1, .service = 0};
+    assert_false(page_cursor_is_first(&cursor));
+    cursor.service = 1;
+    page_cursor_next_section(&cursor);
+    assert_int_equal(cursor.section, 3);
+    assert_int_equal(cursor.group, 0);
+    assert_int_equal(cursor.service, 0);
+    assert_true(page_cursor_is_first(&cursor));
+}
+
 static void test_methods(void **state)
 {
     static const char *const others[] = {"POST", "PUT", "DELETE", "get", "GET ", ""};
@@ -227,13 +269,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_a_switch_after_an_outage),
+        T(test_services_that_nobody_counts),
         T(test_any_address),
         T(test_many_services),
+        T(test_many_services_as_data),
         T(test_few_services),
         T(test_an_unknown_service),
         T(test_faults_of_the_agent),
         T(test_explanations_of_some),
         T(test_tones),
+        T(test_a_cursor),
         T(test_methods),
     };
 

@@ -41,8 +41,11 @@ static void test_old_lines_are_dim(void **state)
 static void test_without_colours(void **state)
 {
     const struct terminal_look look = {.new_lines = 0};
+    const struct terminal_look low = {.columns = 20, .rows = 1};
 
     (void)state;
+    assert_painted(&look, "x", "x\n");
+    assert_painted(&low, "1\n2", "\033[H\033[K2 lines more: this window is too low");
     assert_painted(&look, "● m\n  x\n", "● m\n  x\n");
 }
 

@@ -34,7 +34,7 @@ enum { VOTERS = 3, SERVERS = 6, SERVICES_MAX = 30, APIS = 2 };
 static const char *const voter_names[GROUPS][VOTERS] = {
     {"10.0.0.1:26379", "10.0.0.2:26379", "s3.example.org:26379"},
     {"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}};
-static const char *const group_names[GROUPS] = {"", "east"};
+static const char *group_names[GROUPS] = {"", "east"};
 
 /* The world. Each group has so many of the services, one after another. */
 static struct service_server servers[SERVERS];
@@ -381,6 +381,7 @@ static void test_all_is_well(void **state)
     }
     look_at(now_ms + 400);
     check_page(HTTP_PAGE_STATUS_TEXT, "well.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "well.explain.txt");
     check_page(HTTP_PAGE_STATUS, "well.json");
     check_page(HTTP_PAGE_METRICS, "well.metrics");
     check_page(HTTP_PAGE_OPENMETRICS, "well.openmetrics");
@@ -394,6 +395,7 @@ static void test_at_the_start(void **state)
     status.process.t_start_unix_ms = 0;
     look_at(START + 100);
     check_page(HTTP_PAGE_STATUS_TEXT, "start.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "start.explain.txt");
     check_page(HTTP_PAGE_STATUS, "start.json");
 }
 
@@ -453,6 +455,7 @@ static void test_much_is_wrong(void **state)
     count();
     look_at(now_ms + 2900);
     check_page(HTTP_PAGE_STATUS_TEXT, "wrong.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "wrong.explain.txt");
     check_page(HTTP_PAGE_STATUS, "wrong.json");
     check_page(HTTP_PAGE_METRICS, "wrong.metrics");
 }
@@ -486,6 +489,49 @@ static void test_the_past(void **state)
     check_page(HTTP_PAGE_STATUS, "past.json");
 }
 
+/* Names and words of one character are no empty ones. */
+static void test_short_words(void **state)
+{
+    static const struct conversation_loss lost = {.reason = "?", .end = CONVERSATION_END_CLOSED};
+    int64_t now_ms = START + 5000;
+
+    (void)state;
+    make_world(1, 1);
+    for (size_t i = 0; i < 2; i++) {
+        vote(i, 3, "10.0.0.1:6379", now_ms);
+        say_word(i, 0, NODE_REFUSES, "E", now_ms + 10);
+        say_word(i, 1, NODE_SAYS_LOADING, "L", now_ms + 20);
+    }
+    for (int group = 0; group < GROUPS; group++)
+        voter_group_lost(groups[group], 0, &lost, now_ms + 30);
+    voter_group_lost(groups[NODES], 2, &lost, now_ms + 30);
+    voter_group_note_words(groups[SENTINELS], 2, 0, span_of_text("N"), now_ms + 40);
+    be_the_same(SENTINELS);
+    look_at(now_ms + 100);
+    check_page(HTTP_PAGE_STATUS_TEXT, "short.txt");
+    check_page(HTTP_PAGE_STATUS, "short.json");
+    check_page(HTTP_PAGE_EXPLANATION, "short.explain.txt");
+}
+
+/* One client waits in each role, for a millisecond; one was refused. */
+static void test_one_of_each(void **state)
+{
+    int64_t now_ms = START + 5000 + LIFE;
+    const struct service_waiting one = {.count = 1, .oldest_ms = now_ms};
+
+    (void)state;
+    make_world(1, 1);
+    vote(0, 7, "10.0.0.1:6379", now_ms - LIFE);
+    service_review(services[0], now_ms);
+    service_note_refusal(services[0]);
+    service_note_waiting(services[0], SERVICE_ROLE_MASTER, &one);
+    service_note_waiting(services[0], SERVICE_ROLE_REPLICA, &one);
+    look_at(now_ms + 1);
+    check_page(HTTP_PAGE_STATUS_TEXT, "one.txt");
+    check_page(HTTP_PAGE_STATUS, "one.json");
+    check_page(HTTP_PAGE_METRICS, "one.metrics");
+}
+
 /* More than are shown in full, and all is well. */
 static void test_a_few_more_are_well(void **state)
 {
@@ -494,7 +540,9 @@ static void test_a_few_more_are_well(void **state)
     int64_t now_ms = START + 5000;
 
     (void)state;
+    group_names[NODES] = "e";
     make_world(4, 1);
+    group_names[NODES] = "east";
     for (size_t i = 0; i < 5; i++)
         vote(i, 7, "10.0.0.1:6379", now_ms);
     look_at(now_ms + 100);
@@ -503,6 +551,7 @@ static void test_a_few_more_are_well(void **state)
         many[i] = groups[i == 0 ? SENTINELS : NODES];
     status.groups = many;
     status.group_count = MANY;
+    be_the_same(NODES); /* an alarm that is counted for each */
     check_page(HTTP_PAGE_STATUS_TEXT, "groups.txt");
 }
 
@@ -528,6 +577,7 @@ static void test_many_services(void **state)
     status.is_reload_good = false;
     look_at(now_ms + 500);
     check_page(HTTP_PAGE_STATUS_TEXT, "many.txt");
+    check_page(HTTP_PAGE_EXPLANATION, "many.explain.txt");
     for (size_t i = 0; i < SERVICES_MAX; i++)
         vote_for_none(i, 1, QUORUM_UNKNOWN_NAME, now_ms);
     look_at(now_ms + LIFE);
@@ -543,6 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_at_the_start), TEST(test_all_is_well),         TEST(test_much_is_wrong),
         TEST(test_the_past),     TEST(test_a_few_more_are_well), TEST(test_many_services),
+        TEST(test_short_words),  TEST(test_one_of_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
