@@ -235,10 +235,12 @@ static void test_whom_reports_are_about(void **state)
     assert_false(evidence_is_about(evidence, OUTSIDE + 2));
 }
 
-/* The next file has the two servers in the other order, and no address outside the map. */
+/* The next file has the two servers in the other order, and room for one address outside the map. */
 static int32_t swapped(void *context, int32_t candidate)
 {
     (void)context;
+    if (candidate == OUTSIDE)
+        return OUTSIDE;
     return candidate == 0 || candidate == 1 ? 1 - candidate : QUORUM_NO_CANDIDATE;
 }
 
@@ -309,14 +311,16 @@ static void test_a_reload_keeps_roles(void **state)
     (void)state;
     say_role(&former, 0, NODE_ROLE_MASTER, START);
     say_role(&former, 1, NODE_ROLE_REPLICA, START);
-    say_role(&former, OUTSIDE, NODE_ROLE_MASTER, START); /* the next file has no room for it */
-    say_role(&now, 0, NODE_ROLE_LOADING, START);         /* not older than the former's */
+    say_role(&former, OUTSIDE + 1, NODE_ROLE_MASTER, START); /* the next file has no room for it */
+    say_role(&now, 0, NODE_ROLE_LOADING, START);             /* not older than the former's */
     inherit(0, 1, 2);
     assert_int_equal(evidence_role(evidence, 1, START, &review_ms), NODE_ROLE_MASTER);
     assert_int_equal(evidence_role(evidence, 0, START, &review_ms), NODE_ROLE_LOADING);
     assert_null(evidence_node(evidence, OUTSIDE));
     say_role(&former, 1, NODE_ROLE_REPLICA, START + 1);
+    say_role(&former, OUTSIDE, NODE_ROLE_MASTER, START);
     inherit(0, 1, 2);
+    assert_int_equal(evidence_role(evidence, OUTSIDE, START, &review_ms), NODE_ROLE_MASTER);
     assert_int_equal(evidence_role(evidence, 0, START, &review_ms), NODE_ROLE_REPLICA);
 }
 
