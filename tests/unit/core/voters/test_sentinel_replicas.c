@@ -85,6 +85,23 @@ static void replica_by_an_alias(void **state)
     assert_int_equal(decision()->replicas, 0x2);
 }
 
+/* A replica that does not answer, or has left its master, is listed and not up. */
+static void replica_that_is_not_up(void **state)
+{
+    (void)state;
+    begin_with(true);
+    put(0, "127.0.0.1", "127.0.0.1", "slave", "100");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0x2);
+    put(0, "127.0.0.1", "127.0.0.1", "slave,s_down", "100");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0);
+    put(0, "127.0.0.1", "127.0.0.1", "slave", "100");
+    listed[0].fields[FIELDS - 1] = text_reply("err");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0);
+}
+
 /* ---- a node that the map lacks ---- */
 
 static void node_that_the_map_lacks(void **state)
@@ -223,7 +240,7 @@ int main(void)
         VOTER_TEST(node_that_is_not_promoted), VOTER_TEST(node_with_an_alias),
         VOTER_TEST(asked_with_the_facts),      VOTER_TEST(not_asked_where_any_address_is_named),
         VOTER_TEST(leader_that_the_map_lacks), VOTER_TEST(leader_does_not_matter_without_replicas),
-        VOTER_TEST(loopback_address),
+        VOTER_TEST(loopback_address),          VOTER_TEST(replica_that_is_not_up),
     };
 
     return cmocka_run_group_tests_name("sentinel_replicas", tests, NULL, NULL);
