@@ -322,10 +322,9 @@ static void note_refusing(struct voter_group *group, unsigned voter, bool is_ref
         .is_so = is_refusing,
     };
 
-    if (group->voters[voter].is_refusing == is_refusing)
-        return;
+    if (group->voters[voter].is_refusing != is_refusing)
+        step_all(group, &event, now_ms);
     group->voters[voter].is_refusing = is_refusing;
-    step_all(group, &event, now_ms);
 }
 
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
