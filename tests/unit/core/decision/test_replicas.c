@@ -349,7 +349,27 @@ static void test_views_are_handed_over(void **state)
     replicas_destroy(former);
 }
 
-/* Alone who counts, is up and has no offset is not listed. */
+/* A map may have no server. What is said of it takes no more room than there is. */
+static void test_a_map_without_servers(void **state)
+{
+    struct replicas *none = replicas_create(&config, &quorum, servers, 0);
+    const struct replicas_view view = {.t_sent_ms = START, .master = 0, .up = 0x2};
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    assert_non_null(none);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        replicas_forget(none, i);
+        replicas_note_view(none, i, &view);
+    }
+    replicas_forget_offsets(none);
+    assert_int_equal(replicas_evaluate(none, 0, START, &review_ms), 0);
+    assert_true(replicas_is_about(none, 0));
+    assert_false(replicas_is_about(none, QUORUM_NO_CANDIDATE));
+    replicas_destroy(none);
+}
+
+/* Only one that counts, is up and has no offset is not listed. */
 static void test_who_is_unlisted(void **state)
 {
     (void)state;
@@ -384,6 +404,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_newer_is_handed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_views_are_handed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_who_is_unlisted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_map_without_servers, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
