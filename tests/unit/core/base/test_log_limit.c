@@ -121,6 +121,33 @@ static void what_is_held_back_is_told(void **state)
     assert_false(log_limit_take(&limit, 1000, &event, &suppressed));
 }
 
+/* Several are held back: each is told, and none twice. One that is told with a line of its own is not told again. */
+static void several_are_held_back(void **state)
+{
+    static struct log_limit limit = {.burst = 1};
+    static const char *const names[] = {"a", "b", "c"};
+    const char *event = "";
+    uint64_t suppressed = 0;
+    unsigned told = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t times = 0; times < i + 2; times++)
+            assert_int_equal(log_limit_pass(&limit, names[i], nothing, false, 0, &suppressed), times == 0);
+    assert_true(log_limit_pass(&limit, "a", nothing, true, 1, &suppressed));
+    assert_int_equal(suppressed, 1);
+    while (log_limit_take(&limit, 1000, &event, &suppressed)) {
+        assert_int_equal(suppressed, event[0] - 'a' + 1);
+        told++;
+    }
+    assert_int_equal(told, 2);
+    assert_int_equal(limit.suppressing, 0);
+    /* In the next second as many lines pass as in the first one. */
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 1000, &suppressed));
+    assert_int_equal(suppressed, 0);
+    assert_false(log_limit_pass(&limit, "a", nothing, false, 1001, &suppressed));
+}
+
 static void full_table_lets_pass(void **state)
 {
     static struct log_limit limit = {.burst = 1};
@@ -152,6 +179,7 @@ int main(void)
         cmocka_unit_test(errors_always_pass),
         cmocka_unit_test(subjects_are_apart),
         cmocka_unit_test(what_is_held_back_is_told),
+        cmocka_unit_test(several_are_held_back),
         cmocka_unit_test(full_table_lets_pass),
     };
 
