@@ -94,12 +94,17 @@ static void subject_is_what_the_configuration_names(void **state)
                                      log_text("error", "y")};
     const struct log_field other[] = {log_text("service", "a"), log_text("server", "R2"),
                                       log_text("error", "x")};
+    const struct log_field named[] = {log_text("node", "s"), log_text("sentinel", "s"),
+                                      log_text("sentinels", "")};
     const struct log_field alarm[] = {log_text("alarm", "park"), log_text("service", "a")};
 
     (void)state;
     assert_true(log_limit_subject(one, 3) == log_limit_subject(same, 3));
     assert_true(log_limit_subject(one, 3) != log_limit_subject(other, 3));
     assert_true(log_limit_subject(alarm, 1) != log_limit_subject(alarm, 2));
+    /* By which key it is named counts, too, and where the key ends. */
+    assert_true(log_limit_subject(&named[0], 1) != log_limit_subject(&named[1], 1));
+    assert_true(log_limit_subject(&named[1], 1) != log_limit_subject(&named[2], 1));
 }
 
 /* What was held back is told even if no other line of the kind follows. */
