@@ -166,6 +166,23 @@ static void test_whom_the_master_lists(void **state)
     end();
 }
 
+/* Only a failover of the master that is named is of use. */
+static void test_a_failover_of_another_node(void **state)
+{
+    struct addr addr = addr_of(R2);
+    const struct service_event event = {.kind = SERVICE_FAILOVER_BEGINS, .addr = &addr};
+
+    (void)state;
+    begin((struct policy_config){.early_fence = true, .early_fence_max_ms = 1000});
+    assert_false(service_step(f.service, &event, f.now_ms));
+    agree(3, R1);
+    assert_false(service_step(f.service, &event, f.now_ms));
+    addr = addr_of(R1);
+    assert_true(service_step(f.service, &event, f.now_ms));
+    assert_true(service_decision(f.service)->is_fenced);
+    end();
+}
+
 static void wait_for_it(enum service_role role, unsigned count)
 {
     const struct service_waiting waiting = {.count = count, .oldest_ms = f.now_ms};
@@ -210,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_when_min_replicas_are_wanted),
         cmocka_unit_test(test_who_said_it),
         cmocka_unit_test(test_whom_the_master_lists),
+        cmocka_unit_test(test_a_failover_of_another_node),
         cmocka_unit_test(test_who_waits),
     };
 
