@@ -156,7 +156,7 @@ bool addr_parse(struct span text, struct addr *ret_addr)
         return false;
     struct span host = span_of(text.data, colon - 1);
     struct span port = span_of(text.data + colon, text.len - colon);
-    bool is_bracketed = host.data[0] == '[' && host.data[host.len - 1] == ']' && host.len > 2;
+    bool is_bracketed = host.data[0] == '[' && host.data[host.len - 1] == ']';
     if (is_bracketed)
         host = span_of(host.data + 1, host.len - 2);
     /* Only IPv6 has brackets, and it must have them: "::1:80" could be read in two ways. */

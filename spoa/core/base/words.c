@@ -11,10 +11,10 @@ static unsigned least(unsigned a, unsigned b)
 
 unsigned words_distance(const char *a, const char *b)
 {
-    unsigned row[WORD_MAX + 1];
+    unsigned row[WORD_MAX + 1] = {0};
     size_t b_len = strnlen(b, WORD_MAX);
 
-    for (unsigned k = 0; k <= b_len; k++)
+    for (unsigned k = 1; k <= b_len; k++)
         row[k] = k;
     for (unsigned i = 1; i <= strnlen(a, WORD_MAX); i++) {
         unsigned diagonal = row[0];

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spoa/core/base/printable.h"
+
 static void set_words(struct node_word *word, const char *words)
 {
     node_word_finish(word);
@@ -13,15 +15,12 @@ static void set_words(struct node_word *word, const char *words)
 void node_word_note(struct node_word *word, enum node_saying saying, struct span words, int64_t life_ms,
                     int64_t now_ms)
 {
-    size_t len = words.len < NODE_WORD_MAX - 1 ? words.len : NODE_WORD_MAX - 1;
     bool has_own_word = word->saying != NODE_NOT_ASKED && word->saying != NODE_LISTED;
     char kept[NODE_WORD_MAX];
 
     if (saying == NODE_LISTED && has_own_word && now_ms - word->t_ms < life_ms)
         return;
-    for (size_t i = 0; i < len; i++)
-        kept[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
-    kept[len] = '\0';
+    printable_copy(words, kept, sizeof(kept));
     bool has_same_words = strcmp(kept, node_word_text(word)) == 0;
     if (saying != word->saying || !has_same_words)
         word->since_ms = now_ms;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "spoa/core/base/log.h"
+#include "spoa/core/base/printable.h"
 #include "spoa/core/redis/refusal.h"
 #include "spoa/core/voters/voter_group_parts.h"
 
@@ -185,18 +186,15 @@ static void watch(struct voter_group *group, size_t service, unsigned voter, int
         group->wake_ms = group->watch_ms;
 }
 
-/* Keeps why the voter has no vote. Empty: it has one. Other bytes than printable ASCII are '?'. */
+/* Keeps why the voter has no vote. Empty: it has one. */
 static void note_fault(struct voter *voter, struct span words, int64_t now_ms)
 {
     char fault[sizeof(voter->fault)];
-    size_t len = words.len < sizeof(fault) - 1 ? words.len : sizeof(fault) - 1;
 
-    for (size_t i = 0; i < len; i++)
-        fault[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
-    fault[len] = '\0';
+    printable_copy(words, fault, sizeof(fault));
     if (strcmp(fault, voter->fault) == 0)
         return;
-    memcpy(voter->fault, fault, len + 1);
+    printable_copy(words, voter->fault, sizeof(voter->fault));
     voter->fault_ms = now_ms;
 }
 
@@ -324,10 +322,9 @@ static void note_refusing(struct voter_group *group, unsigned voter, bool is_ref
         .is_so = is_refusing,
     };
 
-    if (group->voters[voter].is_refusing == is_refusing)
-        return;
+    if (group->voters[voter].is_refusing != is_refusing)
+        step_all(group, &event, now_ms);
     group->voters[voter].is_refusing = is_refusing;
-    step_all(group, &event, now_ms);
 }
 
 void voter_group_connected(struct voter_group *group, unsigned voter, int64_t now_ms)
@@ -373,20 +370,17 @@ void voter_group_note_words(struct voter_group *group, unsigned voter, size_t su
 {
     struct voter *who = &group->voters[voter];
     bool refused_us = who->words[0] != '\0';
-    size_t len = words.len < sizeof(who->words) - 1 ? words.len : sizeof(who->words) - 1;
     const struct service_event event = {
         .kind = SERVICE_VOTER_REFUSES_US,
         .voter = voter,
-        .is_so = len > 0,
+        .is_so = words.len > 0,
     };
 
-    if (len == 0 && (!refused_us || who->words_subject != subject))
+    if (words.len == 0 && (!refused_us || who->words_subject != subject))
         return;
-    for (size_t i = 0; i < len; i++)
-        who->words[i] = (char)(words.data[i] >= ' ' && words.data[i] <= '~' ? words.data[i] : '?');
-    who->words[len] = '\0';
+    printable_copy(words, who->words, sizeof(who->words));
     who->words_subject = subject;
-    if (len > 0)
+    if (words.len > 0)
         note_fault(who, words, now_ms);
     review_passwords(group, now_ms);
     if (refused_us != event.is_so)

@@ -66,6 +66,7 @@ static void test_hello_statuses(void **state)
     assert_false(hello.pipelining);
     assert_int_equal(judge(NULL, &good, "", &hello), SPOP_STATUS_NO_VERSION);
     assert_int_equal(judge("1.0,2.00", &good, "", &hello), SPOP_STATUS_BAD_VERSION);
+    assert_int_equal(judge(" ", NULL, NULL, &hello), SPOP_STATUS_BAD_VERSION); /* nothing is read behind it */
     assert_int_equal(judge("2.0", NULL, "", &hello), SPOP_STATUS_NO_MAX_FRAME_SIZE);
     assert_int_equal(judge("2.0", &less, "", &hello), SPOP_STATUS_BAD_MAX_FRAME_SIZE);
     assert_int_equal(judge("2.0", &huge, "", &hello), SPOP_STATUS_BAD_MAX_FRAME_SIZE);

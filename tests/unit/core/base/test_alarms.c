@@ -53,6 +53,7 @@ static void test_the_room_is_bounded(void **state)
     assert_null(alarms_detail(&alarms, ALARM_LOOPBACK));
     assert_int_equal(strlen(alarms_detail(&alarms, ALARM_DOWN_AFTER)), ALARM_DETAILS_MAX - 2);
     assert_int_equal(alarms.details->len, ALARM_DETAILS_MAX);
+    assert_null(alarms_detail(&alarms, ALARM_PARK_TIMEOUT)); /* nothing is read behind the room */
     alarms_finish(&alarms);
 }
 

@@ -89,8 +89,8 @@ static void test_places(void **state)
     const struct finding_place whole = {.file = "a.conf"};
 
     (void)state;
-    findings_add(&findings, FINDING_UNREADABLE_FILE, whole, "S1", NULL, "m\033[31m");
-    check_text("error: a.conf: S1: m?[31m [unreadable-file]\n1 finding\n");
+    findings_add(&findings, FINDING_UNREADABLE_FILE, whole, "S1", NULL, "m\033[31m \x7f\x1f~");
+    check_text("error: a.conf: S1: m?[31m ??~ [unreadable-file]\n1 finding\n");
 }
 
 static void test_json(void **state)

@@ -60,9 +60,10 @@ static void test_escapes(void **state)
     (void)state;
     json_begin_array(&json, NULL);
     json_string(&json, NULL, "a\"b\\c\n\x01\x7f\xc3\xa4");
+    json_string(&json, NULL, " \x1f");
     json_string(&json, NULL, "");
     json_end(&json);
-    assert_string_equal(out.data, "[\"a\\\"b\\\\c\\u000a\\u0001\x7f\xc3\xa4\",\"\"]");
+    assert_string_equal(out.data, "[\"a\\\"b\\\\c\\u000a\\u0001\x7f\xc3\xa4\",\" \\u001f\",\"\"]");
 }
 
 static void test_depth(void **state)

@@ -109,6 +109,31 @@ static void utf8(void **state)
                "\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"");
 }
 
+/* The first and the last second byte that may follow each first byte, and those beside them. */
+static void utf8_edges(void **state)
+{
+    static const struct {
+        uint8_t lead;
+        uint8_t first;
+        uint8_t last;
+        size_t len;
+    } ranges[] = {{0xC2, 0x80, 0xBF, 2}, {0xDF, 0x80, 0xBF, 2}, {0xE0, 0xA0, 0xBF, 3},
+                  {0xE1, 0x80, 0xBF, 3}, {0xED, 0x80, 0x9F, 3}, {0xEF, 0x80, 0xBF, 3},
+                  {0xF0, 0x90, 0xBF, 4}, {0xF1, 0x80, 0xBF, 4}, {0xF4, 0x80, 0x8F, 4}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges); i++)
+        for (unsigned second = 0x7F; second <= 0xC0; second++) {
+            const uint8_t bytes[] = {ranges[i].lead, (uint8_t)second, 0x80, 0xBF};
+            const struct log_field field = log_span("k", span_of(bytes, ranges[i].len));
+            bool is_whole = strchr(format_fields(LOG_FORMAT_LOGFMT, &field, 1, 4096), '\\') == NULL;
+            assert_int_equal(is_whole, second >= ranges[i].first && second <= ranges[i].last);
+        }
+    check_text("\xe2\x82\x80\xe2\x82\xbf", "\xe2\x82\x80\xe2\x82\xbf", "\"\xe2\x82\x80\xe2\x82\xbf\"");
+    check_text("\xe2\x82\xc0", "\"\\xe2\\x82\\xc0\"", "\"\\u00e2\\u0082\\u00c0\"");
+    check_text("\xf1\x82\x80\x7e", "\"\\xf1\\x82\\x80~\"", "\"\\u00f1\\u0082\\u0080~\"");
+}
+
 static void invalid_utf8(void **state)
 {
     (void)state;
@@ -208,12 +233,12 @@ static void long_line_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_line),       cmocka_unit_test(no_fields),
-        cmocka_unit_test(number_edges),     cmocka_unit_test(quoting),
-        cmocka_unit_test(control_bytes),    cmocka_unit_test(utf8),
-        cmocka_unit_test(invalid_utf8),     cmocka_unit_test(truncated_utf8),
-        cmocka_unit_test(suppressed_count), cmocka_unit_test(long_value_is_cut),
-        cmocka_unit_test(long_line_is_cut),
+        cmocka_unit_test(whole_line),        cmocka_unit_test(no_fields),
+        cmocka_unit_test(number_edges),      cmocka_unit_test(quoting),
+        cmocka_unit_test(control_bytes),     cmocka_unit_test(utf8),
+        cmocka_unit_test(invalid_utf8),      cmocka_unit_test(utf8_edges),
+        cmocka_unit_test(truncated_utf8),    cmocka_unit_test(suppressed_count),
+        cmocka_unit_test(long_value_is_cut), cmocka_unit_test(long_line_is_cut),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

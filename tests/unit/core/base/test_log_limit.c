@@ -94,12 +94,17 @@ static void subject_is_what_the_configuration_names(void **state)
                                      log_text("error", "y")};
     const struct log_field other[] = {log_text("service", "a"), log_text("server", "R2"),
                                       log_text("error", "x")};
+    const struct log_field named[] = {log_text("node", "s"), log_text("sentinel", "s"),
+                                      log_text("sentinels", "")};
     const struct log_field alarm[] = {log_text("alarm", "park"), log_text("service", "a")};
 
     (void)state;
     assert_true(log_limit_subject(one, 3) == log_limit_subject(same, 3));
     assert_true(log_limit_subject(one, 3) != log_limit_subject(other, 3));
     assert_true(log_limit_subject(alarm, 1) != log_limit_subject(alarm, 2));
+    /* By which key it is named counts, too, and where the key ends. */
+    assert_true(log_limit_subject(&named[0], 1) != log_limit_subject(&named[1], 1));
+    assert_true(log_limit_subject(&named[1], 1) != log_limit_subject(&named[2], 1));
 }
 
 /* What was held back is told even if no other line of the kind follows. */
@@ -121,6 +126,33 @@ static void what_is_held_back_is_told(void **state)
     assert_false(log_limit_take(&limit, 1000, &event, &suppressed));
 }
 
+/* Several are held back: each is told, and none twice. One that is told with a line of its own is not told again. */
+static void several_are_held_back(void **state)
+{
+    static struct log_limit limit = {.burst = 1};
+    static const char *const names[] = {"a", "b", "c"};
+    const char *event = "";
+    uint64_t suppressed = 0;
+    unsigned told = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t times = 0; times < i + 2; times++)
+            assert_int_equal(log_limit_pass(&limit, names[i], nothing, false, 0, &suppressed), times == 0);
+    assert_true(log_limit_pass(&limit, "a", nothing, true, 1, &suppressed));
+    assert_int_equal(suppressed, 1);
+    while (log_limit_take(&limit, 1000, &event, &suppressed)) {
+        assert_int_equal(suppressed, event[0] - 'a' + 1);
+        told++;
+    }
+    assert_int_equal(told, 2);
+    assert_int_equal(limit.suppressing, 0);
+    /* In the next second as many lines pass as in the first one. */
+    assert_true(log_limit_pass(&limit, "a", nothing, false, 1000, &suppressed));
+    assert_int_equal(suppressed, 0);
+    assert_false(log_limit_pass(&limit, "a", nothing, false, 1001, &suppressed));
+}
+
 static void full_table_lets_pass(void **state)
 {
     static struct log_limit limit = {.burst = 1};
@@ -133,7 +165,10 @@ static void full_table_lets_pass(void **state)
     /* Twice each: the second line of a pair that has no place in the table passes as well. */
     for (int i = 0; i < 4 * LOG_LIMIT_ENTRIES; i++) {
         snprintf(name, sizeof(name), "s%d", i / 2);
-        passed += log_limit_pass(&limit, "a", service(name), false, 0, &suppressed);
+        suppressed = 99;
+        bool passes = log_limit_pass(&limit, "a", service(name), false, 0, &suppressed);
+        assert_int_equal(suppressed, passes ? 0 : 99);
+        passed += passes;
     }
     assert_in_range(passed, 2 * LOG_LIMIT_ENTRIES + LOG_LIMIT_ENTRIES, 4 * LOG_LIMIT_ENTRIES - 1);
     /* In the next second there is room again. */
@@ -152,6 +187,7 @@ int main(void)
         cmocka_unit_test(errors_always_pass),
         cmocka_unit_test(subjects_are_apart),
         cmocka_unit_test(what_is_held_back_is_told),
+        cmocka_unit_test(several_are_held_back),
         cmocka_unit_test(full_table_lets_pass),
     };
 

@@ -29,6 +29,7 @@ static void test_many(void **state)
 
     (void)state;
     assert_true(name_index_init(&index, name_at, COUNT));
+    assert_int_equal(index.mask, 2047);
     for (size_t i = 0; i < COUNT; i++) {
         (void)snprintf(names[i].bytes, sizeof(names[i].bytes), "s%zu", i);
         assert_int_equal(name_index_find(&index, names, names[i].bytes), NAME_INDEX_NONE);
@@ -71,12 +72,31 @@ static void test_growth(void **state)
     name_index_finish(&index);
 }
 
+/* Half of the places stay empty, so that a name is found, or missed, soon. */
+static void test_how_many_places(void **state)
+{
+    static const struct {
+        size_t count;
+        size_t places;
+    } sizes[] = {{0, 16}, {8, 16}, {9, 32}, {16, 32}, {17, 64}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        struct name_index index = {.slots = NULL};
+        assert_true(name_index_reserve(&index, name_at, names, sizes[i].count));
+        assert_int_equal(index.mask + 1, sizes[i].places);
+        name_index_finish(&index);
+        assert_null(index.slots);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_twice),
         cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_how_many_places),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

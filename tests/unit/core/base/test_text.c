@@ -61,6 +61,59 @@ static void test_too_long_a_piece_shows(void **state)
     text_finish(&out);
 }
 
+/* The longest piece is taken. After one that is too long nothing is added: a gap must not show as whole text. */
+static void test_the_longest_piece(void **state)
+{
+    struct text out = {.data = NULL};
+
+    (void)state;
+    text_printf(&out, "%511d", 1);
+    assert_int_equal(out.len, 511);
+    assert_false(out.has_failed);
+    text_printf(&out, "%512d", 1);
+    assert_true(out.has_failed);
+    text_add(&out, "x");
+    assert_int_equal(out.len, 511);
+    text_finish(&out);
+    assert_false(out.has_failed);
+}
+
+/* There is always room for the NUL. */
+static void test_room(void **state)
+{
+    static const char bytes[4096];
+    struct text out = {.data = NULL};
+
+    (void)state;
+    text_add_bytes(&out, bytes, 0);
+    assert_int_equal(out.size, 4096);
+    text_add_bytes(&out, bytes, 4095);
+    assert_int_equal(out.size, 4096);
+    text_add_bytes(&out, bytes, 1);
+    assert_int_equal(out.size, 8192);
+    text_finish(&out);
+    text_add_bytes(&out, bytes, 4096);
+    assert_int_equal(out.size, 8192);
+    text_finish(&out);
+}
+
+static void test_cleared(void **state)
+{
+    struct text out = {.data = NULL};
+
+    (void)state;
+    text_clear(&out);
+    assert_null(out.data);
+    text_add(&out, "first");
+    text_clear(&out);
+    assert_int_equal(out.len, 0);
+    assert_string_equal(out.data, "");
+    assert_int_equal(out.size, 4096); /* its room stays */
+    text_add(&out, "2");
+    assert_string_equal(out.data, "2");
+    text_finish(&out);
+}
+
 static void test_histogram(void **state)
 {
     struct histogram histogram = {.sum_us = 0};
@@ -85,7 +138,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_growth),    cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_numbers),   cmocka_unit_test(test_too_long_a_piece_shows),
-        cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_histogram), cmocka_unit_test(test_the_longest_piece),
+        cmocka_unit_test(test_room),      cmocka_unit_test(test_cleared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,10 @@ static void test_distance(void **state)
     assert_int_equal(words_distance("pol", "poll"), 1);
     assert_int_equal(words_distance(long_word, long_word), 0);
     assert_int_equal(words_distance(long_word, ""), 31);
+    assert_int_equal(words_distance("", long_word), 31);
+    assert_int_equal(words_distance("abc", "xbc"), 1);
+    assert_int_equal(words_distance("abc", "bcd"), 2);
+    assert_int_equal(words_distance("abc", "xyz"), 3);
 }
 
 int main(void)

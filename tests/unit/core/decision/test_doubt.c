@@ -110,6 +110,72 @@ static void test_is_handed_over_with_its_cause(void **state)
     assert_false(doubt_is_about(&next, 1, START + PARK));
 }
 
+/* What the next one makes of the former's doubt, which began at START + 500, with a doubt of its own. */
+static struct doubt inherit(const struct doubt *own, int64_t until_ms, int64_t now_ms)
+{
+    const struct succession succession = {.candidate = same_candidate};
+    struct doubt next = *own;
+
+    doubt_init(&doubt);
+    begin(DOUBT_SILENT, START + 500);
+    doubt_inherit(&next, &doubt, &succession, until_ms, now_ms);
+    return next;
+}
+
+/* Of two doubts that last the one counts that began later; a doubt that is over does not count. */
+static void test_which_doubt_is_handed_over(void **state)
+{
+    struct doubt own = {
+        .candidate = 2, .cause = DOUBT_CLOSED, .since_ms = START + 501, .until_ms = START + 501 + PARK};
+
+    (void)state;
+    assert_int_equal(inherit(&own, 0, START + 600).candidate, 2);
+    own.since_ms = START + 500; /* not later */
+    assert_int_equal(inherit(&own, 0, START + 600).candidate, 1);
+    own.since_ms = START + 501;
+    own.until_ms = START + 600; /* over */
+    assert_int_equal(inherit(&own, 0, START + 600).candidate, 1);
+    own.candidate = QUORUM_NO_CANDIDATE; /* ended */
+    own.until_ms = START + 501 + PARK;
+    assert_int_equal(inherit(&own, 0, START + 600).candidate, 1);
+    own.candidate = 2;
+    own.since_ms = START;
+    assert_int_equal(inherit(&own, 0, START + 500 + PARK).candidate, 2); /* the former's is over */
+}
+
+/* It goes on until the node can have been asked. */
+static void test_how_long_it_is_handed_over(void **state)
+{
+    struct doubt none;
+
+    (void)state;
+    doubt_init(&none);
+    assert_int_equal(inherit(&none, START + 9000, START + 600).until_ms, START + 9000);
+    assert_int_equal(inherit(&none, START + 600, START + 600).until_ms, START + 500 + PARK);
+    assert_int_equal(inherit(&none, START + 600, START + 600).since_ms, START + 500);
+}
+
+/* Refusals prolong a doubt for as long as a failover takes, or `park` where that is longer or nothing is known. */
+static void test_how_long_it_is_confirmed(void **state)
+{
+    (void)state;
+    assert_false(doubt_confirm(&doubt, 1, START + 100, PARK, 0, START));
+    begin(DOUBT_CLOSED, START);
+    assert_false(doubt_confirm(&doubt, 2, START + 9999, PARK, 0, START));
+    assert_true(doubt_confirm(&doubt, 1, START + 100, PARK, 0, START));
+    assert_int_equal(doubt.until_ms, START + PARK); /* never shorter */
+    assert_true(doubt_confirm(&doubt, 1, START + PARK + 1, PARK, 0, START));
+    assert_int_equal(doubt.until_ms, START + PARK + 1);
+    assert_true(doubt_confirm(&doubt, 1, START + 99999, PARK, 0, START));
+    assert_int_equal(doubt.until_ms, START + PARK + EVIDENCE_FAILOVER_MS);
+    doubt_init(&doubt);
+    begin(DOUBT_CLOSED, START);
+    assert_true(doubt_confirm(&doubt, 1, START + 99999, PARK, 1, START)); /* 2001 ms are less than `park` */
+    assert_int_equal(doubt.until_ms, START + PARK);
+    assert_true(doubt_confirm(&doubt, 1, START + 99999, PARK, 2000, START));
+    assert_int_equal(doubt.until_ms, START + 2000 + EVIDENCE_FAILOVER_MS);
+}
+
 static void test_texts(void **state)
 {
     (void)state;
@@ -125,6 +191,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_break_begins_another, set_up),
         cmocka_unit_test_setup(test_a_silence_is_confirmed_by_refusals, set_up),
         cmocka_unit_test_setup(test_is_handed_over_with_its_cause, set_up),
+        cmocka_unit_test_setup(test_which_doubt_is_handed_over, set_up),
+        cmocka_unit_test_setup(test_how_long_it_is_handed_over, set_up),
+        cmocka_unit_test_setup(test_how_long_it_is_confirmed, set_up),
         cmocka_unit_test_setup(test_texts, set_up),
     };
 

@@ -319,6 +319,26 @@ static void test_a_witness_hears_a_majority(void **state)
     end();
 }
 
+/* Of two witnesses the one counts that lasts longer, whichever comes first. */
+static void test_two_witnesses(void **state)
+{
+    (void)state;
+    for (unsigned longer = 0; longer < 2; longer++) {
+        begin(witness);
+        agree(3, R1);
+        f.settings.quorum.threshold = 3;
+        f.now_ms += F - 500;
+        vote(0, R1);
+        vote(1, R1);
+        f.now_ms += 500;
+        say_witness(longer, LIMIT - 300);
+        say_witness(1 - longer, LIMIT - 100);
+        expect(SERVICE_WITNESSED, SERVICE_BECAUSE_UNREACHABLE, "R1");
+        assert_int_equal(service_decision(f.service)->review_ms, f.now_ms + 300);
+        end();
+    }
+}
+
 /* All have said that the master is silent. The last one in reach is no witness for it. */
 static void test_a_witness_of_silence(void **state)
 {
@@ -419,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_a_long_limit_is_watched_late),
         cmocka_unit_test(test_a_witness_hears_a_majority),
         cmocka_unit_test(test_a_witness_of_silence),
+        cmocka_unit_test(test_two_witnesses),
         cmocka_unit_test(test_a_witness_that_hears_nobody),
         cmocka_unit_test(test_the_fence_counts_from_the_last_majority),
         cmocka_unit_test(test_the_fence_counts_from_the_last_witness),

@@ -27,6 +27,27 @@ static void break_link(void)
     (void)step_link(f.service, SERVICE_LINK_CLOSED, &f.servers[0].addr, 0, f.now_ms);
 }
 
+/* An outage that is a doubt has the cause of the doubt that began it. */
+static void test_the_cause_of_a_doubt(void **state)
+{
+    static const enum service_event_kind kinds[] = {SERVICE_LINK_CLOSED, SERVICE_LINK_SILENT};
+    static const char *const causes[] = {"closed", "silent"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        begin((struct policy_config){.role_check = ROLE_CHECK_VETO});
+        service_destroy(f.service);
+        f.settings.park_ms = 1000;
+        f.service = service_create(&f.settings, START);
+        assert_non_null(f.service);
+        agree(3, R1);
+        (void)step_link(f.service, kinds[i], &f.servers[0].addr, 0, f.now_ms);
+        assert_int_equal(outage()->state, SERVICE_DOUBTED);
+        assert_string_equal(outage_reason_text(outage()), causes[i]);
+        end();
+    }
+}
+
 static void test_the_start_is_none(void **state)
 {
     (void)state;
@@ -217,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_start_is_none),
+        cmocka_unit_test(test_the_cause_of_a_doubt),
         cmocka_unit_test(test_a_majority_that_is_lost),
         cmocka_unit_test(test_a_doubt_counts_where_clients_waited),
         cmocka_unit_test(test_a_debounced_loss_is_a_loss),

@@ -289,6 +289,103 @@ static void test_handed_over(void **state)
     replicas_destroy(next);
 }
 
+/* Of what two files know of a server the later word counts, and the later time at which it had all. */
+static void test_what_is_newer_is_handed_over(void **state)
+{
+    static const int voters[VOTERS] = {-1, -1, -1};
+    const struct succession succession = {
+        .voters = voters, .candidate = translate_candidate, .server = translate_server};
+    struct replicas *former = replicas_create(&config, &quorum, servers, SERVERS);
+    const int64_t none = REPLICA_NOT_CONNECTED;
+    const int64_t early[SERVERS] = {none, 1000, 1000, 500};
+    const int64_t late[SERVERS] = {none, 500, none, 1000};
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    assert_non_null(former);
+    config.max_lag = (struct lag_limit){.unit = LAG_BYTES, .amount = 100};
+    /* The former's servers 1, 2 and 3 are 2, 1 and 0 here. */
+    replicas_note_offsets(former, 1000, early, START);
+    probe(1000, 1000, 0, 0, START - 10);
+    replicas_inherit(replicas, former, &succession);
+    assert_int_equal(evaluate(START - 10), 0x6); /* 2 was far behind before */
+    replicas_note_offsets(former, 1000, late, START - 5);
+    replicas_inherit(replicas, former, &succession);
+    assert_int_equal(evaluate(START - 10), 0x6); /* the former knew less, and earlier */
+    replicas_note_offsets(former, 1000, late, START + 10);
+    replicas_inherit(replicas, former, &succession);
+    assert_int_equal(evaluate(START - 10), 0x2); /* 2 has fallen behind */
+    config.max_lag = (struct lag_limit){.unit = LAG_MS, .amount = 100};
+    replicas_note_offsets(former, 1000, early, START + 20);
+    probe(1000, 0, 0, 0, START + 30);
+    assert_int_equal(evaluate(START + 30), 0x6);
+    assert_int_equal(replicas_evaluate(replicas, 0, START + 120, &review_ms), 0);
+    replicas_inherit(replicas, former, &succession);
+    assert_int_equal(evaluate(START + 120), 0x6); /* that takes longer to learn */
+    assert_int_equal(evaluate(START + 121), 0);
+    replicas_destroy(former);
+}
+
+/* A view that is newer is handed over, and no view of a voter that was not there. */
+static void test_views_are_handed_over(void **state)
+{
+    static const int voters[VOTERS] = {0, 1, -1};
+    const struct succession succession = {
+        .voters = voters, .candidate = translate_candidate, .server = translate_server};
+    const struct replicas_view view = {.t_sent_ms = START, .master = SERVERS - 1, .up = 0x4};
+    struct replicas *former = replicas_create(&config, &quorum, servers, SERVERS);
+
+    (void)state;
+    assert_non_null(former);
+    for (unsigned i = 0; i < VOTERS; i++)
+        replicas_note_view(former, i, &view);
+    say(0, 0x4, START - 1);
+    say(1, 0x4, START); /* not older than the former's */
+    say(2, 0x4, START - 1);
+    replicas_inherit(replicas, former, &succession);
+    assert_int_equal(evaluate(START), 0x4);
+    say(1, 0x6, START);
+    assert_int_equal(evaluate(START), 0x6); /* voters 0 and 1; it is voter 2 that has 4 */
+    replicas_destroy(former);
+}
+
+/* A map may have no server. What is said of it takes no more room than there is. */
+static void test_a_map_without_servers(void **state)
+{
+    struct replicas *none = replicas_create(&config, &quorum, servers, 0);
+    const struct replicas_view view = {.t_sent_ms = START, .master = 0, .up = 0x2};
+    int64_t review_ms = INT64_MAX;
+
+    (void)state;
+    assert_non_null(none);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        replicas_forget(none, i);
+        replicas_note_view(none, i, &view);
+    }
+    replicas_forget_offsets(none);
+    assert_int_equal(replicas_evaluate(none, 0, START, &review_ms), 0);
+    assert_true(replicas_is_about(none, 0));
+    assert_false(replicas_is_about(none, QUORUM_NO_CANDIDATE));
+    replicas_destroy(none);
+}
+
+/* Only one that counts, is up and has no offset is not listed. */
+static void test_who_is_unlisted(void **state)
+{
+    (void)state;
+    say(0, 0xC, START);
+    say(1, 0xC, START);
+    assert_int_equal(replicas_find_unlisted(replicas, 0, START), -1); /* the lag does not matter */
+    config.max_lag = (struct lag_limit){.unit = LAG_MS, .amount = 100};
+    assert_int_equal(replicas_find_unlisted(replicas, 0, START), 2);
+    servers[2].weight = 0;
+    assert_int_equal(replicas_find_unlisted(replicas, 0, START), 3);
+    assert_int_equal(replicas_find_unlisted(replicas, 1, START), -1);
+    probe(1000, REPLICA_NOT_CONNECTED, REPLICA_NOT_CONNECTED, 0, START);
+    servers[1].weight = 0;
+    assert_int_equal(replicas_find_unlisted(replicas, 0, START), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +401,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_weight_0_is_never_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_first_server_is_a_replica, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_handed_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_newer_is_handed_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_views_are_handed_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_is_unlisted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_map_without_servers, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

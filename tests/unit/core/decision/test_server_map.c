@@ -108,6 +108,43 @@ static void match_by_any_address(void **state)
     server_map_finish(&other);
 }
 
+static bool is_referred_from_first(const void *context, int32_t candidate)
+{
+    const int32_t *first = context;
+
+    assert_true(candidate >= 2 && candidate < 4); /* the places that there are */
+    return candidate != *first;
+}
+
+/* An address outside the map takes the first place that nobody refers to. Where there is none, it is not known. */
+static void places_are_taken_again(void **state)
+{
+    struct addr one = addr_of("10.0.0.13:6379");
+    struct addr two = addr_of("10.0.0.14:6379");
+    int32_t free_place = 3;
+
+    (void)state;
+    assert_int_equal(server_map_lookup(&map, &one), QUORUM_NO_CANDIDATE);
+    assert_int_equal(server_map_find(&map, &one, is_referred_from_first, &free_place), 3);
+    assert_int_equal(server_map_find(&map, &one, is_never_referred, NULL), 3); /* it is known */
+    free_place = 2;
+    assert_int_equal(server_map_find(&map, &two, is_referred_from_first, &free_place), 2);
+    assert_int_equal(lookup("10.0.0.13:6379"), 3);
+    free_place = QUORUM_NO_CANDIDATE;
+    one = addr_of("10.0.0.15:6379");
+    assert_int_equal(server_map_find(&map, &one, is_referred_from_first, &free_place), QUORUM_NO_CANDIDATE);
+    free_place = 3;
+    assert_int_equal(server_map_find(&map, &one, is_referred_from_first, &free_place), 3);
+    assert_int_equal(lookup("10.0.0.13:6379"), QUORUM_NO_CANDIDATE);
+    assert_null(server_map_addr(&map, QUORUM_NO_CANDIDATE));
+    assert_null(server_map_server(&map, 3));
+    assert_null(server_map_server(&map, QUORUM_NO_CANDIDATE));
+    assert_string_equal(server_map_server(&map, 0), "R1");
+    assert_true(server_map_is_mapped(&map, 1));
+    assert_false(server_map_is_mapped(&map, 2));
+    assert_false(server_map_is_mapped(&map, QUORUM_NO_CANDIDATE));
+}
+
 #define MAP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -116,6 +153,7 @@ int main(void)
         MAP_TEST(every_address_is_the_node),
         MAP_TEST(main_address_is_told),
         MAP_TEST(match_by_any_address),
+        MAP_TEST(places_are_taken_again),
     };
 
     return cmocka_run_group_tests_name("server_map", tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "tests/lib/events.h"
 #include "tests/lib/log_capture.h"
@@ -198,6 +200,130 @@ static void test_what_clients_felt_is_told(void **state)
     service_destroy(f.service);
 }
 
+/* Why sessions are cut is told once, and in which state that ends. */
+static void test_a_fence_is_told(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    f.settings.policy.fence_ms = 1000;
+    agree(&f, "10.0.0.1:6379", START + 10);
+    service_review(f.service, START + 13 + F);
+    assert_int_equal(log_capture_count("fenced"), 0);
+    service_review(f.service, START + 1013 + F);
+    service_review(f.service, START + 1014 + F);
+    assert_string_equal(log_capture_last("fenced"), "warning fenced service=mymaster reason=unreachable");
+    assert_int_equal(log_capture_count("fenced"), 1);
+    assert_int_equal(log_capture_count("fence-ended"), 0);
+    agree(&f, "10.0.0.1:6379", START + 5000);
+    assert_string_equal(log_capture_last("fence-ended"), "info fence-ended service=mymaster state=ok");
+    assert_int_equal(log_capture_count("fence-ended"), 1);
+    service_destroy(f.service);
+}
+
+/* A master that is named and is none, or is down, is a veto. So it is once, and not where nobody was named. */
+static void test_a_veto_is_counted(void **state)
+{
+    const struct sentinel_facts down = {.is_o_down = true, .quorum = 2};
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    f.settings.policy.role_check = ROLE_CHECK_VETO;
+    agree(&f, "10.0.0.1:6379", START + 10);
+    step_role(f.service, &f.server.addr, NODE_ROLE_REPLICA, START + 20);
+    assert_string_equal(log_capture_last("state-change"),
+                        "warning state-change service=mymaster old=ok new=not-master reason=replica "
+                        "node=10.0.0.1:6379 votes=3");
+    assert_int_equal(f.metrics.vetoes_total, 1);
+    step_facts(f.service, 0, &f.server.addr, &down, START + 30);
+    step_facts(f.service, 1, &f.server.addr, &down, START + 30);
+    assert_int_equal(service_decision(f.service)->state, SERVICE_DOWN);
+    assert_int_equal(f.metrics.vetoes_total, 1);
+    step_role(f.service, &f.server.addr, NODE_ROLE_MASTER, START + 40);
+    f.settings.quorum.vote_life_ms = F / 2; /* what was said is forgotten before the votes are */
+    service_review(f.service, START + 5000);
+    agree(&f, "10.0.0.1:6379", START + 5000);
+    assert_int_equal(service_decision(f.service)->state, SERVICE_OK);
+    step_facts(f.service, 0, &f.server.addr, &down, START + 5010);
+    step_facts(f.service, 1, &f.server.addr, &down, START + 5010);
+    assert_int_equal(f.metrics.vetoes_total, 2);
+    service_destroy(f.service);
+}
+
+#define LONG_NAME 300 /* two of them have no room in a line */
+
+/* Whom clients may read from, by name. What has no room is left out. */
+static void test_replicas_are_told(void **state)
+{
+    static char names[3][LONG_NAME + 1];
+    struct service_server servers[4] = {{.name = "R1", .weight = 1}};
+    char expected[600];
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    service_destroy(f.service);
+    for (size_t i = 0; i < 3; i++) {
+        memset(names[i], 'a' + (int)i, LONG_NAME);
+        servers[i + 1] = (struct service_server){.name = i == 0 ? "R2" : names[i], .weight = 1};
+    }
+    for (size_t i = 0; i < 4; i++) {
+        char text[ADDR_TEXT_MAX];
+        (void)snprintf(text, sizeof(text), "10.0.0.%zu:6379", i + 1);
+        assert_true(addr_parse(span_of_text(text), &servers[i].addr));
+    }
+    f.settings.servers = servers;
+    f.settings.server_count = 4;
+    f.settings.replicas.is_enabled = true;
+    f.service = service_create(&f.settings, START);
+    assert_non_null(f.service);
+    decision_log_watch(&f.log, &f.metrics, f.service);
+    agree(&f, "10.0.0.1:6379", START + 10);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct service_event up = {
+            .kind = SERVICE_SAID_REPLICAS, .addr = &servers[0].addr, .servers = 2, .t_sent_ms = START + 20};
+        (void)step_as(f.service, i, &up, START + 20);
+    }
+    assert_string_equal(log_capture_last("replicas"), "info replicas service=mymaster up=R2");
+    for (unsigned i = 0; i < 2; i++) {
+        const struct service_event up = {
+            .kind = SERVICE_SAID_REPLICAS, .addr = &servers[0].addr, .servers = 14, .t_sent_ms = START + 30};
+        (void)step_as(f.service, i, &up, START + 30);
+    }
+    (void)snprintf(expected, sizeof(expected), "info replicas service=mymaster up=R2 %s %.207s", names[1],
+                   names[2]);
+    assert_string_equal(log_capture_last("replicas"), expected);
+    service_destroy(f.service);
+}
+
+/* A reload goes on where the log is. */
+static void test_a_reload_tells_nothing_anew(void **state)
+{
+    struct decision_log former = {.told_park_ms = 1};
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    f.settings.policy.fence_ms = 1000;
+    agree(&f, "10.0.0.9:6379", START + 10);
+    former = f.log;
+    decision_log_watch(&f.log, &f.metrics, f.service);
+    decision_log_inherit(&f.log, &former);
+    assert_int_equal(f.log.told_state, SERVICE_UNKNOWN_ADDRESS);
+    assert_int_equal(f.log.told_reason, SERVICE_BECAUSE_NONE);
+    assert_true(addr_equals(&f.log.told_addr, &former.told_addr));
+    former.told_fenced = true;
+    former.told_reason = SERVICE_BECAUSE_SILENT;
+    former.told_park_ms = 4500;
+    decision_log_inherit(&f.log, &former);
+    assert_true(f.log.told_fenced);
+    assert_int_equal(f.log.told_reason, SERVICE_BECAUSE_SILENT);
+    assert_int_equal(f.log.told_park_ms, 4500);
+    service_destroy(f.service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +333,10 @@ int main(void)
         cmocka_unit_test(test_a_doubt_is_told_with_its_cause),
         cmocka_unit_test(test_the_park_that_is_in_effect_is_told),
         cmocka_unit_test(test_what_clients_felt_is_told),
+        cmocka_unit_test(test_a_fence_is_told),
+        cmocka_unit_test(test_a_veto_is_counted),
+        cmocka_unit_test(test_replicas_are_told),
+        cmocka_unit_test(test_a_reload_tells_nothing_anew),
     };
 
     return cmocka_run_group_tests_name("decision_log", tests, NULL, NULL);

@@ -107,15 +107,23 @@ static void many_lines(void **state)
     assert_string_equal(log_capture_last("hook-output"), "info hook-output service=n text=z");
 }
 
+/* One line too many is told, too. */
+static void one_line_too_many(void **state)
+{
+    (void)state;
+    for (int i = 0; i < HOOK_OUTPUT_LINES_MAX + 1; i++)
+        take("x\n");
+    hook_output_end(&output);
+    assert_string_equal(log_capture_last("hook-output-dropped"),
+                        "warning hook-output-dropped service=m lines=1");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lines),
-        TEST(byte_by_byte),
-        TEST(long_lines),
-        TEST(many_lines),
+        TEST(lines), TEST(byte_by_byte), TEST(long_lines), TEST(many_lines), TEST(one_line_too_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

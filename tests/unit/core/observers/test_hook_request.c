@@ -39,6 +39,13 @@ static void check_list(char *const *list, const char *const *expected)
     assert_null(*list);
 }
 
+/* What the program reads from its standard input. */
+static void check_input(const char *expected)
+{
+    assert_int_equal(request.input_len, strlen(expected));
+    assert_memory_equal(request.input, expected, strlen(expected));
+}
+
 static void test_a_switch(void **state)
 {
     static const char *const args[] = {"/bin/x",        "one", "$two", "m", "[2001:db8::1]:6379",
@@ -65,6 +72,8 @@ static void test_a_switch(void **state)
     assert_true(fill("/bin/x one  $two", &change));
     check_list(request.argv, args);
     check_list(request.envp, variables);
+    check_input("{\"service\":\"m\",\"old\":{\"address\":\"[2001:db8::1]:6379\",\"server\":\"R1\"},"
+                "\"new\":{\"address\":\"10.0.0.2:6380\",\"server\":\"R2\"},\"generation\":7,\"votes\":3}\n");
 }
 
 static void test_the_first_master(void **state)
@@ -80,6 +89,23 @@ static void test_the_first_master(void **state)
     check_list(request.argv, args);
     assert_string_equal(request.envp[3], "SENTINEL_SPOA_OLD_SERVER=-");
     assert_string_equal(request.envp[5], "SENTINEL_SPOA_NEW_SERVER=-");
+    check_input("{\"service\":\"m\",\"old\":{\"address\":null,\"server\":null},"
+                "\"new\":{\"address\":\"10.0.0.2:6380\",\"server\":null},\"generation\":1,\"votes\":0}\n");
+}
+
+/* Where nobody is named, the program is told so. */
+static void test_nobody(void **state)
+{
+    static const char *const args[] = {"/bin/x", "m", "-", "-", NULL};
+    const struct service_decision after = {.generation = 1};
+    const struct service_change change = {.after = &after};
+
+    (void)state;
+    assert_true(fill("/bin/x", &change));
+    check_list(request.argv, args);
+    assert_string_equal(request.envp[4], "SENTINEL_SPOA_NEW_ADDR=-");
+    check_input("{\"service\":\"m\",\"old\":{\"address\":null,\"server\":null},"
+                "\"new\":{\"address\":null,\"server\":null},\"generation\":1,\"votes\":0}\n");
 }
 
 /* A command of so many words. */
@@ -159,7 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_switch),        cmocka_unit_test(test_the_first_master),
         cmocka_unit_test(test_too_much),        cmocka_unit_test(test_the_longest_command),
-        cmocka_unit_test(test_what_can_be_run),
+        cmocka_unit_test(test_what_can_be_run), cmocka_unit_test(test_nobody),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,16 @@ static void test_a_master_that_is_silent(void **state)
     assert_string_equal(named(1), "n0");
 }
 
+/* However short the time is after which a silent master is down. */
+static void test_a_short_limit(void **state)
+{
+    (void)state;
+    build_with(VOTER_SOURCE_REPLICATION, (struct policy_config){.down_after_ms = 1});
+    connect_node(0);
+    collect(0);
+    assert_non_null(strstr(f.sent, "ROLE\nINFO replication\n"));
+}
+
 /* In health a difference of two whole seconds happens, and is no silence. */
 static void test_a_master_that_is_heard(void **state)
 {
@@ -106,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_a_master_that_is_silent, tear_down),
         cmocka_unit_test_teardown(test_a_master_that_is_heard, tear_down),
+        cmocka_unit_test_teardown(test_a_short_limit, tear_down),
         cmocka_unit_test_teardown(test_a_link_that_is_not_told, tear_down),
         cmocka_unit_test_teardown(test_nodes_that_were_busy, tear_down),
     };

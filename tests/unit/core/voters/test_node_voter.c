@@ -97,6 +97,39 @@ static void test_a_cluster_that_is_down(void **state)
     assert_string_equal(named(0), "n0");
 }
 
+/* It does not say whether it reaches a majority. That it did before says nothing. */
+static void test_a_cluster_whose_state_is_not_told(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, false);
+    meet_all();
+    f.now_ms += 1500;
+    assert_string_equal(named(0), "n0");
+    for (unsigned i = 0; i < NODES; i++) {
+        (void)conversation_tick(&f.voters[i].conversation, f.now_ms);
+        collect(i);
+        assert_string_equal(f.sent, "CLUSTER INFO\nCLUSTER SLOTS\n");
+        give_error(i, "NOPERM no");
+        give_slots(i);
+    }
+    f.now_ms += 600;
+    assert_null(named(0));
+}
+
+/* The last node of a cluster in reach is no witness, whatever it is: it may have been replaced. */
+static void test_nobody_is_alone_in_a_cluster(void **state)
+{
+    (void)state;
+    build(VOTER_SOURCE_CLUSTER, true);
+    meet_all();
+    f.now_ms += 500;
+    poll_node(0);
+    answer(0);
+    assert_string_equal(named(0), "n0");
+    f.now_ms += 600;
+    assert_int_equal(state_of(0), SERVICE_NO_QUORUM);
+}
+
 /* The first votes are news: all are asked again until there is none. */
 static void settle(void)
 {
@@ -316,6 +349,8 @@ int main(void)
         cmocka_unit_test_teardown(test_replica_that_the_map_lacks, tear_down),
         cmocka_unit_test_teardown(test_a_cluster_that_is_down, tear_down),
         cmocka_unit_test_teardown(test_a_dissent, tear_down),
+        cmocka_unit_test_teardown(test_a_cluster_whose_state_is_not_told, tear_down),
+        cmocka_unit_test_teardown(test_nobody_is_alone_in_a_cluster, tear_down),
         cmocka_unit_test_teardown(test_no_identity, tear_down),
         cmocka_unit_test_teardown(test_a_node_that_answers_and_closes, tear_down),
         cmocka_unit_test_teardown(test_alone, tear_down),

@@ -126,6 +126,18 @@ static void a_witness_is_asked_at_once(void **state)
     assert_int_equal(fake->peers_asked, 2);
 }
 
+/* One that knows of no other Sentinel hears no majority of those that are configured. */
+static void peers_unknown(void **state)
+{
+    (void)state;
+    f.fakes[0].peers = (struct reply){.kind = REPLY_ARRAY};
+    f.fakes[0].witness = text_reply("OK 3 usable Sentinels");
+    for (unsigned i = 0; i < 4; i++)
+        poll_once(0);
+    service_review(f.services[0], f.now_ms);
+    assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
+}
+
 static void peers_refused(void **state)
 {
     (void)state;
@@ -145,6 +157,7 @@ int main(void)
         FACTS_TEST(a_silent_master_is_watched),
         FACTS_TEST(a_witness_is_asked_at_once),
         FACTS_TEST(peers_refused),
+        FACTS_TEST(peers_unknown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

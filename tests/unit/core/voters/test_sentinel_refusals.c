@@ -53,6 +53,37 @@ static void what_is_no_refusal(void **state)
     assert_int_equal(log_capture_count("sentinel-witness-refused"), 1);
 }
 
+/* The same of its identity, and of each command that a setting needs. */
+static void each_refusal_is_told_again(void **state)
+{
+    static const char *const events[] = {"sentinel-without-identity", "sentinel-witness-refused",
+                                         "sentinel-peers-refused", "sentinel-replicas-refused"};
+
+    (void)state;
+    service_destroy(f.services[0]);
+    f.service_settings[0].policy.witness = true;
+    f.service_settings[0].policy.witness_age_ms = 1500;
+    f.service_settings[0].replicas.is_enabled = true;
+    f.services[0] = service_create(&f.service_settings[0], f.now_ms);
+    make_group();
+    for (unsigned times = 1; times <= 3; times++) {
+        struct fake *fake = &f.fakes[0];
+        fake->myid = fake->witness = fake->peers = fake->replicas = error_reply("NOPERM no");
+        f.now_ms += 3000;
+        greet(0);
+        poll_once(0);
+        poll_once(0);
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(log_capture_count(events[i]), times);
+        conversation_lost(&f.voters[0].query, "reset", CONVERSATION_END_CLOSED, f.now_ms);
+        fake->myid = text_reply(MYID_A);
+        fake->witness = fake->peers = fake->replicas = (struct reply){.kind = REPLY_NIL};
+        f.now_ms += 3000;
+        greet(0);
+        conversation_lost(&f.voters[0].query, "reset", CONVERSATION_END_CLOSED, f.now_ms);
+    }
+}
+
 static void forbid(unsigned voter, const char *words)
 {
     f.fakes[voter].myid = f.fakes[voter].master = error_reply(words);
@@ -242,12 +273,19 @@ static void a_host_that_refuses_no_more(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        VOTER_TEST(a_command_is_not_known),  VOTER_TEST(what_is_no_refusal),
-        VOTER_TEST(a_password_is_missing),   VOTER_TEST(a_refusal_ends_with_the_link),
-        VOTER_TEST(the_fault_of_each_voter), VOTER_TEST(a_fault_lasts),
-        VOTER_TEST(no_room_for_us),          VOTER_TEST(words_have_a_subject),
-        VOTER_TEST(an_integer_for_a_port),   VOTER_TEST(a_password_is_wrong),
-        VOTER_TEST(a_vote_of_nobody),        VOTER_TEST(a_host_that_refuses_no_more),
+        VOTER_TEST(each_refusal_is_told_again),
+        VOTER_TEST(a_command_is_not_known),
+        VOTER_TEST(what_is_no_refusal),
+        VOTER_TEST(a_password_is_missing),
+        VOTER_TEST(a_refusal_ends_with_the_link),
+        VOTER_TEST(the_fault_of_each_voter),
+        VOTER_TEST(a_fault_lasts),
+        VOTER_TEST(no_room_for_us),
+        VOTER_TEST(words_have_a_subject),
+        VOTER_TEST(an_integer_for_a_port),
+        VOTER_TEST(a_password_is_wrong),
+        VOTER_TEST(a_vote_of_nobody),
+        VOTER_TEST(a_host_that_refuses_no_more),
     };
 
     return cmocka_run_group_tests_name("sentinel_refusals", tests, NULL, NULL);

@@ -85,6 +85,23 @@ static void replica_by_an_alias(void **state)
     assert_int_equal(decision()->replicas, 0x2);
 }
 
+/* A replica that does not answer, or has left its master, is listed and not up. */
+static void replica_that_is_not_up(void **state)
+{
+    (void)state;
+    begin_with(true);
+    put(0, "127.0.0.1", "127.0.0.1", "slave", "100");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0x2);
+    put(0, "127.0.0.1", "127.0.0.1", "slave,s_down", "100");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0);
+    put(0, "127.0.0.1", "127.0.0.1", "slave", "100");
+    listed[0].fields[FIELDS - 1] = text_reply("err");
+    say(3, 1);
+    assert_int_equal(decision()->replicas, 0);
+}
+
 /* ---- a node that the map lacks ---- */
 
 static void node_that_the_map_lacks(void **state)
@@ -190,6 +207,28 @@ static void leader_that_the_map_lacks(void **state)
     assert_false(has_alarm(ALARM_UNMAPPED_LEADER));
 }
 
+/* Another server of the map is no address that it lacks. Of several leaders the first one is told. */
+static void leader_that_the_map_has(void **state)
+{
+    (void)state;
+    begin_with(true);
+    put(0, "127.0.0.1", "127.0.0.1", "slave", "100");
+    listed[0].fields[9] = text_reply("7002");
+    for (unsigned i = 0; i < 12; i++) {
+        say(3, 1);
+        f.now_ms += POLL_MS;
+    }
+    assert_int_equal(decision()->replicas, 0);
+    assert_false(has_alarm(ALARM_UNMAPPED_LEADER));
+    put(0, "127.0.0.1", "localhost", "slave", "100");
+    put(1, "127.0.0.1", "10.0.0.9", "slave", "100");
+    for (unsigned i = 0; i < 12; i++) {
+        say(3, 2);
+        f.now_ms += POLL_MS;
+    }
+    assert_non_null(strstr(log_capture_last("alarm"), "R2 follows localhost:7001"));
+}
+
 /* Nothing depends on whom it follows. */
 static void leader_does_not_matter_without_replicas(void **state)
 {
@@ -223,7 +262,8 @@ int main(void)
         VOTER_TEST(node_that_is_not_promoted), VOTER_TEST(node_with_an_alias),
         VOTER_TEST(asked_with_the_facts),      VOTER_TEST(not_asked_where_any_address_is_named),
         VOTER_TEST(leader_that_the_map_lacks), VOTER_TEST(leader_does_not_matter_without_replicas),
-        VOTER_TEST(loopback_address),
+        VOTER_TEST(loopback_address),          VOTER_TEST(leader_that_the_map_has),
+        VOTER_TEST(replica_that_is_not_up),
     };
 
     return cmocka_run_group_tests_name("sentinel_replicas", tests, NULL, NULL);

@@ -124,6 +124,23 @@ static void test_peers(void **state)
     assert_int_equal(read_peers(two, 0, 1), UINT32_MAX);
 }
 
+/* With itself those that it hears are a majority of all that it knows. */
+static void test_a_majority_of_peers(void **state)
+{
+    static const char *const four[][2] = {{"1111111111111111111111111111111111111111", "100"},
+                                          {"2222222222222222222222222222222222222222", "200"},
+                                          {"3333333333333333333333333333333333333333", "300"},
+                                          {"4444444444444444444444444444444444444444", "400"}};
+    static const uint32_t ages_ms[] = {0, 100, 100, 200, 200};
+
+    (void)state;
+    for (size_t count = 0; count <= 4; count++)
+        assert_int_equal(read_peers(four, count, 0), ages_ms[count]);
+    for (unsigned others = 2; others <= 4; others++) /* where more are configured, more count */
+        assert_int_equal(read_peers(four, 4, others), 100 * others);
+    assert_int_equal(read_peers(four, 4, 1), 200);
+}
+
 /* A list that is too long loses those that were not heard for long. */
 static void test_many_peers(void **state)
 {
@@ -296,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_what_the_master_owes),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_peers),
+        cmocka_unit_test(test_a_majority_of_peers),
         cmocka_unit_test(test_many_peers),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_shapes),

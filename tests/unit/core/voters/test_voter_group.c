@@ -239,6 +239,7 @@ static void test_words_are_taken_back(void **state)
     for (size_t i = 0; i < 2; i++) {
         voter_group_note_words(group, 0, 0, span_of_text(words[i]), START);
         assert_string_equal(voter_group_words(group, 0), words[i]);
+        assert_string_equal(voter_group_fault(group, 0), words[i]);
         voter_group_note_words(group, 0, 0, span_of_text(""), START);
         assert_string_equal(voter_group_words(group, 0), "");
     }
@@ -312,6 +313,7 @@ static void test_who_was_who(void **state)
 static void test_a_fault_that_is_over(void **state)
 {
     const struct conversation_loss silent = {.reason = "connect timeout", .end = CONVERSATION_END_SILENT};
+    const struct conversation_loss brief = {.reason = "x", .end = CONVERSATION_END_SILENT};
     static const char *const names[VOTERS] = {"a", "b", "c"};
     uint8_t numbers[VOTERS] = {0};
     const struct voter_group_options options = {
@@ -331,11 +333,13 @@ static void test_a_fault_that_is_over(void **state)
     for (unsigned i = 0; i < VOTERS; i++)
         voter_group_lost(group, i, &refused, START);
     voter_group_lost(later, 0, &silent, START + 5000);
+    voter_group_lost(later, 2, &brief, START + 5000);
     voter_group_identify(later, 1, span_of_text("1111111111111111111111111111111111111111"), START + 5000);
     voter_group_inherit(later, group);
     assert_string_equal(voter_group_fault(later, 0), "connect timeout");
     assert_int_equal(voter_group_fault_since_ms(later, 0), START + 5000);
     assert_string_equal(voter_group_fault(later, 1), "");
+    assert_string_equal(voter_group_fault(later, 2), "x");
     voter_group_destroy(later);
 }
 

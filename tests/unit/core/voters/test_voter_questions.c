@@ -1,0 +1,242 @@
+/* What the voters of a group are asked, about which of several services, and with which poll. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spoa/core/voters/voter_group.h"
+#include "tests/lib/events.h"
+
+enum { VOTERS = 3, SERVICES = 3, POLL = 1000, F = 2000 };
+#define START 3000000
+
+static uint8_t identities[VOTERS];
+static struct metrics metrics;
+static struct service_server server = {.name = "R1"};
+static struct service_settings settings[SERVICES];
+static struct service *services[SERVICES];
+static struct voter_group *group;
+static unsigned asked[VOTER_QUESTIONS]; /* the services, a bit each */
+
+static void build(struct policy_config first, struct policy_config others)
+{
+    static const char *const names[VOTERS] = {"a", "b", "c"};
+
+    assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &server.addr));
+    for (size_t i = 0; i < SERVICES; i++) {
+        settings[i] = (struct service_settings){
+            .name = "m",
+            .monitor = "m",
+            .servers = &server,
+            .server_count = 1,
+            .allow_any_address = true,
+            .quorum = {.identities = identities,
+                       .voters = VOTERS,
+                       .threshold = 2,
+                       .reply_timeout_ms = 500,
+                       .vote_life_ms = F},
+            .policy = i == 0 ? first : others,
+        };
+        services[i] = service_create(&settings[i], START);
+        assert_non_null(services[i]);
+    }
+    const struct voter_group_options options = {
+        .name = "",
+        .source = VOTER_SOURCE_SENTINEL,
+        .voter_count = VOTERS,
+        .voter_names = names,
+        .services = services,
+        .service_count = SERVICES,
+        .identities = identities,
+        .metrics = &metrics,
+    };
+    group = voter_group_create(&options, START);
+    assert_non_null(group);
+    for (unsigned i = 0; i < VOTERS; i++)
+        identities[i] = (uint8_t)i;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    voter_group_destroy(group);
+    for (size_t i = 0; i < SERVICES; i++)
+        service_destroy(services[i]);
+    return 0;
+}
+
+/* All that a voter is to be asked, into `asked`. */
+static void take(unsigned voter)
+{
+    enum voter_question question;
+    size_t service;
+
+    for (unsigned i = 0; i < VOTER_QUESTIONS; i++)
+        asked[i] = 0;
+    while (voter_group_next(group, voter, &question, &service))
+        asked[question] |= 1U << service;
+}
+
+static const struct policy_config plain = {.witness = false};
+static const struct policy_config with_witness = {.witness = true, .witness_age_ms = 1500};
+
+/* Only those that need a witness ask for one, with each poll and when all is asked. */
+static void test_services_with_a_witness(void **state)
+{
+    (void)state;
+    build(with_witness, plain);
+    voter_group_ask_all(group, 1);
+    take(1);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+    assert_int_equal(asked[VOTER_ASK_FACTS], 7);
+    assert_int_equal(asked[VOTER_ASK_WITNESS], 1);
+    assert_int_equal(asked[VOTER_ASK_PEERS], 1);
+    assert_int_equal(asked[VOTER_ASK_REPLICAS], 0);
+    voter_group_poll(group, 0, POLL, START);
+    take(0);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+    assert_int_equal(asked[VOTER_ASK_WITNESS], 1);
+    assert_int_equal(asked[VOTER_ASK_PEERS], 1);
+    take(2);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 0);
+}
+
+static void vote(unsigned voter, size_t service, int64_t now_ms)
+{
+    const struct service_event said = {.kind = SERVICE_SAID_MASTER,
+                                       .voter = voter,
+                                       .t_sent_ms = now_ms,
+                                       .addr = &server.addr,
+                                       .ballot = QUORUM_NAMES};
+
+    (void)voter_group_step(group, service, &said, now_ms);
+}
+
+/* The name is lost: all are asked at once what a witness knows, and whom it hears. */
+static void test_a_name_that_is_lost(void **state)
+{
+    (void)state;
+    build(plain, with_witness);
+    for (unsigned i = 0; i < 2 * VOTERS; i++)
+        for (size_t service = 0; service < SERVICES; service++)
+            vote(i % VOTERS, service, START);
+    for (unsigned i = 0; i < VOTERS; i++)
+        take(i);
+    voter_group_tick(group, START + F);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        take(i);
+        assert_int_equal(asked[VOTER_ASK_WITNESS], 6);
+        assert_int_equal(asked[VOTER_ASK_PEERS], 6);
+        assert_int_equal(asked[VOTER_ASK_MASTER], 0);
+    }
+}
+
+/* The settings of a service are asked for with one of so many polls, votes with each. */
+static void test_each_service_has_its_turn(void **state)
+{
+    unsigned turns[SERVICES] = {0};
+
+    (void)state;
+    build(plain, plain);
+    for (int64_t i = 0; i < 2 * VOTER_FACTS_POLLS; i++) {
+        voter_group_poll(group, 0, POLL, START + i * POLL);
+        take(0);
+        assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+        for (size_t service = 0; service < SERVICES; service++)
+            turns[service] += asked[VOTER_ASK_FACTS] >> service & 1;
+    }
+    for (size_t service = 0; service < SERVICES; service++)
+        assert_int_equal(turns[service], 2);
+    assert_false(voter_group_wants(group, 0));
+}
+
+/* A poll that comes again before it is due asks nothing. One that comes late asks each once. */
+static void test_a_poll_is_due_once(void **state)
+{
+    (void)state;
+    build(plain, plain);
+    voter_group_poll(group, 0, POLL, START);
+    take(0);
+    voter_group_poll(group, 0, POLL, START + POLL - 1);
+    assert_false(voter_group_wants(group, 0));
+    voter_group_poll(group, 0, POLL, START + POLL);
+    take(0);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+    voter_group_poll(group, 0, POLL, START + 20 * POLL);
+    take(0);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+}
+
+/* The voters are asked one after another within the time of a poll. */
+static void test_when_each_voter_is_polled(void **state)
+{
+    (void)state;
+    build(plain, plain);
+    assert_int_equal(voter_group_next_poll_ms(group, 0, POLL, START), START + POLL);
+    assert_int_equal(voter_group_next_poll_ms(group, 0, POLL, START + 1), START + POLL);
+    assert_int_equal(voter_group_next_poll_ms(group, 0, POLL, START - 1), START);
+    assert_int_equal(voter_group_next_poll_ms(group, 1, POLL, START), START + 333);
+    assert_int_equal(voter_group_next_poll_ms(group, 1, POLL, START + 333), START + 1333);
+    assert_int_equal(voter_group_next_poll_ms(group, 2, POLL, START), START + 666);
+}
+
+/* Replicas are asked for where they are named, or with the settings for an alarm. */
+static void test_where_replicas_are_asked_for(void **state)
+{
+    (void)state;
+    build(plain, plain);
+    settings[0].allow_any_address = false;
+    voter_group_ask(group, 0, span_of_text("m"));
+    take(0);
+    assert_int_equal(asked[VOTER_ASK_MASTER], 7);
+    assert_int_equal(asked[VOTER_ASK_FACTS], 7);
+    assert_int_equal(asked[VOTER_ASK_REPLICAS], 1);
+}
+
+/* What is watched is asked of all soon, once. */
+static void test_a_silent_master_is_watched(void **state)
+{
+    const struct sentinel_facts facts = {.silent_ms = SERVICE_WATCH_MS, .quorum = 2};
+    const struct policy_config watched = {.witness = true, .witness_age_ms = 1500, .down_after_ms = 1500};
+
+    (void)state;
+    build(plain, watched);
+    for (size_t service = 0; service < SERVICES; service++) {
+        vote(0, service, START);
+        vote(1, service, START);
+        const struct service_event event = {.kind = SERVICE_SAID_FACTS,
+                                            .voter = 1,
+                                            .t_sent_ms = START,
+                                            .addr = &server.addr,
+                                            .facts = &facts};
+        (void)voter_group_step(group, service, &event, START);
+    }
+    for (unsigned i = 0; i < VOTERS; i++)
+        take(i);
+    voter_group_tick(group, START + VOTER_WATCH_MS - 1);
+    assert_false(voter_group_wants(group, 2));
+    voter_group_tick(group, START + VOTER_WATCH_MS);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        take(i);
+        assert_int_equal(asked[VOTER_ASK_FACTS], 6);
+        assert_int_equal(asked[VOTER_ASK_PEERS], 6);
+    }
+    voter_group_tick(group, START + 2 * VOTER_WATCH_MS);
+    assert_false(voter_group_wants(group, 2));
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_services_with_a_witness),    TEST(test_a_name_that_is_lost),
+        TEST(test_each_service_has_its_turn),  TEST(test_a_poll_is_due_once),
+        TEST(test_when_each_voter_is_polled),  TEST(test_where_replicas_are_asked_for),
+        TEST(test_a_silent_master_is_watched),
+    };
+
+    return cmocka_run_group_tests_name("voter_questions", tests, NULL, NULL);
+}
