@@ -73,7 +73,7 @@ SIM_RUNS = 20000
 SIM_RUNS_ENTERED = 1000
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1"}
 # A program, or a file of integration tests, of the unchanged tree ends long before, on a busy machine, too.
-PROGRAM_DEADLINE_S = 60
+PROGRAM_DEADLINE_S = 180
 SIM_DEADLINE_S = 300
 INTEGRATION_DEADLINE_S = 600
 
@@ -156,6 +156,8 @@ def find_constants(code, begin, end):
             continue
         number = int(match.group(1))
         for other in {0: [1], 1: [0, 2]}.get(number, [number + 1, number - 1]):
+            if other == 2 and line.endswith("calloc("):  # more memory, which nobody uses
+                continue
             yield match.start(), match.end(), f"{other}{match.group(2)}"
 
 
