@@ -42,7 +42,7 @@ static const struct agent_build build = {
  * Of a file that is read again: so many units in one turn of the loop. A unit takes up to a tenth of a millisecond, and
  * nobody should wait longer than a millisecond or two for an answer.
  */
-#define LOAD_SLICE 16
+#define LOAD_SLICE 8
 
 /* A configuration that is read again; all NULL: none is. */
 struct reading {
@@ -280,11 +280,18 @@ static bool confine(const struct config *config, const char *file)
     return true;
 }
 
-/* free() joins small pieces at once. Otherwise the first large piece that is freed makes it join tens of thousands of them. */
-static void join_small_pieces(void)
+/* Of these, a block has memory of its own: it grows without a copy, and shrinks and ends at once. */
+#define LARGE_BLOCK (1024 * 1024)
+
+/*
+ * Keeps malloc() from standing still for milliseconds. free() joins small pieces at once: otherwise the first large piece
+ * that is freed makes it join tens of thousands of them. And large blocks stay out of the heap, where they would be copied.
+ */
+static void tune_malloc(void)
 {
 #ifdef M_MXFAST /* glibc */
     (void)mallopt(M_MXFAST, 0);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 #endif
 }
 
@@ -312,7 +319,7 @@ static int run(const struct options *options, struct config *config)
     hold_hangup(false);
     log_event(EVENT_STARTING, log_text("configuration", origin(options)));
     log_warnings(config);
-    join_small_pieces();
+    tune_malloc();
     raise_descriptor_limit();
     keep_descriptors();
     sandbox_harden();

@@ -215,9 +215,8 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
     int code = 0;
     socklen_t len = sizeof(code);
 
+    (void)loop;
     (void)events;
-    if (connector->options.is_patient && loop_stalls_puts_off(loop, &connector->now->put_off_ms))
-        return;
     if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &code, &len) == -1)
         code = errno;
     if (code == 0) {

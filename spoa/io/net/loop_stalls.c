@@ -3,7 +3,9 @@
 #include "spoa/io/net/loop.h"
 
 #define NOT_AWAKE (-1)
-#define SHARE_US 1000
+#define SHARE_US 500
+/* With what has waited too long. */
+#define SHARE_MAX_US 4000
 /* About what a timer's work takes: a command that is sent, or a connection that is begun. */
 #define APART_S 20e-6
 #define APART_MAX 10000
@@ -27,7 +29,6 @@ static void on_woken(struct ev_loop *loop)
 
     stalls->t_woken_us = clock_us();
     stalls->t_links_us = 0;
-    stalls->is_used_up = false;
     stalls->put_off = 0;
 }
 
@@ -44,27 +45,29 @@ void loop_stalls_stop(struct ev_loop *loop)
     ev_set_userdata(loop, NULL);
 }
 
-/* The share begins with the first link of a turn: whatever came before it, the links get on in each turn. */
-static bool is_used_up(struct loop_stalls *stalls)
+/*
+ * What the links have had of this turn. It begins with the first of them: whatever came before it, the links get on in
+ * each turn.
+ */
+static int64_t used_us(struct loop_stalls *stalls)
 {
-    int64_t now_us = stalls->is_used_up ? 0 : clock_us();
+    int64_t now_us = clock_us();
 
     if (stalls->t_links_us == 0)
         stalls->t_links_us = now_us;
-    else if (!stalls->is_used_up)
-        stalls->is_used_up = now_us - stalls->t_links_us >= SHARE_US;
-    return stalls->is_used_up;
+    return now_us - stalls->t_links_us;
 }
 
 bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms)
 {
     struct loop_stalls *stalls = ev_userdata(loop);
+    int64_t us = stalls != NULL ? used_us(stalls) : 0;
 
-    if (stalls != NULL && is_used_up(stalls)) {
+    if (us >= SHARE_US) {
         int64_t now_ms = clock_ms();
         if (*io_since_ms == 0)
             *io_since_ms = now_ms;
-        if (now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MAX_MS)
+        if (us >= SHARE_MAX_US || now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MAX_MS)
             return true;
     }
     *io_since_ms = 0;

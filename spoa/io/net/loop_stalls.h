@@ -2,7 +2,7 @@
  * A watchdog: how long the loop does not look at its sockets, because a turn of it takes so long. A turn is all that
  * happens between two waits in the kernel. A process that is stopped while it waits has no stall.
  *
- * It also keeps turns short. The links to thousands of nodes have a millisecond of each turn, and leave the rest of their work to later ones.
+ * It also keeps turns short. The links to thousands of nodes have half a millisecond of each turn, and leave the rest of their work to later ones.
  * A question should not wait for all of them.
  */
 #ifndef SPOA_IO_NET_LOOP_STALLS_H
@@ -18,11 +18,10 @@ struct loop_stalls {
     struct metrics *metrics;
     int64_t t_woken_us;
     int64_t t_links_us; /* when the links began in this turn; 0: not yet */
-    bool is_used_up;    /* their share of it */
     unsigned put_off;   /* timers in this turn */
 };
 
-/* Nothing is put off for longer, even if no turn has time for it. */
+/* What has been put off for so long comes first: it may take four milliseconds of a turn. */
 #define LOOP_STALLS_PUT_OFF_MAX_MS 250
 
 /*

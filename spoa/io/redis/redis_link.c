@@ -330,10 +330,14 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct redis_link *link = container_of(timer, struct redis_link, timer);
+    bool was_put_off = link->put_off_ms != 0;
 
     (void)events;
     if (link->options.is_patient && loop_stalls_puts_off_timer(loop, timer, &link->put_off_ms))
         return;
+    /* Its socket may have been put off, too. A reply that has come in time is read before it is found late. */
+    if (was_put_off && link->is_connected)
+        take_bytes(link);
     switch (conversation_tick(link->options.conversation, clock_ms())) {
     case CONVERSATION_NOTHING:
         break;

@@ -110,6 +110,8 @@ static void ends(void **state)
 /* ---- what can wait for a later turn ---- */
 
 #define WAITERS 3
+/* More than the share, and less than what has waited too long may take. */
+#define SHARE_US 1000
 
 struct waiter {
     ev_timer timer;
@@ -145,7 +147,7 @@ static void use_share(struct ev_loop *loop, ev_timer *timer, int events)
     (void)timer;
     (void)events;
     assert_false(loop_stalls_puts_off(loop, &since_ms)); /* the first in its turn */
-    usleep(STALL_US);
+    usleep(SHARE_US);
 }
 
 static void start_user(struct run *run)
@@ -203,7 +205,7 @@ static void shares_a_long_turn(void **state)
     end(&run);
 }
 
-/* Where no turn has time it runs all the same. */
+/* Where no turn has time left it runs all the same. */
 static void puts_nothing_off_for_ever(void **state)
 {
     struct waiter waiter;
