@@ -42,7 +42,7 @@ static bool parse(const char *text)
     optind = 0;
     (void)getopt_long(1, words, "", (struct option[]){{NULL, 0, NULL, 0}}, NULL);
     optind = 2;
-    bool is_right = init_options_parse(count, words, &options);
+    bool is_parsed = init_options_parse(count, words, &options);
     fflush(stderr);
     assert_true(dup2(kept, STDERR_FILENO) != -1);
     close(kept);
@@ -50,7 +50,7 @@ static bool parse(const char *text)
     ssize_t len = read(ends[0], said, sizeof(said) - 1);
     said[len > 0 ? len : 0] = '\0';
     close(ends[0]);
-    return is_right;
+    return is_parsed;
 }
 
 static void is_wrong(const char *text, const char *reason)

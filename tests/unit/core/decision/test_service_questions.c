@@ -169,16 +169,16 @@ static void test_whom_the_master_lists(void **state)
 /* Only a failover of the master that is named is of use. */
 static void test_a_failover_of_another_node(void **state)
 {
-    struct addr addr = addr_of(R2);
-    const struct service_event event = {.kind = SERVICE_FAILOVER_BEGINS, .addr = &addr};
+    const struct addr addrs[] = {addr_of(R2), addr_of(R1)};
+    const struct service_event of_another = {.kind = SERVICE_FAILOVER_BEGINS, .addr = &addrs[0]};
+    const struct service_event of_master = {.kind = SERVICE_FAILOVER_BEGINS, .addr = &addrs[1]};
 
     (void)state;
     begin((struct policy_config){.early_fence = true, .early_fence_max_ms = 1000});
-    assert_false(service_step(f.service, &event, f.now_ms));
+    assert_false(service_step(f.service, &of_another, f.now_ms));
     agree(3, R1);
-    assert_false(service_step(f.service, &event, f.now_ms));
-    addr = addr_of(R1);
-    assert_true(service_step(f.service, &event, f.now_ms));
+    assert_false(service_step(f.service, &of_another, f.now_ms));
+    assert_true(service_step(f.service, &of_master, f.now_ms));
     assert_true(service_decision(f.service)->is_fenced);
     end();
 }

@@ -301,14 +301,13 @@ static void test_replicas_are_told(void **state)
 /* A reload goes on where the log is. */
 static void test_a_reload_tells_nothing_anew(void **state)
 {
-    struct decision_log former = {.told_park_ms = 1};
     struct fixture f;
 
     (void)state;
     begin(&f);
     f.settings.policy.fence_ms = 1000;
     agree(&f, "10.0.0.9:6379", START + 10);
-    former = f.log;
+    struct decision_log former = f.log;
     decision_log_watch(&f.log, &f.metrics, f.service);
     decision_log_inherit(&f.log, &former);
     assert_int_equal(f.log.told_state, SERVICE_UNKNOWN_ADDRESS);
