@@ -11,7 +11,6 @@
 #include "spoa/core/base/container_of.h"
 #include "spoa/io/net/address_race.h"
 #include "spoa/io/net/loop.h"
-#include "spoa/io/net/loop_stalls.h"
 #include "spoa/io/net/resolver.h"
 #include "spoa/io/net/socket_addr.h"
 
@@ -43,7 +42,6 @@ struct connecting {
     struct address_race *race;       /* NULL: the peer is an address */
     struct sockaddr_storage address; /* then that */
     struct asking asking[ADDRESS_SOURCES];
-    int64_t put_off_ms;        /* see loop_stalls_puts_off() */
     int code;                  /* the errno that tells most */
     size_t count;              /* of `attempts` */
     struct attempt attempts[]; /* room for ADDRESS_RACE_TRIES_MAX, or one */
@@ -229,14 +227,14 @@ static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 }
 
 /* Returns 0 or an errno. */
-static int open_socket(const struct sockaddr_storage *address, bool is_patient, int *ret_fd)
+static int open_socket(const struct sockaddr_storage *address, bool is_asked_often, int *ret_fd)
 {
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd == -1)
         return errno;
     if (address->ss_family != AF_UNIX)
-        socket_tune_tcp(fd, is_patient ? 0 : KEEP_IDLE_S, KEEP_INTERVAL_S);
+        socket_tune_tcp(fd, is_asked_often ? 0 : KEEP_IDLE_S, KEEP_INTERVAL_S);
     /* An interrupted connect() goes on, too (connect(2)). */
     if (connect(fd, (const struct sockaddr *)address, socket_len(address)) == -1 && errno != EINPROGRESS &&
         errno != EINTR) {
@@ -253,7 +251,7 @@ static void try(struct connector *connector, const struct sockaddr_storage *addr
     struct connecting *now = connector->now;
     struct attempt *attempt = &now->attempts[now->count++];
     int fd = -1;
-    int code = open_socket(address, connector->options.is_patient, &fd);
+    int code = open_socket(address, connector->options.is_asked_often, &fd);
 
     attempt->connector = connector;
     attempt->address = address;
@@ -358,11 +356,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct connector *connector = container_of(timer, struct connector, timer);
 
+    (void)loop;
     (void)events;
     if (connector->now == NULL)
         fail_by_errno(connector, ENOMEM);
-    else if (!connector->options.is_patient ||
-             !loop_stalls_puts_off_timer(loop, timer, &connector->now->put_off_ms))
+    else
         advance(connector);
 }
 

@@ -28,11 +28,8 @@ struct connector_options {
     /* The attempt has ended. The connector may be started again from here, or destroyed. */
     void (*done)(void *context, const struct connector_result *result);
     void *context;
-    /*
-     * One of thousands: it leaves work to later turns of the loop, see loop_stalls_puts_off(). Its peer is asked all the time, so
-     * the connection needs no keep-alive: the kernel would look at thousands of them in one moment.
-     */
-    bool is_patient;
+    /* The peer's silence is noticed without keep-alive. With thousands of them the kernel would look at many at once. */
+    bool is_asked_often;
 };
 
 /* Borrows `loop` and `resolver`, and copies the options. NULL if memory is short. */

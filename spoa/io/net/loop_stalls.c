@@ -4,7 +4,7 @@
 
 #define NOT_AWAKE (-1)
 #define SHARE_US 500
-/* With what has waited too long. */
+/* With what has been put off for too long. */
 #define SHARE_MAX_US 4000
 /* About what a timer's work takes: a command that is sent, or a connection that is begun. */
 #define APART_S 20e-6
@@ -28,7 +28,8 @@ static void on_woken(struct ev_loop *loop)
     struct loop_stalls *stalls = ev_userdata(loop);
 
     stalls->t_woken_us = clock_us();
-    stalls->t_links_us = 0;
+    stalls->links_us = 0;
+    stalls->now_ms = 0;
     stalls->put_off = 0;
 }
 
@@ -45,33 +46,31 @@ void loop_stalls_stop(struct ev_loop *loop)
     ev_set_userdata(loop, NULL);
 }
 
-/*
- * What the links have had of this turn. It begins with the first of them: whatever came before it, the links get on in
- * each turn.
- */
-static int64_t used_us(struct loop_stalls *stalls)
-{
-    int64_t now_us = clock_us();
-
-    if (stalls->t_links_us == 0)
-        stalls->t_links_us = now_us;
-    return now_us - stalls->t_links_us;
-}
-
 bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms)
 {
     struct loop_stalls *stalls = ev_userdata(loop);
-    int64_t us = stalls != NULL ? used_us(stalls) : 0;
 
-    if (us >= SHARE_US) {
-        int64_t now_ms = clock_ms();
+    if (stalls == NULL)
+        return false;
+    if (stalls->links_us >= SHARE_US) {
+        if (stalls->now_ms == 0)
+            stalls->now_ms = clock_ms();
         if (*io_since_ms == 0)
-            *io_since_ms = now_ms;
-        if (us >= SHARE_MAX_US || now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MAX_MS)
+            *io_since_ms = stalls->now_ms;
+        if (stalls->links_us >= SHARE_MAX_US || stalls->now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MS)
             return true;
     }
     *io_since_ms = 0;
+    stalls->t_work_us = clock_us();
     return false;
+}
+
+void loop_stalls_has_worked(struct ev_loop *loop)
+{
+    struct loop_stalls *stalls = ev_userdata(loop);
+
+    if (stalls != NULL)
+        stalls->links_us += clock_us() - stalls->t_work_us;
 }
 
 bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms)

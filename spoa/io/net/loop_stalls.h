@@ -2,8 +2,8 @@
  * A watchdog: how long the loop does not look at its sockets, because a turn of it takes so long. A turn is all that
  * happens between two waits in the kernel. A process that is stopped while it waits has no stall.
  *
- * It also keeps turns short. The links to thousands of nodes have half a millisecond of each turn, and leave the rest of their work to later ones.
- * A question should not wait for all of them.
+ * It also keeps turns short. The links to thousands of nodes have half a millisecond of each turn, and leave the
+ * rest of their work to later ones. A question should not wait for all of them.
  */
 #ifndef SPOA_IO_NET_LOOP_STALLS_H
 #define SPOA_IO_NET_LOOP_STALLS_H
@@ -17,12 +17,14 @@
 struct loop_stalls {
     struct metrics *metrics;
     int64_t t_woken_us;
-    int64_t t_links_us; /* when the links began in this turn; 0: not yet */
-    unsigned put_off;   /* timers in this turn */
+    int64_t links_us;  /* what the links had of this turn */
+    int64_t t_work_us; /* when the work of the last of them began */
+    int64_t now_ms;    /* in this turn; 0: nobody needed it */
+    unsigned put_off;  /* timers in this turn */
 };
 
-/* What has been put off for so long comes first: it may take four milliseconds of a turn. */
-#define LOOP_STALLS_PUT_OFF_MAX_MS 250
+/* What has been put off for so long may take four milliseconds of a turn. */
+#define LOOP_STALLS_PUT_OFF_MS 250
 
 /*
  * Counts each turn of `loop` in `metrics->loop_stalls` until loop_stalls_stop(), from the next one on. Both structs
@@ -34,15 +36,18 @@ void loop_stalls_stop(struct ev_loop *loop);
 
 /*
  * For a handler of a link's descriptor: true if the links have had their share of this turn. The handler just returns
- * then, for the loop tells the event again. `*io_since_ms` is 0 at first, and then this function's. Always false
- * without a watchdog.
+ * then, for the loop tells the event again. `*io_since_ms` is 0 at first, and then this function's. After false the
+ * handler works, and calls loop_stalls_has_worked() at its end. Always false without a watchdog.
  */
 bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms);
 
 /*
- * The same for the handler of a link's `timer`, which has expired. If it returns true, it has started the timer again. Many
- * timers that are put off do not come back all at once.
+ * The same for the handler of a link's `timer`, which has expired. If it returns true, it has started the timer
+ * again. Many timers that are put off do not come back all at once.
  */
 bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms);
+
+/* The work is done that began when one of these two said false. */
+void loop_stalls_has_worked(struct ev_loop *loop);
 
 #endif

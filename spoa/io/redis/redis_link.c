@@ -45,8 +45,9 @@ struct redis_link {
     /* Only while a reply has come in part. Thousands of links wait for their next reply: it would take half of their memory. */
     struct reply_parser *parser;
     struct output output;
-    int64_t put_off_ms; /* see loop_stalls_puts_off() */
-    int failed;         /* an errno for on_socket() to report, 0: none */
+    int64_t socket_off_ms; /* see loop_stalls_puts_off() */
+    int64_t timer_off_ms;
+    int failed; /* an errno for on_socket() to report, 0: none */
     bool is_connected;
 };
 
@@ -309,35 +310,34 @@ static bool wants_write(const struct redis_link *link)
     return link->stream != NULL && tls_stream_wants_write(link->stream);
 }
 
+/* What the socket has to say. */
+static void hear(struct redis_link *link, int events)
+{
+    if (!link->is_connected) {
+        handshake(link);
+        return;
+    }
+    if ((events & EV_READ) != 0 || wants_write(link))
+        take_bytes(link);
+    if (link->is_connected && link->failed != 0)
+        lose_by_errno(link, link->failed);
+}
+
 static void on_socket(struct ev_loop *loop, ev_io *io, int events)
 {
     struct redis_link *link = container_of(io, struct redis_link, io);
+    bool is_patient = link->options.is_patient && link->failed == 0; /* the loop tells a failure only once */
 
-    /* The loop tells a failure only once. */
-    if (link->options.is_patient && link->failed == 0 && loop_stalls_puts_off(loop, &link->put_off_ms))
+    if (is_patient && loop_stalls_puts_off(loop, &link->socket_off_ms))
         return;
-    if (!link->is_connected) {
-        handshake(link);
-    } else {
-        if ((events & EV_READ) != 0 || wants_write(link))
-            take_bytes(link);
-        if (link->is_connected && link->failed != 0)
-            lose_by_errno(link, link->failed);
-    }
+    hear(link, events);
     finish_step(link);
+    if (is_patient)
+        loop_stalls_has_worked(loop);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static void tick(struct redis_link *link)
 {
-    struct redis_link *link = container_of(timer, struct redis_link, timer);
-    bool was_put_off = link->put_off_ms != 0;
-
-    (void)events;
-    if (link->options.is_patient && loop_stalls_puts_off_timer(loop, timer, &link->put_off_ms))
-        return;
-    /* Its socket may have been put off, too. A reply that has come in time is read before it is found late. */
-    if (was_put_off && link->is_connected)
-        take_bytes(link);
     switch (conversation_tick(link->options.conversation, clock_ms())) {
     case CONVERSATION_NOTHING:
         break;
@@ -348,7 +348,24 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
         disconnect(link);
         break;
     }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct redis_link *link = container_of(timer, struct redis_link, timer);
+    bool is_patient = link->options.is_patient;
+
+    (void)events;
+    if (is_patient && loop_stalls_puts_off_timer(loop, timer, &link->timer_off_ms))
+        return;
+    /* What came in time is read before it is found late. */
+    if (link->socket_off_ms != 0 && link->io.fd != -1)
+        hear(link, EV_READ);
+    link->socket_off_ms = 0;
+    tick(link);
     finish_step(link);
+    if (is_patient)
+        loop_stalls_has_worked(loop);
 }
 
 static void collect_commands(struct redis_link *link)
@@ -411,7 +428,7 @@ struct redis_link *redis_link_create(struct ev_loop *loop, struct resolver *reso
     if (link == NULL)
         return NULL;
     const struct connector_options connects = {
-        .found = on_found, .done = on_connected, .context = link, .is_patient = options->is_patient};
+        .found = on_found, .done = on_connected, .context = link, .is_asked_often = options->is_patient};
     link->connector = connector_create(loop, resolver, &connects);
     if (link->connector == NULL) {
         free(link);

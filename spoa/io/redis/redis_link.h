@@ -26,8 +26,8 @@ struct redis_link_options {
     const struct tls *tls; /* NULL: no TLS */
     struct conversation *conversation;
     size_t everyday; /* for reply_parser_create() */
-    bool
-        is_patient; /* one of thousands: leaves work to later turns of the loop, see loop_stalls_puts_off() */
+    /* One of thousands that are asked often: it leaves work to later turns of the loop, see loop_stalls.h. */
+    bool is_patient;
     redis_link_stepped_fn stepped;
     void *context;
 };

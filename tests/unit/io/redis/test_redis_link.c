@@ -432,8 +432,10 @@ static void on_always(struct ev_loop *running, ev_io *io, int events)
 
     (void)io;
     (void)events;
-    (void)loop_stalls_puts_off(running, &since_ms);
+    if (loop_stalls_puts_off(running, &since_ms))
+        return;
     (void)usleep(2000);
+    loop_stalls_has_worked(running);
 }
 
 struct busy {
@@ -469,7 +471,7 @@ static bool take_busy_turns(struct busy *busy)
     for (unsigned i = 0; i < 3; i++)
         ev_run(loop, EVRUN_NOWAIT);
     ev_io_stop(loop, &busy->always);
-    return clock_ms() - begun_ms < LOOP_STALLS_PUT_OFF_MAX_MS;
+    return clock_ms() - begun_ms < LOOP_STALLS_PUT_OFF_MS;
 }
 
 /* In a turn without time for it the link neither connects nor reads. It does so as soon as there is time. */
@@ -484,8 +486,6 @@ static void turns_without_time(void **state)
     peer_listen(4);
     start_link(NULL);
     assert_true(!take_busy_turns(&busy) || conversation.phase == CONVERSATION_WAITING);
-    AWAIT(conversation.phase == CONVERSATION_CONNECTING);
-    assert_true(!take_busy_turns(&busy) || find_socket() == -1);
     AWAIT(peer.said == peer.says_len);
     assert_true(!take_busy_turns(&busy) || talk.replies == 0);
     AWAIT(talk.replies == 1);
