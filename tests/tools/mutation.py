@@ -250,8 +250,9 @@ def copy_tree():
 
 
 def run(words, deadline_s=PROGRAM_DEADLINE_S, environment=None):
-    """Exit status and output; None where it hung."""
-    with subprocess.Popen(words, cwd=TREE, env={**ENVIRONMENT, **(environment or {})}, stdin=subprocess.DEVNULL,
+    """Exit status and output; None where it hung. Standard input is an empty pipe: a mutant that ran as root once took the
+    rights of its descriptor 0 from everybody, and that was /dev/null."""
+    with subprocess.Popen(words, cwd=TREE, env={**ENVIRONMENT, **(environment or {})}, stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
         try:
             output, _ = process.communicate(timeout=deadline_s)
