@@ -34,7 +34,7 @@ static int set_up(void **state)
     static const char *const names[FILES] = {"one", "two", "three"};
 
     (void)state;
-    former_mask = umask(077); /* the rights are those that are wanted, whatever this is */
+    former_mask = umask(077); /* it must not change the rights of the files */
     if (mkdtemp(strcpy(folder, "/tmp/test_init_files.XXXXXX")) == NULL)
         return -1;
     for (size_t i = 0; i < FILES; i++) {

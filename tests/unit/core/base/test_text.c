@@ -61,7 +61,7 @@ static void test_too_long_a_piece_shows(void **state)
     text_finish(&out);
 }
 
-/* The longest piece is taken. After one that is too long nothing is added: a gap must not show as whole text. */
+/* A piece of the greatest length is added. After a longer piece nothing is added: a text with a gap would look whole. */
 static void test_the_longest_piece(void **state)
 {
     struct text out = {.data = NULL};

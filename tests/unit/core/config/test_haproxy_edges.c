@@ -242,7 +242,7 @@ static void test_events(void **state)
 /* Each of three frontends has it. */
 #define THREE_TIMES(code) code " " code " " code
 
-/* The one that is most like the word that is there, wherever it stands. */
+/* The name that is nearest to the written word is proposed, wherever it stands. */
 static void test_what_is_meant(void **state)
 {
     static const struct edge edges[] = {

@@ -132,7 +132,7 @@ static void test_silence_has_two_limits(void **state)
     assert_int_equal(evidence_silence_ms(evidence, 0, 1, START), -1);
 }
 
-/* A node's link that is down: its silence goes on, and does not begin anew, while the reports follow each other. */
+/* A node's link is down. While report follows report, its silence goes on. */
 static void test_the_silence_of_a_broken_link_goes_on(void **state)
 {
     (void)state;
@@ -324,7 +324,7 @@ static void test_a_reload_keeps_roles(void **state)
     assert_int_equal(evidence_role(evidence, 0, START, &review_ms), NODE_ROLE_REPLICA);
 }
 
-/* The longest of those that are heard: who was forgotten, or fell silent, has no say. */
+/* The longest time counts. Voters that are forgotten or silent do not count. */
 static void test_the_longest_down_after(void **state)
 {
     struct quorum_vote votes[VOTERS];

@@ -52,7 +52,7 @@ static inline bool resolve(struct service_table *table, struct span payload, str
     return *ret_queue != NULL || service_table_resolve(table, payload, ret_queue);
 }
 
-/* The same question as a NOTIFY, asked twice: as a new one, and as one that is known by its bytes. */
+/* Asks the question twice, as a NOTIFY. The table reads it the first time, and knows its bytes the second time. */
 static inline void check_resolved(struct service_table *table, const struct service_question *question,
                                   const struct parking_queue *wanted)
 {

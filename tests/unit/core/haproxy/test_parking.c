@@ -273,7 +273,7 @@ static void test_a_reload_cuts_the_wait(void **state)
     service_destroy(next_service);
 }
 
-/* With a longer park, too: who waits already waits no longer than before. And back again. */
+/* A reload makes park longer. Clients that wait already keep their deadline. The next reload takes it back. */
 static void test_a_reload_there_and_back(void **state)
 {
     struct service_settings longer = f.settings;

@@ -189,7 +189,7 @@ static void test_mixed_questions(void **state)
     assert_true(service_table_is_mixed(table));
     service_table_recall_all(table, alike, 2, queues);
     assert_false(service_table_is_mixed(table));
-    service_table_recall_all(table, frames + 1, 2, queues); /* one that is not known */
+    service_table_recall_all(table, frames + 1, 2, queues); /* the last service is not known */
     assert_null(queues[1]);
     assert_true(service_table_is_mixed(table));
     (void)service_table_recall(table, frames[0].payload);

@@ -1,4 +1,4 @@
-/* A change-over of tables: who waits stays with the service, and the former table ends in slices. */
+/* A change-over of tables. Clients that wait stay with the service. The former table ends in slices. */
 #include "tests/unit/core/haproxy/service_table_fixture.h"
 
 static bool is_idle(struct service_table *table)
@@ -152,7 +152,7 @@ static void test_change_over_in_steps(void **state)
         service_destroy(services[i]);
 }
 
-/* Who waits for a replica stays with the service, too, and is told where it is gone. */
+/* Clients that wait for a replica stay with the service, too. If the service is gone they are told so. */
 static void test_change_over_of_replicas(void **state)
 {
     static const char *const names[] = {"stays", "goes", "stays"};
