@@ -194,6 +194,37 @@ static void test_change_over_of_replicas(void **state)
     parking_destroy(parking);
 }
 
+/* No service is in both files. A client that waits is told that its service is gone. */
+static void test_nothing_moves(void **state)
+{
+    struct parking *parking = parking_create(1, ignore_wake, NULL);
+    struct service_table *table = service_table_create(parking);
+    struct service_table *next = service_table_create(parking);
+    struct service_settings settings[] = {settings_of("goes"), settings_of("comes")};
+    struct service *services[2];
+    struct parking_client client = {.count = 0};
+    struct parking_answer answer;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        settings[i].park_ms = 1000;
+        services[i] = service_create(&settings[i], START);
+        assert_true(service_table_add(i == 0 ? table : next, services[i]));
+    }
+    assert_true(parking_park(find(table, "goes", "master"), &client,
+                             &(struct client){.kind = CLIENT_NOT_GIVEN}, 1, 1, START));
+    service_table_begin(table, next);
+    service_table_end(table, START);
+    assert_true(parking_next(&client, START, &answer));
+    assert_non_null(memmem(answer.actions.data, answer.actions.len, "unknown-service", 15));
+    assert_true(is_idle(next));
+    service_table_destroy(table);
+    service_table_destroy(next);
+    for (size_t i = 0; i < 2; i++)
+        service_destroy(services[i]);
+    parking_destroy(parking);
+}
+
 /* A table is freed piece by piece. */
 static void test_shed(void **state)
 {
@@ -218,11 +249,9 @@ static void test_shed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_change_over),
-        cmocka_unit_test(test_idle_in_slices),
-        cmocka_unit_test(test_change_over_in_steps),
-        cmocka_unit_test(test_change_over_of_replicas),
-        cmocka_unit_test(test_shed),
+        cmocka_unit_test(test_change_over),          cmocka_unit_test(test_idle_in_slices),
+        cmocka_unit_test(test_change_over_in_steps), cmocka_unit_test(test_change_over_of_replicas),
+        cmocka_unit_test(test_nothing_moves),        cmocka_unit_test(test_shed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
