@@ -264,7 +264,7 @@ run_pytest = $(PYTHON) -m pytest -q -p no:cacheprovider
 test: ## everything: unit and sim (also with ASan and UBSan), mutants of the rule, integration
 	@tests/tools/deps.sh build test clients-short node page
 	$(Q)$(MAKE) all unit-release sim-release unit-asan sim-asan fuzz-asan
-	$(run_tests) unit:release sim:release mutants:release unit:asan sim:asan replay:asan integration:release
+	$(run_tests) mutants:release unit:release sim:release unit:asan sim:asan replay:asan integration:release
 
 unit: ## the unit tests
 	@tests/tools/deps.sh build
