@@ -433,7 +433,8 @@ static void note_line_of_listen(const struct config_listens *listens, unsigned l
     last->token.password_file_line = line;
 }
 
-/* Remembers the line of a key that names a file to be read later, and whether a service has its own `tls`. */
+/* Remembers the line of a key that leads to files that are read later. That of `tls` also tells whether a service has its
+ * own. */
 static void note_line(struct config *config, const struct config_keyword *keyword, const void *section,
                       unsigned line)
 {
@@ -446,8 +447,8 @@ static void note_line(struct config *config, const struct config_keyword *keywor
     else if (strcmp(key, "password-file") == 0)
         (is_group ? &config->groups[index].credentials : &config->services[index].credentials)
             ->password_file_line = line;
-    else if (strcmp(key, "tls") == 0 && !is_group)
-        config->services[index].tls.line = line;
+    else if (strcmp(key, "tls") == 0)
+        (is_group ? &config->groups[index].tls : &config->services[index].tls)->line = line;
 }
 
 static void report_unknown_key(const struct config *config, const struct config_place *place,

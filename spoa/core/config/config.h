@@ -43,7 +43,7 @@ struct config_credentials {
 struct config_tls {
     bool is_on;
     bool is_inherited; /* of a service that gives none: its group of nodes decides; config_finish() sets it */
-    unsigned line;     /* of `listen`, or of the `tls` of a service; 0: there is none */
+    unsigned line;     /* of `listen`, or of `tls`; 0: there is none */
     char *ca_file;   /* who may have signed the peer's; NULL: the system's, or no certificate is asked for */
     char *cert_file; /* ours, with its chain; NULL: none */
     char *key_file;  /* of that certificate */

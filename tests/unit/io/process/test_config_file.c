@@ -230,9 +230,9 @@ static void test_missing_files_of_lines(void **state)
 static void test_missing_files_of_sections(void **state)
 {
     static const char *const expected[] = {
+        "2: no certificates in 'tls-ca' '/nowhere/a': No such file or directory",
         "7: [service m]: cannot run '/nowhere/p': No such file or directory",
         "10: no certificates in 'tls-ca' '/nowhere/b': No such file or directory",
-        " no certificates in 'tls-ca' '/nowhere/a': No such file or directory",
         NULL,
     };
 
