@@ -467,19 +467,22 @@ static void test_deployment(void **state)
 }
 
 #define HAPROXY                                                                                              \
-    "defaults\n    retries \"${NONE-0}\"\nfrontend f\n    filter spoe engine e config spoe.conf\n"           \
-    "    default_backend b\nbackend b\n    server R2 10.0.0.2:6379\n    server R1 10.0.0.9:6379\n"           \
+    "global\n    setenv RETRIES 0\ndefaults\n    retries \"${RETRIES}\"\n"                                   \
+    "frontend f\n    filter spoe engine e config spoe.conf\n"                                                \
+    "    default_backend b\nbackend b\n    server R3 10.0.0.2:6379\n    server R1 10.0.0.9:6379\n"           \
     "backend a\n    server a 10.0.0.3:1\n"
-#define SPOE                                                                                                 \
+#define SPOE(service)                                                                                        \
     "[e]\nspoe-agent e\n    messages m\n    use-backend a\n    timeout processing 1s\n"                      \
-    "spoe-message m\n    args service=str(x)\n"
+    "spoe-message m\n    args service=str(" service ")\n"
 
+static const char *spoe_text;
 static char *judged; /* what is found where no memory is short */
 
 /* HAProxy's files are read and judged: all is found, or it is told that memory is short. */
 static bool judge_files(void)
 {
-    struct config *config = make_config(GOOD);
+    struct config *config =
+        make_config(GOOD "server = R2 10.0.0.2:6379\n[haproxy]\nruntime-api = /nowhere\nbackend = b\n");
     struct haproxy_file haproxy = {.sections = NULL};
     struct haproxy_file spoe = {.sections = NULL};
     struct findings findings = {.list = NULL};
@@ -488,7 +491,7 @@ static bool judge_files(void)
     if (config == NULL)
         return false;
     haproxy_file_read(&haproxy, "h.cfg", "h.cfg", HAPROXY, strlen(HAPROXY), no_variable);
-    haproxy_file_read(&spoe, "spoe.conf", "spoe.conf", SPOE, strlen(SPOE), no_variable);
+    haproxy_file_read(&spoe, "spoe.conf", "spoe.conf", spoe_text, strlen(spoe_text), no_variable);
     const struct haproxy_rules rules = {
         .config = config,
         .config_file = FILE_NAME,
@@ -540,13 +543,21 @@ static bool write_files(void)
     return is_good;
 }
 
-static void test_judging_files(void **state)
+static void judge_files_of(const char *text)
 {
-    (void)state;
+    spoe_text = text;
     assert_true(judge_files());
     assert_non_null(strstr(judged, "spoe.conf"));
     fail_each(judge_files);
     free(judged);
+    judged = NULL;
+}
+
+static void test_judging_files(void **state)
+{
+    (void)state;
+    judge_files_of(SPOE("x"));
+    judge_files_of(SPOE("m"));
     fail_each(write_files);
 }
 
