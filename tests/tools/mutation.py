@@ -156,7 +156,7 @@ def find_constants(code, begin, end):
             continue
         number = int(match.group(1))
         for other in {0: [1], 1: [0, 2]}.get(number, [number + 1, number - 1]):
-            if other == 2 and line.endswith("calloc("):  # more memory, which nobody uses
+            if other > number and re.search(r"calloc\([^,]*$", line):  # more memory, which nobody uses
                 continue
             yield match.start(), match.end(), f"{other}{match.group(2)}"
 
