@@ -170,6 +170,11 @@ static void test_sockets(void **state)
 static void test_questions(void **state)
 {
     static const struct edge edges[] = {
+        {{{SPOE, "messages find-master", "messages find-master second"},
+          {SPOE, "{ stopping }",
+           "{ stopping }\nspoe-message second\n    args service=str(x)\n    event on-client-session"}},
+         "unknown-service",
+         NULL},
         {{{SPOE, ARGS, "role=str(master) service=str(\\\"mymaster\\\")"}}, "", NULL},
         {{{SPOE, ARGS, "service=str(\\'mymaster\\')"}}, "", NULL},
         {{{SPOE, ARGS, "service=str(my\\\\master)"}}, "", NULL},
