@@ -130,7 +130,7 @@ static int listen_at_port(int fd, const struct listen_socket_options *options,
                           const struct sockaddr_storage *storage, socklen_t len,
                           char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    const int on = 1;
+    const int on = true;
     const int is_ipv6_only = options->is_ipv6_only;
 
     if (options->addr->kind == ADDR_IPV6)
@@ -202,7 +202,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
 
 void listen_socket_share_port(const struct listen_socket *listening)
 {
-    const int on = 1;
+    const int on = true;
 
     (void)setsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
