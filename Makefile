@@ -94,7 +94,8 @@ TOP := $(filter-out spoa/main.c,$(wildcard spoa/*.c spoa/cli/*.c))
 TEST_LIB := $(wildcard tests/lib/*.c)
 UNIT := $(wildcard tests/unit/proto/test_*.c tests/unit/core/*/test_*.c)
 # Those of io/ and cli/ link the whole program but main.c.
-UNIT_IO := $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c tests/unit/cli/test_*.c)
+UNIT_IO := $(filter-out $(if $(WITH_TLS),,tests/unit/io/net/test_tls.c),\
+    $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c tests/unit/cli/test_*.c))
 SIM := $(wildcard tests/sim/*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)

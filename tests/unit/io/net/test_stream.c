@@ -1,6 +1,7 @@
 /* Streams over socket pairs, with our own client at the other end. */
 #include "spoa/io/net/stream.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -31,6 +32,7 @@ static struct tls *client_tls;
 static int to_server[2]; /* a relay between client and server can hold bytes back; see join() */
 static int to_client[2];
 static struct stream stream;
+static size_t opened_before;
 static struct tls_stream *client;
 static uint8_t sent[LONG];
 static uint8_t got[LONG];
@@ -61,14 +63,28 @@ static void make_tls(bool asks_clients, bool has_own)
     assert_non_null(client_tls);
 }
 
+static size_t count_open(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    assert_non_null(list);
+    while (readdir(list) != NULL)
+        count++;
+    closedir(list);
+    return count;
+}
+
 /* The server's end is to_server[1]; the client's is to_server[0], or with a relay to_client[0]. */
 static int set_up(void **state)
 {
     (void)state;
+    opened_before = count_open();
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_server) == -1 ||
            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_client) == -1;
 }
 
+/* Fails where a descriptor was left. */
 static int tear_down(void **state)
 {
     (void)state;
@@ -81,7 +97,7 @@ static int tear_down(void **state)
     close(to_server[0]);
     close(to_client[0]);
     close(to_client[1]);
-    return 0;
+    return stream.fd != -1 || stream.tls != NULL || count_open() != opened_before;
 }
 
 static void open_streams(int client_fd)
