@@ -48,15 +48,12 @@ static void remove_abandoned(const struct addr *addr)
     const struct socket_file file = socket_file_at(addr->name);
     struct sockaddr_storage storage;
     socklen_t len;
-
-    if (!file.is_known || !socket_addr_from(addr, &storage, &len))
-        return;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe == -1)
-        return;
-    bool is_abandoned = connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
+    bool is_abandoned = socket_addr_from(addr, &storage, &len) &&
+                        connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
                         (errno == ECONNREFUSED || (errno == EACCES && socket_file_is_unfinished(addr->name)));
-    close(probe);
+
+    (void)close(probe);
     if (is_abandoned)
         socket_file_remove(addr->name, &file);
 }
