@@ -339,6 +339,24 @@ static void who_is_let_in(void **state)
     }
 }
 
+/* Those who are refused do not stand in the way of the next. */
+static void several_are_refused(void **state)
+{
+    const struct sockaddr_storage storage = storage_of("203.0.113.1:7");
+    struct network networks[2];
+    const struct config_networks allowed = {.list = networks, .count = 2};
+
+    (void)state;
+    read_networks(networks);
+    open_acceptor(false);
+    acceptor.allowed = &allowed;
+    for (int i = 0; i < 6; i++)
+        (void)add_client();
+    from = &storage;
+    run_once();
+    assert_int_equal(metrics.refused_total, 6);
+}
+
 /* Who cannot be asked for his address is not from our own host. */
 static void an_address_that_cannot_be_found_out(void **state)
 {
@@ -496,6 +514,7 @@ int main(void)
         TEST(descriptors_run_out),
         TEST(memory_runs_out),
         TEST(who_is_let_in),
+        TEST(several_are_refused),
         TEST(an_address_that_cannot_be_found_out),
         TEST(a_unix_socket_has_no_networks),
         TEST(clients_wait_in_a_pause),
