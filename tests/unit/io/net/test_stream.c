@@ -143,8 +143,9 @@ static void test_plain(void **state)
     assert_false(stream_awaits_room(&stream, false));
     assert_true(stream_awaits_room(&stream, true));
     assert_false(stream_has_unread(&stream));
-    assert_int_equal(write(to_server[0], "abc", 3), 3);
+    assert_int_equal(write(to_server[0], "a", 1), 1);
     assert_true(stream_has_unread(&stream));
+    assert_int_equal(write(to_server[0], "bc", 2), 2);
     assert_false(stream_has_part(&stream));
     assert_int_equal(stream_read(&stream, bytes, sizeof(bytes)), 3);
     assert_int_equal(stream_write(&stream, span_of("def", 3)), 3);
