@@ -22,6 +22,7 @@
 
 #include "proto/addr.h"
 #include "spoa/core/config/config.h"
+#include "spoa/io/net/stream.h"
 #include "tests/unit/io/net/certificate_fixture.h"
 
 #define TURNS 1000
@@ -40,16 +41,38 @@ static struct tls_stream *client;
 static struct tls_stream *server;
 static char sent_name[64]; /* what the client has told of the server's name (SNI); "" if nothing */
 
-/* Notes it. */
+static bool is_short; /* OpenSSL has no memory */
+
+static void *find_real(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+
+    assert_non_null(found);
+    return found;
+}
+
+/* These two are in place of OpenSSL's. */
 SSL_CTX *SSL_CTX_new(const SSL_METHOD *method)
 {
     SSL_CTX *(*real)(const SSL_METHOD *) = NULL;
-    void *found = dlsym(RTLD_NEXT, "SSL_CTX_new");
+    void *found = find_real("SSL_CTX_new");
 
-    assert_non_null(found);
     memcpy(&real, &found, sizeof(real));
-    last_context = real(method);
+    last_context = is_short ? NULL : real(method);
+    if (is_short)
+        ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
     return last_context;
+}
+
+SSL *SSL_new(SSL_CTX *context)
+{
+    SSL *(*real)(SSL_CTX *) = NULL;
+    void *found = find_real("SSL_new");
+
+    memcpy(&real, &found, sizeof(real));
+    if (is_short)
+        ERR_raise(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE);
+    return is_short ? NULL : real(context);
 }
 
 static void name_file(char path[64], const char *name)
@@ -91,6 +114,7 @@ static int set_up(void **state)
     ERR_clear_error();
     (void)snprintf(error, sizeof(error), "%s", "nothing");
     sent_name[0] = '\0';
+    is_short = false;
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
 }
 
@@ -206,6 +230,33 @@ static void test_files_that_cannot_be_used(void **state)
 }
 
 /* ---- connections ---- */
+
+/* The descriptor stays the caller's. */
+static void test_no_memory(void **state)
+{
+    const struct config_tls settings = with_certificate();
+    const struct addr peer = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
+    struct stream stream = {.fd = -7};
+
+    (void)state;
+    is_short = true;
+    assert_null(tls_create(&settings, error));
+    assert_string_equal(error, "out of memory");
+    error[0] = '\0';
+    assert_null(tls_create_server(&settings, error));
+    assert_string_equal(error, "out of memory");
+    is_short = false;
+    client_tls = tls_create(&settings, error);
+    server_tls = tls_create_server(&settings, error);
+    assert_non_null(client_tls);
+    assert_non_null(server_tls);
+    is_short = true;
+    assert_null(tls_stream_create(client_tls, ends[0], &peer));
+    assert_null(tls_stream_accept(server_tls, ends[1]));
+    assert_false(stream_open(&stream, ends[1], server_tls));
+    assert_int_equal(stream.fd, -7);
+    assert_int_not_equal(fcntl(ends[1], F_GETFD), -1);
+}
 
 static int note_name(SSL *ssl, int *alert, void *context)
 {
@@ -427,6 +478,7 @@ int main(void)
         TEST(test_client_context),
         TEST(test_server_context),
         TEST(test_files_that_cannot_be_used),
+        TEST(test_no_memory),
         TEST(test_names),
         TEST(test_a_stranger),
         TEST(test_an_end_in_the_handshake),
