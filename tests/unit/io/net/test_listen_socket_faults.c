@@ -253,28 +253,36 @@ static void families_of_a_port(void **state)
     }
 }
 
-static uid_t owner_of(int fd)
+static struct stat status_of(int fd)
 {
     struct stat status;
 
     assert_int_equal(fstat(fd, &status), 0);
-    return status.st_uid;
+    return status;
 }
 
-/* Only so can that user share the port later. It is no reason to fail where it cannot be. */
+/* Only so can that user share the port later. It is no reason to fail where it cannot be. The group is never changed. */
 static void user_of_a_port(void **state)
 {
     static const char *const users[] = {NULL, "no-such-user-here", "nobody"};
     const struct addr addr = any_port_of("127.0.0.1:1");
     struct listen_socket_options options = options_of(&addr);
     struct listen_socket listening;
+    gid_t group = getegid();
 
     (void)state;
     for (size_t i = 0; i < sizeof(users) / sizeof(*users); i++) {
         bool is_given = users[i] != NULL && strcmp(users[i], "nobody") == 0 && geteuid() == 0;
         options.user = users[i];
-        assert_int_equal(listen_socket_open(&options, &listening, error), 0);
-        assert_int_equal(owner_of(listening.fd), is_given ? NOBODY : geteuid());
+        if (geteuid() == 0)
+            assert_int_equal(setegid(12346), 0);
+        int result = listen_socket_open(&options, &listening, error);
+        gid_t ours = getegid();
+        assert_int_equal(setegid(group), 0);
+        assert_int_equal(result, 0);
+        struct stat status = status_of(listening.fd);
+        assert_int_equal(status.st_uid, is_given ? NOBODY : geteuid());
+        assert_int_equal(status.st_gid, ours);
         listen_socket_close(&listening);
     }
 }
@@ -296,6 +304,26 @@ static void file_of_a_socket(void **state)
     listen_socket_close(&listening);
     assert_false(is_there(path));
     assert_false(is_there(lock_path));
+}
+
+/* Nobody asks for another owner or group: they are those of the process. */
+static void group_of_a_file(void **state)
+{
+    struct listen_socket listening;
+    struct stat status;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    gid_t group = getegid();
+    assert_int_equal(setegid(12346), 0);
+    int result = open_at(&local, &listening);
+    assert_int_equal(setegid(group), 0);
+    assert_int_equal(result, 0);
+    assert_int_equal(lstat(path, &status), 0);
+    assert_int_equal(status.st_uid, geteuid());
+    assert_int_equal(status.st_gid, 12346);
+    listen_socket_close(&listening);
 }
 
 /* The service manager removes it, or keeps it for the next start. */
@@ -349,6 +377,7 @@ int main(void)
         TEST(families_of_a_port),
         TEST(user_of_a_port),
         TEST(file_of_a_socket),
+        TEST(group_of_a_file),
         TEST(file_of_the_service_manager),
         TEST(port_of_another_agent),
     };
