@@ -178,16 +178,13 @@ static bool is_alike(const struct listeners *listeners, const struct config_agen
 
 /*
  * Whether a socket for this address of `next` is open. 0.0.0.0 is also open where a socket at [::] takes IPv4, and
- * `next` wants the same for both addresses.
+ * `next` wants the same for both addresses. No other address can be listed beside [::]: see check_conflicts().
  */
 static bool is_open(const struct listeners *listeners, const struct config_agent *next,
                     const struct place *place)
 {
-    const struct addr *addr = &place->listen->addr;
-    bool is_all_ipv4 = addr->kind == ADDR_IPV4 && is_wildcard(addr);
-
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
-        if (is_at(listener, place) || (is_all_ipv4 && is_at_both_families(listener, addr->port) &&
+        if (is_at(listener, place) || (is_at_both_families(listener, place->listen->addr.port) &&
                                        is_alike(listeners, next, listener, place)))
             return true;
     return false;

@@ -138,6 +138,21 @@ static void addresses_of_one_protocol(void **state)
     }
 }
 
+/* The kernel's choices are two ports, so that neither address has a part of the other. */
+static void all_families_at_a_port_of_the_kernel(void **state)
+{
+    struct file file = NO_FILE;
+
+    (void)state;
+    add(&file.agent.listens, file.listens, addr_for("0.0.0.0:0"));
+    add(&file.agent.web, file.web, addr_for("[::]:0"));
+    start_with(&file);
+    struct addr opened = opened_last();
+    assert_int_equal(opened.kind, ADDR_IPV6);
+    assert_string_equal(who_takes("[::1]", opened.port), "http");
+    assert_string_equal(who_takes("127.0.0.1", opened.port), "http");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_here, tear_down_here)
 
 int main(void)
@@ -145,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(addresses_of_two_protocols),
         TEST(addresses_of_one_protocol),
+        TEST(all_families_at_a_port_of_the_kernel),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
