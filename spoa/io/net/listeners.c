@@ -216,8 +216,7 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
     bool is_found = false;
     struct place listed;
 
-    if (addr->kind == ADDR_UNIX)
-        return false;
+    /* The port of a UNIX socket is 0, and no port that is open is. */
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
         const struct listen_socket *listening = &listener->acceptor.listening;
         bool takes_it = addr->kind == ADDR_IPV4 && is_at_both_families(listener, addr->port);
