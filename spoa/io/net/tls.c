@@ -112,7 +112,6 @@ struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_M
     if ((settings->server_name != NULL && tls->server_name == NULL) ||
         !load_authorities(tls->context, settings->ca_file, error) ||
         !load_identity(tls->context, settings, error)) {
-        ERR_clear_error();
         tls_destroy(tls);
         return NULL;
     }
@@ -142,7 +141,6 @@ struct tls *tls_create_server(const struct config_tls *settings, char error[TLS_
         return NULL;
     if (!load_identity(tls->context, settings, error) ||
         (settings->ca_file != NULL && !demand_certificates(tls->context, settings->ca_file, error))) {
-        ERR_clear_error();
         tls_destroy(tls);
         return NULL;
     }

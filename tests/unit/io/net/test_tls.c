@@ -341,6 +341,22 @@ static void test_names(void **state)
     }
 }
 
+/* The longest name that can be asked for has 255 bytes. */
+static void test_a_name_that_cannot_be_sent(void **state)
+{
+    const struct addr peer = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}};
+    char name[257];
+    const struct config_tls settings = {.is_on = true, .ca_file = certificate, .server_name = name};
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    name[256] = '\0';
+    client_tls = tls_create(&settings, error);
+    assert_non_null(client_tls);
+    assert_null(tls_stream_create(client_tls, ends[0], &peer));
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
 /* Whom nobody has signed whom we trust. */
 static void test_a_stranger(void **state)
 {
@@ -480,6 +496,7 @@ int main(void)
         TEST(test_files_that_cannot_be_used),
         TEST(test_no_memory),
         TEST(test_names),
+        TEST(test_a_name_that_cannot_be_sent),
         TEST(test_a_stranger),
         TEST(test_an_end_in_the_handshake),
         TEST(test_a_farewell_in_the_handshake),
