@@ -4,6 +4,10 @@
 #include "proto/network.h"
 #include "spoa/io/net/socket_activation.h"
 
+#include <sys/stat.h>
+
+#define NOBODY 65534
+
 static void addresses_come_and_go(void **state)
 {
     uint16_t port = free_port();
@@ -388,7 +392,16 @@ static void rights(void **state)
 struct search {
     struct addr addr;
     int shares;
+    uid_t owner;
 };
+
+static struct stat status_of(int fd)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(fd, &status), 0);
+    return status;
+}
 
 static bool note_sharing(void *context, const struct listen_socket *listening)
 {
@@ -399,6 +412,7 @@ static bool note_sharing(void *context, const struct listen_socket *listening)
     if (addr_equals(&listening->addr, &search->addr)) {
         assert_int_equal(getsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &value, &len), 0);
         search->shares = value != 0;
+        search->owner = status_of(listening->fd).st_uid;
     }
     return true;
 }
@@ -411,6 +425,32 @@ static int shares_port(const struct addr *addr)
     assert_true(listeners_lend(listeners, note_sharing, &search));
     listeners_own(listeners);
     return search.shares;
+}
+
+/* What is opened at the start is for the user that the process is going to be. Later it is that user already. */
+static void user_of_the_sockets(void **state)
+{
+    uint16_t port = free_port();
+    char nobody[] = "nobody";
+    struct file old = NO_FILE;
+    struct file new = NO_FILE;
+    struct search first = {.addr = addr_of("127.0.0.1", port)};
+    struct search second = {.addr = addr_of("127.0.0.2", port)};
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    old.agent.user = new.agent.user = nobody;
+    add_listen(&old, "127.0.0.1", port);
+    add_listen(&new, "127.0.0.1", port);
+    add_listen(&new, "127.0.0.2", port);
+    start_with(&old);
+    assert_true(opens(&old, &new));
+    assert_true(listeners_lend(listeners, note_sharing, &first));
+    assert_true(listeners_lend(listeners, note_sharing, &second));
+    listeners_own(listeners);
+    assert_int_equal(first.owner, NOBODY);
+    assert_int_equal(second.owner, 0);
 }
 
 /* Whoever shares a port lets other processes of its user have it, too: so that is only for the need. */
@@ -484,6 +524,7 @@ int main(void)
         TEST(one_protocol_ends),
         TEST(out_of_memory),
         TEST(rights),
+        TEST(user_of_the_sockets),
         TEST(ports_are_shared_where_they_must_be),
         TEST(a_port_of_the_kernel_is_not_shared),
     };
