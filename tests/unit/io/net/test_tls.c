@@ -242,6 +242,7 @@ static void test_no_memory(void **state)
     is_short = true;
     assert_null(tls_create(&settings, error));
     assert_string_equal(error, "out of memory");
+    assert_int_equal(ERR_peek_error(), 0);
     error[0] = '\0';
     assert_null(tls_create_server(&settings, error));
     assert_string_equal(error, "out of memory");
@@ -252,6 +253,7 @@ static void test_no_memory(void **state)
     assert_non_null(server_tls);
     is_short = true;
     assert_null(tls_stream_create(client_tls, ends[0], &peer));
+    assert_int_equal(ERR_peek_error(), 0);
     assert_null(tls_stream_accept(server_tls, ends[1]));
     assert_false(stream_open(&stream, ends[1], server_tls));
     assert_int_equal(stream.fd, -7);
