@@ -61,8 +61,7 @@ int fd_pass_receive(int sock, struct fd_record *ret_record, int *ret_fd)
     *ret_fd = take_fd(&message);
     if (got == (ssize_t)sizeof(*ret_record) && (message.msg_flags & MSG_CTRUNC) == 0)
         return 1;
-    if (*ret_fd != -1)
-        close(*ret_fd);
+    (void)close(*ret_fd); /* or there was none: no harm */
     *ret_fd = -1;
     errno = EPROTO;
     return -1;

@@ -564,8 +564,10 @@ void listeners_destroy(struct listeners *listeners)
 {
     if (listeners == NULL)
         return;
-    for (size_t i = 0; i < listeners->row_count; i++)
-        listeners_close(listeners, &listeners->rows[i].protocol);
+    while (listeners->list != NULL) {
+        acceptor_close(&listeners->list->acceptor);
+        remove_listener(listeners, listeners->list);
+    }
     drop_tls(listeners, NULL);
     free(listeners);
 }

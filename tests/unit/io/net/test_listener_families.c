@@ -149,6 +149,32 @@ static void passed_sockets(void **state)
     check_passed(true, false, &six, "spop");
 }
 
+/* What cannot be opened is a reason to fail, whichever part of [::] it is. */
+static void another_process_has_one_family(void **state)
+{
+    static const char *const hosts_of_others[] = {"[::]", "0.0.0.0"};
+    char expected[64];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        uint16_t port = i == 0 ? free_port() : pass_socket(true, false);
+        const struct addr addr = addr_of(hosts_of_others[i], port);
+        const struct listen_socket_options options = {
+            .addr = &addr, .mode = -1, .owner = "", .group = "", .is_ipv6_only = true};
+        struct listen_socket other;
+        struct file file = NO_FILE;
+        struct file none = NO_FILE;
+        assert_int_equal(listen_socket_open(&options, &other, error), 0);
+        add_listen(&file, "[::]", port);
+        assert_int_equal(listeners_open(listeners, NULL, &file.agent, error), -1);
+        (void)snprintf(expected, sizeof(expected), "cannot bind to %s:%u: ", hosts_of_others[i],
+                       (unsigned)port);
+        assert_memory_equal(error, expected, strlen(expected));
+        listeners_settle(listeners, &none.agent);
+        listen_socket_close(&other);
+    }
+}
+
 static void one_ipv4_address_beside_all(void **state)
 {
     uint16_t port = free_port();
@@ -215,8 +241,12 @@ static void one_socket_for_both_families(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(each_family_has_its_listener), TEST(changes_between_families),     TEST(passed_sockets),
-        TEST(one_ipv4_address_beside_all),  TEST(one_socket_for_both_families),
+        TEST(each_family_has_its_listener),
+        TEST(changes_between_families),
+        TEST(passed_sockets),
+        TEST(another_process_has_one_family),
+        TEST(one_ipv4_address_beside_all),
+        TEST(one_socket_for_both_families),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
