@@ -173,7 +173,6 @@ static bool expect_name(SSL *ssl, const char *name)
 
     if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
         return true;
-    ERR_clear_error();
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }

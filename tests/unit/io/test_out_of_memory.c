@@ -27,7 +27,6 @@
 #include "spoa/core/status/page_cursor.h"
 #include "spoa/core/status/status.h"
 #include "spoa/deployment.h"
-#include "spoa/io/net/listeners.h"
 #include "spoa/io/redis/reply_parser.h"
 #include "tests/fuzz/fuzz_world.h"
 #include "tests/lib/spop_peer.h"
@@ -551,47 +550,12 @@ static void test_judging_files(void **state)
     fail_each(write_files);
 }
 
-static bool is_secure;
-
-/* An address, plain or with a certificate that is not there: what is told is that memory is short. */
-static bool open_address(void)
-{
-    static struct metrics metrics;
-    static const struct listeners_row row = {
-        "listen", offsetof(struct config_agent, listens), {.name = "spop"}};
-    char nowhere[] = "/nowhere.pem";
-    struct config_listen listen = {.addr = {.kind = ADDR_IPV4}, .tls = {is_secure, .cert_file = nowhere}};
-    const struct config_agent config = {.listens = {.list = &listen, .count = 1}};
-    char error[LISTEN_SOCKET_ERROR_MAX] = "";
-    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    struct listeners *listeners = listeners_create(loop, &row, 1, &metrics);
-    int result = listeners != NULL ? listeners_open(listeners, NULL, &config, error) : -1;
-
-    assert_int_equal(result, has_failed || is_secure ? -1 : 0);
-    assert_int_equal(strstr(error, "out of memory") != NULL, has_failed && listeners != NULL);
-    listeners_destroy(listeners);
-    ev_loop_destroy(loop);
-    return !has_failed;
-}
-
-static void test_listeners(void **state)
-{
-    (void)state;
-    fail_each(open_address);
-    is_secure = true;
-    fail_each(open_address);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_listeners),
-        cmocka_unit_test(test_judging_files),
-        cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_replies),
-        cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_agent),
-        cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_judging_files), cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_replies),       cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_agent),         cmocka_unit_test(test_whole_or_not_at_all),
         cmocka_unit_test(test_deployment),
     };
 
