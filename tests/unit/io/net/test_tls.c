@@ -18,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proto/addr.h"
@@ -75,6 +76,27 @@ SSL *SSL_new(SSL_CTX *context)
     return is_short ? NULL : real(context);
 }
 
+static int socket_error; /* what reads and writes fail with; 0: they do not */
+static bool is_mute;     /* they fail, and do not say why */
+
+static bool fails(void)
+{
+    if (socket_error != 0)
+        errno = socket_error;
+    return is_mute || socket_error != 0;
+}
+
+/* These two are in place of the C library's, for OpenSSL, too. */
+ssize_t read(int fd, void *bytes, size_t size)
+{
+    return fails() ? -1 : syscall(SYS_read, fd, bytes, size);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    return fails() ? -1 : syscall(SYS_write, fd, bytes, size);
+}
+
 static void name_file(char path[64], const char *name)
 {
     (void)snprintf(path, 64, "%s/%s", certificate_folder, name);
@@ -115,7 +137,8 @@ static int set_up(void **state)
     ERR_clear_error();
     (void)snprintf(error, sizeof(error), "%s", "nothing");
     sent_name[0] = '\0';
-    is_short = false;
+    is_short = is_mute = false;
+    socket_error = 0;
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
 }
 
@@ -432,6 +455,57 @@ static void test_a_peer_that_resets(void **state)
     assert_string_equal(tls_stream_error(client), "TLS: Connection reset by peer");
 }
 
+/* For example by a firewall. */
+static void test_a_socket_that_is_forbidden(void **state)
+{
+    char byte;
+
+    (void)state;
+    open_streams(false, NULL, "127.0.0.1:7");
+    socket_error = EPERM;
+    assert_int_equal(tls_stream_handshake(client), -1);
+    socket_error = 0;
+    assert_string_equal(tls_stream_error(client), "TLS: Operation not permitted");
+    assert_int_equal(tear_down(state), 0);
+    assert_int_equal(set_up(state), 0);
+    open_streams(false, NULL, "127.0.0.1:7");
+    assert_int_equal(shake_hands(), 1);
+    socket_error = EPERM;
+    int result = (int)tls_stream_read(client, &byte, 1);
+    int code = errno;
+    socket_error = 0;
+    assert_int_equal(result, -1);
+    assert_int_equal(code, EPERM);
+    assert_string_equal(tls_stream_error(client), "");
+}
+
+/* What was said of another socket before is not its reason. */
+static void test_a_socket_that_says_nothing(void **state)
+{
+    char byte;
+    int result;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        open_streams(false, NULL, "127.0.0.1:7");
+        if (i > 0)
+            assert_int_equal(shake_hands(), 1);
+        is_mute = true;
+        errno = EPERM;
+        result = i == 0   ? tls_stream_handshake(client)
+                 : i == 1 ? (int)tls_stream_read(client, &byte, 1)
+                          : (int)tls_stream_write(client, "a", 1);
+        int code = errno;
+        is_mute = false;
+        assert_int_equal(result, -1);
+        assert_string_equal(tls_stream_error(client), "TLS: closed in the middle");
+        if (i > 0)
+            assert_int_equal(code, EPROTO);
+        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(set_up(state), 0);
+    }
+}
+
 /* As recv() and send() say it. */
 static void test_a_connection_that_breaks(void **state)
 {
@@ -505,6 +579,8 @@ int main(void)
         TEST(test_a_farewell_in_the_handshake),
         TEST(test_no_tls_and_an_end),
         TEST(test_a_peer_that_resets),
+        TEST(test_a_socket_that_is_forbidden),
+        TEST(test_a_socket_that_says_nothing),
         TEST(test_a_connection_that_breaks),
         TEST(test_a_peer_that_breaks_the_rules),
         TEST(test_the_end),
