@@ -172,7 +172,8 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
     const struct addr *addr = options->addr;
     struct listen_socket listening = {.addr = *addr};
     struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
+    socklen_t len;
+    socklen_t room = sizeof(storage);
 
     if (!socket_addr_from(addr, &storage, &len)) {
         errno = EAFNOSUPPORT;
@@ -190,8 +191,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         }
     }
     listening.is_ipv6_only = takes_only_ipv6(listening.fd);
-    len = sizeof(storage);
-    if (addr->kind != ADDR_UNIX && getsockname(listening.fd, (struct sockaddr *)&storage, &len) == 0)
+    if (addr->kind != ADDR_UNIX && getsockname(listening.fd, (struct sockaddr *)&storage, &room) == 0)
         (void)socket_addr_to(&storage, &listening.addr);
     *ret_socket = listening;
     return 0;
