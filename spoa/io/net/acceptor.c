@@ -203,11 +203,9 @@ void acceptor_hand_to(struct acceptor *acceptor, const struct acceptor_protocol 
     if (acceptor->is_waiting) {
         acceptor->protocol = protocol;
         begin(acceptor);
-        return;
+    } else if (acceptor->protocol != protocol) {
+        log_address(acceptor, EVENT_NOT_LISTENING);
+        acceptor->protocol = protocol;
+        log_address(acceptor, EVENT_LISTENING);
     }
-    if (acceptor->protocol == protocol)
-        return;
-    log_address(acceptor, EVENT_NOT_LISTENING);
-    acceptor->protocol = protocol;
-    log_address(acceptor, EVENT_LISTENING);
 }

@@ -26,22 +26,17 @@ int fd_pass_send(int sock, const struct fd_record *record, int fd)
         header->cmsg_len = CMSG_LEN(sizeof(fd));
         memcpy(CMSG_DATA(header), &fd, sizeof(fd));
     }
-    ssize_t sent = sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent == -1)
-        return -1;
-    if (sent == (ssize_t)sizeof(*record))
-        return 0;
-    errno = EPROTO;
-    return -1;
+    /* The kernel takes so few bytes as a whole, or none of them. */
+    return sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*record) ? 0 : -1;
 }
 
+/* Our sockets ask the kernel for nothing but descriptors, and there is room for one. */
 static int take_fd(struct msghdr *message)
 {
     const struct cmsghdr *header = CMSG_FIRSTHDR(message);
     int fd = -1;
 
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(fd)))
+    if (header != NULL)
         memcpy(&fd, CMSG_DATA(header), sizeof(fd));
     return fd;
 }
@@ -50,10 +45,11 @@ int fd_pass_receive(int sock, struct fd_record *ret_record, int *ret_fd)
 {
     struct iovec bytes = {.iov_base = ret_record, .iov_len = sizeof(*ret_record)};
     union control control;
+    /* Not all of `control`: a second descriptor would find room in its padding, and nobody would close that. */
     struct msghdr message = {.msg_iov = &bytes,
                              .msg_iovlen = 1,
                              .msg_control = control.bytes,
-                             .msg_controllen = sizeof(control.bytes)};
+                             .msg_controllen = CMSG_LEN(sizeof(*ret_fd))};
     ssize_t got;
 
     *ret_fd = -1;
@@ -65,8 +61,7 @@ int fd_pass_receive(int sock, struct fd_record *ret_record, int *ret_fd)
     *ret_fd = take_fd(&message);
     if (got == (ssize_t)sizeof(*ret_record) && (message.msg_flags & MSG_CTRUNC) == 0)
         return 1;
-    if (*ret_fd != -1)
-        close(*ret_fd);
+    (void)close(*ret_fd); /* or there was none: no harm */
     *ret_fd = -1;
     errno = EPROTO;
     return -1;

@@ -48,15 +48,12 @@ static void remove_abandoned(const struct addr *addr)
     const struct socket_file file = socket_file_at(addr->name);
     struct sockaddr_storage storage;
     socklen_t len;
-
-    if (!file.is_known || !socket_addr_from(addr, &storage, &len))
-        return;
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (probe == -1)
-        return;
-    bool is_abandoned = connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
+    bool is_abandoned = socket_addr_from(addr, &storage, &len) &&
+                        connect(probe, (const struct sockaddr *)&storage, len) == -1 &&
                         (errno == ECONNREFUSED || (errno == EACCES && socket_file_is_unfinished(addr->name)));
-    close(probe);
+
+    (void)close(probe);
     if (is_abandoned)
         socket_file_remove(addr->name, &file);
 }
@@ -130,7 +127,7 @@ static int listen_at_port(int fd, const struct listen_socket_options *options,
                           const struct sockaddr_storage *storage, socklen_t len,
                           char error[LISTEN_SOCKET_ERROR_MAX])
 {
-    const int on = 1;
+    const int on = true;
     const int is_ipv6_only = options->is_ipv6_only;
 
     if (options->addr->kind == ADDR_IPV6)
@@ -175,7 +172,8 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
     const struct addr *addr = options->addr;
     struct listen_socket listening = {.addr = *addr};
     struct sockaddr_storage storage;
-    socklen_t len = sizeof(storage);
+    socklen_t len;
+    socklen_t room = sizeof(storage);
 
     if (!socket_addr_from(addr, &storage, &len)) {
         errno = EAFNOSUPPORT;
@@ -193,8 +191,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
         }
     }
     listening.is_ipv6_only = takes_only_ipv6(listening.fd);
-    len = sizeof(storage);
-    if (addr->kind != ADDR_UNIX && getsockname(listening.fd, (struct sockaddr *)&storage, &len) == 0)
+    if (addr->kind != ADDR_UNIX && getsockname(listening.fd, (struct sockaddr *)&storage, &room) == 0)
         (void)socket_addr_to(&storage, &listening.addr);
     *ret_socket = listening;
     return 0;
@@ -202,7 +199,7 @@ int listen_socket_open(const struct listen_socket_options *options, struct liste
 
 void listen_socket_share_port(const struct listen_socket *listening)
 {
-    const int on = 1;
+    const int on = true;
 
     (void)setsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }

@@ -178,16 +178,13 @@ static bool is_alike(const struct listeners *listeners, const struct config_agen
 
 /*
  * Whether a socket for this address of `next` is open. 0.0.0.0 is also open where a socket at [::] takes IPv4, and
- * `next` wants the same for both addresses.
+ * `next` wants the same for both addresses. No other address can be listed beside [::]: see check_conflicts().
  */
 static bool is_open(const struct listeners *listeners, const struct config_agent *next,
                     const struct place *place)
 {
-    const struct addr *addr = &place->listen->addr;
-    bool is_all_ipv4 = addr->kind == ADDR_IPV4 && is_wildcard(addr);
-
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next)
-        if (is_at(listener, place) || (is_all_ipv4 && is_at_both_families(listener, addr->port) &&
+        if (is_at(listener, place) || (is_at_both_families(listener, place->listen->addr.port) &&
                                        is_alike(listeners, next, listener, place)))
             return true;
     return false;
@@ -219,8 +216,7 @@ static bool share_port(const struct listeners *listeners, const struct config_ag
     bool is_found = false;
     struct place listed;
 
-    if (addr->kind == ADDR_UNIX)
-        return false;
+    /* The port of a UNIX socket is 0, and no port that is open is. */
     for (const struct listener *listener = listeners->list; listener != NULL; listener = listener->next) {
         const struct listen_socket *listening = &listener->acceptor.listening;
         bool takes_it = addr->kind == ADDR_IPV4 && is_at_both_families(listener, addr->port);
@@ -243,8 +239,8 @@ static const struct tls *find_tls(const struct listeners *listeners, const struc
     return NULL;
 }
 
-static int load_one_tls(struct listeners *listeners, const struct config_listen *listen,
-                        char error[LISTEN_SOCKET_ERROR_MAX])
+static bool load_one_tls(struct listeners *listeners, const struct config_listen *listen,
+                         char error[LISTEN_SOCKET_ERROR_MAX])
 {
     char reason[TLS_ERROR_MAX] = "out of memory";
     struct listener_tls *one = calloc(1, sizeof(*one));
@@ -256,23 +252,23 @@ static int load_one_tls(struct listeners *listeners, const struct config_listen 
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "no TLS at %s: %.160s",
                        addr_format(&listen->addr, text), reason);
         free(one);
-        return -1;
+        return false;
     }
     one->listen = listen;
     LL_PREPEND(listeners->tls, one);
-    return 0;
+    return true;
 }
 
 /* Reads the certificates of `config`. */
-static int load_tls(struct listeners *listeners, const struct config_agent *config,
-                    char error[LISTEN_SOCKET_ERROR_MAX])
+static bool load_tls(struct listeners *listeners, const struct config_agent *config,
+                     char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct place place;
 
     for (size_t i = 0; place_at(listeners, config, i, &place); i++)
-        if (place.listen->tls.is_on && load_one_tls(listeners, place.listen, error) == -1)
-            return -1;
-    return 0;
+        if (place.listen->tls.is_on && !load_one_tls(listeners, place.listen, error))
+            return false;
+    return true;
 }
 
 static bool is_listed(const struct listeners *listeners, const struct config_agent *config,
@@ -311,34 +307,34 @@ static void guard(const struct listeners *listeners, struct acceptor *acceptor,
     assert(acceptor->tls != NULL || !listen->tls.is_on);
 }
 
-/* ---- open, settle, close ---- */
+/* ---- open, settle, close; what opens is false where it cannot, with a text in `error` ---- */
 
 /* Its connections are those of `place` in `config`. NULL: they wait until listeners_settle() says whose they are. */
-static int open_listener(struct listeners *listeners, const struct listen_socket_options *options,
-                         const struct place *place, const struct config_agent *config,
-                         char error[LISTEN_SOCKET_ERROR_MAX])
+static bool open_listener(struct listeners *listeners, const struct listen_socket_options *options,
+                          const struct place *place, const struct config_agent *config,
+                          char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct listener *listener = calloc(1, sizeof(*listener));
 
     if (listener == NULL) {
         (void)snprintf(error, LISTEN_SOCKET_ERROR_MAX, "out of memory");
-        return -1;
+        return false;
     }
     if (acceptor_open(&listener->acceptor, listeners->loop, options, &place->row->protocol,
                       listeners->metrics, config == NULL, error) == -1) {
         free(listener);
-        return -1;
+        return false;
     }
     struct place found;
     if (config != NULL && find_place(listeners, config, listener, &found))
         guard(listeners, &listener->acceptor, config, found.listen);
     LL_PREPEND(listeners->list, listener);
-    return 0;
+    return true;
 }
 
-static int open_place(struct listeners *listeners, const struct config_agent *running,
-                      const struct config_agent *next, const struct place *place,
-                      char error[LISTEN_SOCKET_ERROR_MAX])
+static bool open_place(struct listeners *listeners, const struct config_agent *running,
+                       const struct config_agent *next, const struct place *place,
+                       char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const struct addr *addr = &place->listen->addr;
     const struct listen_socket_options options = {
@@ -368,16 +364,16 @@ static int open_place(struct listeners *listeners, const struct config_agent *ru
 }
 
 /* [::] without 0.0.0.0 on its port is for IPv4, too: opens what is missing beside a socket for IPv6 only. */
-static int open_ipv4_part(struct listeners *listeners, const struct config_agent *running,
-                          const struct config_agent *next, const struct place *place,
-                          char error[LISTEN_SOCKET_ERROR_MAX])
+static bool open_ipv4_part(struct listeners *listeners, const struct config_agent *running,
+                           const struct config_agent *next, const struct place *place,
+                           char error[LISTEN_SOCKET_ERROR_MAX])
 {
     const struct addr *addr = &place->listen->addr;
-    const struct config_listen ipv4 = {.addr = all_ipv4(addr->port), .mode = -1};
+    const struct config_listen ipv4 = {.addr = all_ipv4(addr->port)};
     const struct place part = {.row = place->row, .listen = &ipv4};
 
     if (lists_all_ipv4(listeners, next, addr) || takes_ipv4(listeners, addr->port))
-        return 0;
+        return true;
     return open_place(listeners, running, next, &part, error);
 }
 
@@ -393,11 +389,11 @@ static bool is_conflict(const struct place *one, const struct place *other)
 }
 
 /*
- * The kernel says so at the start. A reload finds sockets open and would not hear it, but leave a file that
- * cannot be started.
+ * False, with a text in `error`, where there are any. The kernel says so at the start. A reload finds sockets open and
+ * would not hear it, but leave a file that cannot be started.
  */
-static int check_conflicts(const struct listeners *listeners, const struct config_agent *config,
-                           char error[LISTEN_SOCKET_ERROR_MAX])
+static bool check_conflicts(const struct listeners *listeners, const struct config_agent *config,
+                            char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct place one;
     struct place other;
@@ -412,15 +408,15 @@ static int check_conflicts(const struct listeners *listeners, const struct confi
                     one.row->key, addr_format(&one.listen->addr, one_text), other.row->key,
                     addr_format(&other.listen->addr, other_text),
                     one.listen->addr.kind != other.listen->addr.kind ? ": [::] takes IPv4, too" : "");
-                return -1;
+                return false;
             }
-    return 0;
+    return true;
 }
 
 /* Opens the addresses at [::], or all others. */
-static int open_places(struct listeners *listeners, const struct config_agent *running,
-                       const struct config_agent *next, bool at_both_families,
-                       char error[LISTEN_SOCKET_ERROR_MAX])
+static bool open_places(struct listeners *listeners, const struct config_agent *running,
+                        const struct config_agent *next, bool at_both_families,
+                        char error[LISTEN_SOCKET_ERROR_MAX])
 {
     struct place place;
 
@@ -429,12 +425,12 @@ static int open_places(struct listeners *listeners, const struct config_agent *r
         bool is_all_ipv6 = addr->kind == ADDR_IPV6 && is_wildcard(addr);
         if (is_all_ipv6 != at_both_families)
             continue;
-        if (!is_open(listeners, next, &place) && open_place(listeners, running, next, &place, error) == -1)
-            return -1;
-        if (is_all_ipv6 && open_ipv4_part(listeners, running, next, &place, error) == -1)
-            return -1;
+        if (!is_open(listeners, next, &place) && !open_place(listeners, running, next, &place, error))
+            return false;
+        if (is_all_ipv6 && !open_ipv4_part(listeners, running, next, &place, error))
+            return false;
     }
-    return 0;
+    return true;
 }
 
 int listeners_open(struct listeners *listeners, const struct config_agent *running,
@@ -442,12 +438,12 @@ int listeners_open(struct listeners *listeners, const struct config_agent *runni
 {
     /* Those of a configuration that was given up may lie where this one is. */
     drop_tls(listeners, running);
-    if (check_conflicts(listeners, next, error) == -1 || load_tls(listeners, next, error) == -1)
+    if (!check_conflicts(listeners, next, error) || !load_tls(listeners, next, error))
         return -1;
     /* [::] first: 0.0.0.0 needs no socket where the service manager's at [::] is for both. */
-    return open_places(listeners, running, next, true, error) == -1
-               ? -1
-               : open_places(listeners, running, next, false, error);
+    bool is_good = open_places(listeners, running, next, true, error) &&
+                   open_places(listeners, running, next, false, error);
+    return is_good ? 0 : -1;
 }
 
 /* Its socket is closed. */
@@ -568,8 +564,10 @@ void listeners_destroy(struct listeners *listeners)
 {
     if (listeners == NULL)
         return;
-    for (size_t i = 0; i < listeners->row_count; i++)
-        listeners_close(listeners, &listeners->rows[i].protocol);
+    while (listeners->list != NULL) {
+        acceptor_close(&listeners->list->acceptor);
+        remove_listener(listeners, listeners->list);
+    }
     drop_tls(listeners, NULL);
     free(listeners);
 }

@@ -15,7 +15,7 @@
 #define FIRST_FD 3
 #define FDS_MAX 64
 
-/* What another agent gave us; -1 if it was taken. */
+/* What another agent gave us, and nobody has taken yet. */
 static struct {
     int fd;
     bool is_managed;
@@ -51,8 +51,9 @@ static bool is_listener_of(int fd, const struct addr *addr)
     socklen_t len = sizeof(storage);
     struct addr bound;
 
-    if (!is_listening(fd) || getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
+    if (!is_listening(fd))
         return false;
+    (void)getsockname(fd, (struct sockaddr *)&storage, &len); /* who has no name keeps AF_UNSPEC */
     if (storage.ss_family != AF_UNIX)
         return socket_addr_to(&storage, &bound) && addr_equals(&bound, addr);
     const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
@@ -71,10 +72,10 @@ static int take_added(const struct addr *addr, bool *ret_is_managed)
 {
     for (int i = 0; i < added_count; i++) {
         int fd = added[i].fd;
-        if (fd == -1 || !is_listener_of(fd, addr))
+        if (!is_listener_of(fd, addr))
             continue;
-        added[i].fd = -1;
         *ret_is_managed = added[i].is_managed;
+        added[i] = added[--added_count];
         return prepared(fd);
     }
     return -1;
@@ -97,8 +98,7 @@ static const char *format_address(int fd, char out[ADDR_TEXT_MAX])
     struct addr bound;
 
     out[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) == -1)
-        return out;
+    (void)getsockname(fd, (struct sockaddr *)&storage, &len); /* who has no name keeps AF_UNSPEC */
     if (storage.ss_family != AF_UNIX)
         return socket_addr_to(&storage, &bound) ? addr_format(&bound, out) : out;
     const struct sockaddr_un *path = (const struct sockaddr_un *)(const void *)&storage;
@@ -126,8 +126,7 @@ void socket_activation_drop(void)
             close_unused(FIRST_FD + i);
         }
     while (added_count > 0)
-        if (added[--added_count].fd != -1)
-            close(added[added_count].fd);
+        close(added[--added_count].fd);
 }
 
 int socket_activation_take(const struct addr *addr, bool *ret_is_managed)

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -25,7 +26,7 @@ bool socket_addr_from(const struct addr *addr, struct sockaddr_storage *ret_stor
         return true;
     /* addr.h limits the path: it always fits in sun_path with its NUL. */
     case ADDR_UNIX:
-        memcpy(local.sun_path, addr->name, strnlen(addr->name, sizeof(local.sun_path) - 1));
+        (void)snprintf(local.sun_path, sizeof(local.sun_path), "%s", addr->name);
         memcpy(ret_storage, &local, sizeof(local));
         *ret_len = sizeof(local);
         return true;
@@ -55,15 +56,17 @@ bool socket_addr_to(const struct sockaddr_storage *storage, struct addr *ret_add
 
 bool socket_is_remote(int fd)
 {
-    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    /* An end of which the kernel says nothing keeps this family, which is none of ours. */
+    struct sockaddr_storage far_end = {.ss_family = AF_UNSPEC};
+    struct sockaddr_storage near_end = {.ss_family = AF_UNSPEC};
+    socklen_t far_len = sizeof(far_end);
+    socklen_t near_len = sizeof(near_end);
     struct addr peer;
     struct addr self;
-    socklen_t len = sizeof(storage);
 
-    if (getpeername(fd, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &peer))
-        return false;
-    len = sizeof(storage);
-    if (getsockname(fd, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &self))
+    (void)getpeername(fd, (struct sockaddr *)&far_end, &far_len);
+    (void)getsockname(fd, (struct sockaddr *)&near_end, &near_len);
+    if (!socket_addr_to(&far_end, &peer) || !socket_addr_to(&near_end, &self))
         return false;
     /* The kernel gives a connection to an address of this host that very address at our end, too. */
     self.port = peer.port;
@@ -77,7 +80,7 @@ void socket_tune_tcp(int fd, int idle_s, int interval_s)
         int option;
         int value;
     } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},       {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_NODELAY, true},    {SOL_SOCKET, SO_KEEPALIVE, true},
         {IPPROTO_TCP, TCP_KEEPIDLE, idle_s}, {IPPROTO_TCP, TCP_KEEPINTVL, interval_s},
         {IPPROTO_TCP, TCP_KEEPCNT, 3},
     };

@@ -106,9 +106,9 @@ struct socket_file socket_file_at(const char *path)
 {
     struct stat status;
 
-    if (lstat(path, &status) == -1 || !S_ISSOCK(status.st_mode))
-        return (struct socket_file){.is_known = false};
-    return identify(&status);
+    if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+        return identify(&status);
+    return (struct socket_file){.is_known = false};
 }
 
 bool socket_file_is_unfinished(const char *path)
@@ -128,15 +128,19 @@ void socket_file_remove(const char *path, const struct socket_file *file)
 
 /* ---- bind ---- */
 
+/* It cannot be read without a change. Whoever makes a file meanwhile gives nobody more rights than he wanted to. */
 static mode_t current_umask(void)
 {
-    mode_t mask = umask(0);
+    mode_t mask = umask(ALL_RIGHTS);
 
     (void)umask(mask);
     return mask;
 }
 
-/* Nobody has a right to the new file. The umask alone does not say so where the folder has a default ACL. */
+/*
+ * Nobody has a right to the new file. The umask alone does not say so where the folder has a default ACL, and not every
+ * kernel takes the rights of the socket.
+ */
 static bool bind_without_rights(int fd, const struct addr *addr)
 {
     struct sockaddr_storage storage;
@@ -149,9 +153,7 @@ static bool bind_without_rights(int fd, const struct addr *addr)
     (void)fchmod(fd, 0);
     mode_t mask = umask(ALL_RIGHTS);
     bool is_bound = bind(fd, (const struct sockaddr *)&storage, len) == 0;
-    int code = errno;
-    (void)umask(mask);
-    errno = code;
+    (void)umask(mask); /* leaves errno as it is */
     return is_bound;
 }
 
@@ -164,15 +166,11 @@ static int open_handle(const char *path, struct socket_file *ret_file)
     struct stat status;
     int handle = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-    if (handle == -1) {
-        errno = ESTALE;
-        return -1;
-    }
     if (fstat(handle, &status) == 0 && is_unfinished(&status)) {
         *ret_file = identify(&status);
         return handle;
     }
-    close(handle);
+    (void)close(handle);
     errno = ESTALE;
     return -1;
 }

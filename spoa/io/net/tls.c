@@ -43,16 +43,6 @@ static bool refuse(char error[TLS_ERROR_MAX], const char *what, const char *file
     return false;
 }
 
-/* Nobody is there to type a passphrase. */
-static int no_passphrase(char *buffer, int size, int is_writing, void *context)
-{
-    (void)buffer;
-    (void)size;
-    (void)is_writing;
-    (void)context;
-    return 0;
-}
-
 static bool load_authorities(SSL_CTX *context, const char *file, char error[TLS_ERROR_MAX])
 {
     if (file == NULL)
@@ -64,9 +54,11 @@ static bool load_authorities(SSL_CTX *context, const char *file, char error[TLS_
 
 static bool load_identity(SSL_CTX *context, const struct config_tls *settings, char error[TLS_ERROR_MAX])
 {
+    static char no_passphrase[] = ""; /* nobody is there to type one */
+
     if (settings->cert_file == NULL)
         return true;
-    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(context, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(context, settings->cert_file) != 1)
         return refuse(error, "no certificate in 'tls-cert'", settings->cert_file);
     if (SSL_CTX_use_PrivateKey_file(context, settings->key_file, SSL_FILETYPE_PEM) != 1)
@@ -112,7 +104,6 @@ struct tls *tls_create(const struct config_tls *settings, char error[TLS_ERROR_M
     if ((settings->server_name != NULL && tls->server_name == NULL) ||
         !load_authorities(tls->context, settings->ca_file, error) ||
         !load_identity(tls->context, settings, error)) {
-        ERR_clear_error();
         tls_destroy(tls);
         return NULL;
     }
@@ -142,7 +133,6 @@ struct tls *tls_create_server(const struct config_tls *settings, char error[TLS_
         return NULL;
     if (!load_identity(tls->context, settings, error) ||
         (settings->ca_file != NULL && !demand_certificates(tls->context, settings->ca_file, error))) {
-        ERR_clear_error();
         tls_destroy(tls);
         return NULL;
     }
@@ -175,7 +165,6 @@ static bool expect_name(SSL *ssl, const char *name)
 
     if (X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1)
         return true;
-    ERR_clear_error();
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
@@ -231,7 +220,7 @@ void tls_stream_destroy(struct tls_stream *stream)
 static void note_error(struct tls_stream *stream, int problem)
 {
     long verdict = SSL_get_verify_result(stream->ssl);
-    unsigned long code = ERR_get_error();
+    unsigned long code = ERR_peek_error();
     const char *reason = ERR_reason_error_string(code);
 
     if (verdict != X509_V_OK)

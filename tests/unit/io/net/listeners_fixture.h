@@ -156,7 +156,10 @@ static inline void start_with(const struct file *file)
 
 static inline bool opens(const struct file *running, const struct file *next)
 {
-    return listeners_open(listeners, &running->agent, &next->agent, error) == 0;
+    int result = listeners_open(listeners, &running->agent, &next->agent, error);
+
+    assert_true(result == 0 || result == -1);
+    return result == 0;
 }
 
 static inline bool connects_to(const struct addr *addr)

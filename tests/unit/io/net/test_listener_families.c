@@ -149,6 +149,32 @@ static void passed_sockets(void **state)
     check_passed(true, false, &six, "spop");
 }
 
+/* What cannot be opened is a reason to fail, whichever part of [::] it is. */
+static void another_process_has_one_family(void **state)
+{
+    static const char *const hosts_of_others[] = {"[::]", "0.0.0.0"};
+    char expected[64];
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        uint16_t port = i == 0 ? free_port() : pass_socket(true, false);
+        const struct addr addr = addr_of(hosts_of_others[i], port);
+        const struct listen_socket_options options = {
+            .addr = &addr, .mode = -1, .owner = "", .group = "", .is_ipv6_only = true};
+        struct listen_socket other;
+        struct file file = NO_FILE;
+        struct file none = NO_FILE;
+        assert_int_equal(listen_socket_open(&options, &other, error), 0);
+        add_listen(&file, "[::]", port);
+        assert_int_equal(listeners_open(listeners, NULL, &file.agent, error), -1);
+        (void)snprintf(expected, sizeof(expected), "cannot bind to %s:%u: ", hosts_of_others[i],
+                       (unsigned)port);
+        assert_memory_equal(error, expected, strlen(expected));
+        listeners_settle(listeners, &none.agent);
+        listen_socket_close(&other);
+    }
+}
+
 static void one_ipv4_address_beside_all(void **state)
 {
     uint16_t port = free_port();
@@ -166,6 +192,50 @@ static void one_ipv4_address_beside_all(void **state)
     assert_string_equal(error, expected);
 }
 
+/* How often it is told that a socket listens, once that at [::] is open for both families and `next` follows. */
+static size_t count_more(uint16_t port, const struct file *next)
+{
+    struct file six = NO_FILE;
+    struct file none = NO_FILE;
+
+    log_capture_clear();
+    add_listen(&six, "[::]", port);
+    start_with(&six);
+    assert_true(opens(&six, next));
+    listeners_settle(listeners, &next->agent);
+    size_t count = log_capture_count("listening") - 1;
+    assert_string_equal(who_takes("127.0.0.1", port), next->agent.web.count == 0 ? "spop" : "http");
+    listeners_settle(listeners, &none.agent);
+    return count;
+}
+
+/* One socket is enough where both addresses ask the same of their peers. */
+static void one_socket_for_both_families(void **state)
+{
+    uint16_t port = free_port();
+    char secret[] = "secret";
+    struct file alike = NO_FILE;
+    struct file other_token = NO_FILE;
+    struct file other_protocol = NO_FILE;
+    struct file only_ipv4 = NO_FILE;
+
+    (void)state;
+    add_listen(&alike, "[::]", port);
+    add_listen(&alike, "0.0.0.0", port);
+    assert_int_equal(count_more(port, &alike), 0);
+    add_listen(&other_token, "[::]", port);
+    add_listen(&other_token, "0.0.0.0", port);
+    other_token.listens[1].token.password = secret;
+    spop.token = NULL;
+    assert_int_equal(count_more(port, &other_token), 1);
+    assert_ptr_equal(spop.token, secret);
+    add_listen(&other_protocol, "[::]", port);
+    add_web(&other_protocol, "0.0.0.0", port);
+    assert_int_equal(count_more(port, &other_protocol), 2); /* by the rules of [::] until it is handed over */
+    add_listen(&only_ipv4, "0.0.0.0", port);
+    assert_int_equal(count_more(port, &only_ipv4), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -174,7 +244,9 @@ int main(void)
         TEST(each_family_has_its_listener),
         TEST(changes_between_families),
         TEST(passed_sockets),
+        TEST(another_process_has_one_family),
         TEST(one_ipv4_address_beside_all),
+        TEST(one_socket_for_both_families),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

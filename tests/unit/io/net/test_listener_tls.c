@@ -1,8 +1,27 @@
 /* What an address asks of its peers, TLS or a token, through changes of the configuration. */
 #include "tests/unit/io/net/listeners_fixture.h"
 
+#include <dlfcn.h>
+
 #include "spoa/io/net/tls.h"
 #include "tests/unit/io/net/certificate_fixture.h"
+
+struct ssl_ctx_st; /* OpenSSL may be missing */
+
+static unsigned dropped; /* contexts that OpenSSL was given back */
+
+/* In place of OpenSSL's. */
+void SSL_CTX_free(struct ssl_ctx_st *context);
+void SSL_CTX_free(struct ssl_ctx_st *context)
+{
+    void (*real)(struct ssl_ctx_st *) = NULL;
+    void *found = dlsym(RTLD_NEXT, "SSL_CTX_free");
+
+    assert_non_null(found);
+    memcpy(&real, &found, sizeof(real));
+    dropped += context != NULL;
+    real(context);
+}
 
 static void secure(struct config_listen *listen)
 {
@@ -36,7 +55,9 @@ static void test_reload(void **state)
     assert_null(tls_at("127.0.0.2", port));
     assert_true(opens(&old, &new));
     assert_ptr_equal(tls_at("127.0.0.1", port), first);
+    dropped = 0;
     listeners_settle(listeners, &new.agent);
+    assert_int_equal(dropped, 1); /* the former key is not kept */
     assert_ptr_not_equal(tls_at("127.0.0.1", port), first);
     assert_non_null(spop.tls);
     assert_null(tls_at("127.0.0.2", port));

@@ -4,6 +4,10 @@
 #include "proto/network.h"
 #include "spoa/io/net/socket_activation.h"
 
+#include <sys/stat.h>
+
+#define NOBODY 65534
+
 static void addresses_come_and_go(void **state)
 {
     uint16_t port = free_port();
@@ -385,6 +389,121 @@ static void rights(void **state)
     assert_int_equal(rmdir(directory), 0);
 }
 
+struct search {
+    struct addr addr;
+    int shares;
+    uid_t owner;
+};
+
+static struct stat status_of(int fd)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(fd, &status), 0);
+    return status;
+}
+
+static bool note_sharing(void *context, const struct listen_socket *listening)
+{
+    struct search *search = context;
+    int value = 0;
+    socklen_t len = sizeof(value);
+
+    if (addr_equals(&listening->addr, &search->addr)) {
+        assert_int_equal(getsockopt(listening->fd, SOL_SOCKET, SO_REUSEPORT, &value, &len), 0);
+        search->shares = value != 0;
+        search->owner = status_of(listening->fd).st_uid;
+    }
+    return true;
+}
+
+/* Whether the socket at this address shares its port with others; -1: there is none. */
+static int shares_port(const struct addr *addr)
+{
+    struct search search = {.addr = *addr, .shares = -1};
+
+    assert_true(listeners_lend(listeners, note_sharing, &search));
+    listeners_own(listeners);
+    return search.shares;
+}
+
+/* What is opened at the start is for the user that the process is going to be. Later it is that user already. */
+static void user_of_the_sockets(void **state)
+{
+    uint16_t port = free_port();
+    char nobody[] = "nobody";
+    struct file old = NO_FILE;
+    struct file new = NO_FILE;
+    struct search first = {.addr = addr_of("127.0.0.1", port)};
+    struct search second = {.addr = addr_of("127.0.0.2", port)};
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    old.agent.user = new.agent.user = nobody;
+    add_listen(&old, "127.0.0.1", port);
+    add_listen(&new, "127.0.0.1", port);
+    add_listen(&new, "127.0.0.2", port);
+    start_with(&old);
+    assert_true(opens(&old, &new));
+    assert_true(listeners_lend(listeners, note_sharing, &first));
+    assert_true(listeners_lend(listeners, note_sharing, &second));
+    listeners_own(listeners);
+    assert_int_equal(first.owner, NOBODY);
+    assert_int_equal(second.owner, 0);
+}
+
+/* Whoever shares a port lets other processes of its user have it, too: so that is only for the need. */
+static void ports_are_shared_where_they_must_be(void **state)
+{
+    uint16_t port = free_port();
+    const struct addr addrs[] = {addr_of("127.0.0.1", port), addr_of("127.0.0.2", port),
+                                 addr_of("0.0.0.0", port)};
+    struct file one = NO_FILE;
+    struct file two = NO_FILE;
+    struct file all = NO_FILE;
+
+    (void)state;
+    add_listen(&one, "127.0.0.1", port);
+    add_listen(&two, "127.0.0.1", port);
+    add_web(&two, "127.0.0.2", port);
+    add_listen(&all, "0.0.0.0", port);
+    start_with(&one);
+    assert_int_equal(shares_port(&addrs[0]), 0);
+    assert_true(opens(&one, &two));
+    listeners_settle(listeners, &two.agent);
+    assert_int_equal(shares_port(&addrs[0]), 0);
+    assert_int_equal(shares_port(&addrs[1]), 0);
+    assert_true(opens(&two, &all));
+    listeners_settle(listeners, &all.agent);
+    assert_int_equal(shares_port(&addrs[0]), 1);
+    assert_int_equal(shares_port(&addrs[1]), 1);
+    assert_int_equal(shares_port(&addrs[2]), 1);
+}
+
+/* A UNIX socket that goes has no part in it, although both are of port 0. */
+static void a_port_of_the_kernel_is_not_shared(void **state)
+{
+    char directory[] = "/tmp/listeners-XXXXXX";
+    char text[64];
+    struct addr addr;
+    struct file local = NO_FILE;
+    struct file tcp = NO_FILE;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(text, sizeof(text), "unix:%s/socket", directory);
+    assert_true(addr_parse(span_of_text(text), &addr));
+    add(&local.agent.listens, local.listens, addr);
+    add_listen(&tcp, "127.0.0.1", 0);
+    start_with(&local);
+    assert_true(opens(&local, &tcp));
+    listeners_settle(listeners, &tcp.agent);
+    const struct addr opened = opened_last();
+    assert_int_equal(shares_port(&opened), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -405,6 +524,9 @@ int main(void)
         TEST(one_protocol_ends),
         TEST(out_of_memory),
         TEST(rights),
+        TEST(user_of_the_sockets),
+        TEST(ports_are_shared_where_they_must_be),
+        TEST(a_port_of_the_kernel_is_not_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Descriptors that the service manager passes, in a process of their own: they have fixed numbers. */
 #include "spoa/io/net/socket_activation.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -14,13 +15,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "spoa/io/net/socket_addr.h"
+#include "tests/lib/log_capture.h"
 
 #define FIRST_FD 3
+
+static bool is_unnamed; /* whoever is asked for its name */
+
+/* In place of the C library's. */
+int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    if (!is_unnamed)
+        return (int)syscall(SYS_getsockname, fd, addr.__sockaddr__, len);
+    errno = ENOBUFS;
+    return -1;
+}
 
 static bool is_open(int fd)
 {
@@ -91,7 +105,11 @@ static int take_two(void)
     socket_activation_drop();
     if (is_open(FIRST_FD) || !is_open(FIRST_FD + 1))
         return 4;
-    return socket_activation_take(&addrs[0], &is_managed) != -1 ? 5 : 0;
+    if (socket_activation_take(&addrs[0], &is_managed) != -1)
+        return 5;
+    addrs[0] = listen_as(FIRST_FD); /* a later one by that number is none of the service manager's */
+    socket_activation_drop();
+    return !is_open(FIRST_FD) || socket_activation_take(&addrs[0], &is_managed) != -1 ? 6 : 0;
 }
 
 static void each_is_taken_once(void **state)
@@ -125,6 +143,26 @@ static void those_of_others_stay(void **state)
 {
     (void)state;
     check_in_child(leave_those_of_others);
+}
+
+static int pass_ten(void)
+{
+    struct addr addr = listen_as(FIRST_FD);
+    bool is_managed = false;
+
+    (void)listen_as(FIRST_FD + 9);
+    (void)listen_as(FIRST_FD + 10);
+    set_passed(getpid(), "10");
+    if (socket_activation_take(&addr, &is_managed) != FIRST_FD)
+        return 2;
+    socket_activation_drop();
+    return is_open(FIRST_FD + 9) || !is_open(FIRST_FD + 10);
+}
+
+static void as_many_as_were_counted(void **state)
+{
+    (void)state;
+    check_in_child(pass_ten);
 }
 
 /* There is room for 64. */
@@ -162,6 +200,9 @@ static int take_what_was_added(void)
     socket_activation_drop();
     if (!is_open(100) || !is_open(101) || is_open(102))
         return 5;
+    addrs[2] = listen_as(102); /* another one by the same number */
+    if (socket_activation_take(&addrs[2], &is_managed) != -1)
+        return 8;
     for (int i = 0; i < 64; i++)
         if (!socket_activation_add(listen_as(200 + i).port != 0 ? 200 + i : -1, false))
             return 6;
@@ -229,15 +270,94 @@ static void only_listening_sockets_are_closed(void **state)
     check_in_child(drop_three);
 }
 
+/* A bound socket that does not listen, and one without a name, have nobody's address. */
+static int take_none(void)
+{
+    struct addr addr = listen_as(100);
+    bool is_managed = false;
+
+    if (!socket_activation_add(open("/dev/null", O_RDONLY), false) || !socket_activation_add(100, false))
+        return 1;
+    is_unnamed = true;
+    if (socket_activation_take(&addr, &is_managed) != -1)
+        return 2;
+    is_unnamed = false;
+    if (socket_activation_take(&addr, &is_managed) != 100)
+        return 3;
+    close(100);
+    int bound = socket(AF_INET, SOCK_STREAM, 0);
+    const struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_storage storage;
+    socklen_t len = sizeof(storage);
+    if (bind(bound, (const struct sockaddr *)&local, sizeof(local)) == -1 ||
+        getsockname(bound, (struct sockaddr *)&storage, &len) == -1 || !socket_addr_to(&storage, &addr) ||
+        !socket_activation_add(bound, false))
+        return 4;
+    return socket_activation_take(&addr, &is_managed) != -1 ? 5 : 0;
+}
+
+static void not_every_descriptor_is_a_listener(void **state)
+{
+    (void)state;
+    check_in_child(take_none);
+}
+
+static bool is_told(int fd, const char *address)
+{
+    char expected[128];
+
+    (void)snprintf(expected, sizeof(expected), "socket-unused descriptor=%d address=%s", fd, address);
+    const char *told = strstr(log_capture_last("socket-unused"), expected);
+    return told != NULL && strlen(told) == strlen(expected);
+}
+
+static int drop_one_of_each_kind(void)
+{
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    char address[ADDR_TEXT_MAX];
+    struct addr addr = listen_as(FIRST_FD);
+
+    log_capture_begin(LOG_LEVEL_DEBUG);
+    set_passed(getpid(), "1");
+    socket_activation_drop();
+    if (!is_told(FIRST_FD, addr_format(&addr, address)) || is_open(FIRST_FD))
+        return 1;
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    (void)snprintf(local.sun_path, sizeof(local.sun_path), "/tmp/activation.%d", (int)getpid());
+    if (bind(sock, (struct sockaddr *)&local, sizeof(local)) == -1 || listen(sock, 1) == -1 ||
+        dup2(sock, FIRST_FD + 1) == -1)
+        return 2;
+    unlink(local.sun_path);
+    (void)snprintf(address, sizeof(address), "unix:%s", local.sun_path);
+    set_passed(getpid(), "2");
+    socket_activation_drop();
+    if (!is_told(FIRST_FD + 1, address))
+        return 3;
+    (void)listen_as(FIRST_FD + 2);
+    set_passed(getpid(), "3");
+    is_unnamed = true;
+    socket_activation_drop();
+    return is_told(FIRST_FD + 2, "") && log_capture_count("socket-unused") == 3 ? 0 : 4;
+}
+
+static void what_nobody_wants_is_told(void **state)
+{
+    (void)state;
+    check_in_child(drop_one_of_each_kind);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_listening_sockets_are_closed),
         cmocka_unit_test(each_is_taken_once),
         cmocka_unit_test(those_of_others_stay),
+        cmocka_unit_test(as_many_as_were_counted),
         cmocka_unit_test(too_many_are_left_alone),
         cmocka_unit_test(what_was_added_is_taken_once),
         cmocka_unit_test(a_path_is_known_whole),
+        cmocka_unit_test(not_every_descriptor_is_a_listener),
+        cmocka_unit_test(what_nobody_wants_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,38 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* What the kernel says of a connection's ends; NULL: the truth. */
+static const struct sockaddr_storage *far_end;
+static const struct sockaddr_storage *near_end;
+
+/* The kernel writes no more than it is told that there is room for. */
+static int name_end(const struct sockaddr_storage *end, struct sockaddr *addr, socklen_t *len)
+{
+    socklen_t size = end->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+    memcpy(addr, end, size < *len ? size : *len);
+    *len = size;
+    return 0;
+}
+
+/* These two are in place of the C library's. */
+int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    return far_end != NULL ? name_end(far_end, addr.__sockaddr__, len)
+                           : (int)syscall(SYS_getpeername, fd, addr.__sockaddr__, len);
+}
+
+int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *len)
+{
+    return near_end != NULL ? name_end(near_end, addr.__sockaddr__, len)
+                            : (int)syscall(SYS_getsockname, fd, addr.__sockaddr__, len);
+}
 
 static struct sockaddr_storage storage_of(const void *address, size_t len)
 {
@@ -61,7 +89,42 @@ static void mapped_ipv4_is_ipv4(void **state)
     check_text(&storage, "10.0.0.1:7");
 }
 
-/* That a peer is on another host is seen in test_addresses.py: it takes two network namespaces. */
+/* Whether a connection between these two is one to another host. NULL: no socket. */
+static bool is_remote(const char *peer, const char *self)
+{
+    struct sockaddr_storage storages[2];
+    struct addr addr;
+    socklen_t len;
+
+    assert_true(addr_parse(span_of_text(peer), &addr));
+    assert_true(socket_addr_from(&addr, &storages[0], &len));
+    far_end = &storages[0];
+    if (self != NULL) {
+        assert_true(addr_parse(span_of_text(self), &addr));
+        assert_true(socket_addr_from(&addr, &storages[1], &len));
+        near_end = &storages[1];
+    }
+    bool result = socket_is_remote(-1);
+    far_end = near_end = NULL;
+    return result;
+}
+
+/* The ports say nothing. test_addresses.py sees the same in two network namespaces. */
+static void another_host_is_remote(void **state)
+{
+    (void)state;
+    assert_true(is_remote("192.0.2.7:6379", "192.0.2.8:40000"));
+    assert_true(is_remote("192.0.2.7:6379", "192.0.2.8:6379"));
+    assert_true(is_remote("[2001:db8::7]:6379", "[2001:db8::8]:40000"));
+    assert_true(is_remote("[2001:db8::7]:6379", "[2001:db8::7:1]:40000"));
+    assert_false(is_remote("192.0.2.7:6379", "192.0.2.7:40000"));
+    assert_false(is_remote("[2001:db8::7]:6379", "[2001:db8::7]:40000"));
+    assert_false(is_remote("127.0.0.1:6379", "127.0.0.2:40000"));
+    assert_false(is_remote("192.0.2.7:6379", NULL));
+    assert_false(is_remote("192.0.2.7:6379", "unix:/run/a.sock"));
+    assert_false(is_remote("unix:/run/a.sock", "192.0.2.7:6379"));
+}
+
 static void own_host_is_not_remote(void **state)
 {
     struct sockaddr_in local = {.sin_family = AF_INET};
@@ -110,6 +173,13 @@ static void a_connection_is_tuned(void **state)
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
     assert_int_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
     close(fd);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_not_equal(fd, -1);
+    socket_tune_tcp(fd, 0, 5);
+    assert_true(option_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_int_not_equal(option_of(fd, IPPROTO_TCP, TCP_KEEPINTVL), 5);
+    close(fd);
 }
 
 /* There and back, of each kind. A name is no address of a socket. */
@@ -142,6 +212,32 @@ static void from_ours(void **state)
     assert_string_equal(local.sun_path, path + strlen("unix:"));
     assert_true(addr_parse(span_of_text("redis-1:6379"), &addr));
     assert_false(socket_addr_from(&addr, &storage, &len));
+    assert_false(socket_addr_from(&(struct addr){.kind = ADDR_NONE}, &storage, &len));
+}
+
+/* Whatever was there before: addresses are compared as a whole. */
+static void equal_addresses_have_equal_bytes(void **state)
+{
+    static const char *const texts[] = {"10.1.2.3:6379", "[2001:db8::7]:443", "unix:/run/a.sock"};
+    struct sockaddr_storage storages[2];
+    struct addr addr;
+    socklen_t len;
+
+    (void)state;
+    memset(&storages[0], 0xff, sizeof(storages[0]));
+    memset(&storages[1], 0, sizeof(storages[1]));
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        assert_true(addr_parse(span_of_text(texts[i]), &addr));
+        assert_true(socket_addr_from(&addr, &storages[0], &len));
+        assert_true(socket_addr_from(&addr, &storages[1], &len));
+        assert_memory_equal(&storages[0], &storages[1], sizeof(storages[0]));
+    }
+    const struct sockaddr_in ipv4 = {
+        .sin_family = AF_INET, .sin_port = htons(7), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_storage expected = storage_of(&ipv4, sizeof(ipv4));
+    assert_true(addr_parse(span_of_text("127.0.0.1:7"), &addr));
+    assert_true(socket_addr_from(&addr, &storages[0], &len));
+    assert_memory_equal(&storages[0], &expected, sizeof(expected));
 }
 
 int main(void)
@@ -150,8 +246,10 @@ int main(void)
         cmocka_unit_test(to_ours),
         cmocka_unit_test(mapped_ipv4_is_ipv4),
         cmocka_unit_test(own_host_is_not_remote),
+        cmocka_unit_test(another_host_is_remote),
         cmocka_unit_test(a_connection_is_tuned),
         cmocka_unit_test(from_ours),
+        cmocka_unit_test(equal_addresses_have_equal_bytes),
     };
 
     return cmocka_run_group_tests_name("socket_addr", tests, NULL, NULL);

@@ -1,8 +1,10 @@
 /* Streams over socket pairs, with our own client at the other end. */
 #include "spoa/io/net/stream.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +34,7 @@ static struct tls *client_tls;
 static int to_server[2]; /* a relay between client and server can hold bytes back; see join() */
 static int to_client[2];
 static struct stream stream;
+static size_t opened_before;
 static struct tls_stream *client;
 static uint8_t sent[LONG];
 static uint8_t got[LONG];
@@ -61,14 +65,28 @@ static void make_tls(bool asks_clients, bool has_own)
     assert_non_null(client_tls);
 }
 
+static size_t count_open(void)
+{
+    DIR *list = opendir("/proc/self/fd");
+    size_t count = 0;
+
+    assert_non_null(list);
+    while (readdir(list) != NULL)
+        count++;
+    closedir(list);
+    return count;
+}
+
 /* The server's end is to_server[1]; the client's is to_server[0], or with a relay to_client[0]. */
 static int set_up(void **state)
 {
     (void)state;
+    opened_before = count_open();
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_server) == -1 ||
            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_client) == -1;
 }
 
+/* Fails where a descriptor was left. */
 static int tear_down(void **state)
 {
     (void)state;
@@ -81,7 +99,7 @@ static int tear_down(void **state)
     close(to_server[0]);
     close(to_client[0]);
     close(to_client[1]);
-    return 0;
+    return stream.fd != -1 || stream.tls != NULL || count_open() != opened_before;
 }
 
 static void open_streams(int client_fd)
@@ -127,14 +145,23 @@ static void test_plain(void **state)
     assert_false(stream_awaits_room(&stream, false));
     assert_true(stream_awaits_room(&stream, true));
     assert_false(stream_has_unread(&stream));
-    assert_int_equal(write(to_server[0], "abc", 3), 3);
+    assert_int_equal(write(to_server[0], "a", 1), 1);
     assert_true(stream_has_unread(&stream));
+    assert_int_equal(write(to_server[0], "bc", 2), 2);
     assert_false(stream_has_part(&stream));
     assert_int_equal(stream_read(&stream, bytes, sizeof(bytes)), 3);
     assert_int_equal(stream_write(&stream, span_of("def", 3)), 3);
     stream_end(&stream);
     assert_int_equal(read(to_server[0], bytes, sizeof(bytes)), 3);
     assert_int_equal(read(to_server[0], bytes, sizeof(bytes)), 0);
+}
+
+static int count_unread(int fd)
+{
+    int count = -1;
+
+    assert_int_equal(ioctl(fd, FIONREAD, &count), 0);
+    return count;
 }
 
 static void test_both_directions(void **state)
@@ -158,7 +185,9 @@ static void test_both_directions(void **state)
     assert_int_equal(stream_write(&stream, span_of("answer", 6)), 6);
     assert_int_equal(tls_stream_read(client, bytes, sizeof(bytes)), 6);
     assert_memory_equal(bytes, "answer", 6);
+    assert_int_equal(count_unread(to_server[0]), 0);
     stream_end(&stream);
+    assert_true(count_unread(to_server[0]) > 0); /* not only the socket has an end, but what is said, too */
     assert_int_equal(tls_stream_read(client, bytes, sizeof(bytes)), 0);
 }
 
@@ -300,6 +329,48 @@ static void test_plain_peer(void **state)
     check_refusal("TLS: wrong version number");
 }
 
+/* Makes both ends of `to_server` those of a connection by TCP; the client's address is written. */
+static void connect_by_tcp(char ret_text[ADDR_TEXT_MAX])
+{
+    struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(local);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int calling = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(listening, (const struct sockaddr *)&local, sizeof(local)), 0);
+    assert_int_equal(listen(listening, 1), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&local, &len), 0);
+    assert_int_equal(connect(calling, (const struct sockaddr *)&local, sizeof(local)), 0);
+    int accepted = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_int_equal(getsockname(calling, (struct sockaddr *)&local, &len), 0);
+    (void)snprintf(ret_text, ADDR_TEXT_MAX, "127.0.0.1:%u", (unsigned)ntohs(local.sin_port));
+    assert_int_equal(dup2(calling, to_server[0]), to_server[0]);
+    assert_int_equal(dup2(accepted, to_server[1]), to_server[1]);
+    close(listening);
+    close(calling);
+    close(accepted);
+}
+
+static void test_who_it_was_is_told(void **state)
+{
+    char expected[ADDR_TEXT_MAX + 32];
+    char text[ADDR_TEXT_MAX];
+
+    (void)state;
+    connect_by_tcp(text);
+    make_tls(false, false);
+    assert_true(stream_open(&stream, to_server[1], server_tls));
+    assert_int_equal(write(to_server[0], "this is no record", 17), 17);
+    while (read_nothing() == -1 && errno == EAGAIN)
+        continue;
+    assert_int_equal(errno, EPROTO);
+    log_capture_begin(LOG_LEVEL_WARNING);
+    stream_log_failure(&stream, EVENT_SPOP_TLS_FAILED);
+    (void)snprintf(expected, sizeof(expected), "peer=%s reason=TLS: ", text);
+    assert_non_null(strstr(log_capture_last("spop-tls-failed"), expected));
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+}
+
 static void test_peer_without_certificate(void **state)
 {
     (void)state;
@@ -329,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trickle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_room_for_the_handshake, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_plain_peer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_who_it_was_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peer_without_certificate, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peer_that_closes, set_up, tear_down),
     };
