@@ -26,7 +26,7 @@ void sandbox_harden(void)
 
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 #ifndef __SANITIZE_ADDRESS__ /* the leak check traces us like a debugger */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)prctl(PR_SET_DUMPABLE, 0);
 #endif
     (void)setrlimit(RLIMIT_CORE, &none);
 }
@@ -48,9 +48,9 @@ void sandbox_harden(void)
 static void drop_bounds(uint32_t kept)
 {
     kept |= ALWAYS_KEPT;
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
         if (capability >= 32 || (kept & 1U << capability) == 0)
-            (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+            (void)prctl(PR_CAPBSET_DROP, capability);
 }
 
 /* Keeps only the capabilities in `kept`, and adds none. */
