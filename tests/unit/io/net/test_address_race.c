@@ -247,6 +247,7 @@ static void answer_with_too_many_addresses(void **state)
         addresses[i] = address_of(text);
     }
     address_race_answer(&race, ADDRESS_BOTH, ADDRESS_FOUND, addresses, LOOKUP_ADDRESSES_MAX + 1);
+    assert_int_equal(race.lists[ADDRESS_BOTH].count, LOOKUP_ADDRESSES_MAX);
     for (size_t i = 0; i < LOOKUP_ADDRESSES_MAX; i++) {
         (void)snprintf(text, sizeof(text), "10.0.0.%zu", i + 1);
         expect_try(0, text);
