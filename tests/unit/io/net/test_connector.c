@@ -9,10 +9,13 @@
 
 #include <cmocka.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "spoa/io/net/lookup_threads.h"
 #include "spoa/io/net/loop.h"
 #include "spoa/io/net/resolver.h"
 #include "tests/unit/io/net/name_service.h"
@@ -37,6 +40,17 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
         return -1;
     }
     return (int)syscall(SYS_connect, fd, addr.__sockaddr__, len);
+}
+
+static int64_t set_ms; /* the agent's clock says this; 0: the true time */
+
+/* In place of the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_BOOTTIME || set_ms == 0)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = (struct timespec){.tv_sec = set_ms / 1000, .tv_nsec = set_ms % 1000 * 1000000};
+    return 0;
 }
 
 struct told {
@@ -132,12 +146,188 @@ static void test_what_the_failures_tell(void **state)
     fails_by_address = false;
 }
 
+/* ---- names that are slow, so that their look-ups leave room for others ---- */
+
+/* From then on a look-up is slow (lookup_threads.h). */
+#define SLOW_MS 50
+/* The resolver does not keep an answer for so long. */
+#define FORGOTTEN_MS 10000
+
+struct slow_case {
+    struct ev_loop *loop;
+    struct resolver *resolver;
+    struct connector *connector;
+    struct told told;
+    struct resolver_query *others[LOOKUP_THREADS_SLOW_MAX];
+    unsigned answers;
+};
+
+static void on_answer(void *context, const struct resolver_answer *answer)
+{
+    struct slow_case *test = context;
+
+    (void)answer;
+    test->answers++;
+}
+
+static struct resolver_query *look_up(struct slow_case *test, const char *kind, unsigned number, bool is_slow)
+{
+    struct addr addr;
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "%s-%u.test", kind, number);
+    assert_true(addr_from_parts(span_of_text(name), span_of_text("1"), &addr));
+    const struct resolver_options options = {
+        .name = &addr, .family = AF_UNSPEC, .is_slow = is_slow, .done = on_answer, .context = test};
+    struct resolver_query *query = resolver_lookup(test->resolver, &options);
+    assert_non_null(query);
+    return query;
+}
+
+#define AWAIT(test, condition)                                                                               \
+    do {                                                                                                     \
+        for (unsigned turns = 0; !(condition) && turns < DEADLINE_MS; turns++) {                             \
+            ev_run((test)->loop, EVRUN_NOWAIT);                                                              \
+            usleep(1000);                                                                                    \
+        }                                                                                                    \
+        assert_true(condition);                                                                              \
+    } while (0)
+
+/* The clock stands still. */
+static void begin_slow(struct slow_case *test)
+{
+    const struct connector_options options = {.found = on_found, .done = on_done, .context = &test->told};
+
+    *test = (struct slow_case){.loop = ev_loop_new(EVFLAG_AUTO)};
+    set_ms = 1000000;
+    name_service_reset();
+    name_service.ipv4[0] = "127.0.0.1";
+    test->resolver = resolver_create(test->loop);
+    test->connector = connector_create(test->loop, test->resolver, &options);
+    assert_true(test->resolver != NULL && test->connector != NULL);
+}
+
+static void end_slow(struct slow_case *test)
+{
+    connector_destroy(test->connector);
+    resolver_destroy(test->resolver);
+    name_service_reset();
+    name_service_await_idle();
+    ev_loop_destroy(test->loop);
+    set_ms = 0;
+}
+
+/* Begins a look-up of the peer, which is not answered before hold(NULL). */
+static void begin_look_up(struct slow_case *test, const char *name)
+{
+    struct addr peer;
+
+    set_ms += FORGOTTEN_MS;
+    name_service_hold("");
+    assert_true(addr_parse(span_of_text(name), &peer));
+    connector_start(test->connector, &peer, 100000);
+    name_service_await_held(1);
+}
+
+/* All look-ups have ended, and the resolver has heard of it. */
+static void settle(struct slow_case *test)
+{
+    unsigned answers = test->answers;
+
+    name_service_hold(NULL);
+    name_service_await_idle();
+    (void)look_up(test, "quick", 0, false);
+    AWAIT(test, test->answers == answers + 1);
+}
+
+/* A look-up that is answered after so long. */
+static void answer_after(struct slow_case *test, int64_t after_ms)
+{
+    unsigned done = test->told.done;
+
+    begin_look_up(test, "peer.test:1");
+    set_ms += after_ms;
+    name_service_hold(NULL);
+    AWAIT(test, test->told.done > done);
+}
+
+/* A look-up that nobody waits for any more after so long. */
+static void cancel_after(struct slow_case *test, int64_t after_ms)
+{
+    begin_look_up(test, "peer.test:1");
+    set_ms += after_ms;
+    connector_cancel(test->connector);
+    settle(test);
+}
+
+/* All that slow names may take is taken: the connector's look-up goes on if its name is not slow. */
+static void check_slow(struct slow_case *test, const char *name, bool is_slow)
+{
+    struct addr peer;
+    unsigned found = test->told.found;
+    unsigned answers = test->answers;
+
+    set_ms += FORGOTTEN_MS;
+    name_service_hold("held");
+    for (unsigned i = 0; i < LOOKUP_THREADS_SLOW_MAX; i++)
+        test->others[i] = look_up(test, "held", i, true);
+    name_service_await_held(LOOKUP_THREADS_SLOW_MAX);
+    assert_true(addr_parse(span_of_text(name), &peer));
+    connector_start(test->connector, &peer, 100000);
+    if (is_slow) {
+        for (unsigned i = 1; i <= 3; i++) {
+            (void)look_up(test, "quick", i, false);
+            AWAIT(test, test->answers == answers + i);
+        }
+        assert_int_equal(test->told.found, found);
+    } else {
+        AWAIT(test, test->told.found == found + 1);
+    }
+    connector_cancel(test->connector);
+    for (unsigned i = 0; i < LOOKUP_THREADS_SLOW_MAX; i++)
+        resolver_cancel(test->others[i]);
+    settle(test);
+}
+
+static void test_slow_answers(void **state)
+{
+    struct slow_case test;
+
+    (void)state;
+    begin_slow(&test);
+    answer_after(&test, SLOW_MS - 1);
+    check_slow(&test, "peer.test:1", false);
+    answer_after(&test, SLOW_MS);
+    check_slow(&test, "peer.test:1", true);
+    check_slow(&test, "peer.test:1", true); /* what was not answered says nothing new */
+    check_slow(&test, "another.test:1", false);
+    end_slow(&test);
+}
+
+static void test_slow_look_ups_that_are_cancelled(void **state)
+{
+    struct slow_case test;
+
+    (void)state;
+    begin_slow(&test);
+    cancel_after(&test, SLOW_MS - 1);
+    check_slow(&test, "peer.test:1", false);
+    cancel_after(&test, SLOW_MS);
+    check_slow(&test, "peer.test:1", true);
+    /* A quick answer says that it is slow no more. */
+    answer_after(&test, 1);
+    check_slow(&test, "peer.test:1", false);
+    end_slow(&test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_are_found_once),
         cmocka_unit_test(test_one_family_is_answered),
         cmocka_unit_test(test_what_the_failures_tell),
+        cmocka_unit_test(test_slow_answers),
+        cmocka_unit_test(test_slow_look_ups_that_are_cancelled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
