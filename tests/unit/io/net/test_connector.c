@@ -58,6 +58,7 @@ struct told {
     unsigned done;
     int fd;
     int code;
+    char reason[128];
 };
 
 static void on_found(void *context)
@@ -74,6 +75,7 @@ static void on_done(void *context, const struct connector_result *result)
     told->done++;
     told->fd = result->fd;
     told->code = result->code;
+    (void)snprintf(told->reason, sizeof(told->reason), "%s", result->reason);
 }
 
 /* Looks a name up, and tries its addresses until none is left. */
@@ -170,7 +172,8 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     test->answers++;
 }
 
-static struct resolver_query *look_up(struct slow_case *test, const char *kind, unsigned number, bool is_slow)
+static struct resolver_query *look_up_family(struct slow_case *test, const char *kind, unsigned number,
+                                             bool is_slow, int family)
 {
     struct addr addr;
     char name[32];
@@ -178,10 +181,15 @@ static struct resolver_query *look_up(struct slow_case *test, const char *kind, 
     (void)snprintf(name, sizeof(name), "%s-%u.test", kind, number);
     assert_true(addr_from_parts(span_of_text(name), span_of_text("1"), &addr));
     const struct resolver_options options = {
-        .name = &addr, .family = AF_UNSPEC, .is_slow = is_slow, .done = on_answer, .context = test};
+        .name = &addr, .family = family, .is_slow = is_slow, .done = on_answer, .context = test};
     struct resolver_query *query = resolver_lookup(test->resolver, &options);
     assert_non_null(query);
     return query;
+}
+
+static struct resolver_query *look_up(struct slow_case *test, const char *kind, unsigned number, bool is_slow)
+{
+    return look_up_family(test, kind, number, is_slow, AF_UNSPEC);
 }
 
 #define AWAIT(test, condition)                                                                               \
@@ -249,6 +257,43 @@ static void answer_after(struct slow_case *test, int64_t after_ms)
     set_ms += after_ms;
     name_service_hold(NULL);
     AWAIT(test, test->told.done > done);
+}
+
+/* The look-up of both families fails: it is not an answer of no addresses, and the families are asked. */
+static void test_a_failure_is_no_answer(void **state)
+{
+    (void)state;
+    name_service.both_code = EAI_AGAIN;
+    name_service.ipv4[0] = "127.0.0.1";
+    assert_int_equal(try_name().found, 1);
+}
+
+/* What nobody could tell is the reason, and not the denial that came afterwards. */
+static void test_the_reason_is_a_failure(void **state)
+{
+    struct slow_case test;
+    struct addr peer;
+
+    (void)state;
+    begin_slow(&test);
+    name_service.only_family = AF_INET;
+    name_service.ipv4_code = EAI_AGAIN;
+    name_service.code = EAI_NONAME;
+    assert_true(addr_parse(span_of_text("peer.test:1"), &peer));
+    connector_start(test.connector, &peer, 100000);
+    name_service_await_held(1);
+    set_ms += SLOW_MS;
+    AWAIT(&test, name_service_count(&name_service.asked) == 3 && name_service_count(&name_service.held) == 2);
+    assert_int_equal(test.told.done, 0);
+    (void)look_up_family(&test, "after", 0, false, AF_INET); /* answers come one after the other */
+    AWAIT(&test, test.answers == 1);
+    pthread_mutex_lock(&name_service.lock);
+    name_service.only_family = 0;
+    pthread_mutex_unlock(&name_service.lock);
+    name_service_hold(NULL);
+    AWAIT(&test, test.told.done == 1);
+    assert_string_equal(test.told.reason, gai_strerror(EAI_AGAIN));
+    end_slow(&test);
 }
 
 /* A look-up that nobody waits for any more after so long. */
@@ -326,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_addresses_are_found_once),
         cmocka_unit_test(test_one_family_is_answered),
         cmocka_unit_test(test_what_the_failures_tell),
+        cmocka_unit_test(test_a_failure_is_no_answer),
+        cmocka_unit_test(test_the_reason_is_a_failure),
         cmocka_unit_test(test_slow_answers),
         cmocka_unit_test(test_slow_look_ups_that_are_cancelled),
     };
