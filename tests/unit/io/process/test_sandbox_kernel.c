@@ -97,6 +97,7 @@ long syscall(long number, ...)
     if (number == SYS_landlock_add_rule)
         return add_rule((const struct landlock_path_beneath_attr *)values[2]);
     if (number == SYS_landlock_restrict_self) {
+        assert_int_equal(values[1], 0);
         kernel.is_restricted = kernel.restrict_code == 0;
         return kernel.is_restricted ? 0 : refuse(kernel.restrict_code);
     }
@@ -217,9 +218,13 @@ static void where_there_is_none(void **state)
     sandbox_enter(config, "/nowhere/a.conf");
     assert_true(kernel.is_restricted);
     kernel.is_restricted = false;
-    config->services[1].on_switch = strdup("/bin/true");
-    sandbox_enter(config, "/nowhere/a.conf");
-    check_all_files("'on-switch' runs programs");
+    for (size_t i = 0; i < 2; i++) {
+        config->services[i].on_switch = strdup("/bin/true");
+        sandbox_enter(config, "/nowhere/a.conf");
+        check_all_files("'on-switch' runs programs");
+        free(config->services[i].on_switch);
+        config->services[i].on_switch = NULL;
+    }
     config->agent.sandbox = false;
     sandbox_enter(config, "/nowhere/a.conf");
     check_all_files("'sandbox = no'");
@@ -276,6 +281,37 @@ static void folder_of_the_file(void **state)
     check_allowed("/", READ);
 }
 
+/* A path that is too long is not cut: that would be another folder. */
+static void path_that_is_too_long(void **state)
+{
+    char path[PATH_MAX + 1] = "/tmp";
+    uint64_t allowed;
+
+    (void)state;
+    for (size_t len = strlen(path); len < PATH_MAX; len += 2)
+        memcpy(path + len, "/.", 3);
+    sandbox_enter(config, path);
+    assert_int_equal(rules_for("/tmp", &allowed), 0);
+    path[PATH_MAX - 1] = '\0';
+    sandbox_enter(config, path);
+    check_allowed("/tmp", READ);
+}
+
+/* Files with passwords are read again by a reload. */
+static void folder_of_a_password(void **state)
+{
+    struct config_listen *listen = calloc(1, sizeof(*listen));
+
+    (void)state;
+    assert_non_null(listen);
+    assert_true(addr_parse(span_of_text("127.0.0.1:1"), &listen->addr));
+    listen->token.password_file = strdup("/var/token");
+    config->agent.web.list = listen;
+    config->agent.web.count = 1;
+    sandbox_enter(config, "/nowhere/a.conf");
+    check_allowed("/var", READ);
+}
+
 /* The manager's folder for our sockets. */
 static void folder_of_the_service(void **state)
 {
@@ -313,6 +349,8 @@ int main(void)
         TEST(where_there_is_none),
         TEST(files_of_the_system),
         TEST(folder_of_the_file),
+        TEST(path_that_is_too_long),
+        TEST(folder_of_a_password),
         TEST(folder_of_the_service),
         TEST(nothing_is_left_open),
     };
