@@ -321,21 +321,24 @@ static void folder_of_the_service(void **state)
     check_allowed("/var", SOCKETS);
 }
 
-static int next_descriptor(void)
+/* The descriptor that would be opened after the next one. */
+static int second_free_descriptor(void)
 {
-    int fd = dup(STDIN_FILENO);
+    int first = dup(STDIN_FILENO);
+    int second = dup(STDIN_FILENO);
 
-    close(fd);
-    return fd;
+    close(first);
+    close(second);
+    return second;
 }
 
 static void nothing_is_left_open(void **state)
 {
-    int before = next_descriptor();
+    int before = second_free_descriptor();
 
     (void)state;
     sandbox_enter(config, "/tmp/a.conf");
-    assert_int_equal(next_descriptor(), before);
+    assert_int_equal(second_free_descriptor(), before);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
