@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -29,12 +30,14 @@
 #define SILENT "127.0.1.3"
 
 static bool fails_by_address;
+static unsigned attempts; /* to connect */
 
 /* In place of the C library's. */
 int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
     static const int codes[] = {ENETUNREACH, ECONNREFUSED, ETIMEDOUT};
 
+    attempts++;
     if (fails_by_address && addr.__sockaddr__->sa_family == AF_INET) {
         errno = codes[(ntohl(addr.__sockaddr_in__->sin_addr.s_addr) & 0xff) - 1];
         return -1;
@@ -146,6 +149,84 @@ static void test_what_the_failures_tell(void **state)
     assert_int_equal(try_addresses(REFUSES, SILENT, NO_WAY).code, ETIMEDOUT);
     assert_int_equal(try_addresses(NO_WAY, NULL, NULL).code, ENETUNREACH);
     fails_by_address = false;
+}
+
+static struct told connect_to(struct ev_loop *loop, struct connector *connector, struct told *told,
+                              const char *text)
+{
+    int64_t deadline_ms = clock_ms() + DEADLINE_MS;
+    struct addr peer;
+
+    *told = (struct told){.fd = -1};
+    assert_true(addr_parse(span_of_text(text), &peer));
+    connector_start(connector, &peer, 1000);
+    while (told->done == 0 && clock_ms() < deadline_ms) {
+        ev_run(loop, EVRUN_NOWAIT);
+        usleep(1000);
+    }
+    assert_int_equal(told->done, 1);
+    return *told;
+}
+
+static void test_no_descriptor_is_left(void **state)
+{
+    struct told told;
+    struct rlimit limit;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    const struct connector_options options = {.found = on_found, .done = on_done, .context = &told};
+    struct connector *connector = connector_create(loop, NULL, &options);
+
+    (void)state;
+    assert_non_null(connector);
+    ev_run(loop, EVRUN_NOWAIT);
+    int free_one = dup(STDIN_FILENO);
+    close(free_one);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {.rlim_cur = (rlim_t)free_one, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    (void)connect_to(loop, connector, &told, "127.0.0.1:1");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(told.fd, -1);
+    assert_int_equal(told.code, EMFILE);
+    connector_destroy(connector);
+    ev_loop_destroy(loop);
+}
+
+/* The address that is kept is the first one of the next attempt. One that is not kept is not. */
+static void test_what_is_kept_comes_first(void **state)
+{
+    struct told told;
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof(address);
+    char text[32];
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct resolver *resolver = resolver_create(loop);
+    const struct connector_options options = {.found = on_found, .done = on_done, .context = &told};
+    struct connector *connector = connector_create(loop, resolver, &options);
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(listening, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listening, 8), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(text, sizeof(text), "peer.test:%u", (unsigned)ntohs(address.sin_port));
+    name_service.ipv4[0] = "127.0.0.1";
+    name_service.ipv4[1] = "127.0.0.2"; /* nobody listens there */
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned before = attempts;
+        assert_int_not_equal(connect_to(loop, connector, &told, text).fd, -1);
+        assert_int_equal(attempts - before, i < 2 ? 1 : 2);
+        if (i == 0)
+            connector_keep(connector);
+        close(told.fd);
+    }
+    close(listening);
+    connector_destroy(connector);
+    resolver_destroy(resolver);
+    name_service_reset();
+    name_service_await_idle();
+    ev_loop_destroy(loop);
 }
 
 /* ---- names that are slow, so that their look-ups leave room for others ---- */
@@ -371,6 +452,8 @@ int main(void)
         cmocka_unit_test(test_addresses_are_found_once),
         cmocka_unit_test(test_one_family_is_answered),
         cmocka_unit_test(test_what_the_failures_tell),
+        cmocka_unit_test(test_no_descriptor_is_left),
+        cmocka_unit_test(test_what_is_kept_comes_first),
         cmocka_unit_test(test_a_failure_is_no_answer),
         cmocka_unit_test(test_the_reason_is_a_failure),
         cmocka_unit_test(test_slow_answers),
