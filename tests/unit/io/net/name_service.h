@@ -25,6 +25,7 @@ static struct {
     int both_code;          /* likewise where both families are asked for */
     int ipv4_code;          /* and where IPv4 alone is */
     const char *slow_names; /* names that begin like this are held; "": all; NULL: none */
+    bool has_other_family;  /* an address comes first that is neither IPv4 nor IPv6 */
     int only_family;        /* holds what does not ask for this family alone; 0: nothing */
     /* Read these with name_service_count(). */
     unsigned asked;
@@ -41,6 +42,7 @@ static inline void name_service_reset(void)
     name_service.code = 0;
     name_service.both_code = 0;
     name_service.ipv4_code = 0;
+    name_service.has_other_family = false;
     name_service.slow_names = NULL;
     name_service.only_family = 0;
     name_service.asked = 0;
@@ -150,6 +152,11 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         pthread_cond_wait(&name_service.changed, &name_service.lock);
     name_service.held--;
     int code = name_service_code(hints->ai_family);
+    if (code == 0 && name_service.has_other_family) {
+        static const char *const any[] = {"::", NULL};
+        end = name_service_add(end, AF_INET6, any);
+        (*result)->ai_family = AF_UNIX;
+    }
     if (code == 0 && hints->ai_family != AF_INET)
         end = name_service_add(end, AF_INET6, name_service.ipv6);
     if (code == 0 && hints->ai_family != AF_INET6)

@@ -1,6 +1,7 @@
 /* The connector: what it tells its caller while it tries the addresses of a name. */
 #include "spoa/io/net/connector.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,6 +55,17 @@ int clock_gettime(clockid_t clock, struct timespec *now)
         return (int)syscall(SYS_clock_gettime, clock, now);
     *now = (struct timespec){.tv_sec = set_ms / 1000, .tv_nsec = set_ms % 1000 * 1000000};
     return 0;
+}
+
+static bool has_no_thread;
+
+/* Likewise. */
+int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size)
+{
+    int (*next)(pthread_attr_t *, size_t);
+
+    *(void **)(void *)&next = dlsym(RTLD_NEXT, "pthread_attr_setstacksize");
+    return has_no_thread ? ENOMEM : next(attributes, size);
 }
 
 struct told {
@@ -166,6 +178,28 @@ static struct told connect_to(struct ev_loop *loop, struct connector *connector,
     }
     assert_int_equal(told->done, 1);
     return *told;
+}
+
+/* Only IPv4 and IPv6 can be connected to. Where there is nothing else, there is no address. */
+static void test_other_families(void **state)
+{
+    (void)state;
+    name_service.has_other_family = true;
+    assert_string_equal(try_name().reason, gai_strerror(EAI_NODATA));
+    name_service.has_other_family = true;
+    name_service.ipv4[0] = "127.0.0.1";
+    unsigned before = attempts;
+    assert_int_equal(try_name().code, ECONNREFUSED);
+    assert_int_equal(attempts - before, 1);
+}
+
+/* A look-up that nobody makes would never end. */
+static void test_no_thread(void **state)
+{
+    (void)state;
+    has_no_thread = true;
+    assert_string_equal(try_name().reason, "no thread or memory for the look-up");
+    has_no_thread = false;
 }
 
 static void test_no_descriptor_is_left(void **state)
@@ -452,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_addresses_are_found_once),
         cmocka_unit_test(test_one_family_is_answered),
         cmocka_unit_test(test_what_the_failures_tell),
+        cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_no_thread),
         cmocka_unit_test(test_no_descriptor_is_left),
         cmocka_unit_test(test_what_is_kept_comes_first),
         cmocka_unit_test(test_a_failure_is_no_answer),
