@@ -112,7 +112,7 @@ static void steps_of_the_clock(void **state)
 /* After the name, which may have what ends it: "S", and numbers of which each is unlike the others. */
 static const char *proc_stat(const char *name, unsigned count)
 {
-    static char text[1024];
+    static char text[2048];
     size_t len = (size_t)snprintf(text, sizeof(text), "77 (%s) S", name);
 
     for (unsigned i = 1; i < count; i++)
@@ -132,6 +132,9 @@ static void numbers_of_the_kernel(void **state)
     assert_int_equal(stats.virtual_bytes, 120000);
     assert_int_equal(stats.resident_bytes, 121000 * sysconf(_SC_PAGESIZE));
     assert_int_equal(stats.t_start_unix_ms, 1799995000000 + 119000 * 1000 / sysconf(_SC_CLK_TCK));
+    stat_text = proc_stat("a", 200); /* longer than what is read of it */
+    process_stats_read(&stats);
+    assert_int_equal(stats.virtual_bytes, 120000);
     /* What is not there is not known. */
     stat_text = proc_stat("a", 21);
     process_stats_read(&stats);
