@@ -154,8 +154,17 @@ static void fail(struct connector *connector)
 
 /* ---- sockets ---- */
 
-/* An address of UNIX is the longest. Of the others the kernel reads what it needs. */
-#define ADDRESS_LEN ((socklen_t)sizeof(struct sockaddr_un))
+static socklen_t socket_len(const struct sockaddr_storage *address)
+{
+    switch (address->ss_family) {
+    case AF_INET:
+        return sizeof(struct sockaddr_in);
+    case AF_INET6:
+        return sizeof(struct sockaddr_in6);
+    default:
+        return sizeof(struct sockaddr_un);
+    }
+}
 
 /* How much an errno tells about the peer. A family that this host has no way for tells nothing. "Refused" is
  * the whole truth only if no other address failed in another way. */
@@ -227,7 +236,7 @@ static int open_socket(const struct sockaddr_storage *address, bool is_asked_oft
     if (address->ss_family != AF_UNIX)
         socket_tune_tcp(fd, is_asked_often ? 0 : KEEP_IDLE_S, KEEP_INTERVAL_S);
     /* An interrupted connect() goes on, too (connect(2)). */
-    if (connect(fd, (const struct sockaddr *)address, ADDRESS_LEN) == -1 && errno != EINPROGRESS &&
+    if (connect(fd, (const struct sockaddr *)address, socket_len(address)) == -1 && errno != EINPROGRESS &&
         errno != EINTR) {
         int code = errno;
         close(fd);
