@@ -96,6 +96,8 @@ UNIT := $(wildcard tests/unit/proto/test_*.c tests/unit/core/*/test_*.c)
 # Those of io/ and cli/ link the whole program but main.c.
 UNIT_IO := $(filter-out $(if $(WITH_TLS),,tests/unit/io/net/test_tls.c),\
     $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c tests/unit/cli/test_*.c))
+# In these the tests let allocations fail.
+WITHOUT_MEMORY := io/test_out_of_memory io/net/test_names_out_of_memory io/net/test_net_out_of_memory
 SIM := $(wildcard tests/sim/*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)
@@ -144,7 +146,7 @@ build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% bui
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 # Without link-time optimisation: over a hundred programs, and seconds for each.
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS) -fno-lto
-build/$(1)/tests/io/test_out_of_memory build/$(1)/tests/io/net/test_net_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
+$(addprefix build/$(1)/tests/,$(WITHOUT_MEMORY)): TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
 build/$(1)/tests/core/haproxy/test_cut_debts_growth: TEST_LIBS += -Wl,--wrap=strcmp
 build/$(1)/obj/spoa/core/status/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision

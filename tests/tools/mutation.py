@@ -80,6 +80,7 @@ INTEGRATION_DEADLINE_S = 600
 # As in the Makefile: these programs replace functions of the C library, in our code as well.
 WITHOUT_MEMORY = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")]
 WRAPPED = {"test_out_of_memory": WITHOUT_MEMORY, "test_net_out_of_memory": WITHOUT_MEMORY,
+           "test_names_out_of_memory": WITHOUT_MEMORY,
            "test_cut_debts_growth": ["-Wl,--wrap=strcmp"]}
 
 

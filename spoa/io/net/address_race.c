@@ -33,18 +33,16 @@ static bool is_answered(const struct address_race *race)
     return state == ADDRESS_FOUND || state == ADDRESS_DENIED;
 }
 
-static bool is_open(const struct address_race *race, enum address_source source)
+static bool is_awaited(const struct address_race *race, enum address_source source)
 {
-    enum address_state state = race->lists[source].state;
-
-    return state == ADDRESS_UNASKED || state == ADDRESS_AWAITED;
+    return race->lists[source].state == ADDRESS_AWAITED;
 }
 
-/* No look-up can add an address. */
+/* No look-up can add an address. (The families are asked as soon as the look-up of both has failed.) */
 static bool is_settled(const struct address_race *race)
 {
     return is_answered(race) || (race->lists[ADDRESS_BOTH].state == ADDRESS_FAILED &&
-                                 !is_open(race, ADDRESS_IPV6) && !is_open(race, ADDRESS_IPV4));
+                                 !is_awaited(race, ADDRESS_IPV6) && !is_awaited(race, ADDRESS_IPV4));
 }
 
 /* The list that says whether `address` is still an address of the name. */
@@ -98,7 +96,7 @@ static void interleave(struct candidates *candidates)
     }
 }
 
-/* The first `count` go to the end. There is at least one candidate. */
+/* The first `count` go to the end. */
 static void rotate(struct candidates *candidates, size_t count)
 {
     const struct candidates before = *candidates;
@@ -129,8 +127,7 @@ static void find_candidates(const struct address_race *race, struct candidates *
         add_list(candidates, &race->lists[ADDRESS_IPV4]);
     }
     interleave(candidates);
-    if (candidates->count > 0)
-        rotate(candidates, race->memory.stumbles);
+    rotate(candidates, race->memory.stumbles);
     if (is_good_usable(race))
         place_good(candidates, race);
 }
@@ -152,19 +149,18 @@ static int64_t stagger_ms(const struct address_race *race, size_t count)
     return share_ms < ADDRESS_RACE_STAGGER_MS ? share_ms : ADDRESS_RACE_STAGGER_MS;
 }
 
-static bool has_found(const struct address_race *race)
+static bool has_found_family(const struct address_race *race)
 {
-    for (size_t i = 0; i < ADDRESS_SOURCES; i++)
-        if (race->lists[i].state == ADDRESS_FOUND)
-            return true;
-    return false;
+    return race->lists[ADDRESS_IPV6].state == ADDRESS_FOUND ||
+           race->lists[ADDRESS_IPV4].state == ADDRESS_FOUND;
 }
 
 /* When the next address may be tried; INT64_MIN: at once. */
 static int64_t due_ms(const struct address_race *race, size_t candidates)
 {
     if (race->tried_count == 0)
-        return has_found(race) || is_settled(race) ? INT64_MIN : race->begin_ms + ADDRESS_RACE_PATIENCE_MS;
+        return is_settled(race) || has_found_family(race) ? INT64_MIN
+                                                          : race->begin_ms + ADDRESS_RACE_PATIENCE_MS;
     return race->open == 0 ? INT64_MIN : race->last_try_ms + stagger_ms(race, candidates);
 }
 
@@ -180,9 +176,11 @@ static int64_t ask_ms(const struct address_race *race)
 void address_race_begin(struct address_race *race, const struct address_memory *memory, uint32_t limit_ms,
                         int64_t now_ms)
 {
-    *race =
-        (struct address_race){.memory = *memory, .limit_ms = limit_ms, .begin_ms = now_ms, .wake_ms = now_ms};
-    race->lists[ADDRESS_BOTH].state = ADDRESS_AWAITED;
+    *race = (struct address_race){.memory = *memory,
+                                  .limit_ms = limit_ms,
+                                  .begin_ms = now_ms,
+                                  .wake_ms = now_ms,
+                                  .lists = {[ADDRESS_BOTH] = {.state = ADDRESS_AWAITED}}};
 }
 
 void address_race_answer(struct address_race *race, enum address_source source, enum address_state state,

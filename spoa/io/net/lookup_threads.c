@@ -50,7 +50,6 @@ static void run(struct lookup *lookup)
     const struct addrinfo hints = {.ai_family = lookup->family, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
 
-    lookup->count = 0;
     lookup->code = getaddrinfo(lookup->name, NULL, &hints, &list);
     if (lookup->code != 0)
         return;

@@ -67,19 +67,13 @@ static int priority(enum log_level level)
 }
 
 /* Returns a new socket, connected to the daemon's, or -1 with errno. */
-static int connect_syslog(const char *path)
+static int connect_syslog(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1)
-        return -1;
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+
+    memcpy(address.sun_path, log_sink.wanted, sizeof(address.sun_path));
+    if (fd == -1 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
     int code = errno;
     close(fd);
@@ -114,7 +108,7 @@ static void use(int fd)
 /* Returns false with errno and changes nothing if the daemon is not there. */
 static bool use_syslog(void)
 {
-    int fd = connect_syslog(log_sink.wanted);
+    int fd = connect_syslog();
 
     if (fd == -1)
         return false;
@@ -250,7 +244,6 @@ static void close_syslog(void)
 {
     if (log_sink.is_syslog)
         close(log_sink.fd);
-    log_sink.is_syslog = false;
 }
 
 static void begin(enum log_format format, enum log_level max_level)

@@ -20,14 +20,18 @@
 #include "spoa/core/base/log.h"
 #include "spoa/core/config/config.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* the leak check traces us like a debugger */
+#define IS_DUMPABLE 1
+#else
+#define IS_DUMPABLE 0
+#endif
+
 void sandbox_harden(void)
 {
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-#ifndef __SANITIZE_ADDRESS__ /* the leak check traces us like a debugger */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
+    (void)prctl(PR_SET_DUMPABLE, IS_DUMPABLE);
     (void)setrlimit(RLIMIT_CORE, &none);
 }
 
@@ -48,9 +52,9 @@ void sandbox_harden(void)
 static void drop_bounds(uint32_t kept)
 {
     kept |= ALWAYS_KEPT;
-    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
         if (capability >= 32 || (kept & 1U << capability) == 0)
-            (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+            (void)prctl(PR_CAPBSET_DROP, capability);
 }
 
 /* Keeps only the capabilities in `kept`, and adds none. */
@@ -59,13 +63,13 @@ static void drop_capabilities(uint32_t kept)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 
-    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (syscall(SYS_capget, &header, sets) == -1)
         return;
     sets[0].effective &= kept | ALWAYS_KEPT;
     sets[0].permitted &= kept | ALWAYS_KEPT;
     for (size_t i = 1; i < _LINUX_CAPABILITY_U32S_3; i++)
         sets[i] = (struct __user_cap_data_struct){.effective = 0};
+    /* This ends the ambient ones, too (capabilities(7)). */
     sets[0].inheritable = 0;
     (void)syscall(SYS_capset, &header, sets);
 }

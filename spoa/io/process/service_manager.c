@@ -15,7 +15,7 @@ static void send_text(const char *path, const char *text)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(path);
 
-    if (len == 0 || len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
+    if (len >= sizeof(address.sun_path) || (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(address.sun_path, path, len);
     if (path[0] == '@')

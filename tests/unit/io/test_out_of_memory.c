@@ -135,6 +135,27 @@ static bool replies(void)
     return count == 3;
 }
 
+/* The parser has room for those of every day. They need no memory. */
+static void test_everyday_replies(void **state)
+{
+    static const char bytes[] = "*2\r\n$3\r\none\r\n*2\r\n$3\r\ntwo\r\n:3\r\n";
+    struct reply_parser *parser = reply_parser_create(1024);
+    const struct reply *reply = NULL;
+
+    (void)state;
+    assert_non_null(parser);
+    countdown = 1;
+    has_failed = false;
+    for (unsigned i = 0; i < 3; i++) {
+        reply_parser_feed(parser, span_of_text(bytes));
+        assert_int_equal(reply_parser_next(parser, &reply), REPLY_PARSER_REPLY);
+        assert_int_equal(reply_parser_next(parser, &reply), REPLY_PARSER_NEEDS_MORE);
+    }
+    countdown = 0;
+    assert_false(has_failed);
+    reply_parser_destroy(parser);
+}
+
 /* A world is made without a failure; its pages then fail. */
 static bool pages(void)
 {
@@ -564,9 +585,13 @@ static void test_judging_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judging_files), cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_replies),       cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_agent),         cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_judging_files),
+        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_everyday_replies),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_agent),
+        cmocka_unit_test(test_whole_or_not_at_all),
         cmocka_unit_test(test_deployment),
     };
 

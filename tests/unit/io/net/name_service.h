@@ -22,7 +22,10 @@ static struct {
     const char *ipv4[24]; /* NULL ends it */
     const char *ipv6[4];
     int code;               /* EAI_..., 0: the addresses above */
+    int both_code;          /* likewise where both families are asked for */
+    int ipv4_code;          /* and where IPv4 alone is */
     const char *slow_names; /* names that begin like this are held; "": all; NULL: none */
+    bool has_other_family;  /* an address comes first that is neither IPv4 nor IPv6 */
     int only_family;        /* holds what does not ask for this family alone; 0: nothing */
     /* Read these with name_service_count(). */
     unsigned asked;
@@ -37,6 +40,9 @@ static inline void name_service_reset(void)
     memset(name_service.ipv4, 0, sizeof(name_service.ipv4));
     memset(name_service.ipv6, 0, sizeof(name_service.ipv6));
     name_service.code = 0;
+    name_service.both_code = 0;
+    name_service.ipv4_code = 0;
+    name_service.has_other_family = false;
     name_service.slow_names = NULL;
     name_service.only_family = 0;
     name_service.asked = 0;
@@ -120,6 +126,15 @@ static inline struct addrinfo **name_service_add(struct addrinfo **end, int fami
     return end;
 }
 
+static inline int name_service_code(int family)
+{
+    if (family == AF_UNSPEC && name_service.both_code != 0)
+        return name_service.both_code;
+    if (family == AF_INET && name_service.ipv4_code != 0)
+        return name_service.ipv4_code;
+    return name_service.code;
+}
+
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
@@ -136,11 +151,18 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
     while (name_service_holds(name, hints->ai_family))
         pthread_cond_wait(&name_service.changed, &name_service.lock);
     name_service.held--;
-    if (name_service.code == 0 && hints->ai_family != AF_INET)
+    int code = name_service_code(hints->ai_family);
+    if (code == 0 && name_service.has_other_family) {
+        static const char *const any[] = {"::", NULL};
+        end = name_service_add(end, AF_INET6, any);
+        (*result)->ai_family = AF_UNIX;
+    }
+    if (code == 0 && hints->ai_family != AF_INET)
         end = name_service_add(end, AF_INET6, name_service.ipv6);
-    if (name_service.code == 0 && hints->ai_family != AF_INET6)
+    if (code == 0 && hints->ai_family != AF_INET6)
         (void)name_service_add(end, AF_INET, name_service.ipv4);
-    int code = name_service.code != 0 ? name_service.code : *result == NULL ? EAI_NODATA : 0;
+    if (code == 0 && *result == NULL)
+        code = EAI_NODATA;
     name_service.running--;
     pthread_cond_broadcast(&name_service.changed);
     pthread_mutex_unlock(&name_service.lock);

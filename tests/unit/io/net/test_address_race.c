@@ -217,9 +217,43 @@ static void nobody_knows(void **state)
     (void)state;
     ended(ADDRESS_BOTH, ADDRESS_FAILED);
     expect(1, ADDRESS_ASK_FAMILIES);
-    ended(ADDRESS_IPV6, ADDRESS_FAILED);
     ended(ADDRESS_IPV4, ADDRESS_DENIED);
+    expect_wait(2, -1);
+    ended(ADDRESS_IPV6, ADDRESS_FAILED);
     expect(2, ADDRESS_FAIL);
+}
+
+/* Of an address that a newer answer does not have nothing is left. */
+static void answer_replaces_the_one_before(void **state)
+{
+    (void)state;
+    begin_with_good("10.0.0.2");
+    found(ADDRESS_BOTH, "10.0.0.1 10.0.0.2");
+    found(ADDRESS_BOTH, "10.0.0.3");
+    expect_try(0, "10.0.0.3");
+    address_race_lost(&race);
+    expect(0, ADDRESS_FAIL);
+}
+
+/* More addresses than there is room for: the first ones are used. */
+static void answer_with_too_many_addresses(void **state)
+{
+    struct sockaddr_storage addresses[LOOKUP_ADDRESSES_MAX + 1];
+    char text[16];
+
+    (void)state;
+    for (size_t i = 0; i < LOOKUP_ADDRESSES_MAX + 1; i++) {
+        (void)snprintf(text, sizeof(text), "10.0.0.%zu", i + 1);
+        addresses[i] = address_of(text);
+    }
+    address_race_answer(&race, ADDRESS_BOTH, ADDRESS_FOUND, addresses, LOOKUP_ADDRESSES_MAX + 1);
+    assert_int_equal(race.lists[ADDRESS_BOTH].count, LOOKUP_ADDRESSES_MAX);
+    for (size_t i = 0; i < LOOKUP_ADDRESSES_MAX; i++) {
+        (void)snprintf(text, sizeof(text), "10.0.0.%zu", i + 1);
+        expect_try(0, text);
+        address_race_lost(&race);
+    }
+    expect(0, ADDRESS_FAIL);
 }
 
 static void address_that_worked_comes_first(void **state)
@@ -335,6 +369,8 @@ int main(void)
         TEST(refusal_does_not_wait_for_a_look_up),
         TEST(families_are_asked_after_a_failure),
         TEST(nobody_knows),
+        TEST(answer_replaces_the_one_before),
+        TEST(answer_with_too_many_addresses),
         TEST(address_that_worked_comes_first),
         TEST(address_that_worked_is_used_without_an_answer),
         TEST(address_that_worked_where_nobody_can_say),

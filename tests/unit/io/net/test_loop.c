@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +24,17 @@ struct fixture {
 };
 
 static struct fixture f;
+
+static struct timespec set_time; /* what the clock says; 0: the true time */
+
+/* In place of the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_BOOTTIME || set_time.tv_sec == 0)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = set_time;
+    return 0;
+}
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
@@ -89,11 +102,25 @@ static void what_is_due_later_waits(void **state)
     assert_int_equal(f.events_at_timer, 0);
 }
 
+/* What is left of a microsecond, and of a millisecond, is cut. */
+static void clocks(void **state)
+{
+    (void)state;
+    set_time = (struct timespec){.tv_sec = 12, .tv_nsec = 5678999};
+    assert_int_equal(clock_us(), 12005678);
+    assert_int_equal(clock_ms(), 12005);
+    set_time.tv_nsec = 999999999;
+    assert_int_equal(clock_us(), 12999999);
+    assert_int_equal(clock_ms(), 12999);
+    set_time.tv_sec = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_due_is_not_put_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_due_later_waits, set_up, tear_down),
+        cmocka_unit_test(clocks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

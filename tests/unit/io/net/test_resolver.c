@@ -5,7 +5,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "proto/addr.h"
 #include "spoa/io/net/loop.h"
@@ -14,6 +19,44 @@
 
 /* Far beyond what any of this takes: only a defect gets there. */
 #define DEADLINE_S 20.0
+
+/* An answer that nobody waited for is kept for so long. */
+#define KEPT_MS 6000
+
+/* Earlier ones had no stat() whose place a program could take. */
+#if defined(__GLIBC__) && !__GLIBC_PREREQ(2, 33)
+#define HAS_OWN_STAT false
+#else
+#define HAS_OWN_STAT true
+#endif
+
+static const char *const files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"};
+#define FILES (sizeof(files) / sizeof(*files))
+
+static struct stat stats[FILES]; /* what they look like */
+static bool is_missing[FILES];
+
+/* In place of the C library's. NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+int stat(const char *restrict path, struct stat *restrict found)
+{
+    for (size_t i = 0; i < FILES; i++) {
+        if (strcmp(path, files[i]) != 0)
+            continue;
+        *found = stats[i];
+        return is_missing[i] ? -1 : 0;
+    }
+    return fstatat(AT_FDCWD, path, found, 0);
+}
+
+static int64_t set_ms; /* the resolver's clock says this; 0: the true time */
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_BOOTTIME || set_ms == 0)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = (struct timespec){.tv_sec = set_ms / 1000, .tv_nsec = set_ms % 1000 * 1000000};
+    return 0;
+}
 
 struct answer {
     unsigned calls;
@@ -41,6 +84,9 @@ static int open_resolver(void **state)
 {
     (void)state;
     name_service_reset();
+    memset(stats, 0, sizeof(stats));
+    memset(is_missing, 0, sizeof(is_missing));
+    set_ms = 0;
     loop = ev_loop_new(EVFLAG_AUTO);
     is_late = false;
     ev_timer_init(&deadline, on_deadline, DEADLINE_S, 0.0);
@@ -132,6 +178,7 @@ static void check_lookup(const char *name, const char *expected)
     assert_int_equal(answer.calls, 0);
     await(&answer);
     assert_string_equal(answer.text, expected);
+    assert_false(answer.is_denied);
 }
 
 static unsigned asked(void)
@@ -153,7 +200,6 @@ static void in_the_order_of_the_name_service(void **state)
     assert_int_equal(asked(), 2);
 }
 
-/* As where /etc/hosts has a name twice. */
 static void no_address_twice(void **state)
 {
     (void)state;
@@ -194,7 +240,6 @@ static void no_address(void **state)
     assert_true(answer.is_denied);
 }
 
-/* Between look-ups nothing is watched, no timer runs. */
 static void idle_resolver_leaves_the_loop(void **state)
 {
     (void)state;
@@ -258,6 +303,7 @@ static void held_names_do_not_delay_others(void **state)
     for (unsigned i = 0; i < LOOKUP_THREADS_SLOW_MAX + 19; i++)
         await(&slow[i]);
     assert_int_equal(slow[LOOKUP_THREADS_SLOW_MAX + 19].calls, 0);
+    assert_int_equal(asked(), LOOKUP_THREADS_SLOW_MAX + 20);
 }
 
 static void threads_are_bounded(void **state)
@@ -283,35 +329,49 @@ static void threads_are_bounded(void **state)
     assert_int_equal(name_service_count(&name_service.most_running), LOOKUP_THREADS_MAX);
 }
 
+/* Its look-up goes on until name_service_hold(NULL). */
+static struct resolver_query *begin_one(struct answer *answer)
+{
+    name_service.ipv4[0] = "127.0.0.2";
+    name_service_hold("one");
+    struct resolver_query *query = look_up("one.test", answer);
+    name_service_await_held(1);
+    return query;
+}
+
 static void cancelled_query_is_silent(void **state)
 {
     struct answer cancelled = {.calls = 0};
 
     (void)state;
-    name_service.ipv4[0] = "127.0.0.2";
-    name_service_hold("one");
-    struct resolver_query *query = look_up("one.test", &cancelled);
-    name_service_await_held(1);
-    resolver_cancel(query);
+    resolver_cancel(begin_one(&cancelled));
     name_service_hold(NULL);
     check_lookup("two.test", "127.0.0.2:26379");
     assert_int_equal(cancelled.calls, 0);
 }
 
-/* A name server that is slower than the patience of who asks: the next one has its answer. */
-static void answer_that_came_too_late_is_used(void **state)
+/* A name server that is slower than the patience of who asks for "one". */
+static void begin_and_cancel(void)
 {
     struct answer cancelled = {.calls = 0};
 
-    (void)state;
-    name_service.ipv4[0] = "127.0.0.2";
-    name_service_hold("one");
-    struct resolver_query *query = look_up("one.test", &cancelled);
-    name_service_await_held(1);
-    resolver_cancel(query);
+    resolver_cancel(begin_one(&cancelled));
     name_service_hold(NULL);
     name_service_await_idle();
+}
+
+/* There is an answer that nobody waits for. */
+static void keep_answer(void)
+{
+    begin_and_cancel();
     check_lookup("two.test", "127.0.0.2:26379");
+}
+
+/* The next one has it. */
+static void answer_that_came_too_late_is_used(void **state)
+{
+    (void)state;
+    keep_answer();
     unsigned before = asked();
     check_lookup("one.test", "127.0.0.2:26379");
     assert_int_equal(asked(), before);
@@ -320,20 +380,153 @@ static void answer_that_came_too_late_is_used(void **state)
     assert_int_equal(asked(), before + 1);
 }
 
-static void failure_that_came_too_late_is_not_used(void **state)
+/* Whether the next look-up of "one" asks, or has the answer that is kept. */
+static bool asks_again(void)
+{
+    unsigned before = asked();
+
+    check_lookup("one.test", "127.0.0.2:26379");
+    return asked() > before;
+}
+
+static void answer_is_kept_for_a_while(void **state)
+{
+    (void)state;
+    set_ms = 1000000;
+    keep_answer();
+    set_ms += KEPT_MS - 1;
+    assert_false(asks_again());
+    keep_answer();
+    set_ms += KEPT_MS;
+    assert_true(asks_again());
+}
+
+/* It is freed then, although nobody asks. Nothing keeps the loop any more. */
+static void answer_is_dropped_after_a_while(void **state)
+{
+    (void)state;
+    set_ms = 1000000;
+    keep_answer();
+    set_ms += KEPT_MS;
+    ev_unref(loop); /* the deadline counts no more */
+    ev_run(loop, 0);
+    ev_ref(loop);
+    assert_false(is_late);
+}
+
+/* ---- the files of the C library ---- */
+
+static void change(size_t file, unsigned what)
+{
+    struct stat *changed = &stats[file];
+
+    if (what == 0)
+        changed->st_dev++;
+    else if (what == 1)
+        changed->st_ino++;
+    else if (what == 2)
+        changed->st_size++;
+    else if (what == 3)
+        changed->st_mtim.tv_sec++;
+    else if (what == 4)
+        changed->st_mtim.tv_nsec++;
+    else
+        is_missing[file] = !is_missing[file];
+}
+
+/* Whatever changes of any of them: what was found before does not count any more. */
+static void answer_of_former_files_is_not_used(void **state)
+{
+    (void)state;
+    if (!HAS_OWN_STAT)
+        skip();
+    for (size_t file = 0; file < FILES; file++) {
+        for (unsigned what = 0; what < 7; what++) {
+            stats[file].st_ino = 7;
+            keep_answer();
+            change(file, what);
+            assert_true(asks_again());
+            assert_true(asks_again());
+        }
+    }
+    keep_answer();
+    assert_false(asks_again());
+    /* What a file that is not there looks like does not matter. */
+    is_missing[0] = true;
+    keep_answer();
+    change(0, 1);
+    assert_false(asks_again());
+}
+
+/* Who waits is told what is found with the new files, and the former look-up is told nobody. */
+static void look_up_begins_again(void **state)
+{
+    struct answer answer = {.calls = 0};
+    struct answer other = {.calls = 0};
+
+    (void)state;
+    if (!HAS_OWN_STAT)
+        skip();
+    (void)begin_one(&answer);
+    (void)look_up("one.test", &other);
+    (void)look_up("one.test", &other);
+    assert_int_equal(asked(), 1);
+    change(1, 1);
+    check_lookup("two.test", "127.0.0.2:26379");
+    name_service_await_held(2);
+    assert_int_equal(asked(), 3);
+    name_service_hold(NULL);
+    await(&answer);
+    await_calls(&other, 2);
+    name_service_await_idle();
+    check_lookup("two.test", "127.0.0.2:26379");
+    assert_int_equal(answer.calls, 1);
+    assert_int_equal(other.calls, 2);
+    /* Neither is kept. */
+    assert_true(asks_again());
+}
+
+/* Nobody waits for it: what it finds with the former files is not kept. */
+static void cancelled_look_up_is_forgotten(void **state)
 {
     struct answer cancelled = {.calls = 0};
 
     (void)state;
-    name_service.code = EAI_AGAIN;
-    name_service_hold("one");
-    struct resolver_query *query = look_up("one.test", &cancelled);
-    name_service_await_held(1);
-    resolver_cancel(query);
+    if (!HAS_OWN_STAT)
+        skip();
+    resolver_cancel(begin_one(&cancelled));
+    change(1, 1);
+    check_lookup("two.test", "127.0.0.2:26379");
+    assert_int_equal(asked(), 2);
     name_service_hold(NULL);
     name_service_await_idle();
+    check_lookup("two.test", "127.0.0.2:26379");
+    assert_true(asks_again());
+}
+
+/* The files are looked at while a look-up goes on, although nobody else asks. */
+static void files_are_looked_at(void **state)
+{
+    struct answer answer = {.calls = 0};
+
+    (void)state;
+    if (!HAS_OWN_STAT)
+        skip();
+    (void)begin_one(&answer);
+    change(2, 3);
+    while (asked() < 2 && !is_late)
+        ev_run(loop, EVRUN_ONCE);
+    assert_false(is_late);
+    name_service_hold(NULL);
+    await(&answer);
+}
+
+static void failure_that_came_too_late_is_not_used(void **state)
+{
+    (void)state;
+    name_service.code = EAI_AGAIN;
+    begin_and_cancel();
     name_service.code = 0;
-    name_service.ipv4[0] = "127.0.0.2";
     check_lookup("two.test", "127.0.0.2:26379");
     check_lookup("one.test", "127.0.0.2:26379");
 }
@@ -391,6 +584,12 @@ int main(void)
         TEST(threads_are_bounded),
         TEST(cancelled_query_is_silent),
         TEST(answer_that_came_too_late_is_used),
+        TEST(answer_is_kept_for_a_while),
+        TEST(answer_is_dropped_after_a_while),
+        TEST(answer_of_former_files_is_not_used),
+        TEST(look_up_begins_again),
+        TEST(cancelled_look_up_is_forgotten),
+        TEST(files_are_looked_at),
         TEST(failure_that_came_too_late_is_not_used),
         TEST(destroyed_while_it_runs),
         TEST(many_addresses_are_bounded),

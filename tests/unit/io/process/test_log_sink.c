@@ -7,20 +7,35 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spoa/io/process/log_sink.h"
 
 static int ends[2]; /* read, write */
 
+static struct timespec set_time; /* the time of day that is read; 0: the true one */
+
 static const char *written(void);
+
+/* In place of the C library's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (clock != CLOCK_REALTIME || set_time.tv_sec == 0)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = set_time;
+    return 0;
+}
 
 static int open_pipe(void **state)
 {
@@ -74,6 +89,19 @@ static void line_is_written(void **state)
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     log_event(EVENT_LISTENING, log_text("address", "127.0.0.1:9012"));
     assert_string_equal(without_time(written(), ""), "level=info event=listening address=127.0.0.1:9012\n");
+}
+
+/* Milliseconds are cut, not rounded: a line is not from the next second. */
+static void the_time_of_a_line(void **state)
+{
+    (void)state;
+    set_time = (struct timespec){.tv_sec = 1800000000, .tv_nsec = 5000000};
+    log_event(EVENT_CLIENTS_SEEN, log_number("n", 1));
+    assert_memory_equal(written(), "ts=2027-01-15T08:00:00.005Z ", 28);
+    set_time.tv_nsec = 999999999;
+    log_event(EVENT_CLIENTS_SEEN, log_number("n", 2));
+    assert_memory_equal(written(), "ts=2027-01-15T08:00:00.999Z ", 28);
+    set_time.tv_sec = 0;
 }
 
 static void level_and_format_change(void **state)
@@ -169,6 +197,49 @@ static void full_pipe_does_not_block(void **state)
     assert_non_null(strstr(text, "level=warning event=lines-lost of=all lines=1\n"));
 }
 
+/* The line that tells of lost lines may be lost, too. Then it counts with them. */
+static void news_of_lost_lines_is_lost(void **state)
+{
+    (void)state;
+    fill_pipe();
+    log_event(EVENT_MASTER_DOUBTED, log_number("n", 1));
+    log_event(EVENT_MASTER_DOUBTED, log_number("n", 2));
+    empty_pipe();
+    log_sink_tick(INT64_MAX);
+    assert_non_null(strstr(written(), "event=lines-lost of=all lines=3\n"));
+}
+
+/* What takes a line when poll() says so, and what refuses it all the same: that line is lost and counted. */
+static void check_write(int fd, unsigned lost)
+{
+    uint64_t dropped = log_sink_dropped();
+
+    assert_int_not_equal(fd, -1);
+    log_sink_open(fd, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(EVENT_MASTER_TRUSTED, log_number("n", 1));
+    assert_int_equal(log_sink_dropped() - dropped, lost);
+    log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_sink_tick(INT64_MAX);
+    assert_int_equal(strstr(written(), "event=lines-lost of=all lines=1\n") != NULL, lost);
+    close(fd);
+}
+
+static void a_write_that_fails_is_counted(void **state)
+{
+    int pair[2];
+    char line[512] = "";
+
+    (void)state;
+    check_write(open("/dev/full", O_WRONLY | O_CLOEXEC), 1);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    check_write(fcntl(pair[1], F_DUPFD_CLOEXEC, 0), 0);
+    assert_true(recv(pair[0], line, sizeof(line) - 1, MSG_DONTWAIT) > 0);
+    assert_non_null(strstr(line, "event=master-trusted n=1\n"));
+    assert_int_equal(shutdown(pair[1], SHUT_WR), 0);
+    check_write(pair[1], 1);
+    close(pair[0]);
+}
+
 /* Lines that are to be kept wait for the reader, and nothing overtakes them. */
 static void kept_lines_wait_for_the_reader(void **state)
 {
@@ -244,6 +315,16 @@ static void gone_reader_is_survived(void **state)
 
 /* ---- syslog ---- */
 
+/* The descriptor that would be opened next. */
+static int next_descriptor(void)
+{
+    int fd = dup(STDIN_FILENO);
+
+    assert_int_not_equal(fd, -1);
+    close(fd);
+    return fd;
+}
+
 static char syslog_path[64];
 
 static int listen_as_syslog(void)
@@ -280,34 +361,108 @@ static void goes_to_syslog(void **state)
     assert_string_equal(without_time(heard(fd), prefix), "level=warning event=starting n=1\n");
     log_event(EVENT_SENTINEL_HINT, log_number("n", 2));
     assert_string_equal(heard(fd), "");
+    int free_one = next_descriptor();
     close(fd); /* the daemon is started anew */
     fd = listen_as_syslog();
     log_event(EVENT_NOT_LISTENING, log_number("n", 3));
     assert_non_null(strstr(heard(fd), "event=not-listening"));
-    close(fd);
-    unlink(syslog_path);
+    assert_int_equal(next_descriptor(), free_one); /* the old socket is closed */
     log_sink_open(ends[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_sink_tick(0); /* it is not looked for any more */
     log_event(EVENT_STOPPING, log_number("n", 5));
     assert_non_null(strstr(written(), "event=stopping"));
+    assert_string_equal(heard(fd), "");
+    close(fd);
+    unlink(syslog_path);
 }
 
-/* The descriptor that would be opened next. */
-static int next_descriptor(void)
+/* Until restore_stderr(), what is written to stderr is written to the pipe. */
+static int divert_stderr(void)
 {
-    int fd = dup(STDIN_FILENO);
+    int before = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 
-    assert_int_not_equal(fd, -1);
+    assert_true(dup2(ends[1], STDERR_FILENO) != -1);
+    return before;
+}
+
+static void restore_stderr(int before)
+{
+    assert_true(dup2(before, STDERR_FILENO) != -1);
+    close(before);
+}
+
+/* With a path and without one. */
+static void the_sink_is_chosen(void **state)
+{
+    int fd = listen_as_syslog();
+    int before = divert_stderr();
+
+    (void)state;
+    log_sink_choose(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(EVENT_SENTINEL_DOWN, log_number("n", 1));
+    assert_non_null(strstr(heard(fd), "event=sentinel-down n=1\n"));
+    log_sink_choose(NULL, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    log_event(EVENT_SENTINEL_DOWN, log_number("n", 2));
+    assert_non_null(strstr(written(), "event=sentinel-down n=2\n"));
+    assert_string_equal(heard(fd), "");
+    restore_stderr(before);
     close(fd);
-    return fd;
+    unlink(syslog_path);
+}
+
+/* It is told why the daemon cannot be used, here: there is no descriptor left. stderr serves. */
+static void no_descriptor_for_syslog(void **state)
+{
+    struct rlimit limit;
+    int fd = listen_as_syslog();
+    int before = divert_stderr();
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct rlimit none = {.rlim_cur = (rlim_t)next_descriptor(), .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_non_null(strstr(written(), "error=\"Too many open files\"\n"));
+    restore_stderr(before);
+    close(fd);
+    unlink(syslog_path);
+}
+
+/* A daemon that is slow is not left: what is to be kept waits until it takes lines again. */
+static void a_slow_daemon_keeps_its_lines(void **state)
+{
+    int fd = listen_as_syslog();
+    int filler = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int before = divert_stderr();
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)state;
+    log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+    memcpy(address.sun_path, syslog_path, strlen(syslog_path) + 1);
+    while (sendto(filler, "x", 1, 0, (const struct sockaddr *)&address, sizeof(address)) == 1)
+        continue;
+    assert_int_equal(errno, EAGAIN);
+    unlink(syslog_path); /* who left it would not find it again */
+    errno = 0;
+    log_event(EVENT_FENCED, log_number("n", 1));
+    while (strcmp(heard(fd), "x") == 0)
+        continue;
+    assert_string_equal(heard(fd), "");
+    log_sink_tick(INT64_MAX);
+    assert_non_null(strstr(heard(fd), "event=fenced n=1\n"));
+    assert_string_equal(written(), "");
+    restore_stderr(before);
+    close(filler);
+    close(fd);
 }
 
 /* While there is no daemon, stderr serves. It is used as soon as it is there. */
 static void syslog_that_comes_later_is_used(void **state)
 {
-    int before = dup(STDERR_FILENO);
+    int before = divert_stderr();
 
     (void)state;
-    assert_true(dup2(ends[1], STDERR_FILENO) != -1);
     snprintf(syslog_path, sizeof(syslog_path), "/tmp/test-log-sink-%d.sock", (int)getpid());
     log_sink_open_syslog(syslog_path, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
     assert_non_null(strstr(written(), "event=no-syslog"));
@@ -331,20 +486,25 @@ static void syslog_that_comes_later_is_used(void **state)
     assert_non_null(strstr(heard(fd), "event=syslog path="));
     close(fd);
     unlink(syslog_path);
-    assert_true(dup2(before, STDERR_FILENO) != -1);
-    close(before);
+    restore_stderr(before);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(line_is_written, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(the_time_of_a_line, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(level_and_format_change, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(burst_is_held_back, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(journal_gets_a_prefix, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(full_pipe_does_not_block, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(news_of_lost_lines_is_lost, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_is_counted, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(gone_reader_is_survived, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(goes_to_syslog, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(the_sink_is_chosen, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(no_descriptor_for_syslog, open_pipe, close_pipe),
+        cmocka_unit_test_setup_teardown(a_slow_daemon_keeps_its_lines, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(kept_lines_wait_for_the_reader, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(kept_lines_are_bounded, open_pipe, close_pipe),
         cmocka_unit_test_setup_teardown(suppressed_lines_are_told_by_the_tick, open_pipe, close_pipe),

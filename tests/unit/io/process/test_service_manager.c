@@ -87,7 +87,9 @@ static void test_messages(void **state)
     longest[TEXT_MAX] = '\0';
     service_manager_send("%s", longest); /* a part of it is not sent */
     service_manager_send("%s", "");
-    assert_string_equal(received(), "");
+    assert_int_equal(recv(listening, longest, sizeof(longest), 0), -1);
+    service_manager_send("%s", "x");
+    assert_string_equal(received(), "x");
 }
 
 /* A message a second would use up the descriptors. */
@@ -119,7 +121,7 @@ static void test_an_abstract_socket(void **state)
 static void test_no_manager(void **state)
 {
     static const char *const names[] = {"", "relative", "/nowhere/notify"};
-    char name[sizeof(manager.sun_path) + 1];
+    char name[2 * sizeof(manager.sun_path)];
 
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -128,11 +130,29 @@ static void test_no_manager(void **state)
     }
     memset(name, '/', sizeof(name));
     name[sizeof(name) - 1] = '\0';
-    setenv("NOTIFY_SOCKET", name, 1); /* it would fill the place of its end */
+    setenv("NOTIFY_SOCKET", name, 1);
     service_manager_send("READY=1");
     unsetenv("NOTIFY_SOCKET");
     service_manager_send("READY=1");
     assert_string_equal(received(), "");
+}
+
+/* A name that would fill the place of its end is not taken, although the kernel would take it. */
+static void test_a_name_without_an_end(void **state)
+{
+    char name[sizeof(manager.sun_path) + 1];
+
+    (void)state;
+    close(listening);
+    unlink(manager.sun_path);
+    memset(name, '/', sizeof(name));
+    memcpy(name, directory, strlen(directory));
+    memcpy(name + sizeof(name) - sizeof("/notify"), "/notify", sizeof("/notify"));
+    listen_at(name);
+    service_manager_send("READY=1");
+    assert_string_equal(received(), "");
+    assert_int_equal(unlink(name), 0);
+    manager.sun_path[0] = '\0';
 }
 
 static long long now_us(void)
@@ -184,9 +204,9 @@ static void test_watchdog(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_messages),           TEST(test_nothing_is_left_open),
-        TEST(test_an_abstract_socket), TEST(test_no_manager),
-        TEST(test_a_reload),           TEST(test_watchdog),
+        TEST(test_messages),   TEST(test_nothing_is_left_open),  TEST(test_an_abstract_socket),
+        TEST(test_no_manager), TEST(test_a_name_without_an_end), TEST(test_a_reload),
+        TEST(test_watchdog),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,16 @@ static void connection_refused(void **state)
     assert_int_equal(conversation.phase, CONVERSATION_WAITING);
 }
 
+/* Nothing of the peer is heard where there is no way to it. Nobody connects to a multicast address. */
+static void no_way_there(void **state)
+{
+    (void)state;
+    addr = (struct addr){.kind = ADDR_IPV4, .ip = {224, 0, 0, 1}, .port = addr.port};
+    start_link(NULL);
+    AWAIT(talk.lost > 0);
+    assert_int_equal(talk.ends[0], CONVERSATION_END_SILENT);
+}
+
 /* A full backlog: Linux drops the SYN, so that the attempt neither succeeds nor fails. */
 static void connect_timeout(void **state)
 {
@@ -176,8 +186,12 @@ static void connect_timeout(void **state)
         (void)connect(fillers[i], (struct sockaddr *)&address, sizeof(address));
     }
     settings.connect_timeout_ms = 30;
+    int free_one = dup(peer.accepting.fd);
+    close(free_one);
     start_link(NULL);
     AWAIT(talk.lost > 0);
+    assert_int_equal(dup(peer.accepting.fd), free_one); /* nothing is left open */
+    close(free_one);
     assert_string_equal(talk.reasons[0], "connect timeout");
     assert_int_equal(talk.ends[0], CONVERSATION_END_SILENT);
     assert_int_equal(talk.connected, 0);
@@ -280,6 +294,7 @@ static void send_failure_is_reported(void **state)
     AWAIT(talk.replies == 1);
     assert_int_equal(talk.lost, 1);
     assert_string_equal(talk.reasons[0], strerror(EPIPE));
+    assert_int_equal(talk.ends[0], CONVERSATION_END_CLOSED);
     assert_string_equal(talk.last_reply, "again;");
 }
 
@@ -558,6 +573,7 @@ int main(void)
         TEST(deep_nesting),
         TEST(close_in_mid_reply),
         TEST(connection_refused),
+        TEST(no_way_there),
         TEST(connect_timeout),
         TEST(silent_peer),
         TEST(reconnect),
