@@ -17,7 +17,8 @@
 /* In real s. A test that waits for what never happens ends the program. */
 #define TESTS_MAX_S 120
 
-static int64_t skipped_ms;
+static int64_t skipped_us;
+static int64_t look_us = 1; /* so long takes each look at a clock: a timer of 0 s needs some */
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t id, struct timespec *ret_now)
@@ -29,9 +30,10 @@ int clock_gettime(clockid_t id, struct timespec *ret_now)
     if (!is_known[index] && syscall(SYS_clock_gettime, id, &first[index]) == -1)
         return -1;
     is_known[index] = true;
-    int64_t ns = first[index].tv_nsec + skipped_ms % 1000 * 1000000;
-    ret_now->tv_sec = first[index].tv_sec + skipped_ms / 1000 + ns / 1000000000;
-    ret_now->tv_nsec = ns % 1000000000;
+    skipped_us += look_us;
+    int64_t us = first[index].tv_nsec / 1000 + skipped_us;
+    *ret_now =
+        (struct timespec){.tv_sec = first[index].tv_sec + us / 1000000, .tv_nsec = us % 1000000 * 1000};
     return 0;
 }
 
@@ -56,7 +58,7 @@ static inline void turn(struct ev_loop *loop)
 /* Lets that much time pass. */
 static inline void skip_time(struct ev_loop *loop, int64_t ms)
 {
-    skipped_ms += ms;
+    skipped_us += ms * 1000;
     turn(loop);
 }
 

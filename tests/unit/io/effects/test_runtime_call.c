@@ -237,7 +237,7 @@ static void nothing_to_say(void **state)
 static void a_call_has_two_seconds(void **state)
 {
     (void)state;
-    skipped_ms += 5000; /* the loop has not looked at the clock since */
+    skipped_us += 5000000; /* the loop has not looked at the clock since */
     int fd = begin_and_hear();
     for (int i = 0; i < 3; i++) {
         skip_time(loop, 600);
