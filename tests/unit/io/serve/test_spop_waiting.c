@@ -1,0 +1,233 @@
+/* Who waits for an answer, what an end does to it, and what becomes of calls that fail. */
+#include "tests/unit/io/serve/spop_server_fixture.h"
+
+/* ---- those who wait ---- */
+
+/* They are answered when there is a master, all with one turn of the loop. */
+static void who_waits_is_answered(void **state)
+{
+    size_t count;
+
+    (void)state;
+    int fd = connect_with_hello();
+    ask(fd, 1);
+    ask(fd, 2);
+    expect_silence(fd);
+    assert_int_equal(parking_count(parking), 2);
+    name_master();
+    turn(loop);
+    struct spop_frame frame = receive(fd, &count);
+    assert_int_equal(count, 2);
+    assert_true(spop_peer_says(&frame, "master", "R1"));
+    ask(fd, 3);
+    expect_answer(fd, 3);
+    close(fd);
+}
+
+/* Each has its time, and is not idle meanwhile. */
+static void who_waits_for_too_long(void **state)
+{
+    (void)state;
+    spop_server_limit(server, 0, 1000);
+    int first = connect_with_hello();
+    ask(first, 1);
+    skip_time(loop, 2000);
+    int second = connect_with_hello();
+    ask(second, 2);
+    skip_time(loop, 2900);
+    expect_silence(first);
+    expect_silence(second);
+    skip_time(loop, 200);
+    expect_answer(first, 1);
+    expect_silence(second);
+    skip_time(loop, 1980);
+    expect_answer(second, 2);
+    close(first);
+    close(second);
+}
+
+/* A part of a frame that waits behind a question is not late: we are. */
+static void half_a_frame_behind_a_question(void **state)
+{
+    (void)state;
+    int fd = connect_with_hello();
+    for (unsigned i = 1; i <= 4; i++) {
+        spop_peer_notify(&out, i, 1, "m", NULL);
+        send_less(fd, 3);
+        if (i > 1)
+            expect_silence(fd);
+        skip_time(loop, 4000);
+        send_all(fd);
+        skip_time(loop, PARK_MS + 10);
+        expect_answer(fd, i);
+    }
+    assert_int_equal(metrics.timeouts_total, 0);
+    close(fd);
+}
+
+/* Nothing is left of one that goes while it waits. */
+static void who_waits_and_goes(void **state)
+{
+    (void)state;
+    int fd = connect_with_hello();
+    int other = connect_with_hello();
+    ask(fd, 1);
+    ask(other, 2);
+    close(fd);
+    turn(loop);
+    assert_int_equal(parking_count(parking), 1);
+    assert_string_equal(log_capture_last("spop-closed"), "debug spop-closed reason=eof");
+    name_master();
+    turn(loop);
+    expect_answer(other, 2);
+    close(other);
+}
+
+/* ---- the end ---- */
+
+/* At the end they are answered at once, and then they are told to go. */
+static void an_end_waits_for_nobody(void **state)
+{
+    size_t count;
+
+    (void)state;
+    int fd = connect_with_hello();
+    ask(fd, 1);
+    spop_server_drain(server, on_drained, NULL);
+    turn(loop);
+    struct spop_frame frame = receive(fd, &count);
+    assert_int_equal(count, 2); /* the answer, and the end */
+    assert_int_equal(spop_peer_status(&frame), SPOP_STATUS_NORMAL);
+    assert_int_equal(metrics.notifies_total, 1);
+    assert_int_equal(drained, 0);
+    close(fd);
+    turn(loop);
+    assert_int_equal(drained, 1);
+}
+
+/* The rest of a frame is waited for, and answered. */
+static void an_end_in_the_midst_of_a_frame(void **state)
+{
+    size_t count;
+
+    (void)state;
+    name_master();
+    int fd = connect_with_hello();
+    spop_peer_notify(&out, 1, 1, "m", NULL);
+    send_less(fd, 5);
+    spop_server_drain(server, on_drained, NULL);
+    turn(loop);
+    expect_silence(fd);
+    send_all(fd);
+    struct spop_frame frame = receive(fd, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(spop_peer_status(&frame), SPOP_STATUS_NORMAL);
+    close(fd);
+    turn(loop);
+    assert_int_equal(drained, 1);
+}
+
+/* Whoever was told to go already is told once. */
+static void an_end_that_is_told_already(void **state)
+{
+    (void)state;
+    int fd = connect_peer();
+    sink_put(&out, "GET / HTTP/1.0\r\n\r\n", 18);
+    send_all(fd);
+    expect_end(fd, SPOP_STATUS_TOO_BIG);
+    spop_server_drain(server, on_drained, NULL);
+    turn(loop);
+    expect_eof(fd);
+    close(fd);
+    turn(loop);
+    assert_int_equal(drained, 1);
+}
+
+/* ---- calls that fail ---- */
+
+static void a_read_without_bytes(void **state)
+{
+    static const int errors[] = {EAGAIN, EINTR};
+
+    (void)state;
+    name_master();
+    int fd = connect_with_hello();
+    for (size_t i = 0; i < 2; i++) {
+        recv_error = errors[i];
+        ask(fd, i + 1);
+        assert_int_equal(recv_error, 0);
+        expect_answer(fd, i + 1);
+    }
+    recv_error = ECONNRESET;
+    ask(fd, 3);
+    expect_eof(fd);
+    assert_string_equal(log_capture_last("spop-closed"), "debug spop-closed reason=Connection reset by peer");
+    close(fd);
+    fd = connect_with_hello();
+    recv_error = EPROTO; /* without TLS it is an error like others */
+    ask(fd, 1);
+    expect_eof(fd);
+    assert_string_equal(log_capture_last("spop-closed"), "debug spop-closed reason=Protocol error");
+    assert_int_equal(metrics.protocol_errors_total, 0);
+    close(fd);
+}
+
+/* What a socket does not take is sent when it has room. */
+static void a_write_that_fails(void **state)
+{
+    static const int errors[] = {EAGAIN, EINTR};
+
+    (void)state;
+    name_master();
+    int fd = connect_with_hello();
+    for (size_t i = 0; i < 2; i++) {
+        send_error = errors[i];
+        ask(fd, i + 1);
+        assert_int_equal(send_error, 0);
+        expect_answer(fd, i + 1);
+    }
+    send_error = EPIPE;
+    ask(fd, 3);
+    expect_eof(fd);
+    assert_int_equal(spop_server_connections(server), 0);
+    close(fd);
+}
+
+/* The same where something waits to be sent already. */
+static void a_later_write_that_fails(void **state)
+{
+    static const int errors[] = {EAGAIN, EINTR, EPIPE};
+    static uint8_t bytes[SPACE];
+
+    (void)state;
+    int fd = connect_with_hello();
+    flood(fd);
+    for (size_t i = 0; i < 3; i++) {
+        send_error = errors[i];
+        while (send_error != 0) {
+            assert_true(syscall(SYS_recvfrom, fd, bytes, sizeof(bytes), 0, NULL, NULL) > 0);
+            turn(loop);
+        }
+        assert_int_equal(spop_server_connections(server), errors[i] != EPIPE);
+    }
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_waits_is_answered),
+        TEST(who_waits_for_too_long),
+        TEST(half_a_frame_behind_a_question),
+        TEST(who_waits_and_goes),
+        TEST(an_end_waits_for_nobody),
+        TEST(an_end_in_the_midst_of_a_frame),
+        TEST(an_end_that_is_told_already),
+        TEST(a_read_without_bytes),
+        TEST(a_write_that_fails),
+        TEST(a_later_write_that_fails),
+    };
+
+    (void)alarm(TESTS_MAX_S);
+    return cmocka_run_group_tests_name("spop_waiting", tests, NULL, NULL);
+}
