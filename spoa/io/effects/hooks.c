@@ -484,7 +484,6 @@ void hooks_flush(struct hooks *hooks)
 {
     if (hooks == NULL)
         return;
-    ev_timer_stop(hooks->loop, &hooks->pause);
     while (hooks->queue != NULL) {
         struct hook *hook = hooks->queue;
         leave(hook);

@@ -380,7 +380,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)context;
     (void)version;
     (void)body;
-    if (client->is_over || *body_len > 0)
+    if (client->is_over || *body_len != 0)
         return MHD_NO;
     if (client->answer.page != HTTP_PAGE_NONE)
         return answer_with_page(client);
