@@ -132,14 +132,13 @@ static void watch_pipe(struct hook *hook, int fd)
  * signals. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
-    sigset_t none;
-    sigset_t all;
+    sigset_t set;
 
-    sigemptyset(&none);
-    sigfillset(&all);
-    int code = posix_spawnattr_setsigmask(attributes, &none);
+    sigfillset(&set);
+    int code = posix_spawnattr_setsigdefault(attributes, &set);
+    sigemptyset(&set);
     if (code == 0)
-        code = posix_spawnattr_setsigdefault(attributes, &all);
+        code = posix_spawnattr_setsigmask(attributes, &set);
     if (code == 0)
         code = posix_spawnattr_setflags(attributes,
                                         POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

@@ -45,6 +45,22 @@ static void a_frame(void **state)
     close(fd);
 }
 
+/* Where nobody is idle for too long a frame has its ten seconds all the same. */
+static void a_frame_of_one_that_may_be_idle(void **state)
+{
+    (void)state;
+    spop_server_limit(server, 0, 0);
+    int fd = connect_with_hello();
+    skip_time(loop, 100000);
+    spop_peer_notify(&out, 1, 1, "m", NULL);
+    send_less(fd, 20);
+    skip_time(loop, 9990);
+    expect_silence(fd);
+    skip_time(loop, 20);
+    expect_end(fd, SPOP_STATUS_TIMEOUT);
+    close(fd);
+}
+
 /* Where a frame ends and another one begins, the time is that of the other one. */
 static void one_frame_after_another(void **state)
 {
@@ -256,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(hello),
         TEST(a_frame),
+        TEST(a_frame_of_one_that_may_be_idle),
         TEST(one_frame_after_another),
         TEST(an_idle_one),
         TEST(an_idle_one_with_half_a_frame),
