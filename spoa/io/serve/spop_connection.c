@@ -492,10 +492,8 @@ bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_
 {
     struct spop_connection *connection = add(context, fd, NULL);
 
-    if (connection == NULL)
-        return false;
-    if (frame_size == 0)
-        return true;
+    if (connection == NULL || frame_size == 0)
+        return connection != NULL;
     if (spop_session_resume(&connection->session, frame_size)) {
         ev_timer_stop(context->loop, &connection->deadline);
         watch_peer(connection);

@@ -63,11 +63,14 @@ static struct sink out; /* what is to be sent next */
 /* The next call of send() or recv() for a connection of the server fails so; 0: it does not. */
 static int send_error;
 static int recv_error;
-static int server_fd; /* of the last connection */
+static int server_fd;           /* of the last connection */
+static uint64_t *watched_sends; /* counts the calls of send(); NULL: nobody does */
 
 /* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 ssize_t send(int fd, const void *bytes, size_t len, int flags)
 {
+    if (watched_sends != NULL)
+        ++*watched_sends;
     if (fd != server_fd || send_error == 0)
         return syscall(SYS_sendto, fd, bytes, len, flags, NULL, 0);
     errno = send_error;

@@ -240,6 +240,34 @@ static void guests(void **state)
     close(other);
 }
 
+/* Beyond their number the oldest goes. It is refused by that, unless it has its answer. */
+static void too_many_guests(void **state)
+{
+    enum { GUESTS = 16 };
+    int fds[GUESTS + 2];
+
+    (void)state;
+    spop_server_limit(server, 1, IDLE_MS);
+    int first = connect_with_hello();
+    fds[0] = connect_peer();
+    fds[1] = connect_peer();
+    spop_peer_hello(&out, 16380, true);
+    send_all(fds[1]); /* a health check: it is told to go, and has not gone yet */
+    for (size_t i = 2; i < GUESTS + 2; i++) {
+        assert_int_equal(metrics.refused_total, i == GUESTS + 1);
+        fds[i] = connect_peer();
+    }
+    turn(loop);
+    assert_int_equal(metrics.refused_total, 1);
+    expect_eof(fds[0]);
+    assert_int_equal(spop_server_connections(server), GUESTS + 1);
+    for (size_t i = 2; i < GUESTS + 2; i++)
+        expect_silence(fds[i]);
+    for (size_t i = 0; i < GUESTS + 2; i++)
+        close(fds[i]);
+    close(first);
+}
+
 /* One that has been silent for a second makes room, and not a guest. */
 static void a_silent_one_makes_room(void **state)
 {
@@ -280,6 +308,7 @@ int main(void)
         TEST(one_that_does_not_close),
         TEST(a_reader_that_takes_nothing),
         TEST(guests),
+        TEST(too_many_guests),
         TEST(a_silent_one_makes_room),
     };
 

@@ -213,6 +213,70 @@ static void a_later_write_that_fails(void **state)
     close(fd);
 }
 
+static bool is_after; /* HAProxy had been served already */
+
+/* Something else that is ready in the same turn of the loop. */
+static void on_other(struct ev_loop *of, ev_io *io, int events)
+{
+    (void)events;
+    is_after = *(const uint64_t *)io->data != 0;
+    ev_io_stop(of, io);
+}
+
+/* HAProxy's questions, and answers for which there is room again, come before all else that is ready. */
+static void haproxy_comes_first(void **state)
+{
+    static uint8_t bytes[SPACE];
+    int pipes[2];
+    ev_io other;
+    uint64_t sent = 0;
+
+    (void)state;
+    name_master();
+    assert_int_equal(pipe(pipes), 0);
+    ev_io_init(&other, on_other, pipes[0], EV_READ);
+    int fd = connect_with_hello();
+    for (int i = 0; i < 2; i++) { /* the other one becomes ready first, or last */
+        other.data = &metrics.notifies_total;
+        metrics.notifies_total = 0;
+        ev_io_start(loop, &other);
+        turn(loop);
+        spop_peer_notify(&out, 1, 1, "m", NULL);
+        if (i == 0)
+            assert_int_equal(write(pipes[1], "x", 1), 1);
+        assert_int_equal(syscall(SYS_sendto, fd, space, out.at - space, 0, NULL, 0), out.at - space);
+        if (i == 1)
+            assert_int_equal(write(pipes[1], "x", 1), 1);
+        out = sink_of(space, sizeof(space));
+        is_after = false;
+        turn(loop);
+        assert_true(is_after);
+        expect_answer(fd, 1);
+        assert_int_equal(read(pipes[0], bytes, 1), 1);
+    }
+    flood(fd);
+    for (int i = 0; i < 2; i++) {
+        other.data = &sent;
+        watched_sends = &sent;
+        ev_io_start(loop, &other);
+        turn(loop);
+        sent = 0;
+        if (i == 0)
+            assert_int_equal(write(pipes[1], "x", 1), 1);
+        assert_true(syscall(SYS_recvfrom, fd, bytes, sizeof(bytes), 0, NULL, NULL) > 0);
+        if (i == 1)
+            assert_int_equal(write(pipes[1], "x", 1), 1);
+        is_after = false;
+        turn(loop);
+        assert_true(is_after);
+        assert_int_equal(read(pipes[0], bytes, 1), 1);
+    }
+    watched_sends = NULL;
+    close(fd);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +290,7 @@ int main(void)
         TEST(a_read_without_bytes),
         TEST(a_write_that_fails),
         TEST(a_later_write_that_fails),
+        TEST(haproxy_comes_first),
     };
 
     (void)alarm(TESTS_MAX_S);
