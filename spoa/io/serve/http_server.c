@@ -71,7 +71,7 @@ struct http_server {
     struct metrics *metrics;
     struct http_pages *pages;
     struct http_client *clients;
-    struct http_client *taking; /* libmicrohttpd is about to take it */
+    struct http_client *taking; /* libmicrohttpd is about to take it; of use in http_server_take() only */
     /* We accept the connections ourselves: libmicrohttpd's accept() spins if descriptors run out. */
     struct MHD_Daemon *daemon;
     ev_io ready;
@@ -516,7 +516,6 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
     run(server);
     if (server->taking != NULL)
         remove_client(server->taking);
-    server->taking = NULL;
     return true;
 }
 

@@ -1,10 +1,10 @@
 /* Programs at a switch: how long they may take, what is left of them, and what is made of calls that fail. */
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "tests/unit/io/clock_fixture.h"
+#include "tests/unit/io/descriptors.h"
 #include "tests/unit/io/effects/hooks_fixture.h"
 
 #define TIMEOUT_MS 1000
@@ -66,18 +66,6 @@ int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *files)
     (void)files;
     calls[1]++;
     return 0;
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
 }
 
 static int set_up_ends(void **state)

@@ -1,7 +1,6 @@
 /* Rounds of calls to a HAProxy that this program plays: who is called, and what is made of what is said. */
 #include "spoa/io/effects/runtime_api.h"
 
-#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/unit/io/clock_fixture.h"
+#include "tests/unit/io/descriptors.h"
 
 #define START_MS 100000
 #define INFO "Name: HAProxy\nVersion: 2.6.12\n\n"
@@ -44,18 +44,6 @@ struct fixture {
 };
 
 static struct fixture f;
-
-static size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
-}
 
 static void on_ended(void *context, const char *complaint)
 {

@@ -7,7 +7,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "tests/unit/io/clock_fixture.h"
+#include "tests/unit/io/descriptors.h"
 
 #define LINE "show info\n"
 /* Larger than what is read at once. */
@@ -59,18 +59,6 @@ static struct outcome outcome;
 static int haproxy;
 static struct addr addr;
 static size_t descriptors; /* before the test */
-
-static size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
-}
 
 static size_t say(void *context, char line[RUNTIME_LINE_MAX])
 {

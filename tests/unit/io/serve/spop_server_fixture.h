@@ -7,7 +7,6 @@
 #include "spoa/core/haproxy/service_table.h"
 #include "spoa/io/serve/spop_server.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +25,7 @@
 #include "tests/lib/log_capture.h"
 #include "tests/lib/spop_peer.h"
 #include "tests/unit/io/clock_fixture.h"
+#include "tests/unit/io/descriptors.h"
 
 #define SPACE ((size_t)256 * 1024)
 #define PARK_MS 5000
@@ -86,18 +86,6 @@ ssize_t recv(int fd, void *bytes, size_t len, int flags)
     errno = recv_error;
     recv_error = 0;
     return -1;
-}
-
-static inline size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
 }
 
 static inline void on_due(void *context)

@@ -1,7 +1,6 @@
 /* HAProxy's agent-checks on sockets of this program. */
 #include "spoa/io/serve/agent_check_server.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -22,6 +21,7 @@
 #include "spoa/io/net/loop.h"
 #include "tests/lib/log_capture.h"
 #include "tests/unit/io/clock_fixture.h"
+#include "tests/unit/io/descriptors.h"
 
 /* The longest question, with its newline: two names, and what separates them. */
 #define LONGEST ((size_t)2 * CONFIG_NAME_MAX + 8)
@@ -47,18 +47,6 @@ ssize_t read(int fd, void *bytes, size_t len)
     errno = next_error;
     next_error = 0;
     return -1;
-}
-
-static size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
 }
 
 static int set_up(void **state)

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,23 @@ static const char *version;
 static const char *token; /* that the next connection must send; NULL: none */
 static int peers[PEERS_MAX];
 static size_t peer_count;
+
+static bool is_refusing; /* libmicrohttpd takes no connection */
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
+enum MHD_Result MHD_add_connection(struct MHD_Daemon *daemon, MHD_socket fd, const struct sockaddr *from,
+                                   socklen_t len)
+{
+    enum MHD_Result (*add)(struct MHD_Daemon *, MHD_socket, const struct sockaddr *, socklen_t) = NULL;
+
+    if (is_refusing) {
+        close(fd);
+        return MHD_NO;
+    }
+    *(void **)&add = dlsym(RTLD_NEXT, "MHD_add_connection");
+    assert_non_null(add);
+    return add(daemon, fd, from, len);
+}
 
 static void fill(void *context, struct status *ret_status)
 {
@@ -354,6 +373,25 @@ static void a_few_answers_a_turn(void **state)
     assert_int_equal(most, 4);
 }
 
+/* Requests that come together are answered one after another. */
+static void several_requests_at_once(void **state)
+{
+    char question[512] = "";
+    bool stays;
+    unsigned count = 0;
+
+    (void)state;
+    for (size_t i = 0; i < 8; i++)
+        (void)snprintf(question + strlen(question), sizeof(question) - strlen(question), "%s",
+                       "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    size_t i = connect_from("127.0.0.1:1", question);
+    turn(loop);
+    for (const char *text = receive(i, &stays); (text = strstr(text, " 200 OK\r\n")) != NULL; text++)
+        count++;
+    assert_int_equal(count, 8);
+    assert_true(stays);
+}
+
 /* What every answer says of itself, and what only some do. */
 static void headers(void **state)
 {
@@ -405,6 +443,20 @@ static void bodies(void **state)
         assert_int_equal(has(text, "\r\nConnection: close\r\n"), cases[i].is_last);
         assert_int_equal(stays, !cases[i].is_last);
     }
+}
+
+/* libmicrohttpd does not take it, and closes it. The next one is taken. */
+static void one_that_is_not_taken(void **state)
+{
+    bool stays;
+
+    (void)state;
+    is_refusing = true;
+    assert_false(is_open(connect_from("127.0.0.1:1", "")));
+    assert_int_equal(metrics.refused_total, 1);
+    is_refusing = false;
+    assert_true(has(answer("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", &stays), " 200 OK"));
+    assert_int_equal(metrics.refused_total, 1);
 }
 
 /* It comes from nowhere that we know: the acceptor closes it. */
@@ -464,8 +516,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_long_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(several_pages_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_few_answers_a_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(several_requests_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(headers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bodies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_strange_family, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_texts_go, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_end_in_the_midst, set_up, tear_down),

@@ -168,6 +168,33 @@ static void another_idle_time(void **state)
     close(fd);
 }
 
+/* A connection that another process gave us has said HELLO there, or has still its time for it. */
+static void one_that_was_given(void **state)
+{
+    static const uint32_t sizes[] = {4096, 0, 1};
+    int fds[3];
+
+    (void)state;
+    name_master();
+    for (size_t i = 0; i < 3; i++) {
+        int ends[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+        assert_true(spop_server_adopt(server, ends[0], sizes[i]));
+        fds[i] = ends[1];
+    }
+    expect_eof(fds[2]); /* nobody has agreed on that */
+    skip_time(loop, 9990);
+    expect_silence(fds[1]);
+    skip_time(loop, 20);
+    expect_eof(fds[1]);
+    skip_time(loop, IDLE_MS - 10020);
+    expect_silence(fds[0]);
+    skip_time(loop, 20);
+    expect_end(fds[0], SPOP_STATUS_NORMAL);
+    for (size_t i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
 /* It has two seconds to close when it was told to go. What it says then is not heard. */
 static void one_that_does_not_close(void **state)
 {
@@ -305,6 +332,7 @@ int main(void)
         TEST(an_idle_one),
         TEST(an_idle_one_with_half_a_frame),
         TEST(another_idle_time),
+        TEST(one_that_was_given),
         TEST(one_that_does_not_close),
         TEST(a_reader_that_takes_nothing),
         TEST(guests),
