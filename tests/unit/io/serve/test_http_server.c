@@ -472,7 +472,7 @@ static void a_strange_family(void **state)
 /* Who holds the oldest text where all of them take too much memory is too slow. */
 static void old_texts_go(void **state)
 {
-    char *big = make_big((size_t)9 * 1024 * 1024);
+    char *big = make_big((size_t)7 * 1024 * 1024);
 
     (void)state;
     for (size_t i = 0; i < 5; i++) {

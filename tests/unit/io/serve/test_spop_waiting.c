@@ -127,6 +127,35 @@ static void an_end_in_the_midst_of_a_frame(void **state)
     assert_int_equal(drained, 1);
 }
 
+/* Output waits, and questions that came before the end: all of them are answered first, and nothing more is read. */
+static void an_end_while_output_waits(void **state)
+{
+    static uint8_t bytes[4 * 1024 * 1024];
+    struct spop_frame frame = {.type = 0};
+    size_t len = 0;
+    uint64_t count = 0;
+
+    (void)state;
+    name_master();
+    int fd = connect_with_hello();
+    flood(fd);
+    spop_server_drain(server, on_drained, NULL);
+    for (ssize_t got = -1; got != 0 && len < sizeof(bytes); turn(loop)) {
+        got = syscall(SYS_recvfrom, fd, bytes + len, sizeof(bytes) - len, 0, NULL, NULL);
+        len += got > 0 ? (size_t)got : 0;
+    }
+    struct span rest = span_of(bytes, len);
+    for (; spop_peer_reply(&rest, &frame) && frame.type == SPOP_ACK; count++)
+        assert_int_equal(frame.stream_id, count);
+    assert_true(count > 100);
+    assert_int_equal(metrics.notifies_total, count);
+    assert_int_equal(spop_peer_status(&frame), SPOP_STATUS_NORMAL);
+    assert_int_equal(rest.len, 0);
+    close(fd);
+    turn(loop);
+    assert_int_equal(drained, 1);
+}
+
 /* Whoever was told to go already is told once. */
 static void an_end_that_is_told_already(void **state)
 {
@@ -280,17 +309,12 @@ static void haproxy_comes_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_waits_is_answered),
-        TEST(who_waits_for_too_long),
-        TEST(half_a_frame_behind_a_question),
-        TEST(who_waits_and_goes),
-        TEST(an_end_waits_for_nobody),
-        TEST(an_end_in_the_midst_of_a_frame),
-        TEST(an_end_that_is_told_already),
-        TEST(a_read_without_bytes),
-        TEST(a_write_that_fails),
-        TEST(a_later_write_that_fails),
-        TEST(haproxy_comes_first),
+        TEST(who_waits_is_answered),          TEST(who_waits_for_too_long),
+        TEST(half_a_frame_behind_a_question), TEST(who_waits_and_goes),
+        TEST(an_end_waits_for_nobody),        TEST(an_end_in_the_midst_of_a_frame),
+        TEST(an_end_while_output_waits),      TEST(an_end_that_is_told_already),
+        TEST(a_read_without_bytes),           TEST(a_write_that_fails),
+        TEST(a_later_write_that_fails),       TEST(haproxy_comes_first),
     };
 
     (void)alarm(TESTS_MAX_S);
