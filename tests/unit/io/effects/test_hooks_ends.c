@@ -285,6 +285,37 @@ static void test_what_it_printed_before_its_end(void **state)
     assert_int_equal(log_capture_count("hook-output"), 1);
 }
 
+static char events[256]; /* the names of all, with a space behind each */
+
+static void keep_event(void *context, enum log_level level, enum log_weight weight, const char *event,
+                       const struct log_field *fields, size_t count)
+{
+    size_t len = strlen(events);
+
+    (void)context;
+    (void)level;
+    (void)weight;
+    (void)fields;
+    (void)count;
+    (void)snprintf(events + len, sizeof(events) - len, "%s ", event);
+}
+
+/* A single byte, and a line without its end, too. */
+static void test_the_last_byte_comes_before_the_end(void **state)
+{
+    (void)state;
+    events[0] = '\0';
+    log_set_sink(keep_event, NULL, LOG_LEVEL_INFO);
+    start.text = "x";
+    switch_master(0);
+    await_end();
+    while (strstr(events, "hook-ended") == NULL) {
+        turn(f.loop);
+        (void)usleep(1000);
+    }
+    assert_string_equal(events, "hook-started hook-output hook-ended ");
+}
+
 static void keep_output(void)
 {
     if (kept_fd == -1)
@@ -436,6 +467,7 @@ int main(void)
         TEST(a_failure_that_is_not_to_be_repeated_any_more),
         TEST(nothing_to_inherit),
         TEST(what_it_printed_before_its_end),
+        TEST(the_last_byte_comes_before_the_end),
         TEST(what_is_printed_after_its_end),
         TEST(no_descriptors),
         TEST(a_start_that_fails),
