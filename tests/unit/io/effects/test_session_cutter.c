@@ -273,6 +273,37 @@ static void test_the_master_is_spared_at_the_last_moment(void **state)
     end(&f);
 }
 
+/* A reload while HAProxy is told to cut: the cut goes on, of the next configuration. */
+static void test_a_reload_during_a_cut(void **state)
+{
+    static const char info[] = "Name: HAProxy\nVersion: 2.6.12\n\n";
+    struct fixture f = {.loop = NULL};
+    size_t count;
+
+    (void)state;
+    begin(&f);
+    assert_true(is_called(&f)); /* the trial at the start */
+    decide(&f, 0);
+    int fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "show info\n");
+    struct service *moved = service_create(&f.settings, clock_ms());
+    struct session_cutter *next = create_cutter(&f, moved);
+    session_cutter_follow(next, f.cutter);
+    assert_true(session_cutter_inherit(next, f.cutter));
+    session_cutter_begin(next, f.cutter);
+    session_cutter_destroy(f.cutter);
+    service_destroy(f.service);
+    f.cutter = next;
+    f.service = moved;
+    assert_int_equal(session_cutter_health(next, &count)->owed, 1);
+    assert_int_equal(send(fd, info, strlen(info), 0), strlen(info));
+    (void)close(fd);
+    fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "shutdown sessions server be/R2\n");
+    (void)close(fd);
+    end(&f);
+}
+
 /* Whether this HAProxy was tried. It has closed without an answer. */
 static bool was_tried(const struct session_cutter *cutter, size_t index)
 {
@@ -350,8 +381,10 @@ int main(void)
         cmocka_unit_test(test_the_next_one_calls_nobody),
         cmocka_unit_test(test_the_master_is_spared_at_the_last_moment),
         cmocka_unit_test(test_each_haproxy_is_asked_in_its_words),
+        cmocka_unit_test(test_a_reload_during_a_cut),
         cmocka_unit_test(test_no_haproxy),
     };
 
+    (void)alarm(60); /* s; a test that waits for what never happens */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
