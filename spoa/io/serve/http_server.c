@@ -319,12 +319,9 @@ static ssize_t read_page(void *context, uint64_t at, char *block, size_t max)
 
 static enum MHD_Result answer_with_page(struct http_client *client)
 {
-    const struct http_answer answer = client->answer;
-
-    client->answer.page = HTTP_PAGE_NONE;
     if (client->text == NULL)
         return MHD_NO;
-    return queue(client, &answer,
+    return queue(client, &client->answer,
                  MHD_create_response_from_callback(client->text->len, BLOCK, read_page, client, NULL));
 }
 
