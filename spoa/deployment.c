@@ -261,7 +261,7 @@ static bool create_parts(struct deployment *deployment)
     deployment->groups = calloc(config->group_count, sizeof(*deployment->groups));
     deployment->voters = calloc(config->group_count, sizeof(const struct voter_group *));
     deployment->tls = calloc(config->group_count + config->service_count, sizeof(*deployment->tls));
-    if (config->agent.checks.count != 0)
+    if (config->agent.checks.count > 0)
         deployment->checks = agent_checks_create();
     return deployment->tls != NULL && deployment->services != NULL && deployment->groups != NULL &&
            deployment->voters != NULL && (deployment->checks != NULL || config->agent.checks.count == 0) &&
@@ -352,7 +352,7 @@ bool deployment_unlink(struct deployment *deployment, size_t *io_budget)
 
 bool deployment_shed(struct deployment *deployment, size_t *io_budget)
 {
-    while (deployment != NULL && deployment->service_count != 0) {
+    while (deployment != NULL && deployment->service_count > 0) {
         if (!progress_spend(io_budget))
             return true;
         service_destroy(deployment->services[--deployment->service_count].service);

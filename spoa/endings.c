@@ -43,7 +43,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     bool has_more = shed(&endings->list[0]);
     if (!has_more)
         end_first(endings);
-    if (endings->count != 0)
+    if (endings->count > 0)
         go_on(endings);
     if (!has_more)
         endings->ended(endings->context);
@@ -66,6 +66,6 @@ void endings_add(struct endings *endings, struct deployment *deployment, struct 
 void endings_finish(struct endings *endings)
 {
     ev_timer_stop(endings->loop, &endings->timer);
-    while (endings->count != 0)
+    while (endings->count > 0)
         end_first(endings);
 }

@@ -115,7 +115,7 @@ static void on_retire(struct ev_loop *loop, ev_timer *timer, int events)
     }
     size_t budget = DEPLOYMENT_SLICE;
     if (!service_table_is_idle(reload->retired_table, &budget)) {
-        arm(reload, timer, budget != 0 ? RETIRE_S : 0.0);
+        arm(reload, timer, budget > 0 ? RETIRE_S : 0.0);
         return;
     }
     endings_add(&reload->endings, reload->retired, reload->retired_table);

@@ -149,7 +149,7 @@ void http_pages_hold(struct http_text *text)
 
 void http_pages_give_back(struct http_pages *pages, struct http_text *text)
 {
-    if (--text->holders != 0)
+    if (--text->holders > 0)
         return;
     DL_DELETE(pages->texts, text);
     pages->held -= text->len;

@@ -71,7 +71,7 @@ struct http_server {
     struct metrics *metrics;
     struct http_pages *pages;
     struct http_client *clients;
-    struct http_client *taking; /* libmicrohttpd is about to take it; of use in http_server_take() only */
+    struct http_client *taking; /* libmicrohttpd is about to take it */
     /* We accept the connections ourselves: libmicrohttpd's accept() spins if descriptors run out. */
     struct MHD_Daemon *daemon;
     ev_io ready;
@@ -377,7 +377,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     (void)context;
     (void)version;
     (void)body;
-    if (client->is_over || *body_len != 0)
+    if (client->is_over || *body_len > 0)
         return MHD_NO;
     if (client->answer.page != HTTP_PAGE_NONE)
         return answer_with_page(client);
@@ -513,6 +513,7 @@ bool http_server_take(void *context, int fd, const struct acceptor_peer *peer)
     run(server);
     if (server->taking != NULL)
         remove_client(server->taking);
+    server->taking = NULL;
     return true;
 }
 

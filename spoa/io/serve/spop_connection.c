@@ -121,7 +121,7 @@ __attribute__((noinline)) static bool keep_unsent(struct spop_connection *connec
 /* Sends `bytes` and keeps what the socket does not take. False if the connection had to be closed. */
 INLINE bool send_or_keep(struct spop_connection *connection, struct span bytes)
 {
-    ssize_t sent = bytes.len != 0 ? stream_write(&connection->stream, bytes) : 0;
+    ssize_t sent = bytes.len > 0 ? stream_write(&connection->stream, bytes) : 0;
     bool is_usual = sent == (ssize_t)bytes.len && connection->out.size == 0;
 
     return is_usual || keep_unsent(connection, bytes, sent);
@@ -131,7 +131,7 @@ INLINE bool send_or_keep(struct spop_connection *connection, struct span bytes)
 static void update_watchers(struct spop_connection *connection)
 {
     struct ev_loop *loop = connection->context->loop;
-    bool has_output = connection->out.len != 0;
+    bool has_output = connection->out.len > 0;
     bool awaits_room = stream_awaits_room(&connection->stream, has_output);
 
     if (has_output && (!ev_is_active(&connection->deadline) || connection->watch_until > 0.0))
@@ -147,7 +147,7 @@ static bool is_owing(const struct spop_connection *connection)
 {
     if (!stream_is_ready(&connection->stream)) /* nothing can have been asked */
         return false;
-    return connection->out.len != 0 || connection->in.len != 0 || connection->session.parked.count != 0 ||
+    return connection->out.len > 0 || connection->in.len > 0 || connection->session.parked.count > 0 ||
            stream_has_unread(&connection->stream);
 }
 
@@ -191,8 +191,8 @@ static void watch_peer(struct spop_connection *connection)
     struct ev_loop *loop = connection->context->loop;
 
     connection->t_heard = ev_now(loop);
-    bool has_part = connection->in.len != 0 || stream_has_part(&connection->stream);
-    if (!has_part || connection->session.parked.count != 0)
+    bool has_part = connection->in.len > 0 || stream_has_part(&connection->stream);
+    if (!has_part || connection->session.parked.count > 0)
         connection->t_partial = 0.0;
     else if (connection->t_partial <= 0.0)
         connection->t_partial = connection->t_heard;
@@ -213,7 +213,7 @@ INLINE bool is_settled(struct spop_connection *connection)
     const struct spop_context *context = connection->context;
 
     if (connection->session.phase != SPOP_SESSION_ACTIVE || context->draining ||
-        stream_is_secure(&connection->stream) || connection->in.len != 0 || connection->out.len != 0 ||
+        stream_is_secure(&connection->stream) || connection->in.len > 0 || connection->out.len > 0 ||
         connection->t_partial > 0.0 || connection->watch_until <= 0.0 || ev_is_active(&connection->writable))
         return false;
     connection->t_heard = ev_now(context->loop);
@@ -269,13 +269,13 @@ INLINE void answer(struct spop_connection *connection, struct span in, int64_t n
         struct sink out = sink_of(context->out, SPOP_OUT_SIZE);
         size_t taken = spop_session_feed(&connection->session, in, now_ms, &out);
         in = span_of(in.data + taken, in.len - taken);
-        if (taken != 0)
+        if (taken > 0)
             connection->t_partial = 0.0; /* an incomplete frame is now another one */
         is_full = sink_room(&out) < SPOP_SESSION_REPLY_MAX;
         if (!send_or_keep(connection, span_of(context->out, (size_t)(out.at - context->out))))
             return;
     }
-    if (connection->session.parked.count != 0)
+    if (connection->session.parked.count > 0)
         spop_context_arm(context);
     if (connection->session.phase == SPOP_SESSION_CLOSED)
         in.len = 0;
@@ -294,7 +294,7 @@ INLINE void answer_timed(struct spop_connection *connection, struct span in)
 
     answer(connection, in, started_us / 1000);
     answered = metrics->notifies_total - answered;
-    if (answered != 0)
+    if (answered > 0)
         histogram_add(&metrics->answer_times, metrics_answer_bounds_us, (uint64_t)(clock_us() - started_us),
                       answered);
 }
@@ -321,7 +321,7 @@ static void receive(struct spop_connection *connection)
     uint8_t *in = connection->context->in;
     size_t kept = connection->in.len;
 
-    if (kept != 0)
+    if (kept > 0)
         memcpy(in, buffer_span(&connection->in).data, kept);
     ssize_t got = stream_read(&connection->stream, in + kept, SPOP_READ_SIZE);
     if (got <= 0)
@@ -352,7 +352,7 @@ __attribute__((noinline)) static void flush_output(struct spop_connection *conne
         return;
     }
     spop_kept_consume(connection, &connection->out, (size_t)sent);
-    if (connection->out.len != 0) {
+    if (connection->out.len > 0) {
         set_deadline(connection, WRITE_TIMEOUT_S);
         update_watchers(connection);
         return;
@@ -361,7 +361,7 @@ __attribute__((noinline)) static void flush_output(struct spop_connection *conne
         return;
     /* Continue with the input that came before the socket was full. */
     struct span kept = buffer_span(&connection->in);
-    if (kept.len != 0)
+    if (kept.len > 0)
         memcpy(context->in, kept.data, kept.len);
     answer(connection, span_of(context->in, kept.len), clock_ms());
 }
@@ -373,7 +373,7 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (connection->out.len != 0)
+    if (connection->out.len > 0)
         flush_output(connection);
     else
         receive(connection);
@@ -399,7 +399,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
         return;
     }
     /* The peer waits for us. */
-    if (connection->session.parked.count != 0)
+    if (connection->session.parked.count > 0)
         connection->t_heard = ev_now(loop);
     ev_tstamp until = patience(connection);
     connection->watch_until = until;

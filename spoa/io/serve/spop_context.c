@@ -23,7 +23,7 @@ static size_t count_ordinary(const struct spop_context *context)
 
 bool spop_context_is_full(const struct spop_context *context)
 {
-    return context->connections_max != 0 && count_ordinary(context) >= context->connections_max;
+    return context->connections_max > 0 && count_ordinary(context) >= context->connections_max;
 }
 
 /* Each connection takes a descriptor, and the links to the voters need some, too. */

@@ -87,7 +87,7 @@ static void on_give(struct ev_loop *loop, ev_timer *timer, int events)
     (void)loop;
     (void)events;
     spop_server_give(takeover->options.server, give_connection, takeover);
-    if (spop_server_connections(takeover->options.server) != 0)
+    if (spop_server_connections(takeover->options.server) > 0)
         return;
     hang_up(takeover);
     takeover->options.given(takeover->options.context);
