@@ -41,7 +41,7 @@ EQUIVALENTS = pathlib.Path(__file__).with_name("mutation-equivalents.txt")
 # The longest beginning of a path counts.
 INTEGRATION_TESTS = {
     "proto": "test_spop",
-    "spoa": "test_cli test_reload test_handover",
+    "spoa": "test_cli test_reload test_handover test_restart",
     "spoa/cli": "test_check test_check_haproxy test_commands test_rehearse_refused test_init_played "
                 "test_cli test_doctor test_mistakes test_init test_restart test_status test_rehearse",
     "spoa/core": "test_cli test_rule test_http",
@@ -56,7 +56,7 @@ INTEGRATION_TESTS = {
     "spoa/io/net": "test_listeners test_names test_limits test_tls",
     "spoa/io/process": "test_cli test_sandbox test_autoreload test_manager",
     "spoa/io/redis": "test_sentinels test_dialects test_tls",
-    "spoa/io/serve": "test_spop test_http test_checks test_limits test_handover",
+    "spoa/io/serve": "test_spop test_http test_checks test_limits test_handover test_restart test_spop_tls",
 }
 
 CC = shlex.split(os.environ.get("CC") or "gcc")

@@ -36,6 +36,9 @@
 /* Descriptor of a program: the reading end of its own pipe. */
 #define KEPT_FD 3
 
+/* Instead of a time: a program that failed is not run again. */
+#define NO_RETRY INT64_C(-1)
+
 /* The program of one service. */
 struct hook {
     UT_hash_handle hh; /* by `service` */
@@ -132,14 +135,13 @@ static void watch_pipe(struct hook *hook, int fd)
  * signals. */
 static int set_attributes(posix_spawnattr_t *attributes)
 {
-    sigset_t none;
-    sigset_t all;
+    sigset_t set;
 
-    sigemptyset(&none);
-    sigfillset(&all);
-    int code = posix_spawnattr_setsigmask(attributes, &none);
+    sigfillset(&set);
+    int code = posix_spawnattr_setsigdefault(attributes, &set);
+    sigemptyset(&set);
     if (code == 0)
-        code = posix_spawnattr_setsigdefault(attributes, &all);
+        code = posix_spawnattr_setsigmask(attributes, &set);
     if (code == 0)
         code = posix_spawnattr_setflags(attributes,
                                         POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
@@ -213,12 +215,12 @@ static int spawn(const struct hook_request *request, const int ends[2], pid_t *r
 
 /* ---- failures ---- */
 
-/* Counts it. Returns in how many ms the program is run again; -1: it is not. */
+/* Counts it. Returns in how many ms the program is run again, or NO_RETRY. */
 static int64_t note_failure(struct hook *hook)
 {
     hook->hooks->metrics->hook_failures_total++;
     if (hook->is_waiting || !hook->has_request || hook->retry_ms == 0 || hook->failures == HOOK_RETRIES)
-        return -1;
+        return NO_RETRY;
     int64_t retry_ms = (int64_t)hook->retry_ms << hook->failures++;
     ev_timer_set(&hook->retry, (double)retry_ms / 1000., 0.);
     ev_timer_start(hook->hooks->loop, &hook->retry);
@@ -232,7 +234,7 @@ static void tell_failure(struct hook *hook, const char *reason)
     int64_t retry_ms = note_failure(hook);
 
     fields[2] = log_number("retry-ms", retry_ms);
-    log_emit(LOG_LEVEL_WARNING, EVENT_HOOK_FAILED, fields, retry_ms >= 0 ? 3 : 2);
+    log_emit(LOG_LEVEL_WARNING, EVENT_HOOK_FAILED, fields, retry_ms != NO_RETRY ? 3 : 2);
 }
 
 /* Starts the program of `hook->request`. None may be running. */
@@ -327,8 +329,8 @@ static void tell_end(struct hook *hook, int status)
     if (hook->is_ended || !WIFEXITED(status))
         fields[count++] = log_text("reason", hook->is_ended ? "on-switch-timeout" : "killed");
     fields[count++] = log_number("ms", clock_ms() - hook->t_begin_ms);
-    int64_t retry_ms = is_good ? -1 : note_failure(hook);
-    if (retry_ms >= 0)
+    int64_t retry_ms = is_good ? NO_RETRY : note_failure(hook);
+    if (retry_ms != NO_RETRY)
         fields[count++] = log_number("retry-ms", retry_ms);
     log_emit(is_good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, EVENT_HOOK_ENDED, fields, count);
 }
@@ -484,7 +486,6 @@ void hooks_flush(struct hooks *hooks)
 {
     if (hooks == NULL)
         return;
-    ev_timer_stop(hooks->loop, &hooks->pause);
     while (hooks->queue != NULL) {
         struct hook *hook = hooks->queue;
         leave(hook);

@@ -51,7 +51,7 @@ static void read_reply(struct runtime_call *call)
     if (got > 0)
         call->on_read(call->context, bytes, (size_t)got);
     else if (got == 0)
-        end_call(call, call->sent < call->len ? "closed before all was said" : NULL);
+        end_call(call, NULL);
     else if (errno != EAGAIN && errno != EINTR)
         end_call(call, strerror(errno));
 }

@@ -200,8 +200,8 @@ struct session_cutter *session_cutter_create(struct ev_loop *loop, const struct 
         return NULL;
     cutter->loop = loop;
     cutter->history = history;
-    cutter->targets = calloc(haproxy->runtime_api_count + 1, sizeof(*cutter->targets));
-    cutter->healths = calloc(haproxy->runtime_api_count + 1, sizeof(*cutter->healths));
+    cutter->targets = calloc(haproxy->runtime_api_count, sizeof(*cutter->targets));
+    cutter->healths = calloc(haproxy->runtime_api_count, sizeof(*cutter->healths));
     if (cutter->targets != NULL && cutter->healths != NULL)
         cutter->count = haproxy->runtime_api_count;
     if (cutter->count == 0 || !create_targets(cutter, haproxy) || !create_rounds(cutter, metrics)) {

@@ -186,16 +186,20 @@ static unsigned count_clients(const struct http_server *server, enum scope scope
     return count;
 }
 
-/* How much a client is to go before others, for one from `addr`; 0: not at all. */
-static unsigned rank(const struct http_client *client, const struct addr *addr)
+/* How much a client is to go before others, for one from `addr`. */
+enum rank { RANK_STAYS, RANK_OF_MANY, RANK_SLOW, RANK_OWES };
+
+static enum rank rank(const struct http_client *client, const struct addr *addr)
 {
     struct http_server *server = client->server;
 
     if (client->owes_request)
-        return 3;
+        return RANK_OWES;
     if (ev_now(server->loop) - client->t_due > SLOW_S)
-        return 2;
-    return count_clients(server, SCOPE_HOST, &client->addr) > count_clients(server, SCOPE_HOST, addr) + 1;
+        return RANK_SLOW;
+    bool has_many =
+        count_clients(server, SCOPE_HOST, &client->addr) > count_clients(server, SCOPE_HOST, addr) + 1;
+    return has_many ? RANK_OF_MANY : RANK_STAYS;
 }
 
 /*
@@ -207,13 +211,14 @@ static bool make_room(struct http_server *server, enum scope scope, const struct
 {
     struct http_client *client;
     struct http_client *victim = NULL;
-    unsigned highest = 0;
+    enum rank highest = RANK_STAYS;
 
     if (count_clients(server, scope, addr) < max)
         return true;
     DL_FOREACH (server->clients, client) {
-        unsigned its_rank = client->is_over || !is_in(scope, client, addr) ? 0 : rank(client, addr);
-        if (its_rank == 0 || its_rank < highest || (its_rank == highest && client->t_due >= victim->t_due))
+        enum rank its_rank = client->is_over || !is_in(scope, client, addr) ? RANK_STAYS : rank(client, addr);
+        if (its_rank == RANK_STAYS || its_rank < highest ||
+            (its_rank == highest && client->t_due >= victim->t_due))
             continue;
         victim = client;
         highest = its_rank;
@@ -314,12 +319,9 @@ static ssize_t read_page(void *context, uint64_t at, char *block, size_t max)
 
 static enum MHD_Result answer_with_page(struct http_client *client)
 {
-    const struct http_answer answer = client->answer;
-
-    client->answer.page = HTTP_PAGE_NONE;
     if (client->text == NULL)
         return MHD_NO;
-    return queue(client, &answer,
+    return queue(client, &client->answer,
                  MHD_create_response_from_callback(client->text->len, BLOCK, read_page, client, NULL));
 }
 

@@ -107,7 +107,7 @@ static void linger(struct spop_connection *connection)
 __attribute__((noinline)) static bool keep_unsent(struct spop_connection *connection, struct span bytes,
                                                   ssize_t sent)
 {
-    bool is_broken = sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+    bool is_broken = sent == -1 && errno != EAGAIN && errno != EINTR;
     size_t taken = sent > 0 ? (size_t)sent : 0;
 
     if (is_broken ||
@@ -302,7 +302,7 @@ INLINE void answer_timed(struct spop_connection *connection, struct span in)
 /* A read has brought nothing: `got` is its result. */
 __attribute__((noinline)) static void take_nothing(struct spop_connection *connection, ssize_t got)
 {
-    if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+    if (got == -1 && (errno == EAGAIN || errno == EINTR)) {
         settle(connection);
     } else if (got == -1 && errno == EPROTO && stream_is_secure(&connection->stream)) {
         connection->context->metrics->protocol_errors_total++;
@@ -345,7 +345,7 @@ __attribute__((noinline)) static void flush_output(struct spop_connection *conne
     ssize_t sent = stream_write(&connection->stream, buffer_span(&connection->out));
 
     if (sent == -1) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        if (errno != EAGAIN && errno != EINTR)
             spop_connection_close(connection);
         else
             update_watchers(connection);
@@ -492,10 +492,8 @@ bool spop_connection_adopt(struct spop_context *context, int fd, uint32_t frame_
 {
     struct spop_connection *connection = add(context, fd, NULL);
 
-    if (connection == NULL)
-        return false;
-    if (frame_size == 0)
-        return true;
+    if (connection == NULL || frame_size == 0)
+        return connection != NULL;
     if (spop_session_resume(&connection->session, frame_size)) {
         ev_timer_stop(context->loop, &connection->deadline);
         watch_peer(connection);

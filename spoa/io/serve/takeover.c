@@ -17,8 +17,8 @@ struct takeover {
     ev_io readable; /* the other agent; inactive: there is none */
     ev_timer give;
     pid_t peer;
-    bool is_new; /* we are the one that takes */
-    size_t connections;
+    bool is_new;        /* we are the one that takes */
+    size_t connections; /* that we have taken */
 };
 
 static void hang_up(struct takeover *takeover)
@@ -74,13 +74,10 @@ bool takeover_give(void *context, int fd, const struct acceptor_peer *peer)
 
 static bool give_connection(void *context, int fd, uint32_t frame_size)
 {
-    struct takeover *takeover = context;
+    const struct takeover *takeover = context;
     const struct fd_record record = {.kind = TAKEOVER_CONNECTION, .value = frame_size};
 
-    if (fd_pass_send(takeover->readable.fd, &record, fd) == -1)
-        return false;
-    takeover->connections++;
-    return true;
+    return fd_pass_send(takeover->readable.fd, &record, fd) == 0;
 }
 
 static void on_give(struct ev_loop *loop, ev_timer *timer, int events)
@@ -125,11 +122,10 @@ static void adopt(struct takeover *takeover, int fd, uint32_t frame_size)
         close(fd);
 }
 
-/* A new one that has not said TAKE has given the listeners back. */
+/* Nobody else has our listeners now: a new one that has not said TAKE has given them back, and after TAKE we have none. */
 static void end(struct takeover *takeover)
 {
-    if (!takeover->is_new && !ev_is_active(&takeover->give))
-        listeners_own(takeover->options.listeners);
+    listeners_own(takeover->options.listeners);
     if (takeover->is_new)
         log_event(EVENT_TOOK_OVER, log_number("process", takeover->peer),
                   log_number("connections", (int64_t)takeover->connections));
@@ -147,7 +143,7 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 
     (void)loop;
     (void)events;
-    if (got == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    if (got == -1 && errno == EAGAIN)
         return;
     bool is_taking = got == 1 && !takeover->is_new && record.kind == TAKEOVER_TAKE && fd == -1;
     bool is_giving = got == 1 && takeover->is_new && record.kind == TAKEOVER_CONNECTION && fd != -1;

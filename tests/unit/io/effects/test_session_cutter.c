@@ -38,12 +38,13 @@ struct fixture {
     struct session_cutter *cutter;
 };
 
-static void listen_as_haproxy(struct fixture *f)
+static void listen_as_haproxy(struct fixture *f, size_t number)
 {
     char text[sizeof(f->path.sun_path) + sizeof("unix:")];
 
     f->path.sun_family = AF_UNIX;
-    (void)snprintf(f->path.sun_path, sizeof(f->path.sun_path), "/tmp/test-cutter-%d", (int)getpid());
+    (void)snprintf(f->path.sun_path, sizeof(f->path.sun_path), "/tmp/test-cutter-%d-%zu", (int)getpid(),
+                   number);
     (void)unlink(f->path.sun_path);
     f->haproxy = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     assert_return_code(bind(f->haproxy, (struct sockaddr *)&f->path, sizeof(f->path)), 0);
@@ -69,7 +70,7 @@ static void begin(struct fixture *f)
 {
     f->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(f->loop);
-    listen_as_haproxy(f);
+    listen_as_haproxy(f, 0);
     f->servers[0].name = "R1";
     f->servers[1].name = "R2";
     assert_true(addr_parse(span_of_text("10.0.0.1:6379"), &f->servers[0].addr));
@@ -272,6 +273,105 @@ static void test_the_master_is_spared_at_the_last_moment(void **state)
     end(&f);
 }
 
+/* A reload while HAProxy is told to cut: the cut goes on, of the next configuration. */
+static void test_a_reload_during_a_cut(void **state)
+{
+    static const char info[] = "Name: HAProxy\nVersion: 2.6.12\n\n";
+    struct fixture f = {.loop = NULL};
+    size_t count;
+
+    (void)state;
+    begin(&f);
+    assert_true(is_called(&f)); /* the trial at the start */
+    decide(&f, 0);
+    int fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "show info\n");
+    struct service *moved = service_create(&f.settings, clock_ms());
+    struct session_cutter *next = create_cutter(&f, moved);
+    session_cutter_follow(next, f.cutter);
+    assert_true(session_cutter_inherit(next, f.cutter));
+    session_cutter_begin(next, f.cutter);
+    session_cutter_destroy(f.cutter);
+    service_destroy(f.service);
+    f.cutter = next;
+    f.service = moved;
+    assert_int_equal(session_cutter_health(next, &count)->owed, 1);
+    assert_int_equal(send(fd, info, strlen(info), 0), strlen(info));
+    (void)close(fd);
+    fd = accept_call(&f);
+    assert_string_equal(hear(&f, fd), "shutdown sessions server be/R2\n");
+    (void)close(fd);
+    end(&f);
+}
+
+/* Whether this HAProxy was tried. It has closed without an answer. */
+static bool was_tried(const struct session_cutter *cutter, size_t index)
+{
+    size_t count;
+    const struct runtime_health *health = &session_cutter_health(cutter, &count)[index];
+
+    assert_string_equal(health->trial, health->is_tried ? "closed before all was answered" : "");
+    return health->is_tried;
+}
+
+/* A HAProxy, and the master of another one, through a reload: each is asked in its own words. The ends of calls are told. */
+static void test_each_haproxy_is_asked_in_its_words(void **state)
+{
+    static const char *const lines[2] = {"show info\n", "show proc;quit\n"};
+    struct fixture of[2] = {{.loop = NULL}, {.loop = NULL}};
+    struct config_runtime_api apis[2];
+    const struct config_haproxy haproxy = {.runtime_apis = apis, .runtime_api_count = 2};
+    struct session_cutter *cutters[2];
+    size_t count;
+
+    (void)state;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    for (size_t i = 0; i < 2; i++) {
+        of[i].loop = loop;
+        listen_as_haproxy(&of[i], i);
+        apis[i] = (struct config_runtime_api){.addr = of[i].api.addr, .is_master = i == 1};
+    }
+    for (size_t i = 0; i < 2; i++)
+        cutters[i] = session_cutter_create(loop, &haproxy, &metrics, &history);
+    session_cutter_begin(cutters[0], NULL);
+    for (size_t i = 0; i < 2; i++) {
+        int fd = accept_call(&of[i]);
+        assert_string_equal(hear(&of[i], fd), lines[i]);
+        (void)close(fd);
+    }
+    while (!was_tried(cutters[0], 0) || !was_tried(cutters[0], 1))
+        ev_run(loop, EVRUN_ONCE);
+    session_cutter_begin(cutters[1], cutters[0]);
+    for (size_t i = 0; i < 2; i++) {
+        int fd = accept_call(&of[i]);
+        assert_string_equal(hear(&of[i], fd), lines[i]);
+        (void)close(fd);
+    }
+    assert_ptr_equal(session_cutter_health(NULL, &count), NULL);
+    assert_int_equal(count, 0);
+    assert_non_null(session_cutter_health(cutters[1], &count));
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        session_cutter_destroy(cutters[i]);
+        (void)close(of[i].haproxy);
+        (void)unlink(of[i].path.sun_path);
+    }
+    ev_loop_destroy(loop);
+}
+
+/* Without a HAProxy there is nothing to cut. */
+static void test_no_haproxy(void **state)
+{
+    const struct config_haproxy haproxy = {.runtime_api_count = 0};
+
+    (void)state;
+    assert_null(session_cutter_create(NULL, &haproxy, &metrics, &history));
+    session_cutter_destroy(NULL);
+    session_cutter_follow(NULL, NULL);
+    session_cutter_begin(NULL, NULL);
+    assert_true(session_cutter_inherit(NULL, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,7 +380,11 @@ int main(void)
         cmocka_unit_test(test_a_flood_of_decisions_calls),
         cmocka_unit_test(test_the_next_one_calls_nobody),
         cmocka_unit_test(test_the_master_is_spared_at_the_last_moment),
+        cmocka_unit_test(test_each_haproxy_is_asked_in_its_words),
+        cmocka_unit_test(test_a_reload_during_a_cut),
+        cmocka_unit_test(test_no_haproxy),
     };
 
+    (void)alarm(60); /* s; a test that waits for what never happens */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
