@@ -143,7 +143,9 @@ build/$(1)/sentinel-spoa build/$(1)/tests/% build/$(1)/sim build/$(1)/fuzz/% bui
 build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/tests/%,$(UNIT_IO)): LINK_LIBS = $$(LIBS)
 # Without link-time optimisation: over a hundred programs, and seconds for each.
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS) -fno-lto
-build/$(1)/tests/io/test_out_of_memory: TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
+build/$(1)/tests/io/test_out_of_memory build/$(1)/tests/cli/test_short_of_memory: \
+    TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
+build/$(1)/tests/cli/test_short_of_memory: TEST_LIBS += -Wl,--wrap=asprintf
 build/$(1)/tests/core/haproxy/test_cut_debts_growth: TEST_LIBS += -Wl,--wrap=strcmp
 build/$(1)/obj/spoa/core/status/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision

@@ -78,7 +78,9 @@ SIM_DEADLINE_S = 300
 INTEGRATION_DEADLINE_S = 600
 
 # As in the Makefile: these programs replace functions of the C library, in our code as well.
-WRAPPED = {"test_out_of_memory": [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")],
+ALLOCATIONS = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")]
+WRAPPED = {"test_out_of_memory": ALLOCATIONS,
+           "test_short_of_memory": [*ALLOCATIONS, "-Wl,--wrap=asprintf"],
            "test_cut_debts_growth": ["-Wl,--wrap=strcmp"]}
 
 
