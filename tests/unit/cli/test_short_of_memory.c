@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "spoa/cli/blocking_socket.h"
+#include "spoa/cli/check.h"
 #include "spoa/cli/check_state.h"
 #include "spoa/cli/commands.h"
 #include "spoa/cli/http_client.h"
@@ -294,6 +295,19 @@ static bool haproxys_files(void)
     return is_good;
 }
 
+/* What is there in part is not shown. */
+static bool check(void)
+{
+    begin_printing();
+    int code = check_run(config, FILE_NAME, NULL, 0, false);
+    const char *printed = end_printing();
+
+    assert_int_equal(code, EXIT_CODE_RUNTIME);
+    assert_true(has_failed || strstr(printed, "no identity") == NULL);
+    assert_true(strstr(printed, "finding") != NULL || strstr(printed, "emory") != NULL);
+    return !has_failed;
+}
+
 /* The draft has all, or it is said that memory is short. */
 static bool survey(void)
 {
@@ -369,32 +383,47 @@ static void fail_many(bool (*scenario)(void))
 
 /* ---- tests ---- */
 
+static struct config *read_config(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static struct config *read_config(const char *format, ...)
+{
+    va_list args;
+
+    struct config_errors errors = {.texts = NULL};
+    struct config *made = config_create();
+    struct config_reader reader;
+    char text[512];
+
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    config_reader_init(&reader, made, FILE_NAME, no_variable, &errors);
+    config_reader_feed(&reader, text, (size_t)len);
+    config_reader_end(&reader);
+    config_finish(made, FILE_NAME, &errors);
+    assert_int_equal(errors.count, 0);
+    return made;
+}
+
 static void redis(void **state)
 {
     (void)state;
     asked = start_sentinel('a', 1, 0, 0, 'b');
     fail_each(sockets);
     fail_each(clients);
+    config = read_config("[sentinels]\naddress = 127.0.0.1:%u\n[service m]\nserver = R1 127.0.0.1:1\n",
+                         asked.addr.port);
+    fail_each(check);
+    config_destroy(config);
     peer_stop(&asked);
 }
 
 static void agent(void **state)
 {
-    static const char text[] = "[agent]\nhttp = 127.0.0.1:%u\n" GOOD;
     struct peer peer = peer_start(serve_page);
-    struct config_errors errors = {.texts = NULL};
-    struct config_reader reader;
-    char bytes[512];
     char where[ADDR_TEXT_MAX];
 
     (void)state;
-    int len = snprintf(bytes, sizeof(bytes), text, peer.addr.port);
-    config = config_create();
-    config_reader_init(&reader, config, FILE_NAME, no_variable, &errors);
-    config_reader_feed(&reader, bytes, (size_t)len);
-    config_reader_end(&reader);
-    config_finish(config, FILE_NAME, &errors);
-    assert_int_equal(errors.count, 0);
+    config = read_config("[agent]\nhttp = 127.0.0.1:%u\n" GOOD, peer.addr.port);
     listen_page = config->agent.web.list[0];
     (void)snprintf(no_answer, sizeof(no_answer), "no answer from %s: %s\n", addr_format(&peer.addr, where),
                    strerror(ENOMEM));
