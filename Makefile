@@ -97,7 +97,7 @@ UNIT := $(wildcard tests/unit/proto/test_*.c tests/unit/core/*/test_*.c)
 UNIT_IO := $(filter-out $(if $(WITH_TLS),,tests/unit/io/net/test_tls.c),\
     $(wildcard tests/unit/io/test_*.c tests/unit/io/*/test_*.c tests/unit/cli/test_*.c))
 # In these the tests let allocations fail.
-WITHOUT_MEMORY := io/test_out_of_memory io/net/test_names_out_of_memory io/net/test_net_out_of_memory
+WITHOUT_MEMORY := cli/test_short_of_memory io/test_out_of_memory io/net/test_names_out_of_memory io/net/test_net_out_of_memory
 SIM := $(wildcard tests/sim/*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH := $(wildcard tests/bench/*.c)
@@ -147,6 +147,7 @@ build/$(1)/sentinel-spoa build/$(1)/fuzz/% $(patsubst tests/unit/%.c,build/$(1)/
 # Without link-time optimisation: over a hundred programs, and seconds for each.
 $(call unit_programs,$(1)): TEST_LIBS = $$(CMOCKA_LIBS) -fno-lto
 $(addprefix build/$(1)/tests/,$(WITHOUT_MEMORY)): TEST_LIBS += $(foreach f,malloc calloc realloc strdup strndup,-Wl,--wrap=$f)
+build/$(1)/tests/cli/test_short_of_memory: TEST_LIBS += -Wl,--wrap=asprintf
 build/$(1)/tests/core/haproxy/test_cut_debts_growth: TEST_LIBS += -Wl,--wrap=strcmp
 build/$(1)/obj/spoa/core/status/status_page.o: build/status_page.inc
 build/$(1)/obj/spoa/main.o: build/revision

@@ -115,7 +115,7 @@ static bool make_room(struct check *check)
     return true;
 }
 
-static void finish(struct check *check)
+static void free_room(struct check *check)
 {
     for (size_t i = 0; check->targets != NULL && i < check->target_count; i++)
         redis_client_close(&check->targets[i].client);
@@ -129,7 +129,10 @@ static void finish(struct check *check)
     free(check->groups);
     free(check->services);
     free(check->apis);
-    findings_finish(&check->findings);
+    check->targets = NULL;
+    check->groups = NULL;
+    check->services = NULL;
+    check->apis = NULL;
 }
 
 /* ---- all of it ---- */
@@ -163,6 +166,7 @@ int check_run(const struct config *config, const char *file, const char *const *
         check_apis(&check);
         check_agent(&check);
     } else {
+        free_room(&check); /* nothing is shown of what is there in part */
         check.findings.out_of_memory = true;
     }
     if (check.findings.out_of_memory)
@@ -173,7 +177,8 @@ int check_run(const struct config *config, const char *file, const char *const *
     else
         check_write_text(&check);
     int code = check.findings.count == 0 && !check.findings.out_of_memory ? EXIT_CODE_OK : EXIT_CODE_RUNTIME;
-    finish(&check);
+    free_room(&check);
+    findings_finish(&check.findings);
     return code;
 }
 

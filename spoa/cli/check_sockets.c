@@ -123,7 +123,7 @@ static bool line_allows(const struct account *agent, const struct haproxy_line *
     const char *mode = haproxy_line_value(line, "mode");
     const char *user = haproxy_line_value(line, "user");
     const char *group = haproxy_line_value(line, "group");
-    struct account owner = {.uid = 0, .gid = 0};
+    struct account owner = {.uid = 0};
     const struct group *found = group != NULL ? getgrnam(group) : NULL;
 
     if ((user != NULL && !find_account(user, NULL, &owner)) || (group != NULL && found == NULL))

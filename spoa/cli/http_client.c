@@ -27,7 +27,9 @@ static int read_reply(int fd, struct text *reply)
     }
     if (got == -1)
         return errno == EAGAIN ? ETIMEDOUT : errno;
-    if (got > 0 || reply->has_failed)
+    if (reply->has_failed)
+        return ENOMEM;
+    if (got > 0)
         return EMSGSIZE;
     return reply->data != NULL ? 0 : ECONNRESET;
 }
@@ -72,9 +74,13 @@ int http_client_get(const struct config_listen *where, const char *path, struct 
     int error = send_request(fd, path, where->token.password);
     if (error == 0)
         error = read_reply(fd, &reply);
-    if (error == 0 && reply.data != NULL) {
+    if (error == 0) {
         code = read_code(&reply, body);
         error = EPROTO;
+    }
+    if (body->has_failed) {
+        code = -1;
+        error = ENOMEM;
     }
     text_finish(&reply);
     close(fd);

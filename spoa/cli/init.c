@@ -91,6 +91,13 @@ static void finish(struct init *init)
 
 /* ---- before anybody is asked ---- */
 
+/* Returns false. */
+static bool fail_memory(void)
+{
+    fputs("init: out of memory\n", stderr);
+    return false;
+}
+
 /* Reads a password. False, and said, if it cannot be read. */
 static bool read_login(const char *user, const char *file, struct config_credentials *ret_login)
 {
@@ -130,22 +137,22 @@ static bool choose_paths(struct init *init)
         if (asprintf(&init->files[i].path, "%s/%s", strcmp(init->directory, "/") == 0 ? "" : init->directory,
                      file_names[i]) == -1) {
             init->files[i].path = NULL;
-            fputs("init: out of memory\n", stderr);
-            return false;
+            return fail_memory();
         }
     return init_files_are_free(init->files, FILES, init->options.is_forced);
 }
 
 /* ---- the three texts ---- */
 
-/* Reads the text as if it were in the file already. Passwords are not read. NULL, and said, if it is not valid. */
+/* Reads the text as if it were in the file already. Passwords are not read. NULL, and said, if it is not valid or whole. */
 static struct config *read_draft(const struct init_file *file)
 {
     struct config_errors errors = {.texts = NULL};
     struct config *config = config_create();
     struct config_reader *reader = malloc(sizeof(*reader));
+    bool has_memory = config != NULL && reader != NULL && !file->text.has_failed;
 
-    if (config != NULL && reader != NULL) {
+    if (has_memory) {
         config_reader_init(reader, config, file->path, getenv, &errors);
         config_reader_feed(reader, file->text.data, file->text.len);
         config_reader_end(reader);
@@ -153,7 +160,9 @@ static struct config *read_draft(const struct init_file *file)
     }
     for (size_t i = 0; i < errors.count; i++)
         fprintf(stderr, "init: %s\n", errors.texts[i]);
-    if (reader == NULL || errors.count > 0 || errors.out_of_memory) {
+    if (!has_memory || errors.out_of_memory)
+        (void)fail_memory();
+    if (!has_memory || errors.count > 0 || errors.out_of_memory) {
         config_destroy(config);
         config = NULL;
     }
@@ -176,13 +185,13 @@ static bool make_texts(struct init *init)
     init->draft.node_login = (struct draft_login){.username = init->node_login.username,
                                                   .password_file = init->node_login.password_file};
     draft_write(&init->draft, &files[FILE_AGENT].text);
-    struct config *config = files[FILE_AGENT].text.has_failed ? NULL : read_draft(&files[FILE_AGENT]);
+    struct config *config = read_draft(&files[FILE_AGENT]);
     if (config == NULL)
         return false;
     haproxy_conf_write(config, &options, &files[FILE_HAPROXY].text);
     haproxy_conf_write_spoe(config, options.version, &files[FILE_SPOE].text);
     config_destroy(config);
-    return !files[FILE_HAPROXY].text.has_failed && !files[FILE_SPOE].text.has_failed;
+    return (!files[FILE_HAPROXY].text.has_failed && !files[FILE_SPOE].text.has_failed) || fail_memory();
 }
 
 /* ---- what the agent's user may do ---- */
@@ -205,10 +214,10 @@ static bool can_read(const struct passwd *user, const char *path)
 /* systemd's unit of the agent hides these folders (ProtectHome, PrivateTmp). */
 static bool is_hidden(const char *path)
 {
-    static const char *const folders[] = {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"};
+    static const char *const folders[] = {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/", NULL};
 
-    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
-        if (strncmp(path, folders[i], strlen(folders[i])) == 0)
+    for (const char *const *folder = folders; *folder != NULL; folder++)
+        if (strncmp(path, *folder, strlen(*folder)) == 0)
             return true;
     return false;
 }

@@ -79,10 +79,8 @@ bool init_is_own_host(const struct addr *addr)
     socklen_t len = 0;
     struct addr any_port = *addr;
 
-    if (addr->kind != ADDR_IPV4 && addr->kind != ADDR_IPV6)
-        return false;
     any_port.port = 0;
-    if (!socket_addr_from(&any_port, &storage, &len))
+    if ((addr->kind != ADDR_IPV4 && addr->kind != ADDR_IPV6) || !socket_addr_from(&any_port, &storage, &len))
         return false;
     int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd == -1)

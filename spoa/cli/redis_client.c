@@ -41,17 +41,13 @@ void redis_client_close(struct redis_client *client)
     client->fd = -1;
 }
 
+/* The socket blocks, or has sent nothing yet: if it takes a part only, the peer does not read. */
 static bool send_all(struct redis_client *client, const char *bytes, size_t len)
 {
-    while (len > 0) {
-        ssize_t sent = client->stream != NULL ? tls_stream_write(client->stream, bytes, len)
-                                              : send(client->fd, bytes, len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        bytes += sent;
-        len -= (size_t)sent;
-    }
-    return true;
+    ssize_t sent = client->stream != NULL ? tls_stream_write(client->stream, bytes, len)
+                                          : send(client->fd, bytes, len, MSG_NOSIGNAL);
+
+    return sent == (ssize_t)len;
 }
 
 static bool send_command(struct redis_client *client, const char *const *words)
@@ -72,17 +68,16 @@ static bool send_command(struct redis_client *client, const char *const *words)
     return is_sent;
 }
 
-/* Gives more bytes to the parser. False if none came. */
-static bool receive(struct redis_client *client)
+/* Gives more bytes to the parser. Returns how many; 0 at the end, or -1 with errno. */
+static ssize_t receive(struct redis_client *client)
 {
     char bytes[TLS_RECORD_MAX];
     ssize_t got = client->stream != NULL ? tls_stream_read(client->stream, bytes, sizeof(bytes))
                                          : recv(client->fd, bytes, sizeof(bytes), 0);
 
-    if (got <= 0)
-        return false;
-    reply_parser_feed(client->parser, span_of(bytes, (size_t)got));
-    return true;
+    if (got > 0)
+        reply_parser_feed(client->parser, span_of(bytes, (size_t)got));
+    return got;
 }
 
 void redis_client_filter(struct redis_client *client, const struct reply_filter *filter)
@@ -109,7 +104,7 @@ const struct reply *redis_client_ask(struct redis_client *client, const char *co
         return NULL;
     bool is_answered = send_command(client, words);
     while (is_answered && (result = reply_parser_next(client->parser, &reply)) == REPLY_PARSER_NEEDS_MORE)
-        is_answered = receive(client);
+        is_answered = receive(client) > 0;
     /* Stop asking: a late reply would be taken for the reply to the next command. */
     if (result == REPLY_PARSER_FAILED)
         fail(client, reply_parser_error(client->parser));
@@ -159,9 +154,8 @@ static bool end_greeting(struct redis_target *target)
     struct redis_client *client = &target->client;
     const struct reply *reply = NULL;
 
-    errno = 0;
-    bool is_received = receive(client);
-    if (!is_received && errno != EAGAIN) {
+    ssize_t got = receive(client);
+    if (got == 0 || (got == -1 && errno != EAGAIN)) {
         fail(client, "no reply");
         return true;
     }
@@ -199,7 +193,7 @@ static bool go_on(struct redis_target *target)
 static struct pollfd awaited(const struct redis_target *target, bool is_waiting)
 {
     const struct redis_client *client = &target->client;
-    bool writes = client->stream != NULL && !client->is_greeted && tls_stream_wants_write(client->stream);
+    bool writes = client->stream != NULL && tls_stream_wants_write(client->stream);
 
     return (struct pollfd){.fd = is_waiting ? client->fd : -1, .events = writes ? POLLOUT : POLLIN};
 }
@@ -226,8 +220,7 @@ static void greet(struct redis_target *targets, size_t count, struct pollfd *pol
         waiting += is_waiting;
     }
     for (int64_t rest; waiting > 0 && (rest = deadline - stopwatch_ms()) > 0;) {
-        if (poll(polls, count, (int)rest) == -1 && errno != EINTR)
-            break;
+        (void)poll(polls, count, (int)rest); /* if that fails, nothing is set, and the time limit ends it */
         for (size_t i = 0; i < count; i++) {
             if (polls[i].fd == -1 || polls[i].revents == 0)
                 continue;

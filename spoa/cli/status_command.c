@@ -20,8 +20,10 @@
 #include "spoa/core/status/sentences.h"
 #include "spoa/core/status/terminal.h"
 
-#define WATCH_INTERVAL_MS 1000
-#define GONE_INTERVAL_MS 200 /* while the agent does not answer: its return is seen at once */
+/* Between two questions. */
+static const struct timespec watch_interval = {.tv_sec = 1};
+/* The same while the agent does not answer: its return is seen at once. */
+static const struct timespec gone_interval = {.tv_nsec = 200000000};
 
 #define HTTP_OK 200
 
@@ -106,22 +108,21 @@ static void on_new_size(int number)
     (void)number;
 }
 
-static void handle(int number, void (*handler)(int), int flags)
+static void handle(int number, void (*handler)(int))
 {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
 
-    sigemptyset(&action.sa_mask);
     (void)sigaction(number, &action, NULL);
 }
 
 static void handle_signals(void)
 {
-    handle(SIGINT, on_end, 0);
-    handle(SIGTERM, on_end, 0);
-    handle(SIGHUP, on_end, 0);
-    handle(SIGQUIT, on_end, 0);
-    handle(SIGTSTP, on_pause, SA_RESTART);
-    handle(SIGWINCH, on_new_size, SA_RESTART);
+    handle(SIGINT, on_end);
+    handle(SIGTERM, on_end);
+    handle(SIGHUP, on_end);
+    handle(SIGQUIT, on_end);
+    handle(SIGTSTP, on_pause);
+    handle(SIGWINCH, on_new_size);
 }
 
 /* "✖ No answer from 127.0.0.1:9912 since 21:40:12 UTC, for 4.2 s: Connection refused". */
@@ -192,9 +193,7 @@ static void watch_screen(const struct config_listen *where, const char *path, bo
     while (!ferror(stdout)) {
         const char *reason = update(&screen);
         draw(&screen, has_colours, reason);
-        int64_t pause_ms = reason != NULL ? GONE_INTERVAL_MS : WATCH_INTERVAL_MS;
-        const struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000};
-        (void)nanosleep(&pause, NULL);
+        (void)nanosleep(reason != NULL ? &gone_interval : &watch_interval, NULL);
     }
     text_finish(&screen.picture);
 }
@@ -213,7 +212,7 @@ int command_status(const struct config *config, bool is_json, bool watches)
     /* Until nobody reads it any more, as in `status --watch | head`. */
     while (!ferror(stdout)) {
         (void)command_print(config, path);
-        sleep(WATCH_INTERVAL_MS / 1000);
+        (void)nanosleep(&watch_interval, NULL);
     }
     return EXIT_CODE_OK;
 }

@@ -258,6 +258,29 @@ def test_an_api_that_is_not_there_yet(world, accounts, folder, words, is_found):
 
 
 @needs_root
+def test_an_agent_that_is_nearly_root(world, accounts, folder):
+    """A new socket is root's where nobody says it, not that of the user 1 or the group 1."""
+    accounts.write({"sentinel-spoa": 1, "haproxy": HAPROXY}, "")
+    path = folder / "other.sock"
+    world.edit(more=f"[haproxy]\nruntime-api = {path}\nbackend = b")
+    for mode, is_found in ((600, True), (660, True), (606, False)):
+        file = haproxy_file(folder, f"stats socket {path} mode {mode} level admin")
+        assert len(accounts.rights(world, "--haproxy", file)) == is_found
+
+
+@needs_root
+def test_a_user_of_very_many_groups(world, accounts, folder):
+    """The first one counts in any case, and none that is not the user's."""
+    groups = "".join(f"g{i}:x:{70000 + i}:sentinel-spoa\n" for i in range(300))
+    (accounts.etc.folder / "group").open("a").write(groups)
+    path = folder / "other.sock"
+    world.edit(more=f"[haproxy]\nruntime-api = {path}\nbackend = b")
+    for group, is_found in (("sentinel-spoa", False), ("other", True)):
+        file = haproxy_file(folder, f"stats socket {path} mode 660 group {group} level admin")
+        assert len(accounts.rights(world, "--haproxy", file)) == is_found
+
+
+@needs_root
 def test_the_group_of_the_folder(world, accounts, folder):
     """A new socket has it where the folder hands it down."""
     path = folder / "run/other.sock"

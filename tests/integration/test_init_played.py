@@ -1,9 +1,12 @@
 """What `init` makes of each answer: the Sentinels and nodes are played. What real ones say is in test_init.py."""
 
 import contextlib
+import os
+from pathlib import Path
 
 import pytest
 from fake_sentinel import GET_MASTER, HANG, FakeSentinel, Raw, error
+from own_etc import needs_root
 from test_check import ID, TURNED_DOWN, World, fields
 from test_init import FILES, init, notes
 
@@ -115,6 +118,42 @@ def test_an_asked_sentinel_that_does_not_answer(told, tmp_path):
     told.fails(f"{where} refuses the password: WRONGPASS no", "--password-file", secret)
     told.asked.stop()
     told.fails(f"{where} cannot be reached: Connection refused")
+
+
+def test_a_password_that_is_none(told, tmp_path):
+    """Nobody is asked."""
+    secret = tmp_path / "secret"
+    secret.write_text("\nsecond line\n")
+    secret.chmod(0o600)
+    for option in ("--password-file", "--redis-password-file"):
+        done = told.init(option, secret)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"'{secret}' has no password of 1 to 512 bytes in its first line\n" in done.stderr
+    assert not told.asked.accepted
+
+
+def test_a_folder_that_is_new(told):
+    """It is for everybody to read, as its files are, and stays only where they are written."""
+    told.folder /= "new"
+    told.asked.reply("SENTINEL MASTERS", [])
+    assert told.init().returncode == 1 and not told.folder.exists()
+    told.asked.reply("SENTINEL MASTERS", [told.master()])
+    former = os.umask(0o022)
+    try:
+        assert told.init().returncode == 0 and told.folder.stat().st_mode & 0o7777 == 0o755
+    finally:
+        os.umask(former)
+
+
+@needs_root
+@pytest.mark.skipif(not Path("/etc/haproxy").is_dir(), reason="there is no /etc/haproxy")
+def test_the_folder_of_haproxy(told):
+    """The files for HAProxy are in their place already."""
+    prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /etc/haproxy && exec "$@"', "sh"]
+    done = init(told.asked.where, "-o", "/etc/haproxy", prefix=prefix)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    steps = done.stdout.split("Next, as root:\n")[1].splitlines()
+    assert [step for step in steps if "/etc/haproxy/" in step and "sentinel-spoa.conf" not in step] == ["  haproxy -c -f /etc/haproxy/haproxy.cfg"]
 
 
 def test_nothing_to_write(told):

@@ -11,9 +11,12 @@ import struct
 import subprocess
 import termios
 import time
+from pathlib import Path
 
 import pytest
+from fake_agent import FakeAgent
 from fake_sentinel import GET_MASTER
+from process import wait_until
 from rig import SERVERS, Rig, agent_words, run_agent
 
 LISTEN = "127.0.0.1:0\nhttp = 127.0.0.1:0"
@@ -29,6 +32,22 @@ def rig():
     with Rig(sentinels="poll = 100ms", listen=LISTEN, service="debounce = 0") as made:
         made.wait_votes(3)
         yield made
+
+
+class Played:
+    """An agent that is played, and the file that names it."""
+
+    def __init__(self, agent, path):
+        self.agent, self.path = agent, path
+        path.write_text(f"[agent]\nhttp = {agent.where}\n[sentinels]\naddress = 127.0.0.1:1\n[service mymaster]\nserver = R1 127.0.0.1:2\n")
+        agent.config_path = path
+        agent.says["/status.txt"] = (200, "● one\n")
+
+
+@pytest.fixture
+def played(tmp_path):
+    with FakeAgent() as agent:
+        yield Played(agent, tmp_path / "agent.conf")
 
 
 class Terminal:
@@ -130,13 +149,89 @@ def test_watching(rig):
         assert "No answer" not in picture and DIM not in picture
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_cursor_comes_back(rig, number):
-    with Terminal(rig, "--watch") as terminal:
-        terminal.wait("sentinel-spoa ")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_the_cursor_comes_back(played, number):
+    with Terminal(played, "--watch") as terminal:
+        terminal.wait("one", WHOLE)
         terminal.child.send_signal(number)
         assert terminal.end().endswith(SHOW + "\n")
         assert terminal.child.returncode == -number
+
+
+def test_a_pause(played):
+    """The cursor is there while it is stopped, and hidden again with the next picture."""
+    with Terminal(played, "--watch") as terminal:
+        terminal.wait("one", WHOLE)
+        terminal.child.send_signal(signal.SIGTSTP)
+        process = Path(f"/proc/{terminal.child.pid}/stat")
+        wait_until(lambda: process.read_text().rsplit(") ", 1)[1].startswith("T"), 15, "it is stopped")
+        while terminal.read():
+            pass
+        assert terminal.text.endswith(SHOW + "\n")
+        played.agent.says["/status.txt"] = (200, "● two\n")
+        terminal.child.send_signal(signal.SIGCONT)
+        terminal.wait("two", WHOLE)
+
+
+def test_how_often_it_asks(played):
+    """Once a second where the agent answers, five times where it does not: never without a pause."""
+    for reply, most in (((200, "one\n"), 5), ((503, ""), 18)):
+        played.agent.says["/status.txt"] = reply
+        with Terminal(played, "--watch") as terminal:
+            terminal.wait("No answer" if most > 5 else "one")
+            played.agent.asked.clear()
+            time.sleep(3)
+            assert 1 <= len(played.agent.asked) <= most
+
+
+def test_a_refusal(played):
+    """The last picture stays, below a line that says why it is an old one."""
+    with Terminal(played, "--watch") as terminal:
+        terminal.wait("one", WHOLE)
+        begin = time.time()
+        played.agent.says["/status.txt"] = (403, "no\n")
+        picture = terminal.wait("No answer", "one")
+        assert f"{BAD}✖ No answer from {played.agent.where} since " in picture and ": it refuses to tell its status" in picture
+        assert DIM + "● one" in picture
+        moments = [time.strftime(" since %H:%M:%S UTC, ", time.gmtime(when)) for when in range(int(begin), int(time.time()) + 1)]
+        assert any(moment in picture for moment in moments)
+        played.agent.says["/status.txt"] = (200, "")
+        terminal.wait("No answer", "one")  # an answer that says nothing is none
+
+
+def test_the_size_of_a_terminal(played):
+    """It is taken to have 24 rows of 80 columns, and one that knows it to have these."""
+    played.agent.says["/status.txt"] = (200, "● " + "wörd " * 100 + "\n" + "line\n" * 40)
+    with Terminal(played, "--watch", rows=0, columns=0) as terminal:
+        rows = SEQUENCE.sub("", terminal.wait("lines more: this window is too low")).split("\n")
+        assert len(rows) == 24 and max(len(row) for row in rows[:2]) in range(76, 81), rows
+    played.agent.says["/status.txt"] = (200, "x" * 80 + "\n" + "y" * 81 + "\n")
+    with Terminal(played, "--watch", rows=0, columns=0) as terminal:
+        rows = SEQUENCE.sub("", terminal.wait("yy", WHOLE)).split("\n")
+        assert "x" * 80 in rows and "y" * 81 not in rows, rows
+    for rows, columns in ((1, 160), (40, 1)):  # the least that it may be
+        with Terminal(played, "--watch", rows=rows, columns=columns) as terminal:
+            terminal.wait("lines more: this window is too low")
+
+
+def test_json_in_a_terminal(played):
+    """It has no colours, nor does it ask for the other page."""
+    played.agent.says["/status"] = (200, '{"● x": 1}\n')
+    for words in ((), ("--watch",)):
+        with Terminal(played, "--json", *words) as terminal:
+            picture = terminal.wait('{"● x": 1}')
+            assert GOOD not in picture and BAD not in picture and ("\033" in picture) == bool(words)
+
+
+def test_a_block_is_seen_at_once(played):
+    """Though nobody has the next one yet; and it ends when nobody reads it any more."""
+    with subprocess.Popen(agent_words("-f", played.path, "status", "--watch"), stdout=subprocess.PIPE, text=True) as watching:
+        for _ in range(2):
+            asked = len(played.agent.asked)
+            assert watching.stdout.readline() == "● one\n"
+            assert len(played.agent.asked) <= asked + 2
+        watching.stdout.close()
+        watching.wait(15)
 
 
 def test_a_low_window(rig):

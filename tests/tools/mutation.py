@@ -81,6 +81,7 @@ INTEGRATION_DEADLINE_S = 600
 WITHOUT_MEMORY = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "strdup", "strndup")]
 WRAPPED = {"test_out_of_memory": WITHOUT_MEMORY, "test_net_out_of_memory": WITHOUT_MEMORY,
            "test_names_out_of_memory": WITHOUT_MEMORY,
+           "test_short_of_memory": [*WITHOUT_MEMORY, "-Wl,--wrap=asprintf"],
            "test_cut_debts_growth": ["-Wl,--wrap=strcmp"]}
 
 
