@@ -220,7 +220,8 @@ static void greet(struct redis_target *targets, size_t count, struct pollfd *pol
         waiting += is_waiting;
     }
     for (int64_t rest; waiting > 0 && (rest = deadline - stopwatch_ms()) > 0;) {
-        (void)poll(polls, count, (int)rest); /* if that fails, nothing is set, and the time limit ends it */
+        if (poll(polls, count, (int)rest) == -1 && errno != EINTR)
+            break;
         for (size_t i = 0; i < count; i++) {
             if (polls[i].fd == -1 || polls[i].revents == 0)
                 continue;
