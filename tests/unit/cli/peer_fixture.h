@@ -9,7 +9,6 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "proto/addr.h"
+#include "tests/unit/io/descriptors.h"
 
 struct peer {
     struct addr addr;
@@ -28,7 +28,7 @@ struct peer {
 /* A socket at a free port of 127.0.0.1, and the address of it. With a `backlog` of -1 nobody listens there. */
 static inline int peer_bind(int backlog, struct addr *ret_addr)
 {
-    static const uint8_t own_host[4] = {127, 0, 0, 1};
+    static const uint8_t loopback[4] = {127, 0, 0, 1};
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(name);
     int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -36,7 +36,7 @@ static inline int peer_bind(int backlog, struct addr *ret_addr)
     assert_int_equal(bind(sock, (struct sockaddr *)&name, len), 0);
     assert_int_equal(getsockname(sock, (struct sockaddr *)&name, &len), 0);
     assert_true(backlog == -1 || listen(sock, backlog) == 0);
-    *ret_addr = addr_from_ip(own_host, ADDR_IPV4, ntohs(name.sin_port));
+    *ret_addr = addr_from_ip(loopback, ADDR_IPV4, ntohs(name.sin_port));
     return sock;
 }
 
@@ -67,19 +67,6 @@ static inline void peer_stop(const struct peer *peer)
 {
     assert_int_equal(kill(peer->pid, SIGKILL), 0);
     assert_int_equal(waitpid(peer->pid, NULL, 0), peer->pid);
-}
-
-/* How many descriptors are open here. */
-static inline size_t count_descriptors(void)
-{
-    DIR *folder = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    (void)closedir(folder);
-    return count;
 }
 
 #endif

@@ -284,14 +284,14 @@ static bool files_for_haproxy(void)
 static bool haproxys_files(void)
 {
     struct checked_api apis[1] = {{.version = 0}};
-    struct check check = {.config = config, .file = FILE_NAME, .apis = apis};
+    struct check begun = {.config = config, .file = FILE_NAME, .apis = apis};
     const char *const paths[] = {"/proc/self/status", "/proc/self/nothing"};
 
-    check_files(&check, paths, 2);
-    bool is_good = !check.findings.out_of_memory;
+    check_files(&begun, paths, 2);
+    bool is_good = !begun.findings.out_of_memory;
     assert_true(is_good || has_failed);
-    assert_true(!is_good || check.findings.count >= 1);
-    findings_finish(&check.findings);
+    assert_true(!is_good || begun.findings.count >= 1);
+    findings_finish(&begun.findings);
     return is_good;
 }
 

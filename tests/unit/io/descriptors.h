@@ -8,13 +8,13 @@
 /* How many descriptors this process has; a few more, but always the same few. */
 static inline size_t count_descriptors(void)
 {
-    DIR *folder = opendir("/proc/self/fd");
+    DIR *list = opendir("/proc/self/fd");
     size_t count = 0;
 
-    while (folder != NULL && readdir(folder) != NULL)
+    while (list != NULL && readdir(list) != NULL)
         count++;
-    if (folder != NULL)
-        (void)closedir(folder);
+    if (list != NULL)
+        (void)closedir(list);
     return count;
 }
 

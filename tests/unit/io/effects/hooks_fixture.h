@@ -118,7 +118,7 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
     if (*pid == 0)
         live(ready[1]);
     close(ready[1]);
-    for (int i = 0; i <= start.has_child; i++)
+    for (int i = 0; i < (start.has_child ? 2 : 1); i++)
         assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return *pid == -1 ? errno : 0;

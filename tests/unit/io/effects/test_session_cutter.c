@@ -320,7 +320,6 @@ static void test_each_haproxy_is_asked_in_its_words(void **state)
     static const char *const lines[2] = {"show info\n", "show proc;quit\n"};
     struct fixture of[2] = {{.loop = NULL}, {.loop = NULL}};
     struct config_runtime_api apis[2];
-    const struct config_haproxy haproxy = {.runtime_apis = apis, .runtime_api_count = 2};
     struct session_cutter *cutters[2];
     size_t count;
 
@@ -331,6 +330,7 @@ static void test_each_haproxy_is_asked_in_its_words(void **state)
         listen_as_haproxy(&of[i], i);
         apis[i] = (struct config_runtime_api){.addr = of[i].api.addr, .is_master = i == 1};
     }
+    const struct config_haproxy haproxy = {.runtime_apis = apis, .runtime_api_count = 2};
     for (size_t i = 0; i < 2; i++)
         cutters[i] = session_cutter_create(loop, &haproxy, &metrics, &history);
     session_cutter_begin(cutters[0], NULL);

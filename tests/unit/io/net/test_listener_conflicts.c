@@ -2,14 +2,14 @@
 #include "tests/unit/io/net/listeners_fixture.h"
 
 static char directory[64];
-static uint16_t port;
+static uint16_t one_port;
 static uint16_t other_port;
 
 static int set_up_here(void **state)
 {
     (void)snprintf(directory, sizeof(directory), "/tmp/listeners-XXXXXX");
     assert_non_null(mkdtemp(directory));
-    port = free_port();
+    one_port = free_port();
     other_port = free_port();
     return set_up(state);
 }
@@ -24,18 +24,18 @@ static int tear_down_here(void **state)
 /* "HOST:P" and "HOST:Q" have two ports that are free, "HOST:0" lets the kernel choose, and "a" is a UNIX socket. */
 static struct addr addr_for(const char *text)
 {
-    char path[256];
     char host[32];
     const char *colon = strrchr(text, ':');
     struct addr addr;
 
     if (colon == NULL) {
+        char path[256];
         (void)snprintf(path, sizeof(path), "unix:%s/%s", directory, text);
         assert_true(addr_parse(span_of_text(path), &addr));
         return addr;
     }
     (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
-    return addr_of(host, colon[1] == 'P' ? port : colon[1] == 'Q' ? other_port : 0);
+    return addr_of(host, colon[1] == 'P' ? one_port : colon[1] == 'Q' ? other_port : 0);
 }
 
 struct pair {

@@ -22,12 +22,15 @@ static bool open_address(void)
     static const struct listeners_row row = {
         "listen", offsetof(struct config_agent, listens), {.name = "spop"}};
     char nowhere[] = "/nowhere.pem";
-    struct config_listen listen = {.addr = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}}, .mode = -1};
+    struct config_listen listen = {
+        .addr = {.kind = ADDR_IPV4, .ip = {127, 0, 0, 1}},
+        .mode = -1,
+        .tls = {.is_on = is_secure, .cert_file = nowhere, .key_file = nowhere},
+    };
     const struct config_agent config = {.listens = {.list = &listen, .count = 1}};
     char error[LISTEN_SOCKET_ERROR_MAX] = "";
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
 
-    listen.tls = (struct config_tls){.is_on = is_secure, .cert_file = nowhere, .key_file = nowhere};
     struct listeners *listeners = listeners_create(loop, &row, 1, &metrics);
     int result = listeners != NULL ? listeners_open(listeners, NULL, &config, error) : -1;
     assert_int_equal(result, has_failed || is_secure ? -1 : 0);

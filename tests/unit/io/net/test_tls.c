@@ -483,7 +483,6 @@ static void test_a_socket_that_is_forbidden(void **state)
 static void test_a_socket_that_says_nothing(void **state)
 {
     char byte;
-    int result;
 
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -492,9 +491,9 @@ static void test_a_socket_that_says_nothing(void **state)
             assert_int_equal(shake_hands(), 1);
         is_mute = true;
         errno = EPERM;
-        result = i == 0   ? tls_stream_handshake(client)
-                 : i == 1 ? (int)tls_stream_read(client, &byte, 1)
-                          : (int)tls_stream_write(client, "a", 1);
+        int result = i == 0   ? tls_stream_handshake(client)
+                     : i == 1 ? (int)tls_stream_read(client, &byte, 1)
+                              : (int)tls_stream_write(client, "a", 1);
         int code = errno;
         is_mute = false;
         assert_int_equal(result, -1);
