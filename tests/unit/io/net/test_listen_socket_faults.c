@@ -1,7 +1,7 @@
 /* Listening sockets where the kernel refuses something, and what each of them asks of it. */
+#include "tests/unit/io/descriptors.h"
 #include "spoa/io/net/listen_socket.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -58,18 +58,6 @@ int listen(int fd, int count)
 
 /* ---- the room ---- */
 
-static size_t count_open(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(list);
-    while (readdir(list) != NULL)
-        count++;
-    closedir(list);
-    return count;
-}
-
 static int set_up(void **state)
 {
     char text[128];
@@ -84,7 +72,7 @@ static int set_up(void **state)
     (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     (void)snprintf(text, sizeof(text), "unix:%s", path);
     assert_true(addr_parse(span_of_text(text), &local));
-    opened_before = count_open();
+    opened_before = count_descriptors();
     return 0;
 }
 
@@ -92,7 +80,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    return rmdir(directory) != 0 || count_open() != opened_before;
+    return rmdir(directory) != 0 || count_descriptors() != opened_before;
 }
 
 static struct listen_socket_options options_of(const struct addr *addr)

@@ -1,7 +1,7 @@
 /* The file of a UNIX socket where the kernel refuses something, or another process comes between two steps. */
+#include "tests/unit/io/descriptors.h"
 #include "spoa/io/net/socket_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -112,18 +112,6 @@ mode_t umask(mode_t mask)
 
 /* ---- the room ---- */
 
-static size_t count_open(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(list);
-    while (readdir(list) != NULL)
-        count++;
-    closedir(list);
-    return count;
-}
-
 static int set_up(void **state)
 {
     char text[128];
@@ -139,7 +127,7 @@ static int set_up(void **state)
     (void)snprintf(lock_path, sizeof(lock_path), "%s.lock", path);
     (void)snprintf(text, sizeof(text), "unix:%s", path);
     assert_true(addr_parse(span_of_text(text), &addr));
-    opened_before = count_open();
+    opened_before = count_descriptors();
     sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return sock == -1;
 }
@@ -149,7 +137,7 @@ static int tear_down(void **state)
 {
     (void)state;
     close(sock);
-    return rmdir(directory) != 0 || count_open() != opened_before;
+    return rmdir(directory) != 0 || count_descriptors() != opened_before;
 }
 
 static bool is_there(const char *file)

@@ -1,7 +1,6 @@
 /* Streams over socket pairs, with our own client at the other end. */
 #include "spoa/io/net/stream.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,6 +21,7 @@
 #include "spoa/core/config/config.h"
 #include "spoa/io/net/tls.h"
 #include "tests/lib/log_capture.h"
+#include "tests/unit/io/descriptors.h"
 #include "tests/unit/io/net/certificate_fixture.h"
 
 #define LONG ((size_t)1024 * 1024)
@@ -65,23 +65,11 @@ static void make_tls(bool asks_clients, bool has_own)
     assert_non_null(client_tls);
 }
 
-static size_t count_open(void)
-{
-    DIR *list = opendir("/proc/self/fd");
-    size_t count = 0;
-
-    assert_non_null(list);
-    while (readdir(list) != NULL)
-        count++;
-    closedir(list);
-    return count;
-}
-
 /* The server's end is to_server[1]; the client's is to_server[0], or with a relay to_client[0]. */
 static int set_up(void **state)
 {
     (void)state;
-    opened_before = count_open();
+    opened_before = count_descriptors();
     return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_server) == -1 ||
            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, to_client) == -1;
 }
@@ -99,7 +87,7 @@ static int tear_down(void **state)
     close(to_server[0]);
     close(to_client[0]);
     close(to_client[1]);
-    return stream.fd != -1 || stream.tls != NULL || count_open() != opened_before;
+    return stream.fd != -1 || stream.tls != NULL || count_descriptors() != opened_before;
 }
 
 static void open_streams(int client_fd)
