@@ -244,6 +244,9 @@ static void test_names_without_end(void **state)
     assert_true(addr_from_peer(span_of_text("three.test"), span_of_text("6379"), &told));
     assert_string_equal(told.name, ADDR_FORGOTTEN_NAME);
     names_forget();
+    assert_true(addr_from_peer(span_of_text("three.test"), span_of_text("6379"), &told));
+    assert_string_equal(told.name, "three.test");
+    names_forget();
 }
 
 static void test_hosts_as_text(void **state)

@@ -93,6 +93,13 @@ static void test_places(void **state)
     check_text("error: a.conf: S1: m?[31m ??~ [unreadable-file]\n1 finding\n");
 }
 
+static void test_a_subject_of_one_letter(void **state)
+{
+    (void)state;
+    findings_add(&findings, FINDING_RETRIES, nowhere, "m", NULL, "one");
+    check_text("error: m: one [retries]\n1 finding\n");
+}
+
 static void test_json(void **state)
 {
     struct json json = json_of(&out);
@@ -130,6 +137,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_cause_is_one_finding, begin, end),
         cmocka_unit_test_setup_teardown(test_other_causes, begin, end),
         cmocka_unit_test_setup_teardown(test_places, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_subject_of_one_letter, begin, end),
         cmocka_unit_test_setup_teardown(test_json, begin, end),
         cmocka_unit_test(test_codes),
     };

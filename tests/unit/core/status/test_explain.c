@@ -408,6 +408,19 @@ static void test_an_unknown_address(void **state)
     assert_says("'alias=HOST:PORT'");
 }
 
+/* What the last server said of itself is not what this master says, which is none of the servers. */
+static void test_any_address(void **state)
+{
+    (void)state;
+    settings.allow_any_address = true;
+    step_role(service, &servers[2].addr, NODE_ROLE_MASTER, START);
+    name_all("10.0.0.9:6379", START);
+    explain(START + 10);
+    assert_says("10.0.0.9:6379");
+    assert_silent_about("itself says");
+    assert_silent_about("cannot be asked");
+}
+
 /* A Sentinel that names another one is told with the one that it names. */
 static void test_dissent(void **state)
 {
@@ -519,6 +532,7 @@ int main(void)
         T(test_a_doubt),
         T(test_a_veto),
         T(test_an_unknown_address),
+        T(test_any_address),
         T(test_dissent),
         cmocka_unit_test_setup_teardown(test_nodes_vote, set_up_nodes, tear_down),
         cmocka_unit_test_setup_teardown(test_nodes_in_trouble, set_up_nodes, tear_down),
