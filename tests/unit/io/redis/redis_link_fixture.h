@@ -38,6 +38,7 @@ struct talk {
     bool is_large;     /* with an argument of LARGE_ARG bytes more */
     bool is_endless;   /* the first command is a subscription: replies to it go on */
     bool is_refused;   /* the first reply is */
+    int64_t due_ms;    /* when there is more to do than to ask; 0: never */
     unsigned asked;    /* on this connection */
     unsigned asked_in_all;
     unsigned connected;
@@ -159,7 +160,9 @@ static inline int64_t topic_wake_ms(const void *context)
 {
     const struct talk *own = context;
 
-    return own->asked < own->commands ? 0 : INT64_MAX;
+    if (own->asked < own->commands)
+        return 0;
+    return own->due_ms != 0 ? own->due_ms : INT64_MAX;
 }
 
 static const struct conversation_topic topic = {
