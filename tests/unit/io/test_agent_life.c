@@ -104,6 +104,16 @@ static void few_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+/* How long each turn of its loop takes is among its metrics. */
+static void turns_are_measured(void **state)
+{
+    (void)state;
+    start("", "");
+    run_for(20);
+    assert_true(says("/metrics", "\nredis_spoa_loop_stall_seconds_count "));
+    assert_false(says("/metrics", "\nredis_spoa_loop_stall_seconds_count 0\n"));
+}
+
 /* What it says of itself. */
 static void the_status(void **state)
 {
@@ -265,6 +275,7 @@ int main(void)
         TEST(what_the_service_manager_is_told),
         TEST(the_watchdog),
         TEST(few_descriptors),
+        TEST(turns_are_measured),
         TEST(the_status),
         TEST(an_end),
         TEST(an_end_that_is_not_waited_for),
