@@ -141,6 +141,21 @@ static void test_a_majority_of_peers(void **state)
     assert_int_equal(read_peers(four, 4, 1), 200);
 }
 
+/* Each counts once, in whatever order and however often they are listed. */
+static void test_peers_that_are_listed_again(void **state)
+{
+    static const char *const again[][2] = {{"1111111111111111111111111111111111111111", "100"},
+                                           {"2222222222222222222222222222222222222222", "200"},
+                                           {"3333333333333333333333333333333333333333", "300"},
+                                           {"1111111111111111111111111111111111111111", "50"},
+                                           {"2222222222222222222222222222222222222222", "10"},
+                                           {"3333333333333333333333333333333333333333", "400"}};
+
+    (void)state;
+    assert_int_equal(read_peers(again, 6, 3), 300);
+    assert_int_equal(read_peers(again, 6, 4), UINT32_MAX);
+}
+
 /* A list that is too long loses those that were not heard for long. */
 static void test_many_peers(void **state)
 {
@@ -314,6 +329,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_peers),
         cmocka_unit_test(test_a_majority_of_peers),
+        cmocka_unit_test(test_peers_that_are_listed_again),
         cmocka_unit_test(test_many_peers),
         cmocka_unit_test(test_replicas),
         cmocka_unit_test(test_other_shapes),
