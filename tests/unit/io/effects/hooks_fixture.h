@@ -143,8 +143,8 @@ static inline int set_up(void **state)
 static inline int tear_down(void **state)
 {
     (void)state;
-    if (start.stays) { /* nobody else ends it */
-        (void)kill(start.pid, SIGKILL);
+    if (start.stays) { /* nobody else ends it and its child */
+        (void)kill(-start.pid, SIGKILL);
         (void)waitpid(start.pid, NULL, 0);
     }
     hooks_destroy(f.hooks);
