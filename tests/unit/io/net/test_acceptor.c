@@ -36,6 +36,7 @@ struct taker {
 static struct ev_loop *loop;
 static struct metrics metrics;
 static struct acceptor acceptor;
+static struct config_networks allowed; /* borrowed by the acceptor, where a test says so */
 static struct taker taken;
 static struct taker taken_by_other;
 static struct acceptor_protocol protocol;
@@ -316,23 +317,23 @@ static void check_visit(const struct visit *visit)
         assert_non_null(strstr(log_capture_last("connection-refused"), expected));
 }
 
-static void read_networks(struct network networks[2])
+static void allow_networks(void)
 {
+    static struct network networks[2];
+
     assert_int_equal(network_parse(span_of_text("10.0.0.0/8"), &networks[0]), NETWORK_OK);
     assert_int_equal(network_parse(span_of_text("192.0.2.0/24"), &networks[1]), NETWORK_OK);
+    allowed = (struct config_networks){.list = networks, .count = 2};
+    acceptor.allowed = &allowed;
 }
 
 static void who_is_let_in(void **state)
 {
-    struct network networks[2];
-    struct config_networks allowed = {.list = networks};
-
     (void)state;
-    read_networks(networks);
     open_acceptor(false);
     assert_null(acceptor.allowed);
     check_visit(&visits[0]);
-    acceptor.allowed = &allowed;
+    allow_networks();
     for (size_t i = 0; i < sizeof(visits) / sizeof(*visits); i++) {
         allowed.count = visits[i].networks;
         check_visit(&visits[i]);
@@ -343,13 +344,10 @@ static void who_is_let_in(void **state)
 static void several_are_refused(void **state)
 {
     const struct sockaddr_storage storage = storage_of("203.0.113.1:7");
-    struct network networks[2];
-    const struct config_networks allowed = {.list = networks, .count = 2};
 
     (void)state;
-    read_networks(networks);
     open_acceptor(false);
-    acceptor.allowed = &allowed;
+    allow_networks();
     for (int i = 0; i < 6; i++)
         (void)add_client();
     from = &storage;
@@ -361,13 +359,10 @@ static void several_are_refused(void **state)
 static void an_address_that_cannot_be_found_out(void **state)
 {
     const struct sockaddr_storage storage = storage_of("203.0.113.1:7");
-    struct network networks[2];
-    const struct config_networks allowed = {.list = networks, .count = 2};
 
     (void)state;
-    read_networks(networks);
     open_acceptor(false);
-    acceptor.allowed = &allowed;
+    allow_networks();
     protocol.takes_limited = true;
     (void)add_client();
     from = &storage;
@@ -382,17 +377,14 @@ static void a_unix_socket_has_no_networks(void **state)
 {
     char directory[] = "/tmp/acceptor-XXXXXX";
     char text[64];
-    struct network networks[2];
-    const struct config_networks allowed = {.list = networks, .count = 2};
     struct addr addr;
 
     (void)state;
-    read_networks(networks);
     assert_non_null(mkdtemp(directory));
     (void)snprintf(text, sizeof(text), "unix:%s/socket", directory);
     assert_true(addr_parse(span_of_text(text), &addr));
     open_at(&addr, false);
-    acceptor.allowed = &allowed;
+    allow_networks();
     (void)add_client();
     run_once();
     assert_int_equal(taken.count, 1);
