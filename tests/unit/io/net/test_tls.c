@@ -542,7 +542,12 @@ static void test_a_peer_that_breaks_the_rules(void **state)
     ERR_raise(ERR_LIB_USER, ERR_R_MALLOC_FAILURE); /* an error of somebody else */
     assert_int_equal(tls_stream_read(server, &byte, 1), -1);
     assert_int_equal(errno, EPROTO);
-    assert_non_null(strstr(tls_stream_error(server), "TLS: wrong version number"));
+    /* The words are those of the version of OpenSSL. */
+    const char *reason = tls_stream_error(server);
+    assert_memory_equal(reason, "TLS: ", 5);
+    assert_null(strstr(reason, "malloc"));
+    assert_null(strstr(reason, "closed"));
+    assert_null(strstr(reason, strerror(EPIPE)));
 }
 
 /* Its reader gets what came before, and then the end. */
