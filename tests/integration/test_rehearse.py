@@ -1,9 +1,11 @@
 """`rehearse`: a failover on purpose, and what it counts, against what a referee saw. `explain`: whom the agent names and why."""
 
+import os
 import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import shown
@@ -186,6 +188,19 @@ def test_an_interrupt_removes_the_key(settled, number):
         rehearsal.child.send_signal(number)
         assert rehearsal.end() == 1
     assert "Interrupted. The failover goes on.\n" in rehearsal.text
+    check_removed(settled)
+
+
+def test_a_writer_that_dies(settled):
+    """Nothing more comes from it, so nobody waits for 20 s, as for writes that are slow."""
+    with Rehearsal(settled, "--yes") as rehearsal:
+        begin = rehearsal.read_until("Writing through HAProxy")
+        pid = rehearsal.child.pid
+        (writer,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(writer), signal.SIGKILL)
+        assert rehearsal.end() == 1
+        assert time.monotonic() - begin < 15
+    assert "no rehearsal: the writes fail already, or are slow\n" in rehearsal.text
     check_removed(settled)
 
 
