@@ -74,7 +74,7 @@ int http_client_get(const struct config_listen *where, const char *path, struct 
     int error = send_request(fd, path, where->token.password);
     if (error == 0)
         error = read_reply(fd, &reply);
-    if (error == 0) {
+    if (error == 0 && reply.data != NULL) {
         code = read_code(&reply, body);
         error = EPROTO;
     }

@@ -353,6 +353,7 @@ static void several_are_refused(void **state)
     from = &storage;
     run_once();
     assert_int_equal(metrics.refused_total, 6);
+    from = NULL;
 }
 
 /* Who cannot be asked for his address is not from our own host. */
@@ -370,6 +371,7 @@ static void an_address_that_cannot_be_found_out(void **state)
     run_once();
     assert_int_equal(taken.count, 0);
     assert_int_equal(metrics.refused_total, 1);
+    from = NULL;
 }
 
 /* The rights of its file decide, and nothing else. */

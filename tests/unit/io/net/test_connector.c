@@ -49,6 +49,7 @@ int connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 static int64_t set_ms; /* the agent's clock says this; 0: the true time */
 
 /* In place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock != CLOCK_BOOTTIME || set_ms == 0)
@@ -60,6 +61,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 static bool has_no_thread;
 
 /* Likewise. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int pthread_attr_setstacksize(pthread_attr_t *attributes, size_t size)
 {
     int (*next)(pthread_attr_t *, size_t);

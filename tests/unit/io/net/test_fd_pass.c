@@ -22,6 +22,7 @@ static int ends[2];
 static int interruptions; /* of the next calls of recvmsg() */
 
 /* In place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 ssize_t recvmsg(int sock, struct msghdr *message, int flags)
 {
     if (interruptions == 0)

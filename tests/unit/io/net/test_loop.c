@@ -28,6 +28,7 @@ static struct fixture f;
 static struct timespec set_time; /* what the clock says; 0: the true time */
 
 /* In place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock != CLOCK_BOOTTIME || set_time.tv_sec == 0)

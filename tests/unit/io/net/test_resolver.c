@@ -50,6 +50,7 @@ int stat(const char *restrict path, struct stat *restrict found)
 
 static int64_t set_ms; /* the resolver's clock says this; 0: the true time */
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock != CLOCK_BOOTTIME || set_ms == 0)

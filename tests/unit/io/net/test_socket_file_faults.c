@@ -68,6 +68,7 @@ int flock(int fd, int operation)
     return (int)syscall(SYS_flock, fd, operation);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
     assert_int_equal(count, 0);
@@ -79,6 +80,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int bind(int fd, __CONST_SOCKADDR_ARG where, socklen_t len)
 {
     int result = (int)syscall(SYS_bind, fd, where.__sockaddr__, len);
@@ -99,6 +101,7 @@ int chmod(const char *file, mode_t mode)
     return fails(chmod_error) ? -1 : (int)syscall(SYS_fchmodat, AT_FDCWD, file, mode);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int fchownat(int fd, const char *file, uid_t uid, gid_t gid, int flags)
 {
     come_between(&before_chown);

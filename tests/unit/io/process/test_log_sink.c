@@ -29,6 +29,7 @@ static struct timespec set_time; /* the time of day that is read; 0: the true on
 static const char *written(void);
 
 /* In place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock != CLOCK_REALTIME || set_time.tv_sec == 0)

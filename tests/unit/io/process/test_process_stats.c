@@ -38,6 +38,7 @@ static bool has_no_folder;    /* of descriptors */
 static int entries = -1;      /* that it has yet; -1: its true ones */
 
 /* These are in place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     if (clock == CLOCK_REALTIME && set_real.tv_sec != 0)
@@ -64,11 +65,13 @@ FILE *fopen(const char *restrict path, const char *restrict mode)
     FILE *(*next)(const char *, const char *);
 
     if (stat_text != NULL && strcmp(path, "/proc/self/stat") == 0)
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
         return stat_text[0] != '\0' ? fmemopen((void *)(uintptr_t)stat_text, strlen(stat_text), "r") : NULL;
     *(void **)(void *)&next = dlsym(RTLD_NEXT, "fopen");
     return next(path, mode);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 DIR *opendir(const char *path)
 {
     DIR *(*next)(const char *);
@@ -77,6 +80,7 @@ DIR *opendir(const char *path)
     return has_no_folder ? NULL : next(path);
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 struct dirent *readdir(DIR *folder)
 {
     static struct dirent entry;

@@ -82,6 +82,7 @@ static long add_rule(const struct landlock_path_beneath_attr *asked)
 }
 
 /* In place of the C library's. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 long syscall(long number, ...)
 {
     static long (*next)(long, ...);
@@ -93,8 +94,10 @@ long syscall(long number, ...)
         values[i] = va_arg(args, long);
     va_end(args);
     if (number == SYS_landlock_create_ruleset)
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
         return create_ruleset((const void *)values[0], (size_t)values[1]);
     if (number == SYS_landlock_add_rule)
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
         return add_rule((const struct landlock_path_beneath_attr *)values[2]);
     if (number == SYS_landlock_restrict_self) {
         assert_int_equal(values[1], 0);

@@ -53,6 +53,7 @@ int initgroups(const char *user, gid_t group)
     return -1;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int setresgid(gid_t real, gid_t effective, gid_t saved)
 {
     if (!fails_group)
