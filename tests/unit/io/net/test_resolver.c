@@ -596,6 +596,5 @@ int main(void)
         TEST(many_addresses_are_bounded),
         cmocka_unit_test(nothing_to_free),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
