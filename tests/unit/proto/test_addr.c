@@ -334,7 +334,7 @@ static void test_loopback(void **state)
         "[::ffff:127.0.0.1]:1", "localhost:1", "LocalHost.:1", "a.localhost:1", "unix:/run/redis.sock"};
     static const char *const other[] = {"10.0.0.1:1",    "128.0.0.1:1",    "[::2]:1",          "[fe80::1]:1",
                                         "redis-1:1",     "notlocalhost:1", "localhost.test:1", "[100::1]:1",
-                                        "[::1:0:0:1]:1", "[::7f00:1]:1"};
+                                        "[::1:0:0:1]:1", "[::7f00:1]:1",   "0.0.0.1:1"};
     struct addr addr;
 
     (void)state;
