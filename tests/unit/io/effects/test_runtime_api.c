@@ -289,7 +289,7 @@ static void no_list(void **state)
         expect_call("show proc;quit\n", cases[i][0]);
         expect_end("ff", cases[i][1]);
     }
-    begin(true, true); /* a list is read anew each time */
+    begin(true, true); /* the list is read again for each call */
     int fd = take_call("show proc;quit\n");
     skip_time(f.loop, 2010);
     close(fd);

@@ -22,8 +22,8 @@ static struct {
     const char *ipv4[24]; /* NULL ends it */
     const char *ipv6[4];
     int code;               /* EAI_..., 0: the addresses above */
-    int both_code;          /* likewise where both families are asked for */
-    int ipv4_code;          /* and where IPv4 alone is */
+    int both_code;          /* the same for a look-up of both families */
+    int ipv4_code;          /* the same for a look-up of IPv4 */
     const char *slow_names; /* names that begin like this are held; "": all; NULL: none */
     bool has_other_family;  /* an address comes first that is neither IPv4 nor IPv6 */
     int only_family;        /* holds what does not ask for this family alone; 0: nothing */

@@ -127,7 +127,7 @@ static struct resolver_query *look_up(struct resolver *resolver, const struct ad
     return resolver_lookup(resolver, &options);
 }
 
-/* A look-up that should begin again goes on as it is if there is no memory for that. Who waits is told in any case. */
+/* A look-up that cannot begin again for lack of memory goes on as it is. Its answer comes in any case. */
 static bool look_up_that_begins_again(void)
 {
     struct told first = {.done = 0};

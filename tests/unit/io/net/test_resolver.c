@@ -351,7 +351,7 @@ static void cancelled_query_is_silent(void **state)
     assert_int_equal(cancelled.calls, 0);
 }
 
-/* A name server that is slower than the patience of who asks for "one". */
+/* The query for "one" gives up before the slow name server answers. */
 static void begin_and_cancel(void)
 {
     struct answer cancelled = {.calls = 0};
@@ -459,7 +459,7 @@ static void answer_of_former_files_is_not_used(void **state)
     assert_false(asks_again());
 }
 
-/* Who waits is told what is found with the new files, and the former look-up is told nobody. */
+/* The query gets the answer of the new files. The answer of the former look-up is dropped. */
 static void look_up_begins_again(void **state)
 {
     struct answer answer = {.calls = 0};

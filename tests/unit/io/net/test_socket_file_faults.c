@@ -259,7 +259,7 @@ static void no_folder(void **state)
     assert_int_equal(pauses, 0);
 }
 
-/* Nobody releases it: it is waited for as long as one that is held, and then removed. */
+/* Nobody releases this lock. We wait for it as long as for any lock, and then remove it. */
 static void a_lock_that_we_may_not_open(void **state)
 {
     (void)state;

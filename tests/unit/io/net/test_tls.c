@@ -1,4 +1,4 @@
-/* What our contexts demand, which peers are let in, and what is said of those that are not. */
+/* What our contexts demand, which peers they accept, and the reasons of a refusal. */
 #include "spoa/io/net/tls.h"
 
 #include <dlfcn.h>

@@ -316,7 +316,7 @@ static void a_silent_one_makes_room(void **state)
     skip_time(loop, 2010);
     expect_eof(guest);
     expect_silence(talker);
-    expect_silence(next); /* it has the place, and the time of one that is no guest */
+    expect_silence(next); /* it has the place now, and the time of an ordinary connection */
     out = sink_of(space, sizeof(space));
     spop_peer_hello(&out, 16380, false);
     send_all(next);

@@ -1,4 +1,4 @@
-/* Who waits for an answer, what an end does to it, and what becomes of calls that fail. */
+/* Clients that wait for an answer, connections that end meanwhile, and system calls that fail. */
 #include "tests/unit/io/serve/spop_server_fixture.h"
 
 /* ---- those who wait ---- */
