@@ -2,6 +2,7 @@
 #include "spoa/cli/blocking_socket.h"
 
 #include "tests/unit/cli/peer_fixture.h"
+#include "tests/unit/io/net/name_service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,10 @@ static void nobody_is_there(void **state)
     (void)state;
     expect_failure(&addr, ECONNREFUSED);
     expect_failure(&unix_addr, ENOENT);
+    name_service_reset();
+    name_service.code = EAI_NONAME;
+    assert_true(addr_parse(span_of_text("nowhere.test:1"), &addr));
+    expect_failure(&addr, EHOSTUNREACH);
     assert_int_equal(count_descriptors(), before);
     close(tcp);
 }
@@ -186,7 +191,9 @@ static void a_name(void **state)
     char text[32];
 
     (void)state;
-    (void)snprintf(text, sizeof(text), "localhost:%u", addr.port);
+    name_service_reset();
+    name_service.ipv4[0] = "127.0.0.1";
+    (void)snprintf(text, sizeof(text), "redis.test:%u", addr.port);
     assert_true(addr_parse(span_of_text(text), &addr));
     int64_t begin_ms = stopwatch_ms();
     expect_connection(&addr);
@@ -205,8 +212,10 @@ static void a_name_of_a_silent_host(void **state)
     char text[32];
 
     (void)state;
+    name_service_reset();
+    name_service.ipv4[0] = "127.0.0.1";
     fill_queue((struct sockaddr *)&name, sizeof(name), queue, 4);
-    (void)snprintf(text, sizeof(text), "localhost:%u", addr.port);
+    (void)snprintf(text, sizeof(text), "redis.test:%u", addr.port);
     assert_true(addr_parse(span_of_text(text), &addr));
     int64_t begin_ms = stopwatch_ms();
     expect_failure(&addr, ETIMEDOUT);
