@@ -56,19 +56,39 @@ static void address_of(int server, unsigned long number, char ip[ADDRESS_MAX])
     snprintf(ip, ADDRESS_MAX, "127.%d.%lu.%lu", 16 + server, number / 256, number % 256);
 }
 
-static void say_master(const char *service)
-{
-    if (service[0] == 'w' && side == 0) {
-        SAY("*-1\r\n");
-        return;
-    }
-    unsigned long number = strtoul(service + 1, NULL, 10);
+/* Where a service's master is. */
+struct where {
     char ip[ADDRESS_MAX];
     char port[8];
+};
 
-    address_of(service[0] == 'k' ? 0 : side, number, ip);
-    snprintf(port, sizeof(port), "%d", node_port);
-    SAY("*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(ip), ip, strlen(port), port);
+static struct where master_of(const char *service)
+{
+    struct where where;
+
+    address_of(service[0] == 'k' ? 0 : side, strtoul(service + 1, NULL, 10), where.ip);
+    snprintf(where.port, sizeof(where.port), "%d", node_port);
+    return where;
+}
+
+static void say_master(const char *service)
+{
+    struct where where = master_of(service);
+
+    if (service[0] == 'w' && side == 0)
+        SAY("*-1\r\n");
+    else
+        SAY("*2\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(where.ip), where.ip, strlen(where.port), where.port);
+}
+
+/* The master was heard just now. */
+static void say_facts(const char *service)
+{
+    struct where where = master_of(service);
+
+    SAY("*8\r\n$2\r\nip\r\n$%zu\r\n%s\r\n$4\r\nport\r\n$%zu\r\n%s\r\n", strlen(where.ip), where.ip,
+        strlen(where.port), where.port);
+    SAY("$5\r\nflags\r\n$6\r\nmaster\r\n$23\r\ndown-after-milliseconds\r\n$5\r\n10000\r\n");
 }
 
 static void say_subscribed(struct connection *connection, const struct command *command)
@@ -97,7 +117,7 @@ static void answer(struct connection *connection, const struct command *command)
     else if (strcasecmp(what, "GET-MASTER-ADDR-BY-NAME") == 0)
         say_master(command->words[2]);
     else if (strcasecmp(what, "MASTER") == 0)
-        SAY("*4\r\n$5\r\nflags\r\n$6\r\nmaster\r\n$23\r\ndown-after-milliseconds\r\n$5\r\n10000\r\n");
+        say_facts(command->words[2]);
     else
         SAY("-ERR unknown command '%s %s'\r\n", verb, what);
 }

@@ -60,10 +60,10 @@ static bool is_covered(const struct sim_counts *counts)
     return counts->named_by[VOTER_SOURCE_SENTINEL] > 0 && counts->named_by[VOTER_SOURCE_REPLICATION] > 0 &&
            counts->named_by[VOTER_SOURCE_CLUSTER] > 0 && counts->compared > 0 && counts->steady > 0 &&
            counts->barred > 0 && counts->owed > 0 && counts->owed_soon > 0 && counts->owed_links > 0 &&
-           counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 && counts->kept > 0 &&
-           counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 && counts->parked > 0 &&
-           counts->released > 0 && counts->doubted > 0 && counts->silences > 0 && counts->distrusted > 0 &&
-           counts->told_doubts > 0 && counts->outages > 0 && counts->reloads > 0 &&
+           counts->owed_silences > 0 && counts->vetoes > 0 && counts->downs > 0 && counts->witnessed > 0 &&
+           counts->kept > 0 && counts->fenced > 0 && counts->leaving > 0 && counts->silenced > 0 &&
+           counts->parked > 0 && counts->released > 0 && counts->doubted > 0 && counts->silences > 0 &&
+           counts->distrusted > 0 && counts->told_doubts > 0 && counts->outages > 0 && counts->reloads > 0 &&
            counts->change_overs > 0 && counts->mixed > 0 && counts->mixed_switches > 0 &&
            counts->moved_by_force > 0 && counts->reloads_meanwhile > 0 && counts->kept_probes > 0 &&
            counts->moved > 0 && counts->shut > 0 && counts->shut_old > 0 && counts->shut_late > 0;
@@ -74,10 +74,11 @@ static void print_counts(const struct sim_counts *counts)
     printf("sim: %" PRIu64 " answers named a master (%" PRIu64 " by replication, %" PRIu64
            " by cluster), %" PRIu64 " against a steady majority (I3), %" PRIu64
            " pairs differed (I2), %" PRIu64 " soon after a dissent (barrier), %" PRIu64
-           " were due by poll, %" PRIu64 " by push, %" PRIu64 " links were due (I7)\n",
+           " were due by poll, %" PRIu64 " by push, %" PRIu64 " links were due, %" PRIu64
+           " silent masters would have been noticed (I7)\n",
            counts->named, counts->named_by[VOTER_SOURCE_REPLICATION], counts->named_by[VOTER_SOURCE_CLUSTER],
            counts->steady, counts->compared, counts->barred, counts->owed, counts->owed_soon,
-           counts->owed_links);
+           counts->owed_links, counts->owed_silences);
     printf("sim: %" PRIu64 " answers withheld because a node said that it is no master (I6), %" PRIu64
            " because a majority said that it is down, %" PRIu64 " witnessed, %" PRIu64 " kept, %" PRIu64
            " fences (%" PRIu64 " before the failover, %" PRIu64 " of a silent master)\n",

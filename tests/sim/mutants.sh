@@ -106,6 +106,7 @@ fi
 quorum=spoa/core/decision/quorum.c
 service=spoa/core/decision/service.c
 group=spoa/core/voters/voter_group.c
+questions=spoa/core/voters/voter_questions.c
 query=spoa/core/voters/sentinel_query.c
 hints=spoa/core/voters/sentinel_hints.c
 policy=spoa/core/decision/policy.c
@@ -252,6 +253,12 @@ mutant silence-of-another 'fence' $evidence \
     '/^static unsigned count_saying/,/^}/ s/report->candidate != candidate || //'
 rare 12900 silence-forgotten 'fence' $policy '/^static void check_silenced/,/^}/ s/^        ruling->is_fenced = true;/        (void)ruling;/'
 mutant witness-hears-nobody 'witnessed' $evidence 's/^           (limit_ms == 0 || hears_peers(.*/           limit_ms >= 0;/'
+
+# With `down-after` sentries are asked with each poll, the others once a sentry does not hear the master.
+rare 18900 one-sentry-too-few 'I7-silence' $questions 's/<= quorum->voters - quorum->threshold;/< quorum->voters - quorum->threshold;/'
+rare 32300 sentries-wake-nobody 'I7-silence' $service -e '/^static bool is_silence_near/,/^}/ s/return true;/return now_ms < 0;/' \
+    -e '/^bool service_is_watchful/,/^}/ s/silence_ms < near_ms(service)/silence_ms < INT64_MAX/'
+rare 18900 silence-is-not-asked-for 'I7-silence' $service '/^enum service_asking service_wants_facts/,/^}/ s/: SERVICE_ASKS_SENTRIES;/: SERVICE_ASKS_NOBODY;/'
 
 # Cuts of sessions: what is owed is forgotten or not believed, or what is not owed is cut.
 mutant cut-given-up 'I8-gone' $debts 's/^    debt->due_ms = debt->t_begun_ms + wait_ms;/    debt->state = DEBT_NONE;/'

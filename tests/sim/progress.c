@@ -122,6 +122,46 @@ static void check_name(struct world *world, const struct sim_set *set, unsigned 
                  service, answer->state, answer->address, due);
 }
 
+/* Whether a majority in reach has not heard the master `address` for `silent_ms`. */
+static bool is_unheard(struct world *world, const struct sim_set *set, unsigned service, int8_t address,
+                       int64_t silent_ms)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < set->file.voters; i++) {
+        unsigned number = network_link(world, set, i, false)->sentinel;
+        int64_t lost_ms = world->sentinels[number].master_lost_ms[service];
+        if (effective_view(world, set, i, service) == address &&
+            !is_doubtful(world, set, i, service, address) && lost_ms != 0 &&
+            world->now_ms - lost_ms >= silent_ms)
+            count++;
+    }
+    return count >= set->file.threshold;
+}
+
+/*
+ * `down-after`: a sentry is polled, which does not hear the master. Then all others are polled or, as they are watched,
+ * asked before that.
+ */
+static void check_silence(struct world *world, const struct sim_set *set, unsigned service,
+                          const struct sim_answer *answer, int64_t poll_due_ms)
+{
+    const struct ghost *ghost = &world->ghost;
+    int64_t due_ms = 2 * (poll_due_ms + VOTER_WATCH_MS);
+
+    if (set->file.policy.down_after_ms == 0 || answer->address < 0 ||
+        world->config.source != VOTER_SOURCE_SENTINEL ||
+        world->now_ms - ghost->sets[set->number].disturbed_until_ms < due_ms ||
+        world->now_ms - ghost->changed_ms[service] < due_ms)
+        return;
+    bool is_silent =
+        is_unheard(world, set, service, answer->address, set->file.policy.down_after_ms + due_ms);
+    world->counts.owed_silences++;
+    if (is_silent)
+        ghost_broken(world, "I7-silence progress", "agent %u service %u: address %d is named, and silent",
+                     set->agent, service, answer->address);
+}
+
 /* A link that nothing hinders must be there: after a failure that is noticed by silence, a back-off at its
  * longest, and attempts. */
 static void check_links(struct world *world, const struct sim_set *set)
@@ -166,5 +206,6 @@ void progress_check(struct world *world, unsigned agent, unsigned service, const
         world->counts.owed_soon++;
         check_name(world, set, service, answer, "I7-push progress");
     }
+    check_silence(world, set, service, answer, poll_due_ms);
     check_links(world, set);
 }

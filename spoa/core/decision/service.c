@@ -367,10 +367,34 @@ bool service_take_ask_witness(struct service *service)
     return asks_witness;
 }
 
-bool service_wants_facts(const struct service *service, unsigned voter)
+/* From which silence on `down-after` is near: the life of a vote is missing, or less. */
+static int64_t near_ms(const struct service *service)
 {
-    return service->evidence.sentinels[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
-           service->settings->policy.early_fence || service->settings->policy.down_after_ms > 0;
+    int64_t left_ms = service->settings->policy.down_after_ms - service->settings->quorum.vote_life_ms;
+
+    return left_ms > SERVICE_WATCH_MS ? left_ms : SERVICE_WATCH_MS;
+}
+
+/* Whether a voter has not heard the master for nearly as long as `down-after`, or longer. */
+static bool is_silence_near(const struct service *service, int64_t now_ms)
+{
+    for (unsigned i = 0; i < service->settings->quorum.voters; i++)
+        if (evidence_silence_ms(&service->evidence, i, service->subject, now_ms) >= near_ms(service))
+            return true;
+    return false;
+}
+
+enum service_asking service_wants_facts(const struct service *service, unsigned voter, int64_t now_ms)
+{
+    const struct policy_config *policy = &service->settings->policy;
+
+    if (service->evidence.sentinels[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
+        policy->early_fence)
+        return SERVICE_ASKS_ALL;
+    if (policy->down_after_ms == 0)
+        return SERVICE_ASKS_NOBODY;
+    return service_wants_witness(service) || is_silence_near(service, now_ms) ? SERVICE_ASKS_ALL
+                                                                              : SERVICE_ASKS_SENTRIES;
 }
 
 bool service_wants_witness(const struct service *service)
@@ -391,18 +415,16 @@ bool service_wants_peers(const struct service *service)
 bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms)
 {
     int64_t limit_ms = service->settings->policy.down_after_ms;
-    const struct evidence *evidence = &service->evidence;
-    int64_t near_ms = limit_ms - service->settings->quorum.vote_life_ms;
+    int64_t silence_ms = evidence_silence_ms(&service->evidence, voter, service->subject, now_ms);
 
-    if (near_ms < SERVICE_WATCH_MS)
-        near_ms = SERVICE_WATCH_MS;
     if (service->decision.ruled == SERVICE_WITNESSED)
         return service_wants_peers(service);
-    if (limit_ms == 0 || evidence_silence_ms(evidence, voter, service->subject, now_ms) < near_ms)
+    if (limit_ms == 0 || silence_ms < near_ms(service))
         return false;
     /* One voter that is cut off from the master for hours is no reason. */
     return service->decision.state == SERVICE_DOWN ||
-           !evidence_is_silent(evidence, voter, service->subject, limit_ms, now_ms);
+           silence_ms < limit_ms + service->settings->quorum.vote_life_ms ||
+           !evidence_is_silent(&service->evidence, voter, service->subject, limit_ms, now_ms);
 }
 
 bool service_wants_min_replicas(const struct service *service, int64_t now_ms)

@@ -164,6 +164,8 @@ static void follow_up(struct voter_group *group, size_t service)
     if (review_ms < group->wake_ms)
         group->wake_ms = review_ms;
     if (service_take_ask_witness(one)) {
+        /* Before the witness: a voter that calls the master silent is none. */
+        voter_group_ask_voters(group, VOTER_ASK_FACTS, service);
         voter_group_ask_voters(group, VOTER_ASK_WITNESS, service);
         if (service_wants_peers(one))
             voter_group_ask_voters(group, VOTER_ASK_PEERS, service);

@@ -41,20 +41,39 @@ static void ask_for_witness(struct voter_group *group, unsigned voter, size_t i)
         marks_add(&group->voters[voter].marks[VOTER_ASK_PEERS], i);
 }
 
-static void poll_service(struct voter_group *group, unsigned voter, size_t i, bool is_its_turn)
+/*
+ * A sentry is one of n - Q + 1 voters, so that each Q of them have one. Which they are differs from service to
+ * service, so that all voters have their share of the work.
+ */
+static bool is_sentry(const struct voter_group *group, unsigned voter, size_t service)
+{
+    const struct quorum_config *quorum = &service_settings(group->options.services[service])->quorum;
+
+    return (voter + service) % quorum->voters <= quorum->voters - quorum->threshold;
+}
+
+static bool wants_facts(const struct voter_group *group, unsigned voter, size_t i, int64_t now_ms)
+{
+    enum service_asking asking = service_wants_facts(group->options.services[i], voter, now_ms);
+
+    return asking == SERVICE_ASKS_ALL || (asking == SERVICE_ASKS_SENTRIES && is_sentry(group, voter, i));
+}
+
+static void poll_service(struct voter_group *group, unsigned voter, size_t i, bool is_its_turn,
+                         int64_t now_ms)
 {
     struct marks *marks = group->voters[voter].marks;
     const struct service *service = group->options.services[i];
 
     marks_add(&marks[VOTER_ASK_MASTER], i);
-    if (is_its_turn || service_wants_facts(service, voter))
+    if (is_its_turn || wants_facts(group, voter, i, now_ms))
         marks_add(&marks[VOTER_ASK_FACTS], i);
     ask_for_witness(group, voter, i);
     if (service_wants_replicas(service, is_its_turn))
         marks_add(&marks[VOTER_ASK_REPLICAS], i);
 }
 
-static void poll_part(struct voter_group *group, unsigned voter, unsigned parts)
+static void poll_part(struct voter_group *group, unsigned voter, unsigned parts, int64_t now_ms)
 {
     unsigned polled = group->voters[voter].parts_polled++;
     unsigned turns = polled / parts % VOTER_FACTS_POLLS;
@@ -62,7 +81,7 @@ static void poll_part(struct voter_group *group, unsigned voter, unsigned parts)
     struct poll_part turn = poll_part_of(part.begin, part.end, turns, VOTER_FACTS_POLLS);
 
     for (size_t i = part.begin; i < part.end; i++)
-        poll_service(group, voter, i, i >= turn.begin && i < turn.end);
+        poll_service(group, voter, i, i >= turn.begin && i < turn.end, now_ms);
 }
 
 void voter_group_poll(struct voter_group *group, unsigned voter, uint32_t poll_ms, int64_t now_ms)
@@ -77,7 +96,7 @@ void voter_group_poll(struct voter_group *group, unsigned voter, uint32_t poll_m
         due = who->is_asked_all ? 0 : parts;
     who->part_ms = part_ms;
     for (int64_t i = 0; i < due && i < parts; i++)
-        poll_part(group, voter, parts);
+        poll_part(group, voter, parts, now_ms);
 }
 
 static void ask(struct voter_group *group, unsigned voter, size_t service)

@@ -250,26 +250,58 @@ static void test_nodes_have_no_settings(void **state)
 
 /* ---- what is asked for ---- */
 
+static void expect_facts(enum service_asking asking)
+{
+    for (unsigned i = 0; i < VOTERS; i++)
+        assert_int_equal(service_wants_facts(f.service, i, f.now_ms), asking);
+}
+
+/* One voter that does not hear the master is a reason to ask all with each poll, for as long as it says so. */
+static void test_whom_to_ask_with_each_poll(void **state)
+{
+    (void)state;
+    begin(down_after);
+    agree(3, R1);
+    expect_facts(SERVICE_ASKS_SENTRIES);
+    say_silent(2, R1, SERVICE_WATCH_MS - 1);
+    expect_facts(SERVICE_ASKS_SENTRIES);
+    say_silent(2, R1, SERVICE_WATCH_MS);
+    expect_facts(SERVICE_ASKS_ALL);
+    say_silent(2, R1, 3600000);
+    expect_facts(SERVICE_ASKS_ALL);
+    f.now_ms += F - 1;
+    expect_facts(SERVICE_ASKS_ALL);
+    f.now_ms++;
+    expect_facts(SERVICE_ASKS_SENTRIES);
+    say_silent(2, R2, SERVICE_WATCH_MS); /* of another node */
+    expect_facts(SERVICE_ASKS_SENTRIES);
+    end();
+}
+
 static void test_when_it_is_asked_for_soon(void **state)
 {
     (void)state;
     begin(down_after);
     agree(3, R1);
-    assert_true(service_wants_facts(f.service, 2));
     say_silent(0, R1, SERVICE_WATCH_MS - 1);
     assert_false(service_is_watchful(f.service, 0, f.now_ms));
     say_silent(0, R1, SERVICE_WATCH_MS);
     assert_true(service_is_watchful(f.service, 0, f.now_ms));
     assert_false(service_is_watchful(f.service, 1, f.now_ms));
-    say_silent(0, R1, LIMIT); /* alone, and perhaps for hours */
+    say_silent(0, R1, LIMIT + F - 1);
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
+    say_silent(0, R1, LIMIT + F); /* alone, and perhaps for hours */
     assert_false(service_is_watchful(f.service, 0, f.now_ms));
+    say_facts(0, R1, (struct sentinel_facts){.silent_ms = LIMIT + F, .owed_ms = 1});
+    assert_true(service_is_watchful(f.service, 0, f.now_ms));
+    say_silent(0, R1, LIMIT + F);
     say_silent(1, R1, LIMIT);
     assert_true(service_is_watchful(f.service, 0, f.now_ms));
     end();
     begin((struct policy_config){.witness = true});
     agree(3, R1);
     say_silent(0, R1, SERVICE_WATCH_MS);
-    assert_false(service_wants_facts(f.service, 0));
+    assert_int_equal(service_wants_facts(f.service, 0, f.now_ms), SERVICE_ASKS_NOBODY);
     assert_false(service_is_watchful(f.service, 0, f.now_ms));
     assert_false(service_wants_peers(f.service));
     end();
@@ -435,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_silence_begins_with_another_master),
         cmocka_unit_test(test_silence_of_long_ago_does_not_go_on),
         cmocka_unit_test(test_nodes_have_no_settings),
+        cmocka_unit_test(test_whom_to_ask_with_each_poll),
         cmocka_unit_test(test_when_it_is_asked_for_soon),
         cmocka_unit_test(test_a_long_limit_is_watched_late),
         cmocka_unit_test(test_a_witness_hears_a_majority),

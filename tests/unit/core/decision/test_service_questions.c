@@ -26,25 +26,46 @@ static void test_park_from_the_start(void **state)
     end();
 }
 
+static void expect_facts(unsigned voter, enum service_asking asking)
+{
+    assert_int_equal(service_wants_facts(f.service, voter, f.now_ms), asking);
+}
+
 /* Facts are wanted from a voter that holds the master to be down, from all while it is, and where a setting needs them. */
 static void test_when_facts_are_wanted(void **state)
 {
     (void)state;
     begin((struct policy_config){.witness = true});
     agree(3, R1);
-    assert_false(service_wants_facts(f.service, 0));
+    expect_facts(0, SERVICE_ASKS_NOBODY);
     say_down(1, R1, true);
-    assert_false(service_wants_facts(f.service, 0));
-    assert_true(service_wants_facts(f.service, 1));
+    expect_facts(0, SERVICE_ASKS_NOBODY);
+    expect_facts(1, SERVICE_ASKS_ALL);
     say_down(2, R1, true);
     assert_int_equal(service_decision(f.service)->state, SERVICE_DOWN);
-    assert_true(service_wants_facts(f.service, 0));
+    expect_facts(0, SERVICE_ASKS_ALL);
     end();
     begin((struct policy_config){.early_fence = true});
-    assert_true(service_wants_facts(f.service, 0));
+    expect_facts(0, SERVICE_ASKS_ALL);
     end();
     begin((struct policy_config){.down_after_ms = 1});
-    assert_true(service_wants_facts(f.service, 0));
+    expect_facts(0, SERVICE_ASKS_SENTRIES);
+    end();
+    begin((struct policy_config){.down_after_ms = 1, .early_fence = true});
+    expect_facts(0, SERVICE_ASKS_ALL);
+    end();
+}
+
+/* With `down-after` a voter that says that the master is silent is no witness for it. So each must say what it knows. */
+static void test_facts_of_a_witness(void **state)
+{
+    (void)state;
+    begin((struct policy_config){.down_after_ms = 1500, .witness = true});
+    expect_facts(2, SERVICE_ASKS_ALL);
+    agree(2, R1);
+    expect_facts(2, SERVICE_ASKS_ALL);
+    agree(3, R1);
+    expect_facts(2, SERVICE_ASKS_SENTRIES);
     end();
 }
 
@@ -221,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_park_from_the_start),
         cmocka_unit_test(test_when_facts_are_wanted),
+        cmocka_unit_test(test_facts_of_a_witness),
         cmocka_unit_test(test_when_a_witness_is_wanted),
         cmocka_unit_test(test_a_witness_is_asked_for_once),
         cmocka_unit_test(test_when_replicas_are_wanted),

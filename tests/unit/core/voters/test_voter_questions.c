@@ -127,6 +127,7 @@ static void test_a_name_that_is_lost(void **state)
     voter_group_tick(group, START + F);
     for (unsigned i = 0; i < VOTERS; i++) {
         take(i);
+        assert_int_equal(asked[VOTER_ASK_FACTS], 6);
         assert_int_equal(asked[VOTER_ASK_WITNESS], 6);
         assert_int_equal(asked[VOTER_ASK_PEERS], 6);
         assert_int_equal(asked[VOTER_ASK_MASTER], 0);
@@ -150,6 +151,45 @@ static void test_each_service_has_its_turn(void **state)
     for (size_t service = 0; service < SERVICES; service++)
         assert_int_equal(turns[service], 2);
     assert_false(voter_group_wants(group, 0));
+}
+
+/* The services that `voter` is asked about with each poll from `now_ms` on, a bit each. */
+static unsigned asked_always(unsigned voter, int64_t now_ms)
+{
+    unsigned services_asked = 7;
+
+    for (int64_t i = 0; i < VOTER_FACTS_POLLS; i++) {
+        voter_group_poll(group, voter, POLL, now_ms + i * POLL);
+        take(voter);
+        services_asked &= asked[VOTER_ASK_FACTS];
+    }
+    return services_asked;
+}
+
+/* Two of three are asked about a service: one of any majority is among them. Each has its share of the services. */
+static void test_sentries(void **state)
+{
+    const struct policy_config down_after = {.down_after_ms = 2000};
+
+    (void)state;
+    build(down_after, down_after);
+    assert_int_equal(asked_always(0, START), 3);
+    assert_int_equal(asked_always(1, START), 5);
+    assert_int_equal(asked_always(2, START), 6);
+    for (size_t i = 0; i < SERVICES; i++)
+        settings[i].quorum.threshold = 3;
+    assert_int_equal(asked_always(0, START + VOTER_FACTS_POLLS * POLL), 1);
+    assert_int_equal(asked_always(1, START + VOTER_FACTS_POLLS * POLL), 4);
+    assert_int_equal(asked_always(2, START + VOTER_FACTS_POLLS * POLL), 2);
+}
+
+/* A service without `down-after` has no sentries, and one with `early-fence` asks all. */
+static void test_services_without_sentries(void **state)
+{
+    (void)state;
+    build((struct policy_config){.early_fence = true}, plain);
+    for (unsigned i = 0; i < VOTERS; i++)
+        assert_int_equal(asked_always(i, START), 1);
 }
 
 /* A poll that comes again before it is due asks nothing. One that comes late asks each once. */
@@ -232,9 +272,14 @@ static void test_a_silent_master_is_watched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_services_with_a_witness),    TEST(test_a_name_that_is_lost),
-        TEST(test_each_service_has_its_turn),  TEST(test_a_poll_is_due_once),
-        TEST(test_when_each_voter_is_polled),  TEST(test_where_replicas_are_asked_for),
+        TEST(test_services_with_a_witness),
+        TEST(test_a_name_that_is_lost),
+        TEST(test_each_service_has_its_turn),
+        TEST(test_a_poll_is_due_once),
+        TEST(test_sentries),
+        TEST(test_services_without_sentries),
+        TEST(test_when_each_voter_is_polled),
+        TEST(test_where_replicas_are_asked_for),
         TEST(test_a_silent_master_is_watched),
     };
 
