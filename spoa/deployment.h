@@ -43,7 +43,7 @@
  * So many services, or links of services, in one turn of the loop: one of them takes some microseconds, and nobody should
  * wait longer than a millisecond or two for an answer.
  */
-#define DEPLOYMENT_SLICE 64
+#define DEPLOYMENT_SLICE 32
 
 struct deployment;
 struct runtime_health;

@@ -42,7 +42,7 @@ static const struct agent_build build = {
  * Of a file that is read again: so many units in one turn of the loop. A unit takes up to a tenth of a millisecond, and
  * nobody should wait longer than a millisecond or two for an answer.
  */
-#define LOAD_SLICE 8
+#define LOAD_SLICE 4
 
 /* A configuration that is read again; all NULL: none is. */
 struct reading {

@@ -162,11 +162,11 @@ static bool take_command(const char **at, const char *end, struct command *comma
     return true;
 }
 
-/* The agent always reads: a socket that blocks does no harm. */
+/* The agent always reads: a socket that blocks does no harm. It may close the connection meanwhile. */
 static void flush(const struct connection *connection)
 {
     for (size_t sent = 0; sent < out_len;) {
-        ssize_t wrote = write(connection->fd, out + sent, out_len - sent);
+        ssize_t wrote = send(connection->fd, out + sent, out_len - sent, MSG_NOSIGNAL);
         if (wrote <= 0)
             break;
         sent += (size_t)wrote;

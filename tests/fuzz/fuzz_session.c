@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/spop_frame.h"
+#include "spoa/core/base/progress.h"
 #include "spoa/core/haproxy/spop_session.h"
 #include "tests/fuzz/fuzz_world.h"
 
@@ -81,7 +82,7 @@ static void release(void)
 static void pass_time(unsigned ms)
 {
     world.now_ms += ms;
-    voter_group_tick(world.group, world.now_ms);
+    voter_group_tick(world.group, world.now_ms, PROGRESS_UNLIMITED);
     parking_tick(world.parking, world.now_ms);
     release();
 }

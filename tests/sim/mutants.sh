@@ -240,6 +240,7 @@ mutant kept-probe-tells-the-former-set 'I6' $probe '/^bool role_probe_move/,/^}/
 mutant kept-role-gets-another-date 'I6' $handover '/^bool handover_tell_role/,/^}/ s/told->t_sent_ms, .addr/told->t_sent_ms + 60000, .addr/'
 mutant reload-aims-no-probe 'probe' $probe 's/^    role_probe_aim(probe, decision->addr, now_ms);/    (void)now_ms;/'
 mutant reload-reviews-late 'timers' $group '/^void voter_group_catch_up/,/^}/ s/^    follow_up(group, service);/    (void)group;\n    (void)service;/'
+mutant looks-end-too-early 'timers' $group '/^int64_t voter_group_wake_ms/,/^}/ s/group->looked_at > 0 ? 0 : //'
 mutant reload-keeps-deadlines 'parked' $parking 's/^    if (deadline_ms >= stream->deadline_ms)$/    if (deadline_ms != 0)/'
 mutant reload-forgets-who-waits 'parked' $parking 's/^    to->count = from->count;/    (void)from->count;/'
 mutant outage-does-not-end 'outage' $service 's/^        outage_end(outage, waiting, &service->outages, now_ms);/        (void)waiting;/'

@@ -119,7 +119,7 @@ void set_tick(struct world *world, struct sim_set *set)
     for (unsigned i = 0; i < SIM_SERVICES_MAX; i++)
         if (set->services[i] != NULL)
             tick_probe(world, set, i);
-    voter_group_tick(set->group, now_ms_of(world, set));
+    voter_group_tick(set->group, now_ms_of(world, set), 1); /* one service a turn */
 }
 
 static int64_t earlier(int64_t a_ms, int64_t b_ms)

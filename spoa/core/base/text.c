@@ -41,6 +41,11 @@ static bool grow(struct text *out, size_t len)
     return true;
 }
 
+void text_reserve(struct text *out, size_t len)
+{
+    (void)grow(out, len);
+}
+
 void text_add_bytes(struct text *out, const char *bytes, size_t len)
 {
     if (!grow(out, len))

@@ -408,18 +408,34 @@ const char *voter_group_words(const struct voter_group *group, unsigned voter)
 
 int64_t voter_group_wake_ms(const struct voter_group *group)
 {
-    return group->wake_ms;
+    return group->looked_at > 0 ? 0 : group->wake_ms;
 }
 
-void voter_group_tick(struct voter_group *group, int64_t now_ms)
+/* Returns what it cost. */
+static size_t look_at(struct voter_group *group, size_t service, int64_t now_ms)
 {
-    if (now_ms < group->wake_ms)
+    struct service *one = group->options.services[service];
+    bool is_due = now_ms >= service_decision(one)->review_ms;
+
+    if (is_due)
+        service_review(one, now_ms);
+    follow_up(group, service);
+    return is_due ? VOTER_REVIEW_COST : 1;
+}
+
+void voter_group_tick(struct voter_group *group, int64_t now_ms, size_t budget)
+{
+    if (now_ms < voter_group_wake_ms(group))
         return;
-    voter_group_ask_watched(group, now_ms);
-    group->wake_ms = group->watch_ms;
-    for (size_t i = 0; i < group->options.service_count; i++) {
-        if (now_ms >= service_decision(group->options.services[i])->review_ms)
-            service_review(group->options.services[i], now_ms);
-        follow_up(group, i);
+    if (group->looked_at == 0) {
+        voter_group_ask_watched(group, now_ms);
+        group->wake_ms =
+            group->watch_ms; /* each look may make it earlier, and each event until the last one */
     }
+    while (group->looked_at < group->options.service_count && budget > 0) {
+        size_t cost = look_at(group, group->looked_at++, now_ms);
+        budget -= cost < budget ? cost : budget;
+    }
+    if (group->looked_at == group->options.service_count)
+        group->looked_at = 0;
 }

@@ -177,10 +177,15 @@ bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_ques
 /* The alarms of the group, as of the last call. */
 const struct alarms *voter_group_alarms(const struct voter_group *group);
 
-/* When voter_group_tick() is due; QUORUM_NEVER if nothing can change without an event. */
+/* When voter_group_tick() is due: 0 if it has not looked at all services yet, QUORUM_NEVER if nothing can change without an
+ * event. */
 int64_t voter_group_wake_ms(const struct voter_group *group);
 
-/* Reviews the decisions that have expired. */
-void voter_group_tick(struct voter_group *group, int64_t now_ms);
+/*
+ * Reviews the decisions that have expired. A look at a service costs a unit of the budget, a review so many. The next call
+ * goes on where this one ends.
+ */
+#define VOTER_REVIEW_COST 16
+void voter_group_tick(struct voter_group *group, int64_t now_ms, size_t budget);
 
 #endif

@@ -30,6 +30,7 @@ struct monitored {
 struct voter_group {
     struct voter_group_options options;
     int64_t wake_ms;
+    size_t looked_at;     /* so many services, in a tick that is not through */
     int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
     struct marks watched; /* services that are asked about before the next poll */
     /* Of the services: all, those whose replicas are asked for with the facts, and those that a witness may help. */

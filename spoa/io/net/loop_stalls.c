@@ -4,8 +4,8 @@
 
 #define NOT_AWAKE (-1)
 #define SHARE_US 500
-/* With what has been put off for too long. */
-#define SHARE_MAX_US 4000
+/* With what has been put off for too long; one link of these works in each turn, whatever the others took. */
+#define SHARE_MAX_US 1500
 /* About what a timer's work takes: a command that is sent, or a connection that is begun. */
 #define APART_S 20e-6
 #define APART_MAX 10000
@@ -29,8 +29,10 @@ static void on_woken(struct ev_loop *loop)
 
     stalls->t_woken_us = clock_us();
     stalls->links_us = 0;
+    stalls->voters_us = 0;
     stalls->now_ms = 0;
     stalls->put_off = 0;
+    stalls->has_overdue = false;
 }
 
 void loop_stalls_start(struct loop_stalls *stalls, struct ev_loop *loop, struct metrics *metrics)
@@ -46,23 +48,49 @@ void loop_stalls_stop(struct ev_loop *loop)
     ev_set_userdata(loop, NULL);
 }
 
+static void begin_work(struct loop_stalls *stalls, int64_t *us)
+{
+    stalls->us = us;
+    stalls->t_work_us = clock_us();
+}
+
+/* Whether the links have had their share, and this one has not waited for so long that it has to work now. */
+static bool is_put_off(struct loop_stalls *stalls, int64_t *io_since_ms)
+{
+    if (stalls->links_us < SHARE_US)
+        return false;
+    if (stalls->now_ms == 0)
+        stalls->now_ms = clock_ms();
+    if (*io_since_ms == 0)
+        *io_since_ms = stalls->now_ms;
+    if (stalls->now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MS ||
+        (stalls->links_us >= SHARE_MAX_US && stalls->has_overdue))
+        return true;
+    stalls->has_overdue = true;
+    return false;
+}
+
 bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms)
 {
     struct loop_stalls *stalls = ev_userdata(loop);
 
     if (stalls == NULL)
         return false;
-    if (stalls->links_us >= SHARE_US) {
-        if (stalls->now_ms == 0)
-            stalls->now_ms = clock_ms();
-        if (*io_since_ms == 0)
-            *io_since_ms = stalls->now_ms;
-        if (stalls->links_us >= SHARE_MAX_US || stalls->now_ms - *io_since_ms < LOOP_STALLS_PUT_OFF_MS)
-            return true;
-    }
+    if (is_put_off(stalls, io_since_ms))
+        return true;
     *io_since_ms = 0;
-    stalls->t_work_us = clock_us();
+    begin_work(stalls, &stalls->links_us);
     return false;
+}
+
+bool loop_stalls_hurries(struct ev_loop *loop)
+{
+    struct loop_stalls *stalls = ev_userdata(loop);
+
+    if (stalls == NULL)
+        return false;
+    begin_work(stalls, &stalls->voters_us);
+    return stalls->voters_us >= SHARE_US;
 }
 
 void loop_stalls_has_worked(struct ev_loop *loop)
@@ -70,7 +98,7 @@ void loop_stalls_has_worked(struct ev_loop *loop)
     struct loop_stalls *stalls = ev_userdata(loop);
 
     if (stalls != NULL)
-        stalls->links_us += clock_us() - stalls->t_work_us;
+        *stalls->us += clock_us() - stalls->t_work_us;
 }
 
 bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms)

@@ -3,7 +3,8 @@
  * happens between two waits in the kernel. A process that is stopped while it waits has no stall.
  *
  * It also keeps turns short. The links to thousands of nodes have half a millisecond of each turn, and leave the
- * rest of their work to later ones. A question should not wait for all of them.
+ * rest of their work to later ones. A question should not wait for all of them. Links to voters never wait, but do
+ * less in a turn when there are many.
  */
 #ifndef SPOA_IO_NET_LOOP_STALLS_H
 #define SPOA_IO_NET_LOOP_STALLS_H
@@ -17,13 +18,16 @@
 struct loop_stalls {
     struct metrics *metrics;
     int64_t t_woken_us;
-    int64_t links_us;  /* what the links had of this turn */
-    int64_t t_work_us; /* when the work of the last of them began */
+    int64_t links_us;  /* what the links that can wait had of this turn */
+    int64_t voters_us; /* and those that never wait */
+    int64_t *us;       /* the one of the two that is at work, */
+    int64_t t_work_us; /* since then */
     int64_t now_ms;    /* in this turn; 0: nobody needed it */
     unsigned put_off;  /* timers in this turn */
+    bool has_overdue;  /* a link that was put off for too long has worked in this turn */
 };
 
-/* What has been put off for so long may take four milliseconds of a turn. */
+/* What has been put off for so long may take one and a half milliseconds of a turn. */
 #define LOOP_STALLS_PUT_OFF_MS 250
 
 /*
@@ -47,7 +51,13 @@ bool loop_stalls_puts_off(struct ev_loop *loop, int64_t *io_since_ms);
  */
 bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *io_since_ms);
 
-/* The work is done that began when one of these two said false. */
+/*
+ * For a handler of a link that never waits; it calls loop_stalls_has_worked() at its end. True if such links have had half
+ * a millisecond of this turn. The handler should leave for later turns what it can. Always false without a watchdog.
+ */
+bool loop_stalls_hurries(struct ev_loop *loop);
+
+/* The work is done that began when one of these three was called, and did not put it off. */
 void loop_stalls_has_worked(struct ev_loop *loop);
 
 #endif

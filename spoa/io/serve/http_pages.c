@@ -19,6 +19,8 @@
 /* What all texts together may take: so many bytes, or so many times the newest where that is more. */
 #define HELD_MAX ((size_t)32 * 1024 * 1024)
 #define HELD_TIMES 4
+/* So much memory is given back to the kernel in one turn of the loop: 40 MiB would take three milliseconds. */
+#define SHED_SIZE ((size_t)2 * 1024 * 1024)
 
 struct http_pages {
     struct http_pages_options options;
@@ -30,17 +32,20 @@ struct http_pages {
     struct page_cursor cursor;
     struct text text;
     struct process_stats process;
-    int64_t t_loaded_ms; /* of the configuration that is shown */
-    int64_t used_us;     /* what the page took so far */
+    int64_t t_loaded_ms;              /* of the configuration that is shown */
+    int64_t used_us;                  /* what the page took so far */
+    size_t last_len[HTTP_PAGE_COUNT]; /* of each page when it was written last; 0: never */
     struct http_text *texts;
     size_t held;
+    struct http_text *unheld; /* long texts that nobody holds, while their memory is given back */
+    ev_timer shed;
 };
 
-static void arm(struct http_pages *pages, int64_t wait_us)
+static void arm(const struct http_pages *pages, ev_timer *timer, int64_t wait_us)
 {
-    ev_timer_stop(pages->options.loop, &pages->turn);
-    ev_timer_set(&pages->turn, (double)wait_us / 1e6, 0.0);
-    ev_timer_start(pages->options.loop, &pages->turn);
+    ev_timer_stop(pages->options.loop, timer);
+    ev_timer_set(timer, (double)wait_us / 1e6, 0.0);
+    ev_timer_start(pages->options.loop, timer);
 }
 
 /* By turns, so that nobody waits for ever. NONE: nobody waits. */
@@ -63,6 +68,7 @@ static void begin(struct http_pages *pages, enum http_page page)
     pages->used_us = 0;
     pages->t_loaded_ms = INT64_MIN;
     process_stats_read(&pages->process);
+    text_reserve(&pages->text, pages->last_len[page]);
 }
 
 /* NULL where memory is short. */
@@ -79,17 +85,18 @@ static struct http_text *make_text(struct http_pages *pages)
     text->holders = 1;
     pages->text = (struct text){.data = NULL};
     pages->held += text->len;
+    pages->last_len[pages->page] = text->len;
     DL_APPEND(pages->texts, text);
     return text;
 }
 
 static void end(struct http_pages *pages)
 {
-    enum http_page page = pages->page;
     struct http_text *text = make_text(pages);
+    enum http_page page = pages->page;
 
     pages->page = HTTP_PAGE_NONE;
-    arm(pages, PAUSE * pages->used_us);
+    arm(pages, &pages->turn, PAUSE * pages->used_us);
     pages->options.ready(pages->options.ready_context, page, pages->begun, text);
     if (text != NULL)
         http_pages_give_back(pages, text);
@@ -103,7 +110,7 @@ static bool write_slice(struct http_pages *pages, int64_t begun_us)
     pages->options.status(pages->options.status_context, &status);
     status.process = pages->process;
     if (status.t_loaded_ms != pages->t_loaded_ms) { /* the first slice, or another configuration since */
-        text_finish(&pages->text);
+        text_clear(&pages->text);
         pages->cursor = (struct page_cursor){.section = 0};
         pages->t_loaded_ms = status.t_loaded_ms;
     }
@@ -129,7 +136,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int events)
     bool has_more = write_slice(pages, begun_us);
     pages->used_us += clock_us() - begun_us;
     if (has_more)
-        arm(pages, 0);
+        arm(pages, &pages->turn, 0);
     else
         end(pages);
 }
@@ -138,7 +145,7 @@ uint64_t http_pages_want(struct http_pages *pages, enum http_page page)
 {
     pages->wanted[page] = true;
     if (!ev_is_active(&pages->turn))
-        arm(pages, 0);
+        arm(pages, &pages->turn, 0);
     return pages->begun + 1;
 }
 
@@ -147,14 +154,44 @@ void http_pages_hold(struct http_text *text)
     text->holders++;
 }
 
+static void free_unheld(struct http_pages *pages)
+{
+    struct http_text *text = pages->unheld;
+
+    LL_DELETE(pages->unheld, text);
+    free(text->data);
+    free(text);
+}
+
+static void on_shed(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct http_pages *pages = container_of(timer, struct http_pages, shed);
+    struct http_text *text = pages->unheld;
+    char *rest = text->len > SHED_SIZE ? realloc(text->data, text->len - SHED_SIZE) : NULL;
+
+    (void)loop;
+    (void)events;
+    if (rest == NULL) {
+        free_unheld(pages);
+    } else {
+        text->data = rest;
+        text->len -= SHED_SIZE;
+    }
+    if (pages->unheld != NULL)
+        arm(pages, timer, 0);
+}
+
 void http_pages_give_back(struct http_pages *pages, struct http_text *text)
 {
     if (--text->holders > 0)
         return;
     DL_DELETE(pages->texts, text);
     pages->held -= text->len;
-    free(text->data);
-    free(text);
+    LL_PREPEND(pages->unheld, text);
+    if (text->len <= SHED_SIZE)
+        free_unheld(pages);
+    else
+        arm(pages, &pages->shed, 0);
 }
 
 const struct http_text *http_pages_excess(const struct http_pages *pages)
@@ -173,6 +210,7 @@ struct http_pages *http_pages_create(const struct http_pages_options *options)
         return NULL;
     pages->options = *options;
     ev_timer_init(&pages->turn, on_turn, 0.0, 0.0);
+    ev_timer_init(&pages->shed, on_shed, 0.0, 0.0);
     return pages;
 }
 
@@ -182,6 +220,9 @@ void http_pages_destroy(struct http_pages *pages)
         return;
     assert(pages->texts == NULL);
     ev_timer_stop(pages->options.loop, &pages->turn);
+    ev_timer_stop(pages->options.loop, &pages->shed);
+    while (pages->unheld != NULL)
+        free_unheld(pages);
     text_finish(&pages->text);
     free(pages);
 }

@@ -54,7 +54,7 @@ uint64_t http_pages_want(struct http_pages *pages, enum http_page page);
 
 void http_pages_hold(struct http_text *text);
 
-/* Frees the text where nobody else holds it. */
+/* Frees the text where nobody else holds it, a long one in later turns of the loop. */
 void http_pages_give_back(struct http_pages *pages, struct http_text *text);
 
 /* The oldest text where all that are held take too much memory, else NULL. Who holds it is too slow. */

@@ -27,6 +27,24 @@ static void test_growth(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* A text does not move for what there is room for. */
+static void test_room_that_was_asked_for(void **state)
+{
+    struct text out = {.data = NULL};
+
+    (void)state;
+    text_reserve(&out, 100000);
+    const char *data = out.data;
+    assert_non_null(data);
+    for (int i = 0; i < 10000; i++)
+        text_add(&out, "0123456789");
+    assert_ptr_equal(out.data, data);
+    assert_int_equal(out.len, 100000);
+    text_reserve(&out, SIZE_MAX / 4);
+    assert_true(out.has_failed);
+    text_finish(&out);
+}
+
 static void test_escapes(void **state)
 {
     struct text out = {.data = NULL};
@@ -136,10 +154,15 @@ static void test_histogram(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growth),    cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_too_long_a_piece_shows),
-        cmocka_unit_test(test_histogram), cmocka_unit_test(test_the_longest_piece),
-        cmocka_unit_test(test_room),      cmocka_unit_test(test_cleared),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_room_that_was_asked_for),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_too_long_a_piece_shows),
+        cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_the_longest_piece),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_cleared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_CORE_VOTERS_ROLE_PROBE_FIXTURE_H
 #define TESTS_UNIT_CORE_VOTERS_ROLE_PROBE_FIXTURE_H
 
+#include "spoa/core/base/progress.h"
 #include "spoa/core/voters/role_probe.h"
 
 #include <setjmp.h>
@@ -178,7 +179,7 @@ static inline void pass(int64_t ms)
         int64_t wake_ms = voter_group_wake_ms(f.group);
         int64_t step_ms = wake_ms > f.now_ms && wake_ms < f.now_ms + 100 ? wake_ms - f.now_ms : 100;
         f.now_ms += f.now_ms + step_ms < end_ms ? step_ms : end_ms - f.now_ms;
-        voter_group_tick(f.group, f.now_ms);
+        voter_group_tick(f.group, f.now_ms, PROGRESS_UNLIMITED);
         name(0);
     }
 }

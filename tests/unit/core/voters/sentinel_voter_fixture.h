@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spoa/core/base/progress.h"
 #include "spoa/core/voters/sentinel_voter.h"
 #include "tests/lib/log_capture.h"
 
@@ -281,7 +282,7 @@ static inline void greet_all(void)
     }
     f.now_ms +=
         QUORUM_SUSPECT_INTERVAL_MS; /* the votes of the others were news too, too soon after the first */
-    voter_group_tick(f.group, f.now_ms);
+    voter_group_tick(f.group, f.now_ms, PROGRESS_UNLIMITED);
     for (unsigned i = 0; i < VOTERS; i++) {
         collect(i);
         answer(i);

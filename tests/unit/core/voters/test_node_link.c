@@ -1,4 +1,5 @@
 /* For how long a node has not heard its master: when it is asked, and whose word counts. */
+#include "spoa/core/base/progress.h"
 #include "tests/unit/core/voters/node_voter_fixture.h"
 
 static enum service_reason reason_of(unsigned service)
@@ -31,7 +32,7 @@ static void test_a_master_that_is_silent(void **state)
     /* Nobody waits for the next poll now. */
     f.silent_s = 1;
     f.now_ms += VOTER_WATCH_MS;
-    voter_group_tick(f.group, f.now_ms);
+    voter_group_tick(f.group, f.now_ms, PROGRESS_UNLIMITED);
     collect(1);
     assert_string_equal(f.sent, "ROLE\nINFO replication\n");
     answer(1);

@@ -1,4 +1,5 @@
 /* A node that votes: what it is asked and when, whose word counts, what is made of one that cannot vote. */
+#include "spoa/core/base/progress.h"
 #include "tests/unit/core/voters/node_voter_fixture.h"
 
 static void test_replication(void **state)
@@ -135,7 +136,7 @@ static void settle(void)
 {
     for (unsigned i = 0; i < 4 * NODES; i++) {
         f.now_ms += 20;
-        voter_group_tick(f.group, f.now_ms);
+        voter_group_tick(f.group, f.now_ms, PROGRESS_UNLIMITED);
         collect(i % NODES);
         answer(i % NODES);
     }

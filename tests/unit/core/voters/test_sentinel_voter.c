@@ -1,4 +1,5 @@
 /* The conversation that asks a Sentinel: greeting, votes, faults, polling. */
+#include "spoa/core/base/progress.h"
 #include "tests/unit/core/voters/sentinel_voter_fixture.h"
 
 #define GET_MASTER "SENTINEL GET-MASTER-ADDR-BY-NAME "
@@ -176,7 +177,7 @@ static void unknown_name(void **state)
     for (unsigned i = 0; i < VOTERS; i++)
         greet(i);
     f.now_ms += QUORUM_HOLD_MS; /* the first of them was news: then all must have answered anew */
-    voter_group_tick(f.group, f.now_ms);
+    voter_group_tick(f.group, f.now_ms, PROGRESS_UNLIMITED);
     assert_int_equal(decision()->state, SERVICE_NO_QUORUM);
     assert_int_equal(decision()->reason, QUORUM_UNKNOWN);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "spoa/core/base/progress.h"
 #include "spoa/core/decision/handover.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/lib/events.h"
@@ -125,10 +126,10 @@ static void test_a_fence_that_is_due_earlier(void **state)
     for (unsigned i = 0; i < VOTERS; i++)
         vote(former, i, A, START);
     service_review(former, START + F);
-    voter_group_tick(group, START + 2 * F);
+    voter_group_tick(group, START + 2 * F, PROGRESS_UNLIMITED);
     change_over(START + 2 * F);
     assert_int_equal(voter_group_wake_ms(group), START + F + FENCE);
-    voter_group_tick(group, START + F + FENCE);
+    voter_group_tick(group, START + F + FENCE, PROGRESS_UNLIMITED);
     assert_true(service_decision(next)->is_fenced);
 }
 
@@ -167,7 +168,7 @@ static void test_an_identity_that_is_known_late(void **state)
     voter_group_identify(group, 0, span_of_text("0000000000000000000000000000000000000000"), now_ms);
     hear(1, A, now_ms - 400);
     hear(0, A, now_ms - 200);
-    voter_group_tick(group, now_ms);
+    voter_group_tick(group, now_ms, PROGRESS_UNLIMITED);
     assert_true(voter_group_wake_ms(group) > now_ms - 400 + F);
     assert_false(service_state_names(service_decision(next)->state));
     voter_group_identify(group, 1, span_of_text("1111111111111111111111111111111111111111"), now_ms);

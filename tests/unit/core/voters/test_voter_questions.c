@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "spoa/core/base/progress.h"
 #include "spoa/core/voters/voter_group.h"
 #include "tests/lib/events.h"
 
@@ -124,7 +125,7 @@ static void test_a_name_that_is_lost(void **state)
             vote(i % VOTERS, service, START);
     for (unsigned i = 0; i < VOTERS; i++)
         take(i);
-    voter_group_tick(group, START + F);
+    voter_group_tick(group, START + F, PROGRESS_UNLIMITED);
     for (unsigned i = 0; i < VOTERS; i++) {
         take(i);
         assert_int_equal(asked[VOTER_ASK_FACTS], 6);
@@ -255,15 +256,15 @@ static void test_a_silent_master_is_watched(void **state)
     }
     for (unsigned i = 0; i < VOTERS; i++)
         take(i);
-    voter_group_tick(group, START + VOTER_WATCH_MS - 1);
+    voter_group_tick(group, START + VOTER_WATCH_MS - 1, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
-    voter_group_tick(group, START + VOTER_WATCH_MS);
+    voter_group_tick(group, START + VOTER_WATCH_MS, PROGRESS_UNLIMITED);
     for (unsigned i = 0; i < VOTERS; i++) {
         take(i);
         assert_int_equal(asked[VOTER_ASK_FACTS], 6);
         assert_int_equal(asked[VOTER_ASK_PEERS], 6);
     }
-    voter_group_tick(group, START + 2 * VOTER_WATCH_MS);
+    voter_group_tick(group, START + 2 * VOTER_WATCH_MS, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
 }
 

@@ -111,7 +111,9 @@ static void ends(void **state)
 
 #define WAITERS 3
 /* More than the share, and less than what has waited too long may take. */
-#define SHARE_US 1000
+#define SHARE_US 700
+/* More than that, too. */
+#define SHARE_MAX_US 2000
 
 struct waiter {
     ev_timer timer;
@@ -225,6 +227,74 @@ static void puts_nothing_off_for_ever(void **state)
     end(&run);
 }
 
+/* Uses up more than the share, with all that may be added to it. */
+static void use_all(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    int64_t since_ms = 0;
+
+    (void)timer;
+    (void)events;
+    assert_false(loop_stalls_puts_off(loop, &since_ms));
+    usleep(SHARE_MAX_US);
+    loop_stalls_has_worked(loop);
+}
+
+static void take_full_turn(struct run *run)
+{
+    ev_timer_init(&run->timer, use_all, 0.0, 0.0);
+    ev_set_priority(&run->timer, EV_MAXPRI);
+    ev_timer_start(run->loop, &run->timer);
+    ev_run(run->loop, EVRUN_ONCE);
+}
+
+/* Where each turn is full one of those that have waited too long works all the same, and only one. */
+static void lets_one_work_in_a_full_turn(void **state)
+{
+    struct waiter waiters[2];
+    struct run run;
+
+    (void)state;
+    begin(&run);
+    for (size_t i = 0; i < 2; i++) {
+        start_waiter(&run, &waiters[i]);
+        waiters[i].since_ms = clock_ms() - LOOP_STALLS_PUT_OFF_MS;
+    }
+    take_full_turn(&run);
+    assert_int_equal(waiters[0].has_run + waiters[1].has_run, 1);
+    while (!waiters[0].has_run || !waiters[1].has_run)
+        take_full_turn(&run);
+    end(&run);
+}
+
+static void look_whether_it_hurries(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    assert_false(loop_stalls_hurries(loop)); /* others had their share, which is another one */
+    usleep(SHARE_US);
+    loop_stalls_has_worked(loop);
+    assert_true(loop_stalls_hurries(loop));
+    loop_stalls_has_worked(loop);
+}
+
+/* A link that never waits does less where its like has worked for long in this turn. */
+static void says_who_hurries(void **state)
+{
+    struct run run;
+    ev_timer timer;
+
+    (void)state;
+    begin(&run);
+    for (unsigned i = 0; i < 2; i++) {
+        start_user(&run);
+        ev_timer_init(&timer, look_whether_it_hurries, 0.0, 0.0);
+        ev_timer_start(run.loop, &timer);
+        ev_run(run.loop, EVRUN_ONCE);
+        assert_false(ev_is_active(&timer));
+    }
+    end(&run);
+}
+
 /* Other loops than the agent's have none. */
 static void puts_nothing_off_without_a_watchdog(void **state)
 {
@@ -250,6 +320,8 @@ int main(void)
         cmocka_unit_test(puts_timers_off),
         cmocka_unit_test(shares_a_long_turn),
         cmocka_unit_test(puts_nothing_off_for_ever),
+        cmocka_unit_test(lets_one_work_in_a_full_turn),
+        cmocka_unit_test(says_who_hurries),
         cmocka_unit_test(puts_nothing_off_without_a_watchdog),
     };
 

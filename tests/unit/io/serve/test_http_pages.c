@@ -18,6 +18,7 @@
 #define READY_MAX 16
 #define SLICE_US 500
 #define PAUSE 9
+#define SHED_SIZE ((size_t)2 * 1024 * 1024)
 /* A few texts of this size are more than all together may take. */
 #define BIG ((size_t)9 * 1024 * 1024)
 
@@ -280,6 +281,52 @@ static void too_many_texts(void **state)
     free(big);
 }
 
+/* The memory of a long text is given back in several turns of the loop: a turn should be short. */
+static void a_long_text_ends_in_slices(void **state)
+{
+    char *big = malloc(BIG);
+    unsigned turns = 1;
+
+    (void)state;
+    assert_non_null(big);
+    memset(big, 'v', BIG - 1);
+    big[BIG - 1] = '\0';
+    version = big;
+    (void)http_pages_want(pages, HTTP_PAGE_STATUS);
+    await(1);
+    version = "small";
+    (void)http_pages_want(pages, HTTP_PAGE_STATUS);
+    await(2);
+    skip_time(loop, 10000); /* the pause is over */
+    assert_false(ev_run(loop, EVRUN_NOWAIT));
+    http_pages_give_back(pages, ready[--ready_count].text);
+    assert_false(ev_run(loop, EVRUN_NOWAIT));
+    http_pages_give_back(pages, ready[--ready_count].text);
+    while (ev_run(loop, EVRUN_NOWAIT))
+        turns++;
+    assert_int_equal(turns, BIG / SHED_SIZE + 1);
+    free(big);
+}
+
+/* While the memory of several is given back the pages may end. */
+static void the_end_of_long_texts(void **state)
+{
+    char *big = malloc(BIG);
+
+    (void)state;
+    assert_non_null(big);
+    memset(big, 'v', BIG - 1);
+    big[BIG - 1] = '\0';
+    version = big;
+    for (size_t i = 1; i <= 2; i++) {
+        (void)http_pages_want(pages, HTTP_PAGE_STATUS);
+        await(i);
+    }
+    give_back();
+    ev_run(loop, EVRUN_NOWAIT);
+    free(big);
+}
+
 /* Nothing of it is used again: the build with AddressSanitizer looks. */
 static void the_end(void **state)
 {
@@ -296,8 +343,16 @@ static void the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_page),   TEST(who_waits_for_which), TEST(by_turns), TEST(in_slices), TEST(a_pause),
-        TEST(a_reload), TEST(too_many_texts),      TEST(the_end),
+        TEST(a_page),
+        TEST(who_waits_for_which),
+        TEST(by_turns),
+        TEST(in_slices),
+        TEST(a_pause),
+        TEST(a_reload),
+        TEST(too_many_texts),
+        TEST(a_long_text_ends_in_slices),
+        TEST(the_end_of_long_texts),
+        TEST(the_end),
     };
 
     (void)alarm(TESTS_MAX_S);
