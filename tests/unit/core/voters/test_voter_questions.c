@@ -268,6 +268,55 @@ static void test_a_silent_master_is_watched(void **state)
     assert_false(voter_group_wants(group, 2));
 }
 
+static void expect_states(enum service_state first, enum service_state second, enum service_state third)
+{
+    const enum service_state states[SERVICES] = {first, second, third};
+
+    for (size_t i = 0; i < SERVICES; i++)
+        assert_int_equal(service_decision(services[i])->state, states[i]);
+}
+
+/* A tick ends when its budget is used up. The next one is due at once, and goes on there. */
+static void test_looks_in_slices(void **state)
+{
+    (void)state;
+    build(plain, plain);
+    for (unsigned i = 0; i < VOTERS; i++)
+        for (size_t service = 0; service < SERVICES; service++)
+            vote(i, service, START);
+    voter_group_tick(group, START + 1, 1);
+    voter_group_tick(group, START + 1, PROGRESS_UNLIMITED);
+    assert_int_equal(voter_group_wake_ms(group), START + F);
+    voter_group_tick(group, START + F, VOTER_REVIEW_COST);
+    expect_states(SERVICE_NO_QUORUM, SERVICE_OK, SERVICE_OK);
+    assert_int_equal(voter_group_wake_ms(group), 0);
+    for (unsigned i = 0; i < VOTERS; i++)
+        vote(i, 0, START + F);
+    expect_states(SERVICE_OK, SERVICE_OK, SERVICE_OK);
+    voter_group_tick(group, START + F, VOTER_REVIEW_COST + 1);
+    expect_states(SERVICE_OK, SERVICE_NO_QUORUM, SERVICE_NO_QUORUM);
+    /* Of the first service, which was looked at before it had these votes. */
+    assert_int_equal(voter_group_wake_ms(group), START + 2 * F);
+}
+
+/* A look without a review costs little. */
+static void test_looks_are_cheap(void **state)
+{
+    (void)state;
+    build(plain, plain);
+    for (unsigned i = 0; i < VOTERS; i++)
+        vote(i, SERVICES - 1, START);
+    for (size_t service = 0; service + 1 < SERVICES; service++)
+        for (unsigned i = 0; i < VOTERS; i++)
+            vote(i, service, START + 1);
+    voter_group_tick(group, START + F, SERVICES - 1);
+    expect_states(SERVICE_OK, SERVICE_OK, SERVICE_OK);
+    assert_int_equal(voter_group_wake_ms(group), 0);
+    voter_group_tick(group, START + F, 1);
+    expect_states(SERVICE_OK, SERVICE_OK, SERVICE_NO_QUORUM);
+    assert_int_equal(voter_group_wake_ms(group), START + F + 1);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 
 int main(void)
@@ -282,6 +331,8 @@ int main(void)
         TEST(test_when_each_voter_is_polled),
         TEST(test_where_replicas_are_asked_for),
         TEST(test_a_silent_master_is_watched),
+        TEST(test_looks_in_slices),
+        TEST(test_looks_are_cheap),
     };
 
     return cmocka_run_group_tests_name("voter_questions", tests, NULL, NULL);
