@@ -127,7 +127,7 @@ struct sim_counts {
     uint64_t barred;                             /* barrier: named shortly after a dissent */
     uint64_t owed;                               /* I7: a name was due by polling */
     uint64_t owed_soon;                          /* I7: a name was due by a push */
-    uint64_t owed_silences;                      /* I7: a silent master would have been noticed */
+    uint64_t owed_silences;                      /* I7: a silent master was due to be noticed */
     uint64_t owed_links;                         /* I7: a link was due */
     uint64_t vetoes;                             /* I6: a probe said that the majority's master is none */
     uint64_t downs;                              /* a majority said that it is down */

@@ -256,10 +256,10 @@ rare 12900 silence-forgotten 'fence' $policy '/^static void check_silenced/,/^}/
 mutant witness-hears-nobody 'witnessed' $evidence 's/^           (limit_ms == 0 || hears_peers(.*/           limit_ms >= 0;/'
 
 # With `down-after` sentries are asked with each poll, the others once a sentry does not hear the master.
-rare 18900 one-sentry-too-few 'I7-silence' $questions 's/<= quorum->voters - quorum->threshold;/< quorum->voters - quorum->threshold;/'
-rare 32300 sentries-wake-nobody 'I7-silence' $service -e '/^static bool is_silence_near/,/^}/ s/return true;/return now_ms < 0;/' \
+rare 24600 one-sentry-too-few 'I7-silence' $questions 's/<= quorum->voters - quorum->threshold;/< quorum->voters - quorum->threshold;/'
+mutant sentries-wake-nobody 'I7-silence' $service -e '/^static bool is_any_worried/,/^}/ s/return true;/return now_ms < 0;/' \
     -e '/^bool service_is_watchful/,/^}/ s/silence_ms < near_ms(service)/silence_ms < INT64_MAX/'
-rare 18900 silence-is-not-asked-for 'I7-silence' $service '/^enum service_asking service_wants_facts/,/^}/ s/: SERVICE_ASKS_SENTRIES;/: SERVICE_ASKS_NOBODY;/'
+mutant silence-is-not-asked-for 'I7-silence' $service '/^bool service_wants_facts/,/^}/ s/(is_sentry || /(/'
 
 # Cuts of sessions: what is owed is forgotten or not believed, or what is not owed is cut.
 mutant cut-given-up 'I8-gone' $debts 's/^    debt->due_ms = debt->t_begun_ms + wait_ms;/    debt->state = DEBT_NONE;/'

@@ -139,27 +139,23 @@ static bool is_unheard(struct world *world, const struct sim_set *set, unsigned 
     return count >= set->file.threshold;
 }
 
-/*
- * `down-after`: a sentry is polled, which does not hear the master. Then all others are polled or, as they are watched,
- * asked before that.
- */
+/* `down-after`: a sentry is polled, which does not hear the master. Then all others are asked. */
 static void check_silence(struct world *world, const struct sim_set *set, unsigned service,
                           const struct sim_answer *answer, int64_t poll_due_ms)
 {
     const struct ghost *ghost = &world->ghost;
-    int64_t due_ms = 2 * (poll_due_ms + VOTER_WATCH_MS);
+    int64_t due_ms = poll_due_ms + VOTER_WATCH_MS + set->file.reply_timeout_ms;
+    int8_t address = agreed_address(world, set, service);
 
-    if (set->file.policy.down_after_ms == 0 || answer->address < 0 ||
-        world->config.source != VOTER_SOURCE_SENTINEL ||
+    if (set->file.policy.down_after_ms == 0 || address < 0 || world->config.source != VOTER_SOURCE_SENTINEL ||
         world->now_ms - ghost->sets[set->number].disturbed_until_ms < due_ms ||
-        world->now_ms - ghost->changed_ms[service] < due_ms)
+        world->now_ms - ghost->changed_ms[service] < due_ms ||
+        !is_unheard(world, set, service, address, set->file.policy.down_after_ms + due_ms))
         return;
-    bool is_silent =
-        is_unheard(world, set, service, answer->address, set->file.policy.down_after_ms + due_ms);
     world->counts.owed_silences++;
-    if (is_silent)
+    if (answer->address == address)
         ghost_broken(world, "I7-silence progress", "agent %u service %u: address %d is named, and silent",
-                     set->agent, service, answer->address);
+                     set->agent, service, address);
 }
 
 /* A link that nothing hinders must be there: after a failure that is noticed by silence, a back-off at its

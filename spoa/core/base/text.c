@@ -43,7 +43,10 @@ static bool grow(struct text *out, size_t len)
 
 void text_reserve(struct text *out, size_t len)
 {
+    bool has_failed = out->has_failed;
+
     (void)grow(out, len);
+    out->has_failed = has_failed;
 }
 
 void text_add_bytes(struct text *out, const char *bytes, size_t len)

@@ -21,7 +21,7 @@ void text_finish(struct text *out);
 /* Makes the text empty and keeps its room for the next one. */
 void text_clear(struct text *out);
 
-/* Makes room for `len` bytes more, so that the text does not have to move for them. */
+/* Makes room for `len` bytes more, if there is memory, so that the text does not have to move for them. */
 void text_reserve(struct text *out, size_t len);
 
 void text_add(struct text *out, const char *text);

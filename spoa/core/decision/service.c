@@ -375,26 +375,27 @@ static int64_t near_ms(const struct service *service)
     return left_ms > SERVICE_WATCH_MS ? left_ms : SERVICE_WATCH_MS;
 }
 
-/* Whether a voter has not heard the master for nearly as long as `down-after`, or longer. */
-static bool is_silence_near(const struct service *service, int64_t now_ms)
+/* Whether a voter holds the master to be down, or has not heard it for nearly as long as `down-after`. */
+static bool is_any_worried(const struct service *service, int64_t now_ms)
 {
+    const struct evidence *evidence = &service->evidence;
+
     for (unsigned i = 0; i < service->settings->quorum.voters; i++)
-        if (evidence_silence_ms(&service->evidence, i, service->subject, now_ms) >= near_ms(service))
+        if (evidence_is_down(evidence, i, service->subject, now_ms) ||
+            evidence_silence_ms(evidence, i, service->subject, now_ms) >= near_ms(service))
             return true;
     return false;
 }
 
-enum service_asking service_wants_facts(const struct service *service, unsigned voter, int64_t now_ms)
+bool service_wants_facts(const struct service *service, unsigned voter, bool is_sentry, int64_t now_ms)
 {
     const struct policy_config *policy = &service->settings->policy;
 
     if (service->evidence.sentinels[voter].facts.is_o_down || service->decision.state == SERVICE_DOWN ||
         policy->early_fence)
-        return SERVICE_ASKS_ALL;
-    if (policy->down_after_ms == 0)
-        return SERVICE_ASKS_NOBODY;
-    return service_wants_witness(service) || is_silence_near(service, now_ms) ? SERVICE_ASKS_ALL
-                                                                              : SERVICE_ASKS_SENTRIES;
+        return true;
+    return policy->down_after_ms > 0 &&
+           (is_sentry || service_wants_witness(service) || is_any_worried(service, now_ms));
 }
 
 bool service_wants_witness(const struct service *service)

@@ -212,28 +212,20 @@ bool service_take_ask_all(struct service *service);
 /* True once after the name was lost with the majority: all are to be asked at once what a witness knows. */
 bool service_take_ask_witness(struct service *service);
 
-/* Who is to be asked with each poll. */
-enum service_asking {
-    SERVICE_ASKS_NOBODY,
-    SERVICE_ASKS_SENTRIES, /* so many that each majority has one of them */
-    SERVICE_ASKS_ALL,
-};
-
 /*
- * Who is to be asked SENTINEL MASTER with each poll, because something depends on it; `voter` is among "all". With
- * `down-after` sentries are enough while all that were asked hear the master: a majority that does not hear it
- * includes a sentry.
+ * Whether `voter` is to be asked SENTINEL MASTER with its next poll, because something depends on it. Each majority of the
+ * voters includes a sentry. With `down-after` it is enough to ask sentries while all that were asked hear the master.
  */
-enum service_asking service_wants_facts(const struct service *service, unsigned voter, int64_t now_ms);
+bool service_wants_facts(const struct service *service, unsigned voter, bool is_sentry, int64_t now_ms);
 
 /* Whether all are to be asked CKQUORUM, and SENTINELS. */
 bool service_wants_witness(const struct service *service);
 bool service_wants_peers(const struct service *service);
 
 /*
- * Whether facts and peers are to be asked for soon, before the next poll. With `down-after`, `voter` has not
- * heard the master for nearly that long (the life of a vote is missing), or a little longer. Or a witness stands in
- * for a majority, and what it hears decides.
+ * Whether facts and peers are to be asked for soon, before the next poll. `voter` has not heard the master for
+ * `down-after`, or will not have within the life of a vote; if it is the only one, and that was longer ago than such a
+ * life, it is no reason. Or a witness stands in for a majority, and what it hears decides.
  */
 #define SERVICE_WATCH_MS 1200 /* a healthy age is below: Sentinel sends a PING a second */
 bool service_is_watchful(const struct service *service, unsigned voter, int64_t now_ms);

@@ -23,10 +23,10 @@
 #include <stdint.h>
 
 /*
- * No more than so many replies are awaited. We read them in small pieces, and a reply must not be late because too many
- * others come before it.
+ * No more than so many replies are awaited. We read them in small pieces, and some have a kilobyte. A reply must not be
+ * late because too many others come before it.
  */
-#define AWAITED_MAX 2048
+#define AWAITED_MAX 512
 
 /* The request that a reply answers. */
 struct awaited_request {
@@ -61,7 +61,7 @@ void awaited_init(struct awaited *awaited, struct awaited_room room);
 /* Forgets all requests, because the connection has ended. */
 void awaited_forget(struct awaited *awaited);
 
-/* Whether there may be no room for another request, or AWAITED_MAX have come. */
+/* Whether there may be no room for another request, or AWAITED_MAX are awaited. */
 bool awaited_is_full(const struct awaited *awaited);
 
 /* Adds a request that was sent. `awaited` is not full. */

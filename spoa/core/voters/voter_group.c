@@ -43,7 +43,8 @@ static bool create_lists(struct voter_group *group)
     group->word_count = words;
     group->words = calloc(words * (of_voters + of_group_count) + 1, sizeof(*group->words));
     group->monitored = calloc(options->service_count + 1, sizeof(*group->monitored));
-    if (group->words == NULL || group->monitored == NULL)
+    group->watched_ms = calloc(options->service_count + 1, sizeof(*group->watched_ms));
+    if (group->words == NULL || group->monitored == NULL || group->watched_ms == NULL)
         return false;
     for (unsigned i = 0; i < options->voter_count; i++) {
         group->voters[i].name = options->voter_names[i];
@@ -94,6 +95,7 @@ void voter_group_destroy(struct voter_group *group)
         return;
     free(group->words);
     free(group->monitored);
+    free(group->watched_ms);
     alarms_finish(&group->alarms);
     free(group);
 }
@@ -164,7 +166,7 @@ static void follow_up(struct voter_group *group, size_t service)
     if (review_ms < group->wake_ms)
         group->wake_ms = review_ms;
     if (service_take_ask_witness(one)) {
-        /* Before the witness: a voter that calls the master silent is none. */
+        /* Facts first: a voter that does not hear the master is no witness. */
         voter_group_ask_voters(group, VOTER_ASK_FACTS, service);
         voter_group_ask_voters(group, VOTER_ASK_WITNESS, service);
         if (service_wants_peers(one))
@@ -176,11 +178,15 @@ static void follow_up(struct voter_group *group, size_t service)
     voter_group_ask_voters(group, VOTER_ASK_MASTER, service);
 }
 
-/* What `voter` said may be a reason to ask all voters again soon. */
+/* What `voter` said may be a reason to ask all voters: at once, and then again soon. */
 static void watch(struct voter_group *group, size_t service, unsigned voter, int64_t now_ms)
 {
     if (!service_is_watchful(group->options.services[service], voter, now_ms))
         return;
+    if (now_ms - group->watched_ms[service] >= VOTER_WATCH_MS) {
+        voter_group_ask_watchful(group, service, now_ms);
+        return;
+    }
     marks_add(&group->watched, service);
     if (group->watch_ms == QUORUM_NEVER)
         group->watch_ms = now_ms + VOTER_WATCH_MS;
@@ -427,11 +433,10 @@ void voter_group_tick(struct voter_group *group, int64_t now_ms, size_t budget)
 {
     if (now_ms < voter_group_wake_ms(group))
         return;
-    if (group->looked_at == 0) {
-        voter_group_ask_watched(group, now_ms);
-        group->wake_ms =
-            group->watch_ms; /* each look may make it earlier, and each event until the last one */
-    }
+    voter_group_ask_watched(group, now_ms);
+    /* Each look may make it earlier, and each event until the last one. */
+    if (group->looked_at == 0)
+        group->wake_ms = group->watch_ms;
     while (group->looked_at < group->options.service_count && budget > 0) {
         size_t cost = look_at(group, group->looked_at++, now_ms);
         budget -= cost < budget ? cost : budget;

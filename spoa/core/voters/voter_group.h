@@ -143,10 +143,13 @@ int64_t voter_group_fault_since_ms(const struct voter_group *group, unsigned vot
  * Marks what `voter` is asked now. Within `poll_ms` it is asked for its vote on every service. With many services a
  * Sentinel is polled in parts, one after another, so that neither it nor we have to do everything at once. All parts
  * that became due since the last call are marked, and all after it was connected, unless voter_group_ask_all() marked
- * them. Nodes answer for all services at once. Facts are asked in turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision
- * depends on them. Replicas are asked with the facts, or in every poll where the service names them. Witness and peers
- * are asked for the services that use them. While a master is nearly down by `down-after`, or a witness stands in for
- * a majority, facts and peers are asked every VOTER_WATCH_MS.
+ * them. Nodes answer for all services at once.
+ *
+ * Facts are asked in turn: each service once in VOTER_FACTS_POLLS polls, or in every poll while its decision depends on
+ * them. With `down-after` so many voters are asked in every poll that each majority has one of them (sentries). Once
+ * one of them has not heard the master for nearly that long, all are asked at once, and then every VOTER_WATCH_MS.
+ * Replicas are asked with the facts, or in every poll where the service names them. Witness and peers are asked for the
+ * services that use them; while a witness stands in for a majority, facts and peers every VOTER_WATCH_MS.
  */
 #define VOTER_FACTS_POLLS 10
 #define VOTER_WATCH_MS 200

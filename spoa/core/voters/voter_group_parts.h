@@ -33,6 +33,7 @@ struct voter_group {
     size_t looked_at;     /* so many services, in a tick that is not through */
     int64_t watch_ms;     /* when the watched services are asked about; QUORUM_NEVER if there are none */
     struct marks watched; /* services that are asked about before the next poll */
+    int64_t *watched_ms;  /* of each service, when that happened last */
     /* Of the services: all, those whose replicas are asked for with the facts, and those that a witness may help. */
     struct marks every;
     struct marks replicated;
@@ -47,7 +48,10 @@ struct voter_group {
 /* Marks a question for all voters. */
 void voter_group_ask_voters(struct voter_group *group, enum voter_question question, size_t service);
 
-/* Marks what the watched services want to know, if it is time. */
+/* Marks what a watchful service wants to know. */
+void voter_group_ask_watchful(struct voter_group *group, size_t service, int64_t now_ms);
+
+/* The same for all watched services, if it is time. */
 void voter_group_ask_watched(struct voter_group *group, int64_t now_ms);
 
 #endif

@@ -52,13 +52,6 @@ static bool is_sentry(const struct voter_group *group, unsigned voter, size_t se
     return (voter + service) % quorum->voters <= quorum->voters - quorum->threshold;
 }
 
-static bool wants_facts(const struct voter_group *group, unsigned voter, size_t i, int64_t now_ms)
-{
-    enum service_asking asking = service_wants_facts(group->options.services[i], voter, now_ms);
-
-    return asking == SERVICE_ASKS_ALL || (asking == SERVICE_ASKS_SENTRIES && is_sentry(group, voter, i));
-}
-
 static void poll_service(struct voter_group *group, unsigned voter, size_t i, bool is_its_turn,
                          int64_t now_ms)
 {
@@ -66,7 +59,7 @@ static void poll_service(struct voter_group *group, unsigned voter, size_t i, bo
     const struct service *service = group->options.services[i];
 
     marks_add(&marks[VOTER_ASK_MASTER], i);
-    if (is_its_turn || wants_facts(group, voter, i, now_ms))
+    if (is_its_turn || service_wants_facts(service, voter, is_sentry(group, voter, i), now_ms))
         marks_add(&marks[VOTER_ASK_FACTS], i);
     ask_for_witness(group, voter, i);
     if (service_wants_replicas(service, is_its_turn))
@@ -201,15 +194,19 @@ bool voter_group_next(struct voter_group *group, unsigned voter, enum voter_ques
     return false;
 }
 
+void voter_group_ask_watchful(struct voter_group *group, size_t service, int64_t now_ms)
+{
+    group->watched_ms[service] = now_ms;
+    voter_group_ask_voters(group, VOTER_ASK_FACTS, service);
+    if (service_wants_peers(group->options.services[service]))
+        voter_group_ask_voters(group, VOTER_ASK_PEERS, service);
+}
+
 void voter_group_ask_watched(struct voter_group *group, int64_t now_ms)
 {
     if (now_ms < group->watch_ms)
         return;
     group->watch_ms = QUORUM_NEVER;
-    while (group->watched.count > 0) {
-        size_t service = marks_take(&group->watched);
-        voter_group_ask_voters(group, VOTER_ASK_FACTS, service);
-        if (service_wants_peers(group->options.services[service]))
-            voter_group_ask_voters(group, VOTER_ASK_PEERS, service);
-    }
+    while (group->watched.count > 0)
+        voter_group_ask_watchful(group, marks_take(&group->watched), now_ms);
 }

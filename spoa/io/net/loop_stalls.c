@@ -4,7 +4,7 @@
 
 #define NOT_AWAKE (-1)
 #define SHARE_US 500
-/* With what has been put off for too long; one link of these works in each turn, whatever the others took. */
+/* All of them together, where some were put off for too long. One of those works in each turn, whatever the others took. */
 #define SHARE_MAX_US 1500
 /* About what a timer's work takes: a command that is sent, or a connection that is begun. */
 #define APART_S 20e-6
@@ -37,7 +37,7 @@ static void on_woken(struct ev_loop *loop)
 
 void loop_stalls_start(struct loop_stalls *stalls, struct ev_loop *loop, struct metrics *metrics)
 {
-    *stalls = (struct loop_stalls){.metrics = metrics, .t_woken_us = NOT_AWAKE};
+    *stalls = (struct loop_stalls){.metrics = metrics, .t_woken_us = NOT_AWAKE, .us = &stalls->links_us};
     ev_set_userdata(loop, stalls);
     ev_set_loop_release_cb(loop, on_wait, on_woken);
 }

@@ -27,7 +27,7 @@ struct loop_stalls {
     bool has_overdue;  /* a link that was put off for too long has worked in this turn */
 };
 
-/* What has been put off for so long may take one and a half milliseconds of a turn. */
+/* Where a link was put off for so long, the links may have one and a half milliseconds of a turn. */
 #define LOOP_STALLS_PUT_OFF_MS 250
 
 /*
@@ -57,7 +57,7 @@ bool loop_stalls_puts_off_timer(struct ev_loop *loop, ev_timer *timer, int64_t *
  */
 bool loop_stalls_hurries(struct ev_loop *loop);
 
-/* The work is done that began when one of these three was called, and did not put it off. */
+/* The work is done that began when one of the first two said false, or with loop_stalls_hurries(). */
 void loop_stalls_has_worked(struct ev_loop *loop);
 
 #endif

@@ -250,10 +250,13 @@ static void test_nodes_have_no_settings(void **state)
 
 /* ---- what is asked for ---- */
 
-static void expect_facts(enum service_asking asking)
+/* Sentries are asked all the time. */
+static void expect_all_are_asked(bool are_asked)
 {
-    for (unsigned i = 0; i < VOTERS; i++)
-        assert_int_equal(service_wants_facts(f.service, i, f.now_ms), asking);
+    for (unsigned i = 0; i < VOTERS; i++) {
+        assert_true(service_wants_facts(f.service, i, true, f.now_ms));
+        assert_int_equal(service_wants_facts(f.service, i, false, f.now_ms), are_asked);
+    }
 }
 
 /* One voter that does not hear the master is a reason to ask all with each poll, for as long as it says so. */
@@ -262,19 +265,22 @@ static void test_whom_to_ask_with_each_poll(void **state)
     (void)state;
     begin(down_after);
     agree(3, R1);
-    expect_facts(SERVICE_ASKS_SENTRIES);
+    expect_all_are_asked(false);
     say_silent(2, R1, SERVICE_WATCH_MS - 1);
-    expect_facts(SERVICE_ASKS_SENTRIES);
+    expect_all_are_asked(false);
     say_silent(2, R1, SERVICE_WATCH_MS);
-    expect_facts(SERVICE_ASKS_ALL);
+    expect_all_are_asked(true);
     say_silent(2, R1, 3600000);
-    expect_facts(SERVICE_ASKS_ALL);
+    expect_all_are_asked(true);
     f.now_ms += F - 1;
-    expect_facts(SERVICE_ASKS_ALL);
+    expect_all_are_asked(true);
     f.now_ms++;
-    expect_facts(SERVICE_ASKS_SENTRIES);
+    expect_all_are_asked(false);
     say_silent(2, R2, SERVICE_WATCH_MS); /* of another node */
-    expect_facts(SERVICE_ASKS_SENTRIES);
+    expect_all_are_asked(false);
+    agree(3, R1);
+    say_facts(2, R1, (struct sentinel_facts){.is_o_down = true});
+    expect_all_are_asked(true);
     end();
 }
 
@@ -301,7 +307,7 @@ static void test_when_it_is_asked_for_soon(void **state)
     begin((struct policy_config){.witness = true});
     agree(3, R1);
     say_silent(0, R1, SERVICE_WATCH_MS);
-    assert_int_equal(service_wants_facts(f.service, 0, f.now_ms), SERVICE_ASKS_NOBODY);
+    assert_false(service_wants_facts(f.service, 0, true, f.now_ms));
     assert_false(service_is_watchful(f.service, 0, f.now_ms));
     assert_false(service_wants_peers(f.service));
     end();

@@ -108,11 +108,11 @@ static void test_a_majority_says_that_it_is_down(void **state)
     agree(3, R1);
     say_down(0, R1, true);
     expect_ok("R1");
-    assert_int_equal(service_wants_facts(f.service, 0, f.now_ms), SERVICE_ASKS_ALL);
-    assert_int_equal(service_wants_facts(f.service, 1, f.now_ms), SERVICE_ASKS_NOBODY);
+    assert_true(service_wants_facts(f.service, 0, false, f.now_ms));
+    assert_false(service_wants_facts(f.service, 1, true, f.now_ms));
     say_down(1, R1, true);
     expect(SERVICE_DOWN, SERVICE_BECAUSE_O_DOWN, NULL);
-    assert_int_equal(service_wants_facts(f.service, 2, f.now_ms), SERVICE_ASKS_ALL);
+    assert_true(service_wants_facts(f.service, 2, false, f.now_ms));
     say_down(1, R1, false);
     expect_ok("R1");
     say_down(1, R2, true); /* of another node */

@@ -26,9 +26,17 @@ static void test_park_from_the_start(void **state)
     end();
 }
 
-static void expect_facts(unsigned voter, enum service_asking asking)
+/* Who is asked with each poll. */
+enum asked {
+    NOBODY,
+    SENTRIES,
+    ALL,
+};
+
+static void expect_facts(unsigned voter, enum asked asked)
 {
-    assert_int_equal(service_wants_facts(f.service, voter, f.now_ms), asking);
+    assert_int_equal(service_wants_facts(f.service, voter, true, f.now_ms), asked != NOBODY);
+    assert_int_equal(service_wants_facts(f.service, voter, false, f.now_ms), asked == ALL);
 }
 
 /* Facts are wanted from a voter that holds the master to be down, from all while it is, and where a setting needs them. */
@@ -37,22 +45,22 @@ static void test_when_facts_are_wanted(void **state)
     (void)state;
     begin((struct policy_config){.witness = true});
     agree(3, R1);
-    expect_facts(0, SERVICE_ASKS_NOBODY);
+    expect_facts(0, NOBODY);
     say_down(1, R1, true);
-    expect_facts(0, SERVICE_ASKS_NOBODY);
-    expect_facts(1, SERVICE_ASKS_ALL);
+    expect_facts(0, NOBODY);
+    expect_facts(1, ALL);
     say_down(2, R1, true);
     assert_int_equal(service_decision(f.service)->state, SERVICE_DOWN);
-    expect_facts(0, SERVICE_ASKS_ALL);
+    expect_facts(0, ALL);
     end();
     begin((struct policy_config){.early_fence = true});
-    expect_facts(0, SERVICE_ASKS_ALL);
+    expect_facts(0, ALL);
     end();
     begin((struct policy_config){.down_after_ms = 1});
-    expect_facts(0, SERVICE_ASKS_SENTRIES);
+    expect_facts(0, SENTRIES);
     end();
     begin((struct policy_config){.down_after_ms = 1, .early_fence = true});
-    expect_facts(0, SERVICE_ASKS_ALL);
+    expect_facts(0, ALL);
     end();
 }
 
@@ -61,11 +69,11 @@ static void test_facts_of_a_witness(void **state)
 {
     (void)state;
     begin((struct policy_config){.down_after_ms = 1500, .witness = true});
-    expect_facts(2, SERVICE_ASKS_ALL);
+    expect_facts(2, ALL);
     agree(2, R1);
-    expect_facts(2, SERVICE_ASKS_ALL);
+    expect_facts(2, ALL);
     agree(3, R1);
-    expect_facts(2, SERVICE_ASKS_SENTRIES);
+    expect_facts(2, SENTRIES);
     end();
 }
 

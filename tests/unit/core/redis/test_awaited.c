@@ -59,10 +59,10 @@ static void test_empty(void **state)
 static void test_a_run(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < 1000; i++)
+    for (size_t i = 0; i < 500; i++)
         add(1, 7 + i, 50);
     assert_int_equal(ring.count, 1);
-    for (size_t i = 0; i < 1000; i++) {
+    for (size_t i = 0; i < 500; i++) {
         check_next(1, 7 + i, 50);
         awaited_finish(&ring);
     }

@@ -236,10 +236,32 @@ static void test_where_replicas_are_asked_for(void **state)
     assert_int_equal(asked[VOTER_ASK_REPLICAS], 1);
 }
 
-/* What is watched is asked of all soon, once. */
-static void test_a_silent_master_is_watched(void **state)
+static void say_silent(unsigned voter, int64_t now_ms)
 {
     const struct sentinel_facts facts = {.silent_ms = SERVICE_WATCH_MS, .quorum = 2};
+
+    for (size_t service = 0; service < SERVICES; service++) {
+        const struct service_event event = {.kind = SERVICE_SAID_FACTS,
+                                            .voter = voter,
+                                            .t_sent_ms = now_ms,
+                                            .addr = &server.addr,
+                                            .facts = &facts};
+        (void)voter_group_step(group, service, &event, now_ms);
+    }
+}
+
+static void expect_all_are_asked_for_facts(void)
+{
+    for (unsigned i = 0; i < VOTERS; i++) {
+        take(i);
+        assert_int_equal(asked[VOTER_ASK_FACTS], 6);
+        assert_int_equal(asked[VOTER_ASK_PEERS], 6);
+    }
+}
+
+/* What is watched is asked of all at once, and then again soon for as long as there is a reason. */
+static void test_a_silent_master_is_watched(void **state)
+{
     const struct policy_config watched = {.witness = true, .witness_age_ms = 1500, .down_after_ms = 1500};
 
     (void)state;
@@ -247,25 +269,22 @@ static void test_a_silent_master_is_watched(void **state)
     for (size_t service = 0; service < SERVICES; service++) {
         vote(0, service, START);
         vote(1, service, START);
-        const struct service_event event = {.kind = SERVICE_SAID_FACTS,
-                                            .voter = 1,
-                                            .t_sent_ms = START,
-                                            .addr = &server.addr,
-                                            .facts = &facts};
-        (void)voter_group_step(group, service, &event, START);
     }
     for (unsigned i = 0; i < VOTERS; i++)
         take(i);
-    voter_group_tick(group, START + VOTER_WATCH_MS - 1, PROGRESS_UNLIMITED);
+    say_silent(1, START);
+    expect_all_are_asked_for_facts();
+    say_silent(2, START + 1);
+    voter_group_tick(group, START + 1, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
     voter_group_tick(group, START + VOTER_WATCH_MS, PROGRESS_UNLIMITED);
-    for (unsigned i = 0; i < VOTERS; i++) {
-        take(i);
-        assert_int_equal(asked[VOTER_ASK_FACTS], 6);
-        assert_int_equal(asked[VOTER_ASK_PEERS], 6);
-    }
-    voter_group_tick(group, START + 2 * VOTER_WATCH_MS, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
+    voter_group_tick(group, START + 1 + VOTER_WATCH_MS, PROGRESS_UNLIMITED);
+    expect_all_are_asked_for_facts();
+    voter_group_tick(group, START + 2 + 2 * VOTER_WATCH_MS, PROGRESS_UNLIMITED);
+    assert_false(voter_group_wants(group, 2));
+    say_silent(1, START + 2 + 2 * VOTER_WATCH_MS);
+    expect_all_are_asked_for_facts();
 }
 
 static void expect_states(enum service_state first, enum service_state second, enum service_state third)
