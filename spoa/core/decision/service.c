@@ -367,7 +367,7 @@ bool service_take_ask_witness(struct service *service)
     return asks_witness;
 }
 
-/* From which silence on `down-after` is near: the life of a vote is missing, or less. */
+/* The silence from which on `down-after` is near: what is missing is the life of a vote, or less. */
 static int64_t near_ms(const struct service *service)
 {
     int64_t left_ms = service->settings->policy.down_after_ms - service->settings->quorum.vote_life_ms;

@@ -183,7 +183,8 @@ static void watch(struct voter_group *group, size_t service, unsigned voter, int
 {
     if (!service_is_watchful(group->options.services[service], voter, now_ms))
         return;
-    if (now_ms - group->watched_ms[service] >= VOTER_WATCH_MS) {
+    bool is_pending = marks_has(&group->watched, service);
+    if (!is_pending && now_ms - group->watched_ms[service] >= VOTER_WATCH_MS) {
         voter_group_ask_watchful(group, service, now_ms);
         return;
     }

@@ -7,7 +7,7 @@
 #include "spoa/io/redis/redis_link.h"
 #include "spoa/io/redis/role_links.h"
 
-/* In one turn of the loop: 1,000 looks take a tenth of a millisecond, and so many reviews about one. */
+/* In one turn of the loop: 1,024 looks, which take a tenth of a millisecond, or 64 reviews, which take up to one. */
 #define TICK_BUDGET ((size_t)64 * VOTER_REVIEW_COST)
 
 /* One voter. The group's source says which member of the union is used. */

@@ -277,6 +277,7 @@ static void test_a_silent_master_is_watched(void **state)
     say_silent(2, START + 1);
     voter_group_tick(group, START + 1, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
+    say_silent(1, START + VOTER_WATCH_MS);
     voter_group_tick(group, START + VOTER_WATCH_MS, PROGRESS_UNLIMITED);
     assert_false(voter_group_wants(group, 2));
     voter_group_tick(group, START + 1 + VOTER_WATCH_MS, PROGRESS_UNLIMITED);
