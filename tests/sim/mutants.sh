@@ -285,6 +285,7 @@ mutant reload-brings-api-too-late 'I8-gone' $rounds 's/^        (decision->gener
 # Services that move one after another: what has moved is answered, told and cut by the next file, and by nothing else.
 rare 35900 mixed-cuts-hear-nothing 'I8-gone I8-spared' $rounds 's/^    rounds->former = former;/    rounds->former = former == rounds ? former : NULL;/'
 rare 42500 mixed-cuts-are-told-too-early 'I8-gone' $rounds 's/^    if (rounds->has_started)$/    if (rounds->has_started || former != NULL)/'
+rare 23900 mixed-cuts-of-what-returns 'I8-spared' $rounds 's/^        spare_in_former(watch, change);/        (void)change;/'
 mutant mixed-cuts-of-another-service 'I8' $debts 's/^    return \*ret_service != NAME_INDEX_NONE;/    *ret_service = 0;\n    return true;/'
 mutant cut-of-master-named-again 'I8-spared' $rounds 's/^        cut_debts_name_again(.*/        (void)index;/'
 mutant cut-of-master-between-lines 'I8-spared' $visit '/^static bool is_still_wanted/,/^}/ s/^        return is_wanted(visit, index);/        return true;/'

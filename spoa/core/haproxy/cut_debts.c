@@ -189,6 +189,15 @@ static void drop(struct cut_debts *debts, size_t place)
         *debt_at(debts, place, api) = (struct debt){.state = DEBT_NONE};
 }
 
+void cut_debts_spare(struct cut_debts *debts, const char *service, const char *server)
+{
+    const struct place *places = debts->places;
+
+    for (size_t i = debts->place_count; i > 0 && places[i - 1].owner == NOWHERE; i--)
+        if (is_same(places[i - 1].server, server) && is_same(places[i - 1].service, service))
+            drop(debts, i - 1);
+}
+
 void cut_debts_name(struct cut_debts *debts, size_t service, const char *server, int64_t now_ms)
 {
     struct owner *owner = &debts->owners[service];
@@ -207,6 +216,7 @@ void cut_debts_name(struct cut_debts *debts, size_t service, const char *server,
         else
             owe_unknown(debts, i, now_ms);
     }
+    cut_debts_spare(debts, owner->name, server);
 }
 
 void cut_debts_name_again(struct cut_debts *debts, size_t service, int64_t now_ms)

@@ -70,6 +70,10 @@ bool cut_debts_find(const struct cut_debts *debts, const char *name, size_t *ret
  * does nothing. */
 void cut_debts_name(struct cut_debts *debts, size_t service, const char *server, int64_t now_ms);
 
+/* A service, which the configuration may not have, names `server` as its master: nothing is owed for it where the
+ * configuration no longer has it. cut_debts_name() does the same. */
+void cut_debts_spare(struct cut_debts *debts, const char *service, const char *server);
+
 /* The service names the same master as before, so a fence is over. Does nothing if it has named nobody. */
 void cut_debts_name_again(struct cut_debts *debts, size_t service, int64_t now_ms);
 

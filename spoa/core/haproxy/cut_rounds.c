@@ -98,15 +98,27 @@ static const struct cut_rounds *find_rounds(const struct watch *watch, size_t *r
     return former;
 }
 
+/* The former rounds still cut for a service that an earlier file had, and this one has again. */
+static void spare_in_former(const struct watch *watch, const struct service_change *change)
+{
+    const struct cut_rounds *former = watch->rounds->former;
+
+    if (former != NULL && service_state_names(change->after->state))
+        cut_debts_spare(former->debts, service_settings(watch->service)->name, change->after->server);
+}
+
 static void decision_changed(struct service_observer *self, const struct service *service,
                              const struct service_change *change)
 {
     size_t index;
-    const struct cut_rounds *rounds = find_rounds(container_of(self, struct watch, observer), &index);
+    const struct watch *watch = container_of(self, struct watch, observer);
+    const struct cut_rounds *rounds = find_rounds(watch, &index);
 
     (void)service;
-    if (rounds == NULL)
+    if (rounds == NULL) {
+        spare_in_former(watch, change);
         return;
+    }
     if (change->switched)
         cut_debts_name(rounds->debts, index, change->after->server, change->now_ms);
     else if (service_state_names(change->after->state))

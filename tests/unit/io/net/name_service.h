@@ -7,8 +7,10 @@
 #define TESTS_UNIT_IO_NET_NAME_SERVICE_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -77,13 +79,27 @@ static inline void name_service_await_held(unsigned count)
     pthread_mutex_unlock(&name_service.lock);
 }
 
-/* Waits until no question is asked: the threads have nothing left to do. */
+static inline unsigned name_service_count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    for (const struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;)
+        count += task->d_name[0] != '.';
+    if (tasks != NULL)
+        closedir(tasks);
+    return count;
+}
+
+/* Waits until no question is asked, and the threads that asked have handed over what they found, and ended. */
 static inline void name_service_await_idle(void)
 {
     pthread_mutex_lock(&name_service.lock);
     while (name_service.running > 0)
         pthread_cond_wait(&name_service.changed, &name_service.lock);
     pthread_mutex_unlock(&name_service.lock);
+    while (name_service_count_threads() > 1)
+        (void)poll(NULL, 0, 1);
 }
 
 static inline bool name_service_holds(const char *name, int family)
