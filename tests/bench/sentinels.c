@@ -88,7 +88,7 @@ static void say_facts(const char *service)
 
     SAY("*8\r\n$2\r\nip\r\n$%zu\r\n%s\r\n$4\r\nport\r\n$%zu\r\n%s\r\n", strlen(where.ip), where.ip,
         strlen(where.port), where.port);
-    SAY("$5\r\nflags\r\n$6\r\nmaster\r\n$23\r\ndown-after-milliseconds\r\n$5\r\n10000\r\n");
+    SAY("$5\r\nflags\r\n$6\r\nmaster\r\n$23\r\ndown-after-milliseconds\r\n$4\r\n5000\r\n");
 }
 
 static void say_subscribed(struct connection *connection, const struct command *command)

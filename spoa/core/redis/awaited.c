@@ -9,12 +9,11 @@ void awaited_forget(struct awaited *awaited)
 {
     awaited->head = 0;
     awaited->count = 0;
-    awaited->requests = 0;
 }
 
 bool awaited_is_full(const struct awaited *awaited)
 {
-    return awaited->count == awaited->room.size || awaited->requests >= AWAITED_MAX;
+    return awaited->count == awaited->room.size;
 }
 
 static struct awaited_run *run_at(const struct awaited *awaited, unsigned position)
@@ -30,7 +29,6 @@ static bool continues(const struct awaited_run *run, const struct awaited_reques
 
 void awaited_add(struct awaited *awaited, const struct awaited_request *request)
 {
-    awaited->requests++;
     if (awaited->count > 0) {
         struct awaited_run *last = run_at(awaited, awaited->count - 1);
         if (continues(last, request)) {
@@ -56,7 +54,6 @@ void awaited_finish(struct awaited *awaited)
 {
     struct awaited_run *run = run_at(awaited, 0);
 
-    awaited->requests--;
     if (++run->answered < run->count)
         return;
     awaited->head = (awaited->head + 1) % awaited->room.size;

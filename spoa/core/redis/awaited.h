@@ -22,12 +22,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * No more than so many replies are awaited. We read them in small pieces, and some have a kilobyte. A reply must not be
- * late because too many others come before it.
- */
-#define AWAITED_MAX 512
-
 /* The request that a reply answers. */
 struct awaited_request {
     unsigned kind;  /* defined by the topic */
@@ -51,8 +45,7 @@ struct awaited_room {
 struct awaited {
     struct awaited_room room;
     unsigned head;
-    unsigned count;  /* of runs in use */
-    size_t requests; /* in all of them */
+    unsigned count; /* of runs in use */
 };
 
 /* Begins with nothing awaited. Borrows the runs of `room`. */
@@ -61,7 +54,7 @@ void awaited_init(struct awaited *awaited, struct awaited_room room);
 /* Forgets all requests, because the connection has ended. */
 void awaited_forget(struct awaited *awaited);
 
-/* Whether there may be no room for another request, or AWAITED_MAX are awaited. */
+/* Whether there may be no room for another request. */
 bool awaited_is_full(const struct awaited *awaited);
 
 /* Adds a request that was sent. `awaited` is not full. */

@@ -336,13 +336,13 @@ static void replies_find_their_requests(void **state)
     (void)state;
     start_talking(START_MS);
     assert_int_equal(ask(1, 0, 1, 2000), 1);
-    assert_int_equal(ask(2, 10, 400, 2000), 400);
-    assert_int_equal(ask(2, 410, 2, 2001), 2);
+    assert_int_equal(ask(2, 10, 1000, 2000), 1000);
+    assert_int_equal(ask(2, 1010, 2, 2001), 2);
     check_reply(1, 0, 2000);
-    for (size_t i = 0; i < 400; i++)
+    for (size_t i = 0; i < 1000; i++)
         check_reply(2, 10 + i, 2000);
-    check_reply(2, 410, 2001);
-    check_reply(2, 411, 2001);
+    check_reply(2, 1010, 2001);
+    check_reply(2, 1011, 2001);
     assert_int_equal(conversation_wake_ms(&talk), INT64_MAX);
 }
 

@@ -1,12 +1,11 @@
 /* A node that closes no link and answers nothing: when it is in doubt, when no longer, and what is not silence. */
-#include "spoa/core/base/progress.h"
 #include "tests/unit/core/voters/role_probe_fixture.h"
 
 #define SILENT_AFTER (ROLE_PROBE_LATE_MS + REPLY_TIMEOUT) /* after the first PING that is not answered */
 
 /* ---- a node in virtual time ---- */
 
-#define RUNS_MAX 64
+#define AWAITED_MAX 64
 
 struct question {
     bool is_role;
@@ -18,7 +17,7 @@ static struct {
     int64_t frozen_until_ms; /* its kernel takes connections, nobody answers */
     bool is_gone;            /* nobody takes connections */
     const char *error;       /* the reply to everything; NULL: a master answers */
-    struct question questions[RUNS_MAX];
+    struct question questions[AWAITED_MAX];
     unsigned asked;
     int64_t doubted_ms; /* for so long, in all */
     unsigned doubts;
@@ -36,7 +35,7 @@ static void take_questions(void)
 
     while (conversation_next(talk(), f.now_ms, &command)) {
         int64_t from_ms = f.now_ms > node.frozen_until_ms ? f.now_ms : node.frozen_until_ms;
-        assert_true(node.asked < RUNS_MAX);
+        assert_true(node.asked < AWAITED_MAX);
         node.questions[node.asked++] =
             (struct question){.is_role = span_equals_text(command.args[0], "ROLE"),
                               .answer_ms = from_ms == INT64_MAX ? INT64_MAX : from_ms + node.latency_ms};
