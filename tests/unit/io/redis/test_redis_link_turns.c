@@ -34,6 +34,16 @@ static void begin_busy(struct busy *busy)
     loop_stalls_start(&busy->stalls, loop, &busy->metrics);
 }
 
+/* A link that asks for one reply, beside all that is busy. */
+static void begin_talk(struct busy *busy)
+{
+    begin_busy(busy);
+    talk.commands = 1;
+    peer_says("+a\r\n");
+    peer_listen(4);
+    start_link(NULL);
+}
+
 static void end_busy(struct busy *busy)
 {
     ev_io_stop(loop, &busy->always);
@@ -60,11 +70,7 @@ static void turns_without_time(void **state)
     struct busy busy;
 
     (void)state;
-    begin_busy(&busy);
-    talk.commands = 1;
-    peer_says("+a\r\n");
-    peer_listen(4);
-    start_link(NULL);
+    begin_talk(&busy);
     assert_true(!take_busy_turns(&busy) || conversation.phase == CONVERSATION_WAITING);
     AWAIT(peer.said == peer.says_len);
     assert_true(!take_busy_turns(&busy) || talk.replies == 0);
@@ -79,11 +85,7 @@ static void never_time(void **state)
     struct busy busy;
 
     (void)state;
-    begin_busy(&busy);
-    talk.commands = 1;
-    peer_says("+a\r\n");
-    peer_listen(4);
-    start_link(NULL);
+    begin_talk(&busy);
     ev_io_start(loop, &busy.always);
     AWAIT(talk.replies == 1);
     assert_int_equal(talk.lost, 0);
@@ -96,12 +98,8 @@ static void a_vote_does_not_wait(void **state)
     struct busy busy;
 
     (void)state;
-    begin_busy(&busy);
     is_patient = false;
-    talk.commands = 1;
-    peer_says("+a\r\n");
-    peer_listen(4);
-    start_link(NULL);
+    begin_talk(&busy);
     (void)take_busy_turns(&busy);
     assert_int_not_equal(find_socket(), -1);
     AWAIT(talk.replies == 1 || peer.said == peer.says_len);
