@@ -63,18 +63,17 @@ static struct cut_rounds *begin_rounds(struct fixture *f, const char *path)
     runtime_health_init(&f->health, &addr, false);
     f->rounds = cut_rounds_create(&options);
     assert_non_null(f->rounds);
-    assert_true(cut_rounds_watch(f->rounds, f->service, backends, 1));
+    assert_true(f->service == NULL || cut_rounds_watch(f->rounds, f->service, backends, 1));
     return f->rounds;
 }
 
 static void begin_on(struct fixture *f, const char *path)
 {
-    static const char *const names[] = {"R1", "R2"};
-    static const char *const addresses[] = {"10.0.0.1:6379", "10.0.0.2:6379"};
+    static const char *const texts[2][2] = {{"R1", "10.0.0.1:6379"}, {"R2", "10.0.0.2:6379"}};
 
     for (size_t i = 0; i < 2; i++) {
-        f->servers[i] = (struct service_server){.name = names[i]};
-        assert_true(addr_parse(span_of_text(addresses[i]), &f->servers[i].addr));
+        f->servers[i] = (struct service_server){.name = texts[i][0]};
+        assert_true(addr_parse(span_of_text(texts[i][1]), &f->servers[i].addr));
     }
     f->settings = (struct service_settings){
         .name = "m",
@@ -524,7 +523,24 @@ static void test_reload_spares_the_master(void **state)
     end(f);
 }
 
-/* A fence, and its end. */
+/* The former rounds do not have the service, but still cut for it: its master is spared. */
+static void test_reload_with_the_service_again(void **state)
+{
+    struct fixture *f = begin_settled();
+    struct fixture gone = {.service = NULL}, next = {.service = NULL};
+
+    (void)state;
+    name_server(f, 1, START + 1000);
+    (void)begin_rounds(&gone, "unix:/run/admin.sock");
+    cut_rounds_follow(begin_mixed(&next, f), end_mixed(&gone, f, START + 1000));
+    assert_int_equal(cut_rounds_owed(gone.rounds, 0), 1);
+    name_server(f, 0, START + 1010);
+    assert_int_equal(cut_rounds_owed(gone.rounds, 0), 0);
+    cut_rounds_destroy(next.rounds);
+    cut_rounds_destroy(gone.rounds);
+    end(f);
+}
+
 static void test_reload_in_a_fence(void **state)
 {
     struct fixture *f = begin_settled();
@@ -575,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_reload_service_by_service),
         cmocka_unit_test(test_reload_there_and_back),
         cmocka_unit_test(test_reload_spares_the_master),
+        cmocka_unit_test(test_reload_with_the_service_again),
         cmocka_unit_test(test_reload_in_a_fence),
         cmocka_unit_test(test_stop),
     };
